@@ -1,0 +1,55 @@
+"""What every test may use: one seed a run, printed, from which each test's own seed follows.
+
+`FACULA_TEST_SEED=1234 python -m pytest tests/test_x.py` repeats a run that failed, and so does
+running the failed test alone with that variable: a test's seed depends on the run's seed and on
+the test's name, not on what ran before it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import zlib
+
+import hypothesis
+import numpy as np
+import pytest
+
+ENV = "FACULA_TEST_SEED"
+RUN_SEED = int(os.environ.get(ENV) or random.SystemRandom().randrange(2**31))
+
+# Example-based search is bounded by the number of examples, not by a clock: the machine that
+# runs the tests may be busy. A failing example is printed in a form that repeats it.
+hypothesis.settings.register_profile(
+    "facula", deadline=None, print_blob=True, max_examples=50, database=None
+)
+hypothesis.settings.load_profile("facula")
+
+
+def seed_of(nodeid: str, run_seed: int = RUN_SEED) -> int:
+    """The seed of one test: different for every test, the same for one test in every run."""
+    return zlib.crc32(f"{run_seed}:{nodeid}".encode())
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: {ENV}={RUN_SEED}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    if report.failed and {"seed", "rng"} & set(getattr(item, "fixturenames", ())):
+        report.sections.append(("seed", f"repeat with {ENV}={RUN_SEED}"))
+    return report
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """An integer below 2**32 for this test."""
+    return seed_of(request.node.nodeid)
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """A NumPy generator seeded with this test's seed."""
+    return np.random.default_rng(seed)
