@@ -1,0 +1,70 @@
+"""The programs in examples/, run as a user runs them and compared with what PyTorch prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TWO_LAYER_NET = ROOT / "examples" / "two_layer_net.py"
+
+# PyTorch 2.13 after manual_seed(0), at iterations 100, 200, 300, 400, 500
+LOSSES = {
+    "float": [427.81985, 1.4477568, 0.0074340352, 0.00016325124, 3.0286988e-05],
+    "double": [384.07359, 1.0461215, 0.0042088446, 1.9245876e-05, 9.3579992e-08],
+}
+TOLERANCE = {"float": 1e-3, "double": 1e-6}
+
+# how the program gets to its `torch`
+STARTS = {
+    "facula run": (["-m", "facula", "run"], "import torch"),
+    "python -m facula": (["-m", "facula"], "import torch"),
+    "import facula as torch": ([], "import facula as torch"),
+}
+
+
+def run(folder: Path, *command: str) -> str:
+    path = os.pathsep.join(p for p in [str(ROOT), os.environ.get("PYTHONPATH")] if p)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def losses(output: str) -> dict[int, float]:
+    found = re.findall(r"^Iteration:  (\d+) \t Loss:  (\S+)$", output, re.MULTILINE)
+    return {int(t): float(loss) for t, loss in found}
+
+
+@pytest.mark.parametrize("dtype", ["float", "double"])
+@pytest.mark.parametrize("start", STARTS)
+def test_two_layer_net_has_the_losses_of_pytorch(tmp_path, start, dtype):
+    command, line = STARTS[start]
+    program = TWO_LAYER_NET.read_text()
+    assert program.count("import torch\n") == 1 and "torch.float," in program
+    program = program.replace("import torch\n", f"{line}\ntorch.manual_seed(0)\n")
+    program = program.replace("torch.float,", f"torch.{dtype},")
+    (tmp_path / "program.py").write_text(program)
+    output = run(tmp_path, *command, "program.py")
+    assert output.splitlines()[0] in ("cpu", "cuda")
+    expected = dict(zip(range(100, 501, 100), LOSSES[dtype]))
+    assert losses(output) == pytest.approx(expected, rel=TOLERANCE[dtype])
+
+
+def test_two_layer_net_runs_as_it_is(tmp_path):
+    """Without a seed: every start is another, every one learns."""
+    found = losses(run(tmp_path, "-m", "facula", "run", str(TWO_LAYER_NET)))
+    assert sorted(found) == [100, 200, 300, 400, 500]
+    assert found[500] < 1e-3 < found[100]
