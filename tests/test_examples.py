@@ -67,4 +67,4 @@ def test_two_layer_net_runs_as_it_is(tmp_path):
     """Without a seed: every start is another, every one learns."""
     found = losses(run(tmp_path, "-m", "facula", "run", str(TWO_LAYER_NET)))
     assert sorted(found) == [100, 200, 300, 400, 500]
-    assert found[500] < 1e-3 < found[100]
+    assert found[500] < 0.1 and found[500] < found[100] / 1000
