@@ -1,0 +1,144 @@
+"""Facula: PyTorch's API, recorded and run as whole programs. See README.md."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+from facula import dtypes as _dtypes
+from facula import tensor as _tensor
+from facula.devices import device
+from facula.dtypes import (
+    can_cast, dtype, finfo, get_default_dtype, iinfo, promote_types, set_default_dtype,
+)
+from facula.grad_mode import (
+    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad,
+    set_grad_enabled,
+)
+from facula.ops import (  # noqa: F401  (each fills the table of functions and methods)
+    arithmetic, creations, indices, matrix, reductions, shapes,
+)
+from facula.ops.table import FUNCTIONS as _FUNCTIONS
+from facula.ops.table import METHODS as _METHODS
+from facula.tensor import Size, Tensor
+from facula.trace.recorder import flush as _flush
+
+__version__ = "0.1.0"
+
+for _name, _method in _METHODS.items():
+    if _name not in Tensor.__dict__ or _name.startswith("__"):
+        setattr(Tensor, _name, _method)
+globals().update(_FUNCTIONS)
+for _d in _dtypes.ALL:
+    globals()[_d._name] = _d
+globals().update(_dtypes.ALIASES)
+_tensor.METHODS_EMPTY = _FUNCTIONS["empty"].__wrapped__
+_tensor.tensor = _FUNCTIONS["tensor"]
+
+inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
+newaxis = None
+
+
+class layout:
+    """How a tensor's elements are arranged."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return "torch." + self.name
+
+
+class memory_format(layout):
+    """The order of a tensor's dimensions in memory."""
+
+
+strided = layout("strided")
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
+
+_LAZY = {"nn", "optim", "utils", "autograd", "cuda", "random", "fft", "linalg", "special", "func",
+         "amp", "distributions", "backends", "testing", "jit", "hub", "multiprocessing", "version"}
+_RANDOM = {"Generator", "default_generator", "manual_seed", "seed", "initial_seed",
+           "get_rng_state", "set_rng_state"}
+_PRINTING = {"set_printoptions", "get_printoptions"}
+
+
+def synchronize() -> None:
+    """Compute everything that this thread has recorded."""
+    _flush()
+
+
+def explain() -> str:
+    """The pending program of this thread, one line for each recorded operation."""
+    from facula.trace.explain import explain as run
+
+    return run()
+
+
+def is_tensor(obj: object) -> bool:
+    """Whether the object is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the tensor's dtype is a real floating-point type."""
+    return input.is_floating_point()
+
+
+def is_complex(input: Tensor) -> bool:
+    """Whether the tensor's dtype is complex."""
+    return input.is_complex()
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.numel()
+
+
+def result_type(a: Any, b: Any) -> dtype:
+    """The dtype of an operation on two tensors or numbers."""
+    return arithmetic.result_type(a, b)
+
+
+def set_num_threads(n: int) -> None:
+    """The interpreter runs on the threads of NumPy's BLAS; the number is only remembered."""
+    _threads[0] = n
+
+
+def get_num_threads() -> int:
+    """The number of threads asked for."""
+    return _threads[0]
+
+
+_threads = [1]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        try:
+            return importlib.import_module("facula." + name)
+        except ModuleNotFoundError as err:
+            if err.name != "facula." + name:
+                raise
+    if name in _RANDOM:
+        from facula import random
+
+        return getattr(random, name)
+    if name in _PRINTING:
+        from facula import printing
+
+        return getattr(printing, name)
+    from facula.errors import missing_name
+
+    raise missing_name(__name__, name)
+
+
+__all__ = ["Size", "Tensor", "can_cast", "device", "dtype", "enable_grad", "explain", "finfo",
+           "get_default_dtype", "get_num_threads", "iinfo", "inference_mode", "is_complex",
+           "is_floating_point", "is_grad_enabled", "is_inference_mode_enabled", "is_tensor",
+           "no_grad", "numel", "promote_types", "result_type", "set_default_dtype",
+           "set_grad_enabled", "set_num_threads", "synchronize", *sorted(_FUNCTIONS)]

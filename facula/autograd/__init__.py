@@ -1,0 +1,57 @@
+"""Automatic differentiation. Source: https://pytorch.org/docs/stable/autograd.html"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula.trace.recorder import TLS
+
+# name -> module: loaded when first used, because the engine and the tensors need each other.
+_WHERE = {
+    "Function": "facula.autograd.function", "Variable": "facula.tensor",
+    "backward": "facula.autograd.engine", "grad": "facula.autograd.engine",
+    "enable_grad": "facula.grad_mode", "inference_mode": "facula.grad_mode",
+    "no_grad": "facula.grad_mode", "set_grad_enabled": "facula.grad_mode",
+}
+__all__ = [*_WHERE, "detect_anomaly", "set_detect_anomaly"]
+
+
+class set_detect_anomaly:
+    """Check gradients for NaN, and name the forward line that made one."""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.before = TLS.r.anomaly
+        TLS.r.anomaly = mode and check_nan
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *exc: object) -> None:
+        TLS.r.anomaly = self.before
+
+
+class detect_anomaly:
+    """Inside, a backward that makes NaN raises and names the forward line."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self.check = check_nan
+
+    def __enter__(self) -> None:
+        self.before = TLS.r.anomaly
+        TLS.r.anomaly = self.check
+
+    def __exit__(self, *exc: object) -> None:
+        TLS.r.anomaly = self.before
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _WHERE:
+        module = importlib.import_module(_WHERE[name])
+        return getattr(module, "Tensor" if name == "Variable" else name)
+    if name in ("function", "functional", "graph"):
+        return importlib.import_module("facula.autograd." + name)
+    from facula.errors import missing_name
+
+    raise missing_name(__name__, name)

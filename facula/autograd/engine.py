@@ -1,0 +1,345 @@
+"""Back-propagation: walks the graph from its newest node to its oldest, without recursion."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+import facula.trace.recorder as recorder
+from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of, overwritten
+from facula.trace.node import INPUT, LEAF, leaf
+from facula.trace.recorder import TLS
+
+_INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
+
+
+def _unpack(s: Saved, node: GradNode, gone: set[Any], create_graph: bool) -> Any:
+    r = TLS.r
+    stale = s.stale or (s.token is not None and s.token.stale)
+    if stale or (s.root is not None and s.frame == r.frame and s.root in gone):
+        t = s.tensor
+        raise RuntimeError(
+            "one of the variables needed for gradient computation has been modified by an inplace "
+            f"operation: [{t.dtype} {list(t.shape)}], saved by {node.name()}"
+            + (f", recorded at {node.line[0]}:{node.line[1]}" if node.line else "")
+            + ". Hint: clone() the tensor before you change it, or change it after backward().")
+    t = s.tensor
+    if t.node.op is not LEAF:
+        return t  # pending in this frame: its own entry carries the history
+    if not create_graph or s.edge is None:
+        return t
+    if isinstance(s.edge, AccumulateGrad):
+        return s.edge.variable
+    u = recorder._new_tensor()
+    u._data = t._data
+    n = t.node
+    u.node = leaf(n.shape, n.dtype, n.strides, True)
+    u._gfn = s.edge
+    return u
+
+
+def _formula_arguments(node: GradNode, names: tuple[str, ...], g: Any, cache: dict[str, Any],
+                       gone: set[Any], create_graph: bool) -> list[Any]:
+    out = []
+    for name in names:
+        if name == "g":
+            out.append(g)
+        elif name == "p":
+            out.append(node.params)
+        elif name == "s":
+            out.append(node.scalars)
+        elif name == "on":
+            out.append(node.entry)
+        elif len(name) == 2:
+            out.append(node.entry.inputs[_INDEX[name[0]]])
+        else:
+            if name not in cache:
+                s = node.saved[name]
+                if name == "o" and create_graph and s.tensor.node.op is LEAF:
+                    s.edge = node
+                cache[name] = _unpack(s, node, gone, create_graph)
+                if name == "o":
+                    s.edge = None
+            out.append(cache[name])
+    return out
+
+
+def _apply(node: GradNode, g: Any, gone: set[Any], create_graph: bool,
+           wanted: set[Any] | None) -> list[Any]:
+    """The gradients that this node sends along its edges."""
+    if node.freed:
+        raise RuntimeError(
+            "Trying to backward through the graph a second time (or directly access saved tensors "
+            "after they have already been freed). Saved intermediate values of the graph are freed "
+            "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
+            "to backward through the graph a second time or if you need to access saved tensors "
+            f"after calling backward. The operation is {node.name()}"
+            + (f", recorded at {node.line[0]}:{node.line[1]}." if node.line else "."))
+    if node.custom is not None:
+        return node.custom._run_backward(node, g)
+    op = node.op
+    cache: dict[str, Any] = {}
+    out: list[Any] = []
+    for i, edge in enumerate(node.edges):
+        if edge is None or i >= len(op.grads) or op.grads[i] is None or (
+                wanted is not None and edge not in wanted):
+            out.append(None)
+            continue
+        args = _formula_arguments(node, op.needs[i], g, cache, gone, create_graph)
+        d = op.grads[i](*args)
+        if d is not None and op.pointwise:
+            want = node.entry.inputs[i].shape
+            if d.node.shape != want:
+                d = sum_to(d, want)
+        out.append(d)
+    return out
+
+
+def sum_to(t: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: sum over the dimensions along which `shape` was expanded."""
+    have = t.node.shape
+    extra = len(have) - len(shape)
+    dims = tuple(range(extra)) + tuple(
+        [i + extra for i, n in enumerate(shape) if n == 1 and have[i + extra] != 1])
+    if dims:
+        from facula.ops.reduce import SUM
+
+        t = recorder.record(SUM, (t,), (dims, False))
+    return t.reshape(shape) if t.node.shape != shape else t
+
+
+def _wanted(starts: list[Any], targets: set[Any]) -> set[Any]:
+    """The nodes from which a target can be reached."""
+    order: list[Any] = []
+    seen: set[Any] = set()
+    stack = list(starts)
+    while stack:
+        n = stack.pop()
+        if n is None or n in seen:
+            continue
+        seen.add(n)
+        order.append(n)
+        if isinstance(n, GradNode):
+            stack.extend(n.edges)
+    order.sort(key=lambda n: n.order)
+    wanted = set(targets)
+    for n in order:
+        if isinstance(n, GradNode) and any(e in wanted for e in n.edges):
+            wanted.add(n)
+    return wanted
+
+
+def run(roots: list[tuple[Any, Any]], *, keep: bool, create_graph: bool,
+        targets: list[Any] | None = None, accumulate: bool = True) -> dict[Any, Any]:
+    """Propagate `roots` (pairs of graph node and gradient).
+
+    With `targets` only what leads to them is computed, and their gradients are returned.
+    """
+    r = TLS.r
+    wanted = None if targets is None else _wanted([n for n, _ in roots], set(targets))
+    found: dict[Any, Any] = {}
+    goals = set(targets or ())
+    pending: dict[Any, Any] = {}
+    heap: list[Any] = []
+    touched: list[GradNode] = []
+    serial = 0
+
+    def send(n: Any, d: Any) -> None:
+        nonlocal serial
+        have = pending.get(n)
+        if have is None:
+            pending[n] = d
+            serial += 1
+            heapq.heappush(heap, (-n.order[0], -n.order[1], serial, n))
+        else:
+            pending[n] = have + d
+
+    before = r.grad
+    recorder.set_grad(create_graph)
+    try:
+        gone = overwritten(r)
+        frame = r.frame
+        for n, d in roots:
+            if n is not None and (wanted is None or n in wanted):
+                send(n, d)
+        while heap:
+            n = heapq.heappop(heap)[3]
+            g = pending.pop(n)
+            if isinstance(n, AccumulateGrad):
+                g = _run_tensor_hooks(n.variable._hooks, g)
+                if n in goals:
+                    found[n] = g
+                if targets is None or accumulate:
+                    _accumulate(n, g, create_graph)
+                continue
+            g = _run_tensor_hooks(n.tensor_hooks, g)
+            if n.retain is not None:
+                t = n.retain()
+                if t is not None:
+                    t._grad = g if t._grad is None else t._grad + g
+            if n in goals:
+                found[n] = g
+                if wanted is not None and not any(e in wanted for e in n.edges):
+                    continue
+            if n.pre_hooks:
+                for hook in list(n.pre_hooks.values()):
+                    new = hook((g,))
+                    if new is not None:
+                        g = new[0]
+            if r.frame != frame:  # a hook flushed: what was pending has been sealed
+                frame = r.frame
+                gone = overwritten(r)
+            grads = _apply(n, g, gone, create_graph, wanted)
+            if n.post_hooks:
+                for hook in list(n.post_hooks.values()):
+                    new = hook(tuple(grads), (g,))
+                    if new is not None:
+                        grads = list(new)
+            if r.anomaly:
+                _check_nan(n, grads)
+            if not keep:
+                touched.append(n)
+            for e, d in zip(n.edges, grads, strict=False):
+                if e is not None and d is not None and (wanted is None or e in wanted):
+                    send(e, d)
+    finally:
+        recorder.set_grad(before)
+        for n in touched:
+            n.freed = n.freed or bool(n.saved)
+            n.saved = {}
+    return found
+
+
+def _run_tensor_hooks(hooks: dict[int, Any] | None, g: Any) -> Any:
+    if hooks:
+        for hook in list(hooks.values()):
+            new = hook(g)
+            if new is not None:
+                g = new
+    return g
+
+
+def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
+    t = n.variable
+    if n.pre_hooks:
+        for hook in list(n.pre_hooks.values()):
+            new = hook((g,))
+            g = g if new is None else new[0]
+    old = t._grad
+    if old is None:
+        t._grad = g if create_graph else g.detach()
+    elif create_graph:
+        t._grad = old + g
+    else:
+        old.add_(g)
+    if n.post_hooks:
+        for hook in list(n.post_hooks.values()):
+            hook((), (g,))
+    if t._post_hooks:
+        for hook in list(t._post_hooks.values()):
+            hook(t)
+
+
+def _check_nan(n: GradNode, grads: list[Any]) -> None:
+    for i, d in enumerate(grads):
+        if d is not None and bool(d.isnan().any()):
+            where = f" recorded at {n.line[0]}:{n.line[1]}" if n.line else ""
+            raise RuntimeError(f"Function '{n.name()}' returned nan values in its {i}th output; "
+                               f"the forward operation was{where}.")
+
+
+def _first_gradient(t: Any, g: Any, name: str) -> Any:
+    if g is None:
+        if t.numel() != 1:
+            raise RuntimeError(f"{name}: grad can be implicitly created only for scalar outputs; "
+                               f"the output has shape {list(t.shape)}")
+        return t.detach().new_ones(t.shape)
+    if tuple(g.shape) != tuple(t.shape):
+        raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {g.shape} and "
+                           f"output[0] has a shape of {t.shape}.")
+    if g.dtype.is_complex != t.dtype.is_complex:
+        raise RuntimeError("For complex Tensors, both grad_output and output are required to have "
+                           f"the same dtype. Mismatch in dtype: grad_output[0] has {g.dtype} and "
+                           f"output[0] has {t.dtype}.")
+    return g
+
+
+def _sequence(x: Any) -> list[Any]:
+    if x is None:
+        return []
+    return list(x) if isinstance(x, (tuple, list)) else [x]
+
+
+def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
+    outs = _sequence(tensors)
+    gs = _sequence(grads) if grads is not None else [None] * len(outs)
+    if len(gs) != len(outs):
+        raise RuntimeError(f"{name}: got {len(outs)} tensors and {len(gs)} gradients")
+    pairs = []
+    for t, g in zip(outs, gs, strict=True):
+        if not t.requires_grad:
+            raise RuntimeError(f"element 0 of tensors does not require grad and does not have a "
+                               f"grad_fn ({name} of a tensor of shape {list(t.shape)})")
+        first = _first_gradient(t, g, name)
+        if t.node.op.name == "stale":
+            t._rederive()
+        pairs.append((edge_of(t), first))
+    return pairs
+
+
+def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None,
+             create_graph: bool = False, grad_variables: Any = None, inputs: Any = None) -> None:
+    """Add the gradients of `tensors` to the `.grad` of the leaves (or of `inputs`).
+
+    Source: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
+    """
+    keep = create_graph if retain_graph is None else retain_graph
+    roots = _roots(tensors, grad_tensors, "backward")
+    targets = None
+    ins = _sequence(inputs)
+    if inputs is not None:
+        if not ins:
+            raise RuntimeError("'inputs' argument to backward cannot be empty.")
+        targets = [edge_of(t) for t in ins]
+    found = run(roots, keep=keep, create_graph=create_graph, targets=targets)
+    if targets is not None:
+        for t, e in zip(ins, targets, strict=True):
+            if e in found and not isinstance(e, AccumulateGrad):
+                g = found[e]
+                t._grad = g if t._grad is None else t._grad + g
+
+
+def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
+         create_graph: bool = False, only_inputs: bool = True, allow_unused: bool | None = None,
+         is_grads_batched: bool = False, materialize_grads: bool = False) -> tuple[Any, ...]:
+    """The gradients of `outputs` with respect to `inputs`, leaving every `.grad` alone.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
+    """
+    if is_grads_batched:
+        raise NotImplementedError("autograd.grad: is_grads_batched is not in Facula")
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when "
+                         "materialize_grads=True, but got: allow_unused=False.")
+    ins = _sequence(inputs)
+    keep = create_graph if retain_graph is None else retain_graph
+    roots = _roots(outputs, grad_outputs, "autograd.grad")
+    for t in ins:
+        if not t.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    targets = [edge_of(t) for t in ins]
+    found = run(roots, keep=keep, create_graph=create_graph, targets=targets, accumulate=False)
+    out = []
+    for t, e in zip(ins, targets, strict=True):
+        g = found.get(e)
+        if g is None and materialize_grads:
+            g = t.detach().new_zeros(t.shape)
+        elif g is None and not allow_unused:
+            raise RuntimeError(
+                "One of the differentiated Tensors appears to not have been used in the graph. "
+                "Set allow_unused=True if this is the desired behavior.")
+        out.append(g)
+    return tuple(out)
+
+
+__all__ = ["INPUT", "backward", "grad", "run", "sum_to"]

@@ -1,0 +1,205 @@
+"""Custom differentiable functions.
+
+Source: https://pytorch.org/docs/stable/autograd.html#function
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula import grad_mode
+from facula.autograd.graph import GradNode, edge_of
+from facula.tensor import Tensor, make_view
+from facula.trace.node import LEAF, leaf
+from facula.trace.recorder import TLS, flush
+
+
+class Context:
+    """What `forward` keeps for `backward`: the `ctx` of a Function."""
+
+    def __init__(self) -> None:
+        self._saved: tuple[Any, ...] = ()
+        self._freed = False
+        self.needs_input_grad: tuple[bool, ...] = ()
+        self.materialize_grads = True
+        self._dirty: tuple[Any, ...] = ()
+        self._non_differentiable: tuple[Any, ...] = ()
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors; a later in-place change of one makes backward raise."""
+        self._saved = tuple([(t, None if t is None else t._version) for t in tensors])
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        if self._freed:
+            raise RuntimeError("Trying to backward through the graph a second time (or directly "
+                               "access saved tensors after they have already been freed).")
+        for t, version in self._saved:
+            if t is not None and t._version != version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an "
+                    f"inplace operation: [{t.dtype} {list(t.shape)}] is at version {t._version}; "
+                    f"expected version {version} instead.")
+        return tuple([t for t, _ in self._saved])
+
+    def mark_dirty(self, *tensors: Any) -> None:
+        """Name the inputs that forward changes in place."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Any) -> None:
+        """Name the outputs that have no gradient."""
+        self._non_differentiable = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether missing gradients arrive as zeros (default) or as None."""
+        self.materialize_grads = value
+
+
+class _Several:
+    """Collects the gradients of a function with several outputs."""
+
+    def __init__(self, ctx: Any, cls: Any, metas: list[Any]) -> None:
+        self.ctx, self.cls, self.metas = ctx, cls, metas
+        self.grads: dict[int, Any] = {}
+
+
+class Function:
+    """Base of custom functions: define static `forward(ctx, ...)` and `backward(ctx, ...)`."""
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs."""
+        raise NotImplementedError("You must implement the forward function for custom "
+                                  "autograd.Function.")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Save what backward needs, when forward takes no ctx."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """The gradients of the inputs, given those of the outputs."""
+        raise NotImplementedError("You must implement either the backward or vjp method for your "
+                                  "custom autograd.Function to use it with backward mode AD.")
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Run the function on tensors and other arguments."""
+        ctx = Context()
+        flags = [isinstance(a, Tensor) and a.requires_grad for a in args]
+        ctx.needs_input_grad = tuple(flags)
+        record = TLS.r.grad and any(flags)
+        edges = [edge_of(a) if f else None for a, f in zip(args, flags, strict=True)]
+        with grad_mode.no_grad():
+            if cls.setup_context is Function.setup_context:
+                out = cls.forward(ctx, *args, **kwargs)
+            else:
+                out = cls.forward(*args, **kwargs)
+                cls.setup_context(ctx, args, out)
+        if not record:
+            return out
+        outs = list(out) if isinstance(out, (tuple, list)) else [out]
+        r = TLS.r
+        flush(r)  # the custom node joins the graph between two frames
+        metas = [o.node if isinstance(o, Tensor) else None for o in outs]
+        joint = _Several(ctx, cls, metas)
+        node = _custom(cls, joint, edges, r.frame, 0)
+        results = []
+        for i, o in enumerate(outs):
+            if (not isinstance(o, Tensor) or o.dtype.category < 2
+                    or any(o is t for t in ctx._non_differentiable)):
+                results.append(o)
+                continue
+            dirty = any(o is t for t in ctx._dirty)
+            if not dirty and any(o is a for a in args):
+                from facula.ops.movement import DETACH
+
+                o = make_view(o, DETACH, ())
+            while o.node.op is not LEAF:
+                flush(r)
+                if o.node.op is not LEAF:
+                    o._rederive()
+            n = o.node
+            part = node if len(outs) == 1 else _Part.of(node, i, r.frame)
+            o._gfn = part
+            o._leaf_rg = False
+            o.node = leaf(n.shape, n.dtype, n.strides, True)
+            results.append(o)
+        return tuple(results) if isinstance(out, (tuple, list)) else results[0]
+
+
+class _Runner:
+    """Runs one output's share: the joint node of a single-output function, or a part of one."""
+
+    def __init__(self, joint: _Several) -> None:
+        self.joint = joint
+
+    def _run_backward(self, node: Any, g: Any) -> list[Any]:
+        joint = self.joint
+        if len(joint.metas) == 1:
+            joint.grads = {0: g}
+        grads = []
+        for i, m in enumerate(joint.metas):
+            d = joint.grads.get(i)
+            if d is None and joint.ctx.materialize_grads and m is not None:
+                from facula.ops.movement import zeros_node
+
+                d = zeros_node(m)
+            grads.append(d)
+        joint.grads = {}
+        out = joint.cls.backward(joint.ctx, *grads)
+        out = list(out) if isinstance(out, (tuple, list)) else [out]
+        if len(out) < len(node.edges) or any(x is not None for x in out[len(node.edges):]):
+            raise RuntimeError(f"function {joint.cls.__name__}Backward returned an incorrect number "
+                               f"of gradients (expected {len(node.edges)}, got {len(out)})")
+        for i, (d, e) in enumerate(zip(out, node.edges, strict=False)):
+            if e is not None and d is not None and not isinstance(d, Tensor):
+                raise RuntimeError(f"function {joint.cls.__name__}Backward returned gradient {i} "
+                                   f"of type {type(d).__name__}, expected a Tensor")
+        return out[:len(node.edges)]
+
+
+class _Part:
+    """One of several outputs: hands its gradient to the joint node."""
+
+    def __init__(self, joint: _Several, index: int) -> None:
+        self.joint, self.index = joint, index
+
+    @staticmethod
+    def of(node: GradNode, index: int, frame: int) -> GradNode:
+        """A node in front of the joint one."""
+        joint = node.custom.joint
+        part = GradNode()
+        part.custom = _Part(joint, index)
+        part.edges = [node]
+        part.op = node.op
+        part.order = (frame, -1)
+        part.scalars, part.params, part.entry, part.out_meta = (), (), None, None
+        return part
+
+    def _run_backward(self, node: Any, g: Any) -> list[Any]:
+        self.joint.grads[self.index] = g
+        return [g.detach().new_zeros(())]
+
+
+def _custom(cls: Any, joint: _Several, edges: list[Any], frame: int, at: int) -> GradNode:
+    node = GradNode()
+    node.custom = type(cls.__name__ + "Backward", (_Runner,), {})(joint)
+    node.op = cls.__name__
+    node.edges = edges
+    node.order = (frame, -2)
+    node.scalars, node.params, node.entry, node.out_meta = (), (), None, None
+    return node
+
+
+def once_differentiable(f: Any) -> Any:
+    """Marks a backward that can't be differentiated again."""
+    import functools
+
+    @functools.wraps(f)
+    def call(ctx: Any, *grads: Any) -> Any:
+        with grad_mode.no_grad():
+            return f(ctx, *grads)
+
+    return call

@@ -1,0 +1,249 @@
+"""The autograd graph, built from the trace when it is asked for.
+
+While a frame is being recorded the trace is the graph. A `GradNode` is made for an entry when
+`backward` runs, when `grad_fn` is read, or when a result outlives its frame with its history.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula.trace.node import ASSIGN, INPUT, LEAF, Node
+
+_new_tensor: Any = None  # set by facula.tensor
+
+
+class Token:
+    """Stands for one version of a tensor's memory; stale once that was written."""
+
+    __slots__ = ("stale",)
+
+    def __init__(self) -> None:
+        self.stale = False
+
+
+class Saved:
+    """A value kept for the backward pass."""
+
+    __slots__ = ("edge", "frame", "root", "stale", "tensor", "token")
+
+    def __init__(self, tensor: Any, root: Any, frame: int, edge: Any) -> None:
+        self.tensor = tensor
+        self.root = root
+        self.frame = frame
+        self.edge = edge
+        self.token: Token | None = None
+        self.stale = False
+
+
+class AccumulateGrad:
+    """The end of the graph: adds what arrives to the gradient of a leaf."""
+
+    __slots__ = ("__weakref__", "order", "post_hooks", "pre_hooks", "variable")
+    next_functions = ()
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+        self.order = (-1, 0)  # leaves come last, when their gradient is complete
+        self.pre_hooks: dict[int, Any] | None = None
+        self.post_hooks: dict[int, Any] | None = None
+
+    def name(self) -> str:
+        """The name that PyTorch prints."""
+        return "torch::autograd::AccumulateGrad"
+
+
+class GradNode:
+    """One operation of the graph: where gradients go and what its formulas need."""
+
+    __slots__ = ("__weakref__", "capture", "custom", "edges", "entry", "freed", "line", "metadata",
+                 "op", "order", "out_meta", "params", "post_hooks", "pre_hooks", "retain",
+                 "saved", "scalars", "tensor_hooks")
+
+    def __init__(self) -> None:
+        self.edges: list[Any] = []
+        self.saved: dict[str, Saved] = {}
+        self.freed = False
+        self.pre_hooks: dict[int, Any] | None = None
+        self.post_hooks: dict[int, Any] | None = None
+        self.tensor_hooks: dict[int, Any] | None = None
+        self.retain: Any = None
+        self.custom: Any = None
+        self.line: Any = None
+        self.metadata: dict[Any, Any] = {}
+
+    def name(self) -> str:
+        """The name that PyTorch prints, made from the operation's."""
+        if self.custom is not None:
+            return type(self.custom).__name__
+        return "".join([w.capitalize() for w in str(self.op).split("_")]) + "Backward0"
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {hex(id(self))}>"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes that gradients go to."""
+        return tuple([(e, 0) for e in self.edges])
+
+    def register_hook(self, hook: Any) -> Any:
+        """Call hook(grad_inputs, grad_outputs) after this node has run."""
+        from facula.autograd.hooks import add_hook
+
+        return add_hook(self, "post_hooks", hook)
+
+    def register_prehook(self, hook: Any) -> Any:
+        """Call hook(grad_outputs) before this node runs."""
+        from facula.autograd.hooks import add_hook
+
+        return add_hook(self, "pre_hooks", hook)
+
+
+def leaf_edge(t: Any) -> AccumulateGrad:
+    """The accumulator of a leaf; one for each leaf."""
+    acc = t._acc() if t._acc is not None else None
+    if acc is None:
+        import weakref
+
+        acc = AccumulateGrad(t)
+        t._acc = weakref.ref(acc)
+    return acc
+
+
+def edge_of(t: Any) -> Any:
+    """Where the gradient of this tensor goes: a node, an accumulator, or None."""
+    if t._leaf_rg:
+        return leaf_edge(t)
+    node = t.node
+    if not node.rg:
+        return None
+    if node.op is LEAF:
+        return t._gfn
+    if node.op is INPUT:
+        return t._gfn
+    return grad_node(node.rec, node)
+
+
+def _input_edge(r: Any, node: Node) -> Any:
+    t, _, gfn = r.inputs[node.index]
+    if not node.rg:
+        return None
+    return gfn if gfn is not None else (leaf_edge(t) if t._leaf_rg else None)
+
+
+def root_of(r: Any, node: Node) -> Any:
+    """What a value's memory belongs to: a holder that was bound, or the entry that made it."""
+    while node.op is not INPUT and node.op.view:
+        node = node.a
+    if node.op is INPUT:
+        t = r.inputs[node.index][0]
+        return t._storage if t._storage is not None else t
+    return node
+
+
+def grad_node(r: Any, node: Node) -> Any:
+    """The GradNode of an entry of the current frame (built with all that it depends on)."""
+    found = r.gnodes.get(node)
+    if found is not None:
+        return found
+    order = []
+    stack = [node]
+    seen = set()
+    while stack:
+        n = stack.pop()
+        if n in seen or n.op is INPUT or n in r.gnodes or not n.rg:
+            continue
+        seen.add(n)
+        order.append(n)
+        stack.extend((n.b,) if n.op is ASSIGN else n.inputs)
+    order.sort(key=lambda n: n.index)
+    for n in order:
+        r.gnodes[n] = _build(r, n)
+    return r.gnodes[node]
+
+
+def _edge(r: Any, n: Node) -> Any:
+    if n.op is INPUT:
+        return _input_edge(r, n)
+    return r.gnodes[n] if n.rg else None
+
+
+def _build(r: Any, n: Node) -> Any:
+    if n.op is ASSIGN:  # an in-place result: its history is that of the value written
+        return _edge(r, n.b)
+    g = GradNode()
+    g.op = n.op
+    g.entry = n
+    g.params = n.params
+    g.scalars = tuple(r.scalars[n.scalar_at:n.scalar_at + len(n.stypes)])
+    g.order = (r.frame, n.index)
+    g.out_meta = n
+    g.line = n.line
+    g.edges = [_edge(r, i) for i in n.inputs]
+    for edge, names in zip(g.edges, n.op.saves, strict=False):
+        if edge is None:
+            continue
+        for name in names:
+            if name in g.saved:
+                continue
+            k = "abcd".find(name)
+            value = n if name == "o" else n.inputs[k]
+            g.saved[name] = _save(r, value, None if name == "o" else g.edges[k])
+    return g
+
+
+def _save(r: Any, node: Node, edge: Any) -> Saved:
+    if node.op is INPUT:
+        t, data, _ = r.inputs[node.index]
+        keep = _new_tensor()
+        keep.node = node.leaf
+        keep._data = data
+        if node.leaf.rg:
+            from facula.trace.node import leaf
+
+            keep.node = leaf(node.shape, node.dtype, node.strides)
+        s = Saved(keep, root_of(r, node), r.frame, edge)
+        return s
+    keep = _new_tensor()
+    keep.node = node
+    keep._saved = True
+    r.add(keep)
+    return Saved(keep, root_of(r, node), r.frame, edge)
+
+
+def overwritten(r: Any) -> set[Any]:
+    """The roots whose memory has been written in this frame since they were computed."""
+    out: set[Any] = set()
+    n = r.cur
+    while n is not None:
+        if n.op is ASSIGN:
+            out.add(root_of(r, n.a))
+        n = n.parent
+    return out
+
+
+def seal(r: Any) -> None:
+    """At the end of a frame: link saved values to the memory whose later writes would spoil them."""
+    pending = [s for g in set(r.gnodes.values()) if isinstance(g, GradNode)
+               for s in g.saved.values() if s.frame == r.frame and s.root is not None]
+    if not pending:
+        return
+    gone = overwritten(r)
+    holders: dict[Any, Any] = {}
+    for h in r.handles:
+        if h._storage is None and not h._saved:
+            node = h.node
+            holders[node if node.op is not INPUT else h] = h
+    for t, _, _ in r.inputs:
+        h = t._storage if t._storage is not None else t
+        holders[h] = h
+    for s in pending:
+        if s.root in gone:
+            s.stale = True
+        else:
+            h = holders.get(s.root)
+            if h is not None:
+                if h._token is None:
+                    h._token = Token()
+                s.token = h._token
+        s.root = None

@@ -1,0 +1,62 @@
+"""Where a tensor lives. The CPU is the only device of this release."""
+
+from __future__ import annotations
+
+_TYPES = ("cpu", "cuda", "meta", "mps", "xpu")
+
+
+class device:
+    """A device: `device('cpu')`, `device('cuda', 0)`, `device('cuda:0')`.
+
+    Source: https://pytorch.org/docs/stable/tensor_attributes.html#torch-device
+    """
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: str | int | device = "cpu", index: int | None = None) -> None:
+        if isinstance(type, device):
+            self.type, self.index = type.type, type.index
+            return
+        if isinstance(type, int):
+            type, index = "cuda", type
+        name, colon, number = type.partition(":")
+        if name not in _TYPES or (colon and not number.isdigit()):
+            raise RuntimeError(f"Expected one of {', '.join(_TYPES)} device type at start of device "
+                               f"string: {type}")
+        if colon and index is not None:
+            raise RuntimeError(f"'type' must not include an index because index was passed "
+                               f"explicitly: {type}")
+        self.type = name
+        self.index = int(number) if colon else index
+
+    def __repr__(self) -> str:
+        return f"device(type='{self.type}')" if self.index is None else (
+            f"device(type='{self.type}', index={self.index})")
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, device) and self.type == other.type
+                and self.index == other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+    def __reduce__(self) -> object:
+        return device, (self.type, self.index)
+
+
+CPU = device("cpu")
+
+
+def check(where: object) -> device:
+    """The device asked for, if this release has it; raises otherwise."""
+    if where is None or where is CPU:
+        return CPU
+    d = where if isinstance(where, device) else device(where)  # type: ignore[arg-type]
+    if d.type == "cpu":
+        return CPU
+    if d.type == "cuda":
+        raise RuntimeError(f"device '{d}' asked for, but no CUDA device is available")
+    raise NotImplementedError(f"device '{d}' is not in Facula")

@@ -1,0 +1,209 @@
+"""Data types, PyTorch's promotion rules and the default floating-point type.
+
+Source: https://pytorch.org/docs/stable/tensor_attributes.html#torch-dtype
+"""
+
+from __future__ import annotations
+
+import builtins
+
+import ml_dtypes
+import numpy as np
+
+# Categories order promotion: a tensor of a higher category wins, whatever its size.
+BOOL, INT, FLOAT, COMPLEX = range(4)
+
+
+class dtype:
+    """A data type; one object for each, compared by identity."""
+
+    __slots__ = ("_name", "category", "is_complex", "is_floating_point", "is_signed", "itemsize",
+                 "np", "order")
+
+    def __init__(self, name: str, np_type: object, category: int, order: int) -> None:
+        self._name = name
+        self.np = np.dtype(np_type)
+        self.category = category
+        self.order = order
+        self.itemsize = self.np.itemsize
+        self.is_floating_point = category == FLOAT
+        self.is_complex = category == COMPLEX
+        self.is_signed = name not in ("bool", "uint8", "uint16", "uint32", "uint64")
+
+    def __repr__(self) -> str:
+        return "torch." + self._name
+
+    def __reduce__(self) -> object:
+        return _by_name, (self._name,)
+
+    def to_complex(self) -> dtype:
+        """The complex type of this precision."""
+        if self.category == COMPLEX:
+            return self
+        return complex128 if self is float64 else complex64
+
+    def to_real(self) -> dtype:
+        """The real type of this precision."""
+        return {complex64: float32, complex128: float64}.get(self, self)
+
+
+def _by_name(name: str) -> dtype:
+    return BY_NAME[name]
+
+
+bool = dtype("bool", np.bool_, BOOL, 0)
+uint8 = dtype("uint8", np.uint8, INT, 1)
+int8 = dtype("int8", np.int8, INT, 1)
+int16 = dtype("int16", np.int16, INT, 2)
+int32 = dtype("int32", np.int32, INT, 3)
+int64 = dtype("int64", np.int64, INT, 4)
+uint16 = dtype("uint16", np.uint16, INT, 2)
+uint32 = dtype("uint32", np.uint32, INT, 3)
+uint64 = dtype("uint64", np.uint64, INT, 4)
+float16 = dtype("float16", np.float16, FLOAT, 1)
+bfloat16 = dtype("bfloat16", ml_dtypes.bfloat16, FLOAT, 1)
+float32 = dtype("float32", np.float32, FLOAT, 2)
+float64 = dtype("float64", np.float64, FLOAT, 3)
+complex64 = dtype("complex64", np.complex64, COMPLEX, 2)
+complex128 = dtype("complex128", np.complex128, COMPLEX, 3)
+
+ALL = (bool, uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16, float32,
+       float64, complex64, complex128)
+BY_NAME = {d._name: d for d in ALL}
+BY_NP = {d.np: d for d in ALL}
+ALIASES = {
+    "half": float16, "float": float32, "double": float64, "short": int16, "int": int32,
+    "long": int64, "cfloat": complex64, "cdouble": complex128,
+}
+
+_default = [float32]
+
+
+def get_default_dtype() -> dtype:
+    """The type of floating-point tensors made without an explicit one."""
+    return _default[0]
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Set the type of floating-point tensors made without an explicit one."""
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError("only floating-point types are supported as the default type")
+    _default[0] = d
+
+
+def from_np(np_dtype: object) -> dtype:
+    """The data type of a NumPy dtype; TypeError where there is none."""
+    nd = np.dtype(np_dtype)  # type: ignore[call-overload]
+    found = BY_NP.get(nd) or BY_NP.get(nd.newbyteorder("="))
+    if found is None:
+        raise TypeError(
+            f"can't convert np.ndarray of type {nd}. The only supported types are: float64, "
+            "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, "
+            "uint16, uint8, and bool."
+        )
+    return found
+
+
+_memo: dict[tuple[dtype, dtype], dtype] = {}
+
+
+def promote_types(a: dtype, b: dtype) -> dtype:
+    """The smallest type that both can be converted to, by PyTorch's table."""
+    if a is b:
+        return a
+    found = _memo.get((a, b))
+    if found is None:
+        found = _memo[a, b] = _promote(a, b)
+    return found
+
+
+def _promote(a: dtype, b: dtype) -> dtype:
+    if a.category > b.category:
+        a, b = b, a
+    if a.category < b.category:
+        if b.category == COMPLEX and a.category == FLOAT:
+            return complex128 if float64 in (a, b) or b is complex128 else complex64
+        return b
+    if a.category == INT:
+        if a.is_signed == b.is_signed:
+            return a if a.order >= b.order else b
+        u, s = (a, b) if b.is_signed else (b, a)
+        if u.order < s.order:
+            return s
+        if u is uint8:
+            return int16
+        if u in (uint16, uint32, uint64):
+            raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, "
+                               f"attempted to promote {a} and {b}")
+        return s
+    if a.category == FLOAT and a.order == b.order:  # float16 with bfloat16
+        return float32
+    return a if a.order >= b.order else b
+
+
+def scalar_type(value: object) -> dtype:
+    """The type that a Python number has on its own."""
+    kind = type(value)
+    if kind is builtins.bool or isinstance(value, np.bool_):
+        return bool
+    if isinstance(value, (builtins.int, np.integer)):
+        return int64
+    if isinstance(value, (builtins.float, np.floating)):
+        return _default[0]
+    if isinstance(value, (builtins.complex, np.complexfloating)):
+        return _default[0].to_complex()
+    raise TypeError(f"expected a number, got {kind.__name__}")
+
+
+def can_cast(from_: dtype, to: dtype) -> builtins.bool:
+    """Whether an in-place result of type `from_` may be stored as `to` (category must not fall)."""
+    if from_.category > to.category:
+        return False
+    return not (from_.category == INT and to is bool)
+
+
+class _Info:
+    __slots__ = ("bits", "dtype", "eps", "max", "min", "resolution", "smallest_normal", "tiny")
+
+    def __repr__(self) -> str:
+        names = [n for n in ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
+                 if hasattr(self, n)]
+        return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)}' for n in names)})"
+
+
+class finfo(_Info):
+    """Limits of a floating-point type (https://pytorch.org/docs/stable/type_info.html)."""
+
+    __slots__ = ()
+
+    def __init__(self, type: dtype | None = None) -> None:
+        d = (type or _default[0]).to_real()
+        if not d.is_floating_point:
+            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo "
+                            f"to handle 'torch.{d._name}'")
+        i = ml_dtypes.finfo(d.np)
+        self.bits = d.itemsize * 8
+        self.dtype = d._name
+        self.eps, self.max, self.min = builtins.float(i.eps), builtins.float(i.max), builtins.float(i.min)
+        self.tiny = self.smallest_normal = builtins.float(i.smallest_normal)
+        self.resolution = builtins.float(i.resolution)
+
+
+class iinfo(_Info):
+    """Limits of an integer type (https://pytorch.org/docs/stable/type_info.html)."""
+
+    __slots__ = ()
+
+    def __init__(self, type: dtype) -> None:
+        if type.category != INT:
+            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo "
+                            f"to handle 'torch.{type._name}'")
+        i = np.iinfo(type.np)
+        self.bits, self.dtype = i.bits, type._name
+        self.max, self.min = builtins.int(i.max), builtins.int(i.min)
+
+
+def result_default(*values: object) -> dtype:
+    """The default dtype, complex where a value is."""
+    d = get_default_dtype()
+    return d.to_complex() if any(isinstance(v, builtins.complex) for v in values) else d

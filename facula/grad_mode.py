@@ -1,0 +1,133 @@
+"""Switching gradient recording off and on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from facula.trace.recorder import TLS, set_grad
+
+
+class _Mode:
+    """A context manager that is also a decorator."""
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError
+
+    def __exit__(self, *exc: object) -> None:
+        raise NotImplementedError
+
+    def clone(self) -> _Mode:
+        """A fresh manager of the same mode, for each call of a decorated function."""
+        return type(self)()
+
+    def __call__(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        import functools
+        import inspect
+
+        if inspect.isgeneratorfunction(f):
+
+            @functools.wraps(f)
+            def generate(*args: Any, **kwargs: Any) -> Any:
+                it = f(*args, **kwargs)
+                while True:
+                    with self.clone():
+                        try:
+                            value = next(it)
+                        except StopIteration as stop:
+                            return stop.value
+                    yield value
+
+            return generate
+
+        @functools.wraps(f)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self.clone():
+                return f(*args, **kwargs)
+
+        return call
+
+
+class no_grad(_Mode):
+    """Inside, operations are not recorded for autograd."""
+
+    def __new__(cls, f: Any = None) -> Any:
+        self = super().__new__(cls)
+        return self if f is None else self(f)
+
+    def __enter__(self) -> None:
+        self.before = TLS.r.grad
+        set_grad(False)
+
+    def __exit__(self, *exc: object) -> None:
+        set_grad(self.before)
+
+
+class enable_grad(no_grad):
+    """Inside, operations are recorded for autograd again."""
+
+    def __enter__(self) -> None:
+        self.before = TLS.r.grad
+        set_grad(True)
+
+
+class inference_mode(_Mode):
+    """As no_grad; results carry no history."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        self = super().__new__(cls)
+        if callable(mode):
+            self.mode = True
+            return self(mode)
+        return self
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = mode
+
+    def clone(self) -> inference_mode:
+        """The same mode again."""
+        return inference_mode(self.mode)
+
+    def __enter__(self) -> None:
+        r = TLS.r
+        self.before = r.grad, r.inference
+        if self.mode:
+            set_grad(False)
+            r.inference = True
+
+    def __exit__(self, *exc: object) -> None:
+        set_grad(self.before[0])
+        TLS.r.inference = self.before[1]
+
+
+class set_grad_enabled(_Mode):
+    """Switch at once; as a context manager, also back at the end."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+        self.before = TLS.r.grad
+        set_grad(mode)
+
+    def clone(self) -> set_grad_enabled:
+        """The same switch again."""
+        return set_grad_enabled(self.mode)
+
+    def __call__(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        set_grad(self.before)
+        return super().__call__(f)
+
+    def __enter__(self) -> None:
+        set_grad(self.mode)
+
+    def __exit__(self, *exc: object) -> None:
+        set_grad(self.before)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are recorded for autograd."""
+    return TLS.r.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether inference mode is on."""
+    return TLS.r.inference

@@ -1,0 +1,109 @@
+"""What the functions of this folder share: precision, reductions, in-place forms, checks."""
+
+from __future__ import annotations
+
+import warnings
+
+import facula
+from facula import Tensor
+
+# Formats with so few digits that a chain of operations would be rounded at every link.
+_LOW = frozenset((facula.float16, facula.bfloat16))
+
+
+def upcast(x: Tensor) -> Tensor:
+    """``x`` in the precision to compute in: float32 for float16 and bfloat16, else its own.
+
+    PyTorch's kernels round once, when they store the result. A composition that did not do
+    this would round after every operation.
+    """
+    return x.to(facula.float32) if x.dtype in _LOW else x
+
+
+def is_low(*tensors: Tensor | None) -> bool:
+    """Whether any of ``tensors`` is of float16 or bfloat16."""
+    return any(t is not None and t.dtype in _LOW for t in tensors)
+
+
+def in_place(fn, x: Tensor, *args) -> Tensor:
+    """Write ``fn(x, *args)`` back into ``x``.
+
+    The function reads a copy, so that what its derivative needs is not what is overwritten;
+    the copy is a value of the recorded program and costs nothing once that is compiled.
+    """
+    return x.copy_(fn(x.clone(), *args))
+
+
+def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction meant by the two deprecated arguments, with PyTorch's warning."""
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is False:
+        meant = "none"
+    elif size_average is False:
+        meant = "sum"
+    else:
+        meant = "mean"
+    warnings.warn(
+        f"size_average and reduce args will be deprecated, please use reduction='{meant}' instead.",
+        stacklevel=3,
+    )
+    return meant
+
+
+def check_reduction(reduction: str) -> None:
+    if reduction not in ("none", "mean", "sum"):
+        if reduction == "elementwise_mean":
+            warnings.warn(
+                "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.",
+                stacklevel=3,
+            )
+            return
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+
+
+def reduced(loss: Tensor, reduction: str, dtype=None) -> Tensor:
+    """``loss`` summed, averaged or as it is; in ``dtype`` if given."""
+    if reduction == "sum":
+        loss = loss.sum()
+    elif reduction != "none":
+        loss = loss.mean()
+    return loss if dtype is None or loss.dtype is dtype else loss.to(dtype)
+
+
+def require_float(x: Tensor, name: str) -> None:
+    """Raise as PyTorch's kernels do for a dtype they are not compiled for."""
+    if not (x.dtype.is_floating_point or x.dtype.is_complex):
+        raise NotImplementedError(f"\"{name}\" not implemented for '{scalar_type(x.dtype)}'")
+
+
+_SCALAR_TYPES = {
+    "bool": "Bool",
+    "uint8": "Byte",
+    "int8": "Char",
+    "int16": "Short",
+    "int32": "Int",
+    "int64": "Long",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "float32": "Float",
+    "float64": "Double",
+    "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
+}
+
+
+def scalar_type(dtype) -> str:
+    """PyTorch's internal name of ``dtype``, which its error messages use."""
+    name = str(dtype).rpartition(".")[2]
+    return _SCALAR_TYPES.get(name, name)
+
+
+def dims(sizes) -> str:
+    """Sizes as PyTorch's messages print them: ``[2, 3]``."""
+    return "[" + ", ".join(str(n) for n in sizes) + "]"
+
+
+def ntuple(value, n: int) -> tuple:
+    """``value`` repeated ``n`` times, or its own elements if it has any."""
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,) * n

@@ -1,0 +1,414 @@
+"""Activation functions.
+
+Each is the formula of PyTorch's documentation, written so that no branch that is not taken can
+overflow: the gradient of ``where`` is zero times the branch's own, and zero times infinity is NaN.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import facula
+from facula import Tensor
+
+from ._common import in_place, require_float, scalar_type, upcast
+
+_SQRT_HALF = 0.7071067811865476
+_SQRT_2_OVER_PI = 0.7978845608028654
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
+
+
+# ---- rectifiers
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``max(input, 0)``, element by element."""
+    return input.relu_() if inplace else input.relu()
+
+
+def relu_(input: Tensor) -> Tensor:
+    """In-place :func:`relu`."""
+    return input.relu_()
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """``input`` where it is greater than ``threshold``, else ``value``."""
+    if inplace:
+        return in_place(_threshold, input, threshold, value)
+    return _threshold(input, threshold, value)
+
+
+def _threshold(x: Tensor, threshold: float, value: float) -> Tensor:
+    return x.masked_fill(x <= threshold, value)
+
+
+def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
+    """In-place :func:`threshold`."""
+    return in_place(_threshold, input, threshold, value)
+
+
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """``input`` limited to ``[min_val, max_val]``."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    if input.dtype is facula.bool:
+        raise NotImplementedError("\"hardtanh\" not implemented for 'Bool'")
+    if inplace:
+        return in_place(_hardtanh, input, min_val, max_val)
+    return _hardtanh(input, min_val, max_val)
+
+
+def _hardtanh(x: Tensor, low: float, high: float) -> Tensor:
+    if not x.requires_grad:
+        return x.clamp(low, high)
+    # Unlike clamp, hardtanh has no gradient at the two limits themselves.
+    return facula.where((x > low) & (x < high), x, x.detach().clamp(low, high))
+
+
+def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """In-place :func:`hardtanh`."""
+    return hardtanh(input, min_val, max_val, inplace=True)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """``min(max(input, 0), 6)``."""
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """``input`` where positive, else ``negative_slope * input``."""
+    if inplace:
+        if negative_slope < 0:
+            raise RuntimeError(
+                "In-place leakyReLu backward calculation is triggered with a negative slope which "
+                f"is not supported: negative_slope={negative_slope}. Use the form that is not in "
+                "place."
+            )
+        return in_place(_leaky_relu, input, negative_slope)
+    return _leaky_relu(input, negative_slope)
+
+
+def _leaky_relu(x: Tensor, slope: float) -> Tensor:
+    require_float(x, "leaky_relu_cpu")
+    return facula.where(x > 0, x, x * slope)
+
+
+def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """In-place :func:`leaky_relu`."""
+    return leaky_relu(input, negative_slope, inplace=True)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """``input`` where positive, else ``weight * input``.
+
+    Args:
+        weight: one element, or one per channel (dimension 1 of ``input``).
+    """
+    if input.dtype != weight.dtype:
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {scalar_type(input.dtype)} and "
+            f"{scalar_type(weight.dtype)}"
+        )
+    if weight.dim() > 1:
+        raise RuntimeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}"
+        )
+    if weight.numel() != 1:
+        if input.dim() == 0:
+            raise RuntimeError("Not allow zero-dim input tensor.")
+        channels = input.shape[1] if input.dim() > 1 else 1
+        if channels != weight.numel():
+            raise RuntimeError(
+                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight.numel()} and channel size = {channels}."
+            )
+        weight = weight.reshape([-1] + [1] * (input.dim() - 2))
+    elif weight.dim() == 1 and input.dim() == 0:
+        weight = weight.reshape([])
+    return facula.where(input > 0, input, weight * input)
+
+
+def rrelu(
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """:func:`leaky_relu` with a slope drawn from ``[lower, upper]`` for each element.
+
+    Outside training the slope is the mean of the two.
+    """
+    if lower > upper:
+        raise RuntimeError(
+            "Lower bound should be less than or equal to the upper bound, but got lower: "
+            f"{lower}, upper: {upper}"
+        )
+    if inplace:
+        return in_place(_rrelu, input, lower, upper, training)
+    return _rrelu(input, lower, upper, training)
+
+
+def _rrelu(x: Tensor, lower: float, upper: float, training: bool) -> Tensor:
+    if not training:
+        return _leaky_relu(x, (lower + upper) / 2)
+    require_float(x, "rrelu_with_noise_out_cpu")
+    slope = facula.empty_like(x, requires_grad=False).uniform_(lower, upper)
+    return facula.where(x > 0, x, x * slope)
+
+
+def rrelu_(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
+) -> Tensor:
+    """In-place :func:`rrelu`."""
+    return rrelu(input, lower, upper, training, inplace=True)
+
+
+# ---- exponential units
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``input`` where positive, else ``alpha * (exp(input) - 1)``."""
+    return in_place(_elu, input, alpha) if inplace else _elu(input, alpha)
+
+
+def _elu(x: Tensor, alpha: float, scale: float = 1.0, stretch: float = 1.0) -> Tensor:
+    require_float(x, "elu_cpu")
+    dtype, x = x.dtype, upcast(x)
+    negative = x.clamp(max=0)  # keeps exp of large inputs out of the branch not taken
+    if stretch != 1.0:
+        negative = negative * stretch
+    out = facula.where(x > 0, x, negative.expm1() * alpha)
+    if scale != 1.0:
+        out = out * scale
+    return out.to(dtype)
+
+
+def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """In-place :func:`elu`."""
+    return in_place(_elu, input, alpha)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Self-normalising unit (https://arxiv.org/abs/1706.02515): a scaled :func:`elu`."""
+    return in_place(_selu, input) if inplace else _selu(input)
+
+
+def _selu(x: Tensor) -> Tensor:
+    return _elu(x, _SELU_ALPHA, _SELU_SCALE)
+
+
+def selu_(input: Tensor) -> Tensor:
+    """In-place :func:`selu`."""
+    return in_place(_selu, input)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``input`` where positive, else ``alpha * (exp(input / alpha) - 1)``."""
+    return in_place(_celu, input, alpha) if inplace else _celu(input, alpha)
+
+
+def _celu(x: Tensor, alpha: float) -> Tensor:
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return _elu(x, alpha, stretch=1.0 / alpha)
+
+
+def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """In-place :func:`celu`."""
+    return in_place(_celu, input, alpha)
+
+
+# ---- smooth gates
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """``1 / (1 + exp(-input))``."""
+    return input.sigmoid()
+
+
+def tanh(input: Tensor) -> Tensor:
+    """Hyperbolic tangent."""
+    return input.tanh()
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """``input`` times the normal distribution's probability of a value below it.
+
+    With ``approximate="tanh"`` by the usual formula in tanh (https://arxiv.org/abs/1606.08415).
+    """
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    require_float(input, "GeluKernelImpl")
+    x = upcast(input)
+    if approximate == "none":
+        below = (x * _SQRT_HALF).erf()
+    else:
+        below = ((x + x * x * x * 0.044715) * _SQRT_2_OVER_PI).tanh()
+    return (x * 0.5 * (below + 1)).to(input.dtype)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``input * sigmoid(input)``, also called swish."""
+    return in_place(_silu, input) if inplace else _silu(input)
+
+
+def _silu(x: Tensor) -> Tensor:
+    require_float(x, "silu_cpu")
+    high = upcast(x)
+    return (high * high.sigmoid()).to(x.dtype)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``input * tanh(softplus(input))``."""
+    return in_place(_mish, input) if inplace else _mish(input)
+
+
+def _mish(x: Tensor) -> Tensor:
+    require_float(x, "mish_cpu")
+    high = upcast(x)
+    return (high * _softplus(high, 1.0, 20.0).tanh()).to(x.dtype)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``input * relu6(input + 3) / 6``."""
+    return in_place(_hardswish, input) if inplace else _hardswish(input)
+
+
+def _hardswish(x: Tensor) -> Tensor:
+    require_float(x, "hardswish_cpu")
+    high = upcast(x)
+    return (high * (high + 3).clamp(0, 6) / 6).to(x.dtype)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """``relu6(input + 3) / 6``."""
+    return in_place(_hardsigmoid, input) if inplace else _hardsigmoid(input)
+
+
+def _hardsigmoid(x: Tensor) -> Tensor:
+    require_float(x, "hardsigmoid_cpu")
+    return (_hardtanh(upcast(x) + 3, 0.0, 6.0) / 6).to(x.dtype)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half of ``input`` along ``dim`` times the sigmoid of the second."""
+    if input.dim() == 0:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    size = input.shape[dim]
+    if size % 2:
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {dim % input.dim()} is size {size}"
+        )
+    first, second = upcast(input).split(size // 2, dim)
+    return (first * second.sigmoid()).to(input.dtype)
+
+
+# ---- logarithms of sums
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """``log(1 + exp(beta * input)) / beta``; ``input`` itself where that is > ``threshold``."""
+    require_float(input, "softplus_cpu")
+    return _softplus(upcast(input), beta, threshold).to(input.dtype)
+
+
+def _softplus(x: Tensor, beta: float, threshold: float) -> Tensor:
+    scaled = x if beta == 1 else x * beta
+    soft = scaled.clamp(max=threshold).exp().log1p()
+    return facula.where(scaled > threshold, x, soft if beta == 1 else soft / beta)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """``log(sigmoid(input))``, also where the sigmoid itself would be 0."""
+    require_float(input, "log_sigmoid_cpu")
+    x = upcast(input)
+    below = x < 0
+    magnitude = facula.where(below, x, -x)  # -|x|, with a slope at 0
+    return (facula.where(below, x, 0.0) - magnitude.exp().log1p()).to(input.dtype)
+
+
+# ---- shrinkage
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``input`` where its magnitude is greater than ``lambd``, else 0."""
+    require_float(input, "hardshrink_cpu")
+    return input.masked_fill((input >= -lambd) & (input <= lambd), 0)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``input`` moved towards 0 by ``lambd``, and 0 where that would pass it."""
+    require_float(input, "softshrink_cpu")
+    if not 0 <= lambd <= facula.finfo(input.dtype).max:
+        raise RuntimeError(
+            f"lambda must be in range [0, {facula.finfo(input.dtype).max:g}] for input dtype "
+            f"{scalar_type(input.dtype).lower()}, but found {lambd}."
+        )
+    x = upcast(input)
+    low = facula.where(x < -lambd, x + lambd, x * 0)  # NaN stays NaN
+    return facula.where(x > lambd, x - lambd, low).to(input.dtype)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """``input - tanh(input)``."""
+    return input - input.tanh()
+
+
+def softsign(input: Tensor) -> Tensor:
+    """``input / (1 + |input|)``."""
+    return input / (input.abs() + 1)
+
+
+# ---- softmax and its kin
+
+
+def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
+        "dim=X as an argument.",
+        stacklevel=stacklevel,
+    )
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> Tensor:
+    """``exp(input)`` divided by its sum along ``dim``."""
+    if dim is None:
+        dim = _implicit_dim("softmax", input.dim(), _stacklevel)
+    return input.softmax(dim) if dtype is None else input.softmax(dim, dtype=dtype)
+
+
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> Tensor:
+    """:func:`softmax` of ``-input``."""
+    if dim is None:
+        dim = _implicit_dim("softmin", input.dim(), _stacklevel)
+    return (-input).softmax(dim) if dtype is None else (-input).softmax(dim, dtype=dtype)
+
+
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> Tensor:
+    """The logarithm of :func:`softmax`, computed without loss of precision."""
+    if dim is None:
+        dim = _implicit_dim("log_softmax", input.dim(), _stacklevel)
+    return input.log_softmax(dim) if dtype is None else input.log_softmax(dim, dtype=dtype)
+
+
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """A sample from the Gumbel-softmax distribution (https://arxiv.org/abs/1611.01144).
+
+    With ``hard`` the result is one-hot, and its gradient that of the soft sample.
+    """
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    noise = -facula.empty_like(logits, requires_grad=False).exponential_().log()
+    soft = ((logits + noise) / tau).softmax(dim)
+    if not hard:
+        return soft
+    index = soft.argmax(dim, keepdim=True)
+    one_hot = facula.zeros_like(soft, requires_grad=False).scatter(dim, index, 1.0)
+    return one_hot - soft.detach() + soft

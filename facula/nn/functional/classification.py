@@ -1,0 +1,323 @@
+"""Losses over classes: likelihoods, multi-class margins, and labelled sequences (CTC)."""
+
+from __future__ import annotations
+
+import facula
+from facula import Tensor
+
+from ._common import (
+    check_reduction,
+    dims,
+    is_low,
+    legacy_reduction,
+    reduced,
+    require_float,
+    scalar_type,
+    upcast,
+)
+from .activation import logsigmoid
+
+# ---- likelihood
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Negative of the log-probability that ``input`` gives to the class ``target``.
+
+    Args:
+        input: log-probabilities ``(C)``, ``(N, C)`` or ``(N, C, d1, ...)``.
+        target: class numbers: a scalar, ``(N)`` or ``(N, d1, ...)``.
+        weight: a factor for each class; the mean is then divided by the factors' sum.
+        ignore_index: targets of this value count as nothing.
+
+    Raises:
+        IndexError: a target that is no class.
+    """
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    _check_classes(input, target, weight)
+    check_reduction(reduction)
+    require_float(input, "nll_loss_out_frame")
+    if weight is not None and weight.dtype != input.dtype:
+        raise RuntimeError(
+            f"expected scalar type {scalar_type(input.dtype)} but found {scalar_type(weight.dtype)}"
+        )
+    log_probs, weight = upcast(input), None if weight is None else upcast(weight)
+    loss, counted = _picked(log_probs, target, weight, ignore_index)
+    if reduction == "mean":
+        return (loss.sum() / counted.sum()).to(input.dtype)
+    return reduced(loss, reduction, input.dtype)
+
+
+def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    """Raise as PyTorch does where the shapes and dtypes of a class target do not fit."""
+    if input.dim() < 1:
+        raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
+    if input.dim() == 1:
+        if target.dim() > 1 or target.numel() != 1:
+            raise ValueError(
+                "For 1D input, 1D target must have size 1, but got target size: "
+                f"{target.shape[0] if target.dim() else target.numel()}"
+            )
+    elif target.dim() == 0 or input.size(0) != target.size(0):
+        raise ValueError(
+            f"Expected input batch_size ({input.size(0)}) to match target batch_size "
+            f"({target.size(0) if target.dim() else 0})."
+        )
+    if target.dtype not in (facula.int64, facula.uint8):
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {scalar_type(target.dtype)}"
+        )
+    if input.dim() == 4 and target.dim() != 3:
+        raise RuntimeError(
+            "only batches of spatial targets supported (3D tensors) but got targets of "
+            f"dimension: {target.dim()}"
+        )
+    if input.dim() > 1:
+        expected = (input.shape[0], *input.shape[2:])
+        if input.dim() == 3 and target.dim() == 2 or input.dim() != 3:
+            matches = tuple(target.shape) == expected
+        else:
+            matches = False
+        if not matches:
+            raise RuntimeError(f"Expected target size {dims(expected)}, got {dims(target.shape)}")
+    classes = input.shape[1] if input.dim() > 1 else input.shape[0]
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but "
+            f"got weight tensor of shape: {dims(weight.shape)}"
+        )
+
+
+def _safe_index(target: Tensor, classes: int, ignore_index: int):
+    """Whether each target counts, and an index that is in range exactly if the target is right.
+
+    A negative target that is not ignored would count from the end; it becomes too large instead.
+    """
+    target = target.to(facula.int64)
+    kept = target != ignore_index
+    index = facula.where(target < 0, classes, target)
+    return kept, facula.where(kept, index, 0)
+
+
+def _picked(log_probs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int):
+    """Loss of every target, 0 where ignored, and how much every target counts."""
+    classes = log_probs.shape[1] if log_probs.dim() > 1 else log_probs.shape[0]
+    kept, index = _safe_index(target, classes, ignore_index)
+    shape = target.shape
+    if log_probs.dim() > 2:
+        log_probs = log_probs.movedim(1, -1)
+    rows = log_probs.reshape(-1, classes) if classes else log_probs.reshape(index.numel(), 0)
+    flat = index.reshape(-1)
+    at = rows[facula.arange(flat.shape[0], device=rows.device), flat].reshape(shape)
+    loss = facula.where(kept, -at, 0.0)
+    if weight is None:
+        return loss, kept.to(loss.dtype)
+    counted = facula.where(kept, weight[flat].reshape(shape), 0.0)
+    return loss * counted, counted
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """:func:`nll_loss` of ``log_softmax(input)``.
+
+    Args:
+        input: scores ``(C)``, ``(N, C)`` or ``(N, C, d1, ...)``.
+        target: class numbers as for :func:`nll_loss`, or probabilities of ``input``'s shape.
+        label_smoothing: how much of the target is spread evenly over all classes.
+    """
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if input.shape == target.shape:
+        return _cross_entropy_of_probabilities(
+            input, target, weight, ignore_index, reduction, label_smoothing
+        )
+    _check_classes(input, target, weight)
+    check_reduction(reduction)
+    require_float(input, "log_softmax_lastdim_kernel_impl")
+    if weight is not None and weight.dtype != input.dtype:
+        raise RuntimeError(
+            f"expected scalar type {scalar_type(input.dtype)} but found {scalar_type(weight.dtype)}"
+        )
+    class_dim = 1 if input.dim() > 1 else 0
+    log_probs = upcast(input).log_softmax(class_dim)
+    weight = None if weight is None else upcast(weight)
+    loss, counted = _picked(log_probs, target, weight, ignore_index)
+    if label_smoothing > 0:
+        spread = log_probs if weight is None else log_probs * _along(weight, log_probs, class_dim)
+        spread = facula.where(target != ignore_index, -spread.sum(class_dim), 0.0)
+        share = label_smoothing / log_probs.shape[class_dim]
+        loss = loss * (1 - label_smoothing) + spread * share
+    if reduction == "mean":
+        return (loss.sum() / counted.sum()).to(input.dtype)
+    return reduced(loss, reduction, input.dtype)
+
+
+def _along(weight: Tensor, x: Tensor, dim: int) -> Tensor:
+    """``weight``, one number per class, in a shape that broadcasts along ``dim`` of ``x``."""
+    return weight.reshape([-1 if i == dim else 1 for i in range(x.dim())])
+
+
+def _cross_entropy_of_probabilities(
+    input, target, weight, ignore_index, reduction, label_smoothing
+) -> Tensor:
+    if not target.is_floating_point():
+        raise RuntimeError(
+            "Expected floating point type for target with class probabilities, got "
+            + scalar_type(target.dtype)
+        )
+    if ignore_index >= 0:
+        raise RuntimeError("ignore_index is not supported for floating point target")
+    class_dim = 1 if input.dim() > 1 else 0
+    classes = input.shape[class_dim]
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise RuntimeError(
+            f"cross_entropy: weight tensor should be defined either for all {classes} classes or "
+            f"no classes but got weight tensor of shape: {dims(weight.shape)}"
+        )
+    check_reduction(reduction)
+    dtype = facula.result_type(input, target) if is_low(input, target) else None
+    log_probs, target = upcast(input).log_softmax(class_dim), upcast(target)
+    if label_smoothing > 0:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    product = log_probs * target
+    if weight is not None:
+        product = product * _along(upcast(weight), product, class_dim)
+    if reduction == "none":
+        return reduced(-product.sum(class_dim), "none", dtype)
+    loss = -product.sum()
+    if reduction == "mean":
+        count = 1
+        for i, size in enumerate(input.shape):
+            count *= 1 if i == class_dim else size
+        loss = loss / count
+    return reduced(loss, "none", dtype)
+
+
+# ---- margins
+
+
+def _check_margin_input(input: Tensor) -> None:
+    good = (
+        (input.dim() == 2 and input.size(1) != 0)
+        or (input.dim() == 1 and input.size(0) != 0)
+        or input.dim() == 0
+    )
+    if not good:
+        raise RuntimeError(
+            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+            + dims(input.shape)
+        )
+
+
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Mean over the other classes of ``max(0, margin - input[target] + input[i]) ** p``."""
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    check_reduction(reduction)
+    if p not in (1, 2):
+        raise ValueError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.dim() != 1:
+        raise ValueError("weight must be one-dimensional")
+    _check_margin_input(input)
+    rows = input.reshape(-1, input.shape[-1] if input.dim() else 1)
+    n, classes = rows.shape
+    if target.dim() > 1 or target.numel() != n:
+        raise RuntimeError(
+            "multi_margin_loss: The target tensor should be 1-D with size equal to the batch "
+            f"size. Expected target size [{n}] for input of size: {dims(input.shape)}, but got "
+            f"{dims(target.shape)}"
+        )
+    if weight is not None and weight.numel() != classes:
+        raise RuntimeError(
+            f"inconsistent weight size: {dims(weight.shape)} for input of size: {dims(input.shape)}"
+        )
+    x, index = upcast(rows), target.reshape(n)
+    own = x[facula.arange(n, device=x.device), facula.where(index < 0, classes, index)]
+    loss = (margin - own.unsqueeze(1) + x).clamp(min=0)
+    if p == 2:
+        loss = loss * loss
+    if weight is not None:
+        loss = loss * upcast(weight)[index].unsqueeze(1)
+    others = facula.arange(classes, device=x.device) != index.unsqueeze(1)
+    loss = facula.where(others, loss, 0.0).sum(1) / classes
+    if target.dim() == 0:
+        loss = loss.reshape([])
+    return reduced(loss, reduction, input.dtype)
+
+
+def multilabel_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Sum of ``max(0, 1 - (input[j] - input[i]))`` over labels ``j`` and other classes ``i``.
+
+    ``target`` has ``input``'s shape; each row lists its labels, up to the first -1. The sum is
+    divided by the number of classes.
+    """
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    check_reduction(reduction)
+    _check_margin_input(input)
+    if target.shape != input.shape and not (input.dim() <= 1 and target.numel() == input.numel()):
+        raise RuntimeError(
+            f"inconsistent target size: {dims(target.shape)} for input of size: {dims(input.shape)}"
+        )
+    classes = input.shape[-1] if input.dim() else 1
+    x, t = upcast(input).reshape(-1, classes), target.reshape(-1, classes)
+    listed = (t >= 0).to(facula.int64).cumprod(1) != 0  # before the row's first -1
+    index = facula.where(listed, t, 0)
+    numbers = facula.arange(classes, device=x.device)
+    is_label = ((index.unsqueeze(2) == numbers) & listed.unsqueeze(2)).any(1)
+    gaps = (1 - x.gather(1, index).unsqueeze(2) + x.unsqueeze(1)).clamp(min=0)
+    counted = listed.unsqueeze(2) & is_label.logical_not().unsqueeze(1)
+    loss = facula.where(counted, gaps, 0.0).sum((1, 2)) / classes
+    if input.dim() < 2:
+        loss = loss.reshape([])
+    return reduced(loss, reduction, input.dtype)
+
+
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Binary cross entropy of each class, averaged over the classes (the last dimension)."""
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    x, t = upcast(input), upcast(target)
+    loss = -(t * logsigmoid(x) + (1 - t) * logsigmoid(-x))
+    if weight is not None:
+        loss = loss * upcast(weight)
+    loss = loss.mean(-1)
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(reduction + " is not valid")
+    dtype = facula.result_type(input, target) if is_low(input, target) else None
+    return reduced(loss, reduction, dtype)

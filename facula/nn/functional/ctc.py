@@ -1,0 +1,159 @@
+"""Connectionist temporal classification."""
+
+from __future__ import annotations
+
+import facula
+from facula import Tensor
+
+from ._common import check_reduction, require_float, scalar_type
+
+# Stands for log(0). An infinity would turn into NaN in the gradient of a sum of exponentials.
+_IMPOSSIBLE = -1e30
+
+
+def ctc_loss(
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Tensor:
+    """Negative log likelihood of label sequences, summed over all their alignments.
+
+    Graves et al. 2006, https://www.cs.toronto.edu/~graves/icml_2006.pdf
+
+    Args:
+        log_probs: ``(T, N, C)`` or ``(T, C)``, log-probabilities (outputs of ``log_softmax``).
+        targets: ``(N, S)`` padded, or all labels one after the other ``(sum of lengths)``.
+        input_lengths: how many of the ``T`` steps each sequence has.
+        target_lengths: how many labels each sequence has.
+        blank: the class of the blank label.
+        zero_infinity: whether sequences that cannot be aligned count as 0 instead of infinity.
+
+    The gradient is PyTorch's: it takes ``log_probs`` for outputs of ``log_softmax``.
+    """
+    check_reduction(reduction)
+    require_float(log_probs, "ctc_loss_cpu")
+    batched = log_probs.dim() == 3
+    if not batched:
+        log_probs = log_probs.unsqueeze(1)
+        targets = targets.unsqueeze(0) if targets.dim() == 1 else targets
+    steps, batch, classes = log_probs.shape
+    if not 0 <= blank < classes:
+        raise RuntimeError("blank must be in label range")
+    lengths = _lengths(input_lengths, batch, "input_lengths")
+    label_counts = _lengths(target_lengths, batch, "target_lengths")
+    if targets.dtype not in (facula.int32, facula.int64):
+        raise RuntimeError(f"targets must be an integer tensor, got {scalar_type(targets.dtype)}")
+    labels = _padded(targets.to(facula.int64), label_counts)
+    _check_lengths(lengths, label_counts, steps, labels.shape[1])
+    device = log_probs.device
+    to = facula.tensor(lengths, device=device)
+    counts = facula.tensor(label_counts, device=device)
+
+    likelihood = _forward(log_probs, labels.to(device), to, counts, blank)
+    possible = likelihood > _IMPOSSIBLE / 2
+    # A gradient of exp(log_probs) on top of that of the likelihood, with no value of its own:
+    # together they are the gradient of the scores before log_softmax.
+    running = facula.arange(steps, device=device).unsqueeze(1) < to
+    probs = log_probs.exp()
+    extra = facula.where(running.unsqueeze(2), probs - probs.detach(), 0.0).sum((0, 2))
+    infinite = 0.0 if zero_infinity else float("inf")
+    loss = facula.where(possible, extra - likelihood, infinite)
+    if reduction == "mean":
+        return (loss / counts.clamp(min=1).to(loss.dtype)).mean()
+    if reduction == "sum":
+        return loss.sum()
+    return loss if batched else loss.squeeze(0)
+
+
+def _lengths(values, batch: int, name: str) -> list[int]:
+    if isinstance(values, Tensor):
+        if values.is_floating_point():
+            raise RuntimeError(f"{name} must be integral")
+        values = values.reshape(-1).tolist()
+    values = [int(v) for v in values]
+    if len(values) != batch:
+        raise RuntimeError(f"{name} must be of size batch_size")
+    return values
+
+
+def _check_lengths(lengths, counts, steps: int, width: int) -> None:
+    for i, (length, count) in enumerate(zip(lengths, counts, strict=True)):
+        if length < 0:
+            raise RuntimeError(
+                f"Expected input_lengths to have value at least 0, but got value {length} "
+                f"(while checking arguments for ctc_loss_cpu)"
+            )
+        if length > steps:
+            raise RuntimeError(
+                f"Expected input_lengths to have value at most {steps}, but got value {length} "
+                f"(while checking arguments for ctc_loss_cpu)"
+            )
+        if count < 0 or count > width:
+            raise RuntimeError(
+                f"Expected target_lengths to have value between 0 and {width}, but got value "
+                f"{count} at position {i} (while checking arguments for ctc_loss_cpu)"
+            )
+
+
+def _padded(targets: Tensor, counts: list[int]) -> Tensor:
+    """Labels as ``(N, S)``, whichever way they were given."""
+    if targets.dim() == 2:
+        return targets
+    width = max(counts, default=0)
+    total = sum(counts)
+    if targets.shape[0] < total:
+        raise RuntimeError(
+            f"targets has {targets.shape[0]} labels, but target_lengths add up to {total}"
+        )
+    if total == 0:
+        return targets.new_zeros((len(counts), width))
+    index, start = [], 0
+    for count in counts:
+        index += [min(start + i, total - 1) if i < count else 0 for i in range(width)]
+        start += count
+    chosen = targets.index_select(0, facula.tensor(index, device=targets.device))
+    return chosen.reshape(len(counts), width)
+
+
+def _forward(log_probs: Tensor, labels: Tensor, lengths, counts, blank: int) -> Tensor:
+    """The forward variables of the paper, over labels with a blank between any two."""
+    steps, batch, _ = log_probs.shape
+    width = labels.shape[1]
+    device = log_probs.device
+    blanks = facula.full((batch, width, 1), blank, dtype=facula.int64, device=device)
+    between = facula.cat([blanks, labels.unsqueeze(2)], 2).reshape(batch, 2 * width)
+    # Padding may hold any number; it is replaced by the blank, which is a class.
+    position = facula.arange(2 * width + 1, device=device)
+    states = facula.cat([between, blanks.new_full((batch, 1), blank)], 1)
+    states = facula.where(position < 2 * counts.unsqueeze(1) + 1, states, blank)
+    emit = log_probs.gather(2, states.unsqueeze(0).expand(steps, batch, 2 * width + 1))
+
+    def shifted(x: Tensor, by: int) -> Tensor:
+        fill = x.new_full((batch, min(by, 2 * width + 1)), _IMPOSSIBLE)
+        return facula.cat([fill, x[:, : max(2 * width + 1 - by, 0)]], 1)
+
+    # A label may follow the label before it without a blank, if it is another one.
+    before = facula.cat([states.new_full((batch, min(2, 2 * width + 1)), -1), states], 1)
+    before = before[:, : 2 * width + 1]
+    may_skip = (states != before) & (position % 2 == 1)
+
+    start = facula.where(position < facula.where(counts > 0, 2, 1).unsqueeze(1), 0.0, _IMPOSSIBLE)
+    alpha = start.to(log_probs.dtype)
+    for t in range(steps):
+        if t == 0:
+            new = alpha + emit[0]
+        else:
+            skip = facula.where(may_skip, shifted(alpha, 2), _IMPOSSIBLE)
+            new = facula.logaddexp(facula.logaddexp(alpha, shifted(alpha, 1)), skip) + emit[t]
+            # Below the stand-in for log(0) the sums would drift towards real infinity.
+            new = new.clamp(min=_IMPOSSIBLE)
+        alpha = facula.where(lengths.unsqueeze(1) > t, new, alpha)
+
+    last = alpha.gather(1, (2 * counts).unsqueeze(1)).squeeze(1)
+    label = alpha.gather(1, (2 * counts - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
+    label = facula.where(counts > 0, label, _IMPOSSIBLE)
+    return facula.logaddexp(last, label)

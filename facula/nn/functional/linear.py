@@ -1,0 +1,76 @@
+"""Affine maps."""
+
+from __future__ import annotations
+
+import facula
+from facula import Tensor
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input @ weight.T + bias``: the last dimension goes from ``in`` to ``out`` features.
+
+    Args:
+        input: ``(*, in)``.
+        weight: ``(out, in)``, or ``(in)`` for one output without a dimension of its own.
+        bias: ``(out)``.
+    """
+    if weight.dim() != 2:
+        if weight.dim() > 2:
+            raise RuntimeError(
+                f"t() expects a tensor with <= 2 dimensions, but self is {weight.dim()}D "
+                f"(linear: weight has shape {list(weight.shape)})"
+            )
+        if input.dim() == 0 or weight.dim() == 0:
+            raise RuntimeError(
+                "both arguments to linear need to be at least 1D, but they are "
+                f"{input.dim()}D and {weight.dim()}D"
+            )
+        if bias is not None:
+            raise RuntimeError(f"mat2 must be a matrix, got {weight.dim()}-D tensor")
+        return input.matmul(weight)
+    out = input.matmul(weight.t())
+    return out if bias is None else out + bias
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input1 @ weight[k] @ input2 + bias[k]`` for every output feature ``k``.
+
+    Args:
+        input1: ``(*, in1)``.
+        input2: ``(*, in2)``, with the same leading dimensions.
+        weight: ``(out, in1, in2)``.
+        bias: ``(out)``.
+    """
+    if input1.dim() != input2.dim():
+        raise RuntimeError(
+            f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}"
+        )
+    for d in range(input1.dim() - 1):
+        if input1.shape[d] != input2.shape[d]:
+            raise RuntimeError(
+                f"bilinear(): input batch dimensions do not match at dim {d}: got "
+                f"{input1.shape[d]} and {input2.shape[d]}"
+            )
+    if weight.dim() != 3:
+        raise RuntimeError(
+            f"bilinear(): weight must have 3 dimensions (out, in1, in2), got {weight.dim()}"
+        )
+    for i, x in ((1, input1), (2, input2)):
+        if x.shape[-1] != weight.shape[i]:
+            raise RuntimeError(
+                f"bilinear(): input{i} size does not match weight size: got {x.shape[-1]} but "
+                f"expected {weight.shape[i]}"
+            )
+    features, in1, in2 = weight.shape
+    if bias is not None and bias.shape[0] != features:
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected "
+            f"{features}"
+        )
+    lead = list(input1.shape[:-1])
+    a, b = input1.reshape(-1, in1), input2.reshape(-1, in2)
+    # (n, in1) x (in1, out * in2), then a weighted sum over in2 for every sample.
+    half = a.matmul(weight.permute(1, 0, 2).reshape(in1, features * in2))
+    out = facula.bmm(half.reshape(-1, features, in2), b.unsqueeze(2)).squeeze(2)
+    out = out.reshape([*lead, features])
+    return out if bias is None else out + bias

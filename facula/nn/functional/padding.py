@@ -1,0 +1,113 @@
+"""Padding, as copies of the tensor's own border or as a constant."""
+
+from __future__ import annotations
+
+import facula
+from facula import Tensor
+
+from ._common import dims
+
+
+def pad(input: Tensor, pad, mode: str = "constant", value: float | None = None) -> Tensor:
+    """Lengthen (or, by a negative amount, shorten) the last dimensions of ``input``.
+
+    Args:
+        pad: ``(left, right)`` of the last dimension, then of the one before it, and so on.
+        mode: ``"constant"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+        value: what a constant padding consists of; 0 by default.
+    """
+    amounts = _checked(pad)
+    if mode == "constant":
+        if len(amounts) > 2 * input.dim():
+            raise RuntimeError(
+                "Padding length should be less than or equal to two times the input dimension "
+                f"but got padding length {len(amounts)} and input of dimension {input.dim()}"
+            )
+        return facula.constant_pad_nd(input, amounts, 0 if value is None else value)
+    if mode not in _BORDERS:
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if value is not None and value != 0:
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
+    n = len(amounts) // 2
+    if n not in (1, 2, 3) or input.dim() not in (n + 1, n + 2):
+        raise NotImplementedError(
+            f"Padding size {len(amounts)} is not supported for {input.dim()}D input tensor.\n"
+            "Supported combinations for non-constant padding:\n"
+            "  - 2D or 3D input: padding size = 2 (pads last dimension)\n"
+            "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
+            "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
+        )
+    _check_not_empty(input, n)
+    out = input
+    for i in range(n):
+        out = _pad_dim(out, input, input.dim() - 1 - i, amounts[2 * i], amounts[2 * i + 1], mode)
+    return out
+
+
+def _checked(pad) -> list[int]:
+    amounts = [pad] if isinstance(pad, int) else list(pad)
+    for i, amount in enumerate(amounts):
+        if isinstance(amount, float):
+            raise TypeError(
+                "pad(): argument 'pad' (position 2) must be tuple of ints, but found element of "
+                f"type float at pos {i}"
+            )
+    if len(amounts) % 2:
+        raise RuntimeError("Padding length must be divisible by 2")
+    return [int(amount) for amount in amounts]
+
+
+def _check_not_empty(x: Tensor, n: int) -> None:
+    without_batch = x.shape[1:] if x.dim() == n + 2 else x.shape
+    if 0 in without_batch:
+        raise RuntimeError(
+            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and "
+            f"other non-zero dimensions for input, but got: {dims(x.shape)}"
+        )
+
+
+def _pad_dim(x: Tensor, original: Tensor, dim: int, left: int, right: int, mode: str) -> Tensor:
+    """Add to both ends of ``dim``, then cut what a negative amount takes away."""
+    size = x.shape[dim]
+    if size + left + right < 1:
+        raise RuntimeError(
+            f"input ({'WHD'[x.dim() - 1 - dim]}: {size}) is too small. Calculated output "
+            f"{'WHD'[x.dim() - 1 - dim]}: {size + left + right}"
+        )
+    if mode == "reflect" and (left >= size or right >= size):
+        raise RuntimeError(
+            "Argument #4: Padding size should be less than the corresponding input dimension, but "
+            f"got: padding ({left}, {right}) at dimension {dim} of input {dims(original.shape)}"
+        )
+    if mode == "circular" and (left > size or right > size):
+        raise RuntimeError("Padding value causes wrapping around more than once.")
+    parts = [x]
+    border = _BORDERS[mode]
+    if left > 0:
+        parts.insert(0, border(x, dim, left, False))
+    if right > 0:
+        parts.append(border(x, dim, right, True))
+    if len(parts) > 1:
+        x = facula.cat(parts, dim)
+    if left < 0:
+        x = x.narrow(dim, -left, x.shape[dim] + left)
+    if right < 0:
+        x = x.narrow(dim, 0, x.shape[dim] + right)
+    return x
+
+
+def _reflected(x: Tensor, dim: int, n: int, at_end: bool) -> Tensor:
+    start = x.shape[dim] - 1 - n if at_end else 1
+    return x.narrow(dim, start, n).flip(dim)
+
+
+def _replicated(x: Tensor, dim: int, n: int, at_end: bool) -> Tensor:
+    edge = x.narrow(dim, x.shape[dim] - 1 if at_end else 0, 1)
+    return edge.expand([n if d == dim else size for d, size in enumerate(x.shape)])
+
+
+def _wrapped(x: Tensor, dim: int, n: int, at_end: bool) -> Tensor:
+    return x.narrow(dim, 0 if at_end else x.shape[dim] - n, n)
+
+
+_BORDERS = {"reflect": _reflected, "replicate": _replicated, "circular": _wrapped}

@@ -1,0 +1,253 @@
+"""Look-up tables: embedding, bags of embeddings, one-hot vectors."""
+
+from __future__ import annotations
+
+import facula
+from facula import Tensor
+
+from ._common import upcast
+
+
+class _ScaleGradient(facula.autograd.Function):
+    """Identity whose gradient is multiplied by ``scale``."""
+
+    @staticmethod
+    def forward(ctx, x, scale):
+        ctx.save_for_backward(scale)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (scale,) = ctx.saved_tensors
+        return grad * scale, None
+
+
+def _check_indices(input: Tensor, name: str) -> None:
+    if input.dtype not in (facula.int64, facula.int32):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar "
+            f"types: Long, Int; but got {input.type()} instead (while checking arguments for "
+            f"{name})"
+        )
+
+
+def _check_padding_idx(padding_idx: int | None, rows: int) -> int:
+    """The row that never learns; -1 for none."""
+    if padding_idx is None:
+        return -1
+    if not -rows <= padding_idx < rows:
+        raise AssertionError("Padding_idx must be within num_embeddings")
+    return padding_idx % rows
+
+
+def _limit_norms(weight: Tensor, index: Tensor, max_norm: float, norm_type: float) -> None:
+    """Shorten, in place, the rows of ``weight`` that are looked up and longer than allowed."""
+    with facula.no_grad():
+        used = facula.zeros(weight.shape[0], dtype=facula.bool, device=weight.device)
+        used = used.index_fill(0, index.reshape(-1).to(facula.int64), True)
+        norm = facula.linalg.vector_norm(weight.detach(), norm_type, dim=1)
+        factor = facula.where(used & (norm > max_norm), max_norm / (norm + 1e-7), 1.0)
+        weight.copy_(weight.detach() * factor.unsqueeze(1))
+
+
+def _frequency_scale(index: Tensor, rows: int, dtype) -> Tensor:
+    """One over how often each entry of ``index`` (flat) occurs in it."""
+    counts = facula.zeros(rows, dtype=dtype, device=index.device)
+    counts = counts.index_add(0, index, facula.ones_like(index, dtype=dtype))
+    return 1 / counts.index_select(0, index)
+
+
+def _refuse_sparse(sparse: bool, weight: Tensor, name: str) -> None:
+    if sparse and weight.requires_grad:
+        raise NotImplementedError(
+            f"{name}: sparse gradients (sparse=True) are not in Facula; use sparse=False"
+        )
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of ``weight`` that ``input`` names.
+
+    Args:
+        input: indices of any shape.
+        weight: ``(rows, features)``.
+        padding_idx: a row that gets no gradient.
+        max_norm: rows longer than this are shortened, in place, as they are looked up.
+        scale_grad_by_freq: divide gradients by how often their row occurs in ``input``.
+
+    Raises:
+        IndexError: an index that is no row.
+    """
+    padding_idx = _check_padding_idx(padding_idx, weight.size(0) if weight.dim() else 0)
+    if weight.dim() != 2:
+        raise RuntimeError("'weight' must be 2-D")
+    _check_indices(input, "embedding")
+    _refuse_sparse(sparse, weight, "embedding")
+    if max_norm is not None:
+        _limit_norms(weight, input, max_norm, norm_type)
+    flat = input.reshape(-1)
+    out = weight.index_select(0, flat)
+    if scale_grad_by_freq and weight.requires_grad:
+        scale = _frequency_scale(flat.to(facula.int64), weight.shape[0], out.dtype)
+        out = _ScaleGradient.apply(out, scale.unsqueeze(1))
+    if padding_idx >= 0 and weight.requires_grad:
+        out = facula.where((flat == padding_idx).unsqueeze(1), out.detach(), out)
+    return out.reshape([*input.shape, weight.shape[1]])
+
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """Sum, mean or maximum of the rows of ``weight`` named by each bag of indices.
+
+    Args:
+        input: ``(bags, size)``, or all bags one after the other with ``offsets``.
+        weight: ``(rows, features)``.
+        offsets: where each bag begins (with ``include_last_offset`` also where the last ends).
+        mode: ``"sum"``, ``"mean"`` or ``"max"``. An empty bag gives zeros.
+        per_sample_weights: a factor for each index, with ``mode="sum"`` only.
+        padding_idx: indices that do not count.
+    """
+    if per_sample_weights is not None and input.size() != per_sample_weights.size():
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, "
+            f"then it must have the same shape as the input ({input.shape})"
+        )
+    if weight.dim() != 2:
+        raise ValueError(
+            f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}"
+        )
+    bag, bags = _bags(input, offsets, include_last_offset)
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("mode has to be one of sum, mean or max")
+    if mode == "max":
+        if scale_grad_by_freq:
+            raise ValueError("max mode does not support scaling the gradient by the frequency")
+        if sparse:
+            raise ValueError("max mode does not support sparse weights")
+    if per_sample_weights is not None and mode != "sum":
+        raise NotImplementedError(
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported "
+            f"for mode='sum' (got mode='{mode}')."
+        )
+    _check_indices(input, "embedding_bag")
+    if per_sample_weights is not None and per_sample_weights.dtype != weight.dtype:
+        raise RuntimeError(
+            "Expected tensor for argument #1 'weight' to have the same type as tensor for "
+            f"argument #1 'per_sample_weights'; but type {weight.type()} does not equal "
+            f"{per_sample_weights.type()} (while checking arguments for embedding_bag)"
+        )
+    _refuse_sparse(sparse, weight, "embedding_bag")
+    padding_idx = _check_padding_idx(padding_idx, weight.size(0))
+    if max_norm is not None:
+        _limit_norms(weight, input, max_norm, norm_type)
+
+    flat = input.reshape(-1).to(facula.int64)
+    rows = upcast(weight.index_select(0, flat))
+    if scale_grad_by_freq and weight.requires_grad:
+        scale = _frequency_scale(flat, weight.shape[0], rows.dtype)
+        rows = _ScaleGradient.apply(rows, scale.unsqueeze(1))
+    if per_sample_weights is not None:
+        rows = rows * upcast(per_sample_weights).reshape(-1, 1)
+    counted = None if padding_idx < 0 else flat != padding_idx
+    out = _max_of_bags(rows, bag, bags, counted) if mode == "max" else None
+    if out is None:
+        if counted is not None:
+            rows = facula.where(counted.unsqueeze(1), rows, 0.0)
+        out = rows.new_zeros((bags, rows.shape[1])).index_add(0, bag, rows)
+    if mode == "mean":
+        ones = facula.ones_like(flat, dtype=rows.dtype)
+        ones = ones if counted is None else counted.to(rows.dtype)
+        sizes = rows.new_zeros(bags).index_add(0, bag, ones)
+        out = out / sizes.clamp(min=1).unsqueeze(1)
+    return out.to(weight.dtype)
+
+
+def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool):
+    """The bag that every index of ``input`` (flat) belongs to, and how many there are."""
+    if input.dim() == 2:
+        if offsets is not None:
+            raise ValueError(
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch "
+                f"of fixed length sequences. However, found offsets of type {type(offsets)}"
+            )
+        bags, size = input.shape
+        numbers = facula.arange(bags, device=input.device)
+        return numbers.unsqueeze(1).expand(bags, size).reshape(-1), bags
+    if input.dim() != 1:
+        raise ValueError(
+            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}"
+        )
+    if offsets is None:
+        raise ValueError("offsets has to be a 1D Tensor but got None")
+    if offsets.dim() != 1:
+        raise ValueError("offsets has to be a 1D Tensor")
+    starts, count = offsets.tolist(), input.shape[0]
+    if starts and starts[0] != 0:
+        raise RuntimeError(
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
+            f"position 0. However, got {starts[0]}"
+        )
+    if starts and starts[-1] > count:
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length {count} but got offsets[-1] of "
+            f"{starts[-1]}"
+        )
+    if include_last_offset:
+        if not starts:
+            raise RuntimeError("include_last_offset: number of offsets should be at least 1")
+        starts = starts[:-1]
+    # Indices past the last bag's end belong to it all the same, as in PyTorch.
+    number = [0] * count
+    for bag, start in enumerate(starts):
+        stop = starts[bag + 1] if bag + 1 < len(starts) else count
+        number[start:stop] = [bag] * (stop - start)
+    return facula.tensor(number, dtype=facula.int64, device=input.device), len(starts)
+
+
+def _max_of_bags(rows: Tensor, bag: Tensor, bags: int, counted: Tensor | None) -> Tensor:
+    lowest = float("-inf")
+    if counted is not None:
+        rows = facula.where(counted.unsqueeze(1), rows, lowest)
+    index = bag.unsqueeze(1).expand(rows.shape)
+    out = rows.new_full((bags, rows.shape[1]), lowest)
+    out = out.scatter_reduce(0, index, rows, "amax", include_self=True)
+    return facula.where(out == lowest, 0.0, out)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Vectors of ``num_classes`` zeros with a one at the place that ``tensor`` says.
+
+    With -1 there are as many classes as the largest index needs.
+    """
+    if tensor.dtype is not facula.int64:
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+    if tensor.numel() == 0:
+        if num_classes <= 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        return facula.zeros([*tensor.shape, num_classes], dtype=facula.int64, device=tensor.device)
+    if bool((tensor < 0).any()):
+        raise RuntimeError("Class values must be non-negative.")
+    if num_classes == -1:
+        num_classes = int(tensor.max()) + 1
+    elif num_classes < 1 or bool((tensor >= num_classes).any()):
+        raise RuntimeError("Class values must be smaller than num_classes.")
+    numbers = facula.arange(num_classes, device=tensor.device)
+    return (tensor.unsqueeze(-1) == numbers).to(facula.int64)

@@ -1,0 +1,591 @@
+"""``Module``: the base class of every network."""
+
+from __future__ import annotations
+
+import facula
+from facula import Tensor
+
+from ..parameter import Buffer, Parameter
+from . import _hooks
+from ._hooks import (  # noqa: F401  (public names of this module, as in PyTorch)
+    HookMixin,
+    RemovableHandle,
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from ._state import IncompatibleKeys, StateDictMixin
+
+__all__ = ["Module"]
+
+_IncompatibleKeys = IncompatibleKeys
+_global_hooks = _hooks.global_hooks
+
+
+class Module(HookMixin, StateDictMixin):
+    """Base class of all neural network modules.
+
+    A subclass creates its parameters, buffers and children in ``__init__`` (after calling
+    ``super().__init__()``) and computes in ``forward``. Assigning a :class:`Parameter` or a
+    module to an attribute registers it.
+
+    See https://pytorch.org/docs/stable/generated/torch.nn.Module.html
+    """
+
+    call_super_init: bool = False
+    training: bool
+
+    def __init__(self, *args, **kwargs) -> None:
+        if not self.call_super_init:
+            name = type(self).__name__
+            if kwargs:
+                raise TypeError(
+                    f"{name}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'"
+                )
+            if args:
+                raise TypeError(
+                    f"{name}.__init__() takes 1 positional argument but {len(args) + 1} were given"
+                )
+        self.__dict__.update(
+            training=True,
+            _parameters={},
+            _buffers={},
+            _non_persistent_buffers_set=set(),
+        )
+        self._init_hooks()
+        self.__dict__["_modules"] = {}
+        if self.call_super_init:
+            super().__init__(*args, **kwargs)
+
+    # ---- calling
+
+    def forward(self, *input):
+        """Compute the output; every subclass defines it."""
+        raise NotImplementedError(
+            f'Module [{type(self).__name__}] is missing the required "forward" function'
+        )
+
+    def __call__(self, *args, **kwargs):
+        # The hot path of every model: five truth tests, then the subclass's forward.
+        if (
+            _global_hooks
+            or self._forward_pre_hooks
+            or self._forward_hooks
+            or self._backward_hooks
+            or self._backward_pre_hooks
+        ):
+            return self._call_with_hooks(args, kwargs)
+        return self.forward(*args, **kwargs)
+
+    _call_impl = __call__
+
+    def compile(self, *args, **kwargs) -> None:
+        """Accepted for compatibility: every program is compiled as it runs."""
+
+    # ---- registration
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter; ``None`` reserves the name for one that the module lacks."""
+        if "_parameters" not in self.__dict__:
+            raise AttributeError("cannot assign parameter before Module.__init__() call")
+        _check_name(self, name, "parameter", self._parameters)
+        if param is None:
+            self._parameters[name] = None
+            return
+        if not isinstance(param, Parameter):
+            raise TypeError(
+                f"cannot assign '{_type_name(param)}' object to parameter '{name}' "
+                "(torch.nn.Parameter or None required)"
+            )
+        if param.grad_fn is not None:
+            raise ValueError(
+                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be "
+                f"created explicitly. To express '{name}' as a function of another Tensor, "
+                "compute the value in the forward() method."
+            )
+        self._parameters[name] = _replaced(self, name, param, "parameter_registration")
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is state but not a parameter (running statistics, for example).
+
+        A buffer that is not ``persistent`` is left out of the ``state_dict``.
+        """
+        if "_buffers" not in self.__dict__:
+            raise AttributeError("cannot assign buffer before Module.__init__() call")
+        _check_name(self, name, "buffer", self._buffers)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"cannot assign '{_type_name(tensor)}' object to buffer '{name}' "
+                "(torch Tensor or None required)"
+            )
+        self._buffers[name] = _replaced(self, name, tensor, "buffer_registration")
+        if persistent:
+            self._non_persistent_buffers_set.discard(name)
+        else:
+            self._non_persistent_buffers_set.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a child; it is then also an attribute of that name."""
+        if not isinstance(module, Module) and module is not None:
+            raise TypeError(f"{_type_name(module)} is not a Module subclass")
+        _check_name(self, name, "module", self._modules)
+        self._modules[name] = _replaced(self, name, module, "module_registration")
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Another name of :meth:`add_module`."""
+        self.add_module(name, module)
+
+    # ---- attributes
+
+    def __getattr__(self, name: str):
+        # Runs only when ordinary lookup has failed: parameters, buffers and children live in
+        # tables of their own.
+        tables = self.__dict__
+        for table in ("_parameters", "_buffers", "_modules"):
+            entries = tables.get(table)
+            if entries is not None and name in entries:
+                return entries[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __setattr__(self, name: str, value) -> None:
+        tables = self.__dict__
+        params = tables.get("_parameters")
+        if isinstance(value, Parameter):
+            if params is None:
+                raise AttributeError("cannot assign parameters before Module.__init__() call")
+            self._forget(name, "_buffers", "_modules")
+            self.register_parameter(name, value)
+            return
+        if params is not None and name in params:
+            if value is not None:
+                raise TypeError(
+                    f"cannot assign '{_type_name(value)}' as parameter '{name}' "
+                    "(torch.nn.Parameter or None expected)"
+                )
+            self.register_parameter(name, None)
+            return
+        modules = tables.get("_modules")
+        if isinstance(value, Module):
+            if modules is None:
+                raise AttributeError("cannot assign module before Module.__init__() call")
+            self._forget(name, "_parameters", "_buffers")
+            modules[name] = _replaced(self, name, value, "module_registration")
+            return
+        if modules is not None and name in modules:
+            if value is not None:
+                raise TypeError(
+                    f"cannot assign '{_type_name(value)}' as child module '{name}' "
+                    "(torch.nn.Module or None expected)"
+                )
+            modules[name] = _replaced(self, name, None, "module_registration")
+            return
+        buffers = tables.get("_buffers")
+        known = buffers is not None and name in buffers
+        if isinstance(value, Tensor) and (known or getattr(value, "_is_buffer", False)):
+            self._set_buffer(name, value, known)
+        elif known:
+            if value is not None:
+                raise TypeError(
+                    f"cannot assign '{_type_name(value)}' as buffer '{name}' "
+                    "(torch.nn.Buffer, torch.Tensor or None expected)"
+                )
+            buffers[name] = None
+        else:
+            object.__setattr__(self, name, value)
+
+    def _set_buffer(self, name: str, value: Tensor, known: bool) -> None:
+        if "_buffers" not in self.__dict__:
+            raise AttributeError("cannot assign buffer before Module.__init__() call")
+        self._forget(name, "_parameters", "_modules")
+        if isinstance(value, Buffer) or not known:
+            persistent = getattr(value, "persistent", True)
+        else:
+            persistent = name not in self._non_persistent_buffers_set
+        self._buffers.setdefault(name, None)
+        self._buffers[name] = _replaced(self, name, value, "buffer_registration")
+        if persistent:
+            self._non_persistent_buffers_set.discard(name)
+        else:
+            self._non_persistent_buffers_set.add(name)
+
+    def _forget(self, name: str, *tables: str) -> None:
+        """Remove ``name`` from __dict__ and the other ``tables`` before it is registered."""
+        own = self.__dict__
+        own.pop(name, None)
+        for table in tables:
+            entries = own.get(table)
+            if entries is not None and name in entries:
+                del entries[name]
+                if table == "_buffers":
+                    self._non_persistent_buffers_set.discard(name)
+
+    def __delattr__(self, name: str) -> None:
+        if name in self._parameters:
+            del self._parameters[name]
+        elif name in self._buffers:
+            del self._buffers[name]
+            self._non_persistent_buffers_set.discard(name)
+        elif name in self._modules:
+            del self._modules[name]
+        else:
+            object.__delattr__(self, name)
+
+    def __dir__(self):
+        names = {*dir(type(self)), *self.__dict__}
+        names.update(self._parameters, self._modules, self._buffers)
+        return sorted(name for name in names if name and not name[0].isdigit())
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        # A module pickled by an older version may lack tables that have been added since.
+        fresh = Module()
+        for name, value in fresh.__dict__.items():
+            self.__dict__.setdefault(name, value)
+
+    # ---- access by dotted name
+
+    def get_submodule(self, target: str) -> Module:
+        """The child, or child's child, named ``target``, for example ``"net.conv.0"``."""
+        module = self
+        for part in target.split(".") if target else ():
+            if not hasattr(module, part):
+                raise AttributeError(f"{_class_name(module)} has no attribute `{part}`")
+            module = getattr(module, part)
+            if not isinstance(module, Module):
+                raise AttributeError(f"`{part}` is not an nn.Module")
+        return module
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Replace (or, unless ``strict``, add) the child named ``target``."""
+        if target == "":
+            raise ValueError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if strict and not hasattr(parent, name):
+            raise AttributeError(f"{_class_name(parent)} has no attribute `{name}`")
+        if hasattr(parent, name) and not isinstance(getattr(parent, name), Module):
+            raise AttributeError(f"`{name}` is not an nn.Module")
+        setattr(parent, name, module)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter named ``target``, for example ``"net.conv.0.weight"``."""
+        return self._get_tensor(target, lambda m, n, v: isinstance(v, Parameter), "nn.Parameter")
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer named ``target``."""
+        return self._get_tensor(target, lambda m, n, v: n in m._buffers, "a buffer")
+
+    def _get_tensor(self, target: str, accept, kind: str):
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if not hasattr(module, name):
+            raise AttributeError(f"{_class_name(module)} has no attribute `{name}`")
+        value = getattr(module, name)
+        if not accept(module, name, value):
+            article = "an " if kind.startswith("nn") else ""
+            raise AttributeError(f"`{name}` is not {article}{kind}")
+        return value
+
+    # ---- iterators
+
+    def parameters(self, recurse: bool = True):
+        """All parameters, each once."""
+        for _, param in self.named_parameters(recurse=recurse):
+            yield param
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ):
+        """Pairs of dotted name and parameter."""
+        yield from self._named_members(
+            lambda module: module._parameters.items(), prefix, recurse, remove_duplicate
+        )
+
+    def buffers(self, recurse: bool = True):
+        """All buffers, each once."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True):
+        """Pairs of dotted name and buffer."""
+        yield from self._named_members(
+            lambda module: module._buffers.items(), prefix, recurse, remove_duplicate
+        )
+
+    def _named_members(self, get_members_fn, prefix="", recurse=True, remove_duplicate=True):
+        seen = set()
+        modules = (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+            if recurse
+            else [(prefix, self)]
+        )
+        for path, module in modules:
+            for name, member in get_members_fn(module):
+                if member is None or member in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(member)
+                yield (path + "." if path else "") + name, member
+
+    def children(self):
+        """The immediate children, each once."""
+        for _, module in self.named_children():
+            yield module
+
+    def named_children(self):
+        """Pairs of name and immediate child."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
+
+    def modules(self, remove_duplicate: bool = True):
+        """This module and everything below it, each once."""
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
+            yield module
+
+    def named_modules(
+        self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
+    ):
+        """Pairs of dotted name and module, this one first."""
+        if memo is None:
+            memo = set()
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                path = prefix + ("." if prefix else "") + name
+                yield from module.named_modules(memo, path, remove_duplicate)
+
+    # ---- changing everything below
+
+    def apply(self, fn):
+        """Call ``fn(module)`` for every child, recursively, and last for this module."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def _apply(self, fn, recurse: bool = True):
+        """Replace the values of all parameters, gradients and buffers by ``fn`` of them.
+
+        A parameter remains the same object, so that optimisers keep their hold on it.
+        """
+        if recurse:
+            for module in self.children():
+                module._apply(fn)
+        for param in self._parameters.values():
+            if param is None:
+                continue
+            with facula.no_grad():
+                new = fn(param)
+            param.data = new
+            if param.grad is not None:
+                with facula.no_grad():
+                    grad = fn(param.grad)
+                param.grad = grad.requires_grad_(param.grad.requires_grad)
+        for name, buffer in self._buffers.items():
+            if buffer is not None:
+                self._buffers[name] = fn(buffer)
+        return self
+
+    def to(self, *args, **kwargs):
+        """Move or cast all parameters and buffers, in place, and return the module.
+
+        ``to(device)``, ``to(dtype)``, ``to(device, dtype)``, ``to(tensor)``; a ``dtype``
+        applies to floating-point and complex tensors only.
+        """
+        device, dtype, non_blocking, memory_format = _parse_to(args, kwargs)
+        if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+            raise TypeError(
+                "nn.Module.to only accepts floating point or complex dtypes, but got desired "
+                f"dtype={dtype}"
+            )
+
+        def convert(t: Tensor) -> Tensor:
+            target = dtype if t.is_floating_point() or t.is_complex() else None
+            if memory_format is not None and t.dim() in (4, 5):
+                return t.to(device, target, non_blocking, memory_format=memory_format)
+            return t.to(device, target, non_blocking)
+
+        return self._apply(convert)
+
+    def to_empty(self, *, device, recurse: bool = True):
+        """Move to ``device`` without copying the values."""
+        return self._apply(lambda t: facula.empty_like(t, device=device), recurse=recurse)
+
+    def type(self, dst_type):
+        """Cast all parameters and buffers to ``dst_type``."""
+        return self._apply(lambda t: t.type(dst_type))
+
+    def _to_dtype(self, dtype):
+        return self._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)
+
+    def float(self):
+        """Cast all floating-point parameters and buffers to float32."""
+        return self._to_dtype(facula.float32)
+
+    def double(self):
+        """Cast all floating-point parameters and buffers to float64."""
+        return self._to_dtype(facula.float64)
+
+    def half(self):
+        """Cast all floating-point parameters and buffers to float16."""
+        return self._to_dtype(facula.float16)
+
+    def bfloat16(self):
+        """Cast all floating-point parameters and buffers to bfloat16."""
+        return self._to_dtype(facula.bfloat16)
+
+    def cuda(self, device=None):
+        """Move all parameters and buffers to a GPU."""
+        return self._apply(lambda t: t.cuda(device))
+
+    def cpu(self):
+        """Move all parameters and buffers to the CPU."""
+        return self._apply(lambda t: t.cpu())
+
+    def train(self, mode: bool = True):
+        """Set training mode for this module and everything below it."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
+        return self
+
+    def eval(self):
+        """Set evaluation mode: ``train(False)``."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True):
+        """Say for all parameters whether autograd computes their gradients."""
+        for param in self.parameters():
+            param.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or set them to zero."""
+        for param in self.parameters():
+            if param.grad is None:
+                continue
+            if set_to_none:
+                param.grad = None
+            else:
+                if param.grad.grad_fn is not None:
+                    param.grad.detach_()
+                else:
+                    param.grad.requires_grad_(False)
+                param.grad.zero_()
+
+    def share_memory(self):
+        """Move all parameters and buffers to memory shared between processes."""
+        return self._apply(lambda t: t.share_memory_())
+
+    # ---- printing
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses when the module is printed."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        extra_lines = extra.split("\n") if extra else []
+        child_lines = [
+            f"({name}): {indent(repr(child), 2)}" for name, child in self._modules.items()
+        ]
+        lines = extra_lines + child_lines
+        if not child_lines and len(extra_lines) <= 1:
+            return f"{self._get_name()}({''.join(extra_lines)})"
+        return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
+
+    def _replicate_for_data_parallel(self):
+        replica = self.__new__(type(self))
+        replica.__dict__ = self.__dict__.copy()
+        for table in ("_parameters", "_buffers", "_modules"):
+            replica.__dict__[table] = self.__dict__[table].copy()
+        return replica
+
+
+def indent(text: str, spaces: int) -> str:
+    """``text`` with every line but the first indented."""
+    return text.replace("\n", "\n" + " " * spaces)
+
+
+def _class_name(module: Module) -> str:
+    return type(module).__name__
+
+
+def _type_name(value) -> str:
+    """The name of a value's type as PyTorch's messages give it."""
+    if isinstance(value, Tensor):
+        return value.type()
+    kind = type(value)
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
+
+
+def _check_name(module: Module, name, kind: str, table: dict) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"{kind} name should be a string. Got {_type_name(name)}")
+    if "." in name:
+        raise KeyError(f'{kind} name can\'t contain "."' + f", got: {name}" * (kind == "module"))
+    if name == "":
+        raise KeyError(f'{kind} name can\'t be empty string ""')
+    if hasattr(module, name) and name not in table:
+        raise KeyError(f"attribute '{name}' already exists")
+
+
+def _replaced(module: Module, name: str, value, kind: str):
+    """``value``, or what a global registration hook gives in its place."""
+    for hook in _hooks.registration_hooks(kind):
+        new = hook(module, name, value)
+        if new is not None:
+            value = new
+    return value
+
+
+def _parse_to(args: tuple, kwargs: dict):
+    """The device, dtype, non_blocking and memory_format of a call of ``Module.to``."""
+    unknown = set(kwargs) - {
+        "device", "dtype", "non_blocking", "copy", "memory_format", "tensor", "other",
+    }  # fmt: skip
+    if unknown or len(args) > 4:
+        raise TypeError(
+            "to() received an invalid combination of arguments - got "
+            f"({', '.join([type(a).__name__ for a in args] + sorted(kwargs))}), but expected "
+            "(device, dtype, non_blocking), (dtype, non_blocking) or (tensor, non_blocking)"
+        )
+    kwargs = dict(kwargs)
+    rest = list(args)
+    first = rest[0] if rest else kwargs.pop("tensor", kwargs.pop("other", None))
+    device, dtype = kwargs.get("device"), kwargs.get("dtype")
+    if isinstance(first, Tensor):
+        device, dtype, rest = first.device, first.dtype, rest[1:]
+    elif isinstance(first, facula.dtype):
+        dtype, rest = first, rest[1:]
+    elif rest:
+        device, rest = first, rest[1:]
+        if rest and (rest[0] is None or isinstance(rest[0], facula.dtype)):
+            dtype, rest = rest[0] if rest[0] is not None else dtype, rest[1:]
+    non_blocking = rest[0] if rest else kwargs.get("non_blocking", False)
+    if device is not None:
+        device = facula.device(device)
+    return device, dtype, bool(non_blocking), kwargs.get("memory_format")

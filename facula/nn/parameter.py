@@ -1,0 +1,220 @@
+"""Tensors that a module registers when they are assigned to it: parameters and buffers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import facula
+from facula import Tensor
+
+__all__ = [
+    "Buffer",
+    "Parameter",
+    "UninitializedBuffer",
+    "UninitializedParameter",
+    "UninitializedTensorMixin",
+    "is_lazy",
+]
+
+
+class _ParameterMeta(type(Tensor)):
+    """A tensor of another subclass counts as a parameter once it is marked ``_is_param``."""
+
+    def __instancecheck__(cls, instance) -> bool:
+        if super().__instancecheck__(instance):
+            return True
+        return (
+            cls is Parameter
+            and isinstance(instance, Tensor)
+            and getattr(instance, "_is_param", False)
+        )
+
+
+class Parameter(Tensor, metaclass=_ParameterMeta):
+    """A tensor that is a parameter of the module it is assigned to.
+
+    Args:
+        data: the tensor whose values the parameter holds; the memory is shared. An empty
+            tensor when left out.
+        requires_grad: whether autograd computes a gradient for it.
+
+    See https://pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html
+    """
+
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True):
+        if data is None:
+            data = facula.empty(0)
+        if type(data) is Tensor or type(data) is Parameter:
+            return Tensor._make_subclass(cls, data, requires_grad)
+        # A user's own subclass keeps its type and is only marked.
+        tensor = data.detach().requires_grad_(requires_grad)
+        if type(tensor) is not type(data):
+            raise RuntimeError(
+                f"Creating a Parameter from an instance of type {type(data).__name__} requires "
+                "that detach() returns an instance of the same type, but it returned "
+                f"{type(tensor).__name__}. To use the type as a Parameter, correct the detach() "
+                "semantics of its __torch_dispatch__() implementation."
+            )
+        tensor._is_param = True
+        return tensor
+
+    def __deepcopy__(self, memo):
+        if id(self) in memo:
+            return memo[id(self)]
+        copied = self.data.clone(memory_format=facula.preserve_format)
+        result = type(self)(copied, self.requires_grad)
+        memo[id(self)] = result
+        return result
+
+    def __repr__(self, *, tensor_contents=None) -> str:
+        return "Parameter containing:\n" + Tensor.__repr__(self)
+
+    def __reduce_ex__(self, protocol):
+        # Hooks are code of the running program and are not part of the saved value.
+        args = (self.data, self.requires_grad, OrderedDict())
+        state = _python_state(self)
+        if state:
+            return _rebuild_parameter_with_state, (*args, state)
+        return _rebuild_parameter, args
+
+
+def _python_state(tensor: Tensor) -> dict:
+    """The attributes a user has set on ``tensor``, without the framework's own."""
+    plain = vars(facula.empty(0)) if hasattr(tensor, "__dict__") else {}
+    return {
+        k: v
+        for k, v in getattr(tensor, "__dict__", {}).items()
+        if k not in plain and not k.startswith("_")
+    }
+
+
+def _rebuild_parameter(data: Tensor, requires_grad: bool, backward_hooks) -> Parameter:
+    param = Parameter(data, requires_grad)
+    param._backward_hooks = backward_hooks
+    return param
+
+
+def _rebuild_parameter_with_state(data, requires_grad, backward_hooks, state) -> Parameter:
+    param = _rebuild_parameter(data, requires_grad, backward_hooks)
+    for name, value in state.items():
+        setattr(param, name, value)
+    return param
+
+
+class _BufferMeta(type(Tensor)):
+    def __instancecheck__(cls, instance) -> bool:
+        if super().__instancecheck__(instance):
+            return True
+        return (
+            cls is Buffer
+            and isinstance(instance, Tensor)
+            and getattr(instance, "_is_buffer", False)
+        )
+
+
+class Buffer(Tensor, metaclass=_BufferMeta):
+    """A tensor that becomes a buffer of the module it is assigned to.
+
+    Args:
+        data: the values; an empty tensor when left out.
+        persistent: whether the buffer is part of the module's ``state_dict``.
+    """
+
+    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True):
+        if data is None:
+            data = facula.empty(0)
+        tensor = data.detach().requires_grad_(data.requires_grad)
+        tensor.persistent = persistent
+        tensor._is_buffer = True
+        return tensor
+
+
+class UninitializedTensorMixin:
+    """A tensor whose shape is not known yet; ``materialize`` gives it one."""
+
+    _allowed = frozenset(
+        (
+            "__hash__", "__repr__", "__get__", "__set__", "__class__", "__setstate__",
+            "device", "dtype", "layout", "requires_grad", "is_leaf", "grad", "data", "is_cuda",
+            "half", "float", "double", "char", "short", "int", "long", "to", "cuda", "cpu",
+            "copy_", "requires_grad_", "is_floating_point", "is_complex", "dim",
+            "share_memory_", "type", "bfloat16",
+        )
+    )  # fmt: skip
+
+    def materialize(self, shape, device=None, dtype=None) -> None:
+        """Allocate (uninitialised) memory of ``shape`` and become an ordinary tensor."""
+        if device is None:
+            device = self.data.device
+        if dtype is None:
+            dtype = self.data.dtype
+        self.data = facula.empty(shape, device=device, dtype=dtype)
+        self.__class__ = self.cls_to_become
+
+    @property
+    def shape(self):
+        raise RuntimeError(
+            "Can't access the shape of an uninitialized parameter or buffer. This error usually "
+            "happens in `load_state_dict` when trying to load an uninitialized parameter into an "
+            "initialized one. Call `forward` to initialize the parameters before accessing their "
+            "attributes."
+        )
+
+    def share_memory_(self):
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to "
+            "initialize the parameters before calling `module.share_memory()`."
+        )
+
+    def __repr__(self, *, tensor_contents=None) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __reduce_ex__(self, protocol):
+        return type(self), (self.requires_grad,)
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        name = getattr(func, "__name__", str(func))
+        if name in cls._allowed:
+            return super().__torch_function__(func, types, args, kwargs or {})
+        raise ValueError(
+            f"Attempted to use an uninitialized parameter in {func}. This error happens when you "
+            "are using a `LazyModule` or explicitly manipulating `facula.nn.parameter."
+            f"{cls.__name__}` objects. When using LazyModules Call `forward` with a dummy batch "
+            "to initialize the parameters before calling torch functions"
+        )
+
+
+def is_lazy(param) -> bool:
+    """Whether ``param`` has no shape yet."""
+    return isinstance(param, UninitializedTensorMixin)
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
+    """A parameter whose shape the first call of its module decides."""
+
+    cls_to_become = Parameter
+
+    def __new__(cls, requires_grad: bool = True, device=None, dtype=None):
+        data = facula.empty(0, device=device, dtype=dtype)
+        return Tensor._make_subclass(cls, data, requires_grad)
+
+    def __deepcopy__(self, memo):
+        if id(self) in memo:
+            return memo[id(self)]
+        result = type(self)(self.requires_grad, self.data.device, self.data.dtype)
+        memo[id(self)] = result
+        return result
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):
+    """A buffer whose shape the first call of its module decides."""
+
+    cls_to_become = Tensor
+
+    def __new__(cls, requires_grad: bool = False, device=None, dtype=None, persistent: bool = True):
+        data = facula.empty(0, device=device, dtype=dtype)
+        tensor = Tensor._make_subclass(cls, data, requires_grad)
+        tensor.persistent = persistent
+        tensor._is_buffer = True
+        return tensor

@@ -1,0 +1,40 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula.ops.registry import Op, broadcast, widened
+from facula.trace.recorder import record
+
+
+def _infer(p: Any, st: Any, a: Any, b: Any) -> Any:
+    x, y = a.shape, b.shape
+    if x[-1] != y[-2]:
+        raise RuntimeError(f"matmul: mat1 and mat2 shapes cannot be multiplied "
+                           f"({x[-2]}x{x[-1]} and {y[-2]}x{y[-1]})")
+    return (*broadcast([x[:-2], y[:-2]], "matmul"), x[-2], y[-1]), a.dtype, None, 0
+
+
+def _body(p: Any, s: Any, a: Any, b: Any) -> Any:
+    return np.matmul(a, b)
+
+
+def _h(t: Any) -> Any:
+    """Conjugate transpose of the last two dimensions."""
+    t = t.transpose(-2, -1)
+    return t.conj() if t.dtype.is_complex else t
+
+
+def _fit(g: Any, n: Any) -> Any:
+    from facula.autograd.engine import sum_to
+
+    return sum_to(g, n.shape) if g.node.shape != n.shape else g
+
+
+# Operands of at least two dimensions, of one dtype; the leading ones broadcast.
+MATMUL = Op("matmul", _infer, widened(_body),
+            (lambda g, b, an: _fit(record(MATMUL, (g, _h(b))), an),
+             lambda g, a, bn: _fit(record(MATMUL, (_h(a), g)), bn)))

@@ -1,0 +1,122 @@
+"""Primitives whose indices are data. Bounds are checked where the call is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula.ops.movement import zeros_node
+from facula.ops.registry import Op
+from facula.trace.recorder import record
+
+
+# gather / scatter along one dimension. Parameter: the dimension.
+def _gather_infer(p: Any, st: Any, a: Any, b: Any) -> Any:
+    return b.shape, a.dtype, None, 0
+
+
+def _along(shape: tuple[int, ...], index: Any, dim: int) -> Any:
+    """Full index arrays for 'element index[i, j, ..] along dim'."""
+    grid = list(np.ogrid[tuple([slice(n) for n in index.shape])])
+    grid[dim] = index
+    return tuple(grid)
+
+
+def _gather(p: Any, s: Any, a: Any, b: Any) -> Any:
+    if a.ndim == 0:
+        return np.broadcast_to(a, b.shape).copy()
+    return a[_along(a.shape, b, p)]
+
+
+GATHER = Op("gather", _gather_infer, _gather,
+            (lambda g, b, an, p: record(SCATTER_ADD, (zeros_node(an, g.node.dtype), b, g), p),
+             None))
+
+
+def _like_first(p: Any, st: Any, a: Any, *rest: Any) -> Any:
+    return a.shape, a.dtype, a.strides, 0
+
+
+def _part(a: Any, b: Any, c: Any) -> Any:
+    """The part of the source that the index covers."""
+    return c[tuple([slice(n) for n in b.shape])] if c.shape != b.shape else c
+
+
+def _scatter(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
+    out = a.copy()
+    if a.ndim == 0:
+        if b.size:
+            out[...] = c.reshape(-1)[-1]
+        return out
+    out[_along(a.shape, b, p)] = _part(a, b, c)
+    return out
+
+
+def _scatter_add(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
+    out = a.copy()
+    if a.ndim == 0:
+        out[...] = a + c.reshape(-1)[:b.size].sum()
+        return out
+    np.add.at(out, _along(a.shape, b, p), _part(a, b, c))
+    return out
+
+
+def _source_grad(g: Any, b: Any, cn: Any, p: Any) -> Any:
+    t = record(GATHER, (g, b), p)
+    if t.node.shape == cn.shape:
+        return t
+    from facula.ops.movement import SLICE_SCATTER
+
+    at = tuple([(0, n, 1) for n in t.node.shape])
+    return record(SLICE_SCATTER, (zeros_node(cn, g.node.dtype), t), at)
+
+
+SCATTER = Op("scatter", _like_first, _scatter,
+             (lambda g, b, cn, p: record(SCATTER, (g, b, g.new_zeros(cn.shape)), p), None,
+              _source_grad))
+SCATTER_ADD = Op("scatter_add", _like_first, _scatter_add, (lambda g: g, None, _source_grad))
+
+
+# Advanced indexing. Parameter: for every dimension of the base None (a full slice) or the number
+# of the index tensor that picks along it; index tensors come stacked, one 1-d table each, already
+# broadcast and normalised to be non-negative.
+def _pick(p: Any, index: Any) -> Any:
+    where, shape = p
+    return (*[slice(None) if k is None else index[k].reshape(shape) for k in where],)
+
+
+def _index_shape(p: Any, a: Any) -> tuple[int, ...]:
+    where, shape = p
+    used = [d for d, k in enumerate(where) if k is not None]
+    rest = [n for d, n in enumerate(a.shape) if where[d] is None]
+    adjacent = used == list(range(used[0], used[-1] + 1))
+    at = used[0] if adjacent else 0
+    return (*rest[:at], *shape, *rest[at:])
+
+
+def _index(p: Any, s: Any, a: Any, b: Any) -> Any:
+    return np.ascontiguousarray(a[_pick(p, b)]).reshape(_index_shape(p, a))
+
+
+INDEX = Op("index", lambda p, st, a, b: (_index_shape(p, a), a.dtype, None, 0), _index,
+           (lambda g, b, an, p: record(INDEX_ADD, (zeros_node(an, g.node.dtype), b, g), p), None))
+
+
+def _index_put(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
+    out = a.copy()
+    out[_pick(p, b)] = c
+    return out
+
+
+def _index_add(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
+    out = a.copy()
+    np.add.at(out, _pick(p, b), c)
+    return out
+
+
+INDEX_PUT = Op("index_put", _like_first, _index_put,
+               (lambda g, b, cn, p: record(INDEX_PUT, (g, b, g.new_zeros(cn.shape)), p), None,
+                lambda g, b, p: record(INDEX, (g, b), p)))
+INDEX_ADD = Op("index_put_accumulate", _like_first, _index_add,
+               (lambda g: g, None, lambda g, b, p: record(INDEX, (g, b), p)))

@@ -1,0 +1,475 @@
+"""Indexing: `t[...]` for reading and writing, and the operations whose indices are tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes
+from facula.ops import indexing as ix
+from facula.ops import movement as mv
+from facula.ops import pointwise as pw
+from facula.ops.arithmetic import number, tensor_of
+from facula.ops.shapes import expand, slice_dim
+from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch
+from facula.tensor import (
+    Tensor, check_in_place, from_array, make_view, realise, replace, wrap_dim, write,
+)
+from facula.trace.recorder import record
+
+
+def _array(t: Any) -> Any:
+    """The values of an index tensor, now: bounds are checked at the call."""
+    t = realise(t)
+    return t._data
+
+
+def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
+    """The basic part of an index as a view, and the tensors of the advanced part (or None).
+
+    The list has one item for every dimension of the view: None, or an integer index array.
+    """
+    items = list(index) if isinstance(index, tuple) else [index]
+    rank = len(t.node.shape)
+    used = 0
+    for i in items:
+        if i is None or i is Ellipsis or isinstance(i, bool):
+            continue
+        if isinstance(i, Tensor) and i.node.dtype in (dtypes.bool, dtypes.uint8):
+            used += len(i.node.shape)
+        elif isinstance(i, np.ndarray) and i.dtype == bool:
+            used += i.ndim
+        else:
+            used += 1
+    if used > rank:
+        raise IndexError(f"too many indices for tensor of dimension {rank}")
+    if not any(i is Ellipsis for i in items):
+        items.append(Ellipsis)
+    params: list[Any] = []  # for SLICE, one for each dimension of t
+    layout: list[Any] = []  # for each dimension of the view: 'keep', 'new', or an index array
+    d = 0
+    for i in items:
+        if i is Ellipsis:
+            for _ in range(rank - used):
+                params.append((0, t.node.shape[d], 1))
+                layout.append("keep")
+                d += 1
+            used = rank  # a second Ellipsis stands for nothing
+            continue
+        if i is None:
+            layout.append("new")
+            continue
+        if isinstance(i, bool):
+            layout.append(("flag", i))
+            continue
+        if isinstance(i, slice):
+            n = t.node.shape[d]
+            step = 1 if i.step is None else int(i.step)
+            if step <= 0:
+                raise ValueError("step must be greater than zero")
+            start, stop, step = slice(_int(i.start), _int(i.stop), step).indices(n)
+            count = max(0, -(-(stop - start) // step))
+            params.append((start, count, step))
+            layout.append("keep")
+            d += 1
+            continue
+        if isinstance(i, (int, np.integer)) or (
+                isinstance(i, Tensor) and not i.node.shape
+                and i.node.dtype.category == dtypes.INT and i.node.dtype is not dtypes.uint8):
+            n, k = t.node.shape[d], int(i)
+            if not -n <= k < n:
+                raise IndexError(f"index {k} is out of bounds for dimension {d} with size {n}")
+            params.append(k + n if k < 0 else k)
+            d += 1
+            continue
+        a = _array(i) if isinstance(i, Tensor) else np.asarray(i)
+        if a.dtype.kind == "f" and a.size == 0:
+            a = a.astype(np.int64)
+        if a.dtype == bool or a.dtype == np.uint8:
+            a = a.astype(bool)
+            for k, n in enumerate(a.shape):
+                if t.node.shape[d + k] != n:
+                    raise IndexError(f"The shape of the mask {list(a.shape)} at index {k} does not "
+                                     f"match the shape of the indexed tensor "
+                                     f"{list(t.node.shape)} at index {d + k}")
+            parts = list(np.nonzero(a)) if a.ndim else [np.zeros(int(a), np.int64)]
+            if not a.ndim:
+                layout.append(("flag", bool(a)))
+                continue
+        elif a.dtype.kind in "iu":
+            parts = [a]
+        else:
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors, got "
+                             f"{a.dtype}")
+        for part in parts:
+            n = t.node.shape[d]
+            if part.size and (part.min() < -n or part.max() >= n):
+                bad = part[(part < -n) | (part >= n)].reshape(-1)[0]
+                raise IndexError(f"index {bad} is out of bounds for dimension {d} with size {n}")
+            params.append((0, n, 1))
+            layout.append(np.where(part < 0, part + n, part).astype(np.int64))
+            d += 1
+    v = t
+    if any(p != (0, n, 1) for p, n in zip(params, t.node.shape, strict=True)):
+        v = make_view(t, mv.SLICE, tuple(params))
+    flags = [x[1] for x in layout if type(x) is tuple]
+    if flags or "new" in [x for x in layout if type(x) is str]:
+        shape, rest = [], iter(v.node.shape)
+        for x in layout:
+            shape.append(1 if type(x) is tuple or (type(x) is str and x == "new") else next(rest))
+        v = make_view(v, mv.RESHAPE, tuple(shape))
+    advanced = [None if type(x) is str else (np.zeros(int(x[1]), np.int64) if type(x) is tuple
+                                             else x) for x in layout]
+    if all(x is None for x in advanced):
+        return v, None
+    return v, advanced
+
+
+def _int(x: Any) -> Any:
+    return None if x is None else int(x)
+
+
+def _table(advanced: list[Any], shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """The stacked index table (as a tensor) and the parameters of the primitives."""
+    arrays = [a for a in advanced if a is not None]
+    try:
+        common = np.broadcast_shapes(*[a.shape for a in arrays])
+    except ValueError:
+        raise IndexError("shape mismatch: indexing tensors could not be broadcast together with "
+                         f"shapes {', '.join([str(list(a.shape)) for a in arrays])}") from None
+    table = np.stack([np.broadcast_to(a, common).reshape(-1) for a in arrays])
+    where, k = [], 0
+    for a in advanced:
+        where.append(None if a is None else k)
+        k += a is not None
+    return from_array(table), (tuple(where), common)
+
+
+def getitem(self: Any, index: Any) -> Any:
+    """t[index]: a view for slices and integers, a copy for index tensors and masks."""
+    if OVERRIDES:
+        done = dispatch(getitem, (self, index), {})
+        if done is not NotImplemented:
+            return done
+    if isinstance(index, list):
+        index = _list_index(index)
+    v, advanced = _parse(self, index)
+    if advanced is None:
+        return make_view(v, mv.ALIAS, ()) if v is self else v
+    table, p = _table(advanced, v.node.shape)
+    return record(ix.INDEX, (v, table), p)
+
+
+def _list_index(index: list[Any]) -> Any:
+    if any(isinstance(i, (slice, type(None), type(Ellipsis), Tensor, list)) for i in index) and (
+            not all(isinstance(i, (list, int)) for i in index)):
+        return tuple(index)
+    return np.asarray(index) if index else np.zeros(0, np.int64)
+
+
+def _value(value: Any, like: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        value = from_array(value)
+    t = tensor_of(number(value), like.node.dtype)
+    return t if t.node.dtype is like.node.dtype else pw.cast(t, like.node.dtype)
+
+
+def setitem(self: Any, index: Any, value: Any) -> None:
+    """t[index] = value."""
+    if OVERRIDES:
+        done = dispatch(setitem, (self, index, value), {})
+        if done is not NotImplemented:
+            return
+    if isinstance(index, list):
+        index = _list_index(index)
+    v, advanced = _parse(self, index)
+    check_in_place(v if v is not self else self, "__setitem__")
+    if advanced is None:
+        _copy_into(v, value, "__setitem__")
+        return
+    table, p = _table(advanced, v.node.shape)
+    want = ix._index_shape(p, v.node)
+    new = _fit(_value(value, v), want)
+    write(v, record(ix.INDEX_PUT, (v, table, new), p))
+
+
+def _fit(t: Any, shape: tuple[int, ...]) -> Any:
+    have = t.node.shape
+    while len(have) > len(shape) and have[0] == 1:
+        t = t.reshape(have[1:])
+        have = t.node.shape
+    try:
+        return t if have == shape else expand.__wrapped__(t, shape)
+    except RuntimeError:
+        raise RuntimeError(f"shape mismatch: value tensor of shape {list(have)} cannot be "
+                           f"broadcast to indexing result of shape {list(shape)}") from None
+
+
+def _copy_into(v: Any, value: Any, name: str) -> None:
+    n = v.node
+    new = _value(value, v)
+    new = _fit(new, n.shape)
+    write(v, record(pw.COPY, (v, new)) if n.rg else (
+        record(mv.CONTIGUOUS, (new,), 0) if new.node.strides is not None else new))
+
+
+METHODS["__getitem__"] = getitem
+METHODS["__setitem__"] = setitem
+
+
+@api(function=False)
+def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
+    """Copy the values of another tensor (broadcast, converted) into this one."""
+    check_in_place(self, "copy_")
+    t = pw.cast(tensor_of(src), self.node.dtype)
+    if t.node.shape != self.node.shape:
+        t = expand.__wrapped__(t, self.node.shape)
+    if t is not self:
+        write(self, record(pw.COPY, (self, t)) if self.node.rg else record(mv.CONTIGUOUS, (t,), 0))
+    return self
+
+
+METHODS["copy_"] = METHODS.pop("copy")
+
+
+def _fill(self: Any, value: Any) -> Any:
+    from facula.ops.creation import FULL
+
+    check_in_place(self, "fill_")
+    if isinstance(value, Tensor):
+        if value.node.shape:
+            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with "
+                               f"{len(value.node.shape)} dimensions.")
+        return METHODS["copy_"](self, value)
+    n = self.node
+    new = record(pw.FILL, (self,), (), (value,)) if n.rg else record(
+        FULL, (), (n.shape, n.dtype), (value,))
+    write(self, new)
+    return self
+
+
+METHODS["fill_"] = _fill
+METHODS["zero_"] = lambda self: _fill(self, 0)
+
+
+@api
+def fill(input: Any, value: Any) -> Any:
+    """A tensor like this one, filled with a value."""
+    return _fill(input.clone(), value)
+
+
+def _check_index(name: str, index: Any, size: int) -> None:
+    a = _array(index)
+    if a.dtype.kind not in "iu":
+        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
+    if a.size and (a.min() < 0 or a.max() >= size):
+        bad = a[(a < 0) | (a >= size)].reshape(-1)[0]
+        raise IndexError(f"{name}(): index {bad} is out of bounds for dimension with size {size}")
+
+
+def _gather_check(name: str, input: Any, dim: int, index: Any) -> int:
+    if index.node.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}")
+    rank = len(input.node.shape)
+    d = wrap_dim(dim, rank)
+    if index.numel() == 0:
+        return d
+    if max(len(index.node.shape), 1) != max(rank, 1):
+        raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as "
+                           f"input tensor, got {len(index.node.shape)} and {rank}")
+    for k, (m, n) in enumerate(zip(index.node.shape, input.node.shape, strict=False)):
+        if k != d and m > n:
+            raise RuntimeError(f"{name}(): Size does not match at dimension {k} expected index "
+                               f"{list(index.node.shape)} to be no larger than self "
+                               f"{list(input.node.shape)} apart from dimension {d}")
+    n = input.node.shape[d] if rank else 1
+    a = _array(index)
+    if a.min() < 0 or a.max() >= n:
+        bad = a[(a < 0) | (a >= n)].reshape(-1)[0]
+        raise RuntimeError(f"index {bad} is out of bounds for dimension {d} with size {n}")
+    return d
+
+
+@api
+def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
+    """out[i][j] = input[index[i][j]][j] (for dim 0)."""
+    d = _gather_check("gather", input, dim, index)
+    return record(ix.GATHER, (input, index), d)
+
+
+@api(inplace=True)
+def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None,
+            reduce: str | None = None) -> Any:
+    """out[index[i][j]][j] = src[i][j] (for dim 0)."""
+    if reduce is not None:
+        raise NotImplementedError(f"scatter: reduce='{reduce}' is not in Facula")
+    d = _gather_check("scatter", input, dim, index)
+    source = src if value is None else value
+    if not isinstance(source, Tensor):
+        source = FUNCTIONS["full"](index.node.shape, source, dtype=input.dtype)
+    return record(ix.SCATTER, (input, index, source), d)
+
+
+@api(inplace=True)
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """out[index[i][j]][j] += src[i][j] (for dim 0)."""
+    d = _gather_check("scatter_add", input, dim, index)
+    if src.node.dtype is not input.node.dtype:
+        raise RuntimeError(f"scatter(): Expected self.dtype to be equal to src.dtype, got "
+                           f"{input.dtype} and {src.dtype}")
+    return record(ix.SCATTER_ADD, (input, index, src), d)
+
+
+def _one_dim(t: Any, d: int, index: Any) -> tuple[Any, Any]:
+    a = _array(index).reshape(-1).astype(np.int64)
+    return _table([None] * d + [a] + [None] * (len(t.node.shape) - d - 1), t.node.shape)
+
+
+@api
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """The slices of a dimension that a vector of indices names."""
+    d = wrap_dim(dim, len(input.node.shape))
+    if len(index.node.shape) > 1:
+        raise IndexError("index_select(): Index is supposed to be a vector, but got dim: "
+                         f"{len(index.node.shape)}")
+    if not input.node.shape:
+        return input.clone()
+    _check_index("index_select", index, input.node.shape[d])
+    table, p = _one_dim(input, d, index)
+    return record(ix.INDEX, (input, table), p)
+
+
+def _index_update(name: str, prim: Any) -> None:
+    def f(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
+        d = wrap_dim(dim, len(input.node.shape))
+        _check_index(name, index, input.node.shape[d] if input.node.shape else 1)
+        if source.node.dtype is not input.node.dtype:
+            raise RuntimeError(f"{name}(): self ({input.dtype}) and source ({source.dtype}) must "
+                               "have the same scalar type")
+        if alpha != 1:
+            source = source * alpha
+        if not input.node.shape:
+            return input + source.reshape(()) if name == "index_add" else source.reshape(())
+        table, p = _one_dim(input, d, index)
+        want = ix._index_shape(p, input.node)
+        if source.node.shape != want:
+            raise RuntimeError(f"{name}(): source shape {list(source.node.shape)} does not match "
+                               f"{list(want)}")
+        return record(prim, (input, table, source), p)
+
+    f.__name__ = name
+    f.__doc__ = f"{name} along a dimension."
+    api(f, inplace=True)
+
+
+_index_update("index_add", ix.INDEX_ADD)
+_index_update("index_copy", ix.INDEX_PUT)
+
+
+@api(inplace=True)
+def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
+    """The slices that `index` names, set to a value."""
+    out = input.clone()
+    at = (slice(None),) * wrap_dim(dim, len(input.node.shape))
+    setitem(out, (*at, index), value)
+    return out
+
+
+@api(inplace=True)
+def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    """input with input[indices] = values (or += with accumulate)."""
+    v, advanced = _parse(input, tuple(indices))
+    if advanced is None:
+        raise NotImplementedError("index_put without index tensors is not in Facula")
+    table, p = _table(advanced, v.node.shape)
+    if values.node.dtype is not input.node.dtype:
+        raise RuntimeError(f"Index put requires the source and destination dtypes match, got "
+                           f"{input.dtype} for the destination and {values.dtype} for the source.")
+    new = _fit(values, ix._index_shape(p, v.node))
+    return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
+
+
+@api(inplace=True)
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """value where mask, input elsewhere."""
+    if mask.node.dtype is not dtypes.bool:
+        raise RuntimeError("masked_fill only supports boolean masks, but got mask with dtype "
+                           f"{mask.dtype}")
+    if isinstance(value, Tensor) and value.node.shape:
+        raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got tensor "
+                           f"with {len(value.node.shape)} dimension(s).")
+    return record(pw.WHERE, (mask, _value(value, input), input))
+
+
+@api
+def masked_select(input: Any, mask: Any) -> Any:
+    """The elements where mask is true, in one dimension."""
+    if mask.node.dtype is not dtypes.bool:
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    a, m = FUNCTIONS["broadcast_tensors"](input, mask)
+    return getitem(a, m)
+
+
+@api
+def take_along_dim(input: Any, indices: Any, dim: Any = None) -> Any:
+    """gather with broadcasting."""
+    if dim is None:
+        return gather.__wrapped__(input.reshape(-1), 0, indices.reshape(-1))
+    d = wrap_dim(dim, len(input.node.shape))
+    s, i = list(input.node.shape), list(indices.node.shape)
+    from facula.ops.registry import broadcast
+
+    both = broadcast([tuple(1 if k == d else n for k, n in enumerate(s)),
+                      tuple(1 if k == d else n for k, n in enumerate(i))])
+    a = input.expand([s[d] if k == d else n for k, n in enumerate(both)])
+    b = indices.expand([i[d] if k == d else n for k, n in enumerate(both)])
+    return gather.__wrapped__(a, d, b)
+
+
+@api
+def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+    """The positions of the elements that are not zero (computed at once: the shape is data)."""
+    found = np.nonzero(np.atleast_1d(_array(input)) if as_tuple else _array(input)) if (
+        input.node.shape or as_tuple) else ()
+    if as_tuple:
+        return tuple([from_array(x) for x in found])
+    if not input.node.shape:
+        return from_array(np.zeros((int(bool(input.item())), 0), np.int64))
+    return from_array(np.stack(found, 1))
+
+
+def triangle(name: str, keep: Any) -> None:
+    def f(input: Any, diagonal: int = 0) -> Any:
+        if len(input.node.shape) < 2:
+            raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+        m, n = input.node.shape[-2:]
+        mask = from_array(keep(np.ones((m, n), bool), diagonal))
+        return record(pw.WHERE, (mask, input, input.new_zeros(())))
+
+    f.__name__ = name
+    f.__doc__ = f"The {name} part of matrices; zeros elsewhere."
+    api(f, inplace=True)
+
+
+triangle("tril", np.tril)
+triangle("triu", np.triu)
+
+
+@api
+def repeat_interleave(input: Any, repeats: Any = None, dim: Any = None, *,
+                      output_size: Any = None) -> Any:
+    """Elements repeated, each next to its copies."""
+    if repeats is None:
+        counts = _array(input)
+        return from_array(np.repeat(np.arange(len(counts)), counts))
+    t = input if dim is not None else input.reshape(-1)
+    d = wrap_dim(dim or 0, len(t.node.shape))
+    counts = _array(repeats) if isinstance(repeats, Tensor) else repeats
+    if np.any(np.asarray(counts) < 0):
+        raise RuntimeError("repeats can not be negative")
+    index = np.repeat(np.arange(t.node.shape[d]), counts)
+    return index_select.__wrapped__(t, d, from_array(index))
+
+
+_ = slice_dim, replace

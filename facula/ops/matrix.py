@@ -1,0 +1,135 @@
+"""Products of vectors and matrices, on one primitive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula.ops import pointwise as pw
+from facula.ops.contraction import MATMUL
+from facula.ops.table import FUNCTIONS, METHODS, api
+from facula.tensor import Tensor
+from facula.trace.recorder import record
+
+
+def _same(name: str, *ts: Any) -> None:
+    for t in ts:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}(): expected Tensor arguments, got {type(t).__name__}")
+    first = ts[0].node.dtype
+    for t in ts[1:]:
+        if t.node.dtype is not first:
+            raise RuntimeError(f"{name}: expected m1 and m2 to have the same dtype, but got: "
+                               f"{first} != {t.node.dtype}")
+
+
+def _rank(name: str, *pairs: Any) -> None:
+    for t, rank, label in pairs:
+        if len(t.node.shape) != rank:
+            raise RuntimeError(f"{name}: {label} must be a {rank}-D tensor, got shape "
+                               f"{list(t.node.shape)}")
+
+
+@api
+def mm(input: Any, mat2: Any) -> Any:
+    """The product of two matrices (n, m) and (m, p)."""
+    _same("mm", input, mat2)
+    _rank("mm", (input, 2, "self"), (mat2, 2, "mat2"))
+    (n, m), (k, p) = input.node.shape, mat2.node.shape
+    if m != k:
+        raise RuntimeError(f"mm: mat1 and mat2 shapes cannot be multiplied ({n}x{m} and {k}x{p})")
+    return record(MATMUL, (input, mat2))
+
+
+@api
+def bmm(input: Any, mat2: Any) -> Any:
+    """Products of two batches of matrices."""
+    _same("bmm", input, mat2)
+    _rank("bmm", (input, 3, "batch1"), (mat2, 3, "batch2"))
+    a, b = input.node.shape, mat2.node.shape
+    if a[0] != b[0] or a[2] != b[1]:
+        raise RuntimeError(f"bmm: Expected size for first two dimensions of batch2 tensor to be: "
+                           f"[{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}].")
+    return record(MATMUL, (input, mat2))
+
+
+@api
+def mv(input: Any, vec: Any) -> Any:
+    """The product of a matrix and a vector."""
+    _same("mv", input, vec)
+    _rank("mv", (input, 2, "input"), (vec, 1, "vec"))
+    if input.node.shape[1] != vec.node.shape[0]:
+        raise RuntimeError(f"mv: size mismatch, got input ({list(input.node.shape)}), vec "
+                           f"({vec.node.shape[0]})")
+    return record(MATMUL, (input, vec.unsqueeze(1))).squeeze(1)
+
+
+@api
+def dot(input: Any, tensor: Any) -> Any:
+    """The inner product of two vectors."""
+    _same("dot", input, tensor)
+    if len(input.node.shape) != 1 or len(tensor.node.shape) != 1:
+        raise RuntimeError(f"1D tensors expected, but got {len(input.node.shape)}D and "
+                           f"{len(tensor.node.shape)}D tensors")
+    if input.node.shape != tensor.node.shape:
+        raise RuntimeError(f"inconsistent tensor size, expected tensor {list(input.node.shape)} "
+                           f"and src {list(tensor.node.shape)} to have the same number of elements")
+    return record(MATMUL, (input.unsqueeze(0), tensor.unsqueeze(1))).reshape(())
+
+
+@api
+def matmul(input: Any, other: Any) -> Any:
+    """The product by the dimensions of both (https://pytorch.org/docs/stable/generated/torch.matmul.html)."""
+    _same("matmul", input, other)
+    a, b = len(input.node.shape), len(other.node.shape)
+    if not a or not b:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a}D "
+                           f"and {b}D")
+    if a == 1 and b == 1:
+        return dot.__wrapped__(input, other)
+    x = input.unsqueeze(0) if a == 1 else input
+    y = other.unsqueeze(1) if b == 1 else other
+    out = record(MATMUL, (x, y))
+    if a == 1:
+        return out.squeeze(-2)
+    return out.squeeze(-1) if b == 1 else out
+
+
+def _matmul(self: Any, other: Any) -> Any:
+    return FUNCTIONS["matmul"](self, other) if isinstance(other, Tensor) else NotImplemented
+
+
+METHODS["__matmul__"] = _matmul
+METHODS["__rmatmul__"] = lambda self, other: FUNCTIONS["matmul"](other, self)
+
+
+def _add_product(name: str, product: Any) -> Any:
+    def f(input: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+        p = product(a, b)
+        if alpha != 1:
+            p = p * alpha
+        if beta == 0:
+            return p
+        return (input if beta == 1 else input * beta) + p
+
+    f.__name__ = name
+    f.__doc__ = f"beta * input + alpha * the product ({name})."
+    return api(f, inplace=True)
+
+
+_add_product("addmm", mm.__wrapped__)
+_add_product("addmv", mv.__wrapped__)
+_add_product("baddbmm", bmm.__wrapped__)
+_add_product("addbmm", lambda a, b: bmm.__wrapped__(a, b).sum(0))
+
+
+@api(names=("ger",))
+def outer(input: Any, vec2: Any) -> Any:
+    """The outer product of two vectors."""
+    if len(input.node.shape) != 1 or len(vec2.node.shape) != 1:
+        raise RuntimeError("outer: Expected 1-D arguments, got "
+                           f"{len(input.node.shape)}-D and {len(vec2.node.shape)}-D")
+    return input.unsqueeze(1) * vec2
+
+
+_add_product("addr", outer.__wrapped__)
+_ = pw

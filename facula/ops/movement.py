@@ -1,0 +1,272 @@
+"""Movement primitives: other ways to look at the same elements, and how to write back through them.
+
+`offset` in a shape rule is relative to the operand's own offset, in elements.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula.ops.registry import Op
+from facula.trace.node import canonical, contiguous_strides
+from facula.trace.recorder import record
+
+
+def strides_of(n: Any) -> tuple[int, ...]:
+    """The strides of a node, in elements."""
+    return n.strides if n.strides is not None else contiguous_strides(n.shape)
+
+
+def view_strides(shape: tuple[int, ...], strides: tuple[int, ...] | None,
+                 new: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Strides with which `new` can view the same memory, or None where a copy is needed."""
+    if strides is None or 0 in shape:
+        return contiguous_strides(new)
+    # Merge adjacent dimensions that step through memory as one, innermost first.
+    blocks: list[list[int]] = []
+    for n, s in zip(reversed(shape), reversed(strides), strict=True):
+        if n == 1:
+            continue
+        if blocks and s == blocks[-1][0] * blocks[-1][1]:
+            blocks[-1][1] *= n
+        else:
+            blocks.append([s, n])
+    if not blocks:
+        return contiguous_strides(new)
+    out = [0] * len(new)
+    block = 0
+    step, left = blocks[0]
+    for i in range(len(new) - 1, -1, -1):
+        n = new[i]
+        if n == 1:
+            out[i] = step
+            continue
+        while left == 1:
+            block += 1
+            step, left = blocks[block]
+        if left % n:
+            return None
+        out[i] = step
+        step *= n
+        left //= n
+    return tuple(out)
+
+
+def _permute_infer(p: Any, st: Any, a: Any) -> Any:
+    s = strides_of(a)
+    shape = tuple([a.shape[d] for d in p])
+    return shape, a.dtype, canonical(shape, tuple([s[d] for d in p])), 0
+
+
+def inverse(p: tuple[int, ...]) -> tuple[int, ...]:
+    """The permutation that undoes p."""
+    out = [0] * len(p)
+    for i, d in enumerate(p):
+        out[d] = i
+    return tuple(out)
+
+
+PERMUTE = Op("permute", _permute_infer, lambda p, s, a: a.transpose(p),
+             (lambda g, p: record(PERMUTE, (g,), inverse(p)),), view=True,
+             write_back=lambda base, new, p: record(PERMUTE, (new,), inverse(p)))
+
+
+def _reshape_infer(p: Any, st: Any, a: Any) -> Any:
+    s = view_strides(a.shape, a.strides, p)
+    return p, a.dtype, None if s is None else canonical(p, s), 0
+
+
+RESHAPE = Op("reshape", _reshape_infer, lambda p, s, a: a.reshape(p),
+             (lambda g, an: record(RESHAPE, (g,), an.shape),), view=True,
+             write_back=lambda base, new, p: record(RESHAPE, (new,), base.node.shape))
+
+
+def _expand_infer(p: Any, st: Any, a: Any) -> Any:
+    s = strides_of(a)
+    extra = len(p) - len(a.shape)
+    out = [0] * extra + [0 if n == 1 and p[i + extra] != 1 else s[i]
+                         for i, n in enumerate(a.shape)]
+    return p, a.dtype, canonical(p, tuple(out)), 0
+
+
+def _expand_grad(g: Any, an: Any) -> Any:
+    from facula.autograd.engine import sum_to
+
+    return sum_to(g, an.shape)
+
+
+EXPAND = Op("expand", _expand_infer, lambda p, s, a: np.broadcast_to(a, p), (_expand_grad,),
+            view=True, write_back=lambda base, new, p: record(RESHAPE, (new,), base.node.shape))
+
+
+def np_index(p: Any) -> Any:
+    """The NumPy index of a slice parameter; the Ellipsis keeps a 0-d result an array."""
+    return (*[i if type(i) is int else slice(i[0], i[0] + i[1] * i[2] if i[1] else i[0], i[2])
+              for i in p], Ellipsis)
+
+
+def _slice_infer(p: Any, st: Any, a: Any) -> Any:
+    s = strides_of(a)
+    shape, strides, offset = [], [], 0
+    for d, i in enumerate(p):
+        if type(i) is int:
+            offset += i * s[d]
+        else:
+            offset += i[0] * s[d]
+            shape.append(i[1])
+            strides.append(s[d] * i[2])
+    return tuple(shape), a.dtype, canonical(tuple(shape), tuple(strides)), offset
+
+
+def _same_as_first(p: Any, st: Any, a: Any, *rest: Any) -> Any:
+    return a.shape, a.dtype, a.strides, 0
+
+
+def _slice_scatter_body(p: Any, s: Any, a: Any, b: Any) -> Any:
+    out = a.copy()
+    out[np_index(p)] = b
+    return out
+
+
+def zeros_node(n: Any, dtype: Any = None) -> Any:
+    """A recorded tensor of zeros, shaped like a node."""
+    from facula.ops.creation import FULL
+
+    return record(FULL, (), (n.shape, dtype or n.dtype), (0,))
+
+
+SLICE = Op("slice", _slice_infer, lambda p, s, a: a[np_index(p)],
+           (lambda g, an, p: record(SLICE_SCATTER, (zeros_node(an, g.node.dtype), g), p),),
+           view=True, write_back=lambda base, new, p: record(SLICE_SCATTER, (base, new), p))
+SLICE_SCATTER = Op(
+    "slice_scatter", _same_as_first, _slice_scatter_body,
+    (lambda g, bn, p: record(SLICE_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
+     lambda g, p: record(SLICE, (g,), p)))
+
+
+def _diagonal_infer(p: Any, st: Any, a: Any) -> Any:
+    k, i, j = p
+    s = strides_of(a)
+    n = max(0, min(a.shape[i], a.shape[j] - k) if k >= 0 else min(a.shape[i] + k, a.shape[j]))
+    rest = [d for d in range(len(a.shape)) if d not in (i, j)]
+    shape = (*[a.shape[d] for d in rest], n)
+    strides = (*[s[d] for d in rest], s[i] + s[j])
+    offset = (k * s[j] if k >= 0 else -k * s[i]) if n else 0
+    return shape, a.dtype, canonical(shape, strides), offset
+
+
+def _diagonal_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:
+    out = a.copy()
+    view = np.lib.stride_tricks.as_strided  # np.diagonal is read-only, so build the writable view
+    k, i, j = p
+    if b.size:
+        start = out[tuple([slice(None) if d not in (i, j) else
+                           slice(max(0, -k) if d == i else max(0, k), None)
+                           for d in range(a.ndim)])]
+        rest = [d for d in range(a.ndim) if d not in (i, j)]
+        view(start, b.shape, (*[out.strides[d] for d in rest],
+                              out.strides[i] + out.strides[j]))[...] = b
+    return out
+
+
+DIAGONAL = Op("diagonal", _diagonal_infer, lambda p, s, a: _writable_diagonal(p, a),
+              (lambda g, an, p: record(DIAGONAL_SCATTER, (zeros_node(an, g.node.dtype), g), p),),
+              view=True, write_back=lambda base, new, p: record(DIAGONAL_SCATTER, (base, new), p))
+DIAGONAL_SCATTER = Op(
+    "diagonal_scatter", _same_as_first, _diagonal_scatter,
+    (lambda g, bn, p: record(DIAGONAL_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
+     lambda g, p: record(DIAGONAL, (g,), p)))
+
+
+def _writable_diagonal(p: Any, a: Any) -> Any:
+    d = np.diagonal(a, *p)
+    if a.flags.writeable:
+        d.flags.writeable = True
+    return d
+
+
+def _as_strided_infer(p: Any, st: Any, a: Any) -> Any:
+    shape, strides, offset = p
+    return shape, a.dtype, canonical(shape, strides), offset
+
+
+def _as_strided_body(p: Any, s: Any, a: Any) -> Any:
+    shape, strides, offset = p
+    flat = a.reshape(-1)[offset:]
+    step = a.itemsize
+    return np.lib.stride_tricks.as_strided(flat, shape, tuple([x * step for x in strides]))
+
+
+def _as_strided_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:
+    out = a.copy(order="C")
+    _as_strided_body(p, s, out)[...] = b
+    return out
+
+
+def _as_strided_add(p: Any, s: Any, g: Any) -> Any:
+    (shape, strides, offset), base = p
+    index = np.full(shape, offset)
+    for d, (n, step) in enumerate(zip(shape, strides, strict=True)):
+        index = index + (np.arange(n) * step).reshape([-1] + [1] * (len(shape) - d - 1))
+    out = np.zeros(base, g.dtype)
+    np.add.at(out.reshape(-1), index.reshape(-1), g.reshape(-1))
+    return out
+
+
+# The operand is the whole storage, contiguous: the tensor layer sees to that.
+AS_STRIDED = Op("as_strided", _as_strided_infer, _as_strided_body,
+                (lambda g, an, p: record(AS_STRIDED_ADD, (g,), (p, an.shape)),), view=True,
+                write_back=lambda base, new, p: record(AS_STRIDED_SCATTER, (base, new), p))
+AS_STRIDED_ADD = Op("as_strided_add", lambda p, st, a: (p[1], a.dtype, None, 0), _as_strided_add,
+                    (lambda g, p: record(AS_STRIDED, (g,), p[0]),))
+AS_STRIDED_SCATTER = Op(
+    "as_strided_scatter", _same_as_first, _as_strided_scatter,
+    (lambda g, bn, p: record(AS_STRIDED_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
+     lambda g, p: record(AS_STRIDED, (g,), p)))
+
+DETACH = Op("detach", _same_as_first, lambda p, s, a: a, (None,), view=True,
+            write_back=lambda base, new, p: new)
+ALIAS = Op("alias", _same_as_first, lambda p, s, a: a, (lambda g: g,), view=True,
+           write_back=lambda base, new, p: new)
+
+
+def _flip_body(p: Any, s: Any, a: Any) -> Any:
+    return np.flip(a, p)
+
+
+FLIP = Op("flip", lambda p, st, a: (a.shape, a.dtype, None, 0), _flip_body,
+          (lambda g, p: record(FLIP, (g,), p),))
+CONTIGUOUS = Op("clone", lambda p, st, a: (a.shape, a.dtype, a.strides if p else None, 0),
+                lambda p, s, a: a.copy(order="K" if p else "C"), (lambda g: g,))
+
+
+def _cat_infer(p: Any, st: Any, *ns: Any) -> Any:
+    d = p
+    shape = list(ns[0].shape)
+    shape[d] = sum([n.shape[d] for n in ns])
+    return tuple(shape), ns[0].dtype, None, 0
+
+
+def cat_record(ts: tuple[Any, ...], dim: int) -> Any:
+    """Concatenate tensors of one dtype along a dimension."""
+    out = ts[0]
+    # Binary steps of doubling width keep every primitive at two operands and the work linear-ish.
+    queue = list(ts)
+    while len(queue) > 1:
+        queue = [record(CAT, (queue[i], queue[i + 1]), dim) if i + 1 < len(queue) else queue[i]
+                 for i in range(0, len(queue), 2)]
+        out = queue[0]
+    return out
+
+
+def _cat_part(g: Any, n: Any, start: int, dim: int) -> Any:
+    p = tuple([(0, m, 1) if d != dim else (start, n.shape[dim], 1)
+               for d, m in enumerate(g.node.shape)])
+    return record(SLICE, (g,), p)
+
+
+CAT = Op("cat", _cat_infer, lambda p, s, *a: np.concatenate(a, p),
+         (lambda g, an, p: _cat_part(g, an, 0, p),
+          lambda g, an, bn, p: _cat_part(g, bn, an.shape[p], p)))

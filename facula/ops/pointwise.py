@@ -1,0 +1,297 @@
+"""Pointwise primitives: one declaration each, with NumPy body and derivative.
+
+A name that ends in `_s` takes a Python number as its last operand, one that begins with `r` and
+ends in `_s` as its first. Numbers are inputs of the program, not part of the trace.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes
+from facula.ops.registry import pointwise, to_bool
+from facula.trace.recorder import record
+
+__all__ = ["cast", "num"]
+
+
+def num(value: Any, like: Any) -> Any:
+    """A Python number as a NumPy scalar of the array's dtype, wrapping around as C does."""
+    d = like.dtype
+    if d.kind in "iub" and type(value) is int:
+        return np.asarray(value).astype(d)[()] if -(1 << 63) <= value < 1 << 63 else d.type(value)
+    return np.asarray(value).astype(d)[()]
+
+
+def _real(d: Any) -> Any:
+    return d.to_real()
+
+
+def _c(t: Any) -> Any:
+    """The conjugate of a complex tensor, any other as it is."""
+    return t.conj() if t.dtype.is_complex else t
+
+
+def _scalar(f: Any) -> Any:
+    return lambda p, s, a: f(a, num(s[0], a))
+
+
+def _rscalar(f: Any) -> Any:
+    return lambda p, s, a: f(num(s[0], a), a)
+
+
+# Casting: the dtype is a parameter.
+def _cast_infer(p: Any, st: Any, a: Any) -> Any:
+    return a.shape, p, a.strides, 0
+
+
+def _cast_body(p: Any, s: Any, a: Any) -> Any:
+    if a.dtype.kind == "c" and p.category != dtypes.COMPLEX:
+        return a.astype(np.bool_) if p is dtypes.bool else a.real.astype(p.np)
+    if p.category == dtypes.INT and a.dtype.kind not in "iub":
+        return a.astype(np.int64).astype(p.np)  # as C does on the usual machines: wraps
+    return a.astype(p.np)
+
+
+def cast(t: Any, d: Any) -> Any:
+    """The tensor converted to a dtype; itself where it has it."""
+    return t if t.node.dtype is d else record(CAST, (t,), d)
+
+
+CAST = pointwise("to", lambda p, s, a: a, lambda g, an: cast(g, an.dtype))
+CAST.infer, CAST.body, CAST.pointwise = _cast_infer, _cast_body, False
+
+# Arithmetic.
+ADD = pointwise("add", lambda p, s, a, b: a + b, lambda g: g, lambda g: g)
+SUB = pointwise("sub", lambda p, s, a, b: a - b, lambda g: g, lambda g: -g)
+MUL = pointwise("mul", lambda p, s, a, b: a * b, lambda g, b: g * _c(b), lambda g, a: g * _c(a))
+DIV = pointwise("div", lambda p, s, a, b: a / b, lambda g, b: g / _c(b),
+                lambda g, a, b: -g * _c(a / (b * b)))
+ADD_S = pointwise("add_s", _scalar(np.add), lambda g: g)
+SUB_S = pointwise("sub_s", _scalar(np.subtract), lambda g: g)
+MUL_S = pointwise("mul_s", _scalar(np.multiply), lambda g, s: g * _cs(s[0]))
+DIV_S = pointwise("div_s", _scalar(np.divide), lambda g, s: g / _cs(s[0]))
+RSUB_S = pointwise("rsub_s", _rscalar(np.subtract), lambda g: -g)
+RDIV_S = pointwise("rdiv_s", _rscalar(np.divide), lambda g, a, s: -g * _c(_cs(s[0]) / (a * a)))
+NEG = pointwise("neg", lambda p, s, a: -a, lambda g: -g)
+
+
+def _cs(x: Any) -> Any:
+    return x.conjugate() if type(x) is complex else x
+
+
+def _pow_s(p: Any, s: Any, a: Any) -> Any:
+    e = s[0]
+    if e == 2:
+        return a * a
+    if e == 0.5:
+        return np.sqrt(a)
+    if e == -1 and a.dtype.kind in "fc":
+        return 1 / a
+    if a.dtype.kind in "iu" and type(e) is int and e < 0:
+        if a.dtype.kind == "i":
+            odd = e & 1
+            return np.where(a == 1, 1, np.where(a == -1, -1 if odd else 1, 0)).astype(a.dtype)
+        return (a == 1).astype(a.dtype)
+    return np.power(a, num(e, a))
+
+
+def _pow(p: Any, s: Any, a: Any, b: Any) -> Any:
+    if a.dtype.kind in "iu":
+        out = np.power(a, np.maximum(b, 0))
+        odd = np.where((b & 1) == 1, -1, 1) if a.dtype.kind == "i" else 1
+        return np.where(b < 0, np.where(a == 1, 1, np.where(a + 1 == 0, odd, 0)),
+                        out).astype(a.dtype)
+    return np.power(a, b)
+
+
+def _pow_s_grad(g: Any, a: Any, s: Any) -> Any:
+    e = s[0]
+    if e == 0:
+        return g * 0
+    return g * _c(a.pow(e - 1) * e)
+
+
+def _pow_base(g: Any, a: Any, b: Any) -> Any:
+    return _select(b == 0, _zero_like(g), g * _c(b * a.pow(b - 1)))
+
+
+def _pow_exponent(g: Any, a: Any, b: Any, o: Any) -> Any:
+    zero = (a == 0) & (b >= 0) if not a.dtype.is_complex else (a == 0)
+    return _select(zero, _zero_like(g), g * _c(o * a.log()))
+
+
+POW = pointwise("pow", _pow, _pow_base, _pow_exponent)
+POW_S = pointwise("pow_s", _pow_s, _pow_s_grad)
+RPOW_S = pointwise("rpow_s", lambda p, s, a: _pow(p, s, num(s[0], a), a),
+                   lambda g, o, s: g * _c(o * _log(s[0])))
+
+
+def _log(x: Any) -> Any:
+    if type(x) is complex:
+        import cmath
+
+        return cmath.log(x)
+    return math.log(x) if x > 0 else (-math.inf if x == 0 else math.nan)
+
+
+# Comparison and logic.
+EQ = pointwise("eq", lambda p, s, a, b: a == b, None, None, out=to_bool)
+NE = pointwise("ne", lambda p, s, a, b: a != b, None, None, out=to_bool)
+LT = pointwise("lt", lambda p, s, a, b: a < b, None, None, out=to_bool)
+LE = pointwise("le", lambda p, s, a, b: a <= b, None, None, out=to_bool)
+GT = pointwise("gt", lambda p, s, a, b: a > b, None, None, out=to_bool)
+GE = pointwise("ge", lambda p, s, a, b: a >= b, None, None, out=to_bool)
+COMPARE_S = {}
+for _n, _f in {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
+               "gt": np.greater, "ge": np.greater_equal}.items():
+    COMPARE_S[_n] = pointwise(_n + "_s", _scalar(_f), None, out=to_bool)
+AND = pointwise("bitwise_and", lambda p, s, a, b: a & b, None, None)
+OR = pointwise("bitwise_or", lambda p, s, a, b: a | b, None, None)
+XOR = pointwise("bitwise_xor", lambda p, s, a, b: a ^ b, None, None)
+NOT = pointwise("bitwise_not", lambda p, s, a: ~a, None)
+LSHIFT = pointwise("bitwise_left_shift", lambda p, s, a, b: np.left_shift(a, b), None, None)
+RSHIFT = pointwise("bitwise_right_shift", lambda p, s, a, b: np.right_shift(a, b), None, None)
+LOGICAL_NOT = pointwise("logical_not", lambda p, s, a: np.logical_not(a), None, out=to_bool)
+ISNAN = pointwise("isnan", lambda p, s, a: np.isnan(a) if a.dtype.kind not in "iub"
+                  else np.zeros(a.shape, bool), None, out=to_bool)
+SIGNBIT = pointwise("signbit", lambda p, s, a: np.signbit(a) if a.dtype.kind != "b"
+                    else np.zeros(a.shape, bool), None, out=to_bool)
+
+
+# Selection: the condition is bool, the others have one dtype.
+def _select(c: Any, a: Any, b: Any) -> Any:
+    return record(WHERE, (c, a, b))
+
+
+def _zero_like(g: Any) -> Any:
+    return g.new_zeros(())
+
+
+WHERE = pointwise("where", lambda p, s, c, a, b: np.where(c, a, b), None,
+                  lambda g, a: _select(a, g, _zero_like(g)),
+                  lambda g, a: _select(a, _zero_like(g), g))
+
+
+def _split(t: Any, a: Any, b: Any, o: Any, g: Any) -> Any:
+    """Half of the gradient to each side of a tie, as PyTorch does."""
+    return _select(a == b, g / 2, _select(t == o, g, _zero_like(g)))
+
+
+MAXIMUM = pointwise("maximum", lambda p, s, a, b: np.maximum(a, b),
+                    lambda g, a, b, o: _split(a, a, b, o, g),
+                    lambda g, a, b, o: _split(b, a, b, o, g))
+MINIMUM = pointwise("minimum", lambda p, s, a, b: np.minimum(a, b),
+                    lambda g, a, b, o: _split(a, a, b, o, g),
+                    lambda g, a, b, o: _split(b, a, b, o, g))
+
+
+def _clamp_min(p: Any, s: Any, a: Any) -> Any:
+    return np.maximum(a, num(s[0], a))
+
+
+CLAMP_MIN = pointwise("clamp_min", _clamp_min,
+                      lambda g, a, s: _select(a >= s[0], g, _zero_like(g)))
+CLAMP_MAX = pointwise("clamp_max", lambda p, s, a: np.minimum(a, num(s[0], a)),
+                      lambda g, a, s: _select(a <= s[0], g, _zero_like(g)))
+RELU = pointwise("relu", lambda p, s, a: np.maximum(a, a.dtype.type(0)),
+                 lambda g, o: _select(o > 0, g, _zero_like(g)))
+
+
+# In-place stores: the first operand gives the shape, and its gradient is zero.
+FILL = pointwise("fill", lambda p, s, a: np.full(a.shape, num(s[0], a), a.dtype), lambda g: g * 0)
+COPY = pointwise("copy", lambda p, s, a, b: np.broadcast_to(b, np.broadcast_shapes(
+    a.shape, b.shape)).copy(), lambda g: g * 0, lambda g: g)
+
+
+# Elementary functions.
+def _f(name: str, f: Any, grad: Any) -> Any:
+    return pointwise(name, lambda p, s, a: f(a), grad)
+
+
+def _sigmoid(a: Any) -> Any:
+    if a.dtype.kind == "c":
+        return 1 / (1 + np.exp(-a))
+    e = np.exp(-np.abs(a))
+    return np.where(a >= 0, 1 / (1 + e), e / (1 + e)).astype(a.dtype)
+
+
+EXP = _f("exp", np.exp, lambda g, o: g * _c(o))
+EXPM1 = _f("expm1", np.expm1, lambda g, o: g * _c(o + 1))
+EXP2 = _f("exp2", np.exp2, lambda g, o: g * _c(o * math.log(2)))
+LOG = _f("log", np.log, lambda g, a: g / _c(a))
+LOG1P = _f("log1p", np.log1p, lambda g, a: g / _c(a + 1))
+LOG2 = _f("log2", np.log2, lambda g, a: g / _c(a * math.log(2)))
+LOG10 = _f("log10", np.log10, lambda g, a: g / _c(a * math.log(10)))
+SQRT = _f("sqrt", np.sqrt, lambda g, o: g / _c(o * 2))
+RSQRT = _f("rsqrt", lambda a: 1 / np.sqrt(a), lambda g, o: g * _c(o.pow(3) * -0.5))
+RECIPROCAL = _f("reciprocal", lambda a: 1 / a, lambda g, o: -g * _c(o * o))
+SIN = _f("sin", np.sin, lambda g, a: g * _c(a.cos()))
+COS = _f("cos", np.cos, lambda g, a: -g * _c(a.sin()))
+TAN = _f("tan", np.tan, lambda g, o: g * _c(o * o + 1))
+ASIN = _f("asin", np.arcsin, lambda g, a: g * _c((1 - a * a).rsqrt()))
+ACOS = _f("acos", np.arccos, lambda g, a: -g * _c((1 - a * a).rsqrt()))
+ATAN = _f("atan", np.arctan, lambda g, a: g / _c(a * a + 1))
+SINH = _f("sinh", np.sinh, lambda g, a: g * _c(a.cosh()))
+COSH = _f("cosh", np.cosh, lambda g, a: g * _c(a.sinh()))
+TANH = _f("tanh", np.tanh, lambda g, o: g * _c(1 - o * o))
+ASINH = _f("asinh", np.arcsinh, lambda g, a: g * _c((a * a + 1).rsqrt()))
+ACOSH = _f("acosh", np.arccosh, lambda g, a: g * _c((a * a - 1).rsqrt()))
+ATANH = _f("atanh", np.arctanh, lambda g, a: g / _c(1 - a * a))
+SIGMOID = _f("sigmoid", _sigmoid, lambda g, o: g * _c(o * (1 - o)))
+FLOOR = _f("floor", np.floor, lambda g: g * 0)
+CEIL = _f("ceil", np.ceil, lambda g: g * 0)
+ROUND = _f("round", np.rint, lambda g: g * 0)
+TRUNC = _f("trunc", np.trunc, lambda g: g * 0)
+SIGN = _f("sign", lambda a: np.sign(a) if a.dtype.kind != "b" else a, lambda g: g * 0)
+
+
+def _erf(a: Any) -> Any:
+    from facula.ops.erf import erf
+
+    return erf(a)
+
+
+def _erfc(a: Any) -> Any:
+    from facula.ops.erf import erfc
+
+    return erfc(a)
+
+
+_TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
+ERF = _f("erf", _erf, lambda g, a: g * ((-(a * a)).exp() * _TWO_OVER_ROOT_PI))
+ERFC = _f("erfc", _erfc, lambda g, a: g * ((-(a * a)).exp() * -_TWO_OVER_ROOT_PI))
+
+
+def _abs_grad(g: Any, a: Any) -> Any:
+    return g * a.sgn()
+
+
+ABS = pointwise("abs", lambda p, s, a: np.abs(a), _abs_grad, out=_real)
+SGN = pointwise("sgn", lambda p, s, a: np.where(a == 0, 0, a / np.where(a == 0, 1, np.abs(a)))
+                .astype(a.dtype) if a.dtype.kind == "c" else np.sign(a), lambda g: g * 0)
+CONJ = pointwise("conj_physical", lambda p, s, a: np.conj(a), lambda g: g.conj())
+REAL = pointwise("real", lambda p, s, a: a.real.copy(),
+                 lambda g, an: cast(g, an.dtype), out=_real)
+IMAG = pointwise("imag", lambda p, s, a: a.imag.copy(),
+                 lambda g, an: cast(g, an.dtype) * 1j, out=_real)
+ATAN2 = pointwise("atan2", lambda p, s, a, b: np.arctan2(a, b),
+                  lambda g, a, b: g * (b / (a * a + b * b)),
+                  lambda g, a, b: g * (-a / (a * a + b * b)))
+FLOOR_DIVIDE = pointwise("floor_divide", lambda p, s, a, b: _floor_divide(a, b), None, None)
+REMAINDER = pointwise("remainder", lambda p, s, a, b: np.remainder(a, b), lambda g: g,
+                      lambda g, a, b: -g * (a / b).floor())
+FMOD = pointwise("fmod", lambda p, s, a, b: np.fmod(a, b), lambda g: g,
+                 lambda g, a, b: -g * (a / b).trunc())
+
+
+def _floor_divide(a: Any, b: Any) -> Any:
+    if a.dtype.kind in "iu" and np.any(b == 0):
+        raise RuntimeError("ZeroDivisionError")
+    if a.dtype.kind == "f":
+        out = np.floor_divide(a, b)
+        return np.where(b == 0, a / b, out)
+    return np.floor_divide(a, b)

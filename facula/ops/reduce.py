@@ -1,0 +1,120 @@
+"""Reductions and scans. Parameters: the dimensions (normalised), and whether they are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes
+from facula.ops.registry import Op, widened
+from facula.trace.recorder import record
+
+
+def reduced(shape: tuple[int, ...], dims: tuple[int, ...], keep: bool) -> tuple[int, ...]:
+    """The shape of a reduction's result."""
+    if keep:
+        return tuple([1 if i in dims else n for i, n in enumerate(shape)])
+    return tuple([n for i, n in enumerate(shape) if i not in dims])
+
+
+def unreduce(g: Any, an: Any, p: Any) -> Any:
+    """A reduction's gradient (or result), spread over the reduced dimensions."""
+    dims, keep = p[0], p[1]
+    if not keep:
+        g = g.reshape(reduced(an.shape, dims, True))
+    return g.expand(an.shape)
+
+
+def _infer(p: Any, st: Any, a: Any) -> Any:
+    return reduced(a.shape, p[0], p[1]), a.dtype, None, 0
+
+
+def _bool_infer(p: Any, st: Any, a: Any) -> Any:
+    return reduced(a.shape, p[0], p[1]), dtypes.bool, None, 0
+
+
+def _index_infer(p: Any, st: Any, a: Any) -> Any:
+    return reduced(a.shape, p[0], p[1]), dtypes.int64, None, 0
+
+
+def _np(f: Any) -> Any:
+    return widened(lambda p, s, a: np.asarray(f(a, axis=p[0], keepdims=p[1], dtype=a.dtype)))
+
+
+def _plain(f: Any) -> Any:
+    return widened(lambda p, s, a: np.asarray(f(a, axis=p[0], keepdims=p[1])))
+
+
+SUM = Op("sum", _infer, _np(np.sum), (lambda g, an, p: unreduce(g, an, p),))
+
+
+def _prod_grad(g: Any, a: Any, p: Any) -> Any:
+    """Product of all the others, without dividing (an element may be zero)."""
+    (dim,), _ = p
+    n = a.shape[dim]
+    g = unreduce(g, a.node, p)
+    if n < 2:
+        return g.clone()
+    one = a.narrow(dim, 0, 1) * 0 + 1
+    left = record(CUMPROD, (a.narrow(dim, 0, n - 1),), (dim,))
+    right = record(CUMPROD, (a.narrow(dim, 1, n - 1).flip(dim),), (dim,)).flip(dim)
+    from facula.ops.movement import cat_record
+
+    return g * cat_record((one, left), dim).conj() * cat_record((right, one), dim).conj()
+
+
+PROD = Op("prod", _infer, _np(np.prod), (_prod_grad,))
+
+
+def _extreme_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
+    """Equal shares to all that attain the extreme."""
+    hit = (a == unreduce(o, a.node, p)).to(g.dtype)
+    return unreduce(g, a.node, p) * (hit / hit.sum(p[0], keepdim=True))
+
+
+AMAX = Op("amax", _infer, _plain(np.max), (_extreme_grad,))
+AMIN = Op("amin", _infer, _plain(np.min), (_extreme_grad,))
+ANY = Op("any", _bool_infer, lambda p, s, a: np.asarray(np.any(a, axis=p[0], keepdims=p[1])))
+ALL = Op("all", _bool_infer, lambda p, s, a: np.asarray(np.all(a, axis=p[0], keepdims=p[1])))
+
+
+def _arg(f: Any) -> Any:
+    return widened(lambda p, s, a: np.asarray(f(a, axis=p[0][0], keepdims=p[1])).astype(np.int64))
+
+
+ARGMAX = Op("argmax", _index_infer, _arg(np.argmax))
+ARGMIN = Op("argmin", _index_infer, _arg(np.argmin))
+
+
+def _scan_infer(p: Any, st: Any, a: Any) -> Any:
+    return a.shape, a.dtype, a.strides, 0
+
+
+CUMSUM = Op("cumsum", _scan_infer,
+            widened(lambda p, s, a: np.cumsum(a, axis=p[0], dtype=a.dtype)),
+            (lambda g, p: record(CUMSUM, (g.flip(p[0]),), p).flip(p[0]),))
+
+
+def _cumprod_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
+    (d,) = p
+    if bool((a == 0).any()):
+        raise NotImplementedError("cumprod: the derivative at an element that is zero is not in "
+                                  "Facula")
+    t = record(CUMSUM, ((g * o.conj()).flip(d),), p).flip(d)
+    return t / a.conj()
+
+
+CUMPROD = Op("cumprod", _scan_infer,
+             widened(lambda p, s, a: np.cumprod(a, axis=p[0], dtype=a.dtype)), (_cumprod_grad,))
+# Sorting gives indices; values are gathered with them, which has the derivative.
+ARGSORT = Op("argsort", lambda p, st, a: (a.shape, dtypes.int64, None, 0),
+             widened(lambda p, s, a: _argsort(a, p[0], p[1])))
+
+
+def _argsort(a: Any, dim: int, descending: bool) -> Any:
+    if not descending:
+        return np.argsort(a, axis=dim, kind="stable").astype(np.int64)
+    flipped = np.flip(a, dim)
+    index = np.flip(np.argsort(flipped, axis=dim, kind="stable"), dim)
+    return (a.shape[dim] - 1 - index).astype(np.int64)

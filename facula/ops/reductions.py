@@ -1,0 +1,355 @@
+"""Reductions, scans and ordering, on their primitives."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from facula import dtypes
+from facula.ops import pointwise as pw
+from facula.ops import reduce as rd
+from facula.ops.arithmetic import truth
+from facula.ops.indexing import GATHER
+from facula.ops.shapes import dims_of
+from facula.ops.table import FUNCTIONS, METHODS, api
+from facula.tensor import Tensor, wrap_dim
+from facula.trace.recorder import record
+
+
+def _dims(t: Any, dim: Any) -> tuple[int, ...]:
+    if dim is None or dim == ():
+        return tuple(range(len(t.node.shape)))
+    return dims_of(dim, len(t.node.shape)) if t.node.shape else (dims_of(dim, 0) and ())
+
+
+def _wide(t: Any, dtype: Any) -> Any:
+    if dtype is not None:
+        return pw.cast(t, dtype)
+    return pw.cast(t, dtypes.int64) if t.node.dtype.category < dtypes.FLOAT else t
+
+
+@api
+def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The sum over some dimensions; integers and bools are summed as int64."""
+    return record(rd.SUM, (_wide(input, dtype),), (_dims(input, dim), keepdim))
+
+
+@api
+def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The arithmetic mean over some dimensions."""
+    t = input if dtype is None else pw.cast(input, dtype)
+    if t.node.dtype.category < dtypes.FLOAT:
+        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a "
+                           f"floating point or complex dtype. Got: {t.node.dtype}")
+    dims = _dims(t, dim)
+    n = math.prod([t.node.shape[d] for d in dims])
+    s = record(rd.SUM, (t,), (dims, keepdim))
+    return s / n if n else s * math.nan
+
+
+@api
+def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The product over one dimension or all."""
+    t = _wide(input, dtype)
+    if dim is None:
+        t, dim = t.reshape(-1), 0
+    if not t.node.shape:
+        return t.clone()
+    return record(rd.PROD, (t,), ((wrap_dim(dim, len(t.node.shape)),), keepdim))
+
+
+@api
+def var(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *,
+        correction: Any = None) -> Any:
+    """The variance, divided by n - correction (Bessel's by default)."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if correction is None:
+        correction = 1 if unbiased is None or unbiased else 0
+    if input.dtype.category < dtypes.FLOAT:
+        raise RuntimeError("std and var only support floating point and complex dtypes")
+    dims = _dims(input, dim)
+    n = math.prod([input.node.shape[d] for d in dims])
+    d = input - mean.__wrapped__(input, dims if dims else None, True)
+    sq = (d * d.conj()).real if d.dtype.is_complex else d * d
+    s = record(rd.SUM, (sq,), (dims, keepdim))
+    left = n - correction
+    return s / left if left > 0 else s * math.nan if s.numel() and left == 0 and n <= 1 else (
+        s / max(left, 0.0))
+
+
+@api
+def std(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *,
+        correction: Any = None) -> Any:
+    """The standard deviation."""
+    return var.__wrapped__(input, dim, unbiased, keepdim, correction=correction).sqrt()
+
+
+def _empty(name: str, t: Any, dims: tuple[int, ...]) -> None:
+    for d in dims:
+        if t.node.shape[d] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+
+
+@api
+def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
+    """The largest value over some dimensions; equal shares of gradient to ties."""
+    dims = _dims(input, dim)
+    _empty("amax", input, dims)
+    return record(rd.AMAX, (input,), (dims, keepdim))
+
+
+@api
+def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
+    """The smallest value over some dimensions."""
+    dims = _dims(input, dim)
+    _empty("amin", input, dims)
+    return record(rd.AMIN, (input,), (dims, keepdim))
+
+
+class _Fields(tuple[Any, ...]):
+    """A result of several tensors, by position and by name."""
+
+    _fields: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in type(self)._fields:
+            return self[type(self)._fields.index(name)]
+        raise AttributeError(name)
+
+    def __repr__(self) -> str:
+        parts = ",\n".join([f"{n}={v!r}" for n, v in zip(self._fields, self, strict=True)])
+        return f"torch.return_types.{type(self).__name__}(\n{parts})"
+
+
+def fields(name: str, *names: str) -> Any:
+    """A type of named results, `torch.return_types.<name>`."""
+    return type(name, (_Fields,), {"_fields": names})
+
+
+def _pick(t: Any, index: Any, dim: int, keep: bool) -> Any:
+    """The values at the indices of a reduction."""
+    if not t.node.shape:
+        return t.clone()
+    at = index if keep else index.unsqueeze(dim)
+    v = record(GATHER, (t, at), dim)
+    return v if keep else v.squeeze(dim)
+
+
+def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
+    kind = fields(name, "values", "indices")
+
+    def f(input: Any, dim: Any = None, keepdim: bool = False, other: Any = None) -> Any:
+        if isinstance(dim, Tensor) or other is not None:
+            return FUNCTIONS[binary](input, dim if other is None else other)
+        if dim is None:
+            if input.numel() == 0:
+                raise RuntimeError(f"{name}(): Expected reduction dim to be specified for "
+                                   "input.numel() == 0. Specify the reduction dim with the 'dim' "
+                                   "argument.")
+            return record(all_prim, (input,), (tuple(range(len(input.node.shape))), False))
+        d = wrap_dim(dim, len(input.node.shape))
+        if not input.node.shape:
+            return kind((input.clone(), input.to(dtypes.int64) * 0))
+        _empty(name, input, (d,))
+        index = record(arg_prim, (input,), ((d,), keepdim))
+        return kind((_pick(input, index, d, keepdim), index))
+
+    f.__name__ = name
+    f.__doc__ = f"{name} of all elements, along a dimension (values, indices), or of two tensors."
+    api(f)
+
+
+_extreme("max", rd.AMAX, rd.ARGMAX, "maximum")
+_extreme("min", rd.AMIN, rd.ARGMIN, "minimum")
+
+
+def _arg(name: str, prim: Any) -> None:
+    def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        if dim is None:
+            if input.numel() == 0:
+                raise IndexError(f"{name}(): Expected reduction dim to be specified for "
+                                 "input.numel() == 0.")
+            out = record(prim, (input.reshape(-1),), ((0,), False))
+            return out.reshape((1,) * len(input.node.shape)) if keepdim else out
+        d = wrap_dim(dim, len(input.node.shape))
+        if not input.node.shape:
+            return input.to(dtypes.int64) * 0
+        _empty(name, input, (d,))
+        return record(prim, (input,), ((d,), keepdim))
+
+    f.__name__ = name
+    f.__doc__ = f"The index of the first {name[3:]}imum."
+    api(f)
+
+
+_arg("argmax", rd.ARGMAX)
+_arg("argmin", rd.ARGMIN)
+
+
+def _logical(name: str, prim: Any) -> None:
+    def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        out = record(prim, (truth(input),), (_dims(input, dim), keepdim))
+        return out.to(dtypes.uint8) if input.dtype is dtypes.uint8 else out
+
+    f.__name__ = name
+    f.__doc__ = f"Whether {name} elements are non-zero."
+    api(f)
+
+
+_logical("any", rd.ANY)
+_logical("all", rd.ALL)
+
+
+@api(inplace=True)
+def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """Running sums along a dimension."""
+    t = _wide(input, dtype)
+    d = wrap_dim(dim, len(t.node.shape))
+    return record(rd.CUMSUM, (t,), (d,)) if t.node.shape else t.clone()
+
+
+@api(inplace=True)
+def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """Running products along a dimension."""
+    t = _wide(input, dtype)
+    d = wrap_dim(dim, len(t.node.shape))
+    return record(rd.CUMPROD, (t,), (d,)) if t.node.shape else t.clone()
+
+
+@api
+def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
+    """log(sum(exp(input))), without overflow."""
+    t = input if input.dtype.category >= dtypes.FLOAT else input.to(dtypes.get_default_dtype())
+    dims = _dims(t, dim)
+    if 0 in [t.node.shape[d] for d in dims]:
+        return t.exp().sum(dim, keepdim).log()
+    m = record(rd.AMAX, (t.detach(),), (dims, True))
+    m = FUNCTIONS["where"](m.abs() == math.inf, m.new_zeros(()), m)
+    out = record(rd.SUM, ((t - m).exp(),), (dims, True)).log() + m
+    return out if keepdim else out.squeeze(dims)
+
+
+@api(names=("special_softmax",))
+def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
+    """exp(x) / sum(exp(x)) along a dimension."""
+    t = input if dtype is None else pw.cast(input, dtype)
+    if t.dtype.category < dtypes.FLOAT:
+        raise RuntimeError(f'"softmax_lastdim_kernel_impl" not implemented for {t.dtype}')
+    d = (wrap_dim(dim, len(t.node.shape)),) if t.node.shape else ()
+    if 0 in t.node.shape:
+        return t.clone()
+    e = (t - record(rd.AMAX, (t.detach(),), (d, True))).exp()
+    return e / record(rd.SUM, (e,), (d, True))
+
+
+@api
+def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
+    """log(softmax(x)), without underflow."""
+    t = input if dtype is None else pw.cast(input, dtype)
+    if t.dtype.category < dtypes.FLOAT:
+        raise RuntimeError(f'"log_softmax_lastdim_kernel_impl" not implemented for {t.dtype}')
+    d = (wrap_dim(dim, len(t.node.shape)),) if t.node.shape else ()
+    if 0 in t.node.shape:
+        return t.clone()
+    s = t - record(rd.AMAX, (t.detach(),), (d, True))
+    return s - record(rd.SUM, (s.exp(),), (d, True)).log()
+
+
+_SORT = fields("sort", "values", "indices")
+_TOPK = fields("topk", "values", "indices")
+
+
+@api
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    """Values in order along a dimension, and where they were."""
+    if not input.node.shape:
+        return _SORT((input.clone(), input.to(dtypes.int64) * 0))
+    d = wrap_dim(dim, len(input.node.shape))
+    i = record(rd.ARGSORT, (input,), (d, descending))
+    return _SORT((record(GATHER, (input, i), d), i))
+
+
+@api
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    """The indices that sort along a dimension."""
+    return sort.__wrapped__(input, dim, descending)[1]
+
+
+@api
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """The k largest (or smallest) values along a dimension, and where they were."""
+    if not input.node.shape:
+        return _TOPK(sort.__wrapped__(input))
+    d = wrap_dim(dim, len(input.node.shape))
+    if not 0 <= k <= input.node.shape[d]:
+        raise RuntimeError(f"selected index k out of range: k = {k}, size {input.node.shape[d]}")
+    i = record(rd.ARGSORT, (input,), (d, largest)).narrow(d, 0, k).contiguous()
+    return _TOPK((record(GATHER, (input, i), d), i))
+
+
+@api
+def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False,
+         dtype: Any = None) -> Any:
+    """The vector norm over some dimensions."""
+    t = input if dtype is None else pw.cast(input, dtype)
+    if t.dtype.category < dtypes.FLOAT:
+        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as "
+                           f"input. Got {t.dtype}")
+    p = 2.0 if p in ("fro", None) else float(p)
+    dims = _dims(t, dim)
+    if p == 2:
+        sq = (t * t.conj()).real if t.dtype.is_complex else t * t
+        s = record(rd.SUM, (sq,), (dims, keepdim))
+        return _safe_sqrt(s)
+    a = t.abs()
+    if p == math.inf:
+        return record(rd.AMAX, (a,), (dims, keepdim))
+    if p == -math.inf:
+        return record(rd.AMIN, (a,), (dims, keepdim))
+    if p == 0:
+        return record(rd.SUM, ((a != 0).to(a.dtype),), (dims, keepdim))
+    if p == 1:
+        return record(rd.SUM, (a,), (dims, keepdim))
+    return record(rd.SUM, (a.pow(p),), (dims, keepdim)).pow(1 / p)
+
+
+def _safe_sqrt(s: Any) -> Any:
+    """sqrt whose derivative at zero is zero, as PyTorch's norm has it."""
+    if not s.requires_grad:
+        return s.sqrt()
+    zero = s == 0
+    return FUNCTIONS["where"](zero, s * 0, FUNCTIONS["where"](zero, s + 1, s).sqrt())
+
+
+@api
+def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8,
+             equal_nan: bool = False) -> bool:
+    """Whether |input - other| <= atol + rtol * |other| everywhere."""
+    return bool(isclose.__wrapped__(input, other, rtol, atol, equal_nan).all())
+
+
+@api
+def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8,
+            equal_nan: bool = False) -> Any:
+    """Where |input - other| <= atol + rtol * |other|."""
+    if input.dtype is not other.dtype:
+        raise RuntimeError(f"{input.dtype} did not match {other.dtype}")
+    close = (input - other).abs() <= atol + rtol * other.abs() if (
+        input.dtype.category >= dtypes.FLOAT) else input == other
+    if input.dtype.category >= dtypes.FLOAT:
+        close = (input == other) | (close & other.isfinite())
+    if equal_nan:
+        close = close | (input.isnan() & other.isnan())
+    return close
+
+
+@api
+def equal(input: Any, other: Any) -> bool:
+    """Whether shapes and all values are equal."""
+    if input.node.shape != other.node.shape:
+        return False
+    return bool((input == other).all())
+
+
+METHODS["logsumexp"] = METHODS["logsumexp"]

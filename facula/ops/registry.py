@@ -1,0 +1,156 @@
+"""Primitive operations: the declaration from which everything else is derived.
+
+A primitive has a shape and dtype rule, a NumPy body and one derivative formula for each input.
+A formula is a function whose parameter names say what it needs, and so what is saved:
+
+    g        the gradient of the result
+    a b c    the inputs, as tensors            o   the result, as a tensor
+    an bn cn the inputs' nodes (shape, dtype: nothing is saved)    on  the result's node
+    p        the parameters                    s   the Python numbers
+
+Formulas are written with recorded operations, so they have derivatives of every order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes
+from facula.trace.node import canonical, contiguous_strides
+
+PRIMITIVES: dict[str, Op] = {}
+_SAVED = {"a": 0, "b": 1, "c": 2, "d": 3}
+
+
+class Op:
+    """A primitive operation."""
+
+    __slots__ = ("body", "differentiable", "grads", "infer", "name", "needs", "pointwise", "saves",
+                 "view", "write_back")
+
+    def __init__(self, name: str, infer: Callable[..., Any], body: Callable[..., Any],
+                 grads: tuple[Callable[..., Any] | None, ...] = (), *, pointwise: bool = False,
+                 view: bool = False, write_back: Callable[..., Any] | None = None) -> None:
+        if name in PRIMITIVES:
+            raise ValueError(f"primitive '{name}' is declared twice")
+        self.name = name
+        self.infer = infer
+        self.body = body
+        self.grads = grads
+        self.pointwise = pointwise
+        self.view = view
+        self.write_back = write_back
+        self.differentiable = any(g is not None for g in grads)
+        self.needs = tuple([f.__code__.co_varnames[:f.__code__.co_argcount] if f else ()
+                            for f in grads])
+        self.saves = tuple([tuple([n for n in names if n in _SAVED or n == "o"])
+                            for names in self.needs])
+        PRIMITIVES[name] = self
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def broadcast(shapes: list[tuple[int, ...]], name: str = "") -> tuple[int, ...]:
+    """The common shape; RuntimeError where there is none."""
+    first = shapes[0]
+    if all(s == first for s in shapes):
+        return first
+    rank = max([len(s) for s in shapes])
+    out = [1] * rank
+    for s in shapes:
+        for i, n in enumerate(s, rank - len(s)):
+            if n != 1:
+                if out[i] not in (1, n):
+                    raise RuntimeError(
+                        f"{name}: The size of tensor a ({out[i]}) must match the size of tensor b "
+                        f"({n}) at non-singleton dimension {i}; shapes are "
+                        f"{' and '.join([str(list(x)) for x in shapes])}")
+                out[i] = n
+    return tuple(out)
+
+
+def pointwise_strides(shape: tuple[int, ...], nodes: tuple[Any, ...]) -> tuple[int, ...] | None:
+    """The layout of a pointwise result: that of its operands, where they are permuted."""
+    for n in nodes:
+        if n.strides is not None:
+            break
+    else:
+        return None
+    full = [n for n in nodes if n.shape == shape]
+    if not full or len(shape) < 2:
+        return None
+    rank = len(shape)
+    table = [n.strides or contiguous_strides(n.shape) for n in full]
+    order = list(range(rank - 1, -1, -1))  # innermost first
+
+    def outer(i: int, j: int) -> int:
+        """1 where i belongs outside of j, -1 inside, 0 undecided."""
+        for s in table:
+            if s[i] == 0 or s[j] == 0:
+                continue
+            if s[i] != s[j]:
+                return 1 if s[i] > s[j] else -1
+            if shape[i] > shape[j]:
+                return 1
+        return 0
+
+    for k in range(1, rank):
+        dim1 = k
+        for dim0 in range(k - 1, -1, -1):
+            c = outer(order[dim0], order[dim1])
+            if c > 0:
+                order[dim0], order[dim1] = order[dim1], order[dim0]
+                dim1 = dim0
+            elif c < 0:
+                break
+    out = [0] * rank
+    step = 1
+    for i in order:
+        out[i] = step
+        step *= shape[i] or 1
+    return canonical(shape, tuple(out))
+
+
+def pointwise(name: str, body: Callable[..., Any], *grads: Callable[..., Any] | None,
+              out: Callable[[Any], Any] | None = None) -> Op:
+    """Declare a primitive that works element by element on operands of one dtype.
+
+    `out` maps the operands' dtype to the result's (default: the same). The condition of a
+    three-operand selection may be bool: the dtype is that of the last operand.
+    """
+
+    def infer(params: Any, stypes: Any, *nodes: Any) -> Any:
+        if len(nodes) == 1:
+            shape = nodes[0].shape
+        else:
+            shape = broadcast([n.shape for n in nodes], name)
+        d = nodes[-1].dtype
+        return shape, d if out is None else out(d), pointwise_strides(shape, nodes), 0
+
+    return Op(name, infer, widened(body), grads, pointwise=True)
+
+
+_HALF = (dtypes.float16.np, dtypes.bfloat16.np)
+_F32 = np.dtype(np.float32)
+
+
+def widened(body: Callable[..., Any]) -> Callable[..., Any]:
+    """The body, computing 16-bit floating-point operands in float32 as PyTorch does."""
+
+    def run(params: Any, scalars: Any, *arrays: Any) -> Any:
+        d = arrays[-1].dtype
+        if d in _HALF:
+            out = body(params, scalars, *[x.astype(_F32) if x.dtype == d else x for x in arrays])
+            return out.astype(d) if out.dtype == _F32 else out
+        return body(params, scalars, *arrays)
+
+    return run
+
+
+def to_bool(d: Any) -> Any:
+    """Result rule of comparisons."""
+    return dtypes.bool

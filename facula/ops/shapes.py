@@ -1,0 +1,602 @@
+"""Views, copies and rearrangements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes
+from facula.ops import movement as mv
+from facula.ops import pointwise as pw
+from facula.ops.arithmetic import result_type
+from facula.ops.registry import broadcast
+from facula.ops.table import METHODS, api
+from facula.tensor import Tensor, make_view, wrap_dim
+from facula.trace.node import STALE
+from facula.trace.recorder import record
+
+
+def sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes given one by one or as one sequence."""
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = tuple(args[0])
+    return tuple([a if type(a) is int else int(a) for a in args])
+
+
+def dims_of(dim: Any, rank: int) -> tuple[int, ...]:
+    """A dimension or several, counted from the front; all for None."""
+    if dim is None:
+        return tuple(range(rank))
+    if isinstance(dim, (tuple, list)):
+        out = tuple([wrap_dim(d, rank) for d in dim])
+        if len(set(out)) != len(out):
+            raise RuntimeError(f"dim {out[0]} appears multiple times in the list of dims")
+        return out
+    return (wrap_dim(dim, rank),)
+
+
+def _infer_size(t: Any, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
+    n = t.numel()
+    if shape.count(-1) > 1:
+        raise RuntimeError(f"{name}: only one dimension can be inferred")
+    for s in shape:
+        if s < -1:
+            raise RuntimeError(f"{name}: invalid shape dimension {s}")
+    known = 1
+    for s in shape:
+        if s != -1:
+            known *= s
+    if -1 in shape:
+        if known == 0:
+            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} "
+                               "because the unspecified dimension size -1 can be any value")
+        if n % known:
+            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {n}")
+        return tuple([n // known if s == -1 else s for s in shape])
+    if known != n:
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {n}")
+    return shape
+
+
+def _strides(t: Any) -> Any:
+    return t.node.strides
+
+
+@api
+def reshape(input: Any, *shape: Any) -> Any:
+    """The elements in another shape: a view where the layout allows it, else a copy."""
+    new = _infer_size(input, sizes(shape), "reshape")
+    if mv.view_strides(input.node.shape, _strides(input), new) is not None:
+        return make_view(input, mv.RESHAPE, new)
+    return record(mv.RESHAPE, (record(mv.CONTIGUOUS, (input,), 0),), new)
+
+
+@api(function=False)
+def view(self: Any, *shape: Any) -> Any:
+    """A view in another shape (or dtype); RuntimeError where the layout does not allow it."""
+    if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
+        return _view_dtype(self, shape[0])
+    new = _infer_size(self, sizes(shape), "view")
+    if mv.view_strides(self.node.shape, _strides(self), new) is None:
+        raise RuntimeError(
+            f"view size is not compatible with input tensor's size and stride (at least one "
+            f"dimension spans across two contiguous subspaces): view of shape {list(new)} on a "
+            f"tensor of shape {list(self.node.shape)} and strides {list(self.stride())}. Use "
+            ".reshape(...) instead.")
+    return make_view(self, mv.RESHAPE, new)
+
+
+def _view_dtype(t: Any, d: Any) -> Any:
+    if d is t.dtype:
+        return make_view(t, mv.ALIAS, ())
+    raise NotImplementedError(f"view: seeing {t.dtype} as {d} is not in Facula")
+
+
+@api(function=False)
+def view_as(self: Any, other: Any) -> Any:
+    """A view in the shape of another tensor."""
+    return view.__wrapped__(self, other.shape)
+
+
+@api(function=False)
+def reshape_as(self: Any, other: Any) -> Any:
+    """reshape to the shape of another tensor."""
+    return reshape.__wrapped__(self, other.shape)
+
+
+@api
+def permute(input: Any, *dims: Any) -> Any:
+    """The dimensions in another order."""
+    rank = len(input.node.shape)
+    p = sizes(dims)
+    if len(p) != rank:
+        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does "
+                           f"not match the length of the desired ordering of dimensions i.e. "
+                           f"input.dim() = {rank} is not equal to len(dims) = {len(p)}")
+    p = tuple([wrap_dim(d, rank) for d in p])
+    if len(set(p)) != rank:
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    return make_view(input, mv.PERMUTE, p)
+
+
+@api(names=("swapaxes", "swapdims"))
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
+    """Two dimensions exchanged."""
+    rank = len(input.node.shape)
+    i, j = wrap_dim(dim0, rank), wrap_dim(dim1, rank)
+    p = list(range(rank))
+    if rank:
+        p[i], p[j] = j, i
+    return make_view(input, mv.PERMUTE, tuple(p))
+
+
+@api
+def t(input: Any) -> Any:
+    """The transpose of a matrix; vectors and scalars as they are."""
+    rank = len(input.node.shape)
+    if rank > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {rank}D")
+    return make_view(input, mv.PERMUTE, tuple(reversed(range(rank))))
+
+
+@api
+def movedim(input: Any, source: Any, destination: Any) -> Any:
+    """Some dimensions moved to other places."""
+    rank = len(input.node.shape)
+    src, dst = dims_of(source, rank), dims_of(destination, rank)
+    if len(src) != len(dst):
+        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(src)} dims)"
+                           f" should contain the same number of dims as destination "
+                           f"({list(dst)} dims)")
+    order = [-1] * rank
+    for s, d in zip(src, dst, strict=True):
+        order[d] = s
+    rest = iter([d for d in range(rank) if d not in src])
+    return make_view(input, mv.PERMUTE, tuple([next(rest) if o < 0 else o for o in order]))
+
+
+METHODS["moveaxis"] = METHODS["movedim"]
+METHODS["T"] = property(lambda self: make_view(
+    self, mv.PERMUTE, tuple(reversed(range(len(self.node.shape))))))
+
+
+def _mt(self: Any) -> Any:
+    if len(self.node.shape) < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got "
+                           f"{len(self.node.shape)}-D tensor.")
+    return METHODS["transpose"](self, -2, -1)
+
+
+METHODS["mT"] = property(_mt)
+METHODS["mH"] = property(lambda self: _mt(self).conj())
+METHODS["H"] = property(lambda self: self.t().conj())
+
+
+@api
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """A range of dimensions as one."""
+    shape = input.node.shape
+    i, j = wrap_dim(start_dim, len(shape)), wrap_dim(end_dim, len(shape))
+    if i > j:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if not shape:
+        return reshape.__wrapped__(input, 1)
+    if i == j:
+        return input
+    n = 1
+    for s in shape[i:j + 1]:
+        n *= s
+    return reshape.__wrapped__(input, (*shape[:i], n, *shape[j + 1:]))
+
+
+@api
+def unflatten(input: Any, dim: int, sizes: Any) -> Any:
+    """One dimension as several."""
+    shape = input.node.shape
+    d = wrap_dim(dim, len(shape))
+    part = list(sizes)
+    if -1 in part:
+        known = 1
+        for s in part:
+            known *= s if s != -1 else 1
+        part[part.index(-1)] = shape[d] // known if known else 0
+    n = 1
+    for s in part:
+        n *= s
+    if n != shape[d]:
+        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size "
+                           f"of dim {d} ({shape[d]}) in the input tensor")
+    return reshape.__wrapped__(input, (*shape[:d], *part, *shape[d + 1:]))
+
+
+@api
+def ravel(input: Any) -> Any:
+    """All elements in one dimension."""
+    return reshape.__wrapped__(input, -1)
+
+
+@api(inplace=False)
+def unsqueeze(input: Any, dim: int) -> Any:
+    """A dimension of size 1 inserted."""
+    shape = input.node.shape
+    d = wrap_dim(dim, len(shape) + 1)
+    return make_view(input, mv.RESHAPE, (*shape[:d], 1, *shape[d:]))
+
+
+@api
+def squeeze(input: Any, dim: Any = None) -> Any:
+    """Dimensions of size 1 dropped."""
+    shape = input.node.shape
+    drop = dims_of(dim, len(shape))
+    new = tuple([n for i, n in enumerate(shape) if not (i in drop and n == 1)])
+    return make_view(input, mv.RESHAPE, new)
+
+
+@api(function=False)
+def expand(self: Any, *shape: Any) -> Any:
+    """Dimensions of size 1 repeated without copying."""
+    want = list(sizes(shape))
+    have = self.node.shape
+    extra = len(want) - len(have)
+    if extra < 0:
+        raise RuntimeError(f"expand({self.dtype}{list(have)}, size={want}): the number of sizes "
+                           f"provided ({len(want)}) must be greater or equal to the number of "
+                           f"dimensions in the tensor ({len(have)})")
+    for i, n in enumerate(have):
+        if want[i + extra] == -1:
+            want[i + extra] = n
+        elif want[i + extra] != n and n != 1:
+            raise RuntimeError(f"The expanded size of the tensor ({want[i + extra]}) must match "
+                               f"the existing size ({n}) at non-singleton dimension {i + extra}.  "
+                               f"Target sizes: {want}.  Tensor sizes: {list(have)}")
+    if any([n < 0 for n in want]):
+        raise RuntimeError(f"expand: the sizes {want} are not allowed for a new dimension")
+    return make_view(self, mv.EXPAND, tuple(want))
+
+
+@api(function=False)
+def expand_as(self: Any, other: Any) -> Any:
+    """expand to the shape of another tensor."""
+    return expand.__wrapped__(self, other.node.shape)
+
+
+@api
+def broadcast_to(input: Any, size: Any) -> Any:
+    """expand, as a function."""
+    return expand.__wrapped__(input, tuple(size))
+
+
+@api(method=False)
+def broadcast_tensors(*tensors: Any) -> Any:
+    """All tensors expanded to their common shape."""
+    ts = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
+    shape = broadcast([t.node.shape for t in ts], "broadcast_tensors")
+    return tuple([expand.__wrapped__(t, shape) for t in ts])
+
+
+@api(method=False)
+def broadcast_shapes(*shapes: Any) -> Any:
+    """The common shape of several."""
+    from facula.tensor import Size
+
+    return Size(broadcast([(s,) if isinstance(s, int) else tuple(s) for s in shapes] or [()]))
+
+
+@api
+def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
+    """A range of one dimension."""
+    shape = input.node.shape
+    if not shape:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    d, start = wrap_dim(dim, len(shape)), int(start)
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if not -shape[d] <= start <= shape[d]:
+        raise IndexError(f"start out of range (expected to be in range of [{-shape[d]}, "
+                         f"{shape[d]}], but got {start})")
+    start = start + shape[d] if start < 0 else start
+    if start + length > shape[d]:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size "
+                           f"({shape[d]}).")
+    return slice_dim(input, d, start, length)
+
+
+def slice_dim(t: Any, d: int, start: int, length: int, step: int = 1) -> Any:
+    """A range of dimension d, already checked."""
+    p = tuple([(0, n, 1) if i != d else (start, length, step)
+               for i, n in enumerate(t.node.shape)])
+    return make_view(t, mv.SLICE, p)
+
+
+@api
+def select(input: Any, dim: int, index: Any) -> Any:
+    """One element of a dimension."""
+    shape = input.node.shape
+    if not shape:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    d, i = wrap_dim(dim, len(shape)), int(index)
+    if not -shape[d] <= i < shape[d]:
+        raise IndexError(f"select(): index {i} out of range for tensor of size {list(shape)} at "
+                         f"dimension {d}")
+    p = tuple([(0, n, 1) if k != d else (i + n if i < 0 else i) for k, n in enumerate(shape)])
+    return make_view(input, mv.SLICE, p)
+
+
+def _several(parts: list[Any]) -> tuple[Any, ...]:
+    for p in parts:
+        p._multi = True
+    return tuple(parts)
+
+
+@api
+def unbind(input: Any, dim: int = 0) -> Any:
+    """All slices along a dimension."""
+    shape = input.node.shape
+    if not shape:
+        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+    d = wrap_dim(dim, len(shape))
+    return _several([select.__wrapped__(input, d, i) for i in range(shape[d])])
+
+
+@api
+def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> Any:
+    """Parts along a dimension, of one size or of given sizes."""
+    shape = tensor.node.shape
+    if not shape:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    d = wrap_dim(dim, len(shape))
+    n = shape[d]
+    if isinstance(split_size_or_sections, int):
+        k = split_size_or_sections
+        if k < 0 or (k == 0 and n):
+            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={k}")
+        parts = [min(k, n - i) for i in range(0, n, k)] if n else [0]
+    else:
+        parts = [int(s) for s in split_size_or_sections]
+        if sum(parts) != n or any([p < 0 for p in parts]):
+            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input "
+                               f"tensor's size at dimension {d}), but got split_sizes={parts}")
+    out, at = [], 0
+    for s in parts:
+        out.append(slice_dim(tensor, d, at, s))
+        at += s
+    return _several(out)
+
+
+@api
+def split_with_sizes(input: Any, split_sizes: Any, dim: int = 0) -> Any:
+    """Parts of given sizes."""
+    return split.__wrapped__(input, list(split_sizes), dim)
+
+
+@api
+def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
+    """At most `chunks` parts of equal size (the last may be smaller)."""
+    if not input.node.shape:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    n = input.node.shape[wrap_dim(dim, len(input.node.shape))]
+    if n == 0:
+        return split.__wrapped__(input, [0] * chunks, dim)
+    return split.__wrapped__(input, -(-n // chunks), dim)
+
+
+@api
+def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """The diagonal of two dimensions, as the last dimension."""
+    rank = len(input.node.shape)
+    i, j = wrap_dim(dim1, rank), wrap_dim(dim2, rank)
+    if i == j:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return make_view(input, mv.DIAGONAL, (offset, i, j))
+
+
+@api
+def flip(input: Any, *dims: Any) -> Any:
+    """The order along some dimensions reversed (a copy)."""
+    p = dims_of(sizes(dims), len(input.node.shape))
+    return record(mv.FLIP, (input,), p)
+
+
+@api
+def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
+    """A view by sizes and strides of the whole storage."""
+    s = input._storage
+    offset = input._offset if storage_offset is None else storage_offset
+    base: Any = input
+    if s is not None and input._chain:
+        base = input._base
+        if base is None:
+            raise NotImplementedError("as_strided on a view whose base is gone is not in Facula")
+    shape, strides = sizes((size,)), sizes((stride,))
+    span = offset + sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)]) + 1
+    if shape and 0 not in shape and span > base.numel():
+        raise RuntimeError(f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage "
+                           f"offset {offset} are out of bounds for storage of {base.numel()}")
+    if not base.is_contiguous():
+        raise NotImplementedError("as_strided of a storage that is not contiguous is not in Facula")
+    v = make_view(base, mv.AS_STRIDED, (shape, strides, offset))
+    v._offset = offset
+    return v
+
+
+# Copies.
+@api
+def clone(input: Any, *, memory_format: Any = None) -> Any:
+    """A copy with its own memory."""
+    keep = memory_format is None or str(memory_format) == "torch.preserve_format"
+    dense = keep and input.node.strides is not None and _dense(input.node)
+    return record(mv.CONTIGUOUS, (input,), 1 if dense else 0)
+
+
+def _dense(n: Any) -> bool:
+    pairs = sorted([(s, k) for s, k in zip(n.strides, n.shape, strict=True) if k != 1])
+    step = 1
+    for s, k in pairs:
+        if s != step:
+            return False
+        step *= k
+    return True
+
+
+@api(function=False)
+def contiguous(self: Any, memory_format: Any = None) -> Any:
+    """The tensor in row-major layout: itself where it is."""
+    if memory_format is not None and str(memory_format) == "torch.channels_last":
+        raise NotImplementedError("contiguous: channels_last layout is not in Facula")
+    return self if self.is_contiguous() else record(mv.CONTIGUOUS, (self,), 0)
+
+
+@api(method=True, names=("concat", "concatenate"))
+def cat(tensors: Any, dim: Any = 0, *, axis: Any = None) -> Any:
+    """Tensors joined along a dimension."""
+    ts = list(tensors)
+    if not ts:
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    d = result_type(*ts)
+    ts = [pw.cast(x, d) for x in ts if x.node.shape != (0,)] or [pw.cast(ts[0], d)]
+    first = ts[0].node.shape
+    if not first:
+        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
+    k = wrap_dim(dim if axis is None else axis, len(first))
+    for i, x in enumerate(ts):
+        s = x.node.shape
+        if len(s) != len(first):
+            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and "
+                               f"{len(s)}")
+        for j, (m, n) in enumerate(zip(first, s, strict=True)):
+            if j != k and m != n:
+                raise RuntimeError(f"Sizes of tensors must match except in dimension {k}. Expected "
+                                   f"size {m} but got size {n} for tensor number {i} in the list.")
+    return mv.cat_record(tuple(ts), k) if len(ts) > 1 else clone.__wrapped__(ts[0])
+
+
+@api(method=False)
+def stack(tensors: Any, dim: int = 0) -> Any:
+    """Tensors of one shape joined along a new dimension."""
+    ts = list(tensors)
+    if not ts:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    for i, x in enumerate(ts):
+        if x.node.shape != ts[0].node.shape:
+            raise RuntimeError(f"stack expects each tensor to be equal size, but got "
+                               f"{list(ts[0].node.shape)} at entry 0 and {list(x.node.shape)} at "
+                               f"entry {i}")
+    return cat.__wrapped__([unsqueeze.__wrapped__(x, dim) for x in ts],
+                           wrap_dim(dim, len(ts[0].node.shape) + 1))
+
+
+@api(function=False)
+def repeat(self: Any, *repeats: Any) -> Any:
+    """The tensor tiled."""
+    r = sizes(repeats)
+    shape = self.node.shape
+    if len(r) < len(shape):
+        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of "
+                           "dimensions of tensor")
+    shape = (1,) * (len(r) - len(shape)) + shape
+    x = reshape.__wrapped__(self, shape)
+    inter = tuple([k for n in shape for k in (1, n)])
+    wide = tuple([k for m, n in zip(r, shape, strict=True) for k in (m, n)])
+    x = expand.__wrapped__(reshape.__wrapped__(x, inter), wide)
+    return reshape.__wrapped__(record(mv.CONTIGUOUS, (x,), 0),
+                               tuple([m * n for m, n in zip(r, shape, strict=True)]))
+
+
+@api
+def tile(input: Any, *dims: Any) -> Any:
+    """repeat, with missing leading repeats taken as 1."""
+    r = sizes(dims)
+    return repeat.__wrapped__(input, (1,) * (len(input.node.shape) - len(r)) + r)
+
+
+@api(method=False)
+def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
+    """Coordinate grids of several vectors."""
+    ts = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(
+        tensors)
+    n = [x.numel() for x in ts]
+    out = [expand.__wrapped__(x.reshape([-1 if i == j else 1 for j in range(len(ts))]), tuple(n))
+           for i, x in enumerate(ts)]
+    return tuple([x.transpose(0, 1) for x in out] if indexing == "xy" and len(out) > 1 else out)
+
+
+@api(function=False)
+def to(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """The tensor with another dtype or on another device; itself where nothing changes."""
+    from facula import devices
+
+    d = kwargs.get("dtype")
+    copy = kwargs.get("copy", False)
+    if kwargs.get("device") is not None:
+        devices.check(kwargs["device"])
+    for a in args:
+        if isinstance(a, dtypes.dtype):
+            d = a
+        elif isinstance(a, Tensor):
+            d = a.dtype
+        elif isinstance(a, (str, devices.device, int)) and not isinstance(a, bool):
+            devices.check(a)
+    if d is None or d is self.node.dtype:
+        return clone.__wrapped__(self) if copy else self
+    if self.node.op is STALE:
+        self._rederive()
+    return pw.cast(self, d)
+
+
+for _name, _d in {"float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16,
+                  "bfloat16": dtypes.bfloat16, "int": dtypes.int32, "long": dtypes.int64,
+                  "short": dtypes.int16, "char": dtypes.int8, "byte": dtypes.uint8,
+                  "bool": dtypes.bool, "cfloat": dtypes.complex64,
+                  "cdouble": dtypes.complex128}.items():
+    def _make(d: Any, name: str) -> Any:
+        def f(self: Any, memory_format: Any = None) -> Any:
+            return self if self.node.dtype is d else pw.cast(self, d)
+
+        f.__name__ = name
+        f.__doc__ = f"The tensor as {d}."
+        return f
+
+    api(_make(_d, _name), function=False)
+
+
+@api(function=False)
+def type_as(self: Any, other: Any) -> Any:
+    """The tensor with another one's dtype."""
+    return pw.cast(self, other.node.dtype)
+
+
+@api(function=False)
+def cpu(self: Any, memory_format: Any = None) -> Any:
+    """The tensor on the CPU: itself."""
+    return self
+
+
+@api(function=False)
+def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
+    """Moves to CUDA, which this release does not have."""
+    raise RuntimeError("cuda(): no CUDA device is available")
+
+
+@api
+def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
+    """Elements shifted along dimensions; what falls off comes back at the other end."""
+    if dims is None or dims == ():
+        return roll.__wrapped__(input.reshape(-1), shifts, 0).reshape(input.node.shape)
+    sh = shifts if isinstance(shifts, (tuple, list)) else (shifts,)
+    ds = dims if isinstance(dims, (tuple, list)) else (dims,)
+    if len(sh) != len(ds):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(sh)}, dims: {len(ds)}")
+    out = input
+    for s, d in zip(sh, ds, strict=True):
+        d = wrap_dim(d, len(out.node.shape))
+        n = out.node.shape[d]
+        s = s % n if n else 0
+        if s:
+            out = cat.__wrapped__([slice_dim(out, d, n - s, s), slice_dim(out, d, 0, n - s)], d)
+    return out.clone() if out is input else out
+
+
+_ = np

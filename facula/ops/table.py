@@ -1,0 +1,99 @@
+"""The table from which methods, functions, in-place and `out=` forms are derived.
+
+`@api` declares an operation once. From `def add(input, other, ...)` follow `facula.add`,
+`Tensor.add`, `Tensor.add_` and `out=`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+FUNCTIONS: dict[str, Any] = {}
+METHODS: dict[str, Any] = {}
+OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined
+_tensor: Any = None  # facula.tensor, set by it
+
+
+def api(f: Callable[..., Any] | None = None, *, names: tuple[str, ...] = (), method: bool = True,
+        function: bool = True, inplace: bool = False) -> Any:
+    """Enter a function in the table, under its own name and `names`."""
+    if f is None:
+        return lambda g: api(g, names=names, method=method, function=function, inplace=inplace)
+    name = f.__name__.rstrip("_") if f.__name__.endswith("_") else f.__name__
+    call = _outward(f, name)
+    for n in (name, *names):
+        if function:
+            FUNCTIONS[n] = call
+        if method:
+            METHODS[n] = call
+        if inplace:
+            METHODS[n + "_"] = _in_place(f, n + "_")
+    return call
+
+
+def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if OVERRIDES:
+            done = dispatch(call, args, kwargs if out is None else {**kwargs, "out": out})
+            if done is not NotImplemented:
+                return done
+        if out is None:
+            return f(*args, **kwargs)
+        return store(name, out, f(*args, **kwargs))
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f.__doc__
+    call.__wrapped__ = f  # type: ignore[attr-defined]
+    return call
+
+
+def _in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if OVERRIDES:
+            done = dispatch(call, (self, *args), kwargs)
+            if done is not NotImplemented:
+                return done
+        _tensor.check_in_place(self, name)
+        return _tensor.replace(self, f(self, *args, **kwargs), name)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"In-place form of `{name[:-1]}`."
+    return call
+
+
+def store(name: str, out: Any, result: Any) -> Any:
+    """Write results into the tensors given as `out=`."""
+    if isinstance(result, (tuple, list)):
+        for o, v in zip(out, result, strict=True):
+            store(name, o, v)
+        return out
+    if _tensor.TLS.r.grad and (out.requires_grad or result.requires_grad):
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic "
+                           "differentiation, but one of the arguments requires grad.")
+    if not _tensor.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(f"{name}(): result type {result.dtype} can't be cast to the desired "
+                           f"output type {out.dtype}")
+    if out.shape != result.shape:
+        _tensor.resize(out, result.shape)
+    _tensor.write(out, result.to(out.dtype))
+    return out
+
+
+def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Offer the call to `__torch_function__` of the arguments' subclasses."""
+    types = []
+    for a in (*args, *kwargs.values()):
+        for t in a if isinstance(a, (tuple, list)) else (a,):
+            cls = type(t)
+            if (cls not in types and hasattr(cls, "__torch_function__")
+                    and getattr(cls.__torch_function__, "__func__", None) is not _tensor.DEFAULT):
+                types.append(cls)
+    for cls in sorted(types, key=lambda c: -len(c.__mro__)):
+        done = cls.__torch_function__(f, tuple(types), args, kwargs)
+        if done is not NotImplemented:
+            return done
+    if types:
+        raise TypeError(f"Multiple dispatch failed for '{f.__name__}'; all __torch_function__ "
+                        "handlers returned NotImplemented")
+    return NotImplemented

@@ -1,0 +1,216 @@
+"""What random draws need besides random numbers: dtypes, memory order, ranges, weighted choice.
+
+Sources: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.random_.html,
+https://docs.pytorch.org/docs/stable/generated/torch.multinomial.html; P. S. Efraimidis,
+P. G. Spirakis, "Weighted random sampling with a reservoir" (2006) for choice without replacement.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    Shape = tuple[int, ...]
+    Strides = tuple[int, ...] | None
+
+# Significant bits and the largest value of each floating-point dtype, by name.
+FLOATS = {
+    "float16": (11, 65504.0),
+    "bfloat16": (8, 3.3895313892515355e38),
+    "float32": (24, 3.4028234663852886e38),
+    "float64": (53, 1.7976931348623157e308),
+}
+INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
+UNSIGNED = ("uint16", "uint32", "uint64")
+
+
+def check_float(op: str, dtype: np.dtype) -> str:
+    """The name of a floating-point dtype; NotImplementedError for another one."""
+    if dtype.name not in FLOATS:
+        raise NotImplementedError(f"{op} is not implemented for {dtype.name}")
+    return dtype.name
+
+
+def require_float(op: str, dtype: DTypeLike) -> np.dtype:
+    """The dtype, if it is a floating-point one; RuntimeError for another one."""
+    dtype = np.dtype(dtype)
+    if dtype.name not in FLOATS:
+        raise RuntimeError(f"{op}: expected a floating-point dtype, but got {dtype.name}")
+    return dtype
+
+
+def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values in another dtype; as in PyTorch, 16-bit floats are reached by way of float32."""
+    if dtype.itemsize == 2 and dtype.name in FLOATS:
+        values = values.astype(np.float32, copy=False)
+    return values.astype(dtype, copy=False)
+
+
+# ---- memory order ------------------------------------------------------------------------------
+
+
+def contiguous(shape: Shape, strides: Strides) -> bool:
+    """Whether these strides, in elements, are those of a contiguous tensor (None says yes)."""
+    if strides is None:
+        return True
+    expected = 1
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if size != 1 and stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def arrange(values: np.ndarray, shape: Shape, strides: Strides) -> np.ndarray:
+    """Values drawn in memory order, in the logical order of a tensor with these strides."""
+    if contiguous(shape, strides):
+        return values.reshape(shape)
+    assert strides is not None
+    order = sorted(range(len(shape)), key=lambda dim: -strides[dim])
+    place = sorted(range(len(shape)), key=order.__getitem__)
+    return values.reshape([shape[dim] for dim in order]).transpose(place)
+
+
+# ---- integer ranges ----------------------------------------------------------------------------
+
+
+def integer_range(name: str, low: int, high: int | None) -> tuple[int, int]:
+    """The first and last integer of ``random_(low, high)`` for a dtype.
+
+    RuntimeError if there is none or the dtype cannot hold them. A bound that a floating-point
+    dtype cannot hold moves inwards; UserWarning where the dtype skips integers of the range.
+    """
+    op = f"random_(from={low}, to={high}) for {name}"
+    if high is not None and low >= high:
+        raise RuntimeError(f"{op}: expected from < to")
+    if name in FLOATS:
+        return _float_range(op, name, low, high)
+    if name == "bool":
+        smallest, largest = 0, 1
+    else:
+        info = np.iinfo(name)
+        # PyTorch's bounds are int64, whatever the dtype.
+        smallest, largest = int(info.min), min(int(info.max), 2**63 - 1)
+        if high is None and name == "uint64":
+            raise RuntimeError(f"{op}: the upper bound is missing")
+    last = largest if high is None else high - 1
+    if not smallest <= low <= last <= largest:
+        raise RuntimeError(f"{op}: {name} holds {smallest} to {largest} only")
+    return low, last
+
+
+def _float_range(op: str, name: str, low: int, high: int | None) -> tuple[int, int]:
+    digits, largest = FLOATS[name]
+    last = 2**digits if high is None else high - 1
+    if low < -largest or last > largest:
+        raise RuntimeError(f"{op}: {name} holds {-largest} to {largest} only")
+    first = low
+    near = _nearest_float(low + 1, digits)
+    if near < low:
+        first = near + (1 << (abs(low + 1).bit_length() - digits))
+    if high is not None:
+        near = _nearest_float(last, digits)
+        if near > last:
+            last = near - (1 << (abs(last).bit_length() - digits)) - 1
+    if first > last or (high is None and first == last):
+        raise RuntimeError(f"{op}: {name} holds no two integers of this range")
+    for bound in (first, last):
+        if abs(bound) > 2**digits:
+            warnings.warn(
+                f"{op}: {name} holds every integer in [-(2**{digits}), 2**{digits}] only; beyond "
+                "it the draw is not uniform over the integers",
+                UserWarning,
+                stacklevel=5,
+            )
+    return first, last
+
+
+def _nearest_float(value: int, digits: int) -> int:
+    """An integer rounded to a floating-point dtype, by way of float32 if that is a longer one."""
+    if digits < 24:
+        value = _nearest(value, 24)
+    return _nearest(value, digits)
+
+
+def _nearest(value: int, digits: int) -> int:
+    """An integer rounded to that many binary digits, ties to even."""
+    excess = abs(value).bit_length() - digits
+    if excess <= 0:
+        return value
+    quotient, rest = divmod(abs(value), 1 << excess)
+    half = 1 << (excess - 1)
+    if rest > half or (rest == half and quotient & 1):
+        quotient += 1
+    return (quotient << excess) * (1 if value > 0 else -1)
+
+
+# ---- weighted choice ---------------------------------------------------------------------------
+
+
+def check_weights(weights: np.ndarray, n: int, replacement: bool) -> None:
+    """RuntimeError unless ``n`` indices can be drawn by these weights."""
+    op = f"multinomial of {weights.dtype} weights of shape {weights.shape}, n={n}"
+    if weights.ndim not in (1, 2):
+        raise RuntimeError(f"{op}: expected 1 or 2 dimensions")
+    if weights.dtype.name not in FLOATS:
+        raise RuntimeError(f"{op}: expected a floating-point dtype")
+    if n <= 0:
+        raise RuntimeError(f"{op}: expected n > 0")
+    categories = weights.shape[-1]
+    if not replacement and n > categories:
+        raise RuntimeError(f"{op}: only {categories} to draw without replacement")
+    if categories > 2**24:
+        raise RuntimeError(f"{op}: at most 2**24 categories")
+    if weights.ndim == 2 and weights.shape[0] == 0:
+        return
+    if categories == 0:
+        raise RuntimeError(f"{op}: there is nothing to draw from")
+    if not ((weights >= 0) & (weights < np.inf)).all():
+        raise RuntimeError(f"{op}: some entry is negative, infinite or NaN")
+    if not (weights > 0).any(axis=-1).all():
+        raise RuntimeError(f"{op}: invalid distribution, the sum of weights is not positive")
+
+
+def with_replacement(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    """For each float64 uniform, the first index whose cumulative weight reaches it.
+
+    ``weights`` (categories,) or (rows, categories); ``uniforms`` (n,) or (rows, n).
+    """
+    if weights.dtype.itemsize == 2:
+        weights = weights.astype(np.float32)
+    # Sequential sums in the dtype of the weights, then normalised: both as in PyTorch.
+    with np.errstate(all="ignore"):
+        cumulative = np.add.accumulate(weights, axis=-1, dtype=weights.dtype)
+        cumulative /= cumulative[..., -1:].copy()
+    cumulative[..., -1] = 1
+    if weights.ndim == 1:
+        return np.searchsorted(cumulative, uniforms).astype(np.int64, copy=False)
+    # A binary search in all rows at once.
+    low = np.zeros(uniforms.shape, np.int64)
+    high = np.full(uniforms.shape, weights.shape[1], np.int64)
+    for _ in range(weights.shape[1].bit_length()):
+        open_ = low < high
+        middle = np.where(open_, (low + high) // 2, 0)
+        right = open_ & (np.take_along_axis(cumulative, middle, axis=1) < uniforms)
+        low = np.where(right, middle + 1, low)
+        high = np.where(open_ & ~right, middle, high)
+    return low
+
+
+def largest(weights: np.ndarray, rivals: np.ndarray, n: int) -> np.ndarray:
+    """Indices of the ``n`` largest of ``weights / rivals`` in each row, the largest first."""
+    with np.errstate(all="ignore"):
+        keys = (weights / rivals).astype(np.float32 if weights.dtype.itemsize == 2 else None)
+    if n == 1:
+        return keys.argmax(axis=-1)[..., None].astype(np.int64, copy=False)
+    np.negative(keys, out=keys)
+    if keys.ndim == 1 and n * 8 < keys.size:
+        # Sort only what can be among the first n.
+        candidates = np.flatnonzero(keys <= np.partition(keys, n - 1)[n - 1])
+        return candidates[np.argsort(keys[candidates], kind="stable")[:n]]
+    return np.argsort(keys, axis=-1, kind="stable")[..., :n].astype(np.int64, copy=False)

@@ -1,0 +1,699 @@
+"""Tensor: what the user holds.
+
+A tensor's `node` says what its value is: a leaf of the trace (the buffer is in `_data`), an input
+or an entry of the trace being recorded, or stale (its storage has moved on). All other attributes
+have class-level defaults, so that making a tensor is cheap: see trace/README.md.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from facula import devices, dtypes, storage
+from facula.autograd import graph
+from facula.dtypes import can_cast
+from facula.ops import table
+from facula.ops.table import METHODS
+from facula.trace import recorder
+from facula.trace.node import INPUT, LEAF, STALE, contiguous_strides, is_contiguous, leaf
+from facula.trace.recorder import TLS, flush
+from facula.storage import make_view, write
+
+__all__ = ["Size", "Tensor", "can_cast", "from_array", "make_view", "write"]
+
+
+class Size(tuple[int, ...]):
+    """The shape of a tensor: a tuple that knows its number of elements."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    __str__ = __repr__
+
+    def numel(self) -> int:
+        """The product of all sizes."""
+        n = 1
+        for s in self:
+            n *= s
+        return n
+
+    def __getitem__(self, i: Any) -> Any:
+        got = tuple.__getitem__(self, i)
+        return Size(got) if isinstance(i, slice) else got
+
+    def __add__(self, other: Any) -> Size:  # type: ignore[override]
+        return Size(tuple.__add__(self, tuple(other)))
+
+    def __radd__(self, other: Any) -> Size:
+        return Size(tuple(other) + tuple(self))
+
+    def __mul__(self, n: Any) -> Size:
+        return Size(tuple.__mul__(self, n))
+
+    __rmul__ = __mul__
+
+
+class Tensor:
+    """A multi-dimensional array that records what is done with it.
+
+    Source: https://pytorch.org/docs/stable/tensors.html
+    """
+
+    _data: Any = None
+    _storage: Any = None
+    _chain: tuple[Any, ...] = ()
+    _offset = 0
+    _diff = True
+    _history = 0
+    _of_leaf = False
+    _multi = False
+    _grad: Any = None
+    _gfn: Any = None
+    _leaf_rg = False
+    _saved = False
+    _acc: Any = None
+    _token: Any = None
+    _writes = 0
+    _exported: Any = None
+    _hooks: Any = None
+    _post_hooks: Any = None
+    _retains = False
+    _inference = False
+    _backward_hooks: Any = None
+    names: Any = None
+    node: Any
+    __array_priority__ = 1000
+    __hash__ = object.__hash__
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Legacy constructor: sizes, or data of the default dtype."""
+        kwargs.pop("device", None)
+        if len(args) == 1 and not isinstance(args[0], int):
+            if isinstance(args[0], Tensor):
+                made = args[0].detach()
+            elif isinstance(args[0], Size):
+                made = METHODS_EMPTY(args[0])
+            else:
+                made = tensor(args[0], dtype=dtypes.get_default_dtype())
+        else:
+            made = METHODS_EMPTY(args)
+        if cls is Tensor:
+            return made
+        return cls._make_subclass(cls, made)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__module__.startswith("facula.nn."):
+            table.OVERRIDES.append(cls)
+
+    @staticmethod
+    def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
+        """A tensor of class `cls` that shares the data of another."""
+        out = object.__new__(cls)
+        _share(out, data.detach())
+        if require_grad:
+            out.requires_grad_(True)
+        return out
+
+    def as_subclass(self, cls: type) -> Any:
+        """The same tensor, seen as an instance of a subclass."""
+        out = object.__new__(cls)
+        _share(out, self if not self.requires_grad else self.view_as(self))
+        return out
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the function itself; results keep the subclass."""
+        saved, table.OVERRIDES[:] = list(table.OVERRIDES), []
+        try:
+            out = func(*args, **(kwargs or {}))
+        finally:
+            table.OVERRIDES[:] = saved
+        if type(out) is Tensor and cls is not Tensor:
+            return out.as_subclass(cls)
+        return out
+
+    # What it is.
+    @property
+    def shape(self) -> Size:
+        return Size(self.node.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        if dim is None:
+            return Size(self.node.shape)
+        return self.node.shape[wrap_dim(dim, len(self.node.shape))]
+
+    @property
+    def dtype(self) -> Any:
+        return self.node.dtype
+
+    @property
+    def device(self) -> devices.device:
+        return devices.CPU
+
+    @property
+    def layout(self) -> Any:
+        from facula import strided
+
+        return strided
+
+    @property
+    def ndim(self) -> int:
+        return len(self.node.shape)
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return len(self.node.shape)
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        n = 1
+        for s in self.node.shape:
+            n *= s
+        return n
+
+    nelement = numel
+
+    @property
+    def itemsize(self) -> int:
+        return self.node.dtype.itemsize
+
+    def element_size(self) -> int:
+        """Bytes in one element."""
+        return self.node.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel() * self.node.dtype.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Steps through memory, in elements."""
+        n = self.node
+        s = n.strides if n.strides is not None else contiguous_strides(n.shape)
+        return s if dim is None else s[wrap_dim(dim, len(s))]
+
+    def storage_offset(self) -> int:
+        """Where the tensor begins in its storage, in elements."""
+        return self._offset
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether the elements lie in row-major order without gaps."""
+        n = self.node
+        if memory_format is not None and str(memory_format) != "torch.contiguous_format":
+            if str(memory_format) == "torch.channels_last" and len(n.shape) == 4:
+                s = self.stride()
+                return is_contiguous(tuple(n.shape[i] for i in (0, 2, 3, 1)),
+                                     tuple(s[i] for i in (0, 2, 3, 1)))
+            return False
+        return is_contiguous(n.shape, n.strides)
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a real floating-point type."""
+        return self.node.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Whether the dtype is complex."""
+        return self.node.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """Whether the dtype has a sign."""
+        return self.node.dtype.is_signed
+
+    is_cuda = is_sparse = is_quantized = is_meta = is_mkldnn = is_nested = False
+    is_cpu = True
+    _is_view_cache = None
+
+    def is_conj(self) -> bool:
+        """Always False: conjugation is not lazy here."""
+        return False
+
+    is_neg = is_inference = is_conj
+
+    def _is_view(self) -> bool:
+        return bool(self._storage is not None and self._chain)
+
+    @property
+    def _base(self) -> Any:
+        if not self._is_view():
+            return None
+        for ref in self._storage.aliases:
+            t = ref()
+            if t is not None and not t._chain:
+                return t
+        return None
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        realise(self)
+        return int(self._data.ctypes.data)
+
+    # Autograd.
+    @property
+    def requires_grad(self) -> bool:
+        n = self.node
+        if n.op is STALE:
+            storage.rederive(self)
+            n = self.node
+        return self._leaf_rg or n.rg or self._gfn is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """Begin (or end) recording what is done with this leaf."""
+        if requires_grad == self.requires_grad:
+            return self
+        if requires_grad and self.node.dtype.category < dtypes.FLOAT:
+            raise RuntimeError("only Tensors of floating point and complex dtype can require "
+                               f"gradients, got {self.node.dtype}")
+        if not requires_grad and not self.is_leaf:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you "
+                               "want to use a computed variable in a subgraph that doesn't "
+                               "require differentiation use var_no_grad = var.detach().")
+        if self.node.op is not LEAF:
+            flush(self.node.rec)
+            if self.node.op is not LEAF:
+                storage.rederive(self)
+        self._leaf_rg = requires_grad
+        n = self.node
+        self.node = leaf(n.shape, n.dtype, n.strides, requires_grad)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._leaf_rg or not self.requires_grad
+
+    @property
+    def grad_fn(self) -> Any:
+        if self._leaf_rg:
+            return None
+        if self.node.op is STALE:
+            storage.rederive(self)
+        return graph.edge_of(self) if self.requires_grad else None
+
+    @property
+    def grad(self) -> Any:
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of "
+                                f"type {type(value).__name__}")
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
+            if value.node.shape != self.node.shape:
+                raise RuntimeError(f"assigned grad has data of a different size: expected "
+                                   f"{list(self.node.shape)}, got {list(value.node.shape)}")
+            if value.node.dtype is not self.node.dtype:
+                raise RuntimeError(f"assigned grad has data of a different type: expected "
+                                   f"{self.node.dtype}, got {value.node.dtype}")
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
+    def output_nr(self) -> int:
+        return 0
+
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None,
+                 create_graph: bool = False, inputs: Any = None) -> None:
+        """Add the gradients of this tensor to the `.grad` of the leaves it depends on."""
+        from facula.autograd.engine import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+    def detach(self) -> Tensor:
+        """A tensor of the same memory that does not require grad."""
+        from facula.ops.movement import DETACH
+
+        return make_view(self, DETACH, ())
+
+    def detach_(self) -> Any:
+        """Cut this tensor off from its history."""
+        if self._storage is not None and self._chain:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        if self.requires_grad:
+            realise(self)
+            self._leaf_rg = False
+            self._gfn = None
+            n = self.node
+            self.node = leaf(n.shape, n.dtype, n.strides)
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        rg, grad_fn = self._leaf_rg, self._gfn
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        v = value.detach()
+        realise(v)
+        realise(self)
+        _share(self, v)
+        self._leaf_rg, self._gfn = rg, grad_fn
+        n = self.node
+        self.node = leaf(n.shape, n.dtype, n.strides, rg or grad_fn is not None)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this non-leaf in `.grad`."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self._leaf_rg:
+            return
+        edge = graph.edge_of(self)
+        if isinstance(edge, graph.GradNode):
+            edge.retain = weakref.ref(self)
+        self._retains = True
+
+    @property
+    def retains_grad(self) -> bool:
+        return self._retains
+
+    def register_hook(self, hook: Any) -> Any:
+        """Call hook(grad) when the gradient of this tensor is complete; it may return another."""
+        from facula.autograd.hooks import add_hook
+
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._leaf_rg:
+            return add_hook(self, "_hooks", hook)
+        return add_hook(graph.edge_of(self), "tensor_hooks", hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Any) -> Any:
+        """Call hook(tensor) after a leaf's `.grad` has been updated."""
+        from facula.autograd.hooks import add_hook
+
+        if not self._leaf_rg:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf "
+                               "tensors")
+        return add_hook(self, "_post_hooks", hook)
+
+    # Storage.
+    def _rederive(self) -> None:
+        storage.rederive(self)
+
+    def _settle_alias(self) -> None:
+        if self.node.op is not STALE:
+            storage.settle_alias(self)
+
+    @property
+    def _version(self) -> int:
+        s = self._storage
+        return self._writes if s is None else s._version
+
+    # Values.
+    def numpy(self, *, force: bool = False) -> Any:
+        """The values as a NumPy array that shares the tensor's memory."""
+        if self.requires_grad:
+            if not force:
+                raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use "
+                                   "tensor.detach().numpy() instead.")
+            return self.detach().numpy()
+        realise(self)
+        owner = self if self._storage is None else self._storage
+        base = owner._data
+        if not base.flags.writeable:
+            base = base.copy()
+            owner._data = base
+            if owner is not self:
+                storage.settle_alias(self)
+            else:
+                self._data = base
+        view = base[...]
+        owner._exported = weakref.ref(view)
+        if owner is self:
+            return view
+        data = view
+        for op, params in self._chain:
+            data = op.body(params, (), data)
+        return data
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        a = self.numpy()
+        if dtype is not None and a.dtype != dtype:
+            return a.astype(dtype)
+        return a.copy() if copy else a
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        return from_array(np.asarray(array))
+
+    def item(self) -> Any:
+        """The single value, as a Python number."""
+        if self.numel() != 1:
+            raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to "
+                               "Scalar")
+        realise(self)
+        a = self._data
+        return float(a.reshape(-1)[0]) if a.dtype == dtypes.bfloat16.np else a.item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        realise(self)
+        a = self._data
+        return (a.astype(np.float32) if a.dtype == dtypes.bfloat16.np else a).tolist()
+
+    def __bool__(self) -> bool:
+        n = self.numel()
+        if n != 1:
+            raise RuntimeError("Boolean value of Tensor with "
+                               + ("no values" if n == 0 else "more than one value")
+                               + " is ambiguous")
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.node.dtype.category > dtypes.INT or self.numel() != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.node.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self.node.shape[0]
+
+    def __iter__(self) -> Any:
+        if not self.node.shape:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        from facula.printing import tensor_str
+
+        rg = self.requires_grad
+        fn = self.grad_fn
+        name = None
+        if fn is not None:
+            name = fn.name() if hasattr(fn, "name") else type(fn).__name__
+        realise(self)
+        return tensor_str(self._data, self.node.dtype._name, requires_grad=rg, grad_fn_name=name)
+
+    def __format__(self, spec: str) -> str:
+        if not self.node.shape and not self._is_meta():
+            return format(self.item(), spec)
+        return object.__format__(self, spec)
+
+    def _is_meta(self) -> bool:
+        return False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if not self.is_leaf:
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support "
+                               "the deepcopy protocol at the moment.")
+        if id(self) in memo:
+            return memo[id(self)]
+        realise(self)
+        out = object.__new__(type(self))
+        n = self.node
+        data = self._data.copy(order="K")
+        out.node = leaf(n.shape, n.dtype, n.strides, n.rg)
+        out._data = data if n.strides is None else recorder.relayout(data, n.strides)
+        out._leaf_rg = self._leaf_rg
+        memo[id(self)] = out
+        if self._grad is not None:
+            out._grad = self._grad.__deepcopy__(memo)
+        for k, v in self.__dict__.items():
+            if not k.startswith("_") and k != "node":
+                import copy
+
+                out.__dict__[k] = copy.deepcopy(v, memo)
+        return out
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if not self.is_leaf:
+            raise RuntimeError("Only graph leaves can be pickled; call detach() first")
+        realise(self)
+        a = np.ascontiguousarray(self._data)
+        return _rebuild, (type(self), a.tobytes(), self.node.dtype, tuple(self.node.shape),
+                          self._leaf_rg)
+
+    def __dlpack__(self, *, stream: Any = None, **kwargs: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        return self.numpy().__dlpack__()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+DEFAULT = Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
+METHODS_EMPTY: Any = None
+tensor: Any = None
+
+
+def _new() -> Tensor:
+    return object.__new__(Tensor)
+
+
+def _share(out: Tensor, source: Tensor) -> None:
+    """Give `out` the value and memory of another tensor."""
+    for k, v in source.__dict__.items():
+        if k not in ("_acc", "_grad", "_hooks"):
+            out.__dict__[k] = v
+    if out._storage is not None:
+        out._storage.aliases.append(weakref.ref(out))
+        if out.node.op is not LEAF and out.node.op is not STALE:
+            TLS.r.add(out)
+    elif out.node.op is not LEAF:
+        raise AssertionError("a pending value can only be shared through a storage")
+
+
+def _rebuild(cls: type, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool) -> Any:
+    t = from_array(np.frombuffer(bytearray(raw), dtype.np).reshape(shape))
+    if cls is not Tensor:
+        return Tensor._make_subclass(cls, t, rg)
+    return t.requires_grad_(rg)
+
+
+def realise(t: Any) -> Any:
+    """Make the tensor's values present in `_data`."""
+    while True:
+        node = t.node
+        op = node.op
+        if op is LEAF or op is INPUT:
+            return t
+        if op is STALE:
+            storage.rederive(t)
+        elif node.rec is TLS.r:
+            flush(node.rec)
+        else:
+            s = recorder._foreign(t)
+            if t.node is node:
+                return s
+
+
+def from_array(a: Any, owned: bool = True) -> Tensor:
+    """A tensor over a NumPy array's memory, without copying."""
+    t = _new()
+    d = dtypes.from_np(a.dtype)
+    if not a.dtype.isnative:
+        a = a.astype(d.np)
+    strides = None
+    if not a.flags.c_contiguous:
+        if any([s < 0 for s in a.strides]):
+            raise ValueError("At least one stride in the given numpy array is negative, and "
+                             "tensors with negative strides are not supported; copy the array "
+                             "first: array.copy()")
+        if any([s % a.itemsize for s in a.strides]):
+            a = np.ascontiguousarray(a)
+        else:
+            strides = tuple([s // a.itemsize for s in a.strides])
+    t.node = leaf(a.shape, d, strides)
+    t._data = a
+    if not owned:
+        t._exported = weakref.ref(a)
+        t._data = a[...]
+    return t
+
+
+def wrap_dim(dim: Any, rank: int) -> int:
+    """A dimension counted from the front; IndexError out of range."""
+    n = rank or 1
+    if -n <= dim < n:
+        return dim + n if dim < 0 else dim
+    raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but "
+                     f"got {dim})")
+
+
+def check_in_place(t: Any, name: str) -> None:
+    """The rules for writing to a tensor while operations are recorded for autograd."""
+    if TLS.r.grad:
+        if t._leaf_rg:
+            raise RuntimeError(f"{name}: a leaf Variable that requires grad is being used in an "
+                               f"in-place operation. (a {t.dtype} tensor of shape "
+                               f"{list(t.shape)})")
+        if t._of_leaf and t.requires_grad:
+            raise RuntimeError(f"{name}: a view of a leaf Variable that requires grad is being "
+                               "used in an in-place operation.")
+        if t._multi and t.requires_grad:
+            raise RuntimeError(f"{name}: Output 0 of UnbindBackward0 is a view and is being "
+                               "modified inplace. This view is the output of a function that "
+                               "returns multiple views. Such functions do not allow the output "
+                               "views to be modified inplace.")
+    if t._storage is not None and t._chain:
+        s = t.node.strides
+        if s is not None and 0 in s and any(
+                [st == 0 and n > 1 for st, n in zip(s, t.node.shape, strict=True)]):
+            raise RuntimeError(f"{name}: unsupported operation: more than one element of the "
+                               "written-to tensor refers to a single memory location. Please "
+                               "clone() the tensor before performing the operation.")
+
+
+def replace(t: Any, value: Any, name: str) -> Any:
+    """Store the result of an in-place operation; returns t."""
+    n, v = t.node, value.node
+    if v.shape != n.shape:
+        raise RuntimeError(f"{name}: output with shape {list(n.shape)} doesn't match the broadcast "
+                           f"shape {list(v.shape)}")
+    if v.dtype is not n.dtype:
+        if not can_cast(v.dtype, n.dtype):
+            raise RuntimeError(f"{name}: result type {v.dtype} can't be cast to the desired "
+                               f"output type {n.dtype}")
+        value = value.to(n.dtype)
+    write(t, value)
+    return t
+
+
+def resize(t: Any, shape: tuple[int, ...]) -> None:
+    """Give a tensor another shape; what it held is lost (the `out=` rule)."""
+    if t.numel() and t.shape != shape:
+        import warnings
+
+        warnings.warn(f"An output with one or more elements was resized since it had shape "
+                      f"{list(t.shape)}, which does not match the required output shape "
+                      f"{list(shape)}.", UserWarning, stacklevel=4)
+    new = from_array(np.zeros(shape, t.dtype.np))
+    for k in ("_storage", "_chain", "_offset", "_exported"):
+        t.__dict__.pop(k, None)
+    t.node, t._data = new.node, new._data
+
+
+recorder._new_tensor = _new
+graph._new_tensor = _new
+table._tensor = __import__("sys").modules[__name__]

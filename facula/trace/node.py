@@ -1,0 +1,122 @@
+"""Nodes: what a tensor's value is, recorded or realised.
+
+A *leaf* says that the tensor holds its buffer; leaves are interned, one for each layout. An *input*
+is a tensor bound to a position of the trace. An *entry* is a recorded operation. Entries and inputs
+persist: a loop that records the same trace again meets the same objects, so the follower compares
+identities and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facula.dtypes import dtype as Dtype
+
+
+class Node:
+    """One value. `strides` is None for a contiguous layout; `rg` is 'requires grad'."""
+
+    __slots__ = ("a", "alts", "b", "dtype", "index", "inputs", "leaf", "line", "offset", "op",
+                 "params", "parent", "programs", "rec", "rg", "scalar_at", "shape", "stypes",
+                 "strides", "succ")
+
+    def __init__(self, op: Any, shape: tuple[int, ...], dtype: Dtype | None,
+                 strides: tuple[int, ...] | None = None, offset: int = 0, rg: bool = False) -> None:
+        self.op = op
+        self.shape = shape
+        self.dtype = dtype
+        self.strides = strides
+        self.offset = offset
+        self.rg = rg
+        self.a = self.b = self.leaf = self.parent = self.rec = self.line = None
+        self.inputs: tuple[Any, ...] = ()
+        self.params: tuple[Any, ...] = ()
+        self.stypes: tuple[type, ...] = ()
+        self.index = -1
+        self.scalar_at = 0
+        self.alts: dict[Any, Node] | None = None
+        self.programs: dict[Any, Any] | None = None
+        self.succ: Node = END
+
+    def __repr__(self) -> str:
+        return f"<{self.op} {self.dtype} {list(self.shape)}{' grad' if self.rg else ''}>"
+
+
+class Marker:
+    """An `op` that is no operation."""
+
+    __slots__ = ("name", "view")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.view = False
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+LEAF = Marker("leaf")
+INPUT = Marker("input")
+STALE = Marker("stale")
+ROOT = Marker("root")
+MODE = Marker("mode")
+ASSIGN = Marker("assign")
+
+END: Any = None
+END = Node(Marker("end"), (), None)
+END.succ = END
+
+_leaves: dict[Any, Node] = {}
+_stale: dict[Any, Node] = {}
+
+
+def leaf(shape: tuple[int, ...], dtype: Dtype, strides: tuple[int, ...] | None = None,
+         rg: bool = False) -> Node:
+    """The interned leaf of this layout."""
+    key = (shape, dtype, strides, rg)
+    found = _leaves.get(key)
+    if found is None:
+        if len(_leaves) > 100_000:  # a bound, for programs that meet ever new shapes
+            _leaves.clear()
+        found = _leaves[key] = Node(LEAF, shape, dtype, strides, rg=rg)
+    return found
+
+
+def stale(of: Node) -> Node:
+    """The node of an alias whose storage has moved on: the layout without the value."""
+    key = (of.shape, of.dtype, of.strides, of.rg)
+    found = _stale.get(key)
+    if found is None:
+        if len(_stale) > 100_000:
+            _stale.clear()
+        found = _stale[key] = Node(STALE, of.shape, of.dtype, of.strides, rg=of.rg)
+    return found
+
+
+def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides, in elements, of a row-major layout (a dimension of size 0 counts as 1)."""
+    out = []
+    step = 1
+    for n in reversed(shape):
+        out.append(step)
+        step *= n or 1
+    return tuple(reversed(out))
+
+
+def canonical(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...] | None:
+    """None where the strides are those of a contiguous layout, the strides otherwise."""
+    return None if strides == contiguous_strides(shape) else strides
+
+
+def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...] | None) -> bool:
+    """Row-major without gaps; strides of dimensions of size 1 are free."""
+    if strides is None or 0 in shape:
+        return True
+    step = 1
+    for n, s in zip(reversed(shape), reversed(strides), strict=True):
+        if n != 1:
+            if s != step:
+                return False
+            step *= n
+    return True

@@ -1,0 +1,438 @@
+"""Recording, following and flushing: the hot path of the framework.
+
+Every thread has one `Recorder`. Recorded operations form a trie: each entry knows the entries that
+have followed it. While the program repeats itself, an operation is recognised by comparing the
+identities of its operation and inputs with those of the expected entry, and nothing is inferred,
+hashed or allocated but the result tensor. See README.md in this folder.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from facula.trace.node import (
+    ASSIGN, END, INPUT, LEAF, MODE, ROOT, STALE, Node, contiguous_strides, leaf,
+)
+
+MAX_PENDING = 20_000  # operations recorded before a flush is forced
+MAX_TRIE = 400_000  # entries remembered by one recorder before it starts afresh
+SNAPSHOT_BYTES = 1 << 20  # an input shared with NumPy is copied up to this size, else run at once
+
+
+class Recorder:
+    """What one thread has recorded since its last flush, and all it has seen before."""
+
+    __slots__ = ("__weakref__", "add", "anomaly", "cur", "frame", "gnodes", "grad", "handles",
+                 "inference", "inputs", "next", "roots", "scalars", "size", "soon", "temps")
+
+    def __init__(self) -> None:
+        self.grad = True
+        self.inference = False
+        self.anomaly = False
+        self.frame = 0
+        self.size = 0
+        self.roots: dict[bool, Node] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new frame at the root of the trie."""
+        if self.size > MAX_TRIE:
+            self.roots.clear()
+            self.size = 0
+        root = self.roots.get(self.grad)
+        if root is None:
+            root = self.roots[self.grad] = Node(ROOT, (), None)
+            root.alts = {}
+            root.rec = self
+        self.cur = root
+        self.next = root.succ
+        self.handles: list[Any] = []
+        self.add = self.handles.append
+        self.inputs: list[tuple[Any, Any, Any]] = []
+        self.scalars: list[Any] = []
+        self.gnodes: dict[Node, Any] = {}
+        self.temps: list[Any] = []
+        self.soon = False
+        self.frame += 1
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.r = Recorder()
+
+
+TLS = _Local()
+_new_tensor: Any = None  # set by facula.tensor, which imports this module
+_new_storage: Any = None
+
+
+def set_grad(mode: bool) -> None:
+    """Switch gradient recording. The switch is a step of the trace, so no operation checks it."""
+    r = TLS.r
+    if r.grad is mode:
+        return
+    r.grad = mode
+    if r.cur.op is ROOT:
+        root = r.roots.get(mode)
+        if root is None:
+            root = r.roots[mode] = Node(ROOT, (), None)
+            root.alts = {}
+            root.rec = r
+        r.cur = root
+        r.next = root.succ
+        return
+    e = r.next
+    if e.op is MODE and e.params is mode:
+        r.cur = e
+        r.next = e.succ
+        return
+    key = (MODE, mode)
+    e = r.cur.alts.get(key)
+    if e is None:
+        e = Node(MODE, (), None)
+        e.params = mode  # type: ignore[assignment]
+        _append(r, e, key)
+    r.cur.succ = e
+    r.cur = e
+    r.next = e.succ
+
+
+def _append(r: Recorder, e: Node, key: Any) -> None:
+    """Hang a new entry under the current one."""
+    cur = r.cur
+    e.parent = cur
+    e.index = cur.index + 1
+    e.rec = r
+    e.alts = {}
+    cur.alts[key] = e
+    r.size += 1
+
+
+def record(op: Any, ts: tuple[Any, ...], params: tuple[Any, ...] = (),
+           scalars: tuple[Any, ...] = ()) -> Any:
+    """Record one primitive operation on holders of values; returns the result tensor.
+
+    `params` are hashable and belong to the trace; `scalars` are Python numbers, inputs of the
+    program of which only the types belong to the trace.
+    """
+    r = TLS.r
+    e = r.next
+    if e.op is op and e.params == params and len(e.inputs) == len(ts):
+        for t, node in zip(ts, e.inputs):  # noqa: B905  (equal lengths; this is the hot path)
+            if t.node is not node:
+                break
+        else:
+            if not scalars or e.stypes == tuple([type(s) for s in scalars]):
+                if scalars:
+                    r.scalars.extend(scalars)
+                r.cur = e
+                r.next = e.succ
+                t = _new_tensor()
+                t.node = e
+                r.add(t)
+                return t
+    return _record_slow(r, op, ts, params, scalars)
+
+
+def prepare(r: Recorder, t: Any) -> Any:
+    """Bring a holder into a state that this recorder can read; may flush; may return a stand-in."""
+    node = t.node
+    op = node.op
+    if op is LEAF:
+        return t
+    if op is STALE:
+        t._rederive()
+        return prepare(r, t)
+    if node.rec is not r:
+        return _foreign(t)
+    if t._leaf_rg and r.grad and op is not INPUT:
+        flush(r)  # a parameter with a pending update enters a new differentiable forward
+    return t
+
+
+def _foreign(t: Any) -> Any:
+    """A stand-in, in this thread, for a tensor that is pending in another thread."""
+    while True:
+        node = t.node
+        rec = node.rec
+        if rec is None:
+            return t
+        inputs, scalars = rec.inputs, rec.scalars
+        if node.op is INPUT:
+            data = t._data
+        else:
+            if node.rg:
+                raise RuntimeError(
+                    "a tensor that requires grad and whose computation is pending in another "
+                    "thread can't be used here; call facula.synchronize() in that thread first")
+            from facula.interpreter.program import evaluate
+
+            data = evaluate(node, inputs, scalars)
+        if t.node is node and rec.inputs is inputs:
+            break
+    s = _new_tensor()
+    s.node = leaf(node.shape, node.dtype, node.strides)
+    s._data = data
+    return s
+
+
+def _record_slow(r: Recorder, op: Any, ts: tuple[Any, ...], params: tuple[Any, ...],
+                 scalars: tuple[Any, ...]) -> Any:
+    if r.cur.index >= MAX_PENDING:
+        flush(r)
+    if ts:
+        while True:
+            frame = r.frame
+            ts = tuple([prepare(r, t) for t in ts])
+            if r.frame == frame:
+                break
+    stypes = tuple([type(s) for s in scalars])
+    names: list[Any] = []
+    for i, t in enumerate(ts):
+        node = t.node
+        if node.op is LEAF:
+            first = i
+            for j in range(i):
+                if ts[j] is t:
+                    first = j
+                    break
+            names.append((node, first))
+        else:
+            names.append(node)
+    key = (op, tuple(names), params, stypes)
+    cur = r.cur
+    e = cur.alts.get(key)
+    if e is None:
+        shape, dtype, strides, offset = op.infer(params, stypes, *[t.node for t in ts])
+        e = Node(op, shape, dtype, strides, offset)
+        e.params = params
+        e.stypes = stypes
+        inputs = []
+        count = len(r.inputs)
+        for i, name in enumerate(names):
+            if type(name) is tuple:
+                if name[1] == i:
+                    node = Node(INPUT, name[0].shape, name[0].dtype, name[0].strides,
+                                rg=name[0].rg)
+                    node.leaf = name[0]
+                    node.index = count
+                    node.rec = r
+                    count += 1
+                    inputs.append(node)
+                else:
+                    inputs.append(inputs[name[1]])
+            else:
+                inputs.append(name)
+        e.inputs = tuple(inputs)
+        if inputs:
+            e.a = inputs[0]
+            e.b = inputs[1] if len(inputs) > 1 else None
+        if scalars and len(inputs) == 1:
+            e.b = stypes[0]  # what the arithmetic methods compare with the type of their number
+        e.scalar_at = len(r.scalars)
+        e.rg = (r.grad and op.differentiable and dtype is not None and dtype.category >= 2
+                and any([n.rg for n in inputs]))
+        e.line = _user_line()
+        _append(r, e, key)
+    for t, node in zip(ts, e.inputs, strict=True):
+        if t.node is not node:
+            bind(r, t, node)
+    if scalars:
+        r.scalars.extend(scalars)
+    cur.succ = e
+    r.cur = e
+    r.next = e.succ
+    out = _new_tensor()
+    out.node = e
+    r.add(out)
+    if r.soon:
+        flush(r)
+    return out
+
+
+def bind(r: Recorder, t: Any, node: Node) -> None:
+    """Make a realised tensor an input of the frame."""
+    data = t._data
+    owner = t if t._storage is None else t._storage
+    exported = owner._exported
+    if exported is not None:
+        if exported() is None:
+            owner._exported = None
+        elif data.nbytes <= SNAPSHOT_BYTES:
+            data = data.copy(order="K")
+        else:
+            r.soon = True  # NumPy code may write to the buffer at any time: compute now
+    r.inputs.append((t, data, t._gfn))
+    t.node = node
+
+
+def assign(holder: Any, value: Any) -> None:
+    """Make `value` (a tensor of the same shape and dtype) the holder's new value."""
+    r = TLS.r
+    e = r.next
+    if e.op is ASSIGN and e.a is holder.node and e.b is value.node:
+        r.cur = e
+        r.next = e.succ
+        holder.node = e
+        r.add(holder)
+        return
+    while True:
+        frame = r.frame
+        value = prepare(r, value)
+        if holder.node.op is not LEAF and holder.node.rec is not r:
+            raise RuntimeError("a tensor that is pending in another thread can't be written here; "
+                               "call facula.synchronize() in that thread first")
+        if r.frame == frame:
+            break
+    a, b = holder.node, value.node
+    key = (ASSIGN, a, b)
+    e = r.cur.alts.get(key)
+    if e is None:
+        e = Node(ASSIGN, a.shape, a.dtype, a.strides)
+        nodes = []
+        count = len(r.inputs)
+        for n in (a, b):
+            if n.op is LEAF:
+                made = Node(INPUT, n.shape, n.dtype, n.strides, rg=n.rg)
+                made.leaf, made.index, made.rec = n, count, r
+                count += 1
+                n = made
+            nodes.append(n)
+        e.a, e.b = nodes
+        e.inputs = tuple(nodes)
+        e.rg = r.grad and b.rg
+        e.scalar_at = len(r.scalars)
+        _append(r, e, key)
+    if holder.node is not e.a:
+        bind(r, holder, e.a)
+    if value.node is not e.b:
+        bind(r, value, e.b)
+    r.cur.succ = e
+    r.cur = e
+    r.next = e.succ
+    holder.node = e
+    r.add(holder)
+    exported = holder._exported
+    if r.soon or (exported is not None and exported() is not None):
+        flush(r)
+
+
+def _probe() -> int:
+    """The reference count that a handle has when nothing but the recorder holds it."""
+    probe = [Node(LEAF, (), None)]
+    return [getrefcount(h) for h in probe][0]
+
+
+_BASE = _probe()
+
+
+def flush(r: Recorder | None = None) -> None:
+    """Compute every pending value that something can still see."""
+    if r is None:
+        r = TLS.r
+    handles = r.handles
+    if handles:
+        _materialise(r)
+        live = tuple([h.node if getrefcount(h) > _BASE else None for h in handles])
+        cur = r.cur
+        if cur.programs is None:
+            cur.programs = {}
+        program = cur.programs.get(live)
+        if program is None:
+            from facula.interpreter.program import Program
+
+            if len(cur.programs) > 64:
+                cur.programs.clear()
+            program = cur.programs[live] = Program(r, live)
+        values = program.run([i[1] for i in r.inputs], r.scalars)
+        _settle(r, program, values)
+    for t, _, _ in r.inputs:
+        node = t.node
+        if node.op is INPUT:
+            t.node = node.leaf
+    for t in r.temps:
+        if t.node.op is INPUT:
+            t.node = t.node.leaf
+    r.reset()
+
+
+def _materialise(r: Recorder) -> None:
+    """Build the autograd graph of the live results whose history must outlive the frame.
+
+    Nodes kept by it hold tensors for what they save, so they count as live afterwards.
+    """
+    waiting = [h for h in r.handles
+               if h.node.rg and not h._saved and h.node.op is not LEAF and h.node.op is not STALE]
+    if not waiting:
+        return
+    from facula.autograd.graph import grad_node, seal
+
+    base = _BASE + 1  # the list above holds one reference more
+    for i, refs in enumerate([getrefcount(h) for h in waiting]):
+        h = waiting[i]
+        if refs > base and not h._leaf_rg:
+            h._gfn = grad_node(r, h.node)
+    del waiting
+    seal(r)
+
+
+def _settle(r: Recorder, program: Any, values: list[Any]) -> None:
+    """Hand the computed buffers to their holders."""
+    handles = r.handles
+    aliases = []
+    for position, slot, copy in program.outputs:
+        h = handles[position]
+        node = h.node
+        if slot is None:  # an alias: its storage has the value
+            aliases.append(h)
+            continue
+        data = values[slot]
+        if copy or data.base is not None:
+            data = data.copy(order="K")
+        if node.strides is not None:
+            data = relayout(data, node.strides)
+        elif not data.flags.c_contiguous:
+            data = np.ascontiguousarray(data).reshape(data.shape)
+        old = h._exported
+        if old is not None and old() is not None and h._data is not None:
+            np.copyto(h._data, data)
+        else:
+            h._data = data
+        h.node = leaf(node.shape, node.dtype, node.strides,
+                      not h._saved and (node.rg or h._leaf_rg or h._gfn is not None))
+    for h in aliases:
+        h._settle_alias()
+
+
+def relayout(data: Any, strides: tuple[int, ...]) -> Any:
+    """The array with the given strides (in elements), copied where it has others."""
+    item = data.itemsize
+    want = tuple([s * item for s in strides])
+    if data.strides == want or data.size == 0:
+        return data
+    if 0 in strides:
+        return data
+    span = 1 + sum([(n - 1) * s for n, s in zip(data.shape, strides, strict=True)])
+    out = np.lib.stride_tricks.as_strided(np.empty(span, data.dtype), data.shape, want)
+    out[...] = data
+    return out
+
+
+_HERE = __file__.rsplit("trace", 1)[0]
+
+
+def _user_line() -> tuple[str, int] | None:
+    """File and line of the innermost frame outside this package."""
+    f = sys._getframe(2)
+    while f is not None and f.f_code.co_filename.startswith(_HERE):
+        f = f.f_back  # type: ignore[assignment]
+    return (f.f_code.co_filename, f.f_lineno) if f is not None else None
+
+
+__all__ = ["END", "TLS", "Recorder", "assign", "bind", "contiguous_strides", "flush", "prepare",
+           "record", "set_grad"]
