@@ -152,16 +152,23 @@ class _MissingFinder:
         head, _, rest = fullname.partition(".")
         if head not in (self.name, self.target) or not rest:
             return
-        # Only an import may fail. `importlib.util.find_spec` asks whether there is such a module;
-        # its answer is None. The import system names no caller, so look who asks.
-        caller = sys._getframe(1)
-        while caller.f_code.co_name == "_find_spec" and caller.f_back is not None:
-            caller = caller.f_back
-        if caller.f_code.co_name != "_find_and_load_unlocked":
-            return
-        # `from torch import foo` tries `facula.foo`, the module's own name, and falls silent on
-        # an error about exactly that name; the error carries the name that the program knows.
-        raise missing_module(f"{self.name}.{rest}")
+        callers = _importing()
+        # `importlib.util.find_spec` asks whether there is such a module: the answer is None.
+        # `from torch import foo` tries `facula.foo`, after the module's own name, and falls silent
+        # on an error about exactly that name; ours carries the name that the program knows. A plain
+        # `import facula.foo` gets the import system's own words.
+        if "_find_and_load" in callers and (head == self.name or "_handle_fromlist" in callers):
+            raise missing_module(f"{self.name}.{rest}")
+
+
+def _importing() -> set[str]:
+    """The functions of the import system that led to this question: it names no caller."""
+    frame = sys._getframe(2)
+    names = set()
+    while frame is not None and frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+        names.add(frame.f_code.co_name)
+        frame = frame.f_back  # type: ignore[assignment]
+    return names
 
 
 _installed: tuple[_AliasFinder, _MissingFinder] | None = None

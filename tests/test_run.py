@@ -30,6 +30,13 @@ STUB = {
             return [x]
 
         def __getattr__(name):
+            if name in ("optim", "lazy_and_missing"):
+                import importlib
+                try:
+                    return importlib.import_module("stub." + name)
+                except ModuleNotFoundError as e:
+                    if e.name != "stub." + name:
+                        raise
             raise AttributeError(f"torch.{name} is not in Facula", name=name)
     """,
     "tensor.py": "class Tensor: pass",
@@ -110,6 +117,7 @@ import importlib.util as u; u.find_spec('torch.foo') is None
 import importlib.util as u; u.find_spec('torch.nn.foo') is None
 import importlib.util as u; u.find_spec('torchvision_that_nobody_has') is None
 import torch; not hasattr(torch, 'foo') and getattr(torch, 'foo', 5) == 5
+import torch; torch.optim.__name__ == 'stub.optim' and not hasattr(torch, 'lazy_and_missing')
 import torch, importlib; importlib.reload(torch) is torch
 import pickle, torch.nn; pickle.loads(pickle.dumps(torch.nn.Module)) is torch.nn.Module
 import importlib.metadata as m; m.version('torch') == '2.13.0+stub.0.3'
@@ -152,7 +160,10 @@ assert type(error("import torch.nn.foo")) is ModuleNotFoundError
 assert error("import torch.nn.foo").name == "torch.nn.foo"
 assert "torch.nn.foo is not in Facula" in str(error("import torch.nn.foo"))
 assert type(error("importlib.import_module('torch.foo.bar')")) is ModuleNotFoundError
+assert error("import stub.foo").name == "stub.foo"
 assert isinstance(error("from torch import foo"), ImportError)
+assert isinstance(error("from torch import lazy_and_missing"), ImportError)
+assert "torch.lazy_and_missing is not in Facula" in str(error("from torch import lazy_and_missing"))
 assert "torch.foo is not in Facula" in str(error("from torch import foo"))
 assert "docs/compatibility.md" in str(error("from torch import foo"))
 assert isinstance(error("from torch.foo import bar"), ImportError)
