@@ -8,6 +8,8 @@ import numpy as np
 
 from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node
 
+_PASSES = ("self", "detach", "alias")
+
 
 def _needed(roots: list[Node]) -> list[Node]:
     """The entries that the roots depend on, in the order of the trace."""
@@ -24,9 +26,13 @@ def _needed(roots: list[Node]) -> list[Node]:
 
 def _source(n: Node) -> Node:
     """The node whose buffer this one shares."""
-    while n.op is ASSIGN:
-        n = n.b
-    return n
+    while True:
+        if n.op is ASSIGN:
+            n = n.b
+        elif n.op is not INPUT and n.op.name in _PASSES:
+            n = n.a
+        else:
+            return n
 
 
 class Program:

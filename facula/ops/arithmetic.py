@@ -10,7 +10,7 @@ from facula import dtypes
 from facula.dtypes import promote_types
 from facula.errors import describe
 from facula.ops import pointwise as pw
-from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api
+from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, own_value
 from facula.tensor import Tensor, check_in_place, from_array, replace
 from facula.trace.recorder import TLS, assign, record
 
@@ -531,7 +531,7 @@ def _reflected(general: Any) -> Any:
 def _augmented(binary: Any, name: str) -> Any:
     def method(self: Any, other: Any) -> Any:
         check_in_place(self, name)
-        value = binary(self, other)
+        value = binary(own_value(self, (other,)) if TLS.r.grad else self, other)
         if value is NotImplemented:
             return value
         node = self.node

@@ -231,6 +231,9 @@ DETACH = Op("detach", _same_as_first, lambda p, s, a: a, (None,), view=True,
 ALIAS = Op("alias", _same_as_first, lambda p, s, a: a, (lambda g: g,), view=True,
            write_back=lambda base, new, p: new)
 
+# The value that an in-place operation reads: not an alias, so its own write does not spoil it.
+SELF = Op("self", _same_as_first, lambda p, s, a: a, (lambda g: g,))
+
 
 def _flip_body(p: Any, s: Any, a: Any) -> Any:
     return np.flip(a, p)

@@ -55,11 +55,24 @@ def _in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             if done is not NotImplemented:
                 return done
         _tensor.check_in_place(self, name)
-        return _tensor.replace(self, f(self, *args, **kwargs), name)
+        return _tensor.replace(self, f(own_value(self, args), *args, **kwargs), name)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"In-place form of `{name[:-1]}`."
     return call
+
+
+def own_value(t: Any, args: tuple[Any, ...]) -> Any:
+    """What an in-place operation on t reads: t's present value, free of t's later writes."""
+    if not _tensor.TLS.r.grad:
+        return t
+    for a in (t, *args):
+        if isinstance(a, _tensor.Tensor) and a.requires_grad:
+            from facula.ops.movement import SELF
+            from facula.trace.recorder import record
+
+            return record(SELF, (t,))
+    return t
 
 
 def store(name: str, out: Any, result: Any) -> Any:
