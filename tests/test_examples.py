@@ -18,7 +18,14 @@ LOSSES = {
     "float": [427.81985, 1.4477568, 0.0074340352, 0.00016325124, 3.0286988e-05],
     "double": [384.07359, 1.0461215, 0.0042088446, 1.9245876e-05, 9.3579992e-08],
 }
-TOLERANCE = {"float": 1e-3, "double": 1e-6}
+# In float32 the later losses are rounding noise: from the same tensors, computed in float64, they
+# are 0.0072523, 4.19e-05 and 2.7e-07. What is left depends on the order in which a matrix product
+# adds up. PyTorch itself, told to use other instructions (MKL_CBWR=COMPATIBLE), prints 0.0074246
+# and 3.0122e-05; products rounded once, from exact sums, give 3.0932e-05.
+TOLERANCE = {
+    "float": [1e-3, 1e-3, 5e-3, 1e-2, 5e-2],
+    "double": [1e-6] * 5,
+}
 
 # how the program gets to its `torch`
 STARTS = {
@@ -59,8 +66,10 @@ def test_two_layer_net_has_the_losses_of_pytorch(tmp_path, start, dtype):
     (tmp_path / "program.py").write_text(program)
     output = run(tmp_path, *command, "program.py")
     assert output.splitlines()[0] in ("cpu", "cuda")
-    expected = dict(zip(range(100, 501, 100), LOSSES[dtype]))
-    assert losses(output) == pytest.approx(expected, rel=TOLERANCE[dtype])
+    found = losses(output)
+    assert list(found) == [100, 200, 300, 400, 500]
+    for loss, expected, rel in zip(found.values(), LOSSES[dtype], TOLERANCE[dtype]):
+        assert loss == pytest.approx(expected, rel=rel)
 
 
 def test_two_layer_net_runs_as_it_is(tmp_path):
