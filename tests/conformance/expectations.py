@@ -151,8 +151,9 @@ def _reason(cases: list[dict[str, Any]], aspect: str) -> str:
 
 
 def _one_line(category: str, message: str) -> str:
-    """Short, on one line, without what differs from run to run."""
+    """Short, on one line, without what differs from run to run or machine to machine."""
     message = re.sub(r"\b0x[0-9a-f]+", "0x...", " ".join(message.split()))
+    message = re.sub(r"(?<![\w.])/[^\s()':]*/", "", message)  # folders of this machine
     if len(message) > 140:
         message = message[:137] + "..."
     return f"{category}: {message or 'no message'}"

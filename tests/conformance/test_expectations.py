@@ -64,15 +64,17 @@ def test_measure():
             case("forms", "out", ok=False, cat="alias"),
             case("forms", "inplace"),
         ],
+        paths=[case("paths", ok=False, msg="from 'm' (/home/me/facula/a.py) 1 / 2, a/b")],
         mute=[case("mute", ok=False, msg="")],
         long=[case("long", ok=False, msg="x" * 1000)],
     )
     found = measure(r)
-    assert set(found) == {"wrong", "slope", "lost", "forms", "mute", "long"}
+    assert set(found) == {"wrong", "slope", "lost", "forms", "paths", "mute", "long"}
     assert str(found["wrong"]) == "wrong\tforward\tvalue: 3 of 4 differ"
     assert str(found["slope"]) == "slope\tgrad\tgrad: off by one"
     assert str(found["lost"]) == "lost\tforward,grad,errors,method\tmissing: no <f at 0x...>"
     assert str(found["forms"]) == "forms\tout\talias: differs"
+    assert found["paths"].reason == "value: from 'm' (a.py) 1 / 2, a/b"
     assert found["mute"].reason == "value: no message"
     assert len(found["long"].reason) < 160
     assert read_list(expectations.write_list(found.values())) == found
