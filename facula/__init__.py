@@ -10,14 +10,29 @@ from facula import dtypes as _dtypes
 from facula import tensor as _tensor
 from facula.devices import device
 from facula.dtypes import (
-    can_cast, dtype, finfo, get_default_dtype, iinfo, promote_types, set_default_dtype,
+    can_cast,
+    dtype,
+    finfo,
+    get_default_dtype,
+    iinfo,
+    promote_types,
+    set_default_dtype,
 )
 from facula.grad_mode import (
-    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
     set_grad_enabled,
 )
-from facula.ops import (  # noqa: F401  (each fills the table of functions and methods)
-    arithmetic, creations, indices, matrix, reductions, shapes,
+from facula.ops import (
+    arithmetic,
+    creations,
+    indices,
+    matrix,
+    reductions,
+    shapes,
 )
 from facula.ops.table import FUNCTIONS as _FUNCTIONS
 from facula.ops.table import METHODS as _METHODS
@@ -60,10 +75,35 @@ preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
 
-_LAZY = {"nn", "optim", "utils", "autograd", "cuda", "random", "fft", "linalg", "special", "func",
-         "amp", "distributions", "backends", "testing", "jit", "hub", "multiprocessing", "version"}
-_RANDOM = {"Generator", "default_generator", "manual_seed", "seed", "initial_seed",
-           "get_rng_state", "set_rng_state"}
+_LAZY = {
+    "nn",
+    "optim",
+    "utils",
+    "autograd",
+    "cuda",
+    "random",
+    "fft",
+    "linalg",
+    "special",
+    "func",
+    "amp",
+    "distributions",
+    "backends",
+    "testing",
+    "jit",
+    "hub",
+    "multiprocessing",
+    "version",
+}
+_RANDOM = {
+    "Generator",
+    "default_generator",
+    "manual_seed",
+    "seed",
+    "initial_seed",
+    "get_rng_state",
+    "set_rng_state",
+}
 _PRINTING = {"set_printoptions", "get_printoptions"}
 
 
@@ -137,8 +177,31 @@ def __getattr__(name: str) -> Any:
     raise missing_name(__name__, name)
 
 
-__all__ = ["Size", "Tensor", "can_cast", "device", "dtype", "enable_grad", "explain", "finfo",
-           "get_default_dtype", "get_num_threads", "iinfo", "inference_mode", "is_complex",
-           "is_floating_point", "is_grad_enabled", "is_inference_mode_enabled", "is_tensor",
-           "no_grad", "numel", "promote_types", "result_type", "set_default_dtype",
-           "set_grad_enabled", "set_num_threads", "synchronize", *sorted(_FUNCTIONS)]
+__all__ = [
+    "Size",
+    "Tensor",
+    "can_cast",
+    "device",
+    "dtype",
+    "enable_grad",
+    "explain",
+    "finfo",
+    "get_default_dtype",
+    "get_num_threads",
+    "iinfo",
+    "inference_mode",
+    "is_complex",
+    "is_floating_point",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "is_tensor",
+    "no_grad",
+    "numel",
+    "promote_types",
+    "result_type",
+    "set_default_dtype",
+    "set_grad_enabled",
+    "set_num_threads",
+    "synchronize",
+]
+__all__.extend(sorted(_FUNCTIONS))

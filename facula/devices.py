@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 _TYPES = ("cpu", "cuda", "meta", "mps", "xpu")
 
 
@@ -13,7 +15,10 @@ class device:
 
     __slots__ = ("index", "type")
 
-    def __init__(self, type: str | int | device = "cpu", index: int | None = None) -> None:
+    type: str
+    index: int | None
+
+    def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
         if isinstance(type, device):
             self.type, self.index = type.type, type.index
             return
@@ -21,29 +26,33 @@ class device:
             type, index = "cuda", type
         name, colon, number = type.partition(":")
         if name not in _TYPES or (colon and not number.isdigit()):
-            raise RuntimeError(f"Expected one of {', '.join(_TYPES)} device type at start of device "
-                               f"string: {type}")
+            raise RuntimeError(
+                f"Expected one of {', '.join(_TYPES)} device type at start of device string: {type}"
+            )
         if colon and index is not None:
-            raise RuntimeError(f"'type' must not include an index because index was passed "
-                               f"explicitly: {type}")
+            raise RuntimeError(
+                f"'type' must not include an index because index was passed explicitly: {type}"
+            )
         self.type = name
         self.index = int(number) if colon else index
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}')" if self.index is None else (
-            f"device(type='{self.type}', index={self.index})")
+        return (
+            f"device(type='{self.type}')"
+            if self.index is None
+            else (f"device(type='{self.type}', index={self.index})")
+        )
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
     def __eq__(self, other: object) -> bool:
-        return (isinstance(other, device) and self.type == other.type
-                and self.index == other.index)
+        return isinstance(other, device) and self.type == other.type and self.index == other.index
 
     def __hash__(self) -> int:
         return hash((self.type, self.index))
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> Any:
         return device, (self.type, self.index)
 
 

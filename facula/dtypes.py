@@ -6,6 +6,7 @@ Source: https://pytorch.org/docs/stable/tensor_attributes.html#torch-dtype
 from __future__ import annotations
 
 import builtins
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -17,10 +18,18 @@ BOOL, INT, FLOAT, COMPLEX = range(4)
 class dtype:
     """A data type; one object for each, compared by identity."""
 
-    __slots__ = ("_name", "category", "is_complex", "is_floating_point", "is_signed", "itemsize",
-                 "np", "order")
+    __slots__ = (
+        "_name",
+        "category",
+        "is_complex",
+        "is_floating_point",
+        "is_signed",
+        "itemsize",
+        "np",
+        "order",
+    )
 
-    def __init__(self, name: str, np_type: object, category: int, order: int) -> None:
+    def __init__(self, name: str, np_type: Any, category: int, order: int) -> None:
         self._name = name
         self.np = np.dtype(np_type)
         self.category = category
@@ -33,7 +42,7 @@ class dtype:
     def __repr__(self) -> str:
         return "torch." + self._name
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> Any:
         return _by_name, (self._name,)
 
     def to_complex(self) -> dtype:
@@ -67,13 +76,34 @@ float64 = dtype("float64", np.float64, FLOAT, 3)
 complex64 = dtype("complex64", np.complex64, COMPLEX, 2)
 complex128 = dtype("complex128", np.complex128, COMPLEX, 3)
 
-ALL = (bool, uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16, float32,
-       float64, complex64, complex128)
+ALL = (
+    bool,
+    uint8,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint16,
+    uint32,
+    uint64,
+    float16,
+    bfloat16,
+    float32,
+    float64,
+    complex64,
+    complex128,
+)
 BY_NAME = {d._name: d for d in ALL}
 BY_NP = {d.np: d for d in ALL}
 ALIASES = {
-    "half": float16, "float": float32, "double": float64, "short": int16, "int": int32,
-    "long": int64, "cfloat": complex64, "cdouble": complex128,
+    "half": float16,
+    "float": float32,
+    "double": float64,
+    "short": int16,
+    "int": int32,
+    "long": int64,
+    "cfloat": complex64,
+    "cdouble": complex128,
 }
 
 _default = [float32]
@@ -91,9 +121,9 @@ def set_default_dtype(d: dtype) -> None:
     _default[0] = d
 
 
-def from_np(np_dtype: object) -> dtype:
+def from_np(np_dtype: Any) -> dtype:
     """The data type of a NumPy dtype; TypeError where there is none."""
-    nd = np.dtype(np_dtype)  # type: ignore[call-overload]
+    nd = np.dtype(np_dtype)
     found = BY_NP.get(nd) or BY_NP.get(nd.newbyteorder("="))
     if found is None:
         raise TypeError(
@@ -133,8 +163,10 @@ def _promote(a: dtype, b: dtype) -> dtype:
         if u is uint8:
             return int16
         if u in (uint16, uint32, uint64):
-            raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, "
-                               f"attempted to promote {a} and {b}")
+            raise RuntimeError(
+                f"Promotion for uint16, uint32, uint64 types is not supported, "
+                f"attempted to promote {a} and {b}"
+            )
         return s
     if a.category == FLOAT and a.order == b.order:  # float16 with bfloat16
         return float32
@@ -166,8 +198,11 @@ class _Info:
     __slots__ = ("bits", "dtype", "eps", "max", "min", "resolution", "smallest_normal", "tiny")
 
     def __repr__(self) -> str:
-        names = [n for n in ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
-                 if hasattr(self, n)]
+        names = [
+            n
+            for n in ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
+            if hasattr(self, n)
+        ]
         return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)}' for n in names)})"
 
 
@@ -179,12 +214,18 @@ class finfo(_Info):
     def __init__(self, type: dtype | None = None) -> None:
         d = (type or _default[0]).to_real()
         if not d.is_floating_point:
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo "
-                            f"to handle 'torch.{d._name}'")
+            raise TypeError(
+                f"torch.finfo() requires a floating point input type. Use torch.iinfo "
+                f"to handle 'torch.{d._name}'"
+            )
         i = ml_dtypes.finfo(d.np)
         self.bits = d.itemsize * 8
         self.dtype = d._name
-        self.eps, self.max, self.min = builtins.float(i.eps), builtins.float(i.max), builtins.float(i.min)
+        self.eps, self.max, self.min = (
+            builtins.float(i.eps),
+            builtins.float(i.max),
+            builtins.float(i.min),
+        )
         self.tiny = self.smallest_normal = builtins.float(i.smallest_normal)
         self.resolution = builtins.float(i.resolution)
 
@@ -196,8 +237,10 @@ class iinfo(_Info):
 
     def __init__(self, type: dtype) -> None:
         if type.category != INT:
-            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo "
-                            f"to handle 'torch.{type._name}'")
+            raise TypeError(
+                f"torch.iinfo() requires an integer input type. Use torch.finfo "
+                f"to handle 'torch.{type._name}'"
+            )
         i = np.iinfo(type.np)
         self.bits, self.dtype = i.bits, type._name
         self.max, self.min = builtins.int(i.max), builtins.int(i.min)

@@ -6,8 +6,9 @@ from __future__ import annotations
 def missing_name(module: str, name: str) -> AttributeError:
     """The error for a name that PyTorch may have and Facula lacks."""
     public = module.replace("facula", "torch", 1)
-    return AttributeError(f"{public}.{name} is not in Facula (see docs/compatibility.md)",
-                          name=name)
+    return AttributeError(
+        f"{public}.{name} is not in Facula (see docs/compatibility.md)", name=name
+    )
 
 
 def describe(value: object) -> str:

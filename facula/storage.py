@@ -177,8 +177,7 @@ def write(t: Any, value: Any) -> None:
         new = value
         for (op, params), base in zip(reversed(t._chain), reversed(parents), strict=False):
             new = op.write_back(base, new, params)
-        keeps = not differentiable and not s._leaf_like() and (
-            s._gfn is not None or s.node.rg)
+        keeps = not differentiable and not s._leaf_like() and (s._gfn is not None or s.node.rg)
         if keeps and s._gfn is None:
             s._gfn = edge_of(s)
         for ref in s.aliases:

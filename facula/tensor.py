@@ -8,7 +8,7 @@ have class-level defaults, so that making a tensor is cheap: see trace/README.md
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,11 +16,10 @@ from facula import devices, dtypes, storage
 from facula.autograd import graph
 from facula.dtypes import can_cast
 from facula.ops import table
-from facula.ops.table import METHODS
+from facula.storage import make_view, write
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, STALE, contiguous_strides, is_contiguous, leaf
 from facula.trace.recorder import TLS, flush
-from facula.storage import make_view, write
 
 __all__ = ["Size", "Tensor", "can_cast", "from_array", "make_view", "write"]
 
@@ -90,6 +89,50 @@ class Tensor:
     __array_priority__ = 1000
     __hash__ = object.__hash__
 
+    if TYPE_CHECKING:  # the methods of the table in ops/ are attached when the package is imported
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __getitem__(self, index: Any) -> Any: ...
+
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+
+        def __add__(self, other: Any) -> Any: ...
+
+        def __radd__(self, other: Any) -> Any: ...
+
+        def __sub__(self, other: Any) -> Any: ...
+
+        def __rsub__(self, other: Any) -> Any: ...
+
+        def __mul__(self, other: Any) -> Any: ...
+
+        def __rmul__(self, other: Any) -> Any: ...
+
+        def __truediv__(self, other: Any) -> Any: ...
+
+        def __rtruediv__(self, other: Any) -> Any: ...
+
+        def __pow__(self, other: Any) -> Any: ...
+
+        def __matmul__(self, other: Any) -> Any: ...
+
+        def __neg__(self) -> Any: ...
+
+        def __invert__(self) -> Any: ...
+
+        def __and__(self, other: Any) -> Any: ...
+
+        def __or__(self, other: Any) -> Any: ...
+
+        def __lt__(self, other: Any) -> Any: ...
+
+        def __le__(self, other: Any) -> Any: ...
+
+        def __gt__(self, other: Any) -> Any: ...
+
+        def __ge__(self, other: Any) -> Any: ...
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Legacy constructor: sizes, or data of the default dtype."""
         kwargs.pop("device", None)
@@ -114,7 +157,7 @@ class Tensor:
     @staticmethod
     def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
         """A tensor of class `cls` that shares the data of another."""
-        out = object.__new__(cls)
+        out: Any = object.__new__(cls)
         _share(out, data.detach())
         if require_grad:
             out.requires_grad_(True)
@@ -122,7 +165,7 @@ class Tensor:
 
     def as_subclass(self, cls: type) -> Any:
         """The same tensor, seen as an instance of a subclass."""
-        out = object.__new__(cls)
+        out: Any = object.__new__(cls)
         _share(out, self if not self.requires_grad else self.view_as(self))
         return out
 
@@ -210,8 +253,9 @@ class Tensor:
         if memory_format is not None and str(memory_format) != "torch.contiguous_format":
             if str(memory_format) == "torch.channels_last" and len(n.shape) == 4:
                 s = self.stride()
-                return is_contiguous(tuple(n.shape[i] for i in (0, 2, 3, 1)),
-                                     tuple(s[i] for i in (0, 2, 3, 1)))
+                return is_contiguous(
+                    tuple(n.shape[i] for i in (0, 2, 3, 1)), tuple(s[i] for i in (0, 2, 3, 1))
+                )
             return False
         return is_contiguous(n.shape, n.strides)
 
@@ -273,12 +317,16 @@ class Tensor:
         if requires_grad == self.requires_grad:
             return self
         if requires_grad and self.node.dtype.category < dtypes.FLOAT:
-            raise RuntimeError("only Tensors of floating point and complex dtype can require "
-                               f"gradients, got {self.node.dtype}")
+            raise RuntimeError(
+                "only Tensors of floating point and complex dtype can require "
+                f"gradients, got {self.node.dtype}"
+            )
         if not requires_grad and not self.is_leaf:
-            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you "
-                               "want to use a computed variable in a subgraph that doesn't "
-                               "require differentiation use var_no_grad = var.detach().")
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you "
+                "want to use a computed variable in a subgraph that doesn't "
+                "require differentiation use var_no_grad = var.detach()."
+            )
         if self.node.op is not LEAF:
             flush(self.node.rec)
             if self.node.op is not LEAF:
@@ -308,16 +356,22 @@ class Tensor:
     def grad(self, value: Any) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of "
-                                f"type {type(value).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of "
+                    f"type {type(value).__name__}"
+                )
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
             if value.node.shape != self.node.shape:
-                raise RuntimeError(f"assigned grad has data of a different size: expected "
-                                   f"{list(self.node.shape)}, got {list(value.node.shape)}")
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: expected "
+                    f"{list(self.node.shape)}, got {list(value.node.shape)}"
+                )
             if value.node.dtype is not self.node.dtype:
-                raise RuntimeError(f"assigned grad has data of a different type: expected "
-                                   f"{self.node.dtype}, got {value.node.dtype}")
+                raise RuntimeError(
+                    f"assigned grad has data of a different type: expected "
+                    f"{self.node.dtype}, got {value.node.dtype}"
+                )
         self._grad = value
 
     @grad.deleter
@@ -328,8 +382,13 @@ class Tensor:
     def output_nr(self) -> int:
         return 0
 
-    def backward(self, gradient: Any = None, retain_graph: bool | None = None,
-                 create_graph: bool = False, inputs: Any = None) -> None:
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
         """Add the gradients of this tensor to the `.grad` of the leaves it depends on."""
         from facula.autograd.engine import backward
 
@@ -400,8 +459,9 @@ class Tensor:
         from facula.autograd.hooks import add_hook
 
         if not self._leaf_rg:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf "
-                               "tensors")
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
         return add_hook(self, "_post_hooks", hook)
 
     # Storage.
@@ -422,8 +482,10 @@ class Tensor:
         """The values as a NumPy array that shares the tensor's memory."""
         if self.requires_grad:
             if not force:
-                raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use "
-                                   "tensor.detach().numpy() instead.")
+                raise RuntimeError(
+                    "Can't call numpy() on Tensor that requires grad. Use "
+                    "tensor.detach().numpy() instead."
+                )
             return self.detach().numpy()
         realise(self)
         owner = self if self._storage is None else self._storage
@@ -456,8 +518,9 @@ class Tensor:
     def item(self) -> Any:
         """The single value, as a Python number."""
         if self.numel() != 1:
-            raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to "
-                               "Scalar")
+            raise RuntimeError(
+                f"a Tensor with {self.numel()} elements cannot be converted to Scalar"
+            )
         realise(self)
         a = self._data
         return float(a.reshape(-1)[0]) if a.dtype == dtypes.bfloat16.np else a.item()
@@ -471,9 +534,11 @@ class Tensor:
     def __bool__(self) -> bool:
         n = self.numel()
         if n != 1:
-            raise RuntimeError("Boolean value of Tensor with "
-                               + ("no values" if n == 0 else "more than one value")
-                               + " is ambiguous")
+            raise RuntimeError(
+                "Boolean value of Tensor with "
+                + ("no values" if n == 0 else "more than one value")
+                + " is ambiguous"
+            )
         return bool(self.item())
 
     def __float__(self) -> float:
@@ -524,8 +589,10 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if not self.is_leaf:
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support "
-                               "the deepcopy protocol at the moment.")
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support "
+                "the deepcopy protocol at the moment."
+            )
         if id(self) in memo:
             return memo[id(self)]
         realise(self)
@@ -550,8 +617,13 @@ class Tensor:
             raise RuntimeError("Only graph leaves can be pickled; call detach() first")
         realise(self)
         a = np.ascontiguousarray(self._data)
-        return _rebuild, (type(self), a.tobytes(), self.node.dtype, tuple(self.node.shape),
-                          self._leaf_rg)
+        return _rebuild, (
+            type(self),
+            a.tobytes(),
+            self.node.dtype,
+            tuple(self.node.shape),
+            self._leaf_rg,
+        )
 
     def __dlpack__(self, *, stream: Any = None, **kwargs: Any) -> Any:
         if self.requires_grad:
@@ -617,9 +689,11 @@ def from_array(a: Any, owned: bool = True) -> Tensor:
     strides = None
     if not a.flags.c_contiguous:
         if any([s < 0 for s in a.strides]):
-            raise ValueError("At least one stride in the given numpy array is negative, and "
-                             "tensors with negative strides are not supported; copy the array "
-                             "first: array.copy()")
+            raise ValueError(
+                "At least one stride in the given numpy array is negative, and "
+                "tensors with negative strides are not supported; copy the array "
+                "first: array.copy()"
+            )
         if any([s % a.itemsize for s in a.strides]):
             a = np.ascontiguousarray(a)
         else:
@@ -637,44 +711,59 @@ def wrap_dim(dim: Any, rank: int) -> int:
     n = rank or 1
     if -n <= dim < n:
         return dim + n if dim < 0 else dim
-    raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but "
-                     f"got {dim})")
+    raise IndexError(
+        f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+    )
 
 
 def check_in_place(t: Any, name: str) -> None:
     """The rules for writing to a tensor while operations are recorded for autograd."""
     if TLS.r.grad:
         if t._leaf_rg:
-            raise RuntimeError(f"{name}: a leaf Variable that requires grad is being used in an "
-                               f"in-place operation. (a {t.dtype} tensor of shape "
-                               f"{list(t.shape)})")
+            raise RuntimeError(
+                f"{name}: a leaf Variable that requires grad is being used in an "
+                f"in-place operation. (a {t.dtype} tensor of shape "
+                f"{list(t.shape)})"
+            )
         if t._of_leaf and t.requires_grad:
-            raise RuntimeError(f"{name}: a view of a leaf Variable that requires grad is being "
-                               "used in an in-place operation.")
+            raise RuntimeError(
+                f"{name}: a view of a leaf Variable that requires grad is being "
+                "used in an in-place operation."
+            )
         if t._multi and t.requires_grad:
-            raise RuntimeError(f"{name}: Output 0 of UnbindBackward0 is a view and is being "
-                               "modified inplace. This view is the output of a function that "
-                               "returns multiple views. Such functions do not allow the output "
-                               "views to be modified inplace.")
+            raise RuntimeError(
+                f"{name}: Output 0 of UnbindBackward0 is a view and is being "
+                "modified inplace. This view is the output of a function that "
+                "returns multiple views. Such functions do not allow the output "
+                "views to be modified inplace."
+            )
     if t._storage is not None and t._chain:
         s = t.node.strides
-        if s is not None and 0 in s and any(
-                [st == 0 and n > 1 for st, n in zip(s, t.node.shape, strict=True)]):
-            raise RuntimeError(f"{name}: unsupported operation: more than one element of the "
-                               "written-to tensor refers to a single memory location. Please "
-                               "clone() the tensor before performing the operation.")
+        if (
+            s is not None
+            and 0 in s
+            and any([st == 0 and n > 1 for st, n in zip(s, t.node.shape, strict=True)])
+        ):
+            raise RuntimeError(
+                f"{name}: unsupported operation: more than one element of the "
+                "written-to tensor refers to a single memory location. Please "
+                "clone() the tensor before performing the operation."
+            )
 
 
 def replace(t: Any, value: Any, name: str) -> Any:
     """Store the result of an in-place operation; returns t."""
     n, v = t.node, value.node
     if v.shape != n.shape:
-        raise RuntimeError(f"{name}: output with shape {list(n.shape)} doesn't match the broadcast "
-                           f"shape {list(v.shape)}")
+        raise RuntimeError(
+            f"{name}: output with shape {list(n.shape)} doesn't match the broadcast "
+            f"shape {list(v.shape)}"
+        )
     if v.dtype is not n.dtype:
         if not can_cast(v.dtype, n.dtype):
-            raise RuntimeError(f"{name}: result type {v.dtype} can't be cast to the desired "
-                               f"output type {n.dtype}")
+            raise RuntimeError(
+                f"{name}: result type {v.dtype} can't be cast to the desired output type {n.dtype}"
+            )
         value = value.to(n.dtype)
     write(t, value)
     return t
@@ -685,9 +774,13 @@ def resize(t: Any, shape: tuple[int, ...]) -> None:
     if t.numel() and t.shape != shape:
         import warnings
 
-        warnings.warn(f"An output with one or more elements was resized since it had shape "
-                      f"{list(t.shape)}, which does not match the required output shape "
-                      f"{list(shape)}.", UserWarning, stacklevel=4)
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape "
+            f"{list(t.shape)}, which does not match the required output shape "
+            f"{list(shape)}.",
+            UserWarning,
+            stacklevel=4,
+        )
     new = from_array(np.zeros(shape, t.dtype.np))
     for k in ("_storage", "_chain", "_offset", "_exported"):
         t.__dict__.pop(k, None)

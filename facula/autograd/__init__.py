@@ -8,12 +8,17 @@ from facula.trace.recorder import TLS
 
 # name -> module: loaded when first used, because the engine and the tensors need each other.
 _WHERE = {
-    "Function": "facula.autograd.function", "Variable": "facula.tensor",
-    "backward": "facula.autograd.engine", "grad": "facula.autograd.engine",
-    "enable_grad": "facula.grad_mode", "inference_mode": "facula.grad_mode",
-    "no_grad": "facula.grad_mode", "set_grad_enabled": "facula.grad_mode",
+    "Function": "facula.autograd.function",
+    "Variable": "facula.tensor",
+    "backward": "facula.autograd.engine",
+    "grad": "facula.autograd.engine",
+    "enable_grad": "facula.grad_mode",
+    "inference_mode": "facula.grad_mode",
+    "no_grad": "facula.grad_mode",
+    "set_grad_enabled": "facula.grad_mode",
 }
-__all__ = [*_WHERE, "detect_anomaly", "set_detect_anomaly"]
+__all__ = ["detect_anomaly", "set_detect_anomaly"]
+__all__.extend(_WHERE)
 
 
 class set_detect_anomaly:

@@ -22,7 +22,8 @@ def _unpack(s: Saved, node: GradNode, gone: set[Any], create_graph: bool) -> Any
             "one of the variables needed for gradient computation has been modified by an inplace "
             f"operation: [{t.dtype} {list(t.shape)}], saved by {node.name()}"
             + (f", recorded at {node.line[0]}:{node.line[1]}" if node.line else "")
-            + ". Hint: clone() the tensor before you change it, or change it after backward().")
+            + ". Hint: clone() the tensor before you change it, or change it after backward()."
+        )
     t = s.tensor
     if t.node.op is not LEAF:
         return t  # pending in this frame: its own entry carries the history
@@ -38,8 +39,14 @@ def _unpack(s: Saved, node: GradNode, gone: set[Any], create_graph: bool) -> Any
     return u
 
 
-def _formula_arguments(node: GradNode, names: tuple[str, ...], g: Any, cache: dict[str, Any],
-                       gone: set[Any], create_graph: bool) -> list[Any]:
+def _formula_arguments(
+    node: GradNode,
+    names: tuple[str, ...],
+    g: Any,
+    cache: dict[str, Any],
+    gone: set[Any],
+    create_graph: bool,
+) -> list[Any]:
     out = []
     for name in names:
         if name == "g":
@@ -64,8 +71,9 @@ def _formula_arguments(node: GradNode, names: tuple[str, ...], g: Any, cache: di
     return out
 
 
-def _apply(node: GradNode, g: Any, gone: set[Any], create_graph: bool,
-           wanted: set[Any] | None) -> list[Any]:
+def _apply(
+    node: GradNode, g: Any, gone: set[Any], create_graph: bool, wanted: set[Any] | None
+) -> list[Any]:
     """The gradients that this node sends along its edges."""
     if node.freed:
         raise RuntimeError(
@@ -74,15 +82,20 @@ def _apply(node: GradNode, g: Any, gone: set[Any], create_graph: bool,
             "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
             "to backward through the graph a second time or if you need to access saved tensors "
             f"after calling backward. The operation is {node.name()}"
-            + (f", recorded at {node.line[0]}:{node.line[1]}." if node.line else "."))
+            + (f", recorded at {node.line[0]}:{node.line[1]}." if node.line else ".")
+        )
     if node.custom is not None:
         return node.custom._run_backward(node, g)
     op = node.op
     cache: dict[str, Any] = {}
     out: list[Any] = []
     for i, edge in enumerate(node.edges):
-        if edge is None or i >= len(op.grads) or op.grads[i] is None or (
-                wanted is not None and edge not in wanted):
+        if (
+            edge is None
+            or i >= len(op.grads)
+            or op.grads[i] is None
+            or (wanted is not None and edge not in wanted)
+        ):
             out.append(None)
             continue
         args = _formula_arguments(node, op.needs[i], g, cache, gone, create_graph)
@@ -100,7 +113,8 @@ def sum_to(t: Any, shape: tuple[int, ...]) -> Any:
     have = t.node.shape
     extra = len(have) - len(shape)
     dims = tuple(range(extra)) + tuple(
-        [i + extra for i, n in enumerate(shape) if n == 1 and have[i + extra] != 1])
+        [i + extra for i, n in enumerate(shape) if n == 1 and have[i + extra] != 1]
+    )
     if dims:
         from facula.ops.reduce import SUM
 
@@ -129,8 +143,14 @@ def _wanted(starts: list[Any], targets: set[Any]) -> set[Any]:
     return wanted
 
 
-def run(roots: list[tuple[Any, Any]], *, keep: bool, create_graph: bool,
-        targets: list[Any] | None = None, accumulate: bool = True) -> dict[Any, Any]:
+def run(
+    roots: list[tuple[Any, Any]],
+    *,
+    keep: bool,
+    create_graph: bool,
+    targets: list[Any] | None = None,
+    accumulate: bool = True,
+) -> dict[Any, Any]:
     """Propagate `roots` (pairs of graph node and gradient).
 
     With `targets` only what leads to them is computed, and their gradients are returned.
@@ -244,23 +264,31 @@ def _check_nan(n: GradNode, grads: list[Any]) -> None:
     for i, d in enumerate(grads):
         if d is not None and bool(d.isnan().any()):
             where = f" recorded at {n.line[0]}:{n.line[1]}" if n.line else ""
-            raise RuntimeError(f"Function '{n.name()}' returned nan values in its {i}th output; "
-                               f"the forward operation was{where}.")
+            raise RuntimeError(
+                f"Function '{n.name()}' returned nan values in its {i}th output; "
+                f"the forward operation was{where}."
+            )
 
 
 def _first_gradient(t: Any, g: Any, name: str) -> Any:
     if g is None:
         if t.numel() != 1:
-            raise RuntimeError(f"{name}: grad can be implicitly created only for scalar outputs; "
-                               f"the output has shape {list(t.shape)}")
+            raise RuntimeError(
+                f"{name}: grad can be implicitly created only for scalar outputs; "
+                f"the output has shape {list(t.shape)}"
+            )
         return t.detach().new_ones(t.shape)
     if tuple(g.shape) != tuple(t.shape):
-        raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {g.shape} and "
-                           f"output[0] has a shape of {t.shape}.")
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[0] has a shape of {g.shape} and "
+            f"output[0] has a shape of {t.shape}."
+        )
     if g.dtype.is_complex != t.dtype.is_complex:
-        raise RuntimeError("For complex Tensors, both grad_output and output are required to have "
-                           f"the same dtype. Mismatch in dtype: grad_output[0] has {g.dtype} and "
-                           f"output[0] has {t.dtype}.")
+        raise RuntimeError(
+            "For complex Tensors, both grad_output and output are required to have "
+            f"the same dtype. Mismatch in dtype: grad_output[0] has {g.dtype} and "
+            f"output[0] has {t.dtype}."
+        )
     return g
 
 
@@ -278,8 +306,10 @@ def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
     pairs = []
     for t, g in zip(outs, gs, strict=True):
         if not t.requires_grad:
-            raise RuntimeError(f"element 0 of tensors does not require grad and does not have a "
-                               f"grad_fn ({name} of a tensor of shape {list(t.shape)})")
+            raise RuntimeError(
+                f"element 0 of tensors does not require grad and does not have a "
+                f"grad_fn ({name} of a tensor of shape {list(t.shape)})"
+            )
         first = _first_gradient(t, g, name)
         if t.node.op.name == "stale":
             t._rederive()
@@ -287,8 +317,14 @@ def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None,
-             create_graph: bool = False, grad_variables: Any = None, inputs: Any = None) -> None:
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
     """Add the gradients of `tensors` to the `.grad` of the leaves (or of `inputs`).
 
     Source: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
@@ -309,9 +345,17 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
                 t._grad = g if t._grad is None else t._grad + g
 
 
-def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
-         create_graph: bool = False, only_inputs: bool = True, allow_unused: bool | None = None,
-         is_grads_batched: bool = False, materialize_grads: bool = False) -> tuple[Any, ...]:
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
     """The gradients of `outputs` with respect to `inputs`, leaving every `.grad` alone.
 
     Source: https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
@@ -319,8 +363,10 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
     if is_grads_batched:
         raise NotImplementedError("autograd.grad: is_grads_batched is not in Facula")
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when "
-                         "materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when "
+            "materialize_grads=True, but got: allow_unused=False."
+        )
     ins = _sequence(inputs)
     keep = create_graph if retain_graph is None else retain_graph
     roots = _roots(outputs, grad_outputs, "autograd.grad")
@@ -337,7 +383,8 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
         elif g is None and not allow_unused:
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in the graph. "
-                "Set allow_unused=True if this is the desired behavior.")
+                "Set allow_unused=True if this is the desired behavior."
+            )
         out.append(g)
     return tuple(out)
 

@@ -32,14 +32,17 @@ class Context:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         if self._freed:
-            raise RuntimeError("Trying to backward through the graph a second time (or directly "
-                               "access saved tensors after they have already been freed).")
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly "
+                "access saved tensors after they have already been freed)."
+            )
         for t, version in self._saved:
             if t is not None and t._version != version:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an "
                     f"inplace operation: [{t.dtype} {list(t.shape)}] is at version {t._version}; "
-                    f"expected version {version} instead.")
+                    f"expected version {version} instead."
+                )
         return tuple([t for t, _ in self._saved])
 
     def mark_dirty(self, *tensors: Any) -> None:
@@ -69,8 +72,9 @@ class Function:
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Compute the outputs."""
-        raise NotImplementedError("You must implement the forward function for custom "
-                                  "autograd.Function.")
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -80,8 +84,10 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients of the inputs, given those of the outputs."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your "
-                                  "custom autograd.Function to use it with backward mode AD.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your "
+            "custom autograd.Function to use it with backward mode AD."
+        )
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
@@ -107,8 +113,11 @@ class Function:
         node = _custom(cls, joint, edges, r.frame, 0)
         results = []
         for i, o in enumerate(outs):
-            if (not isinstance(o, Tensor) or o.dtype.category < 2
-                    or any(o is t for t in ctx._non_differentiable)):
+            if (
+                not isinstance(o, Tensor)
+                or o.dtype.category < 2
+                or any(o is t for t in ctx._non_differentiable)
+            ):
                 results.append(o)
                 continue
             dirty = any(o is t for t in ctx._dirty)
@@ -150,14 +159,18 @@ class _Runner:
         joint.grads = {}
         out = joint.cls.backward(joint.ctx, *grads)
         out = list(out) if isinstance(out, (tuple, list)) else [out]
-        if len(out) < len(node.edges) or any(x is not None for x in out[len(node.edges):]):
-            raise RuntimeError(f"function {joint.cls.__name__}Backward returned an incorrect number "
-                               f"of gradients (expected {len(node.edges)}, got {len(out)})")
+        if len(out) < len(node.edges) or any(x is not None for x in out[len(node.edges) :]):
+            raise RuntimeError(
+                f"function {joint.cls.__name__}Backward returned an incorrect number "
+                f"of gradients (expected {len(node.edges)}, got {len(out)})"
+            )
         for i, (d, e) in enumerate(zip(out, node.edges, strict=False)):
             if e is not None and d is not None and not isinstance(d, Tensor):
-                raise RuntimeError(f"function {joint.cls.__name__}Backward returned gradient {i} "
-                                   f"of type {type(d).__name__}, expected a Tensor")
-        return out[:len(node.edges)]
+                raise RuntimeError(
+                    f"function {joint.cls.__name__}Backward returned gradient {i} "
+                    f"of type {type(d).__name__}, expected a Tensor"
+                )
+        return out[: len(node.edges)]
 
 
 class _Part:

@@ -56,9 +56,34 @@ class AccumulateGrad:
 class GradNode:
     """One operation of the graph: where gradients go and what its formulas need."""
 
-    __slots__ = ("__weakref__", "capture", "custom", "edges", "entry", "freed", "line", "metadata",
-                 "op", "order", "out_meta", "params", "post_hooks", "pre_hooks", "retain",
-                 "saved", "scalars", "tensor_hooks")
+    __slots__ = (
+        "__weakref__",
+        "capture",
+        "custom",
+        "edges",
+        "entry",
+        "freed",
+        "line",
+        "metadata",
+        "op",
+        "order",
+        "out_meta",
+        "params",
+        "post_hooks",
+        "pre_hooks",
+        "retain",
+        "saved",
+        "scalars",
+        "tensor_hooks",
+    )
+
+    capture: Any
+    entry: Any
+    op: Any
+    order: tuple[int, int]
+    out_meta: Any
+    params: Any
+    scalars: tuple[Any, ...]
 
     def __init__(self) -> None:
         self.edges: list[Any] = []
@@ -175,7 +200,7 @@ def _build(r: Any, n: Node) -> Any:
     g.op = n.op
     g.entry = n
     g.params = n.params
-    g.scalars = tuple(r.scalars[n.scalar_at:n.scalar_at + len(n.stypes)])
+    g.scalars = tuple(r.scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
     g.order = (r.frame, n.index)
     g.out_meta = n
     g.line = n.line
@@ -194,7 +219,7 @@ def _build(r: Any, n: Node) -> Any:
 
 def _save(r: Any, node: Node, edge: Any) -> Saved:
     if node.op is INPUT:
-        t, data, _ = r.inputs[node.index]
+        data = r.inputs[node.index][1]
         keep = _new_tensor()
         keep.node = node.leaf
         keep._data = data
@@ -223,9 +248,14 @@ def overwritten(r: Any) -> set[Any]:
 
 
 def seal(r: Any) -> None:
-    """At the end of a frame: link saved values to the memory whose later writes would spoil them."""
-    pending = [s for g in set(r.gnodes.values()) if isinstance(g, GradNode)
-               for s in g.saved.values() if s.frame == r.frame and s.root is not None]
+    """At the end of a frame: link saved values to the memory whose writes would spoil them."""
+    pending = [
+        s
+        for g in set(r.gnodes.values())
+        if isinstance(g, GradNode)
+        for s in g.saved.values()
+        if s.frame == r.frame and s.root is not None
+    ]
     if not pending:
         return
     gone = overwritten(r)

@@ -60,8 +60,9 @@ def operands(name: str, a: Any, b: Any, real: bool = False) -> tuple[Any, Any, A
     """Both operands (numbers stay numbers) and their common dtype."""
     for x in (a, b):
         if not isinstance(x, Tensor) and not isinstance(x, (*_NUMBERS, np.generic)):
-            raise TypeError(f"{name}(): expected tensors or numbers, got "
-                            f"{describe(a)} and {describe(b)}")
+            raise TypeError(
+                f"{name}(): expected tensors or numbers, got {describe(a)} and {describe(b)}"
+            )
     d = result_type(a, b)
     if real and d.category < dtypes.FLOAT:
         d = dtypes.get_default_dtype()
@@ -102,8 +103,10 @@ def _scaled(name: str, b: Any, alpha: Any) -> Any:
     if alpha == 1 and not isinstance(alpha, bool):
         return b
     if isinstance(alpha, float) and isinstance(b, Tensor) and b.dtype.category < dtypes.FLOAT:
-        raise RuntimeError(f"{name}: For integral input tensors, argument alpha must not be a "
-                           "floating point number.")
+        raise RuntimeError(
+            f"{name}: For integral input tensors, argument alpha must not be a "
+            "floating point number."
+        )
     return _mul(b, alpha)
 
 
@@ -118,16 +121,21 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """input - alpha * other."""
     for x in (input, other):
         if isinstance(x, bool) or (isinstance(x, Tensor) and x.dtype is dtypes.bool):
-            raise RuntimeError("sub: Subtraction, the `-` operator, with a bool tensor is not "
-                               "supported. Use the `^` or `logical_xor()` operator instead.")
+            raise RuntimeError(
+                "sub: Subtraction, the `-` operator, with a bool tensor is not "
+                "supported. Use the `^` or `logical_xor()` operator instead."
+            )
     return _sub(input, _scaled("sub", other, alpha))
 
 
 @api
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """other - alpha * input."""
-    return METHODS["sub"](other, input, alpha=alpha) if isinstance(other, Tensor) else (
-        sub.__wrapped__(other, input, alpha=alpha))
+    return (
+        METHODS["sub"](other, input, alpha=alpha)
+        if isinstance(other, Tensor)
+        else (sub.__wrapped__(other, input, alpha=alpha))
+    )
 
 
 @api(names=("multiply",), inplace=True)
@@ -144,8 +152,10 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode == "floor":
         return floor_divide.__wrapped__(input, other)
     if rounding_mode != "trunc":
-        raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but "
-                           f"found '{rounding_mode}'")
+        raise RuntimeError(
+            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but "
+            f"found '{rounding_mode}'"
+        )
     a, b, d = operands("div", input, other)
     if d.category >= dtypes.FLOAT:
         return _div(a, b).trunc()
@@ -178,8 +188,12 @@ def fmod(input: Any, other: Any) -> Any:
 @api(inplace=True)
 def pow(input: Any, exponent: Any) -> Any:
     """input raised to a power."""
-    if (isinstance(input, Tensor) and input.dtype.category == dtypes.INT
-            and isinstance(exponent, int) and exponent < 0):
+    if (
+        isinstance(input, Tensor)
+        and input.dtype.category == dtypes.INT
+        and isinstance(exponent, int)
+        and exponent < 0
+    ):
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     return _pow(input, exponent)
 
@@ -210,9 +224,14 @@ def _compare(name: str, prim: Any, names: tuple[str, ...] = ()) -> Any:
     return api(f, names=names, inplace=True)
 
 
-for _name, _prim, _names in (("eq", pw.EQ, ()), ("ne", pw.NE, ("not_equal",)),
-                             ("lt", pw.LT, ("less",)), ("le", pw.LE, ("less_equal",)),
-                             ("gt", pw.GT, ("greater",)), ("ge", pw.GE, ("greater_equal",))):
+for _name, _prim, _names in (
+    ("eq", pw.EQ, ()),
+    ("ne", pw.NE, ("not_equal",)),
+    ("lt", pw.LT, ("less",)),
+    ("le", pw.LE, ("less_equal",)),
+    ("gt", pw.GT, ("greater",)),
+    ("ge", pw.GE, ("greater_equal",)),
+):
     _compare(_name, _prim, _names)
 
 
@@ -228,8 +247,13 @@ def _bitwise(name: str, prim: Any) -> Any:
     return api(f, inplace=True)
 
 
-for _name, _prim in (("bitwise_and", pw.AND), ("bitwise_or", pw.OR), ("bitwise_xor", pw.XOR),
-                     ("bitwise_left_shift", pw.LSHIFT), ("bitwise_right_shift", pw.RSHIFT)):
+for _name, _prim in (
+    ("bitwise_and", pw.AND),
+    ("bitwise_or", pw.OR),
+    ("bitwise_xor", pw.XOR),
+    ("bitwise_left_shift", pw.LSHIFT),
+    ("bitwise_right_shift", pw.RSHIFT),
+):
     _bitwise(_name, _prim)
 
 
@@ -237,8 +261,9 @@ for _name, _prim in (("bitwise_and", pw.AND), ("bitwise_or", pw.OR), ("bitwise_x
 def bitwise_not(input: Any) -> Any:
     """The complement of every bit; 'not' for bool."""
     if input.dtype.category > dtypes.INT:
-        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type "
-                        "tensors")
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
     return record(pw.NOT, (input,))
 
 
@@ -341,8 +366,9 @@ def _unary(name: str, prim: Any, real: bool = True, names: tuple[str, ...] = ())
 
     def f(input: Any) -> Any:
         if not isinstance(input, Tensor):
-            raise TypeError(f"{name}(): argument 'input' must be Tensor, not "
-                            f"{type(input).__name__}")
+            raise TypeError(
+                f"{name}(): argument 'input' must be Tensor, not {type(input).__name__}"
+            )
         if real and input.node.dtype.category < dtypes.FLOAT:
             input = pw.cast(input, dtypes.get_default_dtype())
         return record(prim, (input,))
@@ -352,8 +378,27 @@ def _unary(name: str, prim: Any, real: bool = True, names: tuple[str, ...] = ())
     return api(f, names=names, inplace=True)
 
 
-for _name in ("exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sqrt", "rsqrt",
-              "reciprocal", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sigmoid", "erf", "erfc"):
+for _name in (
+    "exp",
+    "expm1",
+    "exp2",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "sqrt",
+    "rsqrt",
+    "reciprocal",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "sigmoid",
+    "erf",
+    "erfc",
+):
     _unary(_name, getattr(pw, _name.upper()))
 for _name in ("asin", "acos", "atan", "asinh", "acosh", "atanh"):
     _unary(_name, getattr(pw, _name.upper()), names=("arc" + _name[1:],))
@@ -383,17 +428,20 @@ def round(input: Any, *, decimals: int = 0) -> Any:
     if decimals == 0:
         return record(pw.ROUND, (input,))
     f = 10.0 ** abs(decimals)
-    return record(pw.ROUND, (input * f,)) / f if decimals > 0 else record(
-        pw.ROUND, (input / f,)) * f
+    return (
+        record(pw.ROUND, (input * f,)) / f if decimals > 0 else record(pw.ROUND, (input / f,)) * f
+    )
 
 
 @api(names=("negative",), inplace=True)
 def neg(input: Any) -> Any:
     """-input."""
     if input.dtype is dtypes.bool:
-        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you "
-                           "are trying to invert a mask, use the `~` or `logical_not()` operator "
-                           "instead.")
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you "
+            "are trying to invert a mask, use the `~` or `logical_not()` operator "
+            "instead."
+        )
     return record(pw.NEG, (input,))
 
 
@@ -535,10 +583,15 @@ def _augmented(binary: Any, name: str) -> Any:
         if value is NotImplemented:
             return value
         node = self.node
-        if self._storage is None and value.node.shape == node.shape and (
-                value.node.dtype is node.dtype) and self._token is None and (
-                self._gfn is None) and not (node.rg and not TLS.r.grad) and (
-                self._exported is None):
+        if (
+            self._storage is None
+            and value.node.shape == node.shape
+            and (value.node.dtype is node.dtype)
+            and self._token is None
+            and (self._gfn is None)
+            and not (node.rg and not TLS.r.grad)
+            and (self._exported is None)
+        ):
             assign(self, value)
             self._writes += 1
             return self
@@ -551,14 +604,32 @@ def _tf(name: str) -> Any:
     return FUNCTIONS[name]
 
 
-for _n, _p, _s in (("add", pw.ADD, pw.ADD_S), ("sub", pw.SUB, pw.SUB_S), ("mul", pw.MUL, pw.MUL_S),
-                   ("truediv", pw.DIV, pw.DIV_S), ("pow", pw.POW, pw.POW_S),
-                   ("floordiv", pw.FLOOR_DIVIDE, None), ("mod", pw.REMAINDER, None),
-                   ("and", pw.AND, None), ("or", pw.OR, None), ("xor", pw.XOR, None),
-                   ("lshift", pw.LSHIFT, None), ("rshift", pw.RSHIFT, None)):
-    _g = _tf({"truediv": "div", "floordiv": "floor_divide", "mod": "remainder",
-              "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
-              "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift"}.get(_n, _n))
+for _n, _p, _s in (
+    ("add", pw.ADD, pw.ADD_S),
+    ("sub", pw.SUB, pw.SUB_S),
+    ("mul", pw.MUL, pw.MUL_S),
+    ("truediv", pw.DIV, pw.DIV_S),
+    ("pow", pw.POW, pw.POW_S),
+    ("floordiv", pw.FLOOR_DIVIDE, None),
+    ("mod", pw.REMAINDER, None),
+    ("and", pw.AND, None),
+    ("or", pw.OR, None),
+    ("xor", pw.XOR, None),
+    ("lshift", pw.LSHIFT, None),
+    ("rshift", pw.RSHIFT, None),
+):
+    _g = _tf(
+        {
+            "truediv": "div",
+            "floordiv": "floor_divide",
+            "mod": "remainder",
+            "and": "bitwise_and",
+            "or": "bitwise_or",
+            "xor": "bitwise_xor",
+            "lshift": "bitwise_left_shift",
+            "rshift": "bitwise_right_shift",
+        }.get(_n, _n)
+    )
     _m = _operator(_p, _s, _g)
     METHODS[f"__{_n}__"] = _m
     METHODS[f"__r{_n}__"] = _reflected(_g)

@@ -13,8 +13,10 @@ from facula.trace.recorder import record
 def _infer(p: Any, st: Any, a: Any, b: Any) -> Any:
     x, y = a.shape, b.shape
     if x[-1] != y[-2]:
-        raise RuntimeError(f"matmul: mat1 and mat2 shapes cannot be multiplied "
-                           f"({x[-2]}x{x[-1]} and {y[-2]}x{y[-1]})")
+        raise RuntimeError(
+            f"matmul: mat1 and mat2 shapes cannot be multiplied "
+            f"({x[-2]}x{x[-1]} and {y[-2]}x{y[-1]})"
+        )
     return (*broadcast([x[:-2], y[:-2]], "matmul"), x[-2], y[-1]), a.dtype, None, 0
 
 
@@ -35,6 +37,12 @@ def _fit(g: Any, n: Any) -> Any:
 
 
 # Operands of at least two dimensions, of one dtype; the leading ones broadcast.
-MATMUL = Op("matmul", _infer, widened(_body),
-            (lambda g, b, an: _fit(record(MATMUL, (g, _h(b))), an),
-             lambda g, a, bn: _fit(record(MATMUL, (_h(a), g)), bn)))
+MATMUL: Op = Op(
+    "matmul",
+    _infer,
+    widened(_body),
+    (
+        lambda g, b, an: _fit(record(MATMUL, (g, _h(b))), an),
+        lambda g, a, bn: _fit(record(MATMUL, (_h(a), g)), bn),
+    ),
+)

@@ -25,8 +25,9 @@ def _shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
     shape = sizes(args if size is None else (size,))
     for n in shape:
         if n < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {n}: "
-                               f"{list(shape)}")
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {n}: {list(shape)}"
+            )
     return shape
 
 
@@ -36,21 +37,43 @@ def _full(shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool, d
 
 
 def _constant(name: str, value: Any) -> None:
-    def f(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-          layout: Any = None, pin_memory: bool = False, memory_format: Any = None,
-          **kw: Any) -> Any:
+    def f(
+        *size: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+        **kw: Any,
+    ) -> Any:
         shape = _shape(size, kw.pop("size", None))
         if kw:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kw))}'")
         return _full(shape, value, dtype or dtypes.get_default_dtype(), requires_grad, device)
 
-    def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-             layout: Any = None, pin_memory: bool = False, memory_format: Any = None) -> Any:
+    def like(
+        input: Any,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+    ) -> Any:
         return _full(input.node.shape, value, dtype or input.dtype, requires_grad, device)
 
-    def new(self: Any, *size: Any, dtype: Any = None, device: Any = None,
-            requires_grad: bool = False, layout: Any = None, pin_memory: bool = False,
-            **kw: Any) -> Any:
+    def new(
+        self: Any,
+        *size: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+        **kw: Any,
+    ) -> Any:
         shape = _shape(size, kw.pop("size", None))
         return _full(shape, value, dtype or self.dtype, requires_grad, device)
 
@@ -69,25 +92,51 @@ _constant("empty", 0)  # memory that nothing was written to reads as zero
 
 
 @api(method=False)
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
-         requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Any:
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """A tensor of one value, of the value's type."""
     if isinstance(fill_value, Tensor):
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
-    return _full(_shape((size,)), fill_value, dtype or dtypes.scalar_type(fill_value),
-                 requires_grad, device)
+    return _full(
+        _shape((size,)), fill_value, dtype or dtypes.scalar_type(fill_value), requires_grad, device
+    )
 
 
 @api(method=False)
-def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
-              requires_grad: bool = False, layout: Any = None, memory_format: Any = None) -> Any:
+def full_like(
+    input: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    memory_format: Any = None,
+) -> Any:
     """A tensor of one value, shaped like another."""
     return _full(input.node.shape, fill_value, dtype or input.dtype, requires_grad, device)
 
 
 @api(function=False)
-def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None,
-             requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Any:
+def new_full(
+    self: Any,
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """A tensor of one value with this one's dtype."""
     return _full(_shape((size,)), fill_value, dtype or self.dtype, requires_grad, device)
 
@@ -117,8 +166,14 @@ def _plain(data: Any) -> Any:
 
 
 @api(method=False)
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-           pin_memory: bool = False) -> Any:
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """A tensor with a copy of the data: numbers, nested sequences, arrays or tensors."""
     devices.check(device)
     if isinstance(data, Tensor):
@@ -141,8 +196,10 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
                 raise RuntimeError(f"value cannot be converted to type {d} without overflow")
             a = a.real.astype(d.np) if a.dtype.kind == "c" and d.category < 3 else a.astype(d.np)
         except (ValueError, TypeError):
-            raise ValueError(f"tensor(): expected numbers nested in sequences of equal lengths, "
-                             f"got {type(data).__name__} {str(data)[:60]}") from None
+            raise ValueError(
+                f"tensor(): expected numbers nested in sequences of equal lengths, "
+                f"got {type(data).__name__} {str(data)[:60]}"
+            ) from None
     return _finish(from_array(np.ascontiguousarray(a).reshape(a.shape)), requires_grad)
 
 
@@ -164,8 +221,12 @@ def from_numpy(ndarray: Any) -> Any:
     if not ndarray.flags.writeable:
         import warnings
 
-        warnings.warn("The given NumPy array is not writable, and PyTorch does not support "
-                      "non-writable tensors.", UserWarning, stacklevel=2)
+        warnings.warn(
+            "The given NumPy array is not writable, and PyTorch does not support "
+            "non-writable tensors.",
+            UserWarning,
+            stacklevel=2,
+        )
         ndarray = ndarray.copy()
     return from_array(ndarray, owned=False)
 
@@ -175,20 +236,30 @@ def from_dlpack(ext_tensor: Any) -> Any:
     return from_array(np.from_dlpack(ext_tensor), owned=False)
 
 
-def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0,
-               requires_grad: bool = False) -> Any:
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Any:
     """A tensor over a Python buffer."""
-    return _finish(from_array(np.frombuffer(buffer, dtype.np, count, offset), owned=False),
-                   requires_grad)
+    return _finish(
+        from_array(np.frombuffer(buffer, dtype.np, count, offset), owned=False), requires_grad
+    )
 
 
 FUNCTIONS.update(from_numpy=from_numpy, from_dlpack=from_dlpack, frombuffer=frombuffer)
 
 
 @api(method=False)
-def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, dtype: Any = None,
-           device: Any = None, requires_grad: bool = False, layout: Any = None,
-           pin_memory: bool = False) -> Any:
+def arange(
+    *args: Any,
+    start: Any = None,
+    end: Any = None,
+    step: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """Numbers from start (0) to end, exclusive, in steps of `step` (1)."""
     devices.check(device)
     given = [x.item() if isinstance(x, (Tensor, np.generic)) else x for x in args]
@@ -202,20 +273,32 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, dty
     if by == 0:
         raise RuntimeError("step must be nonzero")
     if (hi - lo) * by < 0:
-        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: arange({lo}, "
-                           f"{hi}, {by})")
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: arange({lo}, {hi}, {by})"
+        )
     if dtype is None:
-        dtype = (dtypes.get_default_dtype() if any(isinstance(x, float) for x in (lo, hi, by))
-                 else dtypes.int64)
+        dtype = (
+            dtypes.get_default_dtype()
+            if any(isinstance(x, float) for x in (lo, hi, by))
+            else dtypes.int64
+        )
     n = math.ceil((hi - lo) / by)
     wide = np.int64 if dtype.category < dtypes.FLOAT else np.float64
-    return _finish(from_array((lo + np.arange(n, dtype=wide) * by).astype(dtype.np)),
-                   requires_grad)
+    return _finish(from_array((lo + np.arange(n, dtype=wide) * by).astype(dtype.np)), requires_grad)
 
 
 @api(method=False)
-def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None,
-             requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Any:
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """`steps` numbers at equal distances, both ends included."""
     devices.check(device)
     if steps < 0:
@@ -228,14 +311,22 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
 
 
 @api(method=False)
-def eye(n: int, m: Any = None, *, dtype: Any = None, device: Any = None,
-        requires_grad: bool = False, layout: Any = None) -> Any:
+def eye(
+    n: int,
+    m: Any = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Any:
     """The identity matrix."""
     devices.check(device)
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")
-    return _finish(from_array(np.eye(n, m, dtype=(dtype or dtypes.get_default_dtype()).np)),
-                   requires_grad)
+    return _finish(
+        from_array(np.eye(n, m, dtype=(dtype or dtypes.get_default_dtype()).np)), requires_grad
+    )
 
 
 @api(method=False)
@@ -245,8 +336,9 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Any:
 
 
 @api(function=False)
-def new_tensor(self: Any, data: Any, *, dtype: Any = None, device: Any = None,
-               requires_grad: bool = False) -> Any:
+def new_tensor(
+    self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """A tensor of the data with this one's dtype."""
     return tensor.__wrapped__(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
@@ -259,9 +351,16 @@ def _gen(generator: Any) -> Any:
 
 
 def _random(name: str, draw: Any) -> None:
-    def f(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None,
-          requires_grad: bool = False, layout: Any = None, pin_memory: bool = False,
-          **kw: Any) -> Any:
+    def f(
+        *size: Any,
+        generator: Any = None,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+        **kw: Any,
+    ) -> Any:
         devices.check(device)
         d = dtype or dtypes.get_default_dtype()
         if d.category < dtypes.FLOAT:
@@ -269,10 +368,22 @@ def _random(name: str, draw: Any) -> None:
         a = draw(_gen(generator), _shape(size, kw.pop("size", None)), d.np)
         return _finish(from_array(np.asarray(a)), requires_grad)
 
-    def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-             layout: Any = None, memory_format: Any = None, generator: Any = None) -> Any:
-        return f(input.node.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                 generator=generator)
+    def like(
+        input: Any,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        memory_format: Any = None,
+        generator: Any = None,
+    ) -> Any:
+        return f(
+            input.node.shape,
+            dtype=dtype or input.dtype,
+            requires_grad=requires_grad,
+            generator=generator,
+        )
 
     f.__name__, like.__name__ = name, name + "_like"
     f.__doc__ = f"Random numbers ({name})."
@@ -286,9 +397,17 @@ _random("randn", lambda g, shape, d: g.normal(shape, d, 0.0, 1.0))
 
 
 @api(method=False)
-def randint(*args: Any, low: Any = None, high: Any = None, size: Any = None, generator: Any = None,
-            dtype: Any = None, device: Any = None, requires_grad: bool = False,
-            layout: Any = None) -> Any:
+def randint(
+    *args: Any,
+    low: Any = None,
+    high: Any = None,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Any:
     """Random integers from low (0) to high, exclusive."""
     devices.check(device)
     rest = list(args)
@@ -300,24 +419,34 @@ def randint(*args: Any, low: Any = None, high: Any = None, size: Any = None, gen
         low, high = (rest[0], high) if high is not None else (low or 0, rest[0])
     low = 0 if low is None else low
     if low >= high:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= "
-                           f"to={high}")
+        raise RuntimeError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
     d = dtype or dtypes.int64
     a = _gen(generator).integers(_shape((size,)), int(low), int(high), d.np)
     return _finish(from_array(np.asarray(a)), requires_grad)
 
 
 @api(method=False)
-def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None,
-                 device: Any = None) -> Any:
+def randint_like(
+    input: Any, low: Any, high: Any = None, *, dtype: Any = None, device: Any = None
+) -> Any:
     """Random integers, shaped like another tensor."""
     lo, hi = (0, low) if high is None else (low, high)
     return randint.__wrapped__(lo, hi, input.node.shape, dtype=dtype or input.dtype)
 
 
 @api(method=False)
-def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None,
-             requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Any:
+def randperm(
+    n: int,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """A random order of 0 .. n-1."""
     devices.check(device)
     if n < 0:
@@ -335,8 +464,9 @@ def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Any = None
     """Fill with numbers uniform in [a, b)."""
     a, b = kw.get("from", a), kw.get("to", b)
     if a > b:
-        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={a} > "
-                           f"to={b}")
+        raise RuntimeError(
+            f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}"
+        )
     check_in_place(self, "uniform_")
     return _store(self, _gen(generator).uniform(self.node.shape, self.dtype.np, a, b), "uniform_")
 
@@ -346,8 +476,9 @@ def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = 
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     check_in_place(self, "normal_")
-    return _store(self, _gen(generator).normal(self.node.shape, self.dtype.np, mean, std),
-                  "normal_")
+    return _store(
+        self, _gen(generator).normal(self.node.shape, self.dtype.np, mean, std), "normal_"
+    )
 
 
 def random_(self: Any, *args: Any, generator: Any = None) -> Any:
@@ -369,6 +500,7 @@ def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
 
 METHODS.update(uniform_=uniform_, normal_=normal_, random_=random_, bernoulli_=bernoulli_)
 for _n in ("exponential", "cauchy", "log_normal", "geometric"):
+
     def _make(n: str) -> Any:
         def f(self: Any, *args: Any, generator: Any = None, **kw: Any) -> Any:
             g = _gen(generator)
@@ -384,18 +516,28 @@ for _n in ("exponential", "cauchy", "log_normal", "geometric"):
 @api
 def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
     """Ones with the probabilities of the input, zeros elsewhere."""
-    return bernoulli_(input.detach().clone(), input.detach() if p is None else p,
-                      generator=generator)
+    return bernoulli_(
+        input.detach().clone(), input.detach() if p is None else p, generator=generator
+    )
 
 
 @api(method=False)
-def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None,
-           dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def normal(
+    mean: Any,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Normal numbers with a mean and a standard deviation for each."""
     if size is not None:
         d = dtype or dtypes.get_default_dtype()
-        return _finish(from_array(_gen(generator).normal(_shape((size,)), d.np, mean, std)),
-                       requires_grad)
+        return _finish(
+            from_array(_gen(generator).normal(_shape((size,)), d.np, mean, std)), requires_grad
+        )
     like = mean if isinstance(mean, Tensor) else std
     shape = FUNCTIONS["broadcast_shapes"](*[x.shape for x in (mean, std) if isinstance(x, Tensor)])
     if isinstance(std, Tensor) and bool((std < 0).any()):
@@ -405,8 +547,9 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None
 
 
 @api
-def multinomial(input: Any, num_samples: int, replacement: bool = False, *,
-                generator: Any = None) -> Any:
+def multinomial(
+    input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None
+) -> Any:
     """Indices drawn with the weights of each row."""
     a = realise(input.detach())._data
     if np.any(a < 0) or not np.all(np.isfinite(a)):
@@ -414,8 +557,9 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *,
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > a.shape[-1]:
-        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without "
-                           "replacement")
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        )
     return from_array(np.asarray(_gen(generator).multinomial(a, num_samples, replacement)))
 
 

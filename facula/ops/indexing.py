@@ -29,9 +29,12 @@ def _gather(p: Any, s: Any, a: Any, b: Any) -> Any:
     return a[_along(a.shape, b, p)]
 
 
-GATHER = Op("gather", _gather_infer, _gather,
-            (lambda g, b, an, p: record(SCATTER_ADD, (zeros_node(an, g.node.dtype), b, g), p),
-             None))
+GATHER: Op = Op(
+    "gather",
+    _gather_infer,
+    _gather,
+    (lambda g, b, an, p: record(SCATTER_ADD, (zeros_node(an, g.node.dtype), b, g), p), None),
+)
 
 
 def _like_first(p: Any, st: Any, a: Any, *rest: Any) -> Any:
@@ -56,7 +59,7 @@ def _scatter(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
 def _scatter_add(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
     out = a.copy()
     if a.ndim == 0:
-        out[...] = a + c.reshape(-1)[:b.size].sum()
+        out[...] = a + c.reshape(-1)[: b.size].sum()
         return out
     np.add.at(out, _along(a.shape, b, p), _part(a, b, c))
     return out
@@ -72,10 +75,13 @@ def _source_grad(g: Any, b: Any, cn: Any, p: Any) -> Any:
     return record(SLICE_SCATTER, (zeros_node(cn, g.node.dtype), t), at)
 
 
-SCATTER = Op("scatter", _like_first, _scatter,
-             (lambda g, b, cn, p: record(SCATTER, (g, b, g.new_zeros(cn.shape)), p), None,
-              _source_grad))
-SCATTER_ADD = Op("scatter_add", _like_first, _scatter_add, (lambda g: g, None, _source_grad))
+SCATTER: Op = Op(
+    "scatter",
+    _like_first,
+    _scatter,
+    (lambda g, b, cn, p: record(SCATTER, (g, b, g.new_zeros(cn.shape)), p), None, _source_grad),
+)
+SCATTER_ADD: Op = Op("scatter_add", _like_first, _scatter_add, (lambda g: g, None, _source_grad))
 
 
 # Advanced indexing. Parameter: for every dimension of the base None (a full slice) or the number
@@ -99,8 +105,12 @@ def _index(p: Any, s: Any, a: Any, b: Any) -> Any:
     return np.ascontiguousarray(a[_pick(p, b)]).reshape(_index_shape(p, a))
 
 
-INDEX = Op("index", lambda p, st, a, b: (_index_shape(p, a), a.dtype, None, 0), _index,
-           (lambda g, b, an, p: record(INDEX_ADD, (zeros_node(an, g.node.dtype), b, g), p), None))
+INDEX: Op = Op(
+    "index",
+    lambda p, st, a, b: (_index_shape(p, a), a.dtype, None, 0),
+    _index,
+    (lambda g, b, an, p: record(INDEX_ADD, (zeros_node(an, g.node.dtype), b, g), p), None),
+)
 
 
 def _index_put(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
@@ -115,8 +125,19 @@ def _index_add(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
     return out
 
 
-INDEX_PUT = Op("index_put", _like_first, _index_put,
-               (lambda g, b, cn, p: record(INDEX_PUT, (g, b, g.new_zeros(cn.shape)), p), None,
-                lambda g, b, p: record(INDEX, (g, b), p)))
-INDEX_ADD = Op("index_put_accumulate", _like_first, _index_add,
-               (lambda g: g, None, lambda g, b, p: record(INDEX, (g, b), p)))
+INDEX_PUT: Op = Op(
+    "index_put",
+    _like_first,
+    _index_put,
+    (
+        lambda g, b, cn, p: record(INDEX_PUT, (g, b, g.new_zeros(cn.shape)), p),
+        None,
+        lambda g, b, p: record(INDEX, (g, b), p),
+    ),
+)
+INDEX_ADD: Op = Op(
+    "index_put_accumulate",
+    _like_first,
+    _index_add,
+    (lambda g: g, None, lambda g, b, p: record(INDEX, (g, b), p)),
+)

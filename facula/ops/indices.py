@@ -14,7 +14,14 @@ from facula.ops.arithmetic import number, tensor_of
 from facula.ops.shapes import expand, slice_dim
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch
 from facula.tensor import (
-    Tensor, check_in_place, from_array, make_view, realise, replace, wrap_dim, write,
+    Tensor,
+    check_in_place,
+    from_array,
+    make_view,
+    realise,
+    replace,
+    wrap_dim,
+    write,
 )
 from facula.trace.recorder import record
 
@@ -75,8 +82,11 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
             d += 1
             continue
         if isinstance(i, (int, np.integer)) or (
-                isinstance(i, Tensor) and not i.node.shape
-                and i.node.dtype.category == dtypes.INT and i.node.dtype is not dtypes.uint8):
+            isinstance(i, Tensor)
+            and not i.node.shape
+            and i.node.dtype.category == dtypes.INT
+            and i.node.dtype is not dtypes.uint8
+        ):
             n, k = t.node.shape[d], int(i)
             if not -n <= k < n:
                 raise IndexError(f"index {k} is out of bounds for dimension {d} with size {n}")
@@ -90,9 +100,11 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
             a = a.astype(bool)
             for k, n in enumerate(a.shape):
                 if t.node.shape[d + k] != n:
-                    raise IndexError(f"The shape of the mask {list(a.shape)} at index {k} does not "
-                                     f"match the shape of the indexed tensor "
-                                     f"{list(t.node.shape)} at index {d + k}")
+                    raise IndexError(
+                        f"The shape of the mask {list(a.shape)} at index {k} does not "
+                        f"match the shape of the indexed tensor "
+                        f"{list(t.node.shape)} at index {d + k}"
+                    )
             parts = list(np.nonzero(a)) if a.ndim else [np.zeros(int(a), np.int64)]
             if not a.ndim:
                 layout.append(("flag", bool(a)))
@@ -100,8 +112,9 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
         elif a.dtype.kind in "iu":
             parts = [a]
         else:
-            raise IndexError("tensors used as indices must be long, int, byte or bool tensors, got "
-                             f"{a.dtype}")
+            raise IndexError(
+                f"tensors used as indices must be long, int, byte or bool tensors, got {a.dtype}"
+            )
         for part in parts:
             n = t.node.shape[d]
             if part.size and (part.min() < -n or part.max() >= n):
@@ -119,8 +132,10 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
         for x in layout:
             shape.append(1 if type(x) is tuple or (type(x) is str and x == "new") else next(rest))
         v = make_view(v, mv.RESHAPE, tuple(shape))
-    advanced = [None if type(x) is str else (np.zeros(int(x[1]), np.int64) if type(x) is tuple
-                                             else x) for x in layout]
+    advanced = [
+        None if type(x) is str else (np.zeros(int(x[1]), np.int64) if type(x) is tuple else x)
+        for x in layout
+    ]
     if all(x is None for x in advanced):
         return v, None
     return v, advanced
@@ -136,8 +151,10 @@ def _table(advanced: list[Any], shape: tuple[int, ...]) -> tuple[Any, Any]:
     try:
         common = np.broadcast_shapes(*[a.shape for a in arrays])
     except ValueError:
-        raise IndexError("shape mismatch: indexing tensors could not be broadcast together with "
-                         f"shapes {', '.join([str(list(a.shape)) for a in arrays])}") from None
+        raise IndexError(
+            "shape mismatch: indexing tensors could not be broadcast together with "
+            f"shapes {', '.join([str(list(a.shape)) for a in arrays])}"
+        ) from None
     table = np.stack([np.broadcast_to(a, common).reshape(-1) for a in arrays])
     where, k = [], 0
     for a in advanced:
@@ -163,7 +180,8 @@ def getitem(self: Any, index: Any) -> Any:
 
 def _list_index(index: list[Any]) -> Any:
     if any(isinstance(i, (slice, type(None), type(Ellipsis), Tensor, list)) for i in index) and (
-            not all(isinstance(i, (list, int)) for i in index)):
+        not all(isinstance(i, (list, int)) for i in index)
+    ):
         return tuple(index)
     return np.asarray(index) if index else np.zeros(0, np.int64)
 
@@ -202,16 +220,22 @@ def _fit(t: Any, shape: tuple[int, ...]) -> Any:
     try:
         return t if have == shape else expand.__wrapped__(t, shape)
     except RuntimeError:
-        raise RuntimeError(f"shape mismatch: value tensor of shape {list(have)} cannot be "
-                           f"broadcast to indexing result of shape {list(shape)}") from None
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(have)} cannot be "
+            f"broadcast to indexing result of shape {list(shape)}"
+        ) from None
 
 
 def _copy_into(v: Any, value: Any, name: str) -> None:
     n = v.node
     new = _value(value, v)
     new = _fit(new, n.shape)
-    write(v, record(pw.COPY, (v, new)) if n.rg else (
-        record(mv.CONTIGUOUS, (new,), 0) if new.node.strides is not None else new))
+    write(
+        v,
+        record(pw.COPY, (v, new))
+        if n.rg
+        else (record(mv.CONTIGUOUS, (new,), 0) if new.node.strides is not None else new),
+    )
 
 
 METHODS["__getitem__"] = getitem
@@ -239,12 +263,17 @@ def _fill(self: Any, value: Any) -> Any:
     check_in_place(self, "fill_")
     if isinstance(value, Tensor):
         if value.node.shape:
-            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with "
-                               f"{len(value.node.shape)} dimensions.")
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{len(value.node.shape)} dimensions."
+            )
         return METHODS["copy_"](self, value)
     n = self.node
-    new = record(pw.FILL, (self,), (), (value,)) if n.rg else record(
-        FULL, (), (n.shape, n.dtype), (value,))
+    new = (
+        record(pw.FILL, (self,), (), (value,))
+        if n.rg
+        else record(FULL, (), (n.shape, n.dtype), (value,))
+    )
     write(self, new)
     return self
 
@@ -276,13 +305,17 @@ def _gather_check(name: str, input: Any, dim: int, index: Any) -> int:
     if index.numel() == 0:
         return d
     if max(len(index.node.shape), 1) != max(rank, 1):
-        raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as "
-                           f"input tensor, got {len(index.node.shape)} and {rank}")
+        raise RuntimeError(
+            f"{name}(): Index tensor must have the same number of dimensions as "
+            f"input tensor, got {len(index.node.shape)} and {rank}"
+        )
     for k, (m, n) in enumerate(zip(index.node.shape, input.node.shape, strict=False)):
         if k != d and m > n:
-            raise RuntimeError(f"{name}(): Size does not match at dimension {k} expected index "
-                               f"{list(index.node.shape)} to be no larger than self "
-                               f"{list(input.node.shape)} apart from dimension {d}")
+            raise RuntimeError(
+                f"{name}(): Size does not match at dimension {k} expected index "
+                f"{list(index.node.shape)} to be no larger than self "
+                f"{list(input.node.shape)} apart from dimension {d}"
+            )
     n = input.node.shape[d] if rank else 1
     a = _array(index)
     if a.min() < 0 or a.max() >= n:
@@ -299,8 +332,15 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
 
 
 @api(inplace=True)
-def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None,
-            reduce: str | None = None) -> Any:
+def scatter(
+    input: Any,
+    dim: int,
+    index: Any,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Any:
     """out[index[i][j]][j] = src[i][j] (for dim 0)."""
     if reduce is not None:
         raise NotImplementedError(f"scatter: reduce='{reduce}' is not in Facula")
@@ -316,8 +356,10 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """out[index[i][j]][j] += src[i][j] (for dim 0)."""
     d = _gather_check("scatter_add", input, dim, index)
     if src.node.dtype is not input.node.dtype:
-        raise RuntimeError(f"scatter(): Expected self.dtype to be equal to src.dtype, got "
-                           f"{input.dtype} and {src.dtype}")
+        raise RuntimeError(
+            f"scatter(): Expected self.dtype to be equal to src.dtype, got "
+            f"{input.dtype} and {src.dtype}"
+        )
     return record(ix.SCATTER_ADD, (input, index, src), d)
 
 
@@ -331,8 +373,10 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices of a dimension that a vector of indices names."""
     d = wrap_dim(dim, len(input.node.shape))
     if len(index.node.shape) > 1:
-        raise IndexError("index_select(): Index is supposed to be a vector, but got dim: "
-                         f"{len(index.node.shape)}")
+        raise IndexError(
+            "index_select(): Index is supposed to be a vector, but got dim: "
+            f"{len(index.node.shape)}"
+        )
     if not input.node.shape:
         return input.clone()
     _check_index("index_select", index, input.node.shape[d])
@@ -345,8 +389,10 @@ def _index_update(name: str, prim: Any) -> None:
         d = wrap_dim(dim, len(input.node.shape))
         _check_index(name, index, input.node.shape[d] if input.node.shape else 1)
         if source.node.dtype is not input.node.dtype:
-            raise RuntimeError(f"{name}(): self ({input.dtype}) and source ({source.dtype}) must "
-                               "have the same scalar type")
+            raise RuntimeError(
+                f"{name}(): self ({input.dtype}) and source ({source.dtype}) must "
+                "have the same scalar type"
+            )
         if alpha != 1:
             source = source * alpha
         if not input.node.shape:
@@ -354,8 +400,9 @@ def _index_update(name: str, prim: Any) -> None:
         table, p = _one_dim(input, d, index)
         want = ix._index_shape(p, input.node)
         if source.node.shape != want:
-            raise RuntimeError(f"{name}(): source shape {list(source.node.shape)} does not match "
-                               f"{list(want)}")
+            raise RuntimeError(
+                f"{name}(): source shape {list(source.node.shape)} does not match {list(want)}"
+            )
         return record(prim, (input, table, source), p)
 
     f.__name__ = name
@@ -384,8 +431,10 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
         raise NotImplementedError("index_put without index tensors is not in Facula")
     table, p = _table(advanced, v.node.shape)
     if values.node.dtype is not input.node.dtype:
-        raise RuntimeError(f"Index put requires the source and destination dtypes match, got "
-                           f"{input.dtype} for the destination and {values.dtype} for the source.")
+        raise RuntimeError(
+            f"Index put requires the source and destination dtypes match, got "
+            f"{input.dtype} for the destination and {values.dtype} for the source."
+        )
     new = _fit(values, ix._index_shape(p, v.node))
     return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
 
@@ -394,11 +443,14 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """value where mask, input elsewhere."""
     if mask.node.dtype is not dtypes.bool:
-        raise RuntimeError("masked_fill only supports boolean masks, but got mask with dtype "
-                           f"{mask.dtype}")
+        raise RuntimeError(
+            f"masked_fill only supports boolean masks, but got mask with dtype {mask.dtype}"
+        )
     if isinstance(value, Tensor) and value.node.shape:
-        raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got tensor "
-                           f"with {len(value.node.shape)} dimension(s).")
+        raise RuntimeError(
+            "masked_fill only supports a 0-dimensional value tensor, but got tensor "
+            f"with {len(value.node.shape)} dimension(s)."
+        )
     return record(pw.WHERE, (mask, _value(value, input), input))
 
 
@@ -420,8 +472,12 @@ def take_along_dim(input: Any, indices: Any, dim: Any = None) -> Any:
     s, i = list(input.node.shape), list(indices.node.shape)
     from facula.ops.registry import broadcast
 
-    both = broadcast([tuple(1 if k == d else n for k, n in enumerate(s)),
-                      tuple(1 if k == d else n for k, n in enumerate(i))])
+    both = broadcast(
+        [
+            tuple(1 if k == d else n for k, n in enumerate(s)),
+            tuple(1 if k == d else n for k, n in enumerate(i)),
+        ]
+    )
     a = input.expand([s[d] if k == d else n for k, n in enumerate(both)])
     b = indices.expand([i[d] if k == d else n for k, n in enumerate(both)])
     return gather.__wrapped__(a, d, b)
@@ -430,8 +486,11 @@ def take_along_dim(input: Any, indices: Any, dim: Any = None) -> Any:
 @api
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The positions of the elements that are not zero (computed at once: the shape is data)."""
-    found = np.nonzero(np.atleast_1d(_array(input)) if as_tuple else _array(input)) if (
-        input.node.shape or as_tuple) else ()
+    found = (
+        np.nonzero(np.atleast_1d(_array(input)) if as_tuple else _array(input))
+        if (input.node.shape or as_tuple)
+        else ()
+    )
     if as_tuple:
         return tuple([from_array(x) for x in found])
     if not input.node.shape:
@@ -457,8 +516,9 @@ triangle("triu", np.triu)
 
 
 @api
-def repeat_interleave(input: Any, repeats: Any = None, dim: Any = None, *,
-                      output_size: Any = None) -> Any:
+def repeat_interleave(
+    input: Any, repeats: Any = None, dim: Any = None, *, output_size: Any = None
+) -> Any:
     """Elements repeated, each next to its copies."""
     if repeats is None:
         counts = _array(input)

@@ -18,15 +18,18 @@ def _same(name: str, *ts: Any) -> None:
     first = ts[0].node.dtype
     for t in ts[1:]:
         if t.node.dtype is not first:
-            raise RuntimeError(f"{name}: expected m1 and m2 to have the same dtype, but got: "
-                               f"{first} != {t.node.dtype}")
+            raise RuntimeError(
+                f"{name}: expected m1 and m2 to have the same dtype, but got: "
+                f"{first} != {t.node.dtype}"
+            )
 
 
 def _rank(name: str, *pairs: Any) -> None:
     for t, rank, label in pairs:
         if len(t.node.shape) != rank:
-            raise RuntimeError(f"{name}: {label} must be a {rank}-D tensor, got shape "
-                               f"{list(t.node.shape)}")
+            raise RuntimeError(
+                f"{name}: {label} must be a {rank}-D tensor, got shape {list(t.node.shape)}"
+            )
 
 
 @api
@@ -47,8 +50,10 @@ def bmm(input: Any, mat2: Any) -> Any:
     _rank("bmm", (input, 3, "batch1"), (mat2, 3, "batch2"))
     a, b = input.node.shape, mat2.node.shape
     if a[0] != b[0] or a[2] != b[1]:
-        raise RuntimeError(f"bmm: Expected size for first two dimensions of batch2 tensor to be: "
-                           f"[{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}].")
+        raise RuntimeError(
+            f"bmm: Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."
+        )
     return record(MATMUL, (input, mat2))
 
 
@@ -58,8 +63,9 @@ def mv(input: Any, vec: Any) -> Any:
     _same("mv", input, vec)
     _rank("mv", (input, 2, "input"), (vec, 1, "vec"))
     if input.node.shape[1] != vec.node.shape[0]:
-        raise RuntimeError(f"mv: size mismatch, got input ({list(input.node.shape)}), vec "
-                           f"({vec.node.shape[0]})")
+        raise RuntimeError(
+            f"mv: size mismatch, got input ({list(input.node.shape)}), vec ({vec.node.shape[0]})"
+        )
     return record(MATMUL, (input, vec.unsqueeze(1))).squeeze(1)
 
 
@@ -68,11 +74,15 @@ def dot(input: Any, tensor: Any) -> Any:
     """The inner product of two vectors."""
     _same("dot", input, tensor)
     if len(input.node.shape) != 1 or len(tensor.node.shape) != 1:
-        raise RuntimeError(f"1D tensors expected, but got {len(input.node.shape)}D and "
-                           f"{len(tensor.node.shape)}D tensors")
+        raise RuntimeError(
+            f"1D tensors expected, but got {len(input.node.shape)}D and "
+            f"{len(tensor.node.shape)}D tensors"
+        )
     if input.node.shape != tensor.node.shape:
-        raise RuntimeError(f"inconsistent tensor size, expected tensor {list(input.node.shape)} "
-                           f"and src {list(tensor.node.shape)} to have the same number of elements")
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor {list(input.node.shape)} "
+            f"and src {list(tensor.node.shape)} to have the same number of elements"
+        )
     return record(MATMUL, (input.unsqueeze(0), tensor.unsqueeze(1))).reshape(())
 
 
@@ -82,8 +92,9 @@ def matmul(input: Any, other: Any) -> Any:
     _same("matmul", input, other)
     a, b = len(input.node.shape), len(other.node.shape)
     if not a or not b:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a}D "
-                           f"and {b}D")
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D"
+        )
     if a == 1 and b == 1:
         return dot.__wrapped__(input, other)
     x = input.unsqueeze(0) if a == 1 else input
@@ -126,8 +137,10 @@ _add_product("addbmm", lambda a, b: bmm.__wrapped__(a, b).sum(0))
 def outer(input: Any, vec2: Any) -> Any:
     """The outer product of two vectors."""
     if len(input.node.shape) != 1 or len(vec2.node.shape) != 1:
-        raise RuntimeError("outer: Expected 1-D arguments, got "
-                           f"{len(input.node.shape)}-D and {len(vec2.node.shape)}-D")
+        raise RuntimeError(
+            "outer: Expected 1-D arguments, got "
+            f"{len(input.node.shape)}-D and {len(vec2.node.shape)}-D"
+        )
     return input.unsqueeze(1) * vec2
 
 

@@ -19,8 +19,9 @@ def strides_of(n: Any) -> tuple[int, ...]:
     return n.strides if n.strides is not None else contiguous_strides(n.shape)
 
 
-def view_strides(shape: tuple[int, ...], strides: tuple[int, ...] | None,
-                 new: tuple[int, ...]) -> tuple[int, ...] | None:
+def view_strides(
+    shape: tuple[int, ...], strides: tuple[int, ...] | None, new: tuple[int, ...]
+) -> tuple[int, ...] | None:
     """Strides with which `new` can view the same memory, or None where a copy is needed."""
     if strides is None or 0 in shape:
         return contiguous_strides(new)
@@ -68,9 +69,14 @@ def inverse(p: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(out)
 
 
-PERMUTE = Op("permute", _permute_infer, lambda p, s, a: a.transpose(p),
-             (lambda g, p: record(PERMUTE, (g,), inverse(p)),), view=True,
-             write_back=lambda base, new, p: record(PERMUTE, (new,), inverse(p)))
+PERMUTE: Op = Op(
+    "permute",
+    _permute_infer,
+    lambda p, s, a: a.transpose(p),
+    (lambda g, p: record(PERMUTE, (g,), inverse(p)),),
+    view=True,
+    write_back=lambda base, new, p: record(PERMUTE, (new,), inverse(p)),
+)
 
 
 def _reshape_infer(p: Any, st: Any, a: Any) -> Any:
@@ -78,16 +84,20 @@ def _reshape_infer(p: Any, st: Any, a: Any) -> Any:
     return p, a.dtype, None if s is None else canonical(p, s), 0
 
 
-RESHAPE = Op("reshape", _reshape_infer, lambda p, s, a: a.reshape(p),
-             (lambda g, an: record(RESHAPE, (g,), an.shape),), view=True,
-             write_back=lambda base, new, p: record(RESHAPE, (new,), base.node.shape))
+RESHAPE: Op = Op(
+    "reshape",
+    _reshape_infer,
+    lambda p, s, a: a.reshape(p),
+    (lambda g, an: record(RESHAPE, (g,), an.shape),),
+    view=True,
+    write_back=lambda base, new, p: record(RESHAPE, (new,), base.node.shape),
+)
 
 
 def _expand_infer(p: Any, st: Any, a: Any) -> Any:
     s = strides_of(a)
     extra = len(p) - len(a.shape)
-    out = [0] * extra + [0 if n == 1 and p[i + extra] != 1 else s[i]
-                         for i, n in enumerate(a.shape)]
+    out = [0] * extra + [0 if n == 1 and p[i + extra] != 1 else s[i] for i, n in enumerate(a.shape)]
     return p, a.dtype, canonical(p, tuple(out)), 0
 
 
@@ -97,14 +107,25 @@ def _expand_grad(g: Any, an: Any) -> Any:
     return sum_to(g, an.shape)
 
 
-EXPAND = Op("expand", _expand_infer, lambda p, s, a: np.broadcast_to(a, p), (_expand_grad,),
-            view=True, write_back=lambda base, new, p: record(RESHAPE, (new,), base.node.shape))
+EXPAND: Op = Op(
+    "expand",
+    _expand_infer,
+    lambda p, s, a: np.broadcast_to(a, p),
+    (_expand_grad,),
+    view=True,
+    write_back=lambda base, new, p: record(RESHAPE, (new,), base.node.shape),
+)
 
 
 def np_index(p: Any) -> Any:
     """The NumPy index of a slice parameter; the Ellipsis keeps a 0-d result an array."""
-    return (*[i if type(i) is int else slice(i[0], i[0] + i[1] * i[2] if i[1] else i[0], i[2])
-              for i in p], Ellipsis)
+    return (
+        *[
+            i if type(i) is int else slice(i[0], i[0] + i[1] * i[2] if i[1] else i[0], i[2])
+            for i in p
+        ],
+        Ellipsis,
+    )
 
 
 def _slice_infer(p: Any, st: Any, a: Any) -> Any:
@@ -137,13 +158,23 @@ def zeros_node(n: Any, dtype: Any = None) -> Any:
     return record(FULL, (), (n.shape, dtype or n.dtype), (0,))
 
 
-SLICE = Op("slice", _slice_infer, lambda p, s, a: a[np_index(p)],
-           (lambda g, an, p: record(SLICE_SCATTER, (zeros_node(an, g.node.dtype), g), p),),
-           view=True, write_back=lambda base, new, p: record(SLICE_SCATTER, (base, new), p))
-SLICE_SCATTER = Op(
-    "slice_scatter", _same_as_first, _slice_scatter_body,
-    (lambda g, bn, p: record(SLICE_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
-     lambda g, p: record(SLICE, (g,), p)))
+SLICE: Op = Op(
+    "slice",
+    _slice_infer,
+    lambda p, s, a: a[np_index(p)],
+    (lambda g, an, p: record(SLICE_SCATTER, (zeros_node(an, g.node.dtype), g), p),),
+    view=True,
+    write_back=lambda base, new, p: record(SLICE_SCATTER, (base, new), p),
+)
+SLICE_SCATTER: Op = Op(
+    "slice_scatter",
+    _same_as_first,
+    _slice_scatter_body,
+    (
+        lambda g, bn, p: record(SLICE_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
+        lambda g, p: record(SLICE, (g,), p),
+    ),
+)
 
 
 def _diagonal_infer(p: Any, st: Any, a: Any) -> Any:
@@ -162,22 +193,40 @@ def _diagonal_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:
     view = np.lib.stride_tricks.as_strided  # np.diagonal is read-only, so build the writable view
     k, i, j = p
     if b.size:
-        start = out[tuple([slice(None) if d not in (i, j) else
-                           slice(max(0, -k) if d == i else max(0, k), None)
-                           for d in range(a.ndim)])]
+        start = out[
+            tuple(
+                [
+                    slice(None)
+                    if d not in (i, j)
+                    else slice(max(0, -k) if d == i else max(0, k), None)
+                    for d in range(a.ndim)
+                ]
+            )
+        ]
         rest = [d for d in range(a.ndim) if d not in (i, j)]
-        view(start, b.shape, (*[out.strides[d] for d in rest],
-                              out.strides[i] + out.strides[j]))[...] = b
+        view(start, b.shape, (*[out.strides[d] for d in rest], out.strides[i] + out.strides[j]))[
+            ...
+        ] = b
     return out
 
 
-DIAGONAL = Op("diagonal", _diagonal_infer, lambda p, s, a: _writable_diagonal(p, a),
-              (lambda g, an, p: record(DIAGONAL_SCATTER, (zeros_node(an, g.node.dtype), g), p),),
-              view=True, write_back=lambda base, new, p: record(DIAGONAL_SCATTER, (base, new), p))
-DIAGONAL_SCATTER = Op(
-    "diagonal_scatter", _same_as_first, _diagonal_scatter,
-    (lambda g, bn, p: record(DIAGONAL_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
-     lambda g, p: record(DIAGONAL, (g,), p)))
+DIAGONAL: Op = Op(
+    "diagonal",
+    _diagonal_infer,
+    lambda p, s, a: _writable_diagonal(p, a),
+    (lambda g, an, p: record(DIAGONAL_SCATTER, (zeros_node(an, g.node.dtype), g), p),),
+    view=True,
+    write_back=lambda base, new, p: record(DIAGONAL_SCATTER, (base, new), p),
+)
+DIAGONAL_SCATTER: Op = Op(
+    "diagonal_scatter",
+    _same_as_first,
+    _diagonal_scatter,
+    (
+        lambda g, bn, p: record(DIAGONAL_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
+        lambda g, p: record(DIAGONAL, (g,), p),
+    ),
+)
 
 
 def _writable_diagonal(p: Any, a: Any) -> Any:
@@ -216,33 +265,67 @@ def _as_strided_add(p: Any, s: Any, g: Any) -> Any:
 
 
 # The operand is the whole storage, contiguous: the tensor layer sees to that.
-AS_STRIDED = Op("as_strided", _as_strided_infer, _as_strided_body,
-                (lambda g, an, p: record(AS_STRIDED_ADD, (g,), (p, an.shape)),), view=True,
-                write_back=lambda base, new, p: record(AS_STRIDED_SCATTER, (base, new), p))
-AS_STRIDED_ADD = Op("as_strided_add", lambda p, st, a: (p[1], a.dtype, None, 0), _as_strided_add,
-                    (lambda g, p: record(AS_STRIDED, (g,), p[0]),))
-AS_STRIDED_SCATTER = Op(
-    "as_strided_scatter", _same_as_first, _as_strided_scatter,
-    (lambda g, bn, p: record(AS_STRIDED_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
-     lambda g, p: record(AS_STRIDED, (g,), p)))
+AS_STRIDED: Op = Op(
+    "as_strided",
+    _as_strided_infer,
+    _as_strided_body,
+    (lambda g, an, p: record(AS_STRIDED_ADD, (g,), (p, an.shape)),),
+    view=True,
+    write_back=lambda base, new, p: record(AS_STRIDED_SCATTER, (base, new), p),
+)
+AS_STRIDED_ADD: Op = Op(
+    "as_strided_add",
+    lambda p, st, a: (p[1], a.dtype, None, 0),
+    _as_strided_add,
+    (lambda g, p: record(AS_STRIDED, (g,), p[0]),),
+)
+AS_STRIDED_SCATTER: Op = Op(
+    "as_strided_scatter",
+    _same_as_first,
+    _as_strided_scatter,
+    (
+        lambda g, bn, p: record(AS_STRIDED_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
+        lambda g, p: record(AS_STRIDED, (g,), p),
+    ),
+)
 
-DETACH = Op("detach", _same_as_first, lambda p, s, a: a, (None,), view=True,
-            write_back=lambda base, new, p: new)
-ALIAS = Op("alias", _same_as_first, lambda p, s, a: a, (lambda g: g,), view=True,
-           write_back=lambda base, new, p: new)
+DETACH: Op = Op(
+    "detach",
+    _same_as_first,
+    lambda p, s, a: a,
+    (None,),
+    view=True,
+    write_back=lambda base, new, p: new,
+)
+ALIAS: Op = Op(
+    "alias",
+    _same_as_first,
+    lambda p, s, a: a,
+    (lambda g: g,),
+    view=True,
+    write_back=lambda base, new, p: new,
+)
 
 # The value that an in-place operation reads: not an alias, so its own write does not spoil it.
-SELF = Op("self", _same_as_first, lambda p, s, a: a, (lambda g: g,))
+SELF: Op = Op("self", _same_as_first, lambda p, s, a: a, (lambda g: g,))
 
 
 def _flip_body(p: Any, s: Any, a: Any) -> Any:
     return np.flip(a, p)
 
 
-FLIP = Op("flip", lambda p, st, a: (a.shape, a.dtype, None, 0), _flip_body,
-          (lambda g, p: record(FLIP, (g,), p),))
-CONTIGUOUS = Op("clone", lambda p, st, a: (a.shape, a.dtype, a.strides if p else None, 0),
-                lambda p, s, a: a.copy(order="K" if p else "C"), (lambda g: g,))
+FLIP: Op = Op(
+    "flip",
+    lambda p, st, a: (a.shape, a.dtype, None, 0),
+    _flip_body,
+    (lambda g, p: record(FLIP, (g,), p),),
+)
+CONTIGUOUS: Op = Op(
+    "clone",
+    lambda p, st, a: (a.shape, a.dtype, a.strides if p else None, 0),
+    lambda p, s, a: a.copy(order="K" if p else "C"),
+    (lambda g: g,),
+)
 
 
 def _cat_infer(p: Any, st: Any, *ns: Any) -> Any:
@@ -258,18 +341,27 @@ def cat_record(ts: tuple[Any, ...], dim: int) -> Any:
     # Binary steps of doubling width keep every primitive at two operands and the work linear-ish.
     queue = list(ts)
     while len(queue) > 1:
-        queue = [record(CAT, (queue[i], queue[i + 1]), dim) if i + 1 < len(queue) else queue[i]
-                 for i in range(0, len(queue), 2)]
+        queue = [
+            record(CAT, (queue[i], queue[i + 1]), dim) if i + 1 < len(queue) else queue[i]
+            for i in range(0, len(queue), 2)
+        ]
         out = queue[0]
     return out
 
 
 def _cat_part(g: Any, n: Any, start: int, dim: int) -> Any:
-    p = tuple([(0, m, 1) if d != dim else (start, n.shape[dim], 1)
-               for d, m in enumerate(g.node.shape)])
+    p = tuple(
+        [(0, m, 1) if d != dim else (start, n.shape[dim], 1) for d, m in enumerate(g.node.shape)]
+    )
     return record(SLICE, (g,), p)
 
 
-CAT = Op("cat", _cat_infer, lambda p, s, *a: np.concatenate(a, p),
-         (lambda g, an, p: _cat_part(g, an, 0, p),
-          lambda g, an, bn, p: _cat_part(g, bn, an.shape[p], p)))
+CAT: Op = Op(
+    "cat",
+    _cat_infer,
+    lambda p, s, *a: np.concatenate(a, p),
+    (
+        lambda g, an, p: _cat_part(g, an, 0, p),
+        lambda g, an, bn, p: _cat_part(g, bn, an.shape[p], p),
+    ),
+)

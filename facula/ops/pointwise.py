@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
-from facula.ops.registry import pointwise, to_bool
+from facula.ops.registry import Op, pointwise, to_bool
 from facula.trace.recorder import record
 
 __all__ = ["cast", "num"]
@@ -61,22 +61,23 @@ def cast(t: Any, d: Any) -> Any:
     return t if t.node.dtype is d else record(CAST, (t,), d)
 
 
-CAST = pointwise("to", lambda p, s, a: a, lambda g, an: cast(g, an.dtype))
+CAST: Op = pointwise("to", lambda p, s, a: a, lambda g, an: cast(g, an.dtype))
 CAST.infer, CAST.body, CAST.pointwise = _cast_infer, _cast_body, False
 
 # Arithmetic.
-ADD = pointwise("add", lambda p, s, a, b: a + b, lambda g: g, lambda g: g)
-SUB = pointwise("sub", lambda p, s, a, b: a - b, lambda g: g, lambda g: -g)
-MUL = pointwise("mul", lambda p, s, a, b: a * b, lambda g, b: g * _c(b), lambda g, a: g * _c(a))
-DIV = pointwise("div", lambda p, s, a, b: a / b, lambda g, b: g / _c(b),
-                lambda g, a, b: -g * _c(a / (b * b)))
-ADD_S = pointwise("add_s", _scalar(np.add), lambda g: g)
-SUB_S = pointwise("sub_s", _scalar(np.subtract), lambda g: g)
-MUL_S = pointwise("mul_s", _scalar(np.multiply), lambda g, s: g * _cs(s[0]))
-DIV_S = pointwise("div_s", _scalar(np.divide), lambda g, s: g / _cs(s[0]))
-RSUB_S = pointwise("rsub_s", _rscalar(np.subtract), lambda g: -g)
-RDIV_S = pointwise("rdiv_s", _rscalar(np.divide), lambda g, a, s: -g * _c(_cs(s[0]) / (a * a)))
-NEG = pointwise("neg", lambda p, s, a: -a, lambda g: -g)
+ADD: Op = pointwise("add", lambda p, s, a, b: a + b, lambda g: g, lambda g: g)
+SUB: Op = pointwise("sub", lambda p, s, a, b: a - b, lambda g: g, lambda g: -g)
+MUL: Op = pointwise("mul", lambda p, s, a, b: a * b, lambda g, b: g * _c(b), lambda g, a: g * _c(a))
+DIV: Op = pointwise(
+    "div", lambda p, s, a, b: a / b, lambda g, b: g / _c(b), lambda g, a, b: -g * _c(a / (b * b))
+)
+ADD_S: Op = pointwise("add_s", _scalar(np.add), lambda g: g)
+SUB_S: Op = pointwise("sub_s", _scalar(np.subtract), lambda g: g)
+MUL_S: Op = pointwise("mul_s", _scalar(np.multiply), lambda g, s: g * _cs(s[0]))
+DIV_S: Op = pointwise("div_s", _scalar(np.divide), lambda g, s: g / _cs(s[0]))
+RSUB_S: Op = pointwise("rsub_s", _rscalar(np.subtract), lambda g: -g)
+RDIV_S: Op = pointwise("rdiv_s", _rscalar(np.divide), lambda g, a, s: -g * _c(_cs(s[0]) / (a * a)))
+NEG: Op = pointwise("neg", lambda p, s, a: -a, lambda g: -g)
 
 
 def _cs(x: Any) -> Any:
@@ -103,8 +104,9 @@ def _pow(p: Any, s: Any, a: Any, b: Any) -> Any:
     if a.dtype.kind in "iu":
         out = np.power(a, np.maximum(b, 0))
         odd = np.where((b & 1) == 1, -1, 1) if a.dtype.kind == "i" else 1
-        return np.where(b < 0, np.where(a == 1, 1, np.where(a + 1 == 0, odd, 0)),
-                        out).astype(a.dtype)
+        return np.where(b < 0, np.where(a == 1, 1, np.where(a + 1 == 0, odd, 0)), out).astype(
+            a.dtype
+        )
     return np.power(a, b)
 
 
@@ -124,10 +126,11 @@ def _pow_exponent(g: Any, a: Any, b: Any, o: Any) -> Any:
     return _select(zero, _zero_like(g), g * _c(o * a.log()))
 
 
-POW = pointwise("pow", _pow, _pow_base, _pow_exponent)
-POW_S = pointwise("pow_s", _pow_s, _pow_s_grad)
-RPOW_S = pointwise("rpow_s", lambda p, s, a: _pow(p, s, num(s[0], a), a),
-                   lambda g, o, s: g * _c(o * _log(s[0])))
+POW: Op = pointwise("pow", _pow, _pow_base, _pow_exponent)
+POW_S: Op = pointwise("pow_s", _pow_s, _pow_s_grad)
+RPOW_S: Op = pointwise(
+    "rpow_s", lambda p, s, a: _pow(p, s, num(s[0], a), a), lambda g, o, s: g * _c(o * _log(s[0]))
+)
 
 
 def _log(x: Any) -> Any:
@@ -139,27 +142,41 @@ def _log(x: Any) -> Any:
 
 
 # Comparison and logic.
-EQ = pointwise("eq", lambda p, s, a, b: a == b, None, None, out=to_bool)
-NE = pointwise("ne", lambda p, s, a, b: a != b, None, None, out=to_bool)
-LT = pointwise("lt", lambda p, s, a, b: a < b, None, None, out=to_bool)
-LE = pointwise("le", lambda p, s, a, b: a <= b, None, None, out=to_bool)
-GT = pointwise("gt", lambda p, s, a, b: a > b, None, None, out=to_bool)
-GE = pointwise("ge", lambda p, s, a, b: a >= b, None, None, out=to_bool)
-COMPARE_S = {}
-for _n, _f in {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
-               "gt": np.greater, "ge": np.greater_equal}.items():
-    COMPARE_S[_n] = pointwise(_n + "_s", _scalar(_f), None, out=to_bool)
-AND = pointwise("bitwise_and", lambda p, s, a, b: a & b, None, None)
-OR = pointwise("bitwise_or", lambda p, s, a, b: a | b, None, None)
-XOR = pointwise("bitwise_xor", lambda p, s, a, b: a ^ b, None, None)
-NOT = pointwise("bitwise_not", lambda p, s, a: ~a, None)
-LSHIFT = pointwise("bitwise_left_shift", lambda p, s, a, b: np.left_shift(a, b), None, None)
-RSHIFT = pointwise("bitwise_right_shift", lambda p, s, a, b: np.right_shift(a, b), None, None)
-LOGICAL_NOT = pointwise("logical_not", lambda p, s, a: np.logical_not(a), None, out=to_bool)
-ISNAN = pointwise("isnan", lambda p, s, a: np.isnan(a) if a.dtype.kind not in "iub"
-                  else np.zeros(a.shape, bool), None, out=to_bool)
-SIGNBIT = pointwise("signbit", lambda p, s, a: np.signbit(a) if a.dtype.kind != "b"
-                    else np.zeros(a.shape, bool), None, out=to_bool)
+EQ: Op = pointwise("eq", lambda p, s, a, b: a == b, None, None, out=to_bool)
+NE: Op = pointwise("ne", lambda p, s, a, b: a != b, None, None, out=to_bool)
+LT: Op = pointwise("lt", lambda p, s, a, b: a < b, None, None, out=to_bool)
+LE: Op = pointwise("le", lambda p, s, a, b: a <= b, None, None, out=to_bool)
+GT: Op = pointwise("gt", lambda p, s, a, b: a > b, None, None, out=to_bool)
+GE: Op = pointwise("ge", lambda p, s, a, b: a >= b, None, None, out=to_bool)
+COMPARE_S: dict[str, Op] = {}
+for _n, _ufunc in {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}.items():
+    COMPARE_S[_n] = pointwise(_n + "_s", _scalar(_ufunc), None, out=to_bool)
+AND: Op = pointwise("bitwise_and", lambda p, s, a, b: a & b, None, None)
+OR: Op = pointwise("bitwise_or", lambda p, s, a, b: a | b, None, None)
+XOR: Op = pointwise("bitwise_xor", lambda p, s, a, b: a ^ b, None, None)
+NOT: Op = pointwise("bitwise_not", lambda p, s, a: ~a, None)
+LSHIFT: Op = pointwise("bitwise_left_shift", lambda p, s, a, b: np.left_shift(a, b), None, None)
+RSHIFT: Op = pointwise("bitwise_right_shift", lambda p, s, a, b: np.right_shift(a, b), None, None)
+LOGICAL_NOT: Op = pointwise("logical_not", lambda p, s, a: np.logical_not(a), None, out=to_bool)
+ISNAN: Op = pointwise(
+    "isnan",
+    lambda p, s, a: np.isnan(a) if a.dtype.kind not in "iub" else np.zeros(a.shape, bool),
+    None,
+    out=to_bool,
+)
+SIGNBIT: Op = pointwise(
+    "signbit",
+    lambda p, s, a: np.signbit(a) if a.dtype.kind != "b" else np.zeros(a.shape, bool),
+    None,
+    out=to_bool,
+)
 
 
 # Selection: the condition is bool, the others have one dtype.
@@ -171,9 +188,13 @@ def _zero_like(g: Any) -> Any:
     return g.new_zeros(())
 
 
-WHERE = pointwise("where", lambda p, s, c, a, b: np.where(c, a, b), None,
-                  lambda g, a: _select(a, g, _zero_like(g)),
-                  lambda g, a: _select(a, _zero_like(g), g))
+WHERE: Op = pointwise(
+    "where",
+    lambda p, s, c, a, b: np.where(c, a, b),
+    None,
+    lambda g, a: _select(a, g, _zero_like(g)),
+    lambda g, a: _select(a, _zero_like(g), g),
+)
 
 
 def _split(t: Any, a: Any, b: Any, o: Any, g: Any) -> Any:
@@ -181,30 +202,49 @@ def _split(t: Any, a: Any, b: Any, o: Any, g: Any) -> Any:
     return _select(a == b, g / 2, _select(t == o, g, _zero_like(g)))
 
 
-MAXIMUM = pointwise("maximum", lambda p, s, a, b: np.maximum(a, b),
-                    lambda g, a, b, o: _split(a, a, b, o, g),
-                    lambda g, a, b, o: _split(b, a, b, o, g))
-MINIMUM = pointwise("minimum", lambda p, s, a, b: np.minimum(a, b),
-                    lambda g, a, b, o: _split(a, a, b, o, g),
-                    lambda g, a, b, o: _split(b, a, b, o, g))
+MAXIMUM: Op = pointwise(
+    "maximum",
+    lambda p, s, a, b: np.maximum(a, b),
+    lambda g, a, b, o: _split(a, a, b, o, g),
+    lambda g, a, b, o: _split(b, a, b, o, g),
+)
+MINIMUM: Op = pointwise(
+    "minimum",
+    lambda p, s, a, b: np.minimum(a, b),
+    lambda g, a, b, o: _split(a, a, b, o, g),
+    lambda g, a, b, o: _split(b, a, b, o, g),
+)
 
 
 def _clamp_min(p: Any, s: Any, a: Any) -> Any:
     return np.maximum(a, num(s[0], a))
 
 
-CLAMP_MIN = pointwise("clamp_min", _clamp_min,
-                      lambda g, a, s: _select(a >= s[0], g, _zero_like(g)))
-CLAMP_MAX = pointwise("clamp_max", lambda p, s, a: np.minimum(a, num(s[0], a)),
-                      lambda g, a, s: _select(a <= s[0], g, _zero_like(g)))
-RELU = pointwise("relu", lambda p, s, a: np.maximum(a, a.dtype.type(0)),
-                 lambda g, o: _select(o > 0, g, _zero_like(g)))
+CLAMP_MIN: Op = pointwise(
+    "clamp_min", _clamp_min, lambda g, a, s: _select(a >= s[0], g, _zero_like(g))
+)
+CLAMP_MAX: Op = pointwise(
+    "clamp_max",
+    lambda p, s, a: np.minimum(a, num(s[0], a)),
+    lambda g, a, s: _select(a <= s[0], g, _zero_like(g)),
+)
+RELU: Op = pointwise(
+    "relu",
+    lambda p, s, a: np.maximum(a, a.dtype.type(0)),
+    lambda g, o: _select(o > 0, g, _zero_like(g)),
+)
 
 
 # In-place stores: the first operand gives the shape, and its gradient is zero.
-FILL = pointwise("fill", lambda p, s, a: np.full(a.shape, num(s[0], a), a.dtype), lambda g: g * 0)
-COPY = pointwise("copy", lambda p, s, a, b: np.broadcast_to(b, np.broadcast_shapes(
-    a.shape, b.shape)).copy(), lambda g: g * 0, lambda g: g)
+FILL: Op = pointwise(
+    "fill", lambda p, s, a: np.full(a.shape, num(s[0], a), a.dtype), lambda g: g * 0
+)
+COPY: Op = pointwise(
+    "copy",
+    lambda p, s, a, b: np.broadcast_to(b, np.broadcast_shapes(a.shape, b.shape)).copy(),
+    lambda g: g * 0,
+    lambda g: g,
+)
 
 
 # Elementary functions.
@@ -270,22 +310,39 @@ def _abs_grad(g: Any, a: Any) -> Any:
     return g * a.sgn()
 
 
-ABS = pointwise("abs", lambda p, s, a: np.abs(a), _abs_grad, out=_real)
-SGN = pointwise("sgn", lambda p, s, a: np.where(a == 0, 0, a / np.where(a == 0, 1, np.abs(a)))
-                .astype(a.dtype) if a.dtype.kind == "c" else np.sign(a), lambda g: g * 0)
-CONJ = pointwise("conj_physical", lambda p, s, a: np.conj(a), lambda g: g.conj())
-REAL = pointwise("real", lambda p, s, a: a.real.copy(),
-                 lambda g, an: cast(g, an.dtype), out=_real)
-IMAG = pointwise("imag", lambda p, s, a: a.imag.copy(),
-                 lambda g, an: cast(g, an.dtype) * 1j, out=_real)
-ATAN2 = pointwise("atan2", lambda p, s, a, b: np.arctan2(a, b),
-                  lambda g, a, b: g * (b / (a * a + b * b)),
-                  lambda g, a, b: g * (-a / (a * a + b * b)))
-FLOOR_DIVIDE = pointwise("floor_divide", lambda p, s, a, b: _floor_divide(a, b), None, None)
-REMAINDER = pointwise("remainder", lambda p, s, a, b: np.remainder(a, b), lambda g: g,
-                      lambda g, a, b: -g * (a / b).floor())
-FMOD = pointwise("fmod", lambda p, s, a, b: np.fmod(a, b), lambda g: g,
-                 lambda g, a, b: -g * (a / b).trunc())
+ABS: Op = pointwise("abs", lambda p, s, a: np.abs(a), _abs_grad, out=_real)
+SGN: Op = pointwise(
+    "sgn",
+    lambda p, s, a: (
+        np.where(a == 0, 0, a / np.where(a == 0, 1, np.abs(a))).astype(a.dtype)
+        if a.dtype.kind == "c"
+        else np.sign(a)
+    ),
+    lambda g: g * 0,
+)
+CONJ: Op = pointwise("conj_physical", lambda p, s, a: np.conj(a), lambda g: g.conj())
+REAL: Op = pointwise(
+    "real", lambda p, s, a: a.real.copy(), lambda g, an: cast(g, an.dtype), out=_real
+)
+IMAG: Op = pointwise(
+    "imag", lambda p, s, a: a.imag.copy(), lambda g, an: cast(g, an.dtype) * 1j, out=_real
+)
+ATAN2: Op = pointwise(
+    "atan2",
+    lambda p, s, a, b: np.arctan2(a, b),
+    lambda g, a, b: g * (b / (a * a + b * b)),
+    lambda g, a, b: g * (-a / (a * a + b * b)),
+)
+FLOOR_DIVIDE: Op = pointwise("floor_divide", lambda p, s, a, b: _floor_divide(a, b), None, None)
+REMAINDER: Op = pointwise(
+    "remainder",
+    lambda p, s, a, b: np.remainder(a, b),
+    lambda g: g,
+    lambda g, a, b: -g * (a / b).floor(),
+)
+FMOD: Op = pointwise(
+    "fmod", lambda p, s, a, b: np.fmod(a, b), lambda g: g, lambda g, a, b: -g * (a / b).trunc()
+)
 
 
 def _floor_divide(a: Any, b: Any) -> Any:

@@ -46,7 +46,7 @@ def _plain(f: Any) -> Any:
     return widened(lambda p, s, a: np.asarray(f(a, axis=p[0], keepdims=p[1])))
 
 
-SUM = Op("sum", _infer, _np(np.sum), (lambda g, an, p: unreduce(g, an, p),))
+SUM: Op = Op("sum", _infer, _np(np.sum), (lambda g, an, p: unreduce(g, an, p),))
 
 
 def _prod_grad(g: Any, a: Any, p: Any) -> Any:
@@ -64,7 +64,7 @@ def _prod_grad(g: Any, a: Any, p: Any) -> Any:
     return g * cat_record((one, left), dim).conj() * cat_record((right, one), dim).conj()
 
 
-PROD = Op("prod", _infer, _np(np.prod), (_prod_grad,))
+PROD: Op = Op("prod", _infer, _np(np.prod), (_prod_grad,))
 
 
 def _extreme_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
@@ -73,43 +73,54 @@ def _extreme_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     return unreduce(g, a.node, p) * (hit / hit.sum(p[0], keepdim=True))
 
 
-AMAX = Op("amax", _infer, _plain(np.max), (_extreme_grad,))
-AMIN = Op("amin", _infer, _plain(np.min), (_extreme_grad,))
-ANY = Op("any", _bool_infer, lambda p, s, a: np.asarray(np.any(a, axis=p[0], keepdims=p[1])))
-ALL = Op("all", _bool_infer, lambda p, s, a: np.asarray(np.all(a, axis=p[0], keepdims=p[1])))
+AMAX: Op = Op("amax", _infer, _plain(np.max), (_extreme_grad,))
+AMIN: Op = Op("amin", _infer, _plain(np.min), (_extreme_grad,))
+ANY: Op = Op("any", _bool_infer, lambda p, s, a: np.asarray(np.any(a, axis=p[0], keepdims=p[1])))
+ALL: Op = Op("all", _bool_infer, lambda p, s, a: np.asarray(np.all(a, axis=p[0], keepdims=p[1])))
 
 
 def _arg(f: Any) -> Any:
     return widened(lambda p, s, a: np.asarray(f(a, axis=p[0][0], keepdims=p[1])).astype(np.int64))
 
 
-ARGMAX = Op("argmax", _index_infer, _arg(np.argmax))
-ARGMIN = Op("argmin", _index_infer, _arg(np.argmin))
+ARGMAX: Op = Op("argmax", _index_infer, _arg(np.argmax))
+ARGMIN: Op = Op("argmin", _index_infer, _arg(np.argmin))
 
 
 def _scan_infer(p: Any, st: Any, a: Any) -> Any:
     return a.shape, a.dtype, a.strides, 0
 
 
-CUMSUM = Op("cumsum", _scan_infer,
-            widened(lambda p, s, a: np.cumsum(a, axis=p[0], dtype=a.dtype)),
-            (lambda g, p: record(CUMSUM, (g.flip(p[0]),), p).flip(p[0]),))
+CUMSUM: Op = Op(
+    "cumsum",
+    _scan_infer,
+    widened(lambda p, s, a: np.cumsum(a, axis=p[0], dtype=a.dtype)),
+    (lambda g, p: record(CUMSUM, (g.flip(p[0]),), p).flip(p[0]),),
+)
 
 
 def _cumprod_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     (d,) = p
     if bool((a == 0).any()):
-        raise NotImplementedError("cumprod: the derivative at an element that is zero is not in "
-                                  "Facula")
+        raise NotImplementedError(
+            "cumprod: the derivative at an element that is zero is not in Facula"
+        )
     t = record(CUMSUM, ((g * o.conj()).flip(d),), p).flip(d)
     return t / a.conj()
 
 
-CUMPROD = Op("cumprod", _scan_infer,
-             widened(lambda p, s, a: np.cumprod(a, axis=p[0], dtype=a.dtype)), (_cumprod_grad,))
+CUMPROD: Op = Op(
+    "cumprod",
+    _scan_infer,
+    widened(lambda p, s, a: np.cumprod(a, axis=p[0], dtype=a.dtype)),
+    (_cumprod_grad,),
+)
 # Sorting gives indices; values are gathered with them, which has the derivative.
-ARGSORT = Op("argsort", lambda p, st, a: (a.shape, dtypes.int64, None, 0),
-             widened(lambda p, s, a: _argsort(a, p[0], p[1])))
+ARGSORT: Op = Op(
+    "argsort",
+    lambda p, st, a: (a.shape, dtypes.int64, None, 0),
+    widened(lambda p, s, a: _argsort(a, p[0], p[1])),
+)
 
 
 def _argsort(a: Any, dim: int, descending: bool) -> Any:

@@ -39,8 +39,10 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     """The arithmetic mean over some dimensions."""
     t = input if dtype is None else pw.cast(input, dtype)
     if t.node.dtype.category < dtypes.FLOAT:
-        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a "
-                           f"floating point or complex dtype. Got: {t.node.dtype}")
+        raise RuntimeError(
+            f"mean(): could not infer output dtype. Input dtype must be either a "
+            f"floating point or complex dtype. Got: {t.node.dtype}"
+        )
     dims = _dims(t, dim)
     n = math.prod([t.node.shape[d] for d in dims])
     s = record(rd.SUM, (t,), (dims, keepdim))
@@ -59,8 +61,14 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
 
 
 @api
-def var(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *,
-        correction: Any = None) -> Any:
+def var(
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+) -> Any:
     """The variance, divided by n - correction (Bessel's by default)."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
@@ -74,13 +82,24 @@ def var(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False
     sq = (d * d.conj()).real if d.dtype.is_complex else d * d
     s = record(rd.SUM, (sq,), (dims, keepdim))
     left = n - correction
-    return s / left if left > 0 else s * math.nan if s.numel() and left == 0 and n <= 1 else (
-        s / max(left, 0.0))
+    return (
+        s / left
+        if left > 0
+        else s * math.nan
+        if s.numel() and left == 0 and n <= 1
+        else (s / max(left, 0.0))
+    )
 
 
 @api
-def std(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *,
-        correction: Any = None) -> Any:
+def std(
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+) -> Any:
     """The standard deviation."""
     return var.__wrapped__(input, dim, unbiased, keepdim, correction=correction).sqrt()
 
@@ -144,9 +163,11 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
             return FUNCTIONS[binary](input, dim if other is None else other)
         if dim is None:
             if input.numel() == 0:
-                raise RuntimeError(f"{name}(): Expected reduction dim to be specified for "
-                                   "input.numel() == 0. Specify the reduction dim with the 'dim' "
-                                   "argument.")
+                raise RuntimeError(
+                    f"{name}(): Expected reduction dim to be specified for "
+                    "input.numel() == 0. Specify the reduction dim with the 'dim' "
+                    "argument."
+                )
             return record(all_prim, (input,), (tuple(range(len(input.node.shape))), False))
         d = wrap_dim(dim, len(input.node.shape))
         if not input.node.shape:
@@ -168,8 +189,9 @@ def _arg(name: str, prim: Any) -> None:
     def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
         if dim is None:
             if input.numel() == 0:
-                raise IndexError(f"{name}(): Expected reduction dim to be specified for "
-                                 "input.numel() == 0.")
+                raise IndexError(
+                    f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
+                )
             out = record(prim, (input.reshape(-1),), ((0,), False))
             return out.reshape((1,) * len(input.node.shape)) if keepdim else out
         d = wrap_dim(dim, len(input.node.shape))
@@ -289,13 +311,16 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
 
 
 @api
-def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False,
-         dtype: Any = None) -> Any:
+def norm(
+    input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Any:
     """The vector norm over some dimensions."""
     t = input if dtype is None else pw.cast(input, dtype)
     if t.dtype.category < dtypes.FLOAT:
-        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as "
-                           f"input. Got {t.dtype}")
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point or complex tensor as "
+            f"input. Got {t.dtype}"
+        )
     p = 2.0 if p in ("fro", None) else float(p)
     dims = _dims(t, dim)
     if p == 2:
@@ -323,20 +348,25 @@ def _safe_sqrt(s: Any) -> Any:
 
 
 @api
-def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8,
-             equal_nan: bool = False) -> bool:
+def allclose(
+    input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
     """Whether |input - other| <= atol + rtol * |other| everywhere."""
     return bool(isclose.__wrapped__(input, other, rtol, atol, equal_nan).all())
 
 
 @api
-def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8,
-            equal_nan: bool = False) -> Any:
+def isclose(
+    input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
     """Where |input - other| <= atol + rtol * |other|."""
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{input.dtype} did not match {other.dtype}")
-    close = (input - other).abs() <= atol + rtol * other.abs() if (
-        input.dtype.category >= dtypes.FLOAT) else input == other
+    close = (
+        (input - other).abs() <= atol + rtol * other.abs()
+        if (input.dtype.category >= dtypes.FLOAT)
+        else input == other
+    )
     if input.dtype.category >= dtypes.FLOAT:
         close = (input == other) | (close & other.isfinite())
     if equal_nan:

@@ -28,12 +28,30 @@ _SAVED = {"a": 0, "b": 1, "c": 2, "d": 3}
 class Op:
     """A primitive operation."""
 
-    __slots__ = ("body", "differentiable", "grads", "infer", "name", "needs", "pointwise", "saves",
-                 "view", "write_back")
+    __slots__ = (
+        "body",
+        "differentiable",
+        "grads",
+        "infer",
+        "name",
+        "needs",
+        "pointwise",
+        "saves",
+        "view",
+        "write_back",
+    )
 
-    def __init__(self, name: str, infer: Callable[..., Any], body: Callable[..., Any],
-                 grads: tuple[Callable[..., Any] | None, ...] = (), *, pointwise: bool = False,
-                 view: bool = False, write_back: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        infer: Callable[..., Any],
+        body: Callable[..., Any],
+        grads: tuple[Callable[..., Any] | None, ...] = (),
+        *,
+        pointwise: bool = False,
+        view: bool = False,
+        write_back: Callable[..., Any] | None = None,
+    ) -> None:
         if name in PRIMITIVES:
             raise ValueError(f"primitive '{name}' is declared twice")
         self.name = name
@@ -44,10 +62,12 @@ class Op:
         self.view = view
         self.write_back = write_back
         self.differentiable = any(g is not None for g in grads)
-        self.needs = tuple([f.__code__.co_varnames[:f.__code__.co_argcount] if f else ()
-                            for f in grads])
-        self.saves = tuple([tuple([n for n in names if n in _SAVED or n == "o"])
-                            for names in self.needs])
+        self.needs = tuple(
+            [f.__code__.co_varnames[: f.__code__.co_argcount] if f else () for f in grads]
+        )
+        self.saves = tuple(
+            [tuple([n for n in names if n in _SAVED or n == "o"]) for names in self.needs]
+        )
         PRIMITIVES[name] = self
 
     def __repr__(self) -> str:
@@ -68,7 +88,8 @@ def broadcast(shapes: list[tuple[int, ...]], name: str = "") -> tuple[int, ...]:
                     raise RuntimeError(
                         f"{name}: The size of tensor a ({out[i]}) must match the size of tensor b "
                         f"({n}) at non-singleton dimension {i}; shapes are "
-                        f"{' and '.join([str(list(x)) for x in shapes])}")
+                        f"{' and '.join([str(list(x)) for x in shapes])}"
+                    )
                 out[i] = n
     return tuple(out)
 
@@ -115,8 +136,12 @@ def pointwise_strides(shape: tuple[int, ...], nodes: tuple[Any, ...]) -> tuple[i
     return canonical(shape, tuple(out))
 
 
-def pointwise(name: str, body: Callable[..., Any], *grads: Callable[..., Any] | None,
-              out: Callable[[Any], Any] | None = None) -> Op:
+def pointwise(
+    name: str,
+    body: Callable[..., Any],
+    *grads: Callable[..., Any] | None,
+    out: Callable[[Any], Any] | None = None,
+) -> Op:
     """Declare a primitive that works element by element on operands of one dtype.
 
     `out` maps the operands' dtype to the result's (default: the same). The condition of a

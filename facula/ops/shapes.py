@@ -49,8 +49,10 @@ def _infer_size(t: Any, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
             known *= s
     if -1 in shape:
         if known == 0:
-            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} "
-                               "because the unspecified dimension size -1 can be any value")
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} "
+                "because the unspecified dimension size -1 can be any value"
+            )
         if n % known:
             raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {n}")
         return tuple([n // known if s == -1 else s for s in shape])
@@ -83,7 +85,8 @@ def view(self: Any, *shape: Any) -> Any:
             f"view size is not compatible with input tensor's size and stride (at least one "
             f"dimension spans across two contiguous subspaces): view of shape {list(new)} on a "
             f"tensor of shape {list(self.node.shape)} and strides {list(self.stride())}. Use "
-            ".reshape(...) instead.")
+            ".reshape(...) instead."
+        )
     return make_view(self, mv.RESHAPE, new)
 
 
@@ -111,9 +114,11 @@ def permute(input: Any, *dims: Any) -> Any:
     rank = len(input.node.shape)
     p = sizes(dims)
     if len(p) != rank:
-        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does "
-                           f"not match the length of the desired ordering of dimensions i.e. "
-                           f"input.dim() = {rank} is not equal to len(dims) = {len(p)}")
+        raise RuntimeError(
+            f"permute(sparse_coo): number of dimensions in the tensor input does "
+            f"not match the length of the desired ordering of dimensions i.e. "
+            f"input.dim() = {rank} is not equal to len(dims) = {len(p)}"
+        )
     p = tuple([wrap_dim(d, rank) for d in p])
     if len(set(p)) != rank:
         raise RuntimeError("permute(): duplicate dims are not allowed.")
@@ -146,9 +151,11 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     rank = len(input.node.shape)
     src, dst = dims_of(source, rank), dims_of(destination, rank)
     if len(src) != len(dst):
-        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(src)} dims)"
-                           f" should contain the same number of dims as destination "
-                           f"({list(dst)} dims)")
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(src)} dims)"
+            f" should contain the same number of dims as destination "
+            f"({list(dst)} dims)"
+        )
     order = [-1] * rank
     for s, d in zip(src, dst, strict=True):
         order[d] = s
@@ -157,14 +164,17 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 
 
 METHODS["moveaxis"] = METHODS["movedim"]
-METHODS["T"] = property(lambda self: make_view(
-    self, mv.PERMUTE, tuple(reversed(range(len(self.node.shape))))))
+METHODS["T"] = property(
+    lambda self: make_view(self, mv.PERMUTE, tuple(reversed(range(len(self.node.shape)))))
+)
 
 
 def _mt(self: Any) -> Any:
     if len(self.node.shape) < 2:
-        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got "
-                           f"{len(self.node.shape)}-D tensor.")
+        raise RuntimeError(
+            f"tensor.mT is only supported on matrices or batches of matrices. Got "
+            f"{len(self.node.shape)}-D tensor."
+        )
     return METHODS["transpose"](self, -2, -1)
 
 
@@ -185,9 +195,9 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     if i == j:
         return input
     n = 1
-    for s in shape[i:j + 1]:
+    for s in shape[i : j + 1]:
         n *= s
-    return reshape.__wrapped__(input, (*shape[:i], n, *shape[j + 1:]))
+    return reshape.__wrapped__(input, (*shape[:i], n, *shape[j + 1 :]))
 
 
 @api
@@ -205,9 +215,11 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
     for s in part:
         n *= s
     if n != shape[d]:
-        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size "
-                           f"of dim {d} ({shape[d]}) in the input tensor")
-    return reshape.__wrapped__(input, (*shape[:d], *part, *shape[d + 1:]))
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size "
+            f"of dim {d} ({shape[d]}) in the input tensor"
+        )
+    return reshape.__wrapped__(input, (*shape[:d], *part, *shape[d + 1 :]))
 
 
 @api
@@ -240,16 +252,20 @@ def expand(self: Any, *shape: Any) -> Any:
     have = self.node.shape
     extra = len(want) - len(have)
     if extra < 0:
-        raise RuntimeError(f"expand({self.dtype}{list(have)}, size={want}): the number of sizes "
-                           f"provided ({len(want)}) must be greater or equal to the number of "
-                           f"dimensions in the tensor ({len(have)})")
+        raise RuntimeError(
+            f"expand({self.dtype}{list(have)}, size={want}): the number of sizes "
+            f"provided ({len(want)}) must be greater or equal to the number of "
+            f"dimensions in the tensor ({len(have)})"
+        )
     for i, n in enumerate(have):
         if want[i + extra] == -1:
             want[i + extra] = n
         elif want[i + extra] != n and n != 1:
-            raise RuntimeError(f"The expanded size of the tensor ({want[i + extra]}) must match "
-                               f"the existing size ({n}) at non-singleton dimension {i + extra}.  "
-                               f"Target sizes: {want}.  Tensor sizes: {list(have)}")
+            raise RuntimeError(
+                f"The expanded size of the tensor ({want[i + extra]}) must match "
+                f"the existing size ({n}) at non-singleton dimension {i + extra}.  "
+                f"Target sizes: {want}.  Tensor sizes: {list(have)}"
+            )
     if any([n < 0 for n in want]):
         raise RuntimeError(f"expand: the sizes {want} are not allowed for a new dimension")
     return make_view(self, mv.EXPAND, tuple(want))
@@ -293,19 +309,21 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -shape[d] <= start <= shape[d]:
-        raise IndexError(f"start out of range (expected to be in range of [{-shape[d]}, "
-                         f"{shape[d]}], but got {start})")
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-shape[d]}, "
+            f"{shape[d]}], but got {start})"
+        )
     start = start + shape[d] if start < 0 else start
     if start + length > shape[d]:
-        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size "
-                           f"({shape[d]}).")
+        raise RuntimeError(
+            f"start ({start}) + length ({length}) exceeds dimension size ({shape[d]})."
+        )
     return slice_dim(input, d, start, length)
 
 
 def slice_dim(t: Any, d: int, start: int, length: int, step: int = 1) -> Any:
     """A range of dimension d, already checked."""
-    p = tuple([(0, n, 1) if i != d else (start, length, step)
-               for i, n in enumerate(t.node.shape)])
+    p = tuple([(0, n, 1) if i != d else (start, length, step) for i, n in enumerate(t.node.shape)])
     return make_view(t, mv.SLICE, p)
 
 
@@ -317,8 +335,9 @@ def select(input: Any, dim: int, index: Any) -> Any:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     d, i = wrap_dim(dim, len(shape)), int(index)
     if not -shape[d] <= i < shape[d]:
-        raise IndexError(f"select(): index {i} out of range for tensor of size {list(shape)} at "
-                         f"dimension {d}")
+        raise IndexError(
+            f"select(): index {i} out of range for tensor of size {list(shape)} at dimension {d}"
+        )
     p = tuple([(0, n, 1) if k != d else (i + n if i < 0 else i) for k, n in enumerate(shape)])
     return make_view(input, mv.SLICE, p)
 
@@ -355,8 +374,10 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> Any:
     else:
         parts = [int(s) for s in split_size_or_sections]
         if sum(parts) != n or any([p < 0 for p in parts]):
-            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input "
-                               f"tensor's size at dimension {d}), but got split_sizes={parts}")
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input "
+                f"tensor's size at dimension {d}), but got split_sizes={parts}"
+            )
     out, at = [], 0
     for s in parts:
         out.append(slice_dim(tensor, d, at, s))
@@ -413,8 +434,10 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
     shape, strides = sizes((size,)), sizes((stride,))
     span = offset + sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)]) + 1
     if shape and 0 not in shape and span > base.numel():
-        raise RuntimeError(f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage "
-                           f"offset {offset} are out of bounds for storage of {base.numel()}")
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage "
+            f"offset {offset} are out of bounds for storage of {base.numel()}"
+        )
     if not base.is_contiguous():
         raise NotImplementedError("as_strided of a storage that is not contiguous is not in Facula")
     v = make_view(base, mv.AS_STRIDED, (shape, strides, offset))
@@ -464,12 +487,15 @@ def cat(tensors: Any, dim: Any = 0, *, axis: Any = None) -> Any:
     for i, x in enumerate(ts):
         s = x.node.shape
         if len(s) != len(first):
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and "
-                               f"{len(s)}")
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {len(first)} and {len(s)}"
+            )
         for j, (m, n) in enumerate(zip(first, s, strict=True)):
             if j != k and m != n:
-                raise RuntimeError(f"Sizes of tensors must match except in dimension {k}. Expected "
-                                   f"size {m} but got size {n} for tensor number {i} in the list.")
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {k}. Expected "
+                    f"size {m} but got size {n} for tensor number {i} in the list."
+                )
     return mv.cat_record(tuple(ts), k) if len(ts) > 1 else clone.__wrapped__(ts[0])
 
 
@@ -481,11 +507,14 @@ def stack(tensors: Any, dim: int = 0) -> Any:
         raise RuntimeError("stack expects a non-empty TensorList")
     for i, x in enumerate(ts):
         if x.node.shape != ts[0].node.shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got "
-                               f"{list(ts[0].node.shape)} at entry 0 and {list(x.node.shape)} at "
-                               f"entry {i}")
-    return cat.__wrapped__([unsqueeze.__wrapped__(x, dim) for x in ts],
-                           wrap_dim(dim, len(ts[0].node.shape) + 1))
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got "
+                f"{list(ts[0].node.shape)} at entry 0 and {list(x.node.shape)} at "
+                f"entry {i}"
+            )
+    return cat.__wrapped__(
+        [unsqueeze.__wrapped__(x, dim) for x in ts], wrap_dim(dim, len(ts[0].node.shape) + 1)
+    )
 
 
 @api(function=False)
@@ -494,15 +523,18 @@ def repeat(self: Any, *repeats: Any) -> Any:
     r = sizes(repeats)
     shape = self.node.shape
     if len(r) < len(shape):
-        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of "
-                           "dimensions of tensor")
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of "
+            "dimensions of tensor"
+        )
     shape = (1,) * (len(r) - len(shape)) + shape
     x = reshape.__wrapped__(self, shape)
     inter = tuple([k for n in shape for k in (1, n)])
     wide = tuple([k for m, n in zip(r, shape, strict=True) for k in (m, n)])
     x = expand.__wrapped__(reshape.__wrapped__(x, inter), wide)
-    return reshape.__wrapped__(record(mv.CONTIGUOUS, (x,), 0),
-                               tuple([m * n for m, n in zip(r, shape, strict=True)]))
+    return reshape.__wrapped__(
+        record(mv.CONTIGUOUS, (x,), 0), tuple([m * n for m, n in zip(r, shape, strict=True)])
+    )
 
 
 @api
@@ -515,11 +547,16 @@ def tile(input: Any, *dims: Any) -> Any:
 @api(method=False)
 def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
     """Coordinate grids of several vectors."""
-    ts = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(
-        tensors)
+    ts = (
+        list(tensors[0])
+        if len(tensors) == 1 and isinstance(tensors[0], (tuple, list))
+        else list(tensors)
+    )
     n = [x.numel() for x in ts]
-    out = [expand.__wrapped__(x.reshape([-1 if i == j else 1 for j in range(len(ts))]), tuple(n))
-           for i, x in enumerate(ts)]
+    out = [
+        expand.__wrapped__(x.reshape([-1 if i == j else 1 for j in range(len(ts))]), tuple(n))
+        for i, x in enumerate(ts)
+    ]
     return tuple([x.transpose(0, 1) for x in out] if indexing == "xy" and len(out) > 1 else out)
 
 
@@ -546,11 +583,21 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     return pw.cast(self, d)
 
 
-for _name, _d in {"float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16,
-                  "bfloat16": dtypes.bfloat16, "int": dtypes.int32, "long": dtypes.int64,
-                  "short": dtypes.int16, "char": dtypes.int8, "byte": dtypes.uint8,
-                  "bool": dtypes.bool, "cfloat": dtypes.complex64,
-                  "cdouble": dtypes.complex128}.items():
+for _name, _d in {
+    "float": dtypes.float32,
+    "double": dtypes.float64,
+    "half": dtypes.float16,
+    "bfloat16": dtypes.bfloat16,
+    "int": dtypes.int32,
+    "long": dtypes.int64,
+    "short": dtypes.int16,
+    "char": dtypes.int8,
+    "byte": dtypes.uint8,
+    "bool": dtypes.bool,
+    "cfloat": dtypes.complex64,
+    "cdouble": dtypes.complex128,
+}.items():
+
     def _make(d: Any, name: str) -> Any:
         def f(self: Any, memory_format: Any = None) -> Any:
             return self if self.node.dtype is d else pw.cast(self, d)

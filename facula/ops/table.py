@@ -15,8 +15,14 @@ OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined
 _tensor: Any = None  # facula.tensor, set by it
 
 
-def api(f: Callable[..., Any] | None = None, *, names: tuple[str, ...] = (), method: bool = True,
-        function: bool = True, inplace: bool = False) -> Any:
+def api(
+    f: Callable[..., Any] | None = None,
+    *,
+    names: tuple[str, ...] = (),
+    method: bool = True,
+    function: bool = True,
+    inplace: bool = False,
+) -> Any:
     """Enter a function in the table, under its own name and `names`."""
     if f is None:
         return lambda g: api(g, names=names, method=method, function=function, inplace=inplace)
@@ -82,11 +88,15 @@ def store(name: str, out: Any, result: Any) -> Any:
             store(name, o, v)
         return out
     if _tensor.TLS.r.grad and (out.requires_grad or result.requires_grad):
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic "
-                           "differentiation, but one of the arguments requires grad.")
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments requires grad."
+        )
     if not _tensor.can_cast(result.dtype, out.dtype):
-        raise RuntimeError(f"{name}(): result type {result.dtype} can't be cast to the desired "
-                           f"output type {out.dtype}")
+        raise RuntimeError(
+            f"{name}(): result type {result.dtype} can't be cast to the desired "
+            f"output type {out.dtype}"
+        )
     if out.shape != result.shape:
         _tensor.resize(out, result.shape)
     _tensor.write(out, result.to(out.dtype))
@@ -99,14 +109,19 @@ def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     for a in (*args, *kwargs.values()):
         for t in a if isinstance(a, (tuple, list)) else (a,):
             cls = type(t)
-            if (cls not in types and hasattr(cls, "__torch_function__")
-                    and getattr(cls.__torch_function__, "__func__", None) is not _tensor.DEFAULT):
+            if (
+                cls not in types
+                and hasattr(cls, "__torch_function__")
+                and getattr(cls.__torch_function__, "__func__", None) is not _tensor.DEFAULT
+            ):
                 types.append(cls)
     for cls in sorted(types, key=lambda c: -len(c.__mro__)):
         done = cls.__torch_function__(f, tuple(types), args, kwargs)
         if done is not NotImplemented:
             return done
     if types:
-        raise TypeError(f"Multiple dispatch failed for '{f.__name__}'; all __torch_function__ "
-                        "handlers returned NotImplemented")
+        raise TypeError(
+            f"Multiple dispatch failed for '{f.__name__}'; all __torch_function__ "
+            "handlers returned NotImplemented"
+        )
     return NotImplemented

@@ -24,10 +24,12 @@ def explain() -> str:
             lines.append(f"%{e.index} = grad mode {'on' if e.params else 'off'}")
             continue
         args = [_name(i) for i in e.inputs]
-        args += [repr(s) for s in r.scalars[e.scalar_at:e.scalar_at + len(e.stypes)]]
+        args += [repr(s) for s in r.scalars[e.scalar_at : e.scalar_at + len(e.stypes)]]
         if e.op is not ASSIGN and e.params != ():
             args.append(f"params={e.params}")
         where = f"  # {e.line[0]}:{e.line[1]}" if e.line else ""
-        lines.append(f"%{e.index} = {e.op}({', '.join(args)}) : {e.dtype} {list(e.shape)}"
-                     f"{' grad' if e.rg else ''}{where}")
+        lines.append(
+            f"%{e.index} = {e.op}({', '.join(args)}) : {e.dtype} {list(e.shape)}"
+            f"{' grad' if e.rg else ''}{where}"
+        )
     return "\n".join(lines)

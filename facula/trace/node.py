@@ -17,25 +17,56 @@ if TYPE_CHECKING:
 class Node:
     """One value. `strides` is None for a contiguous layout; `rg` is 'requires grad'."""
 
-    __slots__ = ("a", "alts", "b", "dtype", "index", "inputs", "leaf", "line", "offset", "op",
-                 "params", "parent", "programs", "rec", "rg", "scalar_at", "shape", "stypes",
-                 "strides", "succ")
+    __slots__ = (
+        "a",
+        "alts",
+        "b",
+        "dtype",
+        "index",
+        "inputs",
+        "leaf",
+        "line",
+        "offset",
+        "op",
+        "params",
+        "parent",
+        "programs",
+        "rec",
+        "rg",
+        "scalar_at",
+        "shape",
+        "stypes",
+        "strides",
+        "succ",
+    )
 
-    def __init__(self, op: Any, shape: tuple[int, ...], dtype: Dtype | None,
-                 strides: tuple[int, ...] | None = None, offset: int = 0, rg: bool = False) -> None:
+    def __init__(
+        self,
+        op: Any,
+        shape: tuple[int, ...],
+        dtype: Any,
+        strides: tuple[int, ...] | None = None,
+        offset: int = 0,
+        rg: bool = False,
+    ) -> None:
         self.op = op
         self.shape = shape
         self.dtype = dtype
         self.strides = strides
         self.offset = offset
         self.rg = rg
-        self.a = self.b = self.leaf = self.parent = self.rec = self.line = None
+        self.a: Any = None
+        self.b: Any = None
+        self.leaf: Any = None
+        self.parent: Any = None
+        self.rec: Any = None
+        self.line: tuple[str, int] | None = None
         self.inputs: tuple[Any, ...] = ()
-        self.params: tuple[Any, ...] = ()
+        self.params: Any = ()
         self.stypes: tuple[type, ...] = ()
         self.index = -1
         self.scalar_at = 0
-        self.alts: dict[Any, Node] | None = None
+        self.alts: Any = None
         self.programs: dict[Any, Any] | None = None
         self.succ: Node = END
 
@@ -71,8 +102,9 @@ _leaves: dict[Any, Node] = {}
 _stale: dict[Any, Node] = {}
 
 
-def leaf(shape: tuple[int, ...], dtype: Dtype, strides: tuple[int, ...] | None = None,
-         rg: bool = False) -> Node:
+def leaf(
+    shape: tuple[int, ...], dtype: Dtype, strides: tuple[int, ...] | None = None, rg: bool = False
+) -> Node:
     """The interned leaf of this layout."""
     key = (shape, dtype, strides, rg)
     found = _leaves.get(key)

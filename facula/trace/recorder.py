@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 
 from facula.trace.node import (
-    ASSIGN, END, INPUT, LEAF, MODE, ROOT, STALE, Node, contiguous_strides, leaf,
+    ASSIGN,
+    END,
+    INPUT,
+    LEAF,
+    MODE,
+    ROOT,
+    STALE,
+    Node,
+    contiguous_strides,
+    leaf,
 )
 
 MAX_PENDING = 20_000  # operations recorded before a flush is forced
@@ -27,8 +36,24 @@ SNAPSHOT_BYTES = 1 << 20  # an input shared with NumPy is copied up to this size
 class Recorder:
     """What one thread has recorded since its last flush, and all it has seen before."""
 
-    __slots__ = ("__weakref__", "add", "anomaly", "cur", "frame", "gnodes", "grad", "handles",
-                 "inference", "inputs", "next", "roots", "scalars", "size", "soon", "temps")
+    __slots__ = (
+        "__weakref__",
+        "add",
+        "anomaly",
+        "cur",
+        "frame",
+        "gnodes",
+        "grad",
+        "handles",
+        "inference",
+        "inputs",
+        "next",
+        "roots",
+        "scalars",
+        "size",
+        "soon",
+        "temps",
+    )
 
     def __init__(self) -> None:
         self.grad = True
@@ -86,7 +111,7 @@ def set_grad(mode: bool) -> None:
         r.cur = root
         r.next = root.succ
         return
-    e = r.next
+    e: Any = r.next
     if e.op is MODE and e.params is mode:
         r.cur = e
         r.next = e.succ
@@ -95,7 +120,7 @@ def set_grad(mode: bool) -> None:
     e = r.cur.alts.get(key)
     if e is None:
         e = Node(MODE, (), None)
-        e.params = mode  # type: ignore[assignment]
+        e.params = mode
         _append(r, e, key)
     r.cur.succ = e
     r.cur = e
@@ -113,8 +138,9 @@ def _append(r: Recorder, e: Node, key: Any) -> None:
     r.size += 1
 
 
-def record(op: Any, ts: tuple[Any, ...], params: tuple[Any, ...] = (),
-           scalars: tuple[Any, ...] = ()) -> Any:
+def record(
+    op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, ...] = ()
+) -> Any:
     """Record one primitive operation on holders of values; returns the result tensor.
 
     `params` are hashable and belong to the trace; `scalars` are Python numbers, inputs of the
@@ -123,7 +149,7 @@ def record(op: Any, ts: tuple[Any, ...], params: tuple[Any, ...] = (),
     r = TLS.r
     e = r.next
     if e.op is op and e.params == params and len(e.inputs) == len(ts):
-        for t, node in zip(ts, e.inputs):  # noqa: B905  (equal lengths; this is the hot path)
+        for t, node in zip(ts, e.inputs):
             if t.node is not node:
                 break
         else:
@@ -169,7 +195,8 @@ def _foreign(t: Any) -> Any:
             if node.rg:
                 raise RuntimeError(
                     "a tensor that requires grad and whose computation is pending in another "
-                    "thread can't be used here; call facula.synchronize() in that thread first")
+                    "thread can't be used here; call facula.synchronize() in that thread first"
+                )
             from facula.interpreter.program import evaluate
 
             data = evaluate(node, inputs, scalars)
@@ -181,8 +208,9 @@ def _foreign(t: Any) -> Any:
     return s
 
 
-def _record_slow(r: Recorder, op: Any, ts: tuple[Any, ...], params: tuple[Any, ...],
-                 scalars: tuple[Any, ...]) -> Any:
+def _record_slow(
+    r: Recorder, op: Any, ts: tuple[Any, ...], params: Any, scalars: tuple[Any, ...]
+) -> Any:
     if r.cur.index >= MAX_PENDING:
         flush(r)
     if ts:
@@ -217,8 +245,7 @@ def _record_slow(r: Recorder, op: Any, ts: tuple[Any, ...], params: tuple[Any, .
         for i, name in enumerate(names):
             if type(name) is tuple:
                 if name[1] == i:
-                    node = Node(INPUT, name[0].shape, name[0].dtype, name[0].strides,
-                                rg=name[0].rg)
+                    node = Node(INPUT, name[0].shape, name[0].dtype, name[0].strides, rg=name[0].rg)
                     node.leaf = name[0]
                     node.index = count
                     node.rec = r
@@ -235,8 +262,13 @@ def _record_slow(r: Recorder, op: Any, ts: tuple[Any, ...], params: tuple[Any, .
         if scalars and len(inputs) == 1:
             e.b = stypes[0]  # what the arithmetic methods compare with the type of their number
         e.scalar_at = len(r.scalars)
-        e.rg = (r.grad and op.differentiable and dtype is not None and dtype.category >= 2
-                and any([n.rg for n in inputs]))
+        e.rg = (
+            r.grad
+            and op.differentiable
+            and dtype is not None
+            and dtype.category >= 2
+            and any([n.rg for n in inputs])
+        )
         e.line = _user_line()
         _append(r, e, key)
     for t, node in zip(ts, e.inputs, strict=True):
@@ -274,7 +306,7 @@ def bind(r: Recorder, t: Any, node: Node) -> None:
 def assign(holder: Any, value: Any) -> None:
     """Make `value` (a tensor of the same shape and dtype) the holder's new value."""
     r = TLS.r
-    e = r.next
+    e: Any = r.next
     if e.op is ASSIGN and e.a is holder.node and e.b is value.node:
         r.cur = e
         r.next = e.succ
@@ -285,8 +317,10 @@ def assign(holder: Any, value: Any) -> None:
         frame = r.frame
         value = prepare(r, value)
         if holder.node.op is not LEAF and holder.node.rec is not r:
-            raise RuntimeError("a tensor that is pending in another thread can't be written here; "
-                               "call facula.synchronize() in that thread first")
+            raise RuntimeError(
+                "a tensor that is pending in another thread can't be written here; "
+                "call facula.synchronize() in that thread first"
+            )
         if r.frame == frame:
             break
     a, b = holder.node, value.node
@@ -366,8 +400,11 @@ def _materialise(r: Recorder) -> None:
 
     Nodes kept by it hold tensors for what they save, so they count as live afterwards.
     """
-    waiting = [h for h in r.handles
-               if h.node.rg and not h._saved and h.node.op is not LEAF and h.node.op is not STALE]
+    waiting = [
+        h
+        for h in r.handles
+        if h.node.rg and not h._saved and h.node.op is not LEAF and h.node.op is not STALE
+    ]
     if not waiting:
         return
     from facula.autograd.graph import grad_node, seal
@@ -403,8 +440,12 @@ def _settle(r: Recorder, program: Any, values: list[Any]) -> None:
             np.copyto(h._data, data)
         else:
             h._data = data
-        h.node = leaf(node.shape, node.dtype, node.strides,
-                      not h._saved and (node.rg or h._leaf_rg or h._gfn is not None))
+        h.node = leaf(
+            node.shape,
+            node.dtype,
+            node.strides,
+            not h._saved and (node.rg or h._leaf_rg or h._gfn is not None),
+        )
     for h in aliases:
         h._settle_alias()
 
@@ -434,5 +475,15 @@ def _user_line() -> tuple[str, int] | None:
     return (f.f_code.co_filename, f.f_lineno) if f is not None else None
 
 
-__all__ = ["END", "TLS", "Recorder", "assign", "bind", "contiguous_strides", "flush", "prepare",
-           "record", "set_grad"]
+__all__ = [
+    "END",
+    "TLS",
+    "Recorder",
+    "assign",
+    "bind",
+    "contiguous_strides",
+    "flush",
+    "prepare",
+    "record",
+    "set_grad",
+]
