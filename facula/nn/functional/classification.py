@@ -81,7 +81,7 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None
         )
     if input.dim() > 1:
         expected = (input.shape[0], *input.shape[2:])
-        if input.dim() == 3 and target.dim() == 2 or input.dim() != 3:
+        if (input.dim() == 3 and target.dim() == 2) or input.dim() != 3:
             matches = tuple(target.shape) == expected
         else:
             matches = False
