@@ -194,7 +194,7 @@ def _round_to_odd(value: np.ndarray, error: np.ndarray) -> None:
     bits = value.view(np.int64)
     upward = (error > 0) == (value > 0)
     step = np.where(upward, np.int64(1), np.int64(-1))
-    step *= (error != 0) & ((bits & 1) == 0)
+    step *= (np.abs(error) > 0) & ((bits & 1) == 0)  # not where it is NaN, beside infinities
     bits += step
 
 

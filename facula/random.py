@@ -292,15 +292,16 @@ class Generator:
             shape = np.broadcast_shapes(np.shape(mean), np.shape(std))
         if not isinstance(std, np.ndarray):
             with np.errstate(all="ignore"):
-                return (self.normal(shape, dtype, 0.0, std, strides=strides) + mean).astype(dtype)
+                values = self.normal(shape, dtype, 0.0, std, strides=strides)
+                return np.asarray(values + mean, dtype)
         if std.dtype.kind == "c":
             raise RuntimeError(f"normal: expected a real standard deviation, but got {std.dtype}")
         if not (std >= 0).all():
             raise RuntimeError("normal expects all elements of std >= 0.0")
         values = self.normal(shape, dtype, strides=strides)
         with np.errstate(all="ignore"):
-            values = (values * std).astype(dtype)
-            return (values + cast(np.asarray(mean), dtype)).astype(dtype)
+            values = np.asarray(values * std, dtype)
+            return np.asarray(values + cast(np.asarray(mean), dtype), dtype)
 
     def _complex(
         self, draw: Any, shape: Shape, dtype: np.dtype, a: float, b: float, strides: Strides
@@ -333,14 +334,11 @@ class Generator:
         dtype = np.dtype(dtype)
         name = dtype.name
         if name not in FLOATS and dtype.kind not in "iub":
-            raise RuntimeError(
-                f"random_: expected an integer, floating-point or bool dtype, but got {name}"
-            )
+            raise NotImplementedError(f"random_ is not implemented for {name}")
         n = math.prod(shape)
         if high is None and low == -(2**63):
             if name not in ("int64", "float64", "float32", "bfloat16"):
-                error = RuntimeError if name in INTEGERS else NotImplementedError
-                raise error(f"random_ over all of 64 bits is not implemented for {name}")
+                raise NotImplementedError(f"random_ over 64 bits is not implemented for {name}")
             with self._lock:
                 values = self._engine.words64(n).view(np.int64)
             return arrange(cast(values, dtype), shape, strides)
@@ -363,20 +361,18 @@ class Generator:
         dtype = np.dtype(dtype)
         name = dtype.name
         n = math.prod(shape)
+        if name == "bool":
+            limit = 2
+        elif name in INTEGERS:
+            limit = int(np.iinfo(dtype).max) + 1
+        elif name in FLOATS:
+            limit = 2 ** FLOATS[name][0] + 1
+        else:
+            raise NotImplementedError(f"random_ is not implemented for {name}")
+        wide = name in ("int64", "float64")
         with self._lock:
-            if name == "bool":
-                values = self._engine.words(n) & np.uint32(1)
-            elif name in INTEGERS:
-                mask = int(np.iinfo(dtype).max)
-                wide = name == "int64"
-                values = self._engine.words64(n) if wide else self._engine.words(n)
-                values &= values.dtype.type(mask)  # modulo a power of two
-            elif name in FLOATS:
-                wide = name == "float64"
-                values = self._engine.words64(n) if wide else self._engine.words(n)
-                values %= values.dtype.type(2 ** FLOATS[name][0] + 1)
-            else:
-                raise NotImplementedError(f"random_ is not implemented for {name}")
+            values = self._engine.words64(n) if wide else self._engine.words(n)
+        values %= values.dtype.type(limit)
         return arrange(cast(values, dtype), shape, strides)
 
     def permutation(self, n: int, dtype: DTypeLike = np.int64) -> np.ndarray:
@@ -437,7 +433,7 @@ class Generator:
         with self._lock:
             values = self._engine.uniform64(n) if wide else self._engine.uniform32(n)
         below = arrange(values, shape, strides) < (p if wide else np.asarray(p, np.float32))
-        return below.astype(dtype)
+        return np.asarray(below, dtype)
 
     def exponential(
         self,

@@ -115,7 +115,8 @@ def _float_range(op: str, name: str, low: int, high: int | None) -> tuple[int, i
         first = near + (1 << (abs(low + 1).bit_length() - digits))
     if high is not None:
         near = _nearest_float(last, digits)
-        if near > last:
+        # A bound that rounds to 2**63 overflows in PyTorch and stays as it is.
+        if last < near < 2**63:
             last = near - (1 << (abs(last).bit_length() - digits)) - 1
     if first > last or (high is None and first == last):
         raise RuntimeError(f"{op}: {name} holds no two integers of this range")
