@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 USAGE = """\
 usage: facula run script.py [arguments]      run a program written for PyTorch on Facula
@@ -18,7 +18,8 @@ usage: facula run script.py [arguments]      run a program written for PyTorch o
        facula --help
 
 `python -m facula` is the same command, and `facula script.py` is short for `facula run script.py`.
-Inside the program, `import torch` and every submodule of it give Facula.
+Inside the program, `import torch` and every submodule of it give Facula. `facula explain` prints
+every program that is recorded, once, to standard error; FACULA_EXPLAIN=1 makes `facula run` do so.
 """
 
 _COMMANDS = ("run", "explain")
@@ -61,8 +62,6 @@ def _start(command: str, args: list[str]) -> None:
         _usage_error("-m needs the name of a module")
     if not module and args[0].startswith("-"):
         _usage_error(f"unknown option {args[0]!r} before the script")
-    if command == "explain":
-        os.environ["FACULA_EXPLAIN"] = "1"
 
     from facula import run
 
@@ -71,6 +70,9 @@ def _start(command: str, args: list[str]) -> None:
     except RuntimeError as error:
         _fail(str(error), 1)
     run.share_with_children()
+    if command == "explain" or os.environ.get("FACULA_EXPLAIN", "0") not in ("", "0"):
+        os.environ["FACULA_EXPLAIN"] = "1"
+        _explain_programs()
     try:
         if module:
             run.run_module(args[1], args[2:])
@@ -78,6 +80,24 @@ def _start(command: str, args: list[str]) -> None:
             run.run_script(args[0], args[1:])
     except run.ScriptError as error:
         _fail(str(error), error.status)
+
+
+def _explain_programs() -> None:
+    """Print each program that is recorded, once: the first time that it runs."""
+    from facula.interpreter import program
+    from facula.trace.explain import explain
+
+    build = program.Program.__init__
+    count = 0
+
+    def build_and_print(self: program.Program, r: Any, live: tuple[Any, ...]) -> None:
+        nonlocal count
+        build(self, r, live)
+        count += 1
+        what = f"program {count}: {len(self.steps)} of these operations are computed"
+        print(f"{what}, {len(self.outputs)} results kept\n{explain()}\n", file=sys.stderr)
+
+    program.Program.__init__ = build_and_print  # type: ignore[method-assign]
 
 
 def _version() -> str:

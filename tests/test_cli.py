@@ -53,6 +53,34 @@ def test_commands(folder, args, argv, explain):
     assert f"{argv} {explain}" in done.stdout.splitlines()
 
 
+LOOP = """
+import torch
+x = torch.ones(3)
+for _ in range(5):
+    x = torch.exp(x - 1)
+    print(x.tolist())
+"""
+
+
+@pytest.mark.parametrize("how", ["explain", "variable"])
+def test_explain_prints_each_program_once(tmp_path, monkeypatch, how):
+    (tmp_path / "loop.py").write_text(LOOP)
+    if how == "variable":
+        monkeypatch.setenv("FACULA_EXPLAIN", "1")
+    done = facula(tmp_path, "explain" if how == "explain" else "run", "loop.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[1.0, 1.0, 1.0]\n" * 5
+    assert "program 1: " in done.stderr and "program 3: " not in done.stderr
+    assert "exp(" in done.stderr and "loop.py:5" in done.stderr
+
+
+def test_run_explains_nothing(tmp_path, monkeypatch):
+    (tmp_path / "loop.py").write_text(LOOP)
+    for value in ("", "0"):
+        monkeypatch.setenv("FACULA_EXPLAIN", value)
+        assert facula(tmp_path, "run", "loop.py").stderr == ""
+
+
 @pytest.mark.parametrize("args", [["run", "-m", "s"], ["-m", "s"], ["explain", "-m", "s"]])
 def test_modules(folder, args):
     done = facula(folder, *args, "x")
