@@ -1,0 +1,39 @@
+"""Tensors print as PyTorch 2.13 prints them (the expected strings are its output)."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula as torch
+
+CASES = [
+    (lambda: torch.tensor(1.5), "tensor(1.5000)"),
+    (lambda: torch.tensor([1, 2, 3]), "tensor([1, 2, 3])"),
+    (lambda: torch.tensor([True, False]), "tensor([ True, False])"),
+    (
+        lambda: torch.tensor([[1.0, 2.0], [3.0, 4.5]]),
+        "tensor([[1.0000, 2.0000],\n        [3.0000, 4.5000]])",
+    ),
+    (lambda: torch.tensor([1e-6, 1.0, 1000.0]), "tensor([1.0000e-06, 1.0000e+00, 1.0000e+03])"),
+    (lambda: torch.tensor([float("nan"), float("inf"), 1.0]), "tensor([nan, inf, 1.])"),
+    (lambda: torch.zeros(2, 0), "tensor([], size=(2, 0))"),
+    (
+        lambda: torch.ones(3, dtype=torch.float64, requires_grad=True),
+        "tensor([1., 1., 1.], dtype=torch.float64, requires_grad=True)",
+    ),
+    (lambda: torch.arange(2000), "tensor([   0,    1,    2,  ..., 1997, 1998, 1999])"),
+    (lambda: torch.tensor([1 + 2j, 3.5 - 1j]), "tensor([1.0000+2.j, 3.5000-1.j])"),
+]
+
+
+@pytest.mark.parametrize(("make", "expected"), CASES)
+def test_repr(make, expected):
+    assert repr(make()) == expected
+
+
+def test_options_change_the_precision():
+    torch.set_printoptions(precision=2)
+    try:
+        assert repr(torch.tensor(1.23456)) == "tensor(1.23)"
+    finally:
+        torch.set_printoptions(profile="default")

@@ -1,0 +1,67 @@
+"""Recording and following: one program for a loop, dead values, numbers as inputs, threads."""
+
+from __future__ import annotations
+
+import threading
+
+import facula as torch
+from facula.trace.recorder import TLS
+
+
+def test_a_loop_with_changing_numbers_repeats_one_trace():
+    w = torch.ones(4, requires_grad=True)
+    sizes = []
+    for t in range(8):
+        loss = (w * w).sum()
+        loss.backward()
+        with torch.no_grad():
+            w -= 0.1 / (t + 1) * w.grad
+            w.grad.zero_()
+        sizes.append(TLS.r.size)
+    assert sizes[3] == sizes[-1]
+
+
+def test_a_value_that_nothing_sees_is_not_computed():
+    ran = []
+    x = torch.ones(3)
+    y = x.exp()
+    z = x + 1
+    del y
+    from facula.ops.pointwise import EXP
+
+    body, EXP.body = EXP.body, lambda *a: ran.append(1) or body(*a)
+    try:
+        assert z.tolist() == [2, 2, 2]
+    finally:
+        EXP.body = body
+    assert not ran
+
+
+def test_explain_names_operations_and_lines():
+    torch.synchronize()
+    y = torch.ones(3).exp() * 2
+    text = torch.explain()
+    assert "exp(" in text and "mul_s(" in text and "test_recorder.py" in text
+    assert y.tolist()
+
+
+def test_two_threads_train_two_models():
+    out = {}
+
+    def train(name, start):
+        w = torch.full((3,), start, requires_grad=True)
+        for _ in range(50):
+            (w * w).sum().backward()
+            with torch.no_grad():
+                w -= 0.1 * w.grad
+                w.grad.zero_()
+        out[name] = w.tolist()
+
+    threads = [threading.Thread(target=train, args=(i, float(i + 1))) for i in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    want = [float(i + 1) * 0.8**50 for i in range(2)]
+    for i in range(2):
+        assert all(abs(v - want[i]) < 1e-6 * want[i] + 1e-9 for v in out[i])
