@@ -344,7 +344,8 @@ def _run_spec(spec: ModuleSpec) -> None:
 def _new_main(**names: Any) -> dict[str, Any]:
     """A new module `__main__`, in place until the process ends, as threads and atexit expect."""
     module = types.ModuleType("__main__")
-    begin = {"__builtins__": __builtins__, "__cached__": None, "__annotations__": {}}
+    begin: dict[str, Any] = {"__builtins__": __builtins__, "__cached__": None}
+    begin["__annotations__"] = {}
     module.__dict__.update({**begin, **names})
     _kept.append(sys.modules.get("__main__"))  # its functions are still on the stack
     sys.modules["__main__"] = module

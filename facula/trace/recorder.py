@@ -138,9 +138,7 @@ def _append(r: Recorder, e: Node, key: Any) -> None:
     r.size += 1
 
 
-def record(
-    op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, ...] = ()
-) -> Any:
+def record(op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, ...] = ()) -> Any:
     """Record one primitive operation on holders of values; returns the result tensor.
 
     `params` are hashable and belong to the trace; `scalars` are Python numbers, inputs of the

@@ -11,6 +11,11 @@ from facula import Tensor
 _LOW = frozenset((facula.float16, facula.bfloat16))
 
 
+def output(result: Tensor, out: Tensor | None) -> Tensor:
+    """``result`` itself, or written into ``out`` if that is given."""
+    return result if out is None else facula.add(result, 0, out=out)
+
+
 def upcast(x: Tensor) -> Tensor:
     """``x`` in the precision to compute in: float32 for float16 and bfloat16, else its own.
 
@@ -97,6 +102,11 @@ def scalar_type(dtype) -> str:
     """PyTorch's internal name of ``dtype``, which its error messages use."""
     name = str(dtype).rpartition(".")[2]
     return _SCALAR_TYPES.get(name, name)
+
+
+def type_name(t: Tensor) -> str:
+    """What ``Tensor.type()`` says: ``torch.FloatTensor``."""
+    return f"torch.{scalar_type(t.dtype)}Tensor"
 
 
 def dims(sizes) -> str:

@@ -11,7 +11,7 @@ import warnings
 import facula
 from facula import Tensor
 
-from ._common import in_place, require_float, scalar_type, upcast
+from ._common import in_place, output, require_float, scalar_type, upcast
 
 _SQRT_HALF = 0.7071067811865476
 _SQRT_2_OVER_PI = 0.7978845608028654
@@ -56,6 +56,8 @@ def hardtanh(
         raise ValueError("min_val cannot be greater than max_val")
     if input.dtype is facula.bool:
         raise NotImplementedError("\"hardtanh\" not implemented for 'Bool'")
+    if not (input.dtype.is_floating_point or input.dtype.is_complex):
+        min_val, max_val = int(min_val), int(max_val)
     if inplace:
         return in_place(_hardtanh, input, min_val, max_val)
     return _hardtanh(input, min_val, max_val)
@@ -235,7 +237,7 @@ def tanh(input: Tensor) -> Tensor:
     return input.tanh()
 
 
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None) -> Tensor:
     """``input`` times the normal distribution's probability of a value below it.
 
     With ``approximate="tanh"`` by the usual formula in tanh (https://arxiv.org/abs/1606.08415).
@@ -248,7 +250,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
         below = (x * _SQRT_HALF).erf()
     else:
         below = ((x + x * x * x * 0.044715) * _SQRT_2_OVER_PI).tanh()
-    return (x * 0.5 * (below + 1)).to(input.dtype)
+    return output((x * 0.5 * (below + 1)).to(input.dtype), out)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -310,10 +312,12 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 # ---- logarithms of sums
 
 
-def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+def softplus(
+    input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None
+) -> Tensor:
     """``log(1 + exp(beta * input)) / beta``; ``input`` itself where that is > ``threshold``."""
     require_float(input, "softplus_cpu")
-    return _softplus(upcast(input), beta, threshold).to(input.dtype)
+    return output(_softplus(upcast(input), beta, threshold).to(input.dtype), out)
 
 
 def _softplus(x: Tensor, beta: float, threshold: float) -> Tensor:
@@ -322,25 +326,26 @@ def _softplus(x: Tensor, beta: float, threshold: float) -> Tensor:
     return facula.where(scaled > threshold, x, soft if beta == 1 else soft / beta)
 
 
-def logsigmoid(input: Tensor) -> Tensor:
+def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """``log(sigmoid(input))``, also where the sigmoid itself would be 0."""
     require_float(input, "log_sigmoid_cpu")
     x = upcast(input)
     below = x < 0
     magnitude = facula.where(below, x, -x)  # -|x|, with a slope at 0
-    return (facula.where(below, x, 0.0) - magnitude.exp().log1p()).to(input.dtype)
+    result = facula.where(below, x, 0.0) - magnitude.exp().log1p()
+    return output(result.to(input.dtype), out)
 
 
 # ---- shrinkage
 
 
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """``input`` where its magnitude is greater than ``lambd``, else 0."""
     require_float(input, "hardshrink_cpu")
-    return input.masked_fill((input >= -lambd) & (input <= lambd), 0)
+    return output(input.masked_fill((input >= -lambd) & (input <= lambd), 0), out)
 
 
-def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """``input`` moved towards 0 by ``lambd``, and 0 where that would pass it."""
     require_float(input, "softshrink_cpu")
     if not 0 <= lambd <= facula.finfo(input.dtype).max:
@@ -350,7 +355,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
         )
     x = upcast(input)
     low = facula.where(x < -lambd, x + lambd, x * 0)  # NaN stays NaN
-    return facula.where(x > lambd, x - lambd, low).to(input.dtype)
+    return output(facula.where(x > lambd, x - lambd, low).to(input.dtype), out)
 
 
 def tanhshrink(input: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
-"""Convolutions. The kernels are primitives of the engine."""
+"""Convolutions. The kernels are primitives of the engine, ``facula.ops.conv``."""
 
 from __future__ import annotations
+
+from facula.errors import missing_name
 
 NAMES = (
     "conv1d",
@@ -16,7 +18,9 @@ NAMES = (
 def __getattr__(name: str):
     if name not in NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from facula.ops import conv
-
+    try:
+        from facula.ops import conv
+    except ImportError:
+        raise missing_name("facula.nn.functional", name) from None
     function = globals()[name] = getattr(conv, name)
     return function

@@ -119,6 +119,12 @@ def _padded(targets: Tensor, counts: list[int]) -> Tensor:
     return chosen.reshape(len(counts), width)
 
 
+def _log_sum(a: Tensor, b: Tensor) -> Tensor:
+    """``log(exp(a) + exp(b))`` of finite numbers."""
+    larger = facula.maximum(a, b)
+    return larger + ((a - larger).exp() + (b - larger).exp()).log()
+
+
 def _forward(log_probs: Tensor, labels: Tensor, lengths, counts, blank: int) -> Tensor:
     """The forward variables of the paper, over labels with a blank between any two."""
     steps, batch, _ = log_probs.shape
@@ -148,7 +154,7 @@ def _forward(log_probs: Tensor, labels: Tensor, lengths, counts, blank: int) -> 
             new = alpha + emit[0]
         else:
             skip = facula.where(may_skip, shifted(alpha, 2), _IMPOSSIBLE)
-            new = facula.logaddexp(facula.logaddexp(alpha, shifted(alpha, 1)), skip) + emit[t]
+            new = _log_sum(_log_sum(alpha, shifted(alpha, 1)), skip) + emit[t]
             # Below the stand-in for log(0) the sums would drift towards real infinity.
             new = new.clamp(min=_IMPOSSIBLE)
         alpha = facula.where(lengths.unsqueeze(1) > t, new, alpha)
@@ -156,4 +162,4 @@ def _forward(log_probs: Tensor, labels: Tensor, lengths, counts, blank: int) -> 
     last = alpha.gather(1, (2 * counts).unsqueeze(1)).squeeze(1)
     label = alpha.gather(1, (2 * counts - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
     label = facula.where(counts > 0, label, _IMPOSSIBLE)
-    return facula.logaddexp(last, label)
+    return _log_sum(last, label)

@@ -27,7 +27,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 def _length(x: Tensor, dim: int, eps: float) -> Tensor:
     # The limit does not enter the gradient, as in PyTorch: that of the norm passes.
-    norm = facula.linalg.vector_norm(x, 2, dim=dim, keepdim=True)
+    norm = x.norm(2, dim, keepdim=True)
     return norm + (norm.clamp(min=eps) - norm).detach()
 
 
@@ -37,7 +37,7 @@ def pairwise_distance(
     """p-norm of ``x1 - x2 + eps`` along the last dimension."""
     dtype = facula.result_type(x1, x2)
     difference = upcast(x1) - upcast(x2) + eps
-    out = facula.linalg.vector_norm(difference, p, dim=-1, keepdim=keepdim)
+    out = difference.norm(p, -1, keepdim=keepdim)
     return out.to(dtype) if is_low(x1, x2) else out
 
 
@@ -52,11 +52,9 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     n = input.size(0)
     first = [i for i in range(n) for _ in range(i + 1, n)]
     second = [j for i in range(n) for j in range(i + 1, n)]
-    if not first:
-        return input.new_empty(0)
-    a = input.index_select(0, facula.tensor(first, device=input.device))
-    b = input.index_select(0, facula.tensor(second, device=input.device))
-    return facula.linalg.vector_norm(a - b, p, dim=1)
+    a = input.index_select(0, facula.tensor(first, dtype=facula.int64, device=input.device))
+    b = input.index_select(0, facula.tensor(second, dtype=facula.int64, device=input.device))
+    return (a - b).norm(p, 1)
 
 
 def normalize(

@@ -6,6 +6,7 @@ import facula
 from facula import Tensor
 
 from ._common import dims, ntuple, require_float
+from .padding import constant_pad
 
 
 def _pairs(kernel_size, dilation, padding, stride):
@@ -59,12 +60,16 @@ def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tenso
             f"blocks as {count}, but its components must be at least one."
         )
     if any(padding):
-        x = facula.constant_pad_nd(x, [padding[1], padding[1], padding[0], padding[0]], 0)
-    for dim in (0, 1):
-        x = x.unfold(2 + dim, dilation[dim] * (kernel[dim] - 1) + 1, stride[dim])
-    x = x[..., :: dilation[0], :: dilation[1]]  # (N, C, Lh, Lw, kh, kw)
-    x = x.permute(0, 1, 4, 5, 2, 3)
-    out = x.reshape(n, channels * kernel[0] * kernel[1], count[0] * count[1])
+        x = constant_pad(x, [padding[1], padding[1], padding[0], padding[0]], 0)
+
+    def taps(dim: int) -> list[slice]:
+        """What each element of the kernel sees along ``dim``."""
+        reach = stride[dim] * (count[dim] - 1) + 1
+        starts = [k * dilation[dim] for k in range(kernel[dim])]
+        return [slice(start, start + reach, stride[dim]) for start in starts]
+
+    seen = [x[:, :, down, across] for down in taps(0) for across in taps(1)]
+    out = facula.stack(seen, 2).reshape(n, channels * len(seen), count[0] * count[1])
     return out if batched else out.squeeze(0)
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import facula
 from facula import Tensor
 
+from ._common import output
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+
+def linear(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """``input @ weight.T + bias``: the last dimension goes from ``in`` to ``out`` features.
 
     Args:
@@ -27,9 +31,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             )
         if bias is not None:
             raise RuntimeError(f"mat2 must be a matrix, got {weight.dim()}-D tensor")
-        return input.matmul(weight)
-    out = input.matmul(weight.t())
-    return out if bias is None else out + bias
+        return output(input.matmul(weight), out)
+    result = input.matmul(weight.t())
+    if bias is not None:
+        result = result + bias
+    return result if out is None else output(result, out)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -138,6 +138,12 @@ def huber_loss(
     return _finish(loss, weight, reduction, dtype, average_of_weights=False)
 
 
+def _self_entropy(t: Tensor) -> Tensor:
+    """``t * log(t)``, and 0 where ``t`` is."""
+    zero = t == 0
+    return facula.where(zero, 0.0, t * facula.where(zero, 1.0, t).log())
+
+
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -165,35 +171,17 @@ def kl_div(
     if not (input.is_floating_point() and target.is_floating_point()):
         raise RuntimeError("kl_div: Integral inputs not supported.")
     x, t, dtype = _pair(input, target)
-    loss = t.exp() * (t - x) if log_target else facula.xlogy(t, t) - t * x
+    loss = t.exp() * (t - x) if log_target else _self_entropy(t) - t * x
     if reduction == "batchmean":
         batch = input.size(0) if input.dim() else 1
         return reduced(loss.sum() / batch, "none", dtype)
     return reduced(loss, reduction, dtype)
 
 
-class _BinaryCrossEntropy(facula.autograd.Function):
-    """Cross entropy of probabilities, with logarithms limited to -100.
-
-    The gradient is PyTorch's closed form: that of the limited logarithms themselves would be 0
-    for a probability of exactly 0 or 1, however wrong.
-    """
-
-    @staticmethod
-    def forward(ctx, x, target):
-        ctx.save_for_backward(x, target)
-        log, log_rest = x.log().clamp(min=-100), (-x).log1p().clamp(min=-100)
-        return (target - 1) * log_rest - target * log
-
-    @staticmethod
-    def backward(ctx, grad):
-        x, target = ctx.saved_tensors
-        to_x = to_target = None
-        if ctx.needs_input_grad[0]:
-            to_x = grad * (x - target) / (x * (1 - x)).clamp(min=1e-12)
-        if ctx.needs_input_grad[1]:
-            to_target = grad * ((-x).log1p().clamp(min=-100) - x.log().clamp(min=-100))
-        return to_x, to_target
+def _limited_log(x: Tensor) -> Tensor:
+    """``log(x)``, but at least -100, without a gradient where the limit holds."""
+    zero = x == 0
+    return facula.where(zero, -100.0, facula.where(zero, 1.0, x).log().clamp(min=-100))
 
 
 def binary_cross_entropy(
@@ -217,7 +205,8 @@ def binary_cross_entropy(
             f"Found dtype {scalar_type(target.dtype)} but expected {scalar_type(input.dtype)}"
         )
     require_float(input, "binary_cross_entropy")
-    loss = _BinaryCrossEntropy.apply(upcast(input), upcast(target))
+    x, t = upcast(input), upcast(target)
+    loss = (t - 1) * _limited_log(1 - x) - t * _limited_log(x)
     if weight is not None:
         loss = loss * upcast(weight)
     return reduced(loss, reduction, input.dtype)
@@ -301,7 +290,7 @@ def gaussian_nll_loss(
     if var.size() != input.size():
         if input.size()[:-1] == var.size():
             var = var.unsqueeze(-1)
-        elif not (input.size()[:-1] == var.size()[:-1] and var.size(-1) == 1):
+        elif not _broadcasts_one_dim(input.size(), var.size()):
             raise ValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(reduction + " is not valid")
@@ -315,6 +304,15 @@ def gaussian_nll_loss(
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
     return reduced(loss, reduction, dtype)
+
+
+def _broadcasts_one_dim(full, size) -> bool:
+    """Whether ``size`` is ``full`` but for one dimension, which is 1."""
+    if len(full) != len(size):
+        return False
+    return sum(a != b for a, b in zip(full, size, strict=True)) == 1 and all(
+        b in (a, 1) for a, b in zip(full, size, strict=True)
+    )
 
 
 def hinge_embedding_loss(

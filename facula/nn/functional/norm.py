@@ -8,7 +8,7 @@ from __future__ import annotations
 import facula
 from facula import Tensor
 
-from ._common import dims, require_float, scalar_type, upcast
+from ._common import dims, is_low, require_float, scalar_type, upcast
 
 
 def _standardised(x: Tensor, over, eps: float):
@@ -239,8 +239,7 @@ def rms_norm(
     x = upcast(input)
     if eps is None:
         eps = facula.finfo(x.dtype).eps
-    square = x * x.conj() if x.dtype.is_complex else x * x
-    out = x * (square.mean(list(range(-n, 0)), keepdim=True) + eps).rsqrt()
+    out = x * ((x * x).mean(list(range(-n, 0)), keepdim=True) + eps).rsqrt()
     return _affine(out, weight, None).to(input.dtype)
 
 
@@ -306,6 +305,8 @@ def local_response_norm(
     if input.numel() == 0:
         return input
     x = upcast(input)
+    if not (x.dtype.is_floating_point or x.dtype.is_complex):
+        x = x.to(facula.get_default_dtype())
     square = x * x
     n, channels, *rest = square.shape
     before, after = size // 2, (size - 1) // 2
@@ -320,4 +321,5 @@ def local_response_norm(
     total = padded.narrow(1, 0, channels)
     for offset in range(1, size):
         total = total + padded.narrow(1, offset, channels)
-    return (x / (total * (alpha / size) + k) ** beta).to(input.dtype)
+    out = x / (total * (alpha / size) + k) ** beta
+    return out.to(input.dtype) if is_low(input) else out

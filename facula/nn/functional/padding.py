@@ -23,7 +23,7 @@ def pad(input: Tensor, pad, mode: str = "constant", value: float | None = None) 
                 "Padding length should be less than or equal to two times the input dimension "
                 f"but got padding length {len(amounts)} and input of dimension {input.dim()}"
             )
-        return facula.constant_pad_nd(input, amounts, 0 if value is None else value)
+        return constant_pad(input, amounts, 0 if value is None else value)
     if mode not in _BORDERS:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if value is not None and value != 0:
@@ -42,6 +42,30 @@ def pad(input: Tensor, pad, mode: str = "constant", value: float | None = None) 
     for i in range(n):
         out = _pad_dim(out, input, input.dim() - 1 - i, amounts[2 * i], amounts[2 * i + 1], mode)
     return out
+
+
+def constant_pad(x: Tensor, amounts: list[int], value: float) -> Tensor:
+    """``x`` with ``value`` added at both ends of its last dimensions."""
+    for i in range(len(amounts) // 2):
+        dim, left, right = x.dim() - 1 - i, amounts[2 * i], amounts[2 * i + 1]
+        size = x.shape[dim]
+        if size + left + right < 0:
+            raise RuntimeError(
+                f"narrow(): length must be non-negative. pad: dimension {dim} of size {size} "
+                f"cannot be padded by {left} and {right}"
+            )
+        if left < 0 or right < 0:
+            start, stop = max(-left, 0), size + min(right, 0)
+            x = x.narrow(dim, min(start, stop), max(stop - start, 0))
+            left, right = max(left, 0), size + left + right - x.shape[dim] - max(left, 0)
+        parts = [x]
+        for amount, at in ((left, 0), (right, len(parts))):
+            if amount > 0:
+                shape = [amount if d == dim else n for d, n in enumerate(x.shape)]
+                parts.insert(0 if at == 0 else len(parts), x.new_full(shape, value))
+        if len(parts) > 1:
+            x = facula.cat(parts, dim)
+    return x
 
 
 def _checked(pad) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from facula.errors import missing_name
+
 NAMES = (
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
@@ -37,7 +39,9 @@ NAMES = (
 def __getattr__(name: str):
     if name not in NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from facula.ops import pooling
-
+    try:
+        from facula.ops import pooling
+    except ImportError:
+        raise missing_name("facula.nn.functional", name) from None
     function = globals()[name] = getattr(pooling, name)
     return function

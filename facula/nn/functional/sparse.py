@@ -5,7 +5,7 @@ from __future__ import annotations
 import facula
 from facula import Tensor
 
-from ._common import upcast
+from ._common import type_name, upcast
 
 
 class _ScaleGradient(facula.autograd.Function):
@@ -26,7 +26,7 @@ def _check_indices(input: Tensor, name: str) -> None:
     if input.dtype not in (facula.int64, facula.int32):
         raise RuntimeError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar "
-            f"types: Long, Int; but got {input.type()} instead (while checking arguments for "
+            f"types: Long, Int; but got {type_name(input)} instead (while checking arguments for "
             f"{name})"
         )
 
@@ -45,7 +45,7 @@ def _limit_norms(weight: Tensor, index: Tensor, max_norm: float, norm_type: floa
     with facula.no_grad():
         used = facula.zeros(weight.shape[0], dtype=facula.bool, device=weight.device)
         used = used.index_fill(0, index.reshape(-1).to(facula.int64), True)
-        norm = facula.linalg.vector_norm(weight.detach(), norm_type, dim=1)
+        norm = weight.detach().norm(norm_type, 1)
         factor = facula.where(used & (norm > max_norm), max_norm / (norm + 1e-7), 1.0)
         weight.copy_(weight.detach() * factor.unsqueeze(1))
 
@@ -134,7 +134,8 @@ def embedding_bag(
         raise ValueError(
             f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}"
         )
-    bag, bags = _bags(input, offsets, include_last_offset)
+    sizes = _bag_sizes(input, offsets, include_last_offset)
+    bags = len(sizes)
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
     if mode == "max":
@@ -151,8 +152,8 @@ def embedding_bag(
     if per_sample_weights is not None and per_sample_weights.dtype != weight.dtype:
         raise RuntimeError(
             "Expected tensor for argument #1 'weight' to have the same type as tensor for "
-            f"argument #1 'per_sample_weights'; but type {weight.type()} does not equal "
-            f"{per_sample_weights.type()} (while checking arguments for embedding_bag)"
+            f"argument #1 'per_sample_weights'; but type {type_name(weight)} does not equal "
+            f"{type_name(per_sample_weights)} (while checking arguments for embedding_bag)"
         )
     _refuse_sparse(sparse, weight, "embedding_bag")
     padding_idx = _check_padding_idx(padding_idx, weight.size(0))
@@ -167,30 +168,30 @@ def embedding_bag(
     if per_sample_weights is not None:
         rows = rows * upcast(per_sample_weights).reshape(-1, 1)
     counted = None if padding_idx < 0 else flat != padding_idx
-    out = _max_of_bags(rows, bag, bags, counted) if mode == "max" else None
+    out = _max_of_bags(rows, sizes, counted) if mode == "max" else None
     if out is None:
         if counted is not None:
             rows = facula.where(counted.unsqueeze(1), rows, 0.0)
+        number = [bag for bag, size in enumerate(sizes) for _ in range(size)]
+        bag = facula.tensor(number, dtype=facula.int64, device=input.device)
         out = rows.new_zeros((bags, rows.shape[1])).index_add(0, bag, rows)
     if mode == "mean":
         ones = facula.ones_like(flat, dtype=rows.dtype)
         ones = ones if counted is None else counted.to(rows.dtype)
-        sizes = rows.new_zeros(bags).index_add(0, bag, ones)
-        out = out / sizes.clamp(min=1).unsqueeze(1)
+        counts = rows.new_zeros(bags).index_add(0, bag, ones)
+        out = out / counts.clamp(min=1).unsqueeze(1)
     return out.to(weight.dtype)
 
 
-def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool):
-    """The bag that every index of ``input`` (flat) belongs to, and how many there are."""
+def _bag_sizes(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> list[int]:
+    """How many indices each bag has."""
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError(
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch "
                 f"of fixed length sequences. However, found offsets of type {type(offsets)}"
             )
-        bags, size = input.shape
-        numbers = facula.arange(bags, device=input.device)
-        return numbers.unsqueeze(1).expand(bags, size).reshape(-1), bags
+        return [input.shape[1]] * input.shape[0]
     if input.dim() != 1:
         raise ValueError(
             f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}"
@@ -214,22 +215,34 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool):
         if not starts:
             raise RuntimeError("include_last_offset: number of offsets should be at least 1")
         starts = starts[:-1]
-    # Indices past the last bag's end belong to it all the same, as in PyTorch.
-    number = [0] * count
-    for bag, start in enumerate(starts):
-        stop = starts[bag + 1] if bag + 1 < len(starts) else count
-        number[start:stop] = [bag] * (stop - start)
-    return facula.tensor(number, dtype=facula.int64, device=input.device), len(starts)
+    # The last bag reaches to the end of the input, whatever the last offset says.
+    ends = [*starts[1:], count]
+    sizes = [end - start for start, end in zip(starts, ends, strict=False)]
+    if min(sizes, default=0) < 0:
+        raise RuntimeError(f"embedding_bag: offsets must not decrease, got {offsets.tolist()}")
+    return sizes
 
 
-def _max_of_bags(rows: Tensor, bag: Tensor, bags: int, counted: Tensor | None) -> Tensor:
-    lowest = float("-inf")
+def _max_of_bags(rows: Tensor, sizes: list[int], counted: Tensor | None) -> Tensor:
+    """The maximum over each run of ``sizes`` rows; zeros for a run without any that count."""
+    longest = max(sizes, default=0)
+    if not longest:
+        return rows.new_zeros((len(sizes), rows.shape[1])) + rows.sum(0)
+    index, inside, start = [], [], 0
+    for size in sizes:  # every bag filled up to the longest by its own first row
+        index += [start + i if i < size else min(start, len(rows) - 1) for i in range(longest)]
+        inside += [i < size for i in range(longest)]
+        start += size
+    device = rows.device
+    index = facula.tensor(index, device=device)
+    kept = facula.tensor(inside, device=device)
     if counted is not None:
-        rows = facula.where(counted.unsqueeze(1), rows, lowest)
-    index = bag.unsqueeze(1).expand(rows.shape)
-    out = rows.new_full((bags, rows.shape[1]), lowest)
-    out = out.scatter_reduce(0, index, rows, "amax", include_self=True)
-    return facula.where(out == lowest, 0.0, out)
+        kept = kept & counted.index_select(0, index)
+    shape = (len(sizes), longest)
+    kept = kept.reshape(*shape, 1)
+    table = rows.index_select(0, index).reshape(*shape, rows.shape[1])
+    top = table.masked_fill(kept.logical_not(), float("-inf")).amax(1)
+    return facula.where(kept.any(1), top, 0.0)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

@@ -101,11 +101,8 @@ class _NormBase(Module):
             key = prefix + "num_batches_tracked"
             if key not in state_dict:
                 own = self.num_batches_tracked
-                state_dict[key] = (
-                    own
-                    if own is not None and own.device != facula.device("meta")
-                    else facula.tensor(0, dtype=facula.long)
-                )
+                fresh = facula.tensor(0, dtype=facula.long)
+                state_dict[key] = fresh if own is None else own
         super()._load_from_state_dict(
             state_dict,
             prefix,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import facula
 from facula import Tensor
 
+from ..functional._common import type_name
 from ..parameter import Buffer, Parameter
 from . import _hooks
 from ._hooks import (  # noqa: F401  (public names of this module, as in PyTorch)
@@ -427,6 +428,8 @@ class Module(HookMixin, StateDictMixin):
 
     def type(self, dst_type):
         """Cast all parameters and buffers to ``dst_type``."""
+        if isinstance(dst_type, facula.dtype):
+            return self._apply(lambda t: t.to(dst_type))
         return self._apply(lambda t: t.type(dst_type))
 
     def _to_dtype(self, dtype):
@@ -533,7 +536,7 @@ def _class_name(module: Module) -> str:
 def _type_name(value) -> str:
     """The name of a value's type as PyTorch's messages give it."""
     if isinstance(value, Tensor):
-        return value.type()
+        return type_name(value)
     kind = type(value)
     return (
         kind.__qualname__

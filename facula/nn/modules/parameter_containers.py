@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from facula import Tensor
 
+from ..functional._common import type_name
 from ..parameter import Parameter
 from .module import Module
 
@@ -27,7 +28,7 @@ def _describe(key, value, dtype: str = "") -> str:
     kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
     place = f" ({value.device})" if value.device.type != "cpu" else ""
     size = "x".join(str(n) for n in value.size())
-    return f"  ({key}): {kind} containing: [{dtype or value.type()} of size {size}{place}]"
+    return f"  ({key}): {kind} containing: [{dtype or type_name(value)} of size {size}{place}]"
 
 
 class ParameterList(Module):
