@@ -300,12 +300,16 @@ def test_a_state_may_come_as_a_tensor():
     assert np.array_equal(g.uniform((3,)), first)
 
 
-def test_a_state_is_given_as_a_tensor(monkeypatch):
-    monkeypatch.setattr(facula, "from_numpy", Tensor, raising=False)
+def test_a_state_is_given_as_a_tensor():
     g = Generator().manual_seed(8)
     for state in (g.get_state(), random.default_generator.get_state(), random.get_rng_state()):
-        assert type(state) is Tensor and state.array.shape == (5056,)
-    assert np.array_equal(g.get_state().array, g.state_bytes())
+        assert isinstance(state, facula.Tensor)
+        assert state.dtype is facula.uint8 and tuple(state.shape) == (5056,)
+    state = g.get_state()
+    assert np.array_equal(state.numpy(), g.state_bytes())
+    first = g.normal((3,))
+    g.set_state(state)
+    assert np.array_equal(g.normal((3,)), first)
 
 
 def test_the_state_is_copied():
