@@ -10,6 +10,8 @@ import functools
 import math
 import warnings
 
+import numpy as np
+
 import facula
 from facula import Tensor
 
@@ -86,10 +88,25 @@ def trunc_normal_(
     with facula.no_grad():
         low, high = below((a - mean) / std), below((b - mean) / std)
         tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_()
+        tensor.copy_(_inverse_erf(tensor))
         tensor.mul_(std * math.sqrt(2.0))
         tensor.add_(mean)
         return tensor.clamp_(min=a, max=b)
+
+
+def _inverse_erf(y: Tensor) -> Tensor:
+    """The number whose error function is ``y``: a good guess, improved by Halley's method.
+
+    The guess is Winitzki's, "A handy approximation for the error function", 2008.
+    """
+    y = y.to(facula.float64)
+    tail = (-y * y).log1p()
+    middle = 2 / (math.pi * 0.147) + tail / 2
+    x = ((middle * middle - tail / 0.147).sqrt() - middle).sqrt() * y.sign()
+    for _ in range(3):
+        step = (x.erf() - y) * (math.sqrt(math.pi) / 2) * (x * x).exp()
+        x = x - step / (1 + x * step)
+    return facula.where(y.abs() == 1, y * math.inf, x)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -150,10 +167,12 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator=None) -> Tensor:
         flat = tensor.new_empty((rows, columns)).normal_(0, 1, generator=generator)
         if rows < columns:
             flat = flat.t()
-        q, r = facula.linalg.qr(flat)
-        q = q * r.diagonal().sign()  # makes the distribution uniform (Mezzadri 2006)
+        # Drawn just now, the numbers have to be computed anyway: LAPACK can have them at once.
+        q, r = np.linalg.qr(flat.cpu().numpy())
+        q = q * np.sign(np.diagonal(r))  # makes the distribution uniform (Mezzadri 2006)
         if rows < columns:
-            q = q.t()
+            q = q.T
+        q = facula.from_numpy(np.ascontiguousarray(q))
         tensor.copy_(q.reshape(tensor.shape))
         return tensor.mul_(gain)
 

@@ -10,6 +10,7 @@ from ._common import (
     dims,
     is_low,
     legacy_reduction,
+    present,
     reduced,
     require_float,
     scalar_type,
@@ -95,32 +96,43 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None
         )
 
 
-def _safe_index(target: Tensor, classes: int, ignore_index: int):
-    """Whether each target counts, and an index that is in range exactly if the target is right.
-
-    A negative target that is not ignored would count from the end; it becomes too large instead.
-    """
-    target = target.to(facula.int64)
-    kept = target != ignore_index
-    index = facula.where(target < 0, classes, target)
-    return kept, facula.where(kept, index, 0)
+def _matches(target: Tensor, classes: int, dim: int, ndim: int) -> Tensor:
+    """True where the class, counted along dimension ``dim`` of ``ndim``, is the target."""
+    numbers = facula.arange(classes, device=target.device)
+    return numbers.reshape([-1 if d == dim else 1 for d in range(ndim)]) == target.unsqueeze(dim)
 
 
 def _picked(log_probs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int):
-    """Loss of every target, 0 where ignored, and how much every target counts."""
-    classes = log_probs.shape[1] if log_probs.dim() > 1 else log_probs.shape[0]
-    kept, index = _safe_index(target, classes, ignore_index)
-    shape = target.shape
-    if log_probs.dim() > 2:
-        log_probs = log_probs.movedim(1, -1)
-    rows = log_probs.reshape(-1, classes) if classes else log_probs.reshape(index.numel(), 0)
-    flat = index.reshape(-1)
-    at = rows[facula.arange(flat.shape[0], device=rows.device), flat].reshape(shape)
-    loss = facula.where(kept, -at, 0.0)
+    """Loss of every target, 0 where ignored, and how much every target counts.
+
+    The target's entry is found by comparing, not by indexing: this fuses with the softmax, and
+    its gradient needs no scattering. A target that is no class matches nothing. It is an error if
+    the target's values are there to be looked at, and otherwise makes the loss NaN.
+    """
+    dim = 1 if log_probs.dim() > 1 else 0
+    classes = log_probs.shape[dim]
+    flat = log_probs.dim() == 1 and target.dim() == 1  # one sample, whose target is (1)
+    if flat:
+        target = target.squeeze(0)
+    kept = target != ignore_index
+    match = _matches(target, classes, dim, log_probs.dim())
+    if 0 <= ignore_index < classes:
+        match = match & kept.unsqueeze(dim)
+    loss = facula.where(match, -log_probs, 0.0).sum(dim)
+    values = present(target)
+    if values is None:
+        wrong = kept & ((target < 0) | (target >= classes))
+        loss = loss.masked_fill(wrong, float("nan"))
+    else:
+        bad = values[(values != ignore_index) & ((values < 0) | (values >= classes))]
+        if bad.size:
+            raise IndexError(f"Target {bad.flat[0]} is out of bounds.")
     if weight is None:
-        return loss, kept.to(loss.dtype)
-    counted = facula.where(kept, weight[flat].reshape(shape), 0.0)
-    return loss * counted, counted
+        counted = kept.to(loss.dtype)
+    else:
+        counted = facula.where(match, _along(weight, log_probs, dim), 0.0).sum(dim)
+        loss = loss * counted
+    return (loss.unsqueeze(0), counted.unsqueeze(0)) if flat else (loss, counted)
 
 
 def cross_entropy(
@@ -256,14 +268,17 @@ def multi_margin_loss(
             f"inconsistent weight size: {dims(weight.shape)} for input of size: {dims(input.shape)}"
         )
     x, index = upcast(rows), target.reshape(n)
-    own = x[facula.arange(n, device=x.device), facula.where(index < 0, classes, index)]
+    values = present(target)
+    if values is not None and ((values < 0) | (values >= classes)).any():
+        raise RuntimeError(f"multi_margin_loss: target out of range, there are {classes} classes")
+    match = _matches(index, classes, 1, 2)
+    own = facula.where(match, x, 0.0).sum(1)
     loss = (margin - own.unsqueeze(1) + x).clamp(min=0)
     if p == 2:
         loss = loss * loss
     if weight is not None:
-        loss = loss * upcast(weight)[index].unsqueeze(1)
-    others = facula.arange(classes, device=x.device) != index.unsqueeze(1)
-    loss = facula.where(others, loss, 0.0).sum(1) / classes
+        loss = loss * facula.where(match, upcast(weight), 0.0).sum(1, keepdim=True)
+    loss = facula.where(match, 0.0, loss).sum(1) / classes
     if target.dim() == 0:
         loss = loss.reshape([])
     return reduced(loss, reduction, input.dtype)

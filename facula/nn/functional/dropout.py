@@ -99,7 +99,7 @@ def dropout3d(
 
 
 def _dropout_channels(x: Tensor, p: float, training: bool, inplace: bool, batched: bool) -> Tensor:
-    if not training:
+    if not training or p == 0:
         return x
     if batched:
         return in_place(_feature_dropout, x, p) if inplace else _feature_dropout(x, p)

@@ -16,6 +16,7 @@ from ._common import (
     dims,
     is_low,
     legacy_reduction,
+    present,
     reduced,
     require_float,
     scalar_type,
@@ -205,6 +206,9 @@ def binary_cross_entropy(
             f"Found dtype {scalar_type(target.dtype)} but expected {scalar_type(input.dtype)}"
         )
     require_float(input, "binary_cross_entropy")
+    for name, values in (("input", present(input)), ("target", present(target))):
+        if values is not None and not ((values >= 0) & (values <= 1)).all():
+            raise RuntimeError(f"all elements of {name} should be between 0 and 1")
     x, t = upcast(input), upcast(target)
     loss = (t - 1) * _limited_log(1 - x) - t * _limited_log(x)
     if weight is not None:
@@ -294,7 +298,8 @@ def gaussian_nll_loss(
             raise ValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(reduction + " is not valid")
-    if bool((var < 0).any()):
+    values = present(var)
+    if values is not None and (values < 0).any():
         raise ValueError("var has negative entry/entries")
     x, t, dtype = _pair(input, target)
     var = upcast(var)

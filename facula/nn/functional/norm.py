@@ -81,6 +81,8 @@ def batch_norm(
     require_float(input, "batch_norm")
     _check_parameter_dtype(input, running_mean, running_var, weight, bias)
 
+    if input.dim() < 2:  # no channels: there is nothing to normalise
+        return input.clone()
     shape = [1, channels] + [1] * (input.dim() - 2)
     x = upcast(input)
     if training:
@@ -100,7 +102,7 @@ def batch_norm(
 def _require_several(x: Tensor) -> None:
     sizes = x.size()
     values = sizes[0]
-    for n in sizes[2:] if len(sizes) > 1 else sizes[1]:
+    for n in sizes[2:]:
         values *= n
     if values == 1:
         raise ValueError(
