@@ -247,7 +247,7 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
             g = g if new is None else new[0]
     old = t._grad
     if old is None:
-        t._grad = g if create_graph else g.detach()
+        t._grad = g if create_graph else _own(g, t)
     elif create_graph:
         t._grad = old + g
     else:
@@ -258,6 +258,15 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
     if t._post_hooks:
         for hook in list(t._post_hooks.values()):
             hook(t)
+
+
+def _own(g: Any, t: Any) -> Any:
+    """A gradient that shares memory with no other, in the leaf's layout."""
+    from facula.ops.movement import CONTIGUOUS, SELF
+
+    if g.node.strides is None or g.node.strides == t.node.strides:
+        return recorder.record(SELF, (g,))
+    return recorder.record(CONTIGUOUS, (g,), 0)
 
 
 def _check_nan(n: GradNode, grads: list[Any]) -> None:

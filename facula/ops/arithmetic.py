@@ -554,6 +554,13 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
                 t.node = e
                 r.add(t)
                 return t
+        kind = type(other)
+        if scalar is not None and self.node.dtype.is_floating_point and not OVERRIDES:
+            if kind in _PLAIN:  # no promotion: straight on
+                if other.node.dtype is self.node.dtype:
+                    return record(prim, (self, other))
+            elif kind is float:
+                return record(scalar, (self,), (), (other,))
         if not isinstance(other, _ACCEPTED):
             return NotImplemented
         if isinstance(other, np.ndarray):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from facula.ops.movement import PERMUTE
 from facula.ops.registry import Op, broadcast, widened
 from facula.trace.recorder import record
 
@@ -26,7 +27,8 @@ def _body(p: Any, s: Any, a: Any, b: Any) -> Any:
 
 def _h(t: Any) -> Any:
     """Conjugate transpose of the last two dimensions."""
-    t = t.transpose(-2, -1)
+    rank = len(t.node.shape)
+    t = record(PERMUTE, (t,), (*range(rank - 2), rank - 1, rank - 2))
     return t.conj() if t.dtype.is_complex else t
 
 

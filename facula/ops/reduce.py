@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.ops.movement import EXPAND, RESHAPE
 from facula.ops.registry import Op, widened
 from facula.trace.recorder import record
 
@@ -22,8 +23,8 @@ def unreduce(g: Any, an: Any, p: Any) -> Any:
     """A reduction's gradient (or result), spread over the reduced dimensions."""
     dims, keep = p[0], p[1]
     if not keep:
-        g = g.reshape(reduced(an.shape, dims, True))
-    return g.expand(an.shape)
+        g = record(RESHAPE, (g,), reduced(an.shape, dims, True))
+    return record(EXPAND, (g,), an.shape)
 
 
 def _infer(p: Any, st: Any, a: Any) -> Any:

@@ -18,6 +18,14 @@ def test_accumulation_and_retain_graph():
     assert x.grad.tolist() == [4, 8]
 
 
+def test_gradients_share_no_memory():
+    a, b = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    (a + b).sum().backward()
+    a.grad.zero_()
+    assert a.grad.tolist() == [0, 0]
+    assert b.grad.tolist() == [1, 1]
+
+
 def test_third_derivative():
     x = torch.tensor(2.0, requires_grad=True, dtype=torch.float64)
     g = x.pow(4)
