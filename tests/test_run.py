@@ -443,3 +443,35 @@ def test_children_find_facula_where_the_parent_found_it(tmp_path):
     )
     done = python(tmp_path, "-c", script, str(ROOT), path=shim)
     assert (done.returncode, done.stdout) == (0, "facula\n"), done.stderr
+
+
+REAL = """
+import importlib, pkgutil, sys
+import torch
+import facula
+
+functions = {n: v for n, v in vars(facula).items() if callable(v)}
+names = [m.name for m in pkgutil.walk_packages(facula.__path__, "facula.")]
+assert "facula.nn.functional" in names
+for name in names:
+    if "_children" in name or name.endswith("__main__"):
+        continue
+    alias = "torch" + name.removeprefix("facula")
+    try:
+        module = importlib.import_module(alias)
+    except ModuleNotFoundError as e:
+        assert str(e).startswith(alias + " is not in Facula")
+        continue
+    assert module is sys.modules[name] is sys.modules[alias]
+    assert module.__name__ == module.__spec__.name == name
+assert {n: vars(facula)[n] for n in functions} == functions  # no module in a function's place
+assert "torch.run" not in sys.modules and "torch.cli" not in sys.modules
+assert torch.nn.functional is facula.nn.functional
+assert not hasattr(torch, "no_such_name") and not hasattr(torch.nn, "NoSuchLayer")
+"""
+
+
+def test_every_module_of_facula_has_its_second_name(tmp_path):
+    write(tmp_path, {"s.py": REAL})
+    done = python(tmp_path, "-m", "facula", "run", "s.py")
+    assert done.returncode == 0, done.stderr
