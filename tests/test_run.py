@@ -342,7 +342,11 @@ def test_status_and_messages_are_those_of_python(tmp_path, text, status):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_keyboard_interrupt_ends_the_program_as_it_ends_python(tmp_path):
-    write(tmp_path, {"s.py": "import os, signal, time\nos.kill(os.getpid(), 2)\ntime.sleep(9)"})
+    text = (  # the handler is set because a background job starts with SIGINT ignored
+        "import os, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)"
+    )
+    write(tmp_path, {"s.py": text})
     ours = python(tmp_path, "-m", "facula", "run", "s.py")
     assert ours.returncode == python(tmp_path, "s.py").returncode == -signal.SIGINT
     assert ours.stderr.splitlines()[-1].strip() == "KeyboardInterrupt"
