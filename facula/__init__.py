@@ -28,11 +28,16 @@ from facula.grad_mode import (
 )
 from facula.ops import (
     arithmetic,
+    comparison,
+    conversion,
     creations,
     indices,
+    joining,
     matrix,
+    operators,
     reductions,
     shapes,
+    splits,
 )
 from facula.ops.table import FUNCTIONS as _FUNCTIONS
 from facula.ops.table import METHODS as _METHODS

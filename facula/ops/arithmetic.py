@@ -1,7 +1,8 @@
-"""Arithmetic, comparison and selection on tensors and numbers: promotion, then a primitive."""
+"""Arithmetic and elementary functions of tensors and numbers: promotion, then a primitive."""
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,10 @@ from facula import dtypes
 from facula.dtypes import promote_types
 from facula.errors import describe
 from facula.ops import pointwise as pw
-from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, own_value
-from facula.tensor import Tensor, check_in_place, from_array, replace
-from facula.trace.recorder import TLS, assign, record
+from facula.ops.table import METHODS, api
+from facula.tensor import Tensor, from_array
+from facula.trace.recorder import record
 
-_new = object.__new__
 _NUMBERS = (bool, int, float, complex)
 
 
@@ -54,6 +54,35 @@ def tensor_of(x: Any, like: Any = None) -> Any:
         return x
     d = like or dtypes.scalar_type(x)
     return from_array(np.asarray(x).astype(d.np))
+
+
+def need(name: str, **tensors: Any) -> None:
+    """TypeError for an argument that must be a tensor and is not."""
+    for argument, x in tensors.items():
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"{name}(): argument '{argument}' must be Tensor, not {type(x).__name__}"
+            )
+
+
+def one_tensor(name: str, a: Any, b: Any) -> None:
+    """TypeError where both operands are numbers."""
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        raise TypeError(
+            f"{name}(): expected at least one tensor, got ({type(a).__name__}, {type(b).__name__})"
+        )
+
+
+def in_float32(f: Any, *ts: Any) -> Any:
+    """f of the tensors; 16-bit floats are computed in float32 as a whole and rounded once."""
+    d = result_type(*ts)
+    if d is dtypes.bfloat16 or d is dtypes.float16:
+        wide = [
+            pw.cast(t, dtypes.float32) if isinstance(t, Tensor) and t.node.dtype is d else t
+            for t in ts
+        ]
+        return pw.cast(f(*wide), d)
+    return f(*ts)
 
 
 def operands(name: str, a: Any, b: Any, real: bool = False) -> tuple[Any, Any, Any]:
@@ -188,6 +217,7 @@ def fmod(input: Any, other: Any) -> Any:
 @api(inplace=True)
 def pow(input: Any, exponent: Any) -> Any:
     """input raised to a power."""
+    one_tensor("pow", input, exponent)
     if (
         isinstance(input, Tensor)
         and input.dtype.category == dtypes.INT
@@ -201,164 +231,9 @@ def pow(input: Any, exponent: Any) -> Any:
 @api(names=("arctan2",), inplace=True)
 def atan2(input: Any, other: Any) -> Any:
     """The angle of the point (other, input)."""
+    need("atan2", input=input, other=other)
     a, b, d = operands("atan2", input, other, True)
     return record(pw.ATAN2, (tensor_of(a, d), tensor_of(b, d)))
-
-
-def _compare(name: str, prim: Any, names: tuple[str, ...] = ()) -> Any:
-    scalar = pw.COMPARE_S[name]
-    swapped = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}.get(name, name)
-
-    def f(input: Any, other: Any) -> Any:
-        a, b, d = operands(name, input, other)
-        if d.is_complex and name not in ("eq", "ne"):
-            raise RuntimeError(f'"{name}" is not supported for complex numbers')
-        if isinstance(a, Tensor) and isinstance(b, Tensor):
-            return record(prim, (a, b))
-        if isinstance(a, Tensor):
-            return record(scalar, (a,), (), (b,))
-        return record(pw.COMPARE_S[swapped], (b,), (), (a,))
-
-    f.__name__ = name
-    f.__doc__ = f"Element by element: input {name} other, as a bool tensor."
-    return api(f, names=names, inplace=True)
-
-
-for _name, _prim, _names in (
-    ("eq", pw.EQ, ()),
-    ("ne", pw.NE, ("not_equal",)),
-    ("lt", pw.LT, ("less",)),
-    ("le", pw.LE, ("less_equal",)),
-    ("gt", pw.GT, ("greater",)),
-    ("ge", pw.GE, ("greater_equal",)),
-):
-    _compare(_name, _prim, _names)
-
-
-def _bitwise(name: str, prim: Any) -> Any:
-    def f(input: Any, other: Any) -> Any:
-        a, b, d = operands(name, input, other)
-        if d.category > dtypes.INT:
-            raise RuntimeError(f'"{name}_cpu" not implemented for {d}')
-        return record(prim, (tensor_of(a, d), tensor_of(b, d)))
-
-    f.__name__ = name
-    f.__doc__ = f"{name} of integers or bools."
-    return api(f, inplace=True)
-
-
-for _name, _prim in (
-    ("bitwise_and", pw.AND),
-    ("bitwise_or", pw.OR),
-    ("bitwise_xor", pw.XOR),
-    ("bitwise_left_shift", pw.LSHIFT),
-    ("bitwise_right_shift", pw.RSHIFT),
-):
-    _bitwise(_name, _prim)
-
-
-@api(inplace=True)
-def bitwise_not(input: Any) -> Any:
-    """The complement of every bit; 'not' for bool."""
-    if input.dtype.category > dtypes.INT:
-        raise TypeError(
-            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
-        )
-    return record(pw.NOT, (input,))
-
-
-def truth(t: Any) -> Any:
-    """The tensor as bool: non-zero is true."""
-    return t if t.dtype is dtypes.bool else record(pw.COMPARE_S["ne"], (t,), (), (0,))
-
-
-@api(inplace=True)
-def logical_and(input: Any, other: Any) -> Any:
-    """Both are non-zero."""
-    return record(pw.AND, (truth(input), truth(other)))
-
-
-@api(inplace=True)
-def logical_or(input: Any, other: Any) -> Any:
-    """At least one is non-zero."""
-    return record(pw.OR, (truth(input), truth(other)))
-
-
-@api(inplace=True)
-def logical_xor(input: Any, other: Any) -> Any:
-    """Exactly one is non-zero."""
-    return record(pw.XOR, (truth(input), truth(other)))
-
-
-@api(inplace=True)
-def logical_not(input: Any) -> Any:
-    """The value is zero."""
-    return record(pw.LOGICAL_NOT, (input,))
-
-
-@api
-def where(condition: Any, input: Any = None, other: Any = None) -> Any:
-    """input where condition, other elsewhere."""
-    if input is None:
-        return condition.nonzero(as_tuple=True)
-    d = result_type(input, other)
-    c = condition if condition.dtype is dtypes.bool else truth(condition)
-    return record(pw.WHERE, (c, pw.cast(tensor_of(input, d), d), pw.cast(tensor_of(other, d), d)))
-
-
-def _where_method(self: Any, condition: Any, other: Any) -> Any:
-    """self where condition, other elsewhere (a bool `self` of the engine's own: see `select`)."""
-    return FUNCTIONS["where"](condition, self, other)
-
-
-def select(c: Any, a: Any, b: Any) -> Any:
-    """where() for derivative formulas: dtypes are known to agree."""
-    return FUNCTIONS["where"](c, a, b)
-
-
-def _extreme(name: str, prim: Any) -> Any:
-    def f(input: Any, other: Any) -> Any:
-        a, b, d = operands(name, input, other)
-        if d.is_complex:
-            raise RuntimeError(f"{name} is not supported for complex numbers")
-        return record(prim, (tensor_of(a, d), tensor_of(b, d)))
-
-    f.__name__ = name
-    f.__doc__ = f"The {name} of two tensors, element by element; NaN propagates."
-    return api(f)
-
-
-_extreme("maximum", pw.MAXIMUM)
-_extreme("minimum", pw.MINIMUM)
-
-
-@api(names=("clip",), inplace=True)
-def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
-    """The values limited to [min, max]; bounds are numbers or tensors."""
-    if min is None and max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    d = result_type(*[x for x in (input, min, max) if x is not None])
-    if d.is_complex:
-        raise RuntimeError("clamp is not supported for complex types")
-    t = pw.cast(input, d)
-    for bound, scalar, prim in ((min, pw.CLAMP_MIN, pw.MAXIMUM), (max, pw.CLAMP_MAX, pw.MINIMUM)):
-        if isinstance(bound, Tensor):
-            t = record(prim, (t, pw.cast(bound, d)))
-        elif bound is not None:
-            t = record(scalar, (t,), (), (number(bound),))
-    return t
-
-
-@api(inplace=True)
-def clamp_min(input: Any, min: Any) -> Any:
-    """The values, at least `min`."""
-    return clamp.__wrapped__(input, min)
-
-
-@api(inplace=True)
-def clamp_max(input: Any, max: Any) -> Any:
-    """The values, at most `max`."""
-    return clamp.__wrapped__(input, None, max)
 
 
 def _unary(name: str, prim: Any, real: bool = True, names: tuple[str, ...] = ()) -> Any:
@@ -427,9 +302,12 @@ def round(input: Any, *, decimals: int = 0) -> Any:
         return input.clone()
     if decimals == 0:
         return record(pw.ROUND, (input,))
-    f = 10.0 ** abs(decimals)
-    return (
-        record(pw.ROUND, (input * f,)) / f if decimals > 0 else record(pw.ROUND, (input / f,)) * f
+    f = 10.0 ** (decimals if decimals > 0 else -decimals)
+    return in_float32(
+        lambda t: (
+            record(pw.ROUND, (t * f,)) / f if decimals > 0 else record(pw.ROUND, (t / f,)) * f
+        ),
+        input,
     )
 
 
@@ -457,10 +335,31 @@ def sgn(input: Any) -> Any:
     return record(pw.SGN, (input,)) if input.dtype is not dtypes.bool else input.clone()
 
 
-@api(names=("conj_physical",))
+@api
 def conj(input: Any) -> Any:
     """The complex conjugate; a real tensor as it is."""
     return record(pw.CONJ, (input,)) if input.dtype.is_complex else input
+
+
+@api(inplace=True)
+def conj_physical(input: Any) -> Any:
+    """The complex conjugate, as a copy; a real tensor as it is."""
+    return conj.__wrapped__(input)
+
+
+@api(inplace=True)
+def square(input: Any) -> Any:
+    """input * input."""
+    need("square", input=input)
+    return _pow(input, 2)
+
+
+@api
+def positive(input: Any) -> Any:
+    """The tensor itself; RuntimeError for bool."""
+    if input.dtype is dtypes.bool:
+        raise RuntimeError("positive: The `+` operator, on a bool tensor is not supported.")
+    return input
 
 
 @api
@@ -511,145 +410,47 @@ def signbit(input: Any) -> Any:
 
 @api(inplace=True)
 def lerp(input: Any, end: Any, weight: Any) -> Any:
-    """input + weight * (end - input)."""
-    if not isinstance(weight, Tensor) and weight >= 0.5:
-        return end - (end - input) * (1 - weight)
-    return input + (end - input) * weight
+    """input + weight * (end - input), exact at both ends."""
+    need("lerp", input=input, end=end)
+    if input.node.dtype is not end.node.dtype:
+        raise RuntimeError(
+            f"lerp: expected dtype {input.dtype} for `end` but got dtype {end.dtype}"
+        )
+    if isinstance(weight, Tensor):
+
+        def f(a: Any, b: Any, w: Any) -> Any:
+            d = b - a
+            low = a + w * d
+            size = w.abs() if w.dtype.is_complex else record(pw.ABS, (w,))
+            return record(pw.WHERE, (size < 0.5, low, b - d * (1 - w)))
+
+        return in_float32(f, input, end, weight)
+    if builtins.abs(weight) >= 0.5:
+        return in_float32(lambda a, b: b - (b - a) * (1 - weight), input, end)
+    return in_float32(lambda a, b: a + (b - a) * weight, input, end)
 
 
 @api(inplace=True)
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 * tensor2."""
-    return _add(input, _scaled("addcmul", _mul(tensor1, tensor2), value))
+
+    def f(t: Any, a: Any, b: Any) -> Any:
+        return _add(t, _mul(_scaled("addcmul", a, value), b))
+
+    return in_float32(f, input, tensor1, tensor2)
 
 
 @api(inplace=True)
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 / tensor2."""
-    d = result_type(tensor1, tensor2)
-    if d.category < dtypes.FLOAT:
+    if result_type(tensor1, tensor2).category < dtypes.FLOAT:
         raise RuntimeError("Integer division with addcdiv is no longer supported")
-    return _add(input, _scaled("addcdiv", _div(tensor1, tensor2), value))
+
+    def f(t: Any, a: Any, b: Any) -> Any:
+        return _add(t, _div(_scaled("addcdiv", a, value), b))
+
+    return in_float32(f, input, tensor1, tensor2)
 
 
-# Operators. The first test of each is the follower's: the expected operation on the same nodes.
-def _operator(prim: Any, scalar: Any, general: Any) -> Any:
-    def method(self: Any, other: Any) -> Any:
-        r = TLS.r
-        e = r.next
-        if e.a is self.node:
-            if e.op is prim:
-                if type(other) in _PLAIN and e.b is other.node:
-                    r.cur = e
-                    r.next = e.succ
-                    t = _new(Tensor)
-                    t.node = e
-                    r.add(t)
-                    return t
-            elif e.op is scalar and e.b is type(other):
-                r.scalars.append(other)
-                r.cur = e
-                r.next = e.succ
-                t = _new(Tensor)
-                t.node = e
-                r.add(t)
-                return t
-        kind = type(other)
-        if scalar is not None and self.node.dtype.is_floating_point and not OVERRIDES:
-            if kind in _PLAIN:  # no promotion: straight on
-                if other.node.dtype is self.node.dtype:
-                    return record(prim, (self, other))
-            elif kind is float:
-                return record(scalar, (self,), (), (other,))
-        if not isinstance(other, _ACCEPTED):
-            return NotImplemented
-        if isinstance(other, np.ndarray):
-            other = from_array(other)
-        return general(self, other)
-
-    return method
-
-
-_PLAIN: set[type] = {Tensor}
-_ACCEPTED = (Tensor, *_NUMBERS, np.generic, np.ndarray)
-
-
-def _reflected(general: Any) -> Any:
-    def method(self: Any, other: Any) -> Any:
-        if not isinstance(other, _ACCEPTED):
-            return NotImplemented
-        return general(from_array(other) if isinstance(other, np.ndarray) else other, self)
-
-    return method
-
-
-def _augmented(binary: Any, name: str) -> Any:
-    def method(self: Any, other: Any) -> Any:
-        check_in_place(self, name)
-        value = binary(own_value(self, (other,)) if TLS.r.grad else self, other)
-        if value is NotImplemented:
-            return value
-        node = self.node
-        if (
-            self._storage is None
-            and value.node.shape == node.shape
-            and (value.node.dtype is node.dtype)
-            and self._token is None
-            and (self._gfn is None)
-            and not (node.rg and not TLS.r.grad)
-            and (self._exported is None)
-        ):
-            assign(self, value)
-            self._writes += 1
-            return self
-        return replace(self, value, name)
-
-    return method
-
-
-def _tf(name: str) -> Any:
-    return FUNCTIONS[name]
-
-
-for _n, _p, _s in (
-    ("add", pw.ADD, pw.ADD_S),
-    ("sub", pw.SUB, pw.SUB_S),
-    ("mul", pw.MUL, pw.MUL_S),
-    ("truediv", pw.DIV, pw.DIV_S),
-    ("pow", pw.POW, pw.POW_S),
-    ("floordiv", pw.FLOOR_DIVIDE, None),
-    ("mod", pw.REMAINDER, None),
-    ("and", pw.AND, None),
-    ("or", pw.OR, None),
-    ("xor", pw.XOR, None),
-    ("lshift", pw.LSHIFT, None),
-    ("rshift", pw.RSHIFT, None),
-):
-    _g = _tf(
-        {
-            "truediv": "div",
-            "floordiv": "floor_divide",
-            "mod": "remainder",
-            "and": "bitwise_and",
-            "or": "bitwise_or",
-            "xor": "bitwise_xor",
-            "lshift": "bitwise_left_shift",
-            "rshift": "bitwise_right_shift",
-        }.get(_n, _n)
-    )
-    _m = _operator(_p, _s, _g)
-    METHODS[f"__{_n}__"] = _m
-    METHODS[f"__r{_n}__"] = _reflected(_g)
-    METHODS[f"__i{_n}__"] = _augmented(_m, f"{_n}_")
-for _n in ("eq", "ne", "lt", "le", "gt", "ge"):
-    METHODS[f"__{_n}__"] = _operator(getattr(pw, _n.upper()), pw.COMPARE_S[_n], _tf(_n))
-METHODS["__div__"] = METHODS["__truediv__"]
-METHODS["__rdiv__"] = METHODS["__rtruediv__"]
-METHODS["__neg__"] = METHODS["neg"]
-METHODS["__abs__"] = METHODS["abs"]
-METHODS["__invert__"] = METHODS["bitwise_not"]
-METHODS["__pos__"] = lambda self: self
-METHODS["where"] = _where_method
 METHODS["real"] = property(METHODS["real"])
 METHODS["imag"] = property(METHODS["imag"])
-_ = OVERRIDES

@@ -286,7 +286,17 @@ FLOOR = _f("floor", np.floor, lambda g: g * 0)
 CEIL = _f("ceil", np.ceil, lambda g: g * 0)
 ROUND = _f("round", np.rint, lambda g: g * 0)
 TRUNC = _f("trunc", np.trunc, lambda g: g * 0)
-SIGN = _f("sign", lambda a: np.sign(a) if a.dtype.kind != "b" else a, lambda g: g * 0)
+
+
+def _sign(a: Any) -> Any:
+    """The sign; NaN has none (0), as in PyTorch."""
+    if a.dtype.kind == "b":
+        return a
+    s = np.sign(a)
+    return np.where(np.isnan(a), a.dtype.type(0), s) if a.dtype.kind == "f" else s
+
+
+SIGN = _f("sign", _sign, lambda g: g * 0)
 
 
 def _erf(a: Any) -> Any:
@@ -316,7 +326,7 @@ SGN: Op = pointwise(
     lambda p, s, a: (
         np.where(a == 0, 0, a / np.where(a == 0, 1, np.abs(a))).astype(a.dtype)
         if a.dtype.kind == "c"
-        else np.sign(a)
+        else _sign(a)
     ),
     lambda g: g * 0,
 )
@@ -333,7 +343,12 @@ ATAN2: Op = pointwise(
     lambda g, a, b: g * (b / (a * a + b * b)),
     lambda g, a, b: g * (-a / (a * a + b * b)),
 )
-FLOOR_DIVIDE: Op = pointwise("floor_divide", lambda p, s, a, b: _floor_divide(a, b), None, None)
+FLOOR_DIVIDE: Op = pointwise(
+    "floor_divide",
+    lambda p, s, a, b: _floor_divide(a, b),
+    lambda g: g * 0,
+    lambda g: g * 0,
+)
 REMAINDER: Op = pointwise(
     "remainder",
     lambda p, s, a, b: np.remainder(a, b),

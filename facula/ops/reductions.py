@@ -8,7 +8,8 @@ from typing import Any
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
-from facula.ops.arithmetic import truth
+from facula.ops.arithmetic import need
+from facula.ops.comparison import truth
 from facula.ops.indexing import GATHER
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, METHODS, api
@@ -104,7 +105,12 @@ def std(
     return var.__wrapped__(input, dim, unbiased, keepdim, correction=correction).sqrt()
 
 
-def _empty(name: str, t: Any, dims: tuple[int, ...]) -> None:
+def _empty(name: str, t: Any, dims: tuple[int, ...], all_dims: bool = False) -> None:
+    if all_dims and 0 in t.node.shape:
+        raise RuntimeError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+            f"the reduction dim with the 'dim' argument. Shape: {list(t.node.shape)}"
+        )
     for d in dims:
         if t.node.shape[d] == 0:
             raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
@@ -114,7 +120,7 @@ def _empty(name: str, t: Any, dims: tuple[int, ...]) -> None:
 def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The largest value over some dimensions; equal shares of gradient to ties."""
     dims = _dims(input, dim)
-    _empty("amax", input, dims)
+    _empty("amax", input, dims, dim is None or dim == ())
     return record(rd.AMAX, (input,), (dims, keepdim))
 
 
@@ -122,7 +128,7 @@ def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
 def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The smallest value over some dimensions."""
     dims = _dims(input, dim)
-    _empty("amin", input, dims)
+    _empty("amin", input, dims, dim is None or dim == ())
     return record(rd.AMIN, (input,), (dims, keepdim))
 
 
@@ -360,6 +366,10 @@ def isclose(
     input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Any:
     """Where |input - other| <= atol + rtol * |other|."""
+    need("isclose", input=input, other=other)
+    for what, x in (("rtol", rtol), ("atol", atol)):
+        if x < 0:
+            raise RuntimeError(f"isclose(): {what} must be greater than or equal to zero, got {x}")
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{input.dtype} did not match {other.dtype}")
     close = (

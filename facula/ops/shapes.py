@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from facula import dtypes
 from facula.ops import movement as mv
-from facula.ops import pointwise as pw
-from facula.ops.arithmetic import result_type
 from facula.ops.registry import broadcast
 from facula.ops.table import METHODS, api
 from facula.tensor import Tensor, make_view, wrap_dim
-from facula.trace.node import STALE
 from facula.trace.recorder import record
 
 
@@ -66,9 +61,9 @@ def _strides(t: Any) -> Any:
 
 
 @api
-def reshape(input: Any, *shape: Any) -> Any:
+def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
     """The elements in another shape: a view where the layout allows it, else a copy."""
-    new = _infer_size(input, sizes(shape), "reshape")
+    new = _infer_size(input, sizes(args if shape is None else (shape,)), "reshape")
     if mv.view_strides(input.node.shape, _strides(input), new) is not None:
         return make_view(input, mv.RESHAPE, new)
     return record(mv.RESHAPE, (record(mv.CONTIGUOUS, (input,), 0),), new)
@@ -109,10 +104,10 @@ def reshape_as(self: Any, other: Any) -> Any:
 
 
 @api
-def permute(input: Any, *dims: Any) -> Any:
+def permute(input: Any, *args: Any, dims: Any = None) -> Any:
     """The dimensions in another order."""
     rank = len(input.node.shape)
-    p = sizes(dims)
+    p = sizes(args if dims is None else (dims,))
     if len(p) != rank:
         raise RuntimeError(
             f"permute(sparse_coo): number of dimensions in the tensor input does "
@@ -305,6 +300,11 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     shape = input.node.shape
     if not shape:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if isinstance(start, Tensor) and (start.node.shape or start.node.dtype.category != dtypes.INT):
+        raise RuntimeError(
+            f"narrow(): start must be an 0-dim integral Tensor, got {start.dtype} of shape "
+            f"{list(start.node.shape)}"
+        )
     d, start = wrap_dim(dim, len(shape)), int(start)
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
@@ -342,68 +342,6 @@ def select(input: Any, dim: int, index: Any) -> Any:
     return make_view(input, mv.SLICE, p)
 
 
-def _several(parts: list[Any]) -> tuple[Any, ...]:
-    for p in parts:
-        p._multi = True
-    return tuple(parts)
-
-
-@api
-def unbind(input: Any, dim: int = 0) -> Any:
-    """All slices along a dimension."""
-    shape = input.node.shape
-    if not shape:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
-    d = wrap_dim(dim, len(shape))
-    return _several([select.__wrapped__(input, d, i) for i in range(shape[d])])
-
-
-@api
-def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> Any:
-    """Parts along a dimension, of one size or of given sizes."""
-    shape = tensor.node.shape
-    if not shape:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    d = wrap_dim(dim, len(shape))
-    n = shape[d]
-    if isinstance(split_size_or_sections, int):
-        k = split_size_or_sections
-        if k < 0 or (k == 0 and n):
-            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={k}")
-        parts = [min(k, n - i) for i in range(0, n, k)] if n else [0]
-    else:
-        parts = [int(s) for s in split_size_or_sections]
-        if sum(parts) != n or any([p < 0 for p in parts]):
-            raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input "
-                f"tensor's size at dimension {d}), but got split_sizes={parts}"
-            )
-    out, at = [], 0
-    for s in parts:
-        out.append(slice_dim(tensor, d, at, s))
-        at += s
-    return _several(out)
-
-
-@api
-def split_with_sizes(input: Any, split_sizes: Any, dim: int = 0) -> Any:
-    """Parts of given sizes."""
-    return split.__wrapped__(input, list(split_sizes), dim)
-
-
-@api
-def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
-    """At most `chunks` parts of equal size (the last may be smaller)."""
-    if not input.node.shape:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    n = input.node.shape[wrap_dim(dim, len(input.node.shape))]
-    if n == 0:
-        return split.__wrapped__(input, [0] * chunks, dim)
-    return split.__wrapped__(input, -(-n // chunks), dim)
-
-
 @api
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal of two dimensions, as the last dimension."""
@@ -415,10 +353,49 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
 
 
 @api
-def flip(input: Any, *dims: Any) -> Any:
+def flip(input: Any, *args: Any, dims: Any = None) -> Any:
     """The order along some dimensions reversed (a copy)."""
-    p = dims_of(sizes(dims), len(input.node.shape))
-    return record(mv.FLIP, (input,), p)
+    p = dims_of(sizes(args if dims is None else (dims,)), len(input.node.shape))
+    return record(mv.FLIP, (input,), p) if p else clone.__wrapped__(input)
+
+
+@api
+def fliplr(input: Any) -> Any:
+    """The second dimension reversed."""
+    if len(input.node.shape) < 2:
+        raise RuntimeError(f"fliplr: input must be >= 2-d, got shape {list(input.node.shape)}")
+    return flip.__wrapped__(input, 1)
+
+
+@api
+def flipud(input: Any) -> Any:
+    """The first dimension reversed."""
+    if not input.node.shape:
+        raise RuntimeError("flipud: input must be >= 1-d, got shape []")
+    return flip.__wrapped__(input, 0)
+
+
+@api
+def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
+    """The plane of two dimensions turned by k quarters, from the first towards the second."""
+    rank = len(input.node.shape)
+    if len(dims) != 2:
+        raise RuntimeError(f"rot90: expected total rotation dims == 2, but got dims = {len(dims)}")
+    if rank < 2:
+        raise RuntimeError(f"rot90: expected total dims >= 2, but got total dims = {rank}")
+    if dims[0] == dims[1] or abs(dims[0] - dims[1]) == rank:
+        raise RuntimeError(
+            f"rot90: expected rotation dims to be different, but got dim0 = {dims[0]} and "
+            f"dim1 = {dims[1]}"
+        )
+    i, j = wrap_dim(dims[0], rank), wrap_dim(dims[1], rank)
+    k %= 4
+    if k == 0:
+        return clone.__wrapped__(input)
+    if k == 2:
+        return flip.__wrapped__(input, (i, j))
+    turned = flip.__wrapped__(input, j if k == 1 else i)
+    return clone.__wrapped__(transpose.__wrapped__(turned, i, j), memory_format="torch.contiguous")
 
 
 @api
@@ -470,180 +447,3 @@ def contiguous(self: Any, memory_format: Any = None) -> Any:
     if memory_format is not None and str(memory_format) == "torch.channels_last":
         raise NotImplementedError("contiguous: channels_last layout is not in Facula")
     return self if self.is_contiguous() else record(mv.CONTIGUOUS, (self,), 0)
-
-
-@api(method=True, names=("concat", "concatenate"))
-def cat(tensors: Any, dim: Any = 0, *, axis: Any = None) -> Any:
-    """Tensors joined along a dimension."""
-    ts = list(tensors)
-    if not ts:
-        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    d = result_type(*ts)
-    ts = [pw.cast(x, d) for x in ts if x.node.shape != (0,)] or [pw.cast(ts[0], d)]
-    first = ts[0].node.shape
-    if not first:
-        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
-    k = wrap_dim(dim if axis is None else axis, len(first))
-    for i, x in enumerate(ts):
-        s = x.node.shape
-        if len(s) != len(first):
-            raise RuntimeError(
-                f"Tensors must have same number of dimensions: got {len(first)} and {len(s)}"
-            )
-        for j, (m, n) in enumerate(zip(first, s, strict=True)):
-            if j != k and m != n:
-                raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {k}. Expected "
-                    f"size {m} but got size {n} for tensor number {i} in the list."
-                )
-    return mv.cat_record(tuple(ts), k) if len(ts) > 1 else clone.__wrapped__(ts[0])
-
-
-@api(method=False)
-def stack(tensors: Any, dim: int = 0) -> Any:
-    """Tensors of one shape joined along a new dimension."""
-    ts = list(tensors)
-    if not ts:
-        raise RuntimeError("stack expects a non-empty TensorList")
-    for i, x in enumerate(ts):
-        if x.node.shape != ts[0].node.shape:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got "
-                f"{list(ts[0].node.shape)} at entry 0 and {list(x.node.shape)} at "
-                f"entry {i}"
-            )
-    return cat.__wrapped__(
-        [unsqueeze.__wrapped__(x, dim) for x in ts], wrap_dim(dim, len(ts[0].node.shape) + 1)
-    )
-
-
-@api(function=False)
-def repeat(self: Any, *repeats: Any) -> Any:
-    """The tensor tiled."""
-    r = sizes(repeats)
-    shape = self.node.shape
-    if len(r) < len(shape):
-        raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of "
-            "dimensions of tensor"
-        )
-    shape = (1,) * (len(r) - len(shape)) + shape
-    x = reshape.__wrapped__(self, shape)
-    inter = tuple([k for n in shape for k in (1, n)])
-    wide = tuple([k for m, n in zip(r, shape, strict=True) for k in (m, n)])
-    x = expand.__wrapped__(reshape.__wrapped__(x, inter), wide)
-    return reshape.__wrapped__(
-        record(mv.CONTIGUOUS, (x,), 0), tuple([m * n for m, n in zip(r, shape, strict=True)])
-    )
-
-
-@api
-def tile(input: Any, *dims: Any) -> Any:
-    """repeat, with missing leading repeats taken as 1."""
-    r = sizes(dims)
-    return repeat.__wrapped__(input, (1,) * (len(input.node.shape) - len(r)) + r)
-
-
-@api(method=False)
-def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
-    """Coordinate grids of several vectors."""
-    ts = (
-        list(tensors[0])
-        if len(tensors) == 1 and isinstance(tensors[0], (tuple, list))
-        else list(tensors)
-    )
-    n = [x.numel() for x in ts]
-    out = [
-        expand.__wrapped__(x.reshape([-1 if i == j else 1 for j in range(len(ts))]), tuple(n))
-        for i, x in enumerate(ts)
-    ]
-    return tuple([x.transpose(0, 1) for x in out] if indexing == "xy" and len(out) > 1 else out)
-
-
-@api(function=False)
-def to(self: Any, *args: Any, **kwargs: Any) -> Any:
-    """The tensor with another dtype or on another device; itself where nothing changes."""
-    from facula import devices
-
-    d = kwargs.get("dtype")
-    copy = kwargs.get("copy", False)
-    if kwargs.get("device") is not None:
-        devices.check(kwargs["device"])
-    for a in args:
-        if isinstance(a, dtypes.dtype):
-            d = a
-        elif isinstance(a, Tensor):
-            d = a.dtype
-        elif isinstance(a, (str, devices.device, int)) and not isinstance(a, bool):
-            devices.check(a)
-    if d is None or d is self.node.dtype:
-        return clone.__wrapped__(self) if copy else self
-    if self.node.op is STALE:
-        self._rederive()
-    return pw.cast(self, d)
-
-
-for _name, _d in {
-    "float": dtypes.float32,
-    "double": dtypes.float64,
-    "half": dtypes.float16,
-    "bfloat16": dtypes.bfloat16,
-    "int": dtypes.int32,
-    "long": dtypes.int64,
-    "short": dtypes.int16,
-    "char": dtypes.int8,
-    "byte": dtypes.uint8,
-    "bool": dtypes.bool,
-    "cfloat": dtypes.complex64,
-    "cdouble": dtypes.complex128,
-}.items():
-
-    def _make(d: Any, name: str) -> Any:
-        def f(self: Any, memory_format: Any = None) -> Any:
-            return self if self.node.dtype is d else pw.cast(self, d)
-
-        f.__name__ = name
-        f.__doc__ = f"The tensor as {d}."
-        return f
-
-    api(_make(_d, _name), function=False)
-
-
-@api(function=False)
-def type_as(self: Any, other: Any) -> Any:
-    """The tensor with another one's dtype."""
-    return pw.cast(self, other.node.dtype)
-
-
-@api(function=False)
-def cpu(self: Any, memory_format: Any = None) -> Any:
-    """The tensor on the CPU: itself."""
-    return self
-
-
-@api(function=False)
-def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
-    """Moves to CUDA, which this release does not have."""
-    raise RuntimeError("cuda(): no CUDA device is available")
-
-
-@api
-def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
-    """Elements shifted along dimensions; what falls off comes back at the other end."""
-    if dims is None or dims == ():
-        return roll.__wrapped__(input.reshape(-1), shifts, 0).reshape(input.node.shape)
-    sh = shifts if isinstance(shifts, (tuple, list)) else (shifts,)
-    ds = dims if isinstance(dims, (tuple, list)) else (dims,)
-    if len(sh) != len(ds):
-        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(sh)}, dims: {len(ds)}")
-    out = input
-    for s, d in zip(sh, ds, strict=True):
-        d = wrap_dim(d, len(out.node.shape))
-        n = out.node.shape[d]
-        s = s % n if n else 0
-        if s:
-            out = cat.__wrapped__([slice_dim(out, d, n - s, s), slice_dim(out, d, 0, n - s)], d)
-    return out.clone() if out is input else out
-
-
-_ = np

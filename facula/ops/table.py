@@ -13,6 +13,9 @@ FUNCTIONS: dict[str, Any] = {}
 METHODS: dict[str, Any] = {}
 OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined
 _tensor: Any = None  # facula.tensor, set by it
+# Operations whose `out=` must have the result's dtype, and those whose `out=` may not be an input.
+EXACT_OUT = {"amax", "amin", "aminmax", "gather", "multinomial", "take", "index_select"}
+NO_OVERLAP = {"cat", "concat", "concatenate", "masked_select", "take", "index_select", "gather"}
 
 
 def api(
@@ -46,6 +49,8 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
                 return done
         if out is None:
             return f(*args, **kwargs)
+        if name in NO_OVERLAP:
+            _no_overlap(name, out, args)
         return store(name, out, f(*args, **kwargs))
 
     call.__name__ = call.__qualname__ = name
@@ -81,6 +86,17 @@ def own_value(t: Any, args: tuple[Any, ...]) -> Any:
     return t
 
 
+def _no_overlap(name: str, out: Any, args: tuple[Any, ...]) -> None:
+    for a in args:
+        for t in a if isinstance(a, (tuple, list)) else (a,):
+            if t is out and isinstance(t, _tensor.Tensor):
+                raise RuntimeError(
+                    f"{name}(): unsupported operation: some elements of the input tensor and the "
+                    "written-to tensor refer to a single memory location. Please clone() the "
+                    "tensor before performing the operation."
+                )
+
+
 def store(name: str, out: Any, result: Any) -> Any:
     """Write results into the tensors given as `out=`."""
     if isinstance(result, (tuple, list)):
@@ -92,12 +108,19 @@ def store(name: str, out: Any, result: Any) -> Any:
             f"{name}(): functions with out=... arguments don't support automatic "
             "differentiation, but one of the arguments requires grad."
         )
+    if name in EXACT_OUT and out.dtype is not result.dtype:
+        raise RuntimeError(
+            f"{name}(): Expected out tensor to have dtype {result.dtype}, got {out.dtype} instead"
+        )
     if not _tensor.can_cast(result.dtype, out.dtype):
         raise RuntimeError(
             f"{name}(): result type {result.dtype} can't be cast to the desired "
             f"output type {out.dtype}"
         )
     if out.shape != result.shape:
+        memory = (out if out._storage is None else out._storage)._exported
+        if memory is not None and memory() is not None and result.numel() > out.numel():
+            raise RuntimeError(f"{name}(): Trying to resize storage that is not resizable")
         _tensor.resize(out, result.shape)
     _tensor.write(out, result.to(out.dtype))
     return out

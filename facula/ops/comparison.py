@@ -1,0 +1,174 @@
+"""Comparison, logic, bits and selection on tensors and numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula import dtypes
+from facula.ops import pointwise as pw
+from facula.ops.arithmetic import need, number, one_tensor, operands, result_type, tensor_of
+from facula.ops.table import FUNCTIONS, METHODS, api
+from facula.tensor import Tensor
+from facula.trace.recorder import record
+
+
+def _compare(name: str, prim: Any, names: tuple[str, ...] = ()) -> Any:
+    scalar = pw.COMPARE_S[name]
+
+    def f(input: Any, other: Any) -> Any:
+        need(name, input=input)
+        a, b, d = operands(name, input, other)
+        if d.is_complex and name not in ("eq", "ne"):
+            raise RuntimeError(f'"{name}" is not supported for complex numbers')
+        return record(prim, (a, b)) if isinstance(b, Tensor) else record(scalar, (a,), (), (b,))
+
+    f.__name__ = name
+    f.__doc__ = f"Element by element: input {name} other, as a bool tensor."
+    return api(f, names=names, inplace=True)
+
+
+for _name, _prim, _names in (
+    ("eq", pw.EQ, ()),
+    ("ne", pw.NE, ("not_equal",)),
+    ("lt", pw.LT, ("less",)),
+    ("le", pw.LE, ("less_equal",)),
+    ("gt", pw.GT, ("greater",)),
+    ("ge", pw.GE, ("greater_equal",)),
+):
+    _compare(_name, _prim, _names)
+
+
+def _bitwise(name: str, prim: Any) -> Any:
+    def f(input: Any, other: Any) -> Any:
+        one_tensor(name, input, other)
+        a, b, d = operands(name, input, other)
+        if d.category > dtypes.INT:
+            raise RuntimeError(f'"{name}_cpu" not implemented for {d}')
+        return record(prim, (tensor_of(a, d), tensor_of(b, d)))
+
+    f.__name__ = name
+    f.__doc__ = f"{name} of integers or bools."
+    return api(f, inplace=True)
+
+
+for _name, _prim in (
+    ("bitwise_and", pw.AND),
+    ("bitwise_or", pw.OR),
+    ("bitwise_xor", pw.XOR),
+    ("bitwise_left_shift", pw.LSHIFT),
+    ("bitwise_right_shift", pw.RSHIFT),
+):
+    _bitwise(_name, _prim)
+
+
+@api(inplace=True)
+def bitwise_not(input: Any) -> Any:
+    """The complement of every bit; 'not' for bool."""
+    if input.dtype.category > dtypes.INT:
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
+    return record(pw.NOT, (input,))
+
+
+def truth(t: Any) -> Any:
+    """The tensor as bool: non-zero is true."""
+    return t if t.dtype is dtypes.bool else record(pw.COMPARE_S["ne"], (t,), (), (0,))
+
+
+@api(inplace=True)
+def logical_and(input: Any, other: Any) -> Any:
+    """Both are non-zero."""
+    need("logical_and", input=input, other=other)
+    return record(pw.AND, (truth(input), truth(other)))
+
+
+@api(inplace=True)
+def logical_or(input: Any, other: Any) -> Any:
+    """At least one is non-zero."""
+    need("logical_or", input=input, other=other)
+    return record(pw.OR, (truth(input), truth(other)))
+
+
+@api(inplace=True)
+def logical_xor(input: Any, other: Any) -> Any:
+    """Exactly one is non-zero."""
+    need("logical_xor", input=input, other=other)
+    return record(pw.XOR, (truth(input), truth(other)))
+
+
+@api(inplace=True)
+def logical_not(input: Any) -> Any:
+    """The value is zero."""
+    return record(pw.LOGICAL_NOT, (input,))
+
+
+@api
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """input where condition, other elsewhere."""
+    if input is None:
+        return condition.nonzero(as_tuple=True)
+    d = result_type(input, other)
+    c = condition if condition.dtype is dtypes.bool else truth(condition)
+    return record(pw.WHERE, (c, pw.cast(tensor_of(input, d), d), pw.cast(tensor_of(other, d), d)))
+
+
+def _where_method(self: Any, condition: Any, other: Any) -> Any:
+    """self where condition, other elsewhere (a bool `self` of the engine's own: see `select`)."""
+    return FUNCTIONS["where"](condition, self, other)
+
+
+def select(c: Any, a: Any, b: Any) -> Any:
+    """where() for derivative formulas: dtypes are known to agree."""
+    return FUNCTIONS["where"](c, a, b)
+
+
+def _extreme(name: str, prim: Any) -> Any:
+    def f(input: Any, other: Any) -> Any:
+        need(name, input=input, other=other)
+        a, b, d = operands(name, input, other)
+        if d.is_complex:
+            raise RuntimeError(f"{name} is not supported for complex numbers")
+        return record(prim, (tensor_of(a, d), tensor_of(b, d)))
+
+    f.__name__ = name
+    f.__doc__ = f"The {name} of two tensors, element by element; NaN propagates."
+    return api(f)
+
+
+_extreme("maximum", pw.MAXIMUM)
+_extreme("minimum", pw.MINIMUM)
+
+
+@api(names=("clip",), inplace=True)
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """The values limited to [min, max]; bounds are numbers or tensors."""
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    d = result_type(*[x for x in (input, min, max) if x is not None])
+    if d.is_complex:
+        raise RuntimeError("clamp is not supported for complex types")
+    t = pw.cast(input, d)
+    for bound, scalar, prim in ((min, pw.CLAMP_MIN, pw.MAXIMUM), (max, pw.CLAMP_MAX, pw.MINIMUM)):
+        if isinstance(bound, Tensor):
+            t = record(prim, (t, pw.cast(bound, d)))
+        elif bound is not None:
+            t = record(scalar, (t,), (), (number(bound),))
+    return t
+
+
+@api(inplace=True)
+def clamp_min(input: Any, min: Any) -> Any:
+    """The values, at least `min`."""
+    need("clamp_min", input=input)
+    return clamp.__wrapped__(input, min)
+
+
+@api(inplace=True)
+def clamp_max(input: Any, max: Any) -> Any:
+    """The values, at most `max`."""
+    need("clamp_max", input=input)
+    return clamp.__wrapped__(input, None, max)
+
+
+METHODS["where"] = _where_method

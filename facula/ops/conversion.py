@@ -1,0 +1,79 @@
+"""Conversions of tensors to other dtypes and devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula import dtypes
+from facula.ops import pointwise as pw
+from facula.ops.shapes import clone
+from facula.ops.table import api
+from facula.tensor import Tensor
+from facula.trace.node import STALE
+
+
+@api(function=False)
+def to(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """The tensor with another dtype or on another device; itself where nothing changes."""
+    from facula import devices
+
+    d = kwargs.get("dtype")
+    copy = kwargs.get("copy", False)
+    if kwargs.get("device") is not None:
+        devices.check(kwargs["device"])
+    for a in args:
+        if isinstance(a, dtypes.dtype):
+            d = a
+        elif isinstance(a, Tensor):
+            d = a.dtype
+        elif isinstance(a, (str, devices.device, int)) and not isinstance(a, bool):
+            devices.check(a)
+    if d is None or d is self.node.dtype:
+        return clone.__wrapped__(self) if copy else self
+    if self.node.op is STALE:
+        self._rederive()
+    return pw.cast(self, d)
+
+
+for _name, _d in {
+    "float": dtypes.float32,
+    "double": dtypes.float64,
+    "half": dtypes.float16,
+    "bfloat16": dtypes.bfloat16,
+    "int": dtypes.int32,
+    "long": dtypes.int64,
+    "short": dtypes.int16,
+    "char": dtypes.int8,
+    "byte": dtypes.uint8,
+    "bool": dtypes.bool,
+    "cfloat": dtypes.complex64,
+    "cdouble": dtypes.complex128,
+}.items():
+
+    def _make(d: Any, name: str) -> Any:
+        def f(self: Any, memory_format: Any = None) -> Any:
+            return self if self.node.dtype is d else pw.cast(self, d)
+
+        f.__name__ = name
+        f.__doc__ = f"The tensor as {d}."
+        return f
+
+    api(_make(_d, _name), function=False)
+
+
+@api(function=False)
+def type_as(self: Any, other: Any) -> Any:
+    """The tensor with another one's dtype."""
+    return pw.cast(self, other.node.dtype)
+
+
+@api(function=False)
+def cpu(self: Any, memory_format: Any = None) -> Any:
+    """The tensor on the CPU: itself."""
+    return self
+
+
+@api(function=False)
+def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
+    """Moves to CUDA, which this release does not have."""
+    raise RuntimeError("cuda(): no CUDA device is available")

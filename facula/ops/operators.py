@@ -1,0 +1,134 @@
+"""Python's operators on tensors: the hot way into the recorder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula.ops import pointwise as pw
+from facula.ops.arithmetic import _NUMBERS
+from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, own_value
+from facula.tensor import Tensor, check_in_place, from_array, replace
+from facula.trace.recorder import TLS, assign, record
+
+_new = object.__new__
+
+
+# Operators. The first test of each is the follower's: the expected operation on the same nodes.
+def _operator(prim: Any, scalar: Any, general: Any) -> Any:
+    def method(self: Any, other: Any) -> Any:
+        r = TLS.r
+        e = r.next
+        if e.a is self.node:
+            if e.op is prim:
+                if type(other) in _PLAIN and e.b is other.node:
+                    r.cur = e
+                    r.next = e.succ
+                    t = _new(Tensor)
+                    t.node = e
+                    r.add(t)
+                    return t
+            elif e.op is scalar and e.b is type(other):
+                r.scalars.append(other)
+                r.cur = e
+                r.next = e.succ
+                t = _new(Tensor)
+                t.node = e
+                r.add(t)
+                return t
+        kind = type(other)
+        if scalar is not None and self.node.dtype.is_floating_point and not OVERRIDES:
+            if kind in _PLAIN:  # no promotion: straight on
+                if other.node.dtype is self.node.dtype:
+                    return record(prim, (self, other))
+            elif kind is float:
+                return record(scalar, (self,), (), (other,))
+        if not isinstance(other, _ACCEPTED):
+            return NotImplemented
+        if isinstance(other, np.ndarray):
+            other = from_array(other)
+        return general(self, other)
+
+    return method
+
+
+_PLAIN: set[type] = {Tensor}
+_ACCEPTED = (Tensor, *_NUMBERS, np.generic, np.ndarray)
+
+
+def _reflected(general: Any) -> Any:
+    def method(self: Any, other: Any) -> Any:
+        if not isinstance(other, _ACCEPTED):
+            return NotImplemented
+        return general(from_array(other) if isinstance(other, np.ndarray) else other, self)
+
+    return method
+
+
+def _augmented(binary: Any, name: str) -> Any:
+    def method(self: Any, other: Any) -> Any:
+        check_in_place(self, name)
+        value = binary(own_value(self, (other,)) if TLS.r.grad else self, other)
+        if value is NotImplemented:
+            return value
+        node = self.node
+        if (
+            self._storage is None
+            and value.node.shape == node.shape
+            and (value.node.dtype is node.dtype)
+            and self._token is None
+            and (self._gfn is None)
+            and not (node.rg and not TLS.r.grad)
+            and (self._exported is None)
+        ):
+            assign(self, value)
+            self._writes += 1
+            return self
+        return replace(self, value, name)
+
+    return method
+
+
+def _tf(name: str) -> Any:
+    return FUNCTIONS[name]
+
+
+for _n, _p, _s in (
+    ("add", pw.ADD, pw.ADD_S),
+    ("sub", pw.SUB, pw.SUB_S),
+    ("mul", pw.MUL, pw.MUL_S),
+    ("truediv", pw.DIV, pw.DIV_S),
+    ("pow", pw.POW, pw.POW_S),
+    ("floordiv", pw.FLOOR_DIVIDE, None),
+    ("mod", pw.REMAINDER, None),
+    ("and", pw.AND, None),
+    ("or", pw.OR, None),
+    ("xor", pw.XOR, None),
+    ("lshift", pw.LSHIFT, None),
+    ("rshift", pw.RSHIFT, None),
+):
+    _g = _tf(
+        {
+            "truediv": "div",
+            "floordiv": "floor_divide",
+            "mod": "remainder",
+            "and": "bitwise_and",
+            "or": "bitwise_or",
+            "xor": "bitwise_xor",
+            "lshift": "bitwise_left_shift",
+            "rshift": "bitwise_right_shift",
+        }.get(_n, _n)
+    )
+    _m = _operator(_p, _s, _g)
+    METHODS[f"__{_n}__"] = _m
+    METHODS[f"__r{_n}__"] = _reflected(_g)
+    METHODS[f"__i{_n}__"] = _augmented(_m, f"{_n}_")
+for _n in ("eq", "ne", "lt", "le", "gt", "ge"):
+    METHODS[f"__{_n}__"] = _operator(getattr(pw, _n.upper()), pw.COMPARE_S[_n], _tf(_n))
+METHODS["__div__"] = METHODS["__truediv__"]
+METHODS["__rdiv__"] = METHODS["__rtruediv__"]
+METHODS["__neg__"] = METHODS["neg"]
+METHODS["__abs__"] = METHODS["abs"]
+METHODS["__invert__"] = METHODS["bitwise_not"]
+METHODS["__pos__"] = lambda self: self
