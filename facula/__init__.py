@@ -31,6 +31,7 @@ from facula.ops import (
     comparison,
     conversion,
     creations,
+    drawing,
     indices,
     joining,
     matrix,

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from facula import devices, dtypes
-from facula.ops import movement as mv
-from facula.ops import pointwise as pw
 from facula.ops.creation import FULL
 from facula.ops.shapes import sizes
-from facula.ops.table import FUNCTIONS, METHODS, api
-from facula.tensor import Tensor, check_in_place, from_array, realise, wrap_dim, write
+from facula.ops.table import FUNCTIONS, api
+from facula.tensor import Tensor, from_array
 from facula.trace.recorder import record
 
 
@@ -265,6 +263,8 @@ def arange(
     given = [x.item() if isinstance(x, (Tensor, np.generic)) else x for x in args]
     if len(given) == 1:
         given = [0, *given]
+    if len(given) == 2 and end is not None and len(args) == 1:
+        given = given[1:]  # arange(start, end=...)
     lo = given[0] if given else (0 if start is None else start)
     hi = given[1] if len(given) > 1 else end
     by = given[2] if len(given) > 2 else (1 if step is None else step)
@@ -272,6 +272,8 @@ def arange(
         raise TypeError("arange(): 'end' is missing")
     if by == 0:
         raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(lo) and math.isfinite(hi)):
+        raise RuntimeError(f"arange(): unsupported range: {lo} -> {hi}")
     if (hi - lo) * by < 0:
         raise RuntimeError(
             f"upper bound and lower bound inconsistent with step sign: arange({lo}, {hi}, {by})"
@@ -285,6 +287,21 @@ def arange(
     n = math.ceil((hi - lo) / by)
     wide = np.int64 if dtype.category < dtypes.FLOAT else np.float64
     return _finish(from_array((lo + np.arange(n, dtype=wide) * by).astype(dtype.np)), requires_grad)
+
+
+def _ends(name: str, start: Any, end: Any, steps: Any) -> list[Any]:
+    """The ends of a range as numbers, the number of steps checked."""
+    if not isinstance(steps, (int, np.integer)):
+        raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
+    if steps < 0:
+        raise RuntimeError(f"{name}(): number of steps must be non-negative, got {steps}")
+    for what, x in (("start", start), ("end", end)):
+        if isinstance(x, Tensor) and x.node.shape:
+            raise RuntimeError(
+                f"{name}(): only supports 0-dimensional start and end tensors, but got {what} "
+                f"with {len(x.node.shape)} dimension(s)."
+            )
+    return [x.item() if isinstance(x, Tensor) else x for x in (start, end)]
 
 
 @api(method=False)
@@ -301,9 +318,7 @@ def linspace(
 ) -> Any:
     """`steps` numbers at equal distances, both ends included."""
     devices.check(device)
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    start, end = [x.item() if isinstance(x, Tensor) else x for x in (start, end)]
+    start, end = _ends("linspace", start, end, steps)
     d = dtype or dtypes.result_default(start, end)
     wide = np.complex128 if d.is_complex else np.float64
     a = np.linspace(start, end, steps, dtype=wide)
@@ -330,9 +345,46 @@ def eye(
 
 
 @api(method=False)
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Any:
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
+    """base raised to `steps` exponents at equal distances, both ends included."""
+    devices.check(device)
+    start, end = _ends("logspace", start, end, steps)
+    d = dtype or dtypes.result_default(start, end)
+    wide = np.complex128 if d.is_complex else np.float64
+    if d.category == dtypes.INT and steps > 1:  # PyTorch's step is an integer here
+        exponents = start + np.arange(steps) * int((end - start) / (steps - 1))
+    else:
+        exponents = np.linspace(start, end, steps, dtype=wide)
+    a = np.power(np.asarray(base, wide), exponents)
+    return _finish(from_array(a.astype(d.np)), requires_grad)
+
+
+@api(method=False)
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """A 0-d tensor of a number, of the default dtype."""
-    return tensor.__wrapped__(s, dtype=dtype or dtypes.get_default_dtype())
+    devices.check(device)
+    return tensor.__wrapped__(
+        s, dtype=dtype or dtypes.get_default_dtype(), requires_grad=requires_grad
+    )
 
 
 @api(function=False)
@@ -343,237 +395,112 @@ def new_tensor(
     return tensor.__wrapped__(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
 
-# Random numbers are drawn at the call: PyTorch's CPU stream is sequential.
-def _gen(generator: Any) -> Any:
-    from facula import random
-
-    return random.default_generator if generator is None else generator
-
-
-def _random(name: str, draw: Any) -> None:
-    def f(
-        *size: Any,
-        generator: Any = None,
-        dtype: Any = None,
-        device: Any = None,
-        requires_grad: bool = False,
-        layout: Any = None,
-        pin_memory: bool = False,
-        **kw: Any,
-    ) -> Any:
-        devices.check(device)
-        d = dtype or dtypes.get_default_dtype()
-        if d.category < dtypes.FLOAT:
-            raise RuntimeError(f'"{name}" not implemented for {d}')
-        a = draw(_gen(generator), _shape(size, kw.pop("size", None)), d.np)
-        return _finish(from_array(np.asarray(a)), requires_grad)
-
-    def like(
-        input: Any,
-        *,
-        dtype: Any = None,
-        device: Any = None,
-        requires_grad: bool = False,
-        layout: Any = None,
-        memory_format: Any = None,
-        generator: Any = None,
-    ) -> Any:
-        return f(
-            input.node.shape,
-            dtype=dtype or input.dtype,
-            requires_grad=requires_grad,
-            generator=generator,
-        )
-
-    f.__name__, like.__name__ = name, name + "_like"
-    f.__doc__ = f"Random numbers ({name})."
-    like.__doc__ = f"Random numbers ({name}), shaped like another tensor."
-    api(f, method=False)
-    api(like, method=False)
-
-
-_random("rand", lambda g, shape, d: g.uniform(shape, d, 0.0, 1.0))
-_random("randn", lambda g, shape, d: g.normal(shape, d, 0.0, 1.0))
-
-
 @api(method=False)
-def randint(
-    *args: Any,
-    low: Any = None,
-    high: Any = None,
-    size: Any = None,
-    generator: Any = None,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Any:
-    """Random integers from low (0) to high, exclusive."""
-    devices.check(device)
-    rest = list(args)
-    if rest and isinstance(rest[-1], (tuple, list)):
-        size = rest.pop()
-    if len(rest) == 2:
-        low, high = rest
-    elif len(rest) == 1:
-        low, high = (rest[0], high) if high is not None else (low or 0, rest[0])
-    low = 0 if low is None else low
-    if low >= high:
-        raise RuntimeError(
-            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
-        )
-    d = dtype or dtypes.int64
-    a = _gen(generator).integers(_shape((size,)), int(low), int(high), d.np)
-    return _finish(from_array(np.asarray(a)), requires_grad)
-
-
-@api(method=False)
-def randint_like(
-    input: Any, low: Any, high: Any = None, *, dtype: Any = None, device: Any = None
-) -> Any:
-    """Random integers, shaped like another tensor."""
-    lo, hi = (0, low) if high is None else (low, high)
-    return randint.__wrapped__(lo, hi, input.node.shape, dtype=dtype or input.dtype)
-
-
-@api(method=False)
-def randperm(
-    n: int,
+def empty_strided(
+    size: Any,
+    stride: Any,
     *,
-    generator: Any = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Any:
-    """A random order of 0 .. n-1."""
+    """A tensor of zeros with the given steps through memory, in elements."""
     devices.check(device)
-    if n < 0:
-        raise RuntimeError(f"n must be non-negative, got {n}")
-    return from_array(np.asarray(_gen(generator).permutation(n, (dtype or dtypes.int64).np)))
-
-
-def _store(self: Any, a: Any, name: str) -> Any:
-    check_in_place(self, name)
-    write(self, from_array(np.ascontiguousarray(a).reshape(self.node.shape)))
-    return self
-
-
-def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Any = None, **kw: Any) -> Any:
-    """Fill with numbers uniform in [a, b)."""
-    a, b = kw.get("from", a), kw.get("to", b)
-    if a > b:
+    shape, steps = _shape((size,)), sizes((stride,))
+    if len(shape) != len(steps):
         raise RuntimeError(
-            f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}"
+            f"empty_strided: mismatch in length of strides and shape: {len(steps)} and {len(shape)}"
         )
-    check_in_place(self, "uniform_")
-    return _store(self, _gen(generator).uniform(self.node.shape, self.dtype.np, a, b), "uniform_")
+    d = (dtype or dtypes.get_default_dtype()).np
+    span = sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) + 1
+    buffer = np.zeros(0 if 0 in shape else span, d)
+    at = tuple([s * d.itemsize for s in steps])
+    return _finish(from_array(np.lib.stride_tricks.as_strided(buffer, shape, at)), requires_grad)
 
 
-def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
-    """Fill with normal numbers."""
-    if std < 0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-    check_in_place(self, "normal_")
-    return _store(
-        self, _gen(generator).normal(self.node.shape, self.dtype.np, mean, std), "normal_"
-    )
-
-
-def random_(self: Any, *args: Any, generator: Any = None) -> Any:
-    """Fill with integers over the dtype's range, or from the given range."""
-    check_in_place(self, "random_")
-    g = _gen(generator)
-    if not args:
-        return _store(self, g.random_full(self.node.shape, self.dtype.np), "random_")
-    lo, hi = (0, args[0]) if len(args) == 1 else args
-    return _store(self, g.integers(self.node.shape, lo, hi, self.dtype.np), "random_")
-
-
-def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
-    """Fill with ones of probability p, zeros elsewhere."""
-    q = realise(p)._data if isinstance(p, Tensor) else p
-    a = _gen(generator).bernoulli(q, self.node.shape, self.dtype.np)
-    return _store(self, a, "bernoulli_")
-
-
-METHODS.update(uniform_=uniform_, normal_=normal_, random_=random_, bernoulli_=bernoulli_)
-for _n in ("exponential", "cauchy", "log_normal", "geometric"):
-
-    def _make(n: str) -> Any:
-        def f(self: Any, *args: Any, generator: Any = None, **kw: Any) -> Any:
-            g = _gen(generator)
-            return _store(self, getattr(g, n)(self.node.shape, self.dtype.np, *args, **kw), n + "_")
-
-        f.__name__ = n + "_"
-        f.__doc__ = f"Fill with {n} numbers."
-        return f
-
-    METHODS[_n + "_"] = _make(_n)
-
-
-@api
-def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
-    """Ones with the probabilities of the input, zeros elsewhere."""
-    return bernoulli_(
-        input.detach().clone(), input.detach() if p is None else p, generator=generator
-    )
-
-
-@api(method=False)
-def normal(
-    mean: Any,
-    std: Any = 1.0,
-    size: Any = None,
-    *,
-    generator: Any = None,
+@api(function=False)
+def new_empty_strided(
+    self: Any,
+    size: Any,
+    stride: Any,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Any:
-    """Normal numbers with a mean and a standard deviation for each."""
-    if size is not None:
-        d = dtype or dtypes.get_default_dtype()
-        return _finish(
-            from_array(_gen(generator).normal(_shape((size,)), d.np, mean, std)), requires_grad
-        )
-    like = mean if isinstance(mean, Tensor) else std
-    shape = FUNCTIONS["broadcast_shapes"](*[x.shape for x in (mean, std) if isinstance(x, Tensor)])
-    if isinstance(std, Tensor) and bool((std < 0).any()):
-        raise RuntimeError("normal expects all elements of std >= 0.0")
-    z = from_array(_gen(generator).normal(tuple(shape), like.dtype.np, 0.0, 1.0))
-    return (z * std + mean).detach()
-
-
-@api
-def multinomial(
-    input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None
-) -> Any:
-    """Indices drawn with the weights of each row."""
-    a = realise(input.detach())._data
-    if np.any(a < 0) or not np.all(np.isfinite(a)):
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    if num_samples <= 0:
-        raise RuntimeError("cannot sample n_sample <= 0 samples")
-    if not replacement and num_samples > a.shape[-1]:
-        raise RuntimeError(
-            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
-        )
-    return from_array(np.asarray(_gen(generator).multinomial(a, num_samples, replacement)))
+    """empty_strided with this tensor's dtype."""
+    return empty_strided.__wrapped__(
+        size, stride, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad
+    )
 
 
 @api(method=False)
-def dropout(input: Any, p: float, train: bool) -> Any:
-    """Elements set to zero with probability p, the others scaled by 1 / (1 - p)."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if not train or p == 0:
-        return input
-    if p == 1:
-        return input * input.new_zeros(())
-    keep = _gen(None).bernoulli(1 - p, input.node.shape, input.dtype.np)
-    return input * (from_array(np.asarray(keep)) * (1 / (1 - p)))
+def empty_permuted(
+    size: Any,
+    physical_layout: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
+    """A tensor of zeros without gaps whose dimensions lie in memory in the given order."""
+    shape, order = _shape((size,)), sizes((physical_layout,))
+    if len(shape) != len(order):
+        raise RuntimeError(
+            "empty_permuted: Number of dimensions in size does not match the length of the "
+            f"physical_layout; i.e. len(size) = {len(shape)} is not equal to "
+            f"len(physical_layout) = {len(order)}"
+        )
+    if sorted(order) != list(range(len(order))):
+        raise RuntimeError(
+            f"empty_permuted: Duplicate dim not allowed, or out of range: {list(order)}"
+        )
+    strides, step = [0] * len(shape), 1
+    for i in reversed(order):
+        strides[i] = step
+        step *= shape[i] or 1
+    return empty_strided.__wrapped__(
+        shape, strides, dtype=dtype, device=device, requires_grad=requires_grad
+    )
 
 
-_ = mv, pw, wrap_dim
+def _triangle(name: str, indices: Any) -> None:
+    def f(
+        row: int,
+        col: int,
+        offset: int = 0,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        layout: Any = None,
+        pin_memory: bool = False,
+    ) -> Any:
+        devices.check(device)
+        if row < 0 or col < 0:
+            raise RuntimeError(f"{name}(): row and col must be non-negative, got {row} and {col}")
+        at = np.stack(indices(row, offset, col))
+        return from_array(np.ascontiguousarray(at.astype((dtype or dtypes.int64).np)))
+
+    f.__name__ = name
+    f.__doc__ = f"Row and column numbers of a matrix's {name[:4]} triangle, in row-major order."
+    api(f, method=False)
+
+
+_triangle("tril_indices", np.tril_indices)
+_triangle("triu_indices", np.triu_indices)
+
+
+@api(method=False)
+def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
+    """The powers of a vector's elements as columns, the highest first."""
+    if len(x.node.shape) != 1:
+        raise RuntimeError(f"vander: x must be a one-dimensional tensor, got {list(x.node.shape)}")
+    from facula.linalg import vander as powers
+
+    columns = powers(x, N=x.numel() if N is None else N)
+    return columns if increasing else columns.flip(1)

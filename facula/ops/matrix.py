@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from facula.ops import pointwise as pw
+from facula import dtypes
 from facula.ops.contraction import MATMUL
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
@@ -113,9 +114,19 @@ METHODS["__matmul__"] = _matmul
 METHODS["__rmatmul__"] = lambda self, other: FUNCTIONS["matmul"](other, self)
 
 
+def _number(x: Any, d: Any) -> Any:
+    """A factor in the result's kind: integers cut off its fraction."""
+    return int(x) if d.category == dtypes.INT and isinstance(x, float) else x
+
+
 def _add_product(name: str, product: Any) -> Any:
     def f(input: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
         p = product(a, b)
+        d = p.node.dtype
+        if d is dtypes.bool:
+            none = p & False
+            return ((input if beta else none) | (p if alpha else none)).expand(p.node.shape)
+        beta, alpha = _number(beta, d), _number(alpha, d)
         if alpha != 1:
             p = p * alpha
         if beta == 0:
@@ -145,4 +156,34 @@ def outer(input: Any, vec2: Any) -> Any:
 
 
 _add_product("addr", outer.__wrapped__)
-_ = pw
+
+
+@api
+def vdot(input: Any, other: Any) -> Any:
+    """The inner product of two vectors, the first conjugated."""
+    return dot.__wrapped__(input.conj() if input.is_complex() else input, other)
+
+
+@api
+def inner(input: Any, other: Any) -> Any:
+    """Sums of products over the last dimension of both; a product with a scalar tensor."""
+    _same("inner", input, other)
+    a, b = input.node.shape, other.node.shape
+    if not a or not b:
+        return input * other
+    if a[-1] != b[-1]:
+        raise RuntimeError(
+            f"inner() the last dimension must match on both input tensors but got shapes {list(a)} "
+            f"and {list(b)}"
+        )
+    x = input.reshape(-1, a[-1]) if a[-1] else input.reshape(math.prod(a[:-1]), 0)
+    y = other.reshape(-1, b[-1]) if b[-1] else other.reshape(math.prod(b[:-1]), 0)
+    return record(MATMUL, (x, y.transpose(0, 1))).reshape((*a[:-1], *b[:-1]))
+
+
+@api(method=False)
+def chain_matmul(*matrices: Any) -> Any:
+    """The product of several matrices, multiplied in the cheapest order."""
+    from facula.linalg import multi_dot
+
+    return multi_dot(matrices)

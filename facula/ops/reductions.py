@@ -252,7 +252,8 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     dims = _dims(t, dim)
     if 0 in [t.node.shape[d] for d in dims]:
         return t.exp().sum(dim, keepdim).log()
-    m = record(rd.AMAX, (t.detach(),), (dims, True))
+    top = t.detach()
+    m = record(rd.AMAX, (top.real if top.dtype.is_complex else top,), (dims, True))
     m = FUNCTIONS["where"](m.abs() == math.inf, m.new_zeros(()), m)
     out = record(rd.SUM, ((t - m).exp(),), (dims, True)).log() + m
     return out if keepdim else out.squeeze(dims)
