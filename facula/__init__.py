@@ -37,7 +37,9 @@ from facula.ops import (
     matrix,
     operators,
     reductions,
+    scans,
     shapes,
+    sorting,
     splits,
 )
 from facula.ops.table import FUNCTIONS as _FUNCTIONS

@@ -362,10 +362,9 @@ def logspace(
     start, end = _ends("logspace", start, end, steps)
     d = dtype or dtypes.result_default(start, end)
     wide = np.complex128 if d.is_complex else np.float64
-    if d.category == dtypes.INT and steps > 1:  # PyTorch's step is an integer here
-        exponents = start + np.arange(steps) * int((end - start) / (steps - 1))
-    else:
-        exponents = np.linspace(start, end, steps, dtype=wide)
+    if d.category == dtypes.INT:  # the ends are taken in the result's type
+        start, end = int(start), int(end)
+    exponents = np.linspace(start, end, steps, dtype=wide)
     a = np.power(np.asarray(base, wide), exponents)
     return _finish(from_array(a.astype(d.np)), requires_grad)
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from facula import dtypes
 from facula.ops.movement import EXPAND, RESHAPE
+from facula.ops.pointwise import WHERE
 from facula.ops.registry import Op, widened
-from facula.trace.recorder import record
+from facula.trace.recorder import TLS, record
 
 
 def reduced(shape: tuple[int, ...], dims: tuple[int, ...], keep: bool) -> tuple[int, ...]:
@@ -100,14 +101,33 @@ CUMSUM: Op = Op(
 )
 
 
+def _choose(c: Any, a: Any, b: Any) -> Any:
+    return record(WHERE, (c, a, b))
+
+
 def _cumprod_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     (d,) = p
-    if bool((a == 0).any()):
-        raise NotImplementedError(
-            "cumprod: the derivative at an element that is zero is not in Facula"
-        )
-    t = record(CUMSUM, ((g * o.conj()).flip(d),), p).flip(d)
-    return t / a.conj()
+    if TLS.r.grad:
+        return _cumprod_exact(g, a, d)
+    # Products before the first zero are divided; at it, they are taken with a one in its place.
+    zero = a == 0
+    first = zero & (zero.cumsum(d) == 1)
+    free = zero.cumsum(d) == 0
+    one, none = a.new_ones(()), a.new_zeros(())
+    with_one = record(CUMPROD, (_choose(first, one, a),), p)
+    at = record(CUMSUM, ((g * with_one.conj()).flip(d),), p).flip(d)
+    before = record(CUMSUM, ((g * o.conj()).flip(d),), p).flip(d)
+    return _choose(first, at, _choose(free, before / _choose(zero, one, a).conj(), none))
+
+
+def _cumprod_exact(g: Any, a: Any, d: int) -> Any:
+    """Every partial product without each of its factors: quadratic, and right at every order."""
+    n = a.node.shape[d]
+    x = a.movedim(d, -1)
+    eye = a.new_ones((n, n)).tril().triu()
+    parts = (x.unsqueeze(-2) * (1 - eye) + eye).cumprod(-1)  # [factor left out, up to]
+    parts = parts * a.new_ones((n, n)).triu()
+    return (g.movedim(d, -1).unsqueeze(-2) * parts.conj()).sum(-1).movedim(-1, d)
 
 
 CUMPROD: Op = Op(

@@ -12,7 +12,7 @@ from facula.ops.arithmetic import need
 from facula.ops.comparison import truth
 from facula.ops.indexing import GATHER
 from facula.ops.shapes import dims_of
-from facula.ops.table import FUNCTIONS, METHODS, api
+from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor, wrap_dim
 from facula.trace.recorder import record
 
@@ -229,22 +229,6 @@ _logical("any", rd.ANY)
 _logical("all", rd.ALL)
 
 
-@api(inplace=True)
-def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
-    """Running sums along a dimension."""
-    t = _wide(input, dtype)
-    d = wrap_dim(dim, len(t.node.shape))
-    return record(rd.CUMSUM, (t,), (d,)) if t.node.shape else t.clone()
-
-
-@api(inplace=True)
-def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
-    """Running products along a dimension."""
-    t = _wide(input, dtype)
-    d = wrap_dim(dim, len(t.node.shape))
-    return record(rd.CUMPROD, (t,), (d,)) if t.node.shape else t.clone()
-
-
 @api
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """log(sum(exp(input))), without overflow."""
@@ -283,38 +267,6 @@ def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
         return t.clone()
     s = t - record(rd.AMAX, (t.detach(),), (d, True))
     return s - record(rd.SUM, (s.exp(),), (d, True)).log()
-
-
-_SORT = fields("sort", "values", "indices")
-_TOPK = fields("topk", "values", "indices")
-
-
-@api
-def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
-    """Values in order along a dimension, and where they were."""
-    if not input.node.shape:
-        return _SORT((input.clone(), input.to(dtypes.int64) * 0))
-    d = wrap_dim(dim, len(input.node.shape))
-    i = record(rd.ARGSORT, (input,), (d, descending))
-    return _SORT((record(GATHER, (input, i), d), i))
-
-
-@api
-def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
-    """The indices that sort along a dimension."""
-    return sort.__wrapped__(input, dim, descending)[1]
-
-
-@api
-def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    """The k largest (or smallest) values along a dimension, and where they were."""
-    if not input.node.shape:
-        return _TOPK(sort.__wrapped__(input))
-    d = wrap_dim(dim, len(input.node.shape))
-    if not 0 <= k <= input.node.shape[d]:
-        raise RuntimeError(f"selected index k out of range: k = {k}, size {input.node.shape[d]}")
-    i = record(rd.ARGSORT, (input,), (d, largest)).narrow(d, 0, k).contiguous()
-    return _TOPK((record(GATHER, (input, i), d), i))
 
 
 @api
@@ -391,6 +343,3 @@ def equal(input: Any, other: Any) -> bool:
     if input.node.shape != other.node.shape:
         return False
     return bool((input == other).all())
-
-
-METHODS["logsumexp"] = METHODS["logsumexp"]

@@ -1,0 +1,357 @@
+"""Order: sorting, selection by rank, search in sorted sequences, distinct values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes
+from facula.ops import pointwise as pw
+from facula.ops import reduce as rd
+from facula.ops.arithmetic import result_type, tensor_of
+from facula.ops.indexing import GATHER
+from facula.ops.reductions import _pick, fields
+from facula.ops.registry import Op, widened
+from facula.ops.table import FUNCTIONS, api
+from facula.tensor import Tensor, from_array, realise, wrap_dim
+from facula.trace.recorder import record
+
+_SORT = fields("sort", "values", "indices")
+_TOPK = fields("topk", "values", "indices")
+_KTH = fields("kthvalue", "values", "indices")
+_MODE = fields("mode", "values", "indices")
+
+
+def _first(t: Any) -> Any:
+    """The index of a 0-d tensor's only element."""
+    return FUNCTIONS["zeros"]((), dtype=dtypes.int64)
+
+
+def _no_complex(name: str, t: Any) -> None:
+    if t.node.dtype.is_complex:
+        raise RuntimeError(f"{name}(): complex values have no order; got {t.dtype}")
+
+
+@api
+def sort(
+    input: Any, dim: int = -1, descending: bool = False, *args: Any, stable: Any = False
+) -> Any:
+    """Values in order along a dimension, and where they were; equal ones keep their order."""
+    _no_complex("sort", input)
+    d = wrap_dim(dim, len(input.node.shape))
+    if not input.node.shape:
+        return _SORT((input.clone(), _first(input)))
+    i = record(rd.ARGSORT, (input,), (d, bool(descending)))
+    return _SORT((record(GATHER, (input, i), d), i))
+
+
+@api
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    """The indices that sort along a dimension."""
+    return sort.__wrapped__(input, dim, descending)[1]
+
+
+@api
+def msort(input: Any) -> Any:
+    """Values in order along the first dimension."""
+    return sort.__wrapped__(input, 0)[0]
+
+
+@api
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """The k largest (or smallest) values along a dimension, and where they were."""
+    _no_complex("topk", input)
+    d = wrap_dim(dim, len(input.node.shape))
+    n = input.node.shape[d] if input.node.shape else 1
+    if not 0 <= k <= n:
+        raise RuntimeError(f"topk(): selected index k out of range: k = {k}, size {n}")
+    if not input.node.shape:
+        return _TOPK((input.clone(), _first(input)))
+    i = record(rd.ARGSORT, (input,), (d, largest)).narrow(d, 0, k).contiguous()
+    return _TOPK((record(GATHER, (input, i), d), i))
+
+
+@api
+def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """The k-th smallest value along a dimension, and where it is."""
+    _no_complex("kthvalue", input)
+    d = wrap_dim(dim, len(input.node.shape))
+    n = input.node.shape[d] if input.node.shape else 1
+    if not 1 <= k <= n:
+        raise RuntimeError(
+            f"kthvalue(): selected number k out of range for dimension {d}: k = {k}, size {n}"
+        )
+    if not input.node.shape:
+        return _KTH((input.clone(), _first(input)))
+    i = record(rd.ARGSORT, (input,), (d, False)).narrow(d, k - 1, 1)
+    i = i.contiguous() if keepdim else i.squeeze(d).contiguous()
+    return _KTH((_pick(input, i, d, keepdim), i))
+
+
+# Medians. The median of all elements shares its gradient between equal ones.
+def _middle(ignore: bool) -> Any:
+    def body(p: Any, s: Any, a: Any) -> Any:
+        x = a.reshape(-1)
+        if a.dtype.kind == "f":
+            nan = np.isnan(x)
+            if nan.any():
+                if not ignore:
+                    return np.array(np.nan, a.dtype)
+                x = x[~nan]
+        if not x.size:
+            return np.array(np.nan, a.dtype)
+        k = (x.size - 1) // 2
+        return np.array(np.partition(x, k)[k])
+
+    return widened(body)
+
+
+def _share(g: Any, a: Any, o: Any) -> Any:
+    hit = ((a == o) | (a.isnan() & o.isnan())).to(g.dtype)
+    return g * (hit / hit.sum())
+
+
+def _index_infer(p: Any, st: Any, a: Any) -> Any:
+    return rd.reduced(a.shape, p[0], p[1]), dtypes.int64, None, 0
+
+
+def _middle_index(ignore: bool) -> Any:
+    def body(p: Any, s: Any, a: Any) -> Any:
+        (d,), keep = p
+        order = np.argsort(a, axis=d, kind="stable")
+        n = a.shape[d]
+        nans = np.isnan(a).sum(d, keepdims=True) if a.dtype.kind == "f" else 0
+        if ignore:
+            k = np.maximum(n - nans - 1, 0) // 2
+        else:
+            k = np.where(np.asarray(nans) > 0, n - nans, (n - 1) // 2)
+        shape = tuple([1 if i == d else m for i, m in enumerate(a.shape)])
+        at = np.take_along_axis(order, np.broadcast_to(k, shape), d)
+        return (at if keep else at.squeeze(d)).astype(np.int64)
+
+    return widened(body)
+
+
+def _median(name: str, ignore: bool) -> None:
+    value = Op(name, lambda p, st, a: ((), a.dtype, None, 0), _middle(ignore), (_share,))
+    index = Op(name + "_index", _index_infer, _middle_index(ignore))
+    kind = fields(name, "values", "indices")
+
+    def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        _no_complex(name, input)
+        if dim is None:
+            return record(value, (input,))
+        d = wrap_dim(dim, len(input.node.shape))
+        if not input.node.shape:
+            return kind((input.clone(), _first(input)))
+        if input.node.shape[d] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+        i = record(index, (input,), ((d,), keepdim))
+        return kind((_pick(input, i, d, keepdim), i))
+
+    f.__name__ = name
+    f.__doc__ = "The median, the lower one of two" + ("; NaN is left out." if ignore else ".")
+    api(f)
+
+
+_median("median", False)
+_median("nanmedian", True)
+
+
+def _most_common(p: Any, s: Any, a: Any) -> Any:
+    (d,), keep = p
+    rows = np.moveaxis(a, d, -1)
+    out = np.empty(rows.shape[:-1], np.int64)
+    for at in np.ndindex(*out.shape):
+        row = rows[at]
+        values, counts = np.unique(row, return_counts=True)
+        best = values[np.argmax(counts)]
+        same = row == best if best == best else np.isnan(row)
+        out[at] = np.flatnonzero(same)[-1]
+    return np.expand_dims(out, d) if keep else out
+
+
+MODE_INDEX: Op = Op("mode_index", _index_infer, widened(_most_common))
+
+
+@api
+def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
+    """The most common value along a dimension (the smallest of several), and where it is."""
+    _no_complex("mode", input)
+    d = wrap_dim(dim, len(input.node.shape))
+    if not input.node.shape:
+        return _MODE((input.clone(), _first(input)))
+    if input.node.shape[d] == 0 and input.numel() == 0:
+        raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
+    i = record(MODE_INDEX, (input,), ((d,), keepdim))
+    return _MODE((_pick(input, i, d, keepdim), i))
+
+
+# Search.
+def _search(p: Any, s: Any, a: Any, b: Any) -> Any:
+    side, d = p
+    if a.ndim == 1:
+        return np.asarray(np.searchsorted(a, b, side)).astype(d.np)
+    out = np.empty(b.shape, d.np)
+    for at in np.ndindex(*b.shape[:-1]):
+        out[at] = np.searchsorted(a[at], b[at], side)
+    return out
+
+
+SEARCH: Op = Op("searchsorted", lambda p, st, a, b: (b.shape, p[1], None, 0), widened(_search))
+
+
+@api(method=False)
+def searchsorted(
+    sorted_sequence: Any,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: Any = None,
+    sorter: Any = None,
+) -> Any:
+    """Where values would be inserted to keep a sequence sorted along its last dimension."""
+    if side not in (None, "left", "right"):
+        raise RuntimeError(f"searchsorted(): side can only be 'left' or 'right' but got {side!r}")
+    if side == "left" and right:
+        raise RuntimeError(
+            "searchsorted(): side and right can't be set to opposites, got side of left while "
+            "right was True"
+        )
+    values = tensor_of(input)
+    a, b = sorted_sequence.node.shape, values.node.shape
+    if not a or (len(a) > 1 and (len(b) != len(a) or a[:-1] != b[:-1])):
+        raise RuntimeError(
+            "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
+            f"of boundaries tensor and input value tensor must match, but we got boundaries "
+            f"tensor {list(a)} and input value tensor {list(b)}"
+        )
+    if isinstance(input, Tensor) and values.dtype is not sorted_sequence.dtype:
+        raise RuntimeError(
+            "searchsorted(): boundary tensor and input value tensor should have same dtype, but "
+            f"we got {sorted_sequence.dtype} and {values.dtype}"
+        )
+    if sorter is not None:
+        if sorter.node.shape != a or sorter.dtype is not dtypes.int64:
+            raise RuntimeError(
+                "searchsorted(): boundary and sorter must have the same size, sorter int64, but "
+                f"got {list(a)} and {sorter.dtype} {list(sorter.node.shape)}"
+            )
+        sorted_sequence = record(GATHER, (sorted_sequence, sorter), len(a) - 1)
+    d = result_type(sorted_sequence, values)
+    way = "right" if right or side == "right" else "left"
+    kind = dtypes.int32 if out_int32 else dtypes.int64
+    return record(SEARCH, (pw.cast(sorted_sequence, d), pw.cast(values, d)), (way, kind))
+
+
+@api(method=False)
+def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
+    """The number of each value's bucket between sorted boundaries."""
+    if len(boundaries.node.shape) != 1:
+        raise RuntimeError(
+            f"bucketize(): boundaries tensor must be 1 dimension, but got dim "
+            f"{len(boundaries.node.shape)}"
+        )
+    values = tensor_of(input)
+    d = result_type(boundaries, values)
+    kind = dtypes.int32 if out_int32 else dtypes.int64
+    way = ("right" if right else "left", kind)
+    return record(SEARCH, (pw.cast(boundaries, d), pw.cast(values, d)), way)
+
+
+ISIN: Op = Op(
+    "isin",
+    lambda p, st, a, b: (a.shape, dtypes.bool, None, 0),
+    widened(lambda p, s, a, b: np.isin(a, b)),
+)
+
+
+@api(method=False)
+def isin(
+    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
+) -> Any:
+    """Whether each element is among the test elements."""
+    d = result_type(elements, test_elements)
+    a, b = pw.cast(tensor_of(elements, d), d), pw.cast(tensor_of(test_elements, d), d)
+    found = record(ISIN, (a, b))
+    return ~found if invert else found
+
+
+# Distinct values: computed at once, because the shape is data.
+def _results(parts: list[Any], inverse: bool, counts: bool) -> Any:
+    wanted = [parts[0]]
+    if inverse:
+        wanted.append(parts[1].astype(np.int64))
+    if counts:
+        wanted.append(parts[2].astype(np.int64))
+    ts = tuple([from_array(np.ascontiguousarray(x).reshape(x.shape)) for x in wanted])
+    return ts[0] if len(ts) == 1 else ts
+
+
+def _values(t: Any) -> tuple[Any, Any]:
+    """The values now, in a type that NumPy can sort, and the type to return to."""
+    a = realise(t.detach())._data
+    return (a.astype(np.float32) if t.dtype is dtypes.bfloat16 else a), a.dtype
+
+
+@api
+def unique(
+    input: Any,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: Any = None,
+) -> Any:
+    """The distinct values (or slices of a dimension) in ascending order."""
+    a, kind = _values(input)
+    if dim is not None:
+        dim = wrap_dim(dim, a.ndim)
+        if a.ndim and a.shape[dim] == 0 and a.size == 0 and 0 not in _without(a.shape, dim):
+            pass
+        elif 0 in a.shape:
+            raise RuntimeError(
+                "unique: There are 0 sized dimensions, and they aren't selected, so unique "
+                f"cannot be applied; shape {list(a.shape)}"
+            )
+        a = a.reshape(1) if a.ndim == 0 else a
+    values, _, inverse, counts = np.unique(
+        a, return_index=True, return_inverse=True, return_counts=True, axis=dim, equal_nan=False
+    )
+    inverse = inverse.reshape(-1) if dim is not None else inverse.reshape(a.shape)
+    parts = [values.astype(kind), inverse, counts]
+    return _results(parts, return_inverse, return_counts)
+
+
+def _without(shape: tuple[int, ...], d: int) -> tuple[int, ...]:
+    return (*shape[:d], *shape[d + 1 :])
+
+
+@api
+def unique_consecutive(
+    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
+) -> Any:
+    """The values (or slices of a dimension) that differ from the one before."""
+    a, kind = _values(input)
+    if dim is None:
+        flat, d = a.reshape(-1), 0
+    else:
+        d = wrap_dim(dim, a.ndim)
+        flat = a.reshape(1) if a.ndim == 0 else a
+    rows = np.moveaxis(flat, d, 0)
+    n = len(rows)
+    if n and rows.size == 0 and dim is not None:
+        raise RuntimeError(
+            "unique_consecutive: There are 0 sized dimensions, and they aren't selected; shape "
+            f"{list(a.shape)}"
+        )
+    flags = np.ones(n, bool)
+    if n > 1:
+        flags[1:] = (rows[1:] != rows[:-1]).reshape(n - 1, -1).any(1)
+    starts = np.flatnonzero(flags)
+    inverse = np.cumsum(flags) - 1
+    counts = np.diff(np.append(starts, n))
+    values = np.moveaxis(rows[starts], 0, d).astype(kind)
+    inverse = inverse.reshape(a.shape) if dim is None else inverse
+    return _results([values, inverse, counts], return_inverse, return_counts)
