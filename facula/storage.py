@@ -148,6 +148,10 @@ def settle_alias(t: Any) -> None:
 def write(t: Any, value: Any) -> None:
     """Store `value`, a tensor of t's shape and dtype, into t's memory."""
     r = TLS.r
+    if t._storage is None and t._token is None and t._gfn is None and not t.node.rg:
+        assign(t, value)  # nothing else knows this memory
+        t._writes += 1
+        return
     t2 = prepare_for_write(r, t)
     if t2._token is not None:
         t2._token.stale = True
@@ -163,6 +167,9 @@ def write(t: Any, value: Any) -> None:
         t._writes += 1
         if keeps:
             flush(r)
+        return
+    if _sole(t, s):
+        write(t, value)
         return
     if s._token is not None:
         s._token.stale = True
@@ -198,6 +205,27 @@ def write(t: Any, value: Any) -> None:
     finally:
         recorder.set_grad(before)
     s.aliases = [a for a in s.aliases if a() is not None]
+
+
+def _sole(t: Any, s: Storage) -> bool:
+    """Whether t was all that is left of a realised storage, which then is t's own again.
+
+    A parameter is made over a tensor's memory, and that tensor is usually dropped at once.
+    """
+    if s.node.op is not LEAF or s._gfn is not None or t._gfn is not None:
+        return False
+    for op, _ in t._chain:
+        if op.name not in ("detach", "alias"):
+            return False
+    for ref in s.aliases:
+        a = ref()
+        if a is not None and a is not t:
+            return False
+    t._storage = None
+    t._chain = ()
+    t._diff = True
+    t._exported, t._token, t._writes = s._exported, s._token, s._version
+    return True
 
 
 def prepare_for_write(r: Any, t: Any) -> Any:

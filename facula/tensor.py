@@ -390,9 +390,12 @@ class Tensor:
         inputs: Any = None,
     ) -> None:
         """Add the gradients of this tensor to the `.grad` of the leaves it depends on."""
-        from facula.autograd.engine import backward
+        global _backward
+        if _backward is None:
+            from facula.autograd.engine import backward
 
-        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+            _backward = backward
+        _backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def detach(self) -> Tensor:
         """A tensor of the same memory that does not require grad."""
@@ -634,6 +637,7 @@ class Tensor:
         return (1, 0)
 
 
+_backward: Any = None
 DEFAULT = Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
 METHODS_EMPTY: Any = None
 tensor: Any = None
@@ -789,4 +793,5 @@ def resize(t: Any, shape: tuple[int, ...]) -> None:
 
 recorder._new_tensor = _new
 graph._new_tensor = _new
+table.PLAIN.add(Tensor)
 table._tensor = __import__("sys").modules[__name__]

@@ -7,6 +7,7 @@ from typing import Any
 
 import facula.trace.recorder as recorder
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of, overwritten
+from facula.autograd.replay import before_pass, follow, remember
 from facula.trace.node import INPUT, LEAF, leaf
 from facula.trace.recorder import TLS
 
@@ -26,7 +27,7 @@ def _unpack(s: Saved, node: GradNode, gone: set[Any], create_graph: bool) -> Any
         )
     t = s.tensor
     if t.node.op is not LEAF:
-        return t  # pending in this frame: its own entry carries the history
+        return t  # pending in this frame: its own entry (or input) carries the history
     if not create_graph or s.edge is None:
         return t
     if isinstance(s.edge, AccumulateGrad):
@@ -338,6 +339,14 @@ def backward(
 
     Source: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
     """
+    state = None
+    if inputs is None and grad_tensors is None and not (retain_graph or create_graph):
+        # The usual call: where the same pass was run at this place before, it is followed.
+        r, root = TLS.r, getattr(tensors, "node", None)
+        if root is not None:
+            if follow(r, root):
+                return
+            state = before_pass(r, root)
     keep = create_graph if retain_graph is None else retain_graph
     roots = _roots(tensors, grad_tensors, "backward")
     targets = None
@@ -347,6 +356,8 @@ def backward(
             raise RuntimeError("'inputs' argument to backward cannot be empty.")
         targets = [edge_of(t) for t in ins]
     found = run(roots, keep=keep, create_graph=create_graph, targets=targets)
+    if state is not None and root is not None:
+        remember(r, root, state)
     if targets is not None:
         for t, e in zip(ins, targets, strict=True):
             if e in found and not isinstance(e, AccumulateGrad):

@@ -142,10 +142,8 @@ def edge_of(t: Any) -> Any:
     node = t.node
     if not node.rg:
         return None
-    if node.op is LEAF:
-        return t._gfn
-    if node.op is INPUT:
-        return t._gfn
+    if node.op is LEAF or node.op is INPUT:
+        return _expanded(t._gfn)
     return grad_node(node.rec, node)
 
 
@@ -153,7 +151,11 @@ def _input_edge(r: Any, node: Node) -> Any:
     t, _, gfn = r.inputs[node.index]
     if not node.rg:
         return None
-    return gfn if gfn is not None else (leaf_edge(t) if t._leaf_rg else None)
+    return _expanded(gfn) if gfn is not None else (leaf_edge(t) if t._leaf_rg else None)
+
+
+def _expanded(edge: Any) -> Any:
+    return edge.expand() if type(edge) is Freed else edge
 
 
 def root_of(r: Any, node: Node) -> Any:
@@ -168,6 +170,8 @@ def root_of(r: Any, node: Node) -> Any:
 
 def grad_node(r: Any, node: Node) -> Any:
     """The GradNode of an entry of the current frame (built with all that it depends on)."""
+    if r.replayed:
+        settle(r)
     found = r.gnodes.get(node)
     if found is not None:
         return found
@@ -218,22 +222,79 @@ def _build(r: Any, n: Node) -> Any:
 
 
 def _save(r: Any, node: Node, edge: Any) -> Saved:
-    if node.op is INPUT:
-        data = r.inputs[node.index][1]
-        keep = _new_tensor()
-        keep.node = node.leaf
-        keep._data = data
-        if node.leaf.rg:
-            from facula.trace.node import leaf
-
-            keep.node = leaf(node.shape, node.dtype, node.strides)
-        s = Saved(keep, root_of(r, node), r.frame, edge)
-        return s
     keep = _new_tensor()
     keep.node = node
+    if node.op is INPUT:  # the same input of the frame; a leaf of its own once the frame has run
+        keep._data = r.inputs[node.index][1]
+        r.temps.append(keep)
+        return Saved(keep, root_of(r, node), r.frame, edge)
     keep._saved = True
     r.add(keep)
     return Saved(keep, root_of(r, node), r.frame, edge)
+
+
+class Freed:
+    """Stands for the node of a graph that a followed backward pass has consumed (see replay.py).
+
+    It is built when somebody looks at it: what most programs do with a loss that was
+    back-propagated is to print it.
+    """
+
+    __slots__ = ("frame", "leaves", "nodes", "top")
+
+    def __init__(self, top: Node, leaves: dict[Node, Any], frame: int) -> None:
+        self.top = top
+        self.leaves = leaves
+        self.frame = frame
+        self.nodes: dict[Node, Any] = {}
+
+    def expand(self) -> GradNode:
+        """The graph node, its saved values gone."""
+        edges = {n: leaf_edge(t) for n, t in self.leaves.items()}
+        for n in ancestors(self.top):
+            _build_freed(n, self.nodes, edges, self.frame)
+        return self.nodes[self.top]
+
+
+def _build_freed(n: Node, nodes: dict[Node, Any], inputs: Any, frame: int) -> None:
+    if n in nodes:
+        return
+    sources = (n.b,) if n.op is ASSIGN else n.inputs
+    edges = [inputs.get(i) if i.op is INPUT else nodes.get(i) for i in sources]
+    if n.op is ASSIGN:
+        nodes[n] = edges[0]
+        return
+    g = nodes[n] = GradNode()
+    g.op, g.entry, g.params, g.line, g.out_meta = n.op, n, n.params, n.line, n
+    g.scalars, g.order, g.edges = (), (frame, n.index), edges
+    g.freed = any([e is not None and s for e, s in zip(edges, n.op.saves, strict=False)])
+
+
+def ancestors(root: Node) -> list[Node]:
+    """The differentiable entries that the root depends on, itself included, oldest first."""
+    seen: set[Node] = set()
+    stack = [root]
+    while stack:
+        n = stack.pop()
+        if n.rg and n.op is not INPUT and n not in seen:
+            seen.add(n)
+            stack.extend((n.b,) if n.op is ASSIGN else n.inputs)
+    return sorted(seen, key=lambda n: n.index)
+
+
+def settle(r: Any) -> None:
+    """Before somebody looks at the graph of this frame: build what followed passes left out."""
+    passes, r.replayed = r.replayed, []
+    for m in passes:
+        edges = {n: leaf_edge(t) for n, t in leaves_of(r, m).items()}
+        for n in sorted(m.graph, key=lambda n: n.index):
+            _build_freed(n, r.gnodes, edges, r.frame)
+
+
+def leaves_of(r: Any, m: Any) -> dict[Node, Any]:
+    """The leaves that a followed pass depends on, by input."""
+    inputs = [i for n in m.graph for i in n.inputs if i.op is INPUT and i.rg]
+    return {i: r.inputs[i.index][0] for i in inputs}
 
 
 def overwritten(r: Any) -> set[Any]:

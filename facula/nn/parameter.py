@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 import facula
 from facula import Tensor
+from facula.ops import table
 
 __all__ = [
     "Buffer",
@@ -76,6 +77,9 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         if state:
             return _rebuild_parameter_with_state, (*args, state)
         return _rebuild_parameter, args
+
+
+table.PLAIN.add(Parameter)
 
 
 def _python_state(tensor: Tensor) -> dict:

@@ -139,7 +139,7 @@ def _scaled(name: str, b: Any, alpha: Any) -> Any:
     return _mul(b, alpha)
 
 
-@api(inplace=True)
+@api(inplace=True, follows=(pw.ADD, pw.ADD_S, 0))
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """input + alpha * other."""
     return _add(input, _scaled("add", other, alpha))
@@ -167,7 +167,7 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     )
 
 
-@api(names=("multiply",), inplace=True)
+@api(names=("multiply",), inplace=True, follows=(pw.MUL, pw.MUL_S, 0))
 def mul(input: Any, other: Any) -> Any:
     """input * other."""
     return _mul(input, other)
@@ -214,7 +214,7 @@ def fmod(input: Any, other: Any) -> Any:
     return record(pw.FMOD, (tensor_of(a, d), tensor_of(b, d)))
 
 
-@api(inplace=True)
+@api(inplace=True, follows=(pw.POW, pw.POW_S, 0))
 def pow(input: Any, exponent: Any) -> Any:
     """input raised to a power."""
     one_tensor("pow", input, exponent)
@@ -250,7 +250,7 @@ def _unary(name: str, prim: Any, real: bool = True, names: tuple[str, ...] = ())
 
     f.__name__ = name
     f.__doc__ = f"{name} of every element."
-    return api(f, names=names, inplace=True)
+    return api(f, names=names, inplace=True, follows=(prim, None, 0))
 
 
 for _name in (
@@ -363,20 +363,6 @@ def positive(input: Any) -> Any:
 
 
 @api
-def real(input: Any) -> Any:
-    """The real part."""
-    return record(pw.REAL, (input,)) if input.dtype.is_complex else input
-
-
-@api
-def imag(input: Any) -> Any:
-    """The imaginary part."""
-    if not input.dtype.is_complex:
-        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return record(pw.IMAG, (input,))
-
-
-@api
 def isnan(input: Any) -> Any:
     """Whether elements are NaN."""
     return record(pw.ISNAN, (input,))
@@ -450,7 +436,3 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
         return _add(t, _div(_scaled("addcdiv", a, value), b))
 
     return in_float32(f, input, tensor1, tensor2)
-
-
-METHODS["real"] = property(METHODS["real"])
-METHODS["imag"] = property(METHODS["imag"])

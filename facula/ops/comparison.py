@@ -7,9 +7,9 @@ from typing import Any
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need, number, one_tensor, operands, result_type, tensor_of
-from facula.ops.table import FUNCTIONS, METHODS, api
+from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api
 from facula.tensor import Tensor
-from facula.trace.recorder import record
+from facula.trace.recorder import TLS, follow1, record
 
 
 def _compare(name: str, prim: Any, names: tuple[str, ...] = ()) -> Any:
@@ -145,6 +145,11 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """The values limited to [min, max]; bounds are numbers or tensors."""
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    r = TLS.r
+    if max is None and r.next.op is pw.CLAMP_MIN and r.next.b is type(min) and not OVERRIDES:
+        t = follow1(r, r.next, input, min)
+        if t is not None:
+            return t
     d = result_type(*[x for x in (input, min, max) if x is not None])
     if d.is_complex:
         raise RuntimeError("clamp is not supported for complex types")

@@ -11,6 +11,7 @@ from facula.ops import indexing as ix
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import number, tensor_of
+from facula.ops.creation import FULL
 from facula.ops.shapes import expand, slice_dim
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch
 from facula.tensor import (
@@ -258,8 +259,6 @@ METHODS["copy_"] = METHODS.pop("copy")
 
 
 def _fill(self: Any, value: Any) -> Any:
-    from facula.ops.creation import FULL
-
     check_in_place(self, "fill_")
     if isinstance(value, Tensor):
         if value.node.shape:

@@ -33,7 +33,7 @@ def _rank(name: str, *pairs: Any) -> None:
             )
 
 
-@api
+@api(follows=(MATMUL, None, 2))
 def mm(input: Any, mat2: Any) -> Any:
     """The product of two matrices (n, m) and (m, p)."""
     _same("mm", input, mat2)
@@ -87,7 +87,7 @@ def dot(input: Any, tensor: Any) -> Any:
     return record(MATMUL, (input.unsqueeze(0), tensor.unsqueeze(1))).reshape(())
 
 
-@api
+@api(follows=(MATMUL, None, 0))
 def matmul(input: Any, other: Any) -> Any:
     """The product by the dimensions of both (https://pytorch.org/docs/stable/generated/torch.matmul.html)."""
     _same("matmul", input, other)

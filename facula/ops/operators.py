@@ -8,9 +8,9 @@ import numpy as np
 
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS
-from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, own_value
+from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, PLAIN, own_value
 from facula.tensor import Tensor, check_in_place, from_array, replace
-from facula.trace.recorder import TLS, assign, record
+from facula.trace.recorder import TLS, assign, follow1, follow2, record
 
 _new = object.__new__
 
@@ -20,26 +20,27 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
     def method(self: Any, other: Any) -> Any:
         r = TLS.r
         e = r.next
-        if e.a is self.node:
-            if e.op is prim:
-                if type(other) in _PLAIN and e.b is other.node:
+        kind = type(other)
+        if OVERRIDES:
+            pass
+        elif e.op is prim:
+            if kind in PLAIN:
+                if e.a is self.node and e.b is other.node:
                     r.cur = e
                     r.next = e.succ
                     t = _new(Tensor)
                     t.node = e
                     r.add(t)
                     return t
-            elif e.op is scalar and e.b is type(other):
-                r.scalars.append(other)
-                r.cur = e
-                r.next = e.succ
-                t = _new(Tensor)
-                t.node = e
-                r.add(t)
+                t = follow2(r, e, self, other)
+                if t is not None:
+                    return t
+        elif e.op is scalar and e.b is kind:
+            t = follow1(r, e, self, other)
+            if t is not None:
                 return t
-        kind = type(other)
         if scalar is not None and self.node.dtype.is_floating_point and not OVERRIDES:
-            if kind in _PLAIN:  # no promotion: straight on
+            if kind in PLAIN:  # no promotion: straight on
                 if other.node.dtype is self.node.dtype:
                     return record(prim, (self, other))
             elif kind is float:
@@ -53,7 +54,6 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
     return method
 
 
-_PLAIN: set[type] = {Tensor}
 _ACCEPTED = (Tensor, *_NUMBERS, np.generic, np.ndarray)
 
 
@@ -122,7 +122,8 @@ for _n, _p, _s in (
     )
     _m = _operator(_p, _s, _g)
     METHODS[f"__{_n}__"] = _m
-    METHODS[f"__r{_n}__"] = _reflected(_g)
+    # A sum or product with a number is the same primitive from either side.
+    METHODS[f"__r{_n}__"] = _m if _n in ("add", "mul") else _reflected(_g)
     METHODS[f"__i{_n}__"] = _augmented(_m, f"{_n}_")
 for _n in ("eq", "ne", "lt", "le", "gt", "ge"):
     METHODS[f"__{_n}__"] = _operator(getattr(pw, _n.upper()), pw.COMPARE_S[_n], _tf(_n))

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from facula.trace.recorder import TLS, follow1, follow2
+
 FUNCTIONS: dict[str, Any] = {}
 METHODS: dict[str, Any] = {}
 OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined
+PLAIN: set[type] = set()  # classes of tensors that override nothing
 _tensor: Any = None  # facula.tensor, set by it
 # Operations whose `out=` must have the result's dtype, and those whose `out=` may not be an input.
 EXACT_OUT = {"amax", "amin", "aminmax", "gather", "multinomial", "take", "index_select"}
@@ -25,12 +28,22 @@ def api(
     method: bool = True,
     function: bool = True,
     inplace: bool = False,
+    follows: tuple[Any, Any, int] | None = None,
 ) -> Any:
-    """Enter a function in the table, under its own name and `names`."""
+    """Enter a function in the table, under its own name and `names`.
+
+    `follows` names the primitives that a call on (tensor, tensor) or one tensor and on (tensor,
+    number) records, and the rank of the result (0: any), for calls that repeat: where the
+    recorder expects just that entry, nothing need be checked again.
+    """
     if f is None:
-        return lambda g: api(g, names=names, method=method, function=function, inplace=inplace)
+        return lambda g: api(
+            g, names=names, method=method, function=function, inplace=inplace, follows=follows
+        )
     name = f.__name__.rstrip("_") if f.__name__.endswith("_") else f.__name__
     call = _outward(f, name)
+    if follows is not None:
+        call = _quick(call, *follows)
     for n in (name, *names):
         if function:
             FUNCTIONS[n] = call
@@ -57,6 +70,38 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     call.__doc__ = f.__doc__
     call.__wrapped__ = f  # type: ignore[attr-defined]
     return call
+
+
+_ABSENT = object()
+
+
+def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Callable[..., Any]:
+    def quick(a: Any = _ABSENT, b: Any = _ABSENT, *rest: Any, **kwargs: Any) -> Any:
+        if not rest and not kwargs and type(a) in PLAIN and not OVERRIDES:
+            r = TLS.r
+            e = r.next
+            if e.op is prim:
+                if type(b) in PLAIN:
+                    if not rank or len(e.shape) == rank:
+                        t = follow2(r, e, a, b)
+                        if t is not None:
+                            return t
+                elif b is _ABSENT and e.b is None:
+                    t = follow1(r, e, a)
+                    if t is not None:
+                        return t
+            elif e.op is scalar and e.b is type(b):
+                t = follow1(r, e, a, b)
+                if t is not None:
+                    return t
+        if b is _ABSENT:
+            return call(**kwargs) if a is _ABSENT else call(a, **kwargs)
+        return call(a, b, *rest, **kwargs)
+
+    quick.__name__ = quick.__qualname__ = call.__name__
+    quick.__doc__ = call.__doc__
+    quick.__wrapped__ = call.__wrapped__  # type: ignore[attr-defined]
+    return quick
 
 
 def _in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -32,6 +32,7 @@ class Node:
         "parent",
         "programs",
         "rec",
+        "replays",
         "rg",
         "scalar_at",
         "shape",
@@ -68,6 +69,7 @@ class Node:
         self.scalar_at = 0
         self.alts: Any = None
         self.programs: dict[Any, Any] | None = None
+        self.replays: dict[Any, Any] | None = None  # backward passes known to begin here
         self.succ: Node = END
 
     def __repr__(self) -> str:

@@ -48,6 +48,7 @@ class Recorder:
         "inference",
         "inputs",
         "next",
+        "replayed",
         "roots",
         "scalars",
         "size",
@@ -81,6 +82,7 @@ class Recorder:
         self.inputs: list[tuple[Any, Any, Any]] = []
         self.scalars: list[Any] = []
         self.gnodes: dict[Node, Any] = {}
+        self.replayed: list[Any] = []
         self.temps: list[Any] = []
         self.soon = False
         self.frame += 1
@@ -161,6 +163,56 @@ def record(op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, .
                 r.add(t)
                 return t
     return _record_slow(r, op, ts, params, scalars)
+
+
+def follow1(r: Recorder, e: Node, a: Any, number: Any = None) -> Any:
+    """The result of the expected entry, if its only input is `a`; None otherwise."""
+    if a.node is not e.a:
+        want = e.a
+        if want.op is not INPUT or want.leaf is not a.node or want.index != len(r.inputs):
+            return None
+        bind(r, a, want)
+    if number is not None:
+        r.scalars.append(number)
+    r.cur = e
+    r.next = e.succ
+    t = _new_tensor()
+    t.node = e
+    r.add(t)
+    if r.soon:
+        flush(r)
+    return t
+
+
+def follow2(r: Recorder, e: Node, a: Any, b: Any) -> Any:
+    """The result of the expected entry, if its two inputs are `a` and `b`; None otherwise.
+
+    Realised tensors become inputs where the entry expects new ones at just these positions.
+    """
+    na, nb = e.a, e.b
+    if a.node is not na:
+        count = len(r.inputs)
+        if na.op is not INPUT or na.leaf is not a.node or na.index != count or a is b:
+            return None
+        if b.node is not nb:
+            if nb.op is not INPUT or nb.leaf is not b.node or nb.index != count + 1:
+                return None
+            bind(r, a, na)
+            bind(r, b, nb)
+        else:
+            bind(r, a, na)
+    elif b.node is not nb:
+        if nb.op is not INPUT or nb.leaf is not b.node or nb.index != len(r.inputs):
+            return None
+        bind(r, b, nb)
+    r.cur = e
+    r.next = e.succ
+    t = _new_tensor()
+    t.node = e
+    r.add(t)
+    if r.soon:
+        flush(r)
+    return t
 
 
 def prepare(r: Recorder, t: Any) -> Any:
@@ -288,7 +340,9 @@ def _record_slow(
 def bind(r: Recorder, t: Any, node: Node) -> None:
     """Make a realised tensor an input of the frame."""
     data = t._data
-    owner = t if t._storage is None else t._storage
+    owner = t._storage
+    if owner is None:
+        owner = t
     exported = owner._exported
     if exported is not None:
         if exported() is None:
@@ -305,7 +359,13 @@ def assign(holder: Any, value: Any) -> None:
     """Make `value` (a tensor of the same shape and dtype) the holder's new value."""
     r = TLS.r
     e: Any = r.next
-    if e.op is ASSIGN and e.a is holder.node and e.b is value.node:
+    if (
+        e.op is ASSIGN
+        and e.a is holder.node
+        and e.b is value.node
+        and holder._exported is None
+        and not r.soon
+    ):
         r.cur = e
         r.next = e.succ
         holder.node = e
@@ -388,8 +448,9 @@ def flush(r: Recorder | None = None) -> None:
         if node.op is INPUT:
             t.node = node.leaf
     for t in r.temps:
-        if t.node.op is INPUT:
-            t.node = t.node.leaf
+        node = t.node
+        if node.op is INPUT:
+            t.node = leaf(node.shape, node.dtype, node.strides)
     r.reset()
 
 
@@ -407,11 +468,20 @@ def _materialise(r: Recorder) -> None:
         return
     from facula.autograd.graph import grad_node, seal
 
+    freed: Any = ()
+    if r.replayed:
+        from facula.autograd.graph import Freed, leaves_of
+
+        freed = frozenset().union(*[m.graph for m in r.replayed])
+        leaves: dict[Node, Any] = {}
+        for m in r.replayed:
+            leaves.update(leaves_of(r, m))
     base = _BASE + 1  # the list above holds one reference more
     for i, refs in enumerate([getrefcount(h) for h in waiting]):
         h = waiting[i]
         if refs > base and not h._leaf_rg:
-            h._gfn = grad_node(r, h.node)
+            node = h.node
+            h._gfn = Freed(node, leaves, r.frame) if node in freed else grad_node(r, node)
     del waiting
     seal(r)
 

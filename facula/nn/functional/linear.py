@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.ops.movement import PERMUTE
+from facula.trace.recorder import record
 
 from ._common import output
 
@@ -32,7 +34,8 @@ def linear(
         if bias is not None:
             raise RuntimeError(f"mat2 must be a matrix, got {weight.dim()}-D tensor")
         return output(input.matmul(weight), out)
-    result = input.matmul(weight.t())
+    # The weight's value, transposed: no view of the parameter has to be kept up to date.
+    result = input.matmul(record(PERMUTE, (weight,), (1, 0)))
     if bias is not None:
         result = result + bias
     return result if out is None else output(result, out)

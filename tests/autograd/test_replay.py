@@ -1,0 +1,168 @@
+"""Followed backward passes: the same numbers and the same rules as when the engine runs."""
+
+import pytest
+
+import facula as torch
+from facula.autograd import engine, replay
+
+
+@pytest.fixture
+def followed(monkeypatch):
+    """Counts the passes that were followed."""
+    seen = []
+
+    def count(r, root):
+        done = replay.follow(r, root)
+        seen.append(done)
+        return done
+
+    monkeypatch.setattr(engine, "follow", count)
+    return seen
+
+
+def make(seed=0):
+    torch.manual_seed(seed)
+    x, y = torch.randn(6, 5), torch.randn(6, 2)
+    return x, y, torch.randn(5, 4).requires_grad_(), torch.randn(4, 2).requires_grad_()
+
+
+def clear(w, how):
+    if how == "none":
+        w.grad = None
+    elif how == "zero":
+        w.grad.zero_()
+
+
+def train(steps, how="none", exponent=lambda i: 2, before=lambda i, *ts: None):
+    x, y, w1, w2 = make()
+    seen = []
+    for i in range(steps):
+        loss = (x.mm(w1).clamp(min=0).mm(w2) - y).pow(exponent(i)).sum()
+        before(i, loss, w1, w2)
+        loss.backward()
+        with torch.no_grad():
+            for w in (w1, w2):
+                w -= 0.01 * w.grad
+                clear(w, how)
+        seen.append(loss)
+    grads = [None if w.grad is None else w.grad.tolist() for w in (w1, w2)]
+    return [s.item() for s in seen], w1.tolist(), w2.tolist(), grads
+
+
+@pytest.mark.parametrize("how", ["none", "zero", "accumulate"])
+@pytest.mark.parametrize("exponent", [lambda i: 2, lambda i: 2 + i % 3, lambda i: 2.0 + i])
+def test_same_numbers_as_the_engine(followed, monkeypatch, how, exponent):
+    got = train(8, how, exponent)
+    if exponent(1) == 2:
+        assert sum(followed) >= 4
+    monkeypatch.setattr(engine, "follow", lambda r, root: False)
+    assert str(got) == str(train(8, how, exponent))  # as text: NaN equals NaN
+
+
+def test_a_hook_registered_later_is_called(followed):
+    x, y, w1, w2 = make()
+    seen = []
+    for i in range(6):
+        loss = (x.mm(w1).mm(w2) - y).pow(2).sum()
+        if i == 4:
+            w1.register_hook(seen.append)
+        loss.backward()
+        with torch.no_grad():
+            for w in (w1, w2):
+                w -= 0.01 * w.grad
+                w.grad = None
+    assert followed[3] and not followed[4] and not followed[5]
+    assert len(seen) == 2
+
+
+def test_a_hook_inside_the_graph_is_called(followed):
+    x, y, w1, w2 = make()
+    seen = []
+    for i in range(6):
+        h = x.mm(w1)
+        if i == 4:
+            h.register_hook(seen.append)
+        (h.mm(w2) - y).pow(2).sum().backward()
+        w1.grad = w2.grad = None
+        torch.synchronize()
+    assert followed[3] and not followed[4] and followed[5]
+    assert len(seen) == 1 and seen[0].shape == (6, 4)
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_a_second_pass_fails_as_after_the_engine(followed, flush):
+    x, y, w1, w2 = make()
+    for i in range(5):
+        loss = (x.mm(w1).mm(w2) - y).pow(2).sum()
+        loss.backward()
+        if i == 4:
+            assert followed[-1]
+            if flush:
+                loss.item()
+            assert loss.grad_fn.name() == "SumBackward0"
+            before = w1.grad.tolist()
+            with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+                loss.backward()
+            with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+                (loss * 2).backward()
+            assert w1.grad.tolist() == before
+        w1.grad = w2.grad = None
+        torch.synchronize()
+
+
+def test_shared_gradients_are_noticed(followed):
+    a = torch.ones(3, requires_grad=True)
+    b = torch.ones(3, requires_grad=True)
+    for i in range(6):
+        a.grad, b.grad = torch.zeros(3), torch.zeros(3)
+        if i == 5:
+            b.grad = a.grad
+        torch.synchronize()
+        (a * a * b).sum().backward()
+        torch.synchronize()
+    assert followed[4] and not followed[5]
+    assert a.grad is b.grad and a.grad.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_two_passes_in_one_step(followed):
+    x, _, w1, w2 = make()
+    grads = []
+    for _ in range(5):
+        h = x.mm(w1)
+        h.mm(w2).pow(2).sum().backward(retain_graph=True)
+        x.mm(w1).pow(2).sum().backward()
+        x.mm(w1).mm(w2).sin().sum().backward()
+        grads.append((w1.grad.tolist(), w2.grad.tolist()))
+        w1.grad = w2.grad = None
+        torch.synchronize()
+    assert all(g == grads[0] for g in grads)
+
+
+def test_history_from_an_earlier_frame_is_not_skipped(followed):
+    w = torch.ones(3, requires_grad=True)
+    for i in range(5):
+        scale = torch.ones(3) if i < 3 else w * 2
+        torch.synchronize()
+        w2 = torch.ones(3, requires_grad=True)
+        (w2 * w2 * scale).sum().backward()
+        assert w2.grad.tolist() == ([2.0] * 3 if i < 3 else [4.0] * 3)
+    assert w.grad.tolist() == [4.0, 4.0, 4.0]
+
+
+def test_a_modified_saved_tensor_is_an_error_each_time():
+    x, y, w1, w2 = make()
+    for _ in range(4):
+        h = x.mm(w1)
+        loss = (h.mm(w2) - y).pow(2).sum()
+        h.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+        torch.synchronize()
+
+
+def test_memory_shared_with_numpy_sees_every_write():
+    t = torch.zeros(2)
+    a = t.numpy()
+    for i in range(5):
+        t += 1
+        assert a.tolist() == [i + 1.0] * 2
