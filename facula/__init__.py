@@ -29,18 +29,23 @@ from facula.grad_mode import (
 from facula.ops import (
     arithmetic,
     comparison,
+    complexes,
     conversion,
     creations,
+    diagonals,
     drawing,
+    einsum,
     indices,
     joining,
     matrix,
+    norms,
     operators,
     reductions,
     scans,
     shapes,
     sorting,
     splits,
+    statistics,
 )
 from facula.ops.table import FUNCTIONS as _FUNCTIONS
 from facula.ops.table import METHODS as _METHODS

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from typing import Any
 
-import facula.trace.recorder as recorder
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of, overwritten
 from facula.autograd.replay import before_pass, follow, remember
+from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, leaf
 from facula.trace.recorder import TLS
 

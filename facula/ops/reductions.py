@@ -270,43 +270,6 @@ def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
 
 
 @api
-def norm(
-    input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
-) -> Any:
-    """The vector norm over some dimensions."""
-    t = input if dtype is None else pw.cast(input, dtype)
-    if t.dtype.category < dtypes.FLOAT:
-        raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as "
-            f"input. Got {t.dtype}"
-        )
-    p = 2.0 if p in ("fro", None) else float(p)
-    dims = _dims(t, dim)
-    if p == 2:
-        sq = (t * t.conj()).real if t.dtype.is_complex else t * t
-        s = record(rd.SUM, (sq,), (dims, keepdim))
-        return _safe_sqrt(s)
-    a = t.abs()
-    if p == math.inf:
-        return record(rd.AMAX, (a,), (dims, keepdim))
-    if p == -math.inf:
-        return record(rd.AMIN, (a,), (dims, keepdim))
-    if p == 0:
-        return record(rd.SUM, ((a != 0).to(a.dtype),), (dims, keepdim))
-    if p == 1:
-        return record(rd.SUM, (a,), (dims, keepdim))
-    return record(rd.SUM, (a.pow(p),), (dims, keepdim)).pow(1 / p)
-
-
-def _safe_sqrt(s: Any) -> Any:
-    """sqrt whose derivative at zero is zero, as PyTorch's norm has it."""
-    if not s.requires_grad:
-        return s.sqrt()
-    zero = s == 0
-    return FUNCTIONS["where"](zero, s * 0, FUNCTIONS["where"](zero, s + 1, s).sqrt())
-
-
-@api
 def allclose(
     input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:

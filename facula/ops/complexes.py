@@ -1,0 +1,244 @@
+"""Complex numbers: their parts as views, as pairs of real numbers, in polar form."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes
+from facula.ops import movement as mv
+from facula.ops import pointwise as pw
+from facula.ops.arithmetic import need
+from facula.ops.registry import Op, pointwise
+from facula.ops.table import METHODS, api
+from facula.tensor import make_view
+from facula.trace.node import canonical
+from facula.trace.recorder import record
+
+
+def _complex_of(d: Any) -> Any:
+    return d.to_complex()
+
+
+COMPLEX: Op = pointwise(
+    "complex",
+    lambda p, s, a, b: _join(a, b),
+    lambda g: g.real,
+    lambda g: g.imag,
+    out=_complex_of,
+)
+
+
+def _join(a: Any, b: Any) -> Any:
+    """a + ib without arithmetic: infinities and NaN of one part leave the other alone."""
+    out = np.empty(
+        np.broadcast_shapes(a.shape, b.shape),
+        np.complex128 if a.dtype == np.float64 else np.complex64,
+    )
+    out.real, out.imag = a, b
+    return out
+
+
+def _double_strides(a: Any) -> tuple[int, ...]:
+    return tuple([2 * s for s in mv.strides_of(a)])
+
+
+def _real_infer(offset: int) -> Any:
+    def infer(p: Any, st: Any, a: Any) -> Any:
+        return a.shape, a.dtype.to_real(), canonical(a.shape, _double_strides(a)), offset
+
+    return infer
+
+
+def _zeros(g: Any) -> Any:
+    return g.new_zeros(())
+
+
+REAL_VIEW: Op = Op(
+    "real_view",
+    _real_infer(0),
+    lambda p, s, a: a.real,
+    (lambda g: record(COMPLEX, (g, _zeros(g))),),
+    view=True,
+    write_back=lambda base, new, p: record(COMPLEX, (new, base_part(base, IMAG_VIEW))),
+)
+IMAG_VIEW: Op = Op(
+    "imag_view",
+    _real_infer(1),
+    lambda p, s, a: a.imag,
+    (lambda g: record(COMPLEX, (_zeros(g), g)),),
+    view=True,
+    write_back=lambda base, new, p: record(COMPLEX, (base_part(base, REAL_VIEW), new)),
+)
+
+
+def base_part(base: Any, view: Op) -> Any:
+    """One part of the base's present value."""
+    return record(view, (base,))
+
+
+def _pairs_infer(p: Any, st: Any, a: Any) -> Any:
+    shape = (*a.shape, 2)
+    return shape, a.dtype.to_real(), canonical(shape, (*_double_strides(a), 1)), 0
+
+
+def _from_pairs_infer(p: Any, st: Any, a: Any) -> Any:
+    strides = tuple([s // 2 for s in mv.strides_of(a)[:-1]])
+    return a.shape[:-1], a.dtype.to_complex(), canonical(a.shape[:-1], strides), 0
+
+
+def _pairs(p: Any, s: Any, a: Any) -> Any:
+    part = np.float64 if a.dtype == np.complex128 else np.float32
+    strides = (*a.strides, np.dtype(part).itemsize)
+    return np.lib.stride_tricks.as_strided(a.real, (*a.shape, 2), strides)
+
+
+def _from_pairs(p: Any, s: Any, a: Any) -> Any:
+    if a.strides[-1] != a.itemsize:
+        a = np.ascontiguousarray(a)
+    kind = np.complex128 if a.dtype == np.float64 else np.complex64
+    return a.view(kind)[..., 0] if a.size else np.empty(a.shape[:-1], kind)
+
+
+VIEW_AS_REAL: Op = Op(
+    "view_as_real",
+    _pairs_infer,
+    _pairs,
+    (lambda g: record(VIEW_AS_COMPLEX, (g,)),),
+    view=True,
+    write_back=lambda base, new, p: record(VIEW_AS_COMPLEX, (new,)),
+)
+VIEW_AS_COMPLEX: Op = Op(
+    "view_as_complex",
+    _from_pairs_infer,
+    _from_pairs,
+    (lambda g: record(VIEW_AS_REAL, (g,)),),
+    view=True,
+    write_back=lambda base, new, p: record(VIEW_AS_REAL, (new,)),
+)
+
+
+@api
+def real(input: Any) -> Any:
+    """The real part, as a view; a real tensor as it is."""
+    return make_view(input, REAL_VIEW, ()) if input.dtype.is_complex else input
+
+
+@api
+def imag(input: Any) -> Any:
+    """The imaginary part, as a view."""
+    if not input.dtype.is_complex:
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return make_view(input, IMAG_VIEW, ())
+
+
+METHODS["real"] = property(METHODS["real"])
+METHODS["imag"] = property(METHODS["imag"])
+
+
+@api(method=False)
+def view_as_real(input: Any) -> Any:
+    """A complex tensor as pairs of real numbers, in a new last dimension: a view."""
+    if not input.dtype.is_complex:
+        raise RuntimeError(f"view_as_real is only supported for complex tensors, got {input.dtype}")
+    return make_view(input, VIEW_AS_REAL, ())
+
+
+@api(method=False)
+def view_as_complex(input: Any) -> Any:
+    """Pairs of real numbers in the last dimension as complex numbers: a view."""
+    if input.dtype not in (dtypes.float32, dtypes.float64):
+        raise RuntimeError(
+            f"view_as_complex is only supported for half, float and double tensors, but got a "
+            f"tensor of scalar type: {input.dtype}"
+        )
+    shape = input.node.shape
+    if not shape or shape[-1] != 2:
+        raise RuntimeError(f"Tensor must have a last dimension of size 2, got shape {list(shape)}")
+    strides = mv.strides_of(input.node)
+    if strides[-1] != 1 or any(s % 2 for s, n in zip(strides[:-1], shape, strict=False) if n != 1):
+        raise RuntimeError(
+            "view_as_complex: Tensor must have a last dimension with stride 1 and all others "
+            f"divisible by 2, got strides {list(strides)}"
+        )
+    return make_view(input, VIEW_AS_COMPLEX, ())
+
+
+def _two_real(name: str, a: Any, b: Any) -> None:
+    if a.dtype.category != dtypes.FLOAT or b.dtype.category != dtypes.FLOAT:
+        raise RuntimeError(
+            f"{name}: Expected both inputs to be Half, Float or Double tensors but got {a.dtype} "
+            f"and {b.dtype}"
+        )
+    if a.dtype is not b.dtype:
+        raise RuntimeError(
+            f"{name}: Expected object of scalar type {a.dtype} but got scalar type {b.dtype} for "
+            "second argument"
+        )
+
+
+@api(method=False)
+def complex(real: Any, imag: Any) -> Any:
+    """real + i * imag."""
+    need("complex", real=real, imag=imag)
+    _two_real("complex", real, imag)
+    return record(COMPLEX, (real, imag))
+
+
+@api(method=False)
+def polar(abs: Any, angle: Any) -> Any:
+    """abs * (cos(angle) + i * sin(angle))."""
+    need("polar", abs=abs, angle=angle)
+    _two_real("polar", abs, angle)
+    return record(COMPLEX, (abs * angle.cos(), abs * angle.sin()))
+
+
+def _angle(p: Any, s: Any, a: Any) -> Any:
+    if a.dtype.kind == "c":
+        return np.angle(a)
+    return np.where(np.isnan(a), a, np.where(a < 0, a.dtype.type(math.pi), a.dtype.type(0)))
+
+
+def _angle_grad(g: Any, a: Any) -> Any:
+    if not a.dtype.is_complex:
+        return g * 0
+    size = a.abs()
+    zero = size == 0
+    safe = record(pw.WHERE, (zero, size.new_ones(()), size))
+    t = record(COMPLEX, (-a.imag / (safe * safe), a.real / (safe * safe)))
+    return record(pw.WHERE, (zero, t.new_zeros(()), t * g))
+
+
+ANGLE: Op = pointwise("angle", _angle, _angle_grad, out=lambda d: d.to_real())
+
+
+@api
+def angle(input: Any) -> Any:
+    """The angle of complex numbers; pi for negative real numbers, 0 for others."""
+    if input.dtype.category < dtypes.FLOAT:
+        input = input.to(dtypes.get_default_dtype())
+    return record(ANGLE, (input,))
+
+
+@api
+def isreal(input: Any) -> Any:
+    """Whether the imaginary part is zero."""
+    return (
+        imag.__wrapped__(input) == 0
+        if input.dtype.is_complex
+        else input.new_ones(input.node.shape, dtype=dtypes.bool)
+    )
+
+
+@api
+def resolve_conj(input: Any) -> Any:
+    """The tensor itself: conjugation is not lazy here."""
+    return input
+
+
+@api
+def resolve_neg(input: Any) -> Any:
+    """The tensor itself: negation is not lazy here."""
+    return input

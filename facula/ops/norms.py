@@ -1,0 +1,140 @@
+"""Vector norms and distances; their derivatives at zero are PyTorch's subgradients."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from facula import dtypes
+from facula.ops import pointwise as pw
+from facula.ops import reduce as rd
+from facula.ops.arithmetic import in_float32, need
+from facula.ops.reductions import _dims
+from facula.ops.registry import broadcast
+from facula.ops.table import api
+from facula.tensor import wrap_dim
+from facula.trace.recorder import record
+
+
+def _where(c: Any, a: Any, b: Any) -> Any:
+    return record(pw.WHERE, (c, a, b))
+
+
+def _safe_power(t: Any, p: float) -> Any:
+    """t ** p of non-negative numbers, with derivative zero at zero."""
+    if not t.requires_grad:
+        return t.sqrt() if p == 0.5 else t.pow(p)
+    zero = t == 0
+    rest = _where(zero, t.new_ones(()), t)
+    at_zero = t.new_full((), 0.0 if p > 0 else math.inf)
+    return _where(zero, at_zero, rest.sqrt() if p == 0.5 else rest.pow(p))
+
+
+def norm_over(t: Any, p: float, dims: tuple[int, ...], keep: bool) -> Any:
+    """The p-norm of a floating-point tensor over normalised dimensions."""
+    if p == 2:
+        sq = (t * t.conj()).real if t.dtype.is_complex else t * t
+        return _safe_power(record(rd.SUM, (sq,), (dims, keep)), 0.5)
+    a = t.abs()
+    if p == math.inf:
+        return record(rd.AMAX, (a,), (dims, keep))
+    if p == -math.inf:
+        return record(rd.AMIN, (a,), (dims, keep))
+    if p == 0:
+        count = (a != 0).to(a.dtype)
+        return record(rd.SUM, (record(pw.COPY, (a, count)),), (dims, keep))
+    if p == 1:
+        return record(rd.SUM, (a,), (dims, keep))
+    return _safe_power(record(rd.SUM, (_safe_power(a, p),), (dims, keep)), 1 / p)
+
+
+def vector_norm(
+    x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Any:
+    """The norm of the elements over some dimensions (all where `dim` is None).
+
+    Source: https://pytorch.org/docs/stable/generated/torch.linalg.vector_norm.html
+    """
+    need("linalg.vector_norm", x=x)
+    t = x if dtype is None else pw.cast(x, dtype)
+    if t.node.dtype.category < dtypes.FLOAT:
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{t.dtype}"
+        )
+    dims = _dims(t, dim)
+    p = float(ord)
+    if 0 in [t.node.shape[d] for d in dims]:
+        if p < 0 or p == math.inf:
+            if dim is None or dim == () or p < 0:
+                raise RuntimeError(
+                    f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because "
+                    f"the operation does not have an identity; shape {list(t.node.shape)}"
+                )
+            raise IndexError(f"linalg.vector_norm: dimensions {list(dims)} have size 0")
+        return record(rd.SUM, (t.abs(),), (dims, keepdim))
+    return in_float32(lambda v: norm_over(v, p, dims, keepdim), t)
+
+
+@api
+def norm(
+    input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Any:
+    """The vector norm over some dimensions; 'nuc' is the sum of a matrix's singular values."""
+    if p == "nuc":
+        from facula.linalg import matrix_norm
+
+        return matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+    if isinstance(p, str) and p != "fro":
+        raise RuntimeError(f"norm(): only 'fro' and 'nuc' are named norms, got '{p}'")
+    return vector_norm(input, 2.0 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
+
+
+@api
+def dist(input: Any, other: Any, p: Any = 2) -> Any:
+    """The p-norm of input - other."""
+    need("dist", input=input, other=other)
+    return vector_norm(input - other, p)
+
+
+@api(method=False)
+def cdist(
+    x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
+) -> Any:
+    """Distances between all rows of two batches: (B, P, M) and (B, R, M) give (B, P, R)."""
+    a, b = x1.node.shape, x2.node.shape
+    if len(a) < 2 or len(b) < 2:
+        raise RuntimeError(
+            f"cdist only supports at least 2D tensors, X1 got: {len(a)}D, X2 got: {len(b)}D"
+        )
+    if a[-1] != b[-1]:
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {a[-1]} X2: {b[-1]}"
+        )
+    if p < 0:
+        raise RuntimeError(f"cdist only supports non-negative p values, got {p}")
+    batch = broadcast([a[:-2], b[:-2]], "cdist")
+    if a[-1] == 0:
+        return x1.new_zeros((*batch, a[-2], b[-2]))
+    d = x1.unsqueeze(-2) - x2.unsqueeze(-3)
+    return in_float32(lambda t: norm_over(t, float(p), (len(t.node.shape) - 1,), False), d)
+
+
+@api(inplace=True)
+def renorm(input: Any, p: Any, dim: int, maxnorm: Any) -> Any:
+    """Each slice along `dim` scaled down to a norm of at most `maxnorm`."""
+    rank = len(input.node.shape)
+    if rank < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {rank} dimensions")
+    if p <= 0:
+        raise RuntimeError(f"renorm: non-positive-norm not supported, got p = {p}")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
+    d = wrap_dim(dim, rank)
+    dims = tuple([i for i in range(rank) if i != d])
+
+    def f(t: Any) -> Any:
+        n = norm_over(t, float(p), dims, True)
+        return t * _where(n > maxnorm, maxnorm / (n + 1e-7), n.new_ones(()))
+
+    return in_float32(f, input)
