@@ -42,6 +42,7 @@ from facula.ops import (
     operators,
     reductions,
     scans,
+    scatters,
     shapes,
     sorting,
     splits,

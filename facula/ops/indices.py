@@ -287,141 +287,6 @@ def fill(input: Any, value: Any) -> Any:
     return _fill(input.clone(), value)
 
 
-def _check_index(name: str, index: Any, size: int) -> None:
-    a = _array(index)
-    if a.dtype.kind not in "iu":
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
-    if a.size and (a.min() < 0 or a.max() >= size):
-        bad = a[(a < 0) | (a >= size)].reshape(-1)[0]
-        raise IndexError(f"{name}(): index {bad} is out of bounds for dimension with size {size}")
-
-
-def _gather_check(name: str, input: Any, dim: int, index: Any) -> int:
-    if index.node.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}")
-    rank = len(input.node.shape)
-    d = wrap_dim(dim, rank)
-    if index.numel() == 0:
-        return d
-    if max(len(index.node.shape), 1) != max(rank, 1):
-        raise RuntimeError(
-            f"{name}(): Index tensor must have the same number of dimensions as "
-            f"input tensor, got {len(index.node.shape)} and {rank}"
-        )
-    for k, (m, n) in enumerate(zip(index.node.shape, input.node.shape, strict=False)):
-        if k != d and m > n:
-            raise RuntimeError(
-                f"{name}(): Size does not match at dimension {k} expected index "
-                f"{list(index.node.shape)} to be no larger than self "
-                f"{list(input.node.shape)} apart from dimension {d}"
-            )
-    n = input.node.shape[d] if rank else 1
-    a = _array(index)
-    if a.min() < 0 or a.max() >= n:
-        bad = a[(a < 0) | (a >= n)].reshape(-1)[0]
-        raise RuntimeError(f"index {bad} is out of bounds for dimension {d} with size {n}")
-    return d
-
-
-@api
-def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
-    """out[i][j] = input[index[i][j]][j] (for dim 0)."""
-    d = _gather_check("gather", input, dim, index)
-    return record(ix.GATHER, (input, index), d)
-
-
-@api(inplace=True)
-def scatter(
-    input: Any,
-    dim: int,
-    index: Any,
-    src: Any = None,
-    *,
-    value: Any = None,
-    reduce: str | None = None,
-) -> Any:
-    """out[index[i][j]][j] = src[i][j] (for dim 0)."""
-    if reduce is not None:
-        raise NotImplementedError(f"scatter: reduce='{reduce}' is not in Facula")
-    d = _gather_check("scatter", input, dim, index)
-    source = src if value is None else value
-    if not isinstance(source, Tensor):
-        source = FUNCTIONS["full"](index.node.shape, source, dtype=input.dtype)
-    return record(ix.SCATTER, (input, index, source), d)
-
-
-@api(inplace=True)
-def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
-    """out[index[i][j]][j] += src[i][j] (for dim 0)."""
-    d = _gather_check("scatter_add", input, dim, index)
-    if src.node.dtype is not input.node.dtype:
-        raise RuntimeError(
-            f"scatter(): Expected self.dtype to be equal to src.dtype, got "
-            f"{input.dtype} and {src.dtype}"
-        )
-    return record(ix.SCATTER_ADD, (input, index, src), d)
-
-
-def _one_dim(t: Any, d: int, index: Any) -> tuple[Any, Any]:
-    a = _array(index).reshape(-1).astype(np.int64)
-    return _table([None] * d + [a] + [None] * (len(t.node.shape) - d - 1), t.node.shape)
-
-
-@api
-def index_select(input: Any, dim: int, index: Any) -> Any:
-    """The slices of a dimension that a vector of indices names."""
-    d = wrap_dim(dim, len(input.node.shape))
-    if len(index.node.shape) > 1:
-        raise IndexError(
-            "index_select(): Index is supposed to be a vector, but got dim: "
-            f"{len(index.node.shape)}"
-        )
-    if not input.node.shape:
-        return input.clone()
-    _check_index("index_select", index, input.node.shape[d])
-    table, p = _one_dim(input, d, index)
-    return record(ix.INDEX, (input, table), p)
-
-
-def _index_update(name: str, prim: Any) -> None:
-    def f(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
-        d = wrap_dim(dim, len(input.node.shape))
-        _check_index(name, index, input.node.shape[d] if input.node.shape else 1)
-        if source.node.dtype is not input.node.dtype:
-            raise RuntimeError(
-                f"{name}(): self ({input.dtype}) and source ({source.dtype}) must "
-                "have the same scalar type"
-            )
-        if alpha != 1:
-            source = source * alpha
-        if not input.node.shape:
-            return input + source.reshape(()) if name == "index_add" else source.reshape(())
-        table, p = _one_dim(input, d, index)
-        want = ix._index_shape(p, input.node)
-        if source.node.shape != want:
-            raise RuntimeError(
-                f"{name}(): source shape {list(source.node.shape)} does not match {list(want)}"
-            )
-        return record(prim, (input, table, source), p)
-
-    f.__name__ = name
-    f.__doc__ = f"{name} along a dimension."
-    api(f, inplace=True)
-
-
-_index_update("index_add", ix.INDEX_ADD)
-_index_update("index_copy", ix.INDEX_PUT)
-
-
-@api(inplace=True)
-def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
-    """The slices that `index` names, set to a value."""
-    out = input.clone()
-    at = (slice(None),) * wrap_dim(dim, len(input.node.shape))
-    setitem(out, (*at, index), value)
-    return out
-
-
 @api(inplace=True)
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """input with input[indices] = values (or += with accumulate)."""
@@ -436,50 +301,6 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
         )
     new = _fit(values, ix._index_shape(p, v.node))
     return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
-
-
-@api(inplace=True)
-def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """value where mask, input elsewhere."""
-    if mask.node.dtype is not dtypes.bool:
-        raise RuntimeError(
-            f"masked_fill only supports boolean masks, but got mask with dtype {mask.dtype}"
-        )
-    if isinstance(value, Tensor) and value.node.shape:
-        raise RuntimeError(
-            "masked_fill only supports a 0-dimensional value tensor, but got tensor "
-            f"with {len(value.node.shape)} dimension(s)."
-        )
-    return record(pw.WHERE, (mask, _value(value, input), input))
-
-
-@api
-def masked_select(input: Any, mask: Any) -> Any:
-    """The elements where mask is true, in one dimension."""
-    if mask.node.dtype is not dtypes.bool:
-        raise RuntimeError("masked_select: expected BoolTensor for mask")
-    a, m = FUNCTIONS["broadcast_tensors"](input, mask)
-    return getitem(a, m)
-
-
-@api
-def take_along_dim(input: Any, indices: Any, dim: Any = None) -> Any:
-    """gather with broadcasting."""
-    if dim is None:
-        return gather.__wrapped__(input.reshape(-1), 0, indices.reshape(-1))
-    d = wrap_dim(dim, len(input.node.shape))
-    s, i = list(input.node.shape), list(indices.node.shape)
-    from facula.ops.registry import broadcast
-
-    both = broadcast(
-        [
-            tuple(1 if k == d else n for k, n in enumerate(s)),
-            tuple(1 if k == d else n for k, n in enumerate(i)),
-        ]
-    )
-    a = input.expand([s[d] if k == d else n for k, n in enumerate(both)])
-    b = indices.expand([i[d] if k == d else n for k, n in enumerate(both)])
-    return gather.__wrapped__(a, d, b)
 
 
 @api
@@ -528,7 +349,7 @@ def repeat_interleave(
     if np.any(np.asarray(counts) < 0):
         raise RuntimeError("repeats can not be negative")
     index = np.repeat(np.arange(t.node.shape[d]), counts)
-    return index_select.__wrapped__(t, d, from_array(index))
+    return FUNCTIONS["index_select"](t, d, from_array(index))
 
 
 _ = slice_dim, replace

@@ -1,0 +1,516 @@
+"""Operations whose indices are tensors: gather, scatter and their kin along a dimension.
+
+Bounds are checked at the call: a pending index is computed first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes
+from facula.ops import indexing as ix
+from facula.ops import pointwise as pw
+from facula.ops.arithmetic import need
+from facula.ops.indices import _array, _table, _value, getitem
+from facula.ops.registry import Op, broadcast, widened
+from facula.ops.table import FUNCTIONS, api
+from facula.tensor import Tensor, from_array, wrap_dim
+from facula.trace.recorder import record
+
+
+def _check_index(name: str, index: Any, size: int) -> None:
+    a = _array(index)
+    if a.dtype.kind not in "iu":
+        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
+    if a.size and (a.min() < 0 or a.max() >= size):
+        bad = a[(a < 0) | (a >= size)].reshape(-1)[0]
+        raise IndexError(f"{name}(): index {bad} is out of bounds for dimension with size {size}")
+
+
+def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) -> int:
+    """The dimension, counted from the front, of a gather or scatter that is in order."""
+    rank = len(input.node.shape)
+    d = wrap_dim(dim, rank)
+    if index.numel() == 0:
+        return d
+    if index.node.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}")
+    for what, t in (("input", input), ("src", src)):
+        if t is None:
+            continue
+        if max(len(index.node.shape), 1) != max(len(t.node.shape), 1):
+            raise RuntimeError(
+                f"{name}(): Index tensor must have the same number of dimensions as {what} tensor, "
+                f"got {len(index.node.shape)} and {len(t.node.shape)}"
+            )
+        for k, (m, n) in enumerate(zip(index.node.shape, t.node.shape, strict=False)):
+            if (k != d or what == "src") and m > n:
+                raise RuntimeError(
+                    f"{name}(): Size does not match at dimension {k} expected index "
+                    f"{list(index.node.shape)} to be no larger than {what} {list(t.node.shape)} "
+                    f"apart from dimension {d}"
+                )
+    n = input.node.shape[d] if rank else 1
+    a = _array(index)
+    if a.min() < 0 or a.max() >= n:
+        bad = a[(a < 0) | (a >= n)].reshape(-1)[0]
+        raise RuntimeError(
+            f"{name}(): index {bad} is out of bounds for dimension {d} with size {n}"
+        )
+    return d
+
+
+def _nothing(t: Any, shape: tuple[int, ...]) -> Any:
+    """No elements of the tensor, in an empty shape."""
+    return t.reshape(-1).narrow(0, 0, 0).reshape(shape).clone()
+
+
+@api
+def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
+    """out[i][j] = input[index[i][j]][j] (for dim 0)."""
+    need("gather", input=input, index=index)
+    d = _gather_check("gather", input, dim, index)
+    if index.numel() == 0:
+        return _nothing(input, index.node.shape)
+    return record(ix.GATHER, (input, index.to(dtypes.int64)), d)
+
+
+def _same_dtype(name: str, input: Any, src: Any) -> None:
+    if src.node.dtype is not input.node.dtype:
+        raise RuntimeError(
+            f"{name}(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and "
+            f"{src.dtype}"
+        )
+
+
+@api(inplace=True)
+def scatter(
+    input: Any,
+    dim: int,
+    index: Any,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Any:
+    """out[index[i][j]][j] = src[i][j] (for dim 0), or combined with what is there."""
+    source = src if value is None else value
+    d = _gather_check("scatter", input, dim, index, source if isinstance(source, Tensor) else None)
+    if isinstance(source, Tensor):
+        _same_dtype("scatter", input, source)
+    else:
+        source = FUNCTIONS["full"](index.node.shape, source, dtype=input.dtype)
+    if index.numel() == 0:
+        return input.clone()
+    if reduce is not None:
+        if reduce not in ("add", "multiply"):
+            raise RuntimeError(
+                f"scatter(): reduce argument must be either add or multiply, got {reduce}"
+            )
+        return _reduce(input, d, index, source, "sum" if reduce == "add" else "prod", True)
+    return record(ix.SCATTER, (input, index, source), d)
+
+
+@api(inplace=True)
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """out[index[i][j]][j] += src[i][j] (for dim 0)."""
+    need("scatter_add", index=index, src=src)
+    _same_dtype("scatter_add", input, src)
+    d = _gather_check("scatter_add", input, dim, index, src)
+    if index.numel() == 0:
+        return input.clone()
+    return record(ix.SCATTER_ADD, (input, index, src), d)
+
+
+# scatter with a reduction. Parameters: the dimension, the reduction, whether self takes part.
+# Operands have at least one dimension, and index and source one shape.
+_START = {"sum": 0, "mean": 0, "prod": 1}
+
+
+def _identity(kind: str, d: Any) -> Any:
+    if kind in _START:
+        return _START[kind]
+    if d.kind == "b":
+        return kind == "amin"
+    if d.kind == "f":
+        return -np.inf if kind == "amax" else np.inf
+    return np.iinfo(d).min if kind == "amax" else np.iinfo(d).max
+
+
+_AT = {
+    "sum": np.add,
+    "mean": np.add,
+    "prod": np.multiply,
+    "amax": np.maximum,
+    "amin": np.minimum,
+}
+
+
+def _scatter_reduce(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
+    dim, kind, own = p
+    out = a.copy()
+    at = ix._along(a.shape, b, dim)
+    if not own:
+        out[at] = _identity(kind, a.dtype)
+    _AT[kind].at(out, at, c)
+    if kind == "mean":
+        count = np.full(a.shape, 1 if own else 0)
+        np.add.at(count, at, 1)
+        count = np.maximum(count, 1)
+        return (out // count if a.dtype.kind in "iu" else out / count).astype(a.dtype)
+    return out
+
+
+def _touched(like: Any, b: Any, dim: int) -> Any:
+    """Where the index points, as bool."""
+    none = FUNCTIONS["zeros"](like.node.shape, dtype=dtypes.bool)
+    return record(ix.SCATTER, (none, b, FUNCTIONS["ones"](b.node.shape, dtype=dtypes.bool)), dim)
+
+
+def _own_only(g: Any, b: Any, p: Any) -> Any:
+    """Self's gradient: none where self did not take part."""
+    if p[2]:
+        return g
+    return record(pw.WHERE, (_touched(g, b, p[0]), g.new_zeros(()), g))
+
+
+def _counts(g: Any, b: Any, p: Any) -> Any:
+    start = g.new_ones(g.node.shape) if p[2] else g.new_zeros(g.node.shape)
+    n = record(ix.SCATTER_ADD, (start, b, g.new_ones(b.node.shape)), p[0])
+    return n.clamp(min=1)
+
+
+def _shares(g: Any, a: Any, b: Any, c: Any, o: Any, p: Any) -> tuple[Any, Any, Any]:
+    """For extremes: who attains them (self, source), and the gradient for each of these."""
+    mine = a == o
+    if not p[2]:
+        mine = mine & ~_touched(a, b, p[0])
+    theirs = c == record(ix.GATHER, (o, b), p[0])
+    n = record(ix.SCATTER_ADD, (mine.to(g.dtype), b, theirs.to(g.dtype)), p[0])
+    return mine, theirs, g / n
+
+
+def _one_for_zero(t: Any, zero: Any) -> Any:
+    return record(pw.WHERE, (zero, t.new_ones(()), t))
+
+
+def _self_grad(g: Any, a: Any, b: Any, c: Any, o: Any, p: Any) -> Any:
+    kind = p[1]
+    if kind == "sum":
+        return _own_only(g, b, p)
+    if kind == "mean":
+        return _own_only(g / _counts(g, b, p), b, p)
+    if kind == "prod":
+        rest = _one_for_zero(a, a == 0)
+        return _own_only(g * record(SCATTER_REDUCE, (rest, b, c), p) / rest, b, p)
+    mine, _, share = _shares(g, a, b, c, o, p)
+    return mine.to(g.dtype) * share
+
+
+def _source_grad(g: Any, a: Any, b: Any, c: Any, o: Any, p: Any) -> Any:
+    dim, kind, _ = p
+    if kind == "sum":
+        return record(ix.GATHER, (g, b), dim)
+    if kind == "mean":
+        return record(ix.GATHER, (g / _counts(g, b, p), b), dim)
+    if kind == "prod":
+        zero = c == 0
+        none = g.new_zeros(g.node.shape)
+        zeros = record(ix.SCATTER_ADD, (none, b, zero.to(g.dtype)), dim)
+        single = zero & (record(ix.GATHER, (zeros, b), dim) == 1)
+        without = record(SCATTER_REDUCE, (a, b, _one_for_zero(c, single)), p)
+        at_zero = record(ix.GATHER, (g * without, b), dim)
+        others = record(ix.GATHER, (g * o, b), dim) / _one_for_zero(c, zero)
+        return record(pw.WHERE, (single, at_zero, others))
+    _, theirs, share = _shares(g, a, b, c, o, p)
+    return theirs.to(g.dtype) * record(ix.GATHER, (share, b), dim)
+
+
+SCATTER_REDUCE: Op = Op(
+    "scatter_reduce",
+    lambda p, st, a, b, c: (a.shape, a.dtype, a.strides, 0),
+    widened(_scatter_reduce),
+    (_self_grad, None, _source_grad),
+)
+
+
+def _reduce(input: Any, d: int, index: Any, src: Any, kind: str, own: bool) -> Any:
+    if index.numel() == 0:
+        return input.clone()
+    if not input.node.shape:
+        t = _reduce(input.reshape(1), 0, index.reshape(-1), src.reshape(-1), kind, own)
+        return t.reshape(())
+    if src.node.shape != index.node.shape:
+        for k, n in enumerate(index.node.shape):
+            src = src.narrow(k, 0, n)
+    return record(SCATTER_REDUCE, (input, index.to(dtypes.int64), src), (d, kind, own))
+
+
+@api(inplace=True)
+def scatter_reduce(
+    input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
+) -> Any:
+    """The elements of src combined (sum, prod, mean, amax, amin) where the index points."""
+    if reduce not in _AT:
+        raise RuntimeError(
+            f"scatter_reduce(): reduce argument must be either sum, prod, mean, amax or amin, got "
+            f"{reduce}"
+        )
+    need("scatter_reduce", index=index, src=src)
+    _same_dtype("scatter_reduce", input, src)
+    d = _gather_check("scatter_reduce", input, dim, index, src)
+    return _reduce(input, d, index, src, reduce, include_self)
+
+
+@api(inplace=True)
+def index_reduce(
+    input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
+) -> Any:
+    """The slices of source combined (prod, mean, amax, amin) into those that the index names."""
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise RuntimeError(
+            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin, got {reduce}"
+        )
+    d = wrap_dim(dim, len(input.node.shape))
+    _check_index("index_reduce", index, input.node.shape[d] if input.node.shape else 1)
+    _same_dtype("index_reduce", input, source)
+    if not input.node.shape:
+        return _reduce(input, 0, index.reshape(-1), source.reshape(-1), reduce, include_self)
+    at = index.reshape([-1 if k == d else 1 for k in range(len(input.node.shape))])
+    return _reduce(input, d, at.expand(source.node.shape), source, reduce, include_self)
+
+
+# Slices named by a vector.
+def _one_dim(t: Any, d: int, index: Any) -> tuple[Any, Any]:
+    a = _array(index).reshape(-1).astype(np.int64)
+    return _table([None] * d + [a] + [None] * (len(t.node.shape) - d - 1), t.node.shape)
+
+
+@api
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """The slices of a dimension that a vector of indices names."""
+    need("index_select", input=input, index=index)
+    d = wrap_dim(dim, len(input.node.shape))
+    if len(index.node.shape) > 1:
+        raise IndexError(
+            "index_select(): Index is supposed to be a vector, but got dim: "
+            f"{len(index.node.shape)}"
+        )
+    if not input.node.shape:
+        return input.clone()
+    _check_index("index_select", index, input.node.shape[d])
+    table, p = _one_dim(input, d, index)
+    return record(ix.INDEX, (input, table), p)
+
+
+def _index_update(name: str, prim: Any) -> None:
+    def f(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
+        d = wrap_dim(dim, len(input.node.shape))
+        _check_index(name, index, input.node.shape[d] if input.node.shape else 1)
+        if source.node.dtype is not input.node.dtype:
+            raise RuntimeError(
+                f"{name}(): self ({input.dtype}) and source ({source.dtype}) must "
+                "have the same scalar type"
+            )
+        if alpha != 1:
+            source = source * alpha
+        if not input.node.shape:
+            return input + source.reshape(()) if name == "index_add" else source.reshape(())
+        table, p = _one_dim(input, d, index)
+        want = ix._index_shape(p, input.node)
+        if source.node.shape != want:
+            raise RuntimeError(
+                f"{name}(): source shape {list(source.node.shape)} does not match {list(want)}"
+            )
+        return record(prim, (input, table, source), p)
+
+    f.__name__ = name
+    f.__doc__ = f"{name} along a dimension."
+    api(f, inplace=True)
+
+
+_index_update("index_add", ix.INDEX_ADD)
+_index_update("index_copy", ix.INDEX_PUT)
+
+
+@api(inplace=True)
+def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
+    """The slices that `index` names, set to a value."""
+    shape = input.node.shape
+    d = wrap_dim(dim, len(shape))
+    if isinstance(value, Tensor) and value.node.shape:
+        raise RuntimeError(
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{len(value.node.shape)} dimension(s)."
+        )
+    n = shape[d] if shape else 1
+    at = _array(index).reshape(-1)
+    if at.size and (at.min() < -n or at.max() >= n):
+        raise IndexError(f"index_fill(): index out of range for dimension {d} with size {n}: {at}")
+    hit = np.zeros(n, bool)
+    hit[at] = True
+    mask = from_array(hit.reshape([n if k == d else 1 for k in range(len(shape))]))
+    return record(pw.WHERE, (mask, _value(value, input), input))
+
+
+# Flat positions.
+def _wrapped(name: str, index: Any, n: int) -> Any:
+    """Flat positions counted from the front, checked."""
+    if index.node.dtype is not dtypes.int64:
+        raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index.dtype}")
+    a = _array(index)
+    if a.size and (a.min() < -n or a.max() >= n):
+        bad = a[(a < -n) | (a >= n)].reshape(-1)[0]
+        raise IndexError(f"{name}(): out of range: index {bad} for {n} elements")
+    return index if not a.size or a.min() >= 0 else from_array(np.where(a < 0, a + n, a))
+
+
+@api
+def take(input: Any, index: Any) -> Any:
+    """The elements at flat positions."""
+    need("take", input=input, index=index)
+    at = _wrapped("take", index, input.numel())
+    if at.numel() == 0:
+        return _nothing(input, at.node.shape)
+    out = record(ix.GATHER, (input.reshape(-1), at.reshape(-1)), 0)
+    return out.reshape(at.node.shape)
+
+
+@api(inplace=True)
+def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
+    """A copy of the input with the source's elements at (or added at) flat positions."""
+    need("put", index=index, source=source)
+    if source.node.dtype is not input.node.dtype:
+        raise RuntimeError(
+            f"put_(): self and source expected to have the same dtype, but got self.dtype = "
+            f"{input.dtype} and source.dtype = {source.dtype}"
+        )
+    if source.numel() != index.numel():
+        raise RuntimeError(
+            f"put_(): Expected source and index to have the same number of elements, but got "
+            f"source.numel() = {source.numel()}, index.numel() = {index.numel()}"
+        )
+    at = _wrapped("put_", index, input.numel())
+    if at.numel() == 0:
+        return input.clone()
+    prim = ix.SCATTER_ADD if accumulate else ix.SCATTER
+    out = record(prim, (input.reshape(-1), at.reshape(-1), source.reshape(-1)), 0)
+    return out.reshape(input.node.shape)
+
+
+@api
+def take_along_dim(input: Any, indices: Any, dim: Any = None) -> Any:
+    """gather with broadcasting; negative indices count from the end."""
+    if dim is None:
+        at = _wrapped("take_along_dim", indices, input.numel())
+        return gather.__wrapped__(input.reshape(-1), 0, at.reshape(-1))
+    d = wrap_dim(dim, len(input.node.shape))
+    s, i = list(input.node.shape), list(indices.node.shape)
+    if len(s) != len(i):
+        raise RuntimeError(
+            f"take_along_dim(): input and indices should have the same number of dimensions, but "
+            f"got {len(s)} dimensions for input, and {len(i)} dimensions for indices"
+        )
+    both = broadcast(
+        [
+            tuple([1 if k == d else n for k, n in enumerate(s)]),
+            tuple([1 if k == d else n for k, n in enumerate(i)]),
+        ],
+        "take_along_dim",
+    )
+    at = _wrapped("take_along_dim", indices, s[d])
+    a = input.expand([s[d] if k == d else n for k, n in enumerate(both)])
+    b = at.expand([i[d] if k == d else n for k, n in enumerate(both)])
+    return gather.__wrapped__(a, d, b)
+
+
+# Masks.
+def _bool_mask(name: str, mask: Any) -> None:
+    need(name, mask=mask)
+    if mask.node.dtype is not dtypes.bool:
+        raise RuntimeError(
+            f"{name} only supports boolean masks, but got mask with dtype {mask.dtype}"
+        )
+
+
+@api(inplace=True)
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """value where mask, input elsewhere."""
+    _bool_mask("masked_fill", mask)
+    if isinstance(value, Tensor) and value.node.shape:
+        raise RuntimeError(
+            "masked_fill only supports a 0-dimensional value tensor, but got tensor "
+            f"with {len(value.node.shape)} dimension(s)."
+        )
+    d = value.node.dtype if isinstance(value, Tensor) else dtypes.scalar_type(value)
+    if d.is_complex and not input.dtype.is_complex:
+        raise RuntimeError(f"masked_fill: value of type {d} cannot be converted to {input.dtype}")
+    return record(pw.WHERE, (mask, _value(value, input), input))
+
+
+@api
+def masked_select(input: Any, mask: Any) -> Any:
+    """The elements where mask is true, in one dimension."""
+    if mask.node.dtype is not dtypes.bool:
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    a, m = FUNCTIONS["broadcast_tensors"](input, mask)
+    return getitem(a, m)
+
+
+@api(inplace=True)
+def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
+    """The elements where mask is true replaced, in order, by those of the source."""
+    _bool_mask("masked_scatter", mask)
+    need("masked_scatter", source=source)
+    if source.node.dtype is not input.node.dtype:
+        raise RuntimeError(
+            f"masked_scatter_: expected self and source to have same dtypes but got {input.dtype} "
+            f"and {source.dtype}"
+        )
+    t, m = FUNCTIONS["broadcast_tensors"](input, mask)
+    flags = _array(m)
+    count = int(np.count_nonzero(flags))
+    if count > source.numel():
+        raise RuntimeError(
+            f"masked_scatter: Number of elements of source < number of ones in mask: "
+            f"{source.numel()} < {count}"
+        )
+    if count == 0:
+        return t.clone()
+    at = np.clip(np.cumsum(flags.reshape(-1)) - 1, 0, None).reshape(flags.shape)
+    picked = record(ix.GATHER, (source.reshape(-1), from_array(at.reshape(-1))), 0)
+    return record(pw.WHERE, (m, picked.reshape(flags.shape), t))
+
+
+@api
+def argwhere(input: Any) -> Any:
+    """The positions of the elements that are not zero, one a row."""
+    return FUNCTIONS["nonzero"](input)
+
+
+@api
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
+    """The first `size` positions of elements that are not zero, filled up to that number."""
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    found = _array(FUNCTIONS["nonzero"](input))
+    out = np.full((size, found.shape[1]), fill_value, np.int64)
+    out[: len(found)] = found[:size]
+    return from_array(out)
+
+
+@api(method=False)
+def unravel_index(indices: Any, shape: Any) -> Any:
+    """Flat positions as coordinates in a tensor of the given shape."""
+    sizes = [shape] if isinstance(shape, int) else [int(n) for n in shape]
+    if indices.node.dtype.category != dtypes.INT:
+        raise ValueError(f"unravel_index(): 'indices' must be integers, got {indices.dtype}")
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"unravel_index(): 'shape' cannot have negative values, got {sizes}")
+    out, step = [], 1
+    for n in reversed(sizes):
+        out.append((indices // step) % n if n else indices * 0)
+        step *= n
+    return tuple(reversed(out))
