@@ -1,0 +1,24 @@
+"""Helpers around the framework; `data` loads batches, the rest is small.
+
+Source: https://pytorch.org/docs/stable/utils.html
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_SUBMODULES = ("data", "hooks", "checkpoint", "dlpack", "tensorboard")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        full = f"{__name__}.{name}"
+        try:
+            return importlib.import_module(full)
+        except ModuleNotFoundError as err:
+            if err.name != full:
+                raise
+    from facula.errors import missing_name
+
+    raise missing_name(__name__, name)
