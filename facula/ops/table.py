@@ -54,6 +54,11 @@ def api(
     return call
 
 
+def public(f: Callable[..., Any]) -> Any:
+    """A function of a submodule (`facula.fft.fft`): with `out=`, but not in the table."""
+    return _outward(f, f.__name__)
+
+
 def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         if OVERRIDES:
