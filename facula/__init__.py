@@ -50,6 +50,7 @@ from facula.ops import (
     splits,
     statistics,
 )
+from facula.ops import later as _later
 from facula.ops.table import FUNCTIONS as _FUNCTIONS
 from facula.ops.table import METHODS as _METHODS
 from facula.tensor import Size, Tensor
@@ -57,10 +58,31 @@ from facula.trace.recorder import flush as _flush
 
 __version__ = "0.1.0"
 
+
 for _name, _method in _METHODS.items():
     if _name not in Tensor.__dict__ or _name.startswith("__"):
         setattr(Tensor, _name, _method)
 globals().update(_FUNCTIONS)
+
+
+def _attach() -> None:
+    """Give the package and Tensor what a module that was imported late has entered."""
+    for name, method in _METHODS.items():
+        if name not in Tensor.__dict__:
+            setattr(Tensor, name, method)
+    for name, function in _FUNCTIONS.items():
+        globals().setdefault(name, function)
+
+
+def _method_later(self: Any, name: str) -> Any:
+    """A method whose module is imported now."""
+    if name[:2] != "__" and _later.load(name) and name in _METHODS:
+        _attach()
+        return getattr(self, name)
+    raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+
+Tensor.__getattr__ = _method_later  # type: ignore[method-assign]
 for _d in _dtypes.ALL:
     globals()[_d._name] = _d
 globals().update(_dtypes.ALIASES)
@@ -188,6 +210,9 @@ def __getattr__(name: str) -> Any:
         from facula import printing
 
         return getattr(printing, name)
+    if _later.load(name) and name in _FUNCTIONS:
+        _attach()
+        return _FUNCTIONS[name]
     from facula.errors import missing_name
 
     raise missing_name(__name__, name)

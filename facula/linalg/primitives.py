@@ -1,0 +1,383 @@
+"""Factorisations of matrices as primitives, on NumPy's LAPACK.
+
+A factorisation has several results. They are computed once, as parts of one packed array (batch
+dimensions, then all parts flat), and cut out with recorded slices; so one formula has the
+gradients of all parts at hand. Sources of the formulas: M. Giles, "Collected matrix derivative
+results for forward and reverse mode algorithmic differentiation" (2008); M. Seeger et al.,
+"Auto-differentiating linear algebra" (2017).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes
+from facula.ops import movement as mv
+from facula.ops.complexes import REAL_VIEW
+from facula.ops.contraction import _fit, _h
+from facula.ops.registry import Op, broadcast
+from facula.trace.recorder import record
+
+
+class LinAlgError(RuntimeError):
+    """A matrix for which the operation is not defined: singular, or not positive definite."""
+
+
+def adjoint(t: Any) -> Any:
+    """The conjugate transpose of the last two dimensions."""
+    return _h(t)
+
+
+def eye_like(t: Any, n: int) -> Any:
+    """The identity of a tensor's dtype."""
+    return t.new_ones((n, n)).tril().triu()
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return math.prod(shape)
+
+
+def unpack(t: Any, shapes: list[tuple[int, ...]]) -> list[Any]:
+    """The parts of a packed tensor."""
+    batch = t.node.shape[:-1]
+    out, at = [], 0
+    for shape in shapes:
+        n = _size(shape)
+        p = (*[(0, m, 1) for m in batch], (at, n, 1))
+        out.append(record(mv.RESHAPE, (record(mv.SLICE, (t,), p),), (*batch, *shape)))
+        at += n
+    return out
+
+
+def real_part(t: Any) -> Any:
+    """The real part, recorded; a real tensor as it is."""
+    return record(REAL_VIEW, (t,)) if t.dtype.is_complex else t
+
+
+class Packed:
+    """A primitive with several results; `shapes(parameters, matrix shape)` gives theirs."""
+
+    def __init__(
+        self,
+        name: str,
+        shapes: Callable[..., list[tuple[int, ...]]],
+        body: Callable[..., Any],
+        grad: Callable[..., Any] | None = None,
+        dtype: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.shapes = shapes
+        self.body = body
+        self.dtype = dtype
+
+        def infer(p: Any, st: Any, a: Any) -> Any:
+            n = sum([_size(s) for s in shapes(p, a.shape[-2:])])
+            return (*a.shape[:-2], n), a.dtype if dtype is None else dtype(a.dtype), None, 0
+
+        def derive(g: Any, a: Any, o: Any, p: Any) -> Any:
+            parts = shapes(p, a.node.shape[-2:])
+            return grad(unpack(g, parts), a, unpack(o, parts), p)  # type: ignore[misc]
+
+        self.op = Op(name, infer, self._run, (derive if grad is not None else None,))
+
+    def _run(self, p: Any, s: Any, a: Any) -> Any:
+        batch = a.shape[:-2]
+        shapes = self.shapes(p, a.shape[-2:])
+        kind = dtypes.from_np(a.dtype)
+        kind = kind if self.dtype is None else self.dtype(kind)
+        if a.size == 0 and self.op.name != "slogdet":
+            parts = []
+            for shape in shapes:
+                square = len(shape) == 2 and shape[0] == shape[1]
+                one = np.eye(shape[0]) if square else np.zeros(shape)
+                parts.append(np.broadcast_to(one, (*batch, *shape)))
+        else:
+            parts = self.body(p, a)
+        flat = [
+            np.asarray(x).reshape((*batch, _size(shape)))
+            for x, shape in zip(parts, shapes, strict=True)
+        ]
+        return np.concatenate(flat, -1).astype(kind.np)
+
+    def __call__(self, a: Any, p: Any = ()) -> list[Any]:
+        return unpack(record(self.op, (a,), p), self.shapes(p, a.node.shape[-2:]))
+
+
+def _halved(t: Any) -> Any:
+    """The lower triangle with the diagonal halved."""
+    return t.tril() - diagonal_matrix(t.diagonal(0, -2, -1)) / 2
+
+
+def diagonal_matrix(d: Any) -> Any:
+    """Matrices with the last dimension along the diagonal."""
+    from facula.ops.diagonals import diag_embed
+
+    return diag_embed.__wrapped__(d)
+
+
+def _each(f: Callable[[Any], Any], a: Any) -> Any:
+    """f of every matrix of a batch."""
+    flat = a.reshape(-1, *a.shape[-2:])
+    return [f(m) for m in flat]
+
+
+# Cholesky: the lower factor, and the order of the first minor that is not positive (or 0).
+def _minor(m: Any) -> tuple[Any, int]:
+    try:
+        return np.linalg.cholesky(m), 0
+    except np.linalg.LinAlgError:
+        pass
+    n = len(m)
+    out = np.zeros_like(m)
+    for k in range(n):
+        left = m[k, k] - out[k, :k] @ np.conj(out[k, :k])
+        if not left.real > 0:
+            return out, k + 1
+        out[k, k] = np.sqrt(left.real)
+        out[k + 1 :, k] = (m[k + 1 :, k] - out[k + 1 :, :k] @ np.conj(out[k, :k])) / out[k, k]
+    return out, 0
+
+
+def _cholesky(p: Any, a: Any) -> Any:
+    try:
+        return [np.linalg.cholesky(a), np.zeros(a.shape[:-2])]
+    except np.linalg.LinAlgError:
+        done = _each(_minor, a)
+        factors = np.stack([d[0] for d in done]).reshape(a.shape)
+        return [factors, np.array([d[1] for d in done]).reshape(a.shape[:-2])]
+
+
+def _cholesky_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
+    factor = o[0]
+    phi = _halved(adjoint(factor) @ g[0])
+    t = solve(adjoint(factor), adjoint(solve(adjoint(factor), adjoint(phi))))
+    return (t + adjoint(t)) / 2
+
+
+CHOLESKY = Packed("cholesky", lambda p, s: [s, ()], _cholesky, _cholesky_grad)
+
+
+# LU with partial pivoting: the compact factor, the rows exchanged (from 1), the first zero pivot.
+def _lu(p: Any, a: Any) -> Any:
+    m, n = a.shape[-2:]
+    batch = a.shape[:-2]
+    x = a.reshape(-1, m, n).copy()
+    k = min(m, n)
+    rows = np.arange(len(x))
+    pivots = np.tile(np.arange(1, k + 1), (len(x), 1))
+    info = np.zeros(len(x), np.int64)
+    for j in range(k):
+        if p:  # partial pivoting
+            c = x[:, j:, j]
+            at = j + np.argmax(np.abs(c.real) + np.abs(c.imag), 1)  # as LAPACK compares
+            pivots[:, j] = at + 1
+            x[rows, j], x[rows, at] = x[rows, at].copy(), x[rows, j].copy()
+        d = x[:, j, j]
+        info = np.where((d == 0) & (info == 0), j + 1, info)
+        low = x[:, j + 1 :, j] / np.where(d == 0, 1, d)[:, None]
+        x[:, j + 1 :, j] = low
+        x[:, j + 1 :, j + 1 :] -= low[:, :, None] * x[:, j, None, j + 1 :]
+    return [x.reshape(a.shape), pivots.reshape(*batch, k), info.reshape(batch)]
+
+
+def split_lu(lu: Any) -> tuple[Any, Any]:
+    """The two factors of a compact one: L with a unit diagonal, and U."""
+    m, n = lu.node.shape[-2:]
+    k = min(m, n)
+    low = lu.narrow(-1, 0, k).tril(-1)
+    unit = lu.new_ones((m, k)).tril().triu()
+    return low + unit, lu.narrow(-2, 0, k).triu()
+
+
+def _lu_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
+    m, n = a.node.shape[-2:]
+    k = min(m, n)
+    low, up = split_lu(o[0])
+    gl, gu = g[0].narrow(-1, 0, k).tril(-1), g[0].narrow(-2, 0, k).triu()
+    low1, up1 = low.narrow(-2, 0, k), up.narrow(-1, 0, k)
+    below = adjoint(low1) @ gl.narrow(-2, 0, k)
+    above = gu.narrow(-1, 0, k) @ adjoint(up1)
+    if n > k:
+        g2 = gu.narrow(-1, k, n - k)
+        below = below - g2 @ adjoint(up.narrow(-1, k, n - k))
+    if m > k:
+        g2 = gl.narrow(-2, k, m - k)
+        above = above - adjoint(low.narrow(-2, k, m - k)) @ g2
+    inner = below.tril(-1) + above.triu()
+    first = _over(solve_adjoint(low1, inner), up1)
+    if n > k:
+        from facula.ops.joining import cat
+
+        first = cat.__wrapped__([first, solve_adjoint(low1, gu.narrow(-1, k, n - k))], -1)
+    if m > k:
+        from facula.ops.joining import cat
+
+        first = cat.__wrapped__([first, _over(gl.narrow(-2, k, m - k), up1)], -2)
+    return permutation(o[1].detach(), m) @ first if p else first
+
+
+def solve_adjoint(a: Any, b: Any) -> Any:
+    """a^-H b."""
+    return solve(adjoint(a), b)
+
+
+def _over(b: Any, a: Any) -> Any:
+    """b a^-H."""
+    return adjoint(solve(a, adjoint(b)))
+
+
+LU = Packed("lu_factor", lambda p, s: [s, (min(s),), ()], _lu, _lu_grad)
+
+
+def _permutation(p: Any, s: Any, a: Any) -> Any:
+    (m,) = p
+    count = math.prod(a.shape[:-1])
+    rows = np.tile(np.arange(m), (count, 1))
+    swaps = a.reshape(count, a.shape[-1]).real.astype(np.int64) - 1
+    every = np.arange(len(rows))
+    for j in range(swaps.shape[1]):
+        at = swaps[:, j]
+        rows[every, j], rows[every, at] = rows[every, at].copy(), rows[every, j].copy()
+    out = np.zeros((len(rows), m, m), a.dtype if a.dtype.kind in "fc" else np.float32)
+    out[every[:, None], rows, np.arange(m)] = 1
+    return out.reshape(*a.shape[:-1], m, m)
+
+
+PERMUTATION: Op = Op(
+    "pivots_to_permutation",
+    lambda p, st, a: (
+        (*a.shape[:-1], p[0], p[0]),
+        a.dtype if a.dtype.category >= dtypes.FLOAT else dtypes.float32,
+        None,
+        0,
+    ),
+    _permutation,
+)
+
+
+def permutation(pivots: Any, m: int) -> Any:
+    """P of A = P L U, from the rows exchanged."""
+    return record(PERMUTATION, (pivots,), (m,))
+
+
+# Solving and inverting. A singular matrix gives infinities; the callers raise before that is seen.
+def _solve_body(p: Any, s: Any, a: Any, b: Any) -> Any:
+    if a.size == 0 or b.size == 0:
+        shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:])
+        return np.zeros(shape, a.dtype)
+    try:
+        return np.linalg.solve(a, b).astype(a.dtype)
+    except np.linalg.LinAlgError:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        x = np.broadcast_to(a, (*batch, *a.shape[-2:]))
+        y = np.broadcast_to(b, (*batch, *b.shape[-2:]))
+        out = np.empty(y.shape, a.dtype)
+        for i in np.ndindex(*batch):
+            out[i] = _by_elimination(x[i], y[i])
+        return out
+
+
+def _by_elimination(a: Any, b: Any) -> Any:
+    lu, pivots, _ = _lu(True, a[None])
+    lu, y = lu[0], b.copy()
+    for j, at in enumerate(pivots[0] - 1):
+        y[[j, at]] = y[[at, j]]
+    for j in range(len(lu)):
+        y[j] -= lu[j, :j] @ y[:j]
+    for j in range(len(lu) - 1, -1, -1):
+        y[j] = (y[j] - lu[j, j + 1 :] @ y[j + 1 :]) / lu[j, j]
+    return y
+
+
+def _solve_infer(p: Any, st: Any, a: Any, b: Any) -> Any:
+    return (*broadcast([a.shape[:-2], b.shape[:-2]], "solve"), *b.shape[-2:]), a.dtype, None, 0
+
+
+SOLVE: Op = Op(
+    "solve",
+    _solve_infer,
+    _solve_body,
+    (
+        lambda g, a, o, an: _fit(-(solve_adjoint(a, g) @ adjoint(o)), an),
+        lambda g, a, bn: _fit(solve_adjoint(a, g), bn),
+    ),
+)
+
+
+def solve(a: Any, b: Any) -> Any:
+    """x of a x = b, for matrices b."""
+    return record(SOLVE, (a, b))
+
+
+def _inverse(p: Any, s: Any, a: Any) -> Any:
+    if a.size == 0:
+        return a.copy()
+    try:
+        return np.linalg.inv(a).astype(a.dtype)
+    except np.linalg.LinAlgError:
+        return _solve_body(p, s, a, np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape))
+
+
+INVERSE: Op = Op(
+    "inverse",
+    lambda p, st, a: (a.shape, a.dtype, None, 0),
+    _inverse,
+    (lambda g, o: -(adjoint(o) @ g @ adjoint(o)),),
+)
+
+
+# Determinants.
+def _cofactors(p: Any, s: Any, a: Any) -> Any:
+    """det(a) a^-T, by way of the singular values, so that it exists for singular matrices too."""
+    if a.size == 0:
+        return a.copy()
+    u, d, v = np.linalg.svd(a)
+    n = d.shape[-1]
+    others = np.broadcast_to(d[..., None, :], (*d.shape, n)).copy()
+    others[..., np.arange(n), np.arange(n)] = 1
+    scale = np.linalg.det(u) * np.linalg.det(v)
+    out = np.conj(u * others.prod(-1)[..., None, :] @ v) * np.conj(1 / scale)[..., None, None]
+    return out.astype(a.dtype)
+
+
+def _cofactors_grad(g: Any, a: Any, o: Any) -> Any:
+    w = record(INVERSE, (a,)).transpose(-2, -1).conj()
+    d = record(DET, (a,)).conj().unsqueeze(-1).unsqueeze(-1)
+    total = (g * w).sum((-2, -1), keepdim=True)
+    return total * o.conj() - d * (w @ g.transpose(-2, -1) @ w)
+
+
+COFACTORS: Op = Op(
+    "cofactors", lambda p, st, a: (a.shape, a.dtype, None, 0), _cofactors, (_cofactors_grad,)
+)
+
+
+def _det_grad(g: Any, a: Any) -> Any:
+    return g.unsqueeze(-1).unsqueeze(-1) * record(COFACTORS, (a,)).conj()
+
+
+DET: Op = Op(
+    "det",
+    lambda p, st, a: (a.shape[:-2], a.dtype, None, 0),
+    lambda p, s, a: np.asarray(np.linalg.det(a)).astype(a.dtype),
+    (_det_grad,),
+)
+
+
+def _slogdet(p: Any, a: Any) -> Any:
+    sign, size = np.linalg.slogdet(a)
+    return [sign, size]
+
+
+def _slogdet_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
+    t = real_part(g[1]).to(a.dtype)
+    if a.dtype.is_complex:
+        turn = (g[0].conj() * o[0] * 1j).real
+        t = t + turn * 1j
+    return t.unsqueeze(-1).unsqueeze(-1) * adjoint(record(INVERSE, (a,)))
+
+
+SLOGDET = Packed("slogdet", lambda p, s: [(), ()], _slogdet, _slogdet_grad)

@@ -1,0 +1,26 @@
+"""Operations that are imported when they are first used: seldom needed, and `import facula` is
+to be light. The names are those of functions; methods and in-place methods follow from them.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+MODULES = {
+    "facula.linalg.legacy": """cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu
+        lu_solve lu_unpack matrix_exp matrix_power orgqr ormqr pca_lowrank pinverse qr slogdet svd
+        svd_lowrank triangular_solve""",
+}
+HOME = {name: module for module, names in MODULES.items() for name in names.split()}
+
+
+def load(name: str) -> bool:
+    """Import the module that declares an operation (or its in-place method); whether there is one.
+
+    Importing enters the module's operations in the table; the caller attaches them.
+    """
+    module = HOME.get(name) or HOME.get(name[:-1] if name.endswith("_") else "")
+    if module is None:
+        return False
+    importlib.import_module(module)
+    return True
