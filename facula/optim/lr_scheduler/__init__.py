@@ -1,0 +1,55 @@
+"""Schedules of the learning rate.
+
+| file | schedules |
+|---|---|
+| `base` | `LRScheduler`, what all have in common |
+| `factors` | a factor a step: lambdas, steps, constant, linear, exponential, polynomial |
+| `cosine` | cosine annealing, with and without restarts |
+| `cycles` | `CyclicLR`, `OneCycleLR` |
+| `composed` | `ChainedScheduler`, `SequentialLR` |
+| `plateau` | `ReduceLROnPlateau` |
+
+Source: https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
+"""
+
+from facula.optim.lr_scheduler.base import LRScheduler, _LRScheduler
+from facula.optim.lr_scheduler.composed import ChainedScheduler, SequentialLR
+from facula.optim.lr_scheduler.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
+from facula.optim.lr_scheduler.cycles import CyclicLR, OneCycleLR
+from facula.optim.lr_scheduler.factors import (
+    ConstantLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    MultiplicativeLR,
+    MultiStepLR,
+    PolynomialLR,
+    StepLR,
+)
+from facula.optim.lr_scheduler.plateau import ReduceLROnPlateau
+
+__all__ = [
+    "ChainedScheduler",
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
+    "ExponentialLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "MultiplicativeLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "ReduceLROnPlateau",
+    "SequentialLR",
+    "StepLR",
+    "_LRScheduler",
+]
+
+
+def __getattr__(name: str) -> object:
+    from facula.errors import missing_name
+
+    raise missing_name(__name__, name)

@@ -1,0 +1,80 @@
+"""Stochastic gradient descent, with momentum.
+
+    g   =  grad + weight_decay * p
+    b   =  momentum * b + (1 - dampening) * g         (b = g at the first step)
+    d   =  g + momentum * b  if nesterov  else  b     (d = g without momentum)
+    p  <-  p - lr * d
+
+Source: https://pytorch.org/docs/stable/generated/torch.optim.SGD.html; Nesterov momentum as in
+Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula import Tensor
+from facula.optim._options import check_at_least_0, check_lr, check_switches, factor, is_on
+from facula.optim.optimizer import ParamsT, PerParameterOptimizer
+
+
+class SGD(PerParameterOptimizer):
+    """Stochastic gradient descent, optionally with (Nesterov) momentum.
+
+    State: `momentum_buffer`, if there is momentum. Raises ValueError for options out of range.
+    `foreach` and `fused` change nothing.
+    """
+
+    _real_views = False  # every operation is linear
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float | Tensor = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_lr(lr)
+        check_at_least_0(momentum=momentum, weight_decay=weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        check_switches(foreach, fused, differentiable)
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+
+    def _initial_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
+        return {"momentum_buffer": None} if group["momentum"] != 0 else {}
+
+    def _update(
+        self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
+    ) -> None:
+        decay, momentum = group["weight_decay"], group["momentum"]
+        if is_on(decay):
+            grad = grad + p * factor(decay)
+        if momentum != 0:
+            buffer = state.get("momentum_buffer")
+            if buffer is None:
+                buffer = state["momentum_buffer"] = grad.detach().clone()
+            else:
+                buffer *= momentum
+                dampening = group["dampening"]
+                buffer += grad if dampening == 0 else grad * (1 - dampening)
+            grad = grad + buffer * momentum if group["nesterov"] else buffer
+        p -= grad * factor(group["lr"])
