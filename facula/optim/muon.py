@@ -93,13 +93,13 @@ class Muon(PerParameterOptimizer):
         else:
             scale = math.sqrt(max(1, rows / columns))
         p *= 1 - lr * group["weight_decay"]
-        p -= update * (lr * scale)
+        p -= update.to(p.dtype) * (lr * scale)
 
 
 def _orthogonal(
     matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
 ) -> Tensor:
-    """About the orthogonal matrix nearest to `matrix` up to its scale, in bfloat16."""
+    """About the orthogonal matrix nearest to `matrix` up to its scale, in bfloat16's precision."""
     if steps >= _MAX_STEPS:
         raise ValueError(
             f"Number of steps must be less than {_MAX_STEPS} for computational efficiency, "
@@ -108,12 +108,17 @@ def _orthogonal(
     if len(coefficients) != 3:
         raise ValueError(f"Coefficients must be a tuple of exactly 3 values, but is {coefficients}")
     a, b, c = coefficients
-    x = matrix.bfloat16()
     tall = matrix.shape[0] > matrix.shape[1]
-    if tall:
-        x = x.t()
-    x = x / x.norm().clamp(min=eps)
+    x = _round((matrix.t() if tall else matrix).float())
+    x = _round(x / _round(x.norm()).clamp(min=eps))
     for _ in range(steps):
-        gram = x @ x.t()
-        x = facula.addmm(x, facula.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        gram = _round(x @ x.t())
+        polynomial = _round(gram @ gram * c + gram * b)
+        x = _round(polynomial @ x + x * a)
     return x.t() if tall else x
+
+
+def _round(x: Tensor) -> Tensor:
+    """float32 values rounded to bfloat16: sums and products within an operation stay exact to
+    float32, as in a product of bfloat16 matrices."""
+    return x.bfloat16().float()
