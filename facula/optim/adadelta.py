@@ -16,6 +16,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.optim._options import check_at_least_0, check_lr, factor, is_on
+from facula.optim._updates import average_square
 from facula.optim.optimizer import ParamsT, PerParameterOptimizer, host_number
 
 
@@ -69,7 +70,7 @@ class Adadelta(PerParameterOptimizer):
             grad = grad + p * group["weight_decay"]
         self._count(state)
         v, u = state["square_avg"], state["acc_delta"]
-        v += (grad * grad - v) * (1 - rho)
+        average_square(v, grad, rho)
         delta = (u + eps).sqrt() / (v + eps).sqrt() * grad
-        u += (delta * delta - u) * (1 - rho)
+        average_square(u, delta, rho)
         p -= delta * factor(group["lr"])

@@ -17,6 +17,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.optim._options import factor
+from facula.optim._updates import approach
 from facula.optim.optimizer import ParamsT, PerParameterOptimizer, host_number
 
 
@@ -94,12 +95,12 @@ class Adafactor(PerParameterOptimizer):
         square = grad * grad
         if grad.dim() > 1:
             row, column = state["row_var"], state["col_var"]
-            row += (square.mean(-1, keepdim=True) - row) * weight
-            column += (square.mean(-2, keepdim=True) - column) * weight
+            approach(row, square.mean(-1, keepdim=True), weight)
+            approach(column, square.mean(-2, keepdim=True), weight)
             variance = row * column / row.mean(-2, keepdim=True).clamp(min=eps1)
         else:
             variance = state["variance"]
-            variance += (square - variance) * weight
+            approach(variance, square, weight)
         update = variance.clamp(min=eps1 * eps1).rsqrt() * grad
         excess = ((update * update).mean().sqrt() / group["d"]).clamp(min=1.0)
         p -= update * (scale / excess)

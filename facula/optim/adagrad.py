@@ -14,6 +14,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.optim._options import check_at_least_0, check_lr, check_switches, factor, is_on
+from facula.optim._updates import add_ratio
 from facula.optim.optimizer import ParamsT, PerParameterOptimizer, host_number
 
 
@@ -80,4 +81,4 @@ class Adagrad(PerParameterOptimizer):
         total = state["sum"]
         total += grad * grad
         rate = factor(group["lr"]) / (1 + (self._count(state) - 1) * group["lr_decay"])
-        p -= grad / (total.sqrt() + group["eps"]) * rate
+        add_ratio(p, grad, total.sqrt() + group["eps"], -rate)

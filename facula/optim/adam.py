@@ -28,6 +28,7 @@ from facula.optim._options import (
     factor,
     is_on,
 )
+from facula.optim._updates import add_ratio, approach, average_square
 from facula.optim.optimizer import ParamsT, PerParameterOptimizer, host_number
 
 
@@ -108,10 +109,10 @@ class Adam(PerParameterOptimizer):
             else:
                 grad = grad + p * decay
         m, v = state["exp_avg"], state["exp_avg_sq"]
-        m += (grad - m) * (1 - beta1)
-        v += (grad * grad - v) * (1 - beta2)
+        approach(m, grad, 1 - beta1)
+        average_square(v, grad, beta2)
         if group["amsgrad"]:
             v = state["max_exp_avg_sq"].copy_(facula.maximum(state["max_exp_avg_sq"], v))
         t = self._count(state)
         root = (1 - beta2**t) ** 0.5
-        p -= m / (v.sqrt() + group["eps"] * root) * (lr * root / (1 - beta1**t))
+        add_ratio(p, m, v.sqrt() + group["eps"] * root, -(lr * root / (1 - beta1**t)))

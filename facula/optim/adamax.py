@@ -15,6 +15,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.optim._options import check_at_least_0, check_betas, check_lr, factor, is_on
+from facula.optim._updates import add_ratio, approach
 from facula.optim.optimizer import ParamsT, PerParameterOptimizer, host_number
 
 
@@ -67,6 +68,6 @@ class Adamax(PerParameterOptimizer):
         if is_on(group["weight_decay"]):
             grad = grad + p * group["weight_decay"]
         m, u = state["exp_avg"], state["exp_inf"]
-        m += (grad - m) * (1 - beta1)
+        approach(m, grad, 1 - beta1)
         u.copy_(facula.maximum(u * beta2, grad.abs() + group["eps"]))
-        p -= m / u * (factor(group["lr"]) / (1 - beta1 ** self._count(state)))
+        add_ratio(p, m, u, -(factor(group["lr"]) / (1 - beta1 ** self._count(state))))

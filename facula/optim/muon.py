@@ -22,6 +22,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.optim._options import factor
+from facula.optim._updates import approach
 from facula.optim.optimizer import ParamsT, PerParameterOptimizer
 
 _MAX_STEPS = 100
@@ -84,7 +85,7 @@ class Muon(PerParameterOptimizer):
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
     ) -> None:
         lr, momentum, buffer = factor(group["lr"]), group["momentum"], state["momentum_buffer"]
-        buffer += (grad - buffer) * (1 - momentum)
+        approach(buffer, grad, 1 - momentum)
         direction = grad + (buffer - grad) * momentum if group["nesterov"] else buffer
         update = _orthogonal(direction, group["ns_coefficients"], group["ns_steps"], group["eps"])
         rows, columns = p.shape

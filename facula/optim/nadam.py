@@ -17,6 +17,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.optim._options import check_at_least_0, check_betas, check_lr, factor, is_on
+from facula.optim._updates import approach, average_square
 from facula.optim.optimizer import ParamsT, PerParameterOptimizer, host_number
 
 
@@ -86,8 +87,8 @@ class NAdam(PerParameterOptimizer):
         host[()] = host.item() * mu
         product = host.item()
         m, v = state["exp_avg"], state["exp_avg_sq"]
-        m += (grad - m) * (1 - beta1)
-        v += (grad * grad - v) * (1 - beta2)
+        approach(m, grad, 1 - beta1)
+        average_square(v, grad, beta2)
         denom = (v / (1 - beta2**t)).sqrt() + group["eps"]
         along_m = lr * mu_next / (1 - product * mu_next)
         along_g = lr * (1 - mu) / (1 - product)

@@ -53,6 +53,15 @@ def _host_dtype() -> Any:
     return facula.float64 if wide else facula.float32
 
 
+def refuse_sparse(optimizer: Any, grad: Tensor) -> None:
+    """Raise NotImplementedError for a sparse gradient."""
+    if grad.is_sparse:
+        raise NotImplementedError(
+            f"{type(optimizer).__name__}.step: sparse gradients are not in Facula, but a parameter "
+            f"of shape {tuple(grad.shape)} has one"
+        )
+
+
 def host_number(value: float) -> Tensor:
     """A 0-d tensor for `state`, to be used through `Optimizer._host`."""
     return tensor(float(value), dtype=_host_dtype())
@@ -230,6 +239,9 @@ class Optimizer:
         present = {p for group in self.param_groups for p in group["params"]}
         if not present.isdisjoint(params):
             raise ValueError("some parameters appear in more than one parameter group")
+        if names:
+            param_group["params"] = params  # and then the names, where PyTorch has them
+            param_group["param_names"] = names
         for key, default in self.defaults.items():
             if default is required and key not in param_group:
                 raise ValueError(
@@ -238,8 +250,6 @@ class Optimizer:
                 )
             param_group.setdefault(key, default)
         param_group["params"] = params
-        if names:
-            param_group["param_names"] = names
         self.param_groups.append(param_group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -441,6 +451,8 @@ class PerParameterOptimizer(Optimizer):
                     grad = p.grad
                     if grad is None:
                         continue
+                    if grad.is_sparse:
+                        refuse_sparse(self, grad)
                     state = all_state.get(p)
                     if not state:
                         state = self._initial_state(group, p)

@@ -21,6 +21,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.optim._options import check_at_least_0, check_betas, check_lr, factor, is_on
+from facula.optim._updates import add_ratio, approach, average_square
 from facula.optim.optimizer import ParamsT, PerParameterOptimizer, host_number
 
 
@@ -79,8 +80,8 @@ class RAdam(PerParameterOptimizer):
             else:
                 grad = grad + p * decay
         m, v = state["exp_avg"], state["exp_avg_sq"]
-        m += (grad - m) * (1 - beta1)
-        v += (grad * grad - v) * (1 - beta2)
+        approach(m, grad, 1 - beta1)
+        average_square(v, grad, beta2)
         t = self._count(state)
         size = lr / (1 - beta1**t)
         c2 = 1 - beta2**t
@@ -88,6 +89,6 @@ class RAdam(PerParameterOptimizer):
         rho = rho_inf - 2 * t * beta2**t / c2
         if rho > 5:
             r = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
-            p -= m / (v.sqrt() + group["eps"]) * (size * (r * c2) ** 0.5)
+            add_ratio(p, m, v.sqrt() + group["eps"], -(size * (r * c2) ** 0.5))
         else:
             p -= m * size

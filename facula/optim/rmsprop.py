@@ -16,6 +16,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.optim._options import check_at_least_0, check_lr, factor, is_on
+from facula.optim._updates import add_ratio, approach, average_square
 from facula.optim.optimizer import ParamsT, PerParameterOptimizer, host_number
 
 
@@ -71,17 +72,18 @@ class RMSprop(PerParameterOptimizer):
             grad = grad + p * group["weight_decay"]
         self._count(state)
         v = state["square_avg"]
-        v += (grad * grad - v) * (1 - alpha)
+        average_square(v, grad, alpha)
         if group["centered"]:
             w = state["grad_avg"]
-            w += (grad - w) * (1 - alpha)
+            approach(w, grad, 1 - alpha)
             root = (v - w * w).sqrt()
         else:
             root = v.sqrt()
-        update = grad / (root + group["eps"])
+        root = root + group["eps"]
         if momentum > 0:
             buffer = state["momentum_buffer"]
             buffer *= momentum
-            buffer += update
-            update = buffer
-        p -= update * factor(group["lr"])
+            add_ratio(buffer, grad, root)
+            p -= buffer * factor(group["lr"])
+        else:
+            add_ratio(p, grad, root, -factor(group["lr"]))

@@ -1,0 +1,40 @@
+"""The steps of which the algorithms' updates consist.
+
+All are written with operators, which is the shortest way into the recorder. In float16 and
+bfloat16 that would round every intermediate result, so there they are the operations that compute
+in float32 and round once, as PyTorch's updates do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula import Tensor
+
+
+def approach(average: Tensor, value: Tensor, weight: Any) -> None:
+    """average += weight * (value - average), in place."""
+    if average.node.dtype.itemsize == 2:
+        average.lerp_(value, weight)
+    else:
+        average += (value - average) * weight
+
+
+def average_square(average: Tensor, value: Tensor, keep: Any) -> None:
+    """average = keep * average + (1 - keep) * value^2, in place.
+
+    Not by the difference of both: once a square has overflowed, the average is to stay infinite.
+    """
+    average *= keep
+    if average.node.dtype.itemsize == 2 and not isinstance(keep, Tensor):
+        average.addcmul_(value, value, value=1 - keep)
+    else:
+        average += value * value * (1 - keep)
+
+
+def add_ratio(p: Tensor, over: Tensor, under: Tensor, factor: Any = None) -> None:
+    """p += factor * over / under, in place; without `factor` it is 1."""
+    if p.node.dtype.itemsize == 2 and not isinstance(factor, Tensor):
+        p.addcdiv_(over, under, value=1 if factor is None else factor)
+    else:
+        p += over / under if factor is None else over / under * factor
