@@ -24,7 +24,7 @@ from facula.tensor import wrap_dim
 from facula.trace.recorder import record
 
 # Modes of scaling: 0 none, 1 by 1/sqrt(n), 2 by 1/n. NumPy's names, by direction.
-_NUMPY = {True: ("backward", "ortho", "forward"), False: ("forward", "ortho", "backward")}
+_NUMPY: Any = {True: ("backward", "ortho", "forward"), False: ("forward", "ortho", "backward")}
 
 
 def _c2c_body(p: Any, s: Any, a: Any) -> Any:

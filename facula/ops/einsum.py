@@ -141,7 +141,7 @@ def einsum(*args: Any) -> Any:
         operands.append((t, labels))
     if out is None:
         flat = [x for _, ls in operands for x in ls]
-        counts = {}
+        counts: dict[Any, int] = {}
         for given in subs:
             for x in given:
                 counts[x] = counts.get(x, 0) + 1
@@ -163,7 +163,8 @@ def _reduce(operands: list[Any], out: list[Any]) -> Any:
     t, labels = operands[0]
     for i in range(1, len(operands)):
         later = [x for _, ls in operands[i + 1 :] for x in ls]
-        t, labels = contract(t, labels, *operands[i], [*out, *later])
+        other, theirs = operands[i]
+        t, labels = contract(t, labels, other, theirs, [*out, *later])
     t, labels = _sum_alone(t, labels, [], out)
     return t.permute([labels.index(x) for x in out])
 

@@ -10,6 +10,7 @@ MODULES = {
     "facula.linalg.legacy": """cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu
         lu_solve lu_unpack matrix_exp matrix_power orgqr ormqr pca_lowrank pinverse qr slogdet svd
         svd_lowrank triangular_solve""",
+    "facula.ops.special": """digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma""",
 }
 HOME = {name: module for module, names in MODULES.items() for name in names.split()}
 

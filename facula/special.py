@@ -1,0 +1,11 @@
+"""Special functions. Source: https://pytorch.org/docs/stable/special.html.
+
+They work element by element on real tensors; integers become the default dtype.
+"""
+
+from __future__ import annotations
+
+from facula.ops.special import SPECIAL as _SPECIAL
+
+globals().update(_SPECIAL)
+__all__ = sorted(_SPECIAL)  # noqa: PLE0605
