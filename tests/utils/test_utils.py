@@ -1,0 +1,17 @@
+"""The package `utils` itself (`facula/utils/__init__.py`)."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula
+
+
+def test_modules_are_loaded_when_they_are_asked_for():
+    assert facula.utils.data.DataLoader.__name__ == "DataLoader"
+    assert facula.utils.hooks.RemovableHandle.__name__ == "RemovableHandle"
+
+
+def test_a_missing_name_is_named():
+    with pytest.raises(AttributeError, match=r"torch\.utils\.tensorboard is not in Facula"):
+        facula.utils.tensorboard
