@@ -123,6 +123,8 @@ _LAZY = {
     "fft",
     "linalg",
     "special",
+    "signal",
+    "masked",
     "func",
     "amp",
     "distributions",

@@ -11,6 +11,10 @@ MODULES = {
         lu_solve lu_unpack matrix_exp matrix_power orgqr ormqr pca_lowrank pinverse qr slogdet svd
         svd_lowrank triangular_solve""",
     "facula.ops.special": """digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma""",
+    "facula.ops.spectra": """bartlett_window blackman_window hamming_window hann_window istft
+        kaiser_window stft""",
+    "facula.ops.normalizing": """batch_norm grid_sampler grid_sampler_2d grid_sampler_3d group_norm
+        layer_norm native_batch_norm native_group_norm native_layer_norm""",
 }
 HOME = {name: module for module, names in MODULES.items() for name in names.split()}
 

@@ -194,7 +194,7 @@ _two(
     True,
 )
 SPECIAL["gammainc"], SPECIAL["gammaincc"] = SPECIAL["igamma"], SPECIAL["igammac"]
-_ZETA = _p("zeta", gamma.zeta, None, lambda g, a, b: g * -a * record(_ZETA, (a + 1, b)))
+_ZETA: Op = _p("zeta", gamma.zeta, None, lambda g, a, b: g * -a * record(_ZETA, (a + 1, b)))
 _two("zeta", _ZETA, False)
 
 
@@ -247,10 +247,9 @@ def mvlgamma(input: Any, p: int) -> Any:
     if p < 1:
         raise RuntimeError(f"mvlgamma: p has to be greater than or equal to 1, got {p}")
     t = _real("mvlgamma", input)
-    total = None
-    for k in range(p):
-        part = _op("lgamma", t - k / 2 if k else t)
-        total = part if total is None else total + part
+    total = _op("lgamma", t)
+    for k in range(1, p):
+        total = total + _op("lgamma", t - k / 2)
     return total + p * (p - 1) / 4 * math.log(math.pi)
 
 

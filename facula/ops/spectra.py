@@ -1,0 +1,214 @@
+"""Short-time Fourier transforms, and the windows that PyTorch has at its top level."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula.ops.complexes import view_as_real
+from facula.ops.table import FUNCTIONS, api
+from facula.tensor import from_array
+
+
+def _top_level(name: str, extra: tuple[str, ...]) -> None:
+    def f(
+        window_length: int,
+        periodic: bool = True,
+        *shape: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+        **named: Any,
+    ) -> Any:
+        from facula.signal import windows
+
+        if window_length < 0:
+            raise RuntimeError(
+                f"{name}_window requires non-negative window_length, got {window_length}"
+            )
+        given = {**dict(zip(extra, shape, strict=False)), **named}
+        if name == "hamming" and given:
+            a, b = given.get("alpha", 0.54), given.get("beta", 0.46)
+            make: Any = windows.general_cosine
+            given = {"a": [a, b]}
+        else:
+            make = getattr(windows, name)
+        return make(
+            window_length,
+            sym=not periodic,
+            dtype=dtype,
+            device=device,
+            requires_grad=requires_grad,
+            **given,
+        )
+
+    f.__name__ = name + "_window"
+    f.__doc__ = f"The {name} window, periodic by default."
+    api(f, method=False)
+
+
+_top_level("hann", ())
+_top_level("bartlett", ())
+_top_level("blackman", ())
+_top_level("hamming", ("alpha", "beta"))
+_top_level("kaiser", ("beta",))
+
+
+def _padded_window(name: str, window: Any, win: int, n_fft: int, like: Any) -> Any:
+    if window is None:
+        window = FUNCTIONS["ones"](win, dtype=like.dtype.to_real())
+    if len(window.node.shape) != 1 or window.node.shape[0] != win:
+        raise RuntimeError(
+            f"{name}: expected a 1D window tensor of size equal to win_length={win}, but got a "
+            f"window of size {list(window.node.shape)}"
+        )
+    left = (n_fft - win) // 2
+    return FUNCTIONS["constant_pad_nd"](window, (left, n_fft - win - left))
+
+
+def _steps(name: str, n_fft: int, hop: Any, win: Any) -> tuple[int, int]:
+    hop = n_fft // 4 if hop is None else hop
+    win = n_fft if win is None else win
+    if hop <= 0:
+        raise RuntimeError(f"{name}: expected hop_length > 0, but got hop_length={hop}")
+    if not 0 < win <= n_fft:
+        raise RuntimeError(f"{name}: expected 0 < win_length <= n_fft, but got win_length={win}")
+    return hop, win
+
+
+def _reflection(n: int, pad: int, mode: str) -> Any:
+    at = np.arange(-pad, n + pad)
+    if mode == "reflect":
+        at = np.abs(at)
+        return np.where(at >= n, 2 * (n - 1) - at, at)
+    if mode == "replicate":
+        return np.clip(at, 0, n - 1)
+    if mode == "circular":
+        return at % n
+    raise RuntimeError(f"stft: unrecognised pad_mode '{mode}'")
+
+
+@api
+def stft(
+    input: Any,
+    n_fft: int,
+    hop_length: Any = None,
+    win_length: Any = None,
+    window: Any = None,
+    center: bool = True,
+    pad_mode: str = "reflect",
+    normalized: bool = False,
+    onesided: Any = None,
+    return_complex: Any = None,
+    align_to_window: Any = None,
+) -> Any:
+    """Fourier transforms of overlapping, windowed stretches of a signal (..., time).
+
+    The result is (..., frequencies, frames), complex, or pairs where `return_complex` is False.
+    Source: https://pytorch.org/docs/stable/generated/torch.stft.html
+    """
+    hop, win = _steps("stft", n_fft, hop_length, win_length)
+    rank = len(input.node.shape)
+    if rank not in (1, 2):
+        raise RuntimeError(f"stft: expected a 1D or 2D tensor, but got {rank}D")
+    is_complex = input.dtype.is_complex or (window is not None and window.dtype.is_complex)
+    if return_complex is None:
+        if not is_complex:
+            raise RuntimeError(
+                "stft requires the return_complex parameter be given for real inputs, and will "
+                "further require that return_complex=True in a future PyTorch release."
+            )
+        return_complex = True
+    half = not is_complex if onesided is None else onesided
+    t = input
+    if center:
+        pad = n_fft // 2
+        n = t.node.shape[-1]
+        if pad_mode == "constant":
+            t = FUNCTIONS["constant_pad_nd"](t, (pad, pad))
+        else:
+            if pad_mode == "reflect" and pad >= n:
+                raise RuntimeError(
+                    f"stft: Padding size should be less than the input dimension, got {pad} and {n}"
+                )
+            t = t.index_select(-1, from_array(_reflection(n, pad, pad_mode)))
+    n = t.node.shape[-1]
+    if not 0 < n_fft <= n:
+        raise RuntimeError(f"stft: expected 0 < n_fft <= {n}, but got n_fft={n_fft}")
+    count = 1 + (n - n_fft) // hop
+    at = (np.arange(count)[:, None] * hop + np.arange(n_fft)).reshape(-1)
+    frames = t.index_select(-1, from_array(at)).reshape((*t.node.shape[:-1], count, n_fft))
+    frames = frames * _padded_window("stft", window, win, n_fft, t)
+    from facula import fft
+
+    out = (fft.rfft if half else fft.fft)(frames, norm="ortho" if normalized else None)
+    out = out.transpose(-2, -1)
+    return out if return_complex else view_as_real.__wrapped__(out.contiguous())
+
+
+@api
+def istft(
+    input: Any,
+    n_fft: int,
+    hop_length: Any = None,
+    win_length: Any = None,
+    window: Any = None,
+    center: bool = True,
+    normalized: bool = False,
+    onesided: Any = None,
+    length: Any = None,
+    return_complex: bool = False,
+) -> Any:
+    """The signal with the least squared distance from the given short-time transforms.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.istft.html
+    """
+    if not input.dtype.is_complex:
+        raise RuntimeError(
+            f"istft requires a complex-valued input tensor matching the output from stft with "
+            f"return_complex=True, got {input.dtype}"
+        )
+    hop, win = _steps("istft", n_fft, hop_length, win_length)
+    rank = len(input.node.shape)
+    if rank not in (2, 3):
+        raise RuntimeError(f"istft: expected a tensor with 2 or 3 dimensions, got {rank}")
+    bins, count = input.node.shape[-2:]
+    half = bins != n_fft if onesided is None else onesided
+    if bins != (n_fft // 2 + 1 if half else n_fft):
+        raise RuntimeError(f"istft: {bins} frequencies do not belong to n_fft={n_fft}")
+    from facula import fft
+
+    t = input.transpose(-2, -1)
+    norm = "ortho" if normalized else None
+    if return_complex:
+        if half:
+            raise RuntimeError(
+                "istft: cannot have onesided=True together with return_complex=True: a complex "
+                f"signal needs all {n_fft} frequencies, got {bins}"
+            )
+        frames = fft.ifft(t, norm=norm)
+    else:
+        frames = fft.irfft(t.narrow(-1, 0, n_fft // 2 + 1), n_fft, norm=norm)
+    w = _padded_window("istft", window, win, n_fft, input)
+    total = n_fft + hop * (count - 1)
+    at = from_array((np.arange(count)[:, None] * hop + np.arange(n_fft)).reshape(-1))
+    frames = (frames * w).reshape((*input.node.shape[:-2], count * n_fft))
+    y = frames.new_zeros((*input.node.shape[:-2], total)).index_add(-1, at, frames)
+    power = (w * w).expand(count, n_fft).reshape(-1)
+    envelope = power.new_zeros((total,)).index_add(0, at, power)
+    start = n_fft // 2 if center else 0
+    if length is not None:
+        stop = start + length
+    else:
+        stop = total - n_fft // 2 if center else total
+    stop = min(stop, total)
+    y, envelope = y.narrow(-1, start, stop - start), envelope.narrow(0, start, stop - start)
+    if float(envelope.detach().abs().min()) < 1e-11:
+        raise RuntimeError("istft: window overlap add min: 1 (a part is covered by no window)")
+    y = y / envelope
+    if length is not None and stop - start < length:
+        y = FUNCTIONS["constant_pad_nd"](y, (0, length - (stop - start)))
+    return y

@@ -1,0 +1,7 @@
+"""Signal processing."""
+
+from __future__ import annotations
+
+from facula.signal import windows
+
+__all__ = ["windows"]
