@@ -60,7 +60,7 @@ class ASGD(PerParameterOptimizer):
         lr = group["lr"]
         return {
             "step": host_number(0),
-            "eta": factor(lr).detach().clone() if isinstance(lr, Tensor) else host_number(lr),
+            "eta": _host_tensor(lr) if isinstance(lr, Tensor) else host_number(lr),
             "mu": host_number(1),
             "ax": facula.zeros_like(p),
         }
@@ -71,18 +71,25 @@ class ASGD(PerParameterOptimizer):
         lr, lambd = factor(group["lr"]), group["lambd"]
         if is_on(group["weight_decay"]):
             grad = grad + p * group["weight_decay"]
-        # With a tensor for the learning rate, eta is a tensor like any other.
+        # With a tensor for the learning rate, eta is a tensor too, and no value is read. What is
+        # kept of it has the precision of numbers on the host, what is computed from it float64's.
         on_host = not isinstance(lr, Tensor)
-        eta = self._host(state, "eta").item() if on_host else state["eta"]
+        eta = self._host(state, "eta").item() if on_host else state["eta"].double()
         mu = self._host(state, "mu")
         p *= 1 - eta * lambd
         p -= grad * eta
         average = state["ax"]
         average += (p - average) * mu.item()
         t = self._count(state)
+        lr = lr if on_host else lr.double()
         eta = lr / (1 + lr * lambd * t) ** group["alpha"]
         if on_host:
             self._host(state, "eta")[()] = eta
         else:
-            state["eta"] = eta
+            state["eta"] = _host_tensor(eta)
         mu[()] = 1 / max(1, t - group["t0"])
+
+
+def _host_tensor(value: Tensor) -> Tensor:
+    """A copy with the dtype of numbers on the host, without dimensions."""
+    return factor(value).detach().to(host_number(0).dtype, copy=True)
