@@ -69,7 +69,7 @@ def matrix_norm(
         return vector_norm(t, 2, (i, j), keepdim)
     if ord == "nuc" or (not isinstance(ord, str) and abs(ord) == 2):
         s = svdvals(t.permute(*[d for d in range(len(t.node.shape)) if d not in (i, j)], i, j))
-        if ord == "nuc":
+        if ord == "nuc" or (ord > 0 and s.node.shape[-1] == 0):
             out = s.sum(-1)
         else:
             out = s.amax(-1) if ord > 0 else s.amin(-1)
@@ -82,6 +82,13 @@ def matrix_norm(
     along, over = (i, j) if abs(ord) == 1 else (j, i)
     sums = norm_over(t, 1.0, (along,), True)
     prim = rd.AMAX if ord > 0 else rd.AMIN
+    if sums.node.shape[over] == 0:
+        if ord < 0:
+            raise IndexError(
+                f"linalg.matrix_norm: Expected reduction dim {over} to have non-zero size for order "
+                f"{ord}; shape {list(t.node.shape)}"
+            )
+        prim = rd.SUM
     out = record(prim, (sums,), ((over,), True))
     return out if keepdim else out.squeeze((i, j))
 

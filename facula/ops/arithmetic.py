@@ -160,6 +160,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
 @api
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """other - alpha * input."""
+    need("rsub", input=input)
     return (
         METHODS["sub"](other, input, alpha=alpha)
         if isinstance(other, Tensor)
@@ -203,6 +204,7 @@ def floor_divide(input: Any, other: Any) -> Any:
 @api(inplace=True)
 def remainder(input: Any, other: Any) -> Any:
     """Python's modulus: the result has the divisor's sign."""
+    one_tensor("remainder", input, other)
     a, b, d = operands("remainder", input, other)
     return record(pw.REMAINDER, (tensor_of(a, d), tensor_of(b, d)))
 
@@ -210,6 +212,7 @@ def remainder(input: Any, other: Any) -> Any:
 @api(inplace=True)
 def fmod(input: Any, other: Any) -> Any:
     """C's modulus: the result has the dividend's sign."""
+    need("fmod", input=input)
     a, b, d = operands("fmod", input, other)
     return record(pw.FMOD, (tensor_of(a, d), tensor_of(b, d)))
 

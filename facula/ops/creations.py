@@ -284,7 +284,11 @@ def arange(
             if any(isinstance(x, float) for x in (lo, hi, by))
             else dtypes.int64
         )
-    n = math.ceil((hi - lo) / by)
+    if dtype.category == dtypes.INT:  # the ends and the step are taken in the result's type
+        lo, hi, by = int(lo), int(hi), int(by)
+        if by == 0:
+            raise RuntimeError("arange(): step must be nonzero")
+    n = max(math.ceil((hi - lo) / by), 0)
     wide = np.int64 if dtype.category < dtypes.FLOAT else np.float64
     return _finish(from_array((lo + np.arange(n, dtype=wide) * by).astype(dtype.np)), requires_grad)
 
@@ -321,6 +325,8 @@ def linspace(
     start, end = _ends("linspace", start, end, steps)
     d = dtype or dtypes.result_default(start, end)
     wide = np.complex128 if d.is_complex else np.float64
+    if d.category == dtypes.INT:  # the ends are taken in the result's type
+        start, end = int(start), int(end)
     a = np.linspace(start, end, steps, dtype=wide)
     return _finish(from_array(a.astype(d.np)), requires_grad)
 

@@ -47,7 +47,7 @@ def _part(a: Any, b: Any, c: Any) -> Any:
 
 
 def _scatter(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
-    out = a.copy()
+    out = np.array(a)
     if a.ndim == 0:
         if b.size:
             out[...] = c.reshape(-1)[-1]
@@ -57,7 +57,7 @@ def _scatter(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 def _scatter_add(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
-    out = a.copy()
+    out = np.array(a)
     if a.ndim == 0:
         out[...] = a + c.reshape(-1)[: b.size].sum()
         return out
@@ -114,13 +114,13 @@ INDEX: Op = Op(
 
 
 def _index_put(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
-    out = a.copy()
+    out = np.array(a)
     out[_pick(p, b)] = c
     return out
 
 
 def _index_add(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
-    out = a.copy()
+    out = np.array(a)
     np.add.at(out, _pick(p, b), c)
     return out
 

@@ -16,6 +16,8 @@ from facula.trace.recorder import record
 @api(method=True, names=("concat", "concatenate"))
 def cat(tensors: Any, dim: Any = 0, *, axis: Any = None) -> Any:
     """Tensors joined along a dimension."""
+    if isinstance(tensors, Tensor):
+        raise TypeError("cat(): argument 'tensors' must be a tuple of Tensors, not Tensor")
     ts = list(tensors)
     if not ts:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")

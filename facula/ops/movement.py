@@ -310,6 +310,11 @@ ALIAS: Op = Op(
 SELF: Op = Op("self", _same_as_first, lambda p, s, a: a, (lambda g: g,))
 
 
+# What a differentiable write through a view ends with: the history of the base. Its gradient can be
+# computed once, so it counts as an operation that saves something.
+COPY_SLICES: Op = Op("copy_slices", _same_as_first, lambda p, s, a: a, (lambda g: g,))
+
+
 def _flip_body(p: Any, s: Any, a: Any) -> Any:
     return np.flip(a, p)
 

@@ -165,6 +165,7 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
     kind = fields(name, "values", "indices")
 
     def f(input: Any, dim: Any = None, keepdim: bool = False, other: Any = None) -> Any:
+        need(name, input=input)
         if isinstance(dim, Tensor) or other is not None:
             return FUNCTIONS[binary](input, dim if other is None else other)
         if dim is None:

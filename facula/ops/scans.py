@@ -129,9 +129,9 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
                 "diff expects prepend or append to be the same dimension as input, got shapes "
                 f"{list(x.node.shape)} and {list(input.node.shape)}"
             )
-    t = FUNCTIONS["cat"](parts, d) if len(parts) > 1 else input
     if n == 0:
-        return t.clone()
+        return input.clone()
+    t = FUNCTIONS["cat"](parts, d) if len(parts) > 1 else input
     for _ in range(min(n, t.node.shape[d])):
         m = t.node.shape[d] - 1
         high, low = t.narrow(d, min(1, m + 1), m), t.narrow(d, 0, m)

@@ -12,7 +12,7 @@ from facula.ops import bessel, gamma, normal, polynomials
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need, one_tensor, operands, tensor_of
 from facula.ops.registry import Op, pointwise
-from facula.ops.table import FUNCTIONS, api
+from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.trace.recorder import record
 
 
@@ -239,6 +239,18 @@ def polygamma(n: int, input: Any) -> Any:
     if n < 0:
         raise RuntimeError(f"polygamma(n, x) does not support negative n, got {n}")
     return record(POLYGAMMA, (_real("polygamma", input),), int(n))
+
+
+@api(function=False, inplace=True)
+def polygamma_of(self: Any, n: int) -> Any:
+    """The n-th derivative of digamma."""
+    return polygamma.__wrapped__(n, self)
+
+
+METHODS["polygamma"], METHODS["polygamma_"] = (
+    METHODS.pop("polygamma_of"),
+    METHODS.pop("polygamma_of_"),
+)
 
 
 @api(names=("special_multigammaln",), inplace=True)

@@ -350,7 +350,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         centred = x - x.mean(1, keepdim=True) if n else x
         weighted = centred
     else:
-        w = w.to(x.dtype) if w.dtype.category < dtypes.FLOAT else w
+        w = w.to(x.dtype.to_real()) if w.dtype.category < dtypes.FLOAT else w
         total = w.sum()
         centred = x - (x * w).sum(1, keepdim=True) / total
         weighted = centred * w

@@ -17,8 +17,14 @@ OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined
 PLAIN: set[type] = set()  # classes of tensors that override nothing
 _tensor: Any = None  # facula.tensor, set by it
 # Operations whose `out=` must have the result's dtype, and those whose `out=` may not be an input.
-EXACT_OUT = {"amax", "amin", "aminmax", "gather", "multinomial", "take", "index_select"}
-NO_OVERLAP = {"cat", "concat", "concatenate", "masked_select", "take", "index_select", "gather"}
+EXACT_OUT = {
+    *("amax", "amin", "aminmax", "complex", "gather", "index_select", "multinomial", "polar"),
+    "take",
+}
+NO_OVERLAP = {
+    *("cat", "concat", "concatenate", "gather", "index_select", "kthvalue", "masked_select"),
+    "take",
+}
 
 
 def api(
@@ -137,9 +143,10 @@ def own_value(t: Any, args: tuple[Any, ...]) -> Any:
 
 
 def _no_overlap(name: str, out: Any, args: tuple[Any, ...]) -> None:
+    outs = out if isinstance(out, (tuple, list)) else (out,)
     for a in args:
         for t in a if isinstance(a, (tuple, list)) else (a,):
-            if t is out and isinstance(t, _tensor.Tensor):
+            if isinstance(t, _tensor.Tensor) and any(t is o for o in outs):
                 raise RuntimeError(
                     f"{name}(): unsupported operation: some elements of the input tensor and the "
                     "written-to tensor refer to a single memory location. Please clone() the "
@@ -157,6 +164,15 @@ def store(name: str, out: Any, result: Any) -> Any:
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic "
             "differentiation, but one of the arguments requires grad."
+        )
+    strides = out.node.strides
+    if strides is not None and any(
+        s == 0 and n > 1 for s, n in zip(strides, out.node.shape, strict=True)
+    ):
+        raise RuntimeError(
+            f"{name}(): unsupported operation: more than one element of the written-to tensor "
+            "refers to a single memory location. Please clone() the tensor before performing the "
+            "operation."
         )
     if name in EXACT_OUT and out.dtype is not result.dtype:
         raise RuntimeError(
