@@ -35,8 +35,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     arrays: dict[str, np.ndarray] = {}
-    structures, rates, minima = {}, {}, {}
+    structures, states, minima = {}, {}, {}
     for path in sorted((TESTS / "optim").rglob("test_*.py")):
+        if not any(f"\n{table} = " in path.read_text() for table in ("RUNS", "CASES", "MINIMA")):
+            continue
         module = load(path)
         optimiser = getattr(module, "OPTIMISER", None)
         for label, options in getattr(module, "RUNS", {}).items():
@@ -51,13 +53,14 @@ def main() -> None:
                     arrays[f"{key}/state"] = state
         for label, case in getattr(module, "CASES", {}).items():
             rows, state = stored.rates(torch, case)
-            rates[label] = {"rows": rows, "state": state}
+            arrays[f"rates/{label}"] = np.array(rows)
+            states[label] = state
         for label, case in getattr(module, "MINIMA", {}).items():
             minima[label] = module.minimise(torch, *case)
     np.savez_compressed(stored.DATA / "optim.npz", **arrays)
     with open(stored.DATA / "optim.json", "w") as file:
         file.write("{\n")
-        parts = {"structure": structures, "rates": rates, "minima": minima}
+        parts = {"structure": structures, "schedules": states, "minima": minima}
         for i, (part, rows) in enumerate(parts.items()):
             lines = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in rows.items())
             file.write(f'{"," if i else ""}"{part}": {{\n{lines}\n}}\n')
