@@ -2,8 +2,13 @@
 
 A tensor that nothing aliases holds its own value. The first view of it moves the value into a
 `Storage`; each tensor of the storage then is a *chain* of view operations on the storage's value.
-A write goes through the writer's chain back into the storage and makes every other tensor of the
-storage stale; a stale tensor re-derives itself when it is next read.
+A write goes through the writer's chain back into the storage and makes every tensor of the storage
+stale; a stale tensor re-derives itself when it is next read.
+
+Memory and history are two things. A view has a *base*, the tensor that it is a view of, and takes
+its history from it whenever the memory was written since it last looked. What was detached shares
+the memory only: it is a base of its own, and its history, once a write gave it one, is kept in a
+`Group`. The storage's own value carries the history of the first base.
 """
 
 from __future__ import annotations
@@ -16,11 +21,11 @@ from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, STALE, leaf, stale
 from facula.trace.recorder import TLS, assign, flush, prepare, record
 
-__all__ = ["Storage", "Token", "make_view", "storage_of", "write"]
+__all__ = ["Group", "Storage", "Token", "make_view", "storage_of", "version_of", "write"]
 
 
 class Storage:
-    """The shared value, as the tensor that was aliased first sees it."""
+    """The shared value, as the tensor aliased first sees it, with that tensor's history."""
 
     _leaf_rg = False
     _storage = None
@@ -29,22 +34,45 @@ class Storage:
     _exported: Any = None
     _token: Any = None
     _version = 0
-    _history = 0  # counts the differentiable writes
+    gfn: Any = None
+    chain: tuple[Any, ...] = ()
 
     def __init__(self, t: Any) -> None:
         node = t.node
-        self.node = node.leaf if node.op is INPUT else node
+        if node.op is INPUT:
+            node = node.leaf
+        if node.op is LEAF and node.rg and t._leaf_rg:  # the leaf keeps its gradient for itself
+            node = leaf(node.shape, node.dtype, node.strides)
+        self.node = node
         self._data = t._data
-        self._gfn = t._gfn
+        self._gfn = None if t._leaf_rg else t._gfn
         self._exported = t._exported
         self._token = t._token
-        self._version = t._version
-        self._of_leaf = t._leaf_rg
+        self._version = t._writes
         self.aliases: list[Any] = [weakref.ref(t)]
 
-    def _leaf_like(self) -> bool:
-        """Whether the memory is a leaf's, which has no history to keep."""
-        return self._of_leaf
+
+class Group:
+    """The history of a detached tensor and its views: `gfn` belongs to the value at `chain`."""
+
+    __slots__ = ("chain", "gfn")
+
+    def __init__(self, chain: tuple[Any, ...]) -> None:
+        self.chain = chain
+        self.gfn: Any = None
+
+
+DETACHED = Group(())  # stands for a group that is made when a view or a history needs it
+
+
+def forget(t: Any) -> None:
+    """Drop the history of the realised base t."""
+    group = _group_of(t)
+    group.gfn = None
+    if group is t._storage:
+        n = group.node
+        group._gfn = None
+        group.node = leaf(n.shape, n.dtype, n.strides)
 
 
 def storage_of(t: Any) -> Storage:
@@ -53,19 +81,39 @@ def storage_of(t: Any) -> Storage:
     if s is None:
         s = t._storage = Storage(t)
         t._chain = ()
-        t._history = 0
         if s.node.op is not LEAF:
             TLS.r.add(s)
     return s
 
 
+def version_of(t: Any) -> int:
+    """How often the tensor's memory was written (through `.data` counts apart)."""
+    if t._counter is not None:
+        return t._counter[0]
+    s = t._storage
+    return t._writes if s is None else s._version
+
+
+def _group_of(t: Any) -> Any:
+    """Who keeps the history of t and its views: its storage or a group."""
+    own = t._own
+    if own is None:
+        return t._storage
+    if own is DETACHED:
+        own = t._own = Group(t._chain)
+    return own
+
+
 def make_view(t: Any, op: Any, params: Any) -> Any:
     """A tensor that shares t's memory through one more view operation."""
     r = TLS.r
+    linked = op.differentiable
+    if not linked and t.node.op is STALE:
+        t = rederive(t, False)
     t = prepare(r, t)
     s = storage_of(t)
     node = t.node
-    if (node.op is LEAF or node.op is INPUT) and not (r.grad and node.rg and op.differentiable):
+    if (node.op is LEAF or node.op is INPUT) and not (r.grad and node.rg and linked):
         shape, dtype, strides, offset = op.infer(params, (), node)
         v = recorder._new_tensor()
         v._data = op.body(params, (), t._data)
@@ -76,58 +124,164 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     v._storage = s
     v._chain = (*t._chain, (op, params))
     v._offset = t._offset + offset
-    v._diff = t._diff and r.grad and op.differentiable
-    v._history = s._history
-    v._of_leaf = t._leaf_rg or t._of_leaf
-    s.aliases.append(weakref.ref(v))
-    if len(s.aliases) > 64 and not len(s.aliases) & (len(s.aliases) - 1):
-        s.aliases = [a for a in s.aliases if a() is not None]
+    v._counter = t._counter
+    if linked:
+        v._base_t = t if t._base_t is None else t._base_t
+        v._own = _group_of(t) if t._own is not None else None
+        v._multi = t._multi
+        v._no_grad = t._no_grad or not r.grad
+        v._seen = version_of(t)
+    else:
+        v._own = DETACHED
+    _join(s, v)
     return v
 
 
-def _derive(t: Any, s: Storage) -> None:
-    """Record t's chain over its storage's value."""
-    v: Any = s
-    for op, params in t._chain:
-        v = record(op, (v,), params)
-    if v is s:
-        t.node = s.node
-        TLS.r.add(t)
+def _join(s: Storage, v: Any) -> None:
+    s.aliases.append(weakref.ref(v))
+    if len(s.aliases) > 64 and not len(s.aliases) & (len(s.aliases) - 1):
+        s.aliases = [a for a in s.aliases if a() is not None]
+
+
+def _at_once(f: Any, mode: bool) -> Any:
+    """Call f with gradient recording on or off."""
+    before = TLS.r.grad
+    recorder.set_grad(mode)
+    try:
+        return f()
+    finally:
+        recorder.set_grad(before)
+
+
+def _follow(holder: Any, chain: Any) -> Any:
+    for op, params in chain:
+        holder = record(op, (holder,), params)
+    return holder
+
+
+def _root(t: Any) -> Any:
+    """A holder of the value at t's group, with the history of t's base."""
+    s, group = t._storage, _group_of(t)
+    base = t if t._base_t is None else t._base_t
+    if base._leaf_rg and base._chain == group.chain:
+        return rederive(base) if base.node.op is STALE else base
+    if group is s:
+        return s
+    if group.gfn is None:
+        return _at_once(lambda: _follow(s, group.chain), False)
+    flush(TLS.r)
+    u = recorder._new_tensor()
+    u._storage, u._chain = s, group.chain
+    data = s._data
+    for op, params in group.chain:
+        data = op.body(params, (), data)
+    u._data, u._gfn = data, group.gfn
+    n = s.node
+    for op, params in group.chain:
+        n = leaf(*op.infer(params, (), n)[:3])
+    u.node = leaf(n.shape, n.dtype, n.strides, True)
+    return u
+
+
+def _has_history(t: Any) -> bool:
+    """Whether the history that t's group keeps is one."""
+    group = _group_of(t)
+    return (
+        group.gfn is not None
+        if group is not t._storage
+        else (group.node.rg or group._gfn is not None)
+    )
+
+
+def rederive(t: Any, checked: bool = True) -> Any:
+    """Give a stale tensor its storage's present value and its base's present history.
+
+    Where the rules of views forbid the history (see `forbid`) the tensor stays stale: the result
+    then is a stand-in that has the value only.
+    """
+    base = t._base_t
+    if base is None:
+        t._gfn = None
+        if t._leaf_rg or not _has_history(t):
+            _value(t)
+        else:
+            _history(t)
+        return t
+    had = t._gfn is not None or (t.node.rg and not t._leaf_rg)
+    if (had or base.requires_grad) and t._seen != version_of(t):
+        if t._multi or t._no_grad:
+            if checked and TLS.r.grad:
+                forbid(t, "and its base or another view of its base has been modified inplace")
+            return _stand_in(t)
+        t._seen = version_of(t)
+        t._gfn = None
+        if base.requires_grad:
+            t._leaf_rg = False
+            _history(t)
+            return t
+    _value(t)
+    return t
+
+
+def forbid(t: Any, what: str) -> None:
+    """Raise for a view whose history can't be rewritten."""
+    why = (
+        "This view is the output of a function that returns multiple views. Such functions do not "
+        "allow the output views to be modified inplace"
+        if t._multi
+        else "This view was created in no_grad mode, and the write is made with gradient recording"
+    )
+    raise RuntimeError(
+        f"a {t.node.dtype} tensor of shape {list(t.node.shape)} is a view {what}. {why}. "
+        "Use clone() in place of the view."
+    )
+
+
+def _stand_in(t: Any) -> Any:
+    """An alias of t that has t's present value and no history."""
+    u = recorder._new_tensor()
+    n = t.node
+    u.node = stale(leaf(n.shape, n.dtype, n.strides))
+    for k in ("_storage", "_chain", "_offset", "_own", "_base_t", "_multi", "_no_grad", "_seen"):
+        setattr(u, k, getattr(t, k))
+    u._counter = t._counter
+    _join(t._storage, u)
+    _value(u)
+    return u
+
+
+def _history(t: Any) -> None:
+    """Derive value and history together from t's group."""
+    root = _root(t)
+    chain = t._chain[len(_group_of(t).chain) :]
+    if not chain and (root.node.op is LEAF or root.node.op is INPUT):
+        t._data, t._gfn = root._data, root._gfn
+        t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, True)
         return
+    v = _at_once(lambda: _follow(root, chain), True)
     t.node = v.node
     TLS.r.add(t)
 
 
-def rederive(t: Any) -> None:
-    """Give a stale tensor its storage's present value."""
-    r = TLS.r
+def _value(t: Any) -> None:
+    """Derive t's value; its history, if it has one, is in `_gfn` or its own."""
     s = t._storage
-    history = s.node.rg or s._gfn is not None
-    if t._diff and t._history != s._history and history:
-        t._history = s._history
-        t._gfn = None
-        if s.node.op is LEAF and not t._chain:
-            t._data, t._gfn = s._data, s._gfn
-            t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, True)
-            return
-        before = r.grad
-        recorder.set_grad(True)
-        try:
-            _derive(t, s)
-        finally:
-            recorder.set_grad(before)
-        return
     if s.node.op is not LEAF and s.node.op is not INPUT:
-        if t._gfn is None:
-            before = r.grad
-            recorder.set_grad(False)
-            try:
-                _derive(t, s)
-            finally:
-                recorder.set_grad(before)
+        if t._gfn is None and s.node.rec is TLS.r:
+            v = _at_once(lambda: _follow(s, t._chain), False)
+            if v is s and s.node.rg:
+                v = _at_once(lambda: record(_self(), (s,)), False)
+            t.node = v.node
+            TLS.r.add(t)
             return
-        flush(r)  # a value from one history and a gradient from another: rare, so computed now
+        flush(s.node.rec)  # a value from one history and a gradient from another
     settle_alias(t)
+
+
+def _self() -> Any:
+    from facula.ops.movement import DETACH
+
+    return DETACH
 
 
 def settle_alias(t: Any) -> None:
@@ -139,8 +293,8 @@ def settle_alias(t: Any) -> None:
         data = op.body(params, (), data)
     t._data = data
     pending = node.op is not STALE and node.op is not LEAF and node.op is not INPUT
-    if pending and node.rg and t._gfn is None:
-        t._gfn = s._gfn if not t._chain else t._gfn
+    if pending and node.rg and t._gfn is None and not t._chain:
+        t._gfn = s._gfn
     rg = t._leaf_rg or t._gfn is not None
     t.node = leaf(node.shape, node.dtype, node.strides, rg)
 
@@ -152,17 +306,19 @@ def write(t: Any, value: Any) -> None:
         assign(t, value)  # nothing else knows this memory
         t._writes += 1
         return
-    t2 = prepare_for_write(r, t)
-    if t2._token is not None:
-        t2._token.stale = True
-        t2._token = None
+    has = t.requires_grad
+    if r.grad and has and not value.node.rg:  # the gradient of what is overwritten is zero
+        from facula.ops.pointwise import COPY
+
+        value = record(COPY, (t, value))
+    differentiable = r.grad and value.node.rg
     s = t._storage
     if s is None:
-        keeps = not r.grad and t.node.rg and not t._leaf_rg
-        if keeps:
-            t._gfn = edge_of(t)
-        elif r.grad:
-            t._gfn = None  # the history becomes that of the value written
+        if t._token is not None:
+            t._token.stale = True
+            t._token = None
+        keeps = not differentiable and has and not t._leaf_rg
+        t._gfn = edge_of(t) if keeps else None
         assign(t, value)
         t._writes += 1
         if keeps:
@@ -171,40 +327,76 @@ def write(t: Any, value: Any) -> None:
     if _sole(t, s):
         write(t, value)
         return
-    if s._token is not None:
-        s._token.stale = True
-        s._token = None
-    differentiable = r.grad and t._diff
+    if differentiable and (t._multi or t._no_grad) and t._base_t is not None:
+        forbid(t, "and is being modified inplace")
+    _write_shared(t, s, value, differentiable)
+
+
+def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
+    r = TLS.r
+    group = _group_of(t)
+    base = t if t._base_t is None else t._base_t
     before = r.grad
-    recorder.set_grad(differentiable)
+    mine = differentiable and group is s  # the storage's own history changes
+    edge = None
+    origin = value.node
     try:
-        parents: list[Any] = [s]
-        for op, params in t._chain[:-1]:
-            parents.append(record(op, (parents[-1],), params))
-        new = value
-        for (op, params), base in zip(reversed(t._chain), reversed(parents), strict=False):
-            new = op.write_back(base, new, params)
-        keeps = not differentiable and not s._leaf_like() and (s._gfn is not None or s.node.rg)
+        if differentiable:
+            recorder.set_grad(True)
+            new = _scatter(_root(t), t._chain[len(group.chain) :], value)
+            if t._base_t is not None:
+                from facula.ops.movement import COPY_SLICES
+
+                new = record(COPY_SLICES, (new,))
+            if not mine:
+                edge = edge_of(new)
+                value = new
+        if not mine:
+            recorder.set_grad(False)
+            new = _scatter(s, group.chain if differentiable else t._chain, value)
+        keeps = not mine and (s._gfn is not None or s.node.rg)
         if keeps and s._gfn is None:
             s._gfn = edge_of(s)
+        alive = []
         for ref in s.aliases:
             a = ref()
-            if a is None or a.node.op is STALE:
+            if a is None:
                 continue
-            if not differentiable and a.node.rg and not a._leaf_rg and a._gfn is None:
-                a._gfn = edge_of(a)
+            alive.append(ref)
+            if a.node.op is STALE:
+                continue
+            if a._counter is not t._counter and a._base_t is not None and a._gfn is None:
+                a._gfn = edge_of(a) if not a._leaf_rg else None  # it is not to look again
             a.node = stale(a.node)
-        del parents
-        if differentiable:
+        if t._counter is None:
+            s._version += 1
+            if s._token is not None:
+                s._token.stale = True
+                s._token = None
+        else:
+            t._counter[0] += 1
+        if mine:
             s._gfn = None
-            s._history += 1
-        assign(s, new)
-        s._version += 1
-        if keeps:
+        if differentiable:
+            base._leaf_rg = False
+        assign(s, new, (t._counter is not None, origin))
+        if keeps or edge is not None:
             flush(r)
+        if edge is not None:
+            group.gfn = edge
     finally:
         recorder.set_grad(before)
-    s.aliases = [a for a in s.aliases if a() is not None]
+    s.aliases = alive
+
+
+def _scatter(root: Any, chain: Any, value: Any) -> Any:
+    """The value at `root` with the part that `chain` sees replaced."""
+    parents = [root]
+    for op, params in chain[:-1]:
+        parents.append(record(op, (parents[-1],), params))
+    for (op, params), base in zip(reversed(chain), reversed(parents), strict=False):
+        value = op.write_back(base, value, params)
+    return value
 
 
 def _sole(t: Any, s: Storage) -> bool:
@@ -213,6 +405,10 @@ def _sole(t: Any, s: Storage) -> bool:
     A parameter is made over a tensor's memory, and that tensor is usually dropped at once.
     """
     if s.node.op is not LEAF or s._gfn is not None or t._gfn is not None:
+        return False
+    if t._counter is not None or t._base_t is not None:
+        return False
+    if t._own is not None and t._own.gfn is not None:
         return False
     for op, _ in t._chain:
         if op.name not in ("detach", "alias"):
@@ -223,13 +419,6 @@ def _sole(t: Any, s: Storage) -> bool:
             return False
     t._storage = None
     t._chain = ()
-    t._diff = True
+    t._own = None
     t._exported, t._token, t._writes = s._exported, s._token, s._version
     return True
-
-
-def prepare_for_write(r: Any, t: Any) -> Any:
-    """A stale tensor is brought up to date before it is written."""
-    if t.node.op is STALE:
-        rederive(t)
-    return t

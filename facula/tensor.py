@@ -67,10 +67,12 @@ class Tensor:
     _storage: Any = None
     _chain: tuple[Any, ...] = ()
     _offset = 0
-    _diff = True
-    _history = 0
-    _of_leaf = False
-    _multi = False
+    _base_t: Any = None  # what this tensor is a view of, for autograd
+    _own: Any = None  # the group of tensors with one history: None is the storage's own
+    _counter: Any = None  # a version counter apart from the storage's, for `.data`
+    _seen = 0  # the version at which a view last took its history from its base
+    _multi = False  # one of several views that one operation made
+    _no_grad = False  # a view made while gradients were not recorded
     _grad: Any = None
     _gfn: Any = None
     _leaf_rg = False
@@ -282,17 +284,11 @@ class Tensor:
     is_neg = is_inference = is_conj
 
     def _is_view(self) -> bool:
-        return bool(self._storage is not None and self._chain)
+        return self._base_t is not None
 
     @property
     def _base(self) -> Any:
-        if not self._is_view():
-            return None
-        for ref in self._storage.aliases:
-            t = ref()
-            if t is not None and not t._chain:
-                return t
-        return None
+        return self._base_t
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -302,11 +298,9 @@ class Tensor:
     # Autograd.
     @property
     def requires_grad(self) -> bool:
-        n = self.node
-        if n.op is STALE:
+        if self.node.op is STALE:
             storage.rederive(self)
-            n = self.node
-        return self._leaf_rg or n.rg or self._gfn is not None
+        return self._leaf_rg or self.node.rg or self._gfn is not None
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -405,7 +399,7 @@ class Tensor:
 
     def detach_(self) -> Any:
         """Cut this tensor off from its history."""
-        if self._storage is not None and self._chain:
+        if self._base_t is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         if self.requires_grad:
             realise(self)
@@ -413,11 +407,15 @@ class Tensor:
             self._gfn = None
             n = self.node
             self.node = leaf(n.shape, n.dtype, n.strides)
+            if self._storage is not None:
+                storage.forget(self)
         return self
 
     @property
     def data(self) -> Tensor:
-        return self.detach()
+        v = self.detach()
+        v._counter = [0]  # autograd does not see what is written through it
+        return v
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -468,8 +466,8 @@ class Tensor:
         return add_hook(self, "_post_hooks", hook)
 
     # Storage.
-    def _rederive(self) -> None:
-        storage.rederive(self)
+    def _rederive(self) -> Any:
+        return storage.rederive(self)
 
     def _settle_alias(self) -> None:
         if self.node.op is not STALE:
@@ -477,8 +475,7 @@ class Tensor:
 
     @property
     def _version(self) -> int:
-        s = self._storage
-        return self._writes if s is None else s._version
+        return storage.version_of(self)
 
     # Values.
     def numpy(self, *, force: bool = False) -> Any:
@@ -675,7 +672,10 @@ def realise(t: Any) -> Any:
         if op is LEAF or op is INPUT:
             return t
         if op is STALE:
-            storage.rederive(t)
+            u = storage.rederive(t, False)
+            if u is not t:  # a view without a valid history: the value alone
+                t._data = realise(u)._data
+                return t
         elif node.rec is TLS.r:
             flush(node.rec)
         else:
@@ -729,18 +729,14 @@ def check_in_place(t: Any, name: str) -> None:
                 f"in-place operation. (a {t.dtype} tensor of shape "
                 f"{list(t.shape)})"
             )
-        if t._of_leaf and t.requires_grad:
-            raise RuntimeError(
-                f"{name}: a view of a leaf Variable that requires grad is being "
-                "used in an in-place operation."
-            )
-        if t._multi and t.requires_grad:
-            raise RuntimeError(
-                f"{name}: Output 0 of UnbindBackward0 is a view and is being "
-                "modified inplace. This view is the output of a function that "
-                "returns multiple views. Such functions do not allow the output "
-                "views to be modified inplace."
-            )
+        if t._base_t is not None and t.requires_grad:
+            if t._base_t.is_leaf:
+                raise RuntimeError(
+                    f"{name}: a view of a leaf Variable that requires grad is being "
+                    "used in an in-place operation."
+                )
+            if t._multi or t._no_grad:
+                storage.forbid(t, f"and is being modified inplace by {name}")
     if t._storage is not None and t._chain:
         s = t.node.strides
         if (
@@ -786,7 +782,7 @@ def resize(t: Any, shape: tuple[int, ...]) -> None:
             stacklevel=4,
         )
     new = from_array(np.zeros(shape, t.dtype.np))
-    for k in ("_storage", "_chain", "_offset", "_exported"):
+    for k in ("_storage", "_chain", "_offset", "_exported", "_base_t", "_own", "_counter"):
         t.__dict__.pop(k, None)
     t.node, t._data = new.node, new._data
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 from typing import Any
 
-from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of, overwritten
+from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of, memory, overwritten
 from facula.autograd.replay import before_pass, follow, remember
+from facula.ops.movement import COPY_SLICES
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, leaf
 from facula.trace.recorder import TLS
@@ -17,7 +18,7 @@ _INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
 def _unpack(s: Saved, node: GradNode, gone: set[Any], create_graph: bool) -> Any:
     r = TLS.r
     stale = s.stale or (s.token is not None and s.token.stale)
-    if stale or (s.root is not None and s.frame == r.frame and s.root in gone):
+    if stale or (s.root is not None and s.frame == r.frame and memory(s.root) in gone):
         t = s.tensor
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace "
@@ -226,7 +227,7 @@ def run(
     finally:
         recorder.set_grad(before)
         for n in touched:
-            n.freed = n.freed or bool(n.saved)
+            n.freed = n.freed or bool(n.saved) or n.op is COPY_SLICES
             n.saved = {}
     return found
 

@@ -160,12 +160,21 @@ def _expanded(edge: Any) -> Any:
 
 def root_of(r: Any, node: Node) -> Any:
     """What a value's memory belongs to: a holder that was bound, or the entry that made it."""
-    while node.op is not INPUT and node.op.view:
+    while node.op is not INPUT and (node.op.view or (node.op is ASSIGN and _unseen(node))):
         node = node.a
     if node.op is INPUT:
         t = r.inputs[node.index][0]
         return t._storage if t._storage is not None else t
     return node
+
+
+def _unseen(assign: Node) -> bool:
+    return bool(assign.params) and assign.params[0]
+
+
+def origin(assign: Node) -> Any:
+    """The entry whose result an in-place operation wrote: it lives in the memory written to."""
+    return assign.params[1] if assign.params else assign.b
 
 
 def grad_node(r: Any, node: Node) -> Any:
@@ -302,10 +311,19 @@ def overwritten(r: Any) -> set[Any]:
     out: set[Any] = set()
     n = r.cur
     while n is not None:
-        if n.op is ASSIGN:
-            out.add(root_of(r, n.a))
+        if n.op is ASSIGN and not _unseen(n):
+            root = root_of(r, n.a)
+            out.add(root)
+            if type(root) is Node and root.op is ASSIGN:
+                out.add(origin(root))
         n = n.parent
     return out
+
+
+def memory(root: Any) -> Any:
+    """A root as it is now: a tensor that has got a storage since stands for it no more."""
+    s = getattr(root, "_storage", None)
+    return root if s is None else s
 
 
 def seal(r: Any) -> None:
@@ -325,14 +343,17 @@ def seal(r: Any) -> None:
         if h._storage is None and not h._saved:
             node = h.node
             holders[node if node.op is not INPUT else h] = h
+            if node.op is ASSIGN:
+                holders[root_of(r, node)] = holders[origin(node)] = h
     for t, _, _ in r.inputs:
-        h = t._storage if t._storage is not None else t
+        h = memory(t)
         holders[h] = h
     for s in pending:
-        if s.root in gone:
+        root = memory(s.root)
+        if root in gone:
             s.stale = True
         else:
-            h = holders.get(s.root)
+            h = holders.get(root)
             if h is not None:
                 if h._token is None:
                     h._token = Token()

@@ -222,8 +222,7 @@ def prepare(r: Recorder, t: Any) -> Any:
     if op is LEAF:
         return t
     if op is STALE:
-        t._rederive()
-        return prepare(r, t)
+        return prepare(r, t._rederive())
     if node.rec is not r:
         return _foreign(t)
     if t._leaf_rg and r.grad and op is not INPUT:
@@ -355,14 +354,19 @@ def bind(r: Recorder, t: Any, node: Node) -> None:
     t.node = node
 
 
-def assign(holder: Any, value: Any) -> None:
-    """Make `value` (a tensor of the same shape and dtype) the holder's new value."""
+def assign(holder: Any, value: Any, params: Any = ()) -> None:
+    """Make `value` (a tensor of the same shape and dtype) the holder's new value.
+
+    `params`, for a storage: whether autograd is not to see the write (it went through `.data`),
+    and the node of what was written, of which `value` is a part (see `graph.origin`).
+    """
     r = TLS.r
     e: Any = r.next
     if (
         e.op is ASSIGN
         and e.a is holder.node
         and e.b is value.node
+        and e.params == params
         and holder._exported is None
         and not r.soon
     ):
@@ -382,10 +386,11 @@ def assign(holder: Any, value: Any) -> None:
         if r.frame == frame:
             break
     a, b = holder.node, value.node
-    key = (ASSIGN, a, b)
+    key = (ASSIGN, a, b, params)
     e = r.cur.alts.get(key)
     if e is None:
         e = Node(ASSIGN, a.shape, a.dtype, a.strides)
+        e.params = params
         nodes = []
         count = len(r.inputs)
         for n in (a, b):
@@ -441,7 +446,7 @@ def flush(r: Recorder | None = None) -> None:
             if len(cur.programs) > 64:
                 cur.programs.clear()
             program = cur.programs[live] = Program(r, live)
-        values = program.run([i[1] for i in r.inputs], r.scalars)
+        values = program.choose(r).run([i[1] for i in r.inputs], r.scalars)
         _settle(r, program, values)
     for t, _, _ in r.inputs:
         node = t.node
