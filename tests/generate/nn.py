@@ -1,0 +1,46 @@
+"""Store what PyTorch gives for the cases in tests/nn: python tests/generate/nn.py [test file ...]
+
+Run with a Python that has torch 2.13; needs nothing of Facula.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import types
+import warnings
+from pathlib import Path
+
+import torch
+
+TESTS = Path(__file__).resolve().parent.parent
+# In place of this folder, where nn.py is this file.
+sys.path[0] = str(TESTS)
+# The test files may import these; only the cases in them are run here.
+for name in ("pytest", "facula", "hypothesis"):
+    sys.modules.setdefault(name, types.ModuleType(name))
+
+from nn import stored  # noqa: E402
+
+
+def main(files: list[str]) -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    paths = [Path(f) for f in files] or sorted((TESTS / "nn").rglob("test_*.py"))
+    for path in paths:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        cases = [v.case for v in vars(module).values() if hasattr(v, "case")]
+        if not cases:
+            continue
+        results = {case.__name__: stored.run(case, torch) for case in cases}
+        out = stored.data_file(path)
+        rows = [f"{json.dumps(name)}: {json.dumps(r)}" for name, r in results.items()]
+        out.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+        print(f"{out.name}: {len(results)} cases, {out.stat().st_size / 1000:.1f} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

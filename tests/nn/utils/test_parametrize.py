@@ -1,0 +1,107 @@
+"""Parameters that are functions of other parameters."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+from nn.stored import agrees, message, submodule
+
+
+def _symmetric(torch):
+    class Symmetric(torch.nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            Symmetric.calls += 1
+            return x.triu() + x.triu(1).transpose(-1, -2)
+
+        def right_inverse(self, a):
+            return a.triu()
+
+    return Symmetric()
+
+
+def _grown(torch):
+    class Grown(torch.nn.Module):
+        def forward(self, x):
+            return torch.cat([x, x])
+
+    return Grown()
+
+
+@agrees
+def test_register(torch):
+    parametrize = submodule(torch, "nn.utils.parametrize")
+    m = torch.nn.Linear(3, 3)
+    parametrize.register_parametrization(m, "weight", _symmetric(torch))
+    m(torch.ones(1, 3)).sum().backward()
+    return [
+        m.weight,
+        list(m.state_dict()),
+        str(m),
+        type(m).__name__,
+        parametrize.type_before_parametrizations(m).__name__,
+        m.parametrizations.weight.original.grad,
+        parametrize.is_parametrized(m),
+        parametrize.is_parametrized(m, "bias"),
+    ]
+
+
+@agrees
+def test_assign(torch):
+    m = torch.nn.Linear(3, 3)
+    submodule(torch, "nn.utils.parametrize").register_parametrization(
+        m, "weight", _symmetric(torch)
+    )
+    m.weight = torch.arange(9.0).reshape(3, 3)
+    return [m.weight, m.parametrizations.weight.original]
+
+
+@agrees
+def test_remove(torch):
+    parametrize = submodule(torch, "nn.utils.parametrize")
+    out = []
+    for leave in (True, False):
+        m = torch.nn.Linear(3, 3)
+        parametrize.register_parametrization(m, "weight", _symmetric(torch))
+        parametrize.remove_parametrizations(m, "weight", leave_parametrized=leave)
+        out.append([m.weight, list(m.state_dict()), type(m).__name__, str(m)])
+    return out
+
+
+@agrees
+def test_cached(torch):
+    parametrize = submodule(torch, "nn.utils.parametrize")
+    m, s = torch.nn.Linear(3, 3), _symmetric(torch)
+    parametrize.register_parametrization(m, "weight", s)
+    before = type(s).calls
+    with parametrize.cached():
+        m.weight, m.weight
+    inside = type(s).calls - before
+    m.weight, m.weight
+    return [inside, type(s).calls - before]
+
+
+@agrees
+def test_copy_and_pickle(torch):
+    m = torch.nn.Linear(3, 3)
+    submodule(torch, "nn.utils.parametrize").register_parametrization(
+        m, "weight", _symmetric(torch)
+    )
+    other = copy.deepcopy(m)
+    with torch.no_grad():
+        other.parametrizations.weight.original.zero_()
+    return [m.weight, other.weight, message(pickle.dumps, m)[0]]
+
+
+@agrees
+def test_errors(torch):
+    register = submodule(torch, "nn.utils.parametrize").register_parametrization
+    m = torch.nn.Linear(3, 3)
+    return [
+        message(register, m, "other", _symmetric(torch))[0],
+        message(register, m, "weight", _grown(torch))[0],
+        message(submodule(torch, "nn.utils.parametrize").remove_parametrizations, m, "weight")[0],
+        register(m, "bias", _grown(torch), unsafe=True).bias.shape,
+    ]
