@@ -224,7 +224,7 @@ def load_rows(torch: Any, params: list[Any], row: np.ndarray) -> None:
 
 # ---- schedules
 
-RATE_STEPS = 35
+RATE_STEPS = 32
 RATE_SAVED = 10
 
 
