@@ -85,7 +85,7 @@ def matrix_norm(
     if sums.node.shape[over] == 0:
         if ord < 0:
             raise IndexError(
-                f"linalg.matrix_norm: Expected reduction dim {over} to have non-zero size for order "
+                f"linalg.matrix_norm: Expected dim {over} to have non-zero size for order "
                 f"{ord}; shape {list(t.node.shape)}"
             )
         prim = rd.SUM

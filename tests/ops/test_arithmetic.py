@@ -1,0 +1,42 @@
+"""Arithmetic: 16-bit composites, rounding, the types of operands."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula as torch
+
+
+def test_16_bit_composites_round_once():
+    a = torch.tensor([1 + 2.0**-7], dtype=torch.bfloat16)
+    minus = torch.tensor([-(1 + 2.0**-6)], dtype=torch.bfloat16)  # the rounded square
+    assert torch.addcmul(minus, a, a).item() == 2.0**-14
+    assert (minus + a * a).item() == 0
+
+
+def test_lerp_is_exact_at_both_ends():
+    a, b = torch.tensor([0.1]), torch.tensor([0.7])
+    assert torch.lerp(a, b, 0).item() == a.item()
+    assert torch.lerp(a, b, 1).item() == b.item()
+    assert torch.lerp(a, b, torch.tensor([1.0])).item() == b.item()
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "expected"),
+    [(1.25, 1, 1.2), (-1.35, 1, -1.4), (1234.0, -2, 1200.0), (2.5, 0, 2.0)],
+)
+def test_round_to_decimals(value, decimals, expected):
+    got = torch.tensor(value, dtype=torch.float64).round(decimals=decimals).item()
+    assert got == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["atan2", "maximum", "logical_and", "fmod", "rsub", "square"])
+def test_a_number_in_place_of_a_tensor_is_a_type_error(name):
+    f = getattr(torch, name)
+    with pytest.raises(TypeError, match="must be Tensor"):
+        f(2) if name == "square" else f(2, torch.ones(2))
+
+
+def test_sign_of_nan_is_zero_and_square_of_bool_counts():
+    assert torch.tensor([float("nan"), -2.0]).sign().tolist() == [0, -1]
+    assert torch.tensor([True, False]).square().dtype is torch.int64

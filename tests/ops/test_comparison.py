@@ -1,0 +1,31 @@
+"""Comparison and logic."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula as torch
+
+
+def test_numbers_compare_from_either_side_and_only_by_operators():
+    x = torch.tensor([1, 2, 3])
+    assert (x > 2).tolist() == [False, False, True]
+    with pytest.raises(TypeError, match="lt"):
+        torch.lt(2, x)
+
+
+def test_where_promotes_its_operands():
+    out = torch.where(torch.tensor([True, False]), torch.tensor([1, 2]), 0.5)
+    assert out.dtype is torch.float32
+    assert out.tolist() == [1, 0.5]
+
+
+def test_complex_numbers_have_no_order():
+    with pytest.raises(RuntimeError, match="complex"):
+        torch.lt(torch.tensor([1j]), torch.tensor([2j]))
+    assert (torch.tensor([1j]) == torch.tensor([1j])).item()
+
+
+def test_clamp_to_tensors_and_numbers():
+    x = torch.tensor([-1.0, 0.5, 9.0])
+    assert x.clamp(torch.tensor([0.0, 1.0, 0.0]), 2).tolist() == [0, 1, 2]

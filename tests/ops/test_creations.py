@@ -1,0 +1,46 @@
+"""Tensors from nothing and from data."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula as torch
+
+
+@pytest.mark.parametrize(
+    ("args", "dtype", "expected"),
+    [
+        ((0.0, -8.000001, -4.0), torch.int64, [0, -4]),
+        ((0.1, -7.9, -4.0), torch.int64, [0, -4]),
+        ((5,), None, [0, 1, 2, 3, 4]),
+        ((1, 2, 0.5), None, [1.0, 1.5]),
+        ((3, 3), None, []),
+    ],
+)
+def test_arange(args, dtype, expected):
+    assert torch.arange(*args, dtype=dtype).tolist() == expected
+
+
+def test_ranges_of_integers_take_their_ends_as_integers():
+    assert torch.linspace(4.3, -3, 8, dtype=torch.int64).tolist() == [4, 3, 2, 1, 0, -1, -2, -3]
+    assert torch.logspace(2, 1.2, 2, dtype=torch.int64).tolist() == [100, 10]
+
+
+def test_layouts():
+    assert torch.empty_strided((2, 3), (1, 2)).stride() == (1, 2)
+    assert torch.empty_permuted((2, 3, 4), (0, 2, 1)).stride() == (12, 1, 3)
+    assert torch.ones(1).new_empty_strided((2,), (3,)).stride() == (3,)
+
+
+def test_triangles_and_powers():
+    assert torch.tril_indices(2, 3).tolist() == [[0, 1, 1], [0, 0, 1]]
+    assert torch.triu_indices(2, 2, 1).tolist() == [[0], [1]]
+    assert torch.vander(torch.tensor([2, 3])).tolist() == [[2, 1], [3, 1]]
+
+
+@pytest.mark.parametrize("bad", [(0, 3, 0), (0, 3, -1), (0, float("inf"))])
+def test_ranges_without_an_end_are_errors(bad):
+    with pytest.raises(RuntimeError):
+        torch.arange(*bad)
+    with pytest.raises(TypeError, match="steps"):
+        torch.linspace(0, 1, 2.0)

@@ -1,0 +1,42 @@
+"""Tensors joined and arranged."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula as torch
+
+
+def test_stacks_by_hand():
+    a, b = torch.tensor([1, 2]), torch.tensor([3, 4])
+    assert torch.hstack((a, b)).tolist() == [1, 2, 3, 4]
+    assert torch.vstack((a, b)).tolist() == [[1, 2], [3, 4]]
+    assert torch.dstack((a, b)).tolist() == [[[1, 3], [2, 4]]]
+    assert torch.column_stack((a, b.reshape(2, 1))).tolist() == [[1, 3], [2, 4]]
+
+
+def test_block_diag_promotes_and_pads():
+    out = torch.block_diag(torch.tensor([[1, 2]]), torch.tensor(0.5))
+    assert out.tolist() == [[1, 2, 0], [0, 0, 0.5]]
+
+
+def test_products_and_choices():
+    a, b = torch.tensor([1, 2]), torch.tensor([3, 4])
+    assert torch.cartesian_prod(a, b).tolist() == [[1, 3], [1, 4], [2, 3], [2, 4]]
+    assert torch.combinations(torch.tensor([1, 2, 3])).tolist() == [[1, 2], [1, 3], [2, 3]]
+    assert torch.combinations(a, 2, True).tolist() == [[1, 1], [1, 2], [2, 2]]
+
+
+def test_cat_skips_empty_vectors_and_names_what_does_not_fit():
+    x = torch.ones(2, 2)
+    assert torch.cat([torch.empty(0), x]).shape == (2, 2)
+    with pytest.raises(RuntimeError, match="tensor number 1"):
+        torch.cat([x, torch.ones(3, 3)], 1)
+    with pytest.raises(TypeError, match="element 1"):
+        torch.cat([x, None])
+
+
+def test_cat_does_not_write_into_its_operand():
+    x = torch.ones(2)
+    with pytest.raises(RuntimeError, match="single memory location"):
+        torch.cat([x, x[:0]], out=x)

@@ -1,0 +1,25 @@
+"""Python's operators."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import facula as torch
+
+
+def test_arrays_numbers_and_strangers():
+    x = torch.tensor([1.0, 2.0])
+    assert (x + np.array([1.0, 1.0], np.float32)).tolist() == [2, 3]
+    assert (2 - x).tolist() == [1, 0]
+    assert (2**x).tolist() == [2, 4]
+    with pytest.raises(TypeError):
+        x + "a"
+
+
+def test_augmented_assignment_keeps_the_object_and_its_dtype():
+    x = y = torch.tensor([4, 6])
+    x //= 2
+    assert y.tolist() == [2, 3]
+    with pytest.raises(RuntimeError, match="can't be cast"):
+        x /= 2

@@ -1,0 +1,33 @@
+"""Reductions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from ops.numeric import check_gradients
+
+import facula as torch
+
+
+def test_logsumexp_of_complex_numbers_has_a_principal_angle():
+    z = torch.tensor([1 + 3j, 1 - 3j, 0.5 + 2j])
+    assert torch.logsumexp(z, 0).item() == pytest.approx(z.exp().sum().log().item(), abs=1e-5)
+
+
+def test_empty_reductions_name_the_dimension():
+    with pytest.raises(IndexError, match="dim 1"):
+        torch.ones(2, 0).amax(1)
+    with pytest.raises(RuntimeError, match="numel"):
+        torch.ones(2, 0).amin()
+
+
+def test_prod_and_softmax_derivatives():
+    check_gradients(lambda x: x.prod(1), [[1.0, 0.0, 2.0], [3.0, -1.0, 0.5]])
+    check_gradients(lambda x: x.softmax(0), [0.1, -0.7, 1.2])
+
+
+def test_isclose_checks_its_tolerances():
+    assert torch.isclose(torch.tensor([math.inf]), torch.tensor([math.inf])).item()
+    with pytest.raises(RuntimeError, match="rtol"):
+        torch.isclose(torch.ones(1), torch.ones(1), rtol=-1)

@@ -1,0 +1,27 @@
+"""Views and rearrangements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import facula as torch
+
+
+@pytest.mark.parametrize("k", [-3, -1, 0, 1, 2, 6])
+def test_rot90_turns_as_numpy_does(k):
+    a = np.arange(6).reshape(2, 3)
+    assert torch.tensor(a).rot90(k).tolist() == np.rot90(a, k).tolist()
+    assert torch.tensor(a).rot90(k, (1, 0)).tolist() == np.rot90(a, k, (1, 0)).tolist()
+
+
+def test_keyword_forms():
+    x = torch.arange(6).reshape(shape=(2, 3))
+    assert x.flip(dims=(0,)).tolist() == [[3, 4, 5], [0, 1, 2]]
+    assert x.permute(dims=(1, 0)).shape == (3, 2)
+
+
+def test_narrow_takes_a_scalar_tensor_as_its_start():
+    assert torch.arange(5).narrow(0, torch.tensor(3), 2).tolist() == [3, 4]
+    with pytest.raises(RuntimeError, match="0-dim integral"):
+        torch.arange(5).narrow(0, torch.tensor([3]), 2)

@@ -1,0 +1,67 @@
+"""Order."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from ops.numeric import check_gradients
+
+import facula as torch
+
+NAN = math.nan
+
+
+def test_equal_values_keep_their_order_in_both_directions():
+    x = torch.tensor([2.0, 1.0, 2.0, 1.0])
+    assert x.argsort(stable=True).tolist() == [1, 3, 0, 2]
+    assert x.sort(descending=True, stable=True).indices.tolist() == [0, 2, 1, 3]
+
+
+def test_nan_is_the_largest():
+    assert torch.tensor([NAN, 1.0]).sort().indices.tolist() == [1, 0]
+    assert torch.tensor([1.0, NAN]).topk(1).indices.tolist() == [1]
+
+
+def test_medians():
+    x = torch.tensor([[4.0, 1.0, 3.0, 2.0], [NAN, 1.0, 5.0, 3.0]])
+    assert x[0].median().item() == 2 and math.isnan(x.median().item())
+    assert x.nanmedian(1).values.tolist() == [2, 3]
+    assert math.isnan(x.median(1).values[1].item())
+    y = torch.tensor([1.0, 1.0, 5.0], requires_grad=True)
+    y.median().backward()
+    assert y.grad.tolist() == [0.5, 0.5, 0]
+
+
+def test_mode_is_the_smallest_of_the_most_common_at_its_last_place():
+    values, at = torch.tensor([[3, 1, 3, 1, 2]]).mode()
+    assert (values.tolist(), at.tolist()) == ([1], [3])
+
+
+@pytest.mark.parametrize(("right", "expected"), [(False, [0, 1, 3]), (True, [0, 3, 3])])
+def test_search(right, expected):
+    edges = torch.tensor([1, 2, 2])
+    values = torch.tensor([0, 2, 3])
+    assert torch.searchsorted(edges, values, right=right).tolist() == expected
+    assert torch.bucketize(values, edges, right=right, out_int32=True).tolist() == expected
+    rows = torch.stack([edges, edges + 1])
+    assert torch.searchsorted(rows, rows[:, :1]).tolist() == [[0], [0]]
+
+
+def test_distinct_values():
+    x = torch.tensor([[2, 1], [2, 1], [1, 1]])
+    values, inverse, counts = x.unique(return_inverse=True, return_counts=True)
+    assert (values.tolist(), counts.tolist()) == ([1, 2], [4, 2])
+    assert values[inverse].tolist() == x.tolist()
+    assert x.unique(dim=0).tolist() == [[1, 1], [2, 1]]
+    rows, counts = x.unique_consecutive(dim=0, return_counts=True)
+    assert (rows.tolist(), counts.tolist()) == ([[2, 1], [1, 1]], [2, 1])
+    assert torch.tensor([NAN, NAN]).unique().numel() == 2
+
+
+def test_derivatives_and_errors():
+    check_gradients(lambda x: (x.sort().values, x.kthvalue(2).values, x.msort()), [3.0, 1.0, 2.0])
+    with pytest.raises(RuntimeError, match="k out of range"):
+        torch.ones(2).kthvalue(3)
+    with pytest.raises(RuntimeError, match="complex"):
+        torch.ones(2, dtype=torch.complex64).sort()

@@ -1,0 +1,34 @@
+"""Tensors cut into parts."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula as torch
+
+
+@pytest.mark.parametrize(
+    ("n", "at", "sizes"),
+    [(7, 3, [3, 2, 2]), (2, 3, [1, 1, 0]), (5, [2, 4], [2, 2, 1]), (5, [3, 1, 9], [3, 0, 4, 0])],
+)
+def test_tensor_split_sizes(n, at, sizes):
+    parts = torch.arange(n).tensor_split(at)
+    assert [p.numel() for p in parts] == sizes
+    assert [p.numel() for p in torch.arange(n).tensor_split(torch.tensor(at))] == sizes
+
+
+def test_parts_are_views_and_only_unsafe_ones_may_be_written_with_a_history():
+    x = torch.zeros(4)
+    x.hsplit(2)[1].fill_(1)
+    assert x.tolist() == [0, 0, 1, 1]
+    y = torch.ones(4, requires_grad=True) * 1
+    with pytest.raises(RuntimeError, match="multiple views"):
+        y.split(2)[0].mul_(2)
+    y.unsafe_split(2)[0].mul_(2)
+
+
+def test_a_size_that_does_not_divide_is_an_error():
+    with pytest.raises(RuntimeError, match="not divisible"):
+        torch.zeros(2, 5).hsplit(2)
+    with pytest.raises(TypeError, match="hsplit"):
+        torch.zeros(2, 5).hsplit("ab")

@@ -1,0 +1,72 @@
+"""Statistics."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from ops.numeric import check_gradients
+
+import facula as torch
+
+MODES = ["linear", "lower", "higher", "midpoint", "nearest"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_quantiles_against_numpy(rng, mode):
+    a = rng.normal(size=(3, 7))
+    q = [0.0, 0.3, 0.5, 1.0]
+    got = torch.quantile(
+        torch.tensor(a), torch.tensor(q, dtype=torch.float64), 1, interpolation=mode
+    )
+    np.testing.assert_allclose(got.numpy(), np.quantile(a, q, 1, method=mode))
+    a[0, 2] = math.nan
+    got = torch.nanquantile(torch.tensor(a), 0.4, 1, True, interpolation=mode)
+    np.testing.assert_allclose(got.numpy(), np.nanquantile(a, 0.4, 1, keepdims=True, method=mode))
+    assert math.isnan(torch.quantile(torch.tensor(a), 0.4, 1)[0].item())
+
+
+def test_quantile_out_of_range():
+    with pytest.raises(RuntimeError, match=r"\[0, 1\]"):
+        torch.ones(3).quantile(1.5)
+
+
+def test_histograms_count_the_right_edge():
+    x = torch.tensor([0.0, 1.0, 1.5, 2.0, 3.0])
+    assert torch.histc(x, 2, 0, 2).tolist() == [1, 3]
+    hist, edges = torch.histogram(x, torch.tensor([0.0, 1.0, 2.0]), weight=torch.ones(5) * 2)
+    assert (hist.tolist(), edges.tolist()) == ([2, 6], [0, 1, 2])
+    points = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    hist, edges = torch.histogramdd(points, [2, 1])
+    assert hist.tolist() == [[1], [1]] and len(edges) == 2
+
+
+def test_bincount():
+    x = torch.tensor([0, 2, 2])
+    assert x.bincount(minlength=4).tolist() == [1, 0, 2, 0]
+    assert x.bincount(torch.tensor([0.5, 1.0, 2.0])).tolist() == [0.5, 0, 3]
+    with pytest.raises(RuntimeError, match="non-negative"):
+        torch.tensor([-1]).bincount()
+
+
+def test_covariance_against_numpy(rng):
+    a = rng.normal(size=(3, 6))
+    f, w = rng.integers(1, 4, 6), rng.uniform(0.5, 1, 6)
+    got = torch.tensor(a).cov(fweights=torch.tensor(f), aweights=torch.tensor(w))
+    np.testing.assert_allclose(got.numpy(), np.cov(a, fweights=f, aweights=w))
+    np.testing.assert_allclose(torch.tensor(a).corrcoef().numpy(), np.corrcoef(a))
+
+
+def test_nan_is_left_out():
+    x = torch.tensor([1.0, math.nan, 3.0])
+    assert (x.nansum().item(), x.nanmean().item()) == (4, 2)
+    assert torch.var_mean(torch.tensor([1.0, 3.0]))[0].item() == 2
+    assert torch.tensor([[0, 1], [2, 3]]).count_nonzero(0).tolist() == [1, 2]
+    low, high = torch.aminmax(torch.tensor([3, 1, 2]))
+    assert (low.item(), high.item()) == (1, 3)
+
+
+def test_derivatives():
+    check_gradients(lambda x: x.quantile(0.4), [3.0, 1.0, 2.0, 5.0])
+    check_gradients(lambda x: torch.std_mean(x), [3.0, 1.0, 2.5])
