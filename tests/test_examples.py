@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TWO_LAYER_NET = ROOT / "examples" / "two_layer_net.py"
+DIGITS = ROOT / "examples" / "digits.py"
 
 # PyTorch 2.13 after manual_seed(0), at iterations 100, 200, 300, 400, 500
 LOSSES = {
@@ -35,7 +36,7 @@ STARTS = {
 }
 
 
-def run(folder: Path, *command: str) -> str:
+def run(folder: Path, *command: str, stderr: str = "") -> str:
     path = os.pathsep.join(p for p in [str(ROOT), os.environ.get("PYTHONPATH")] if p)
     done = subprocess.run(
         [sys.executable, "-W", "error", *command],
@@ -46,7 +47,7 @@ def run(folder: Path, *command: str) -> str:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert re.fullmatch(stderr, done.stderr, re.DOTALL), done.stderr
     return done.stdout
 
 
@@ -77,3 +78,11 @@ def test_two_layer_net_runs_as_it_is(tmp_path):
     found = losses(run(tmp_path, "-m", "facula", "run", str(TWO_LAYER_NET)))
     assert sorted(found) == [100, 200, 300, 400, 500]
     assert found[500] < 0.1 and found[500] < found[100] / 1000
+
+
+def test_digits_learns_to_read(tmp_path):
+    """On real images, with a seed; the progress bar is all there is on stderr."""
+    output = run(tmp_path, "-m", "facula", "run", str(DIGITS), stderr=r"(\s*training: +\d+%.*)")
+    found = re.fullmatch(r"training accuracy: (\S+)\ntest accuracy: (\S+)\n", output)
+    assert found, output
+    assert 0.98 <= float(found[1]) <= 1 and 0.97 <= float(found[2]) <= 1
