@@ -46,8 +46,12 @@ def _masked(name: str, t: Any, mask: Any, fill: Any = None) -> Any:
     if mask.dtype is not dtypes.bool:
         mask = mask != 0
     shape = t.node.shape
-    if len(mask.node.shape) > len(shape) or broadcast([mask.node.shape, shape]) != shape:
-        raise ValueError(
+    if len(mask.node.shape) > len(shape):
+        raise IndexError(
+            f"masked.{name}: mask has {len(mask.node.shape)} dimensions, the input {len(shape)}"
+        )
+    if broadcast([mask.node.shape, shape], f"masked.{name}") != shape:
+        raise RuntimeError(
             f"masked.{name}: mask of shape {list(mask.node.shape)} does not broadcast to the "
             f"input's shape {list(shape)}"
         )

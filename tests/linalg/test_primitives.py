@@ -1,0 +1,46 @@
+"""Packed primitives and the factorisations that are written out here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import facula as torch
+from facula.linalg import primitives as pm
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5), (2, 0, 3), (2, 3, 0), (0, 3, 3)])
+@pytest.mark.parametrize("pivot", [True, False])
+def test_lu_multiplies_back(rng, shape, pivot):
+    a = torch.tensor(rng.normal(size=shape))
+    packed, pivots, info = pm.LU(a, pivot)
+    low, up = pm.split_lu(packed)
+    p = pm.permutation(pivots, shape[-2])
+    np.testing.assert_allclose((p @ low @ up).numpy(), a.numpy(), atol=1e-9)
+    assert not info.any().item()
+
+
+def test_lu_pivots_by_the_largest_and_names_the_first_zero():
+    _, pivots, info = pm.LU(torch.tensor([[1.0, 2.0], [3.0, 6.0]]), True)
+    assert (pivots.tolist(), info.item()) == ([2, 2], 2)
+
+
+def test_solving_a_singular_system_gives_infinities_and_no_error():
+    a = torch.tensor([[[1.0, 1.0], [1.0, 1.0]], [[2.0, 0.0], [0.0, 4.0]]])
+    x = pm.solve(a, torch.ones(2, 1))
+    assert not x[0].isfinite().all().item()
+    assert x[1].tolist() == [[0.5], [0.25]]
+
+
+def test_cofactors_of_singular_matrices(rng):
+    a = rng.normal(size=(3, 3))
+    a[2] = a[0]
+    want = np.array(
+        [
+            [(-1) ** (i + j) * np.linalg.det(np.delete(np.delete(a, i, 0), j, 1)) for j in range(3)]
+            for i in range(3)
+        ]
+    )
+    t = torch.tensor(a, requires_grad=True)
+    torch.linalg.det(t).backward()
+    np.testing.assert_allclose(t.grad.numpy(), want, atol=1e-12)

@@ -1,0 +1,71 @@
+"""Linear equations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ops.numeric import check_gradients
+
+import facula as torch
+
+
+def test_solve_of_vectors_matrices_and_from_the_right(rng):
+    a, b = rng.normal(size=(2, 3, 3)), rng.normal(size=(2, 3))
+    x = torch.linalg.solve(torch.tensor(a), torch.tensor(b))
+    np.testing.assert_allclose(np.einsum("bij,bj->bi", a, x.numpy()), b)
+    c = rng.normal(size=(4, 3))
+    y = torch.linalg.solve(torch.tensor(a), torch.tensor(c), left=False)
+    np.testing.assert_allclose(y.numpy() @ a, np.broadcast_to(c, (2, 4, 3)))
+    check_gradients(torch.linalg.solve, a[0], b[0])
+    check_gradients(torch.linalg.inv, a[0])
+
+
+@pytest.mark.parametrize("upper", [True, False])
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("unit", [True, False])
+def test_triangular(rng, upper, left, unit):
+    a, b = rng.normal(size=(3, 3)), rng.normal(size=(3, 3))
+    t = np.triu(a) if upper else np.tril(a)
+    if unit:
+        np.fill_diagonal(t, 1)
+    options = {"upper": upper, "left": left, "unitriangular": unit}
+    x = torch.linalg.solve_triangular(torch.tensor(a), torch.tensor(b), **options).numpy()
+    np.testing.assert_allclose(t @ x if left else x @ t, b, atol=1e-9)
+
+
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("adjoint", [True, False])
+def test_lu_solve(rng, left, adjoint):
+    a = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
+    b = rng.normal(size=(3, 3)) + 0j
+    factor, pivots = torch.linalg.lu_factor(torch.tensor(a))
+    x = torch.linalg.lu_solve(factor, pivots, torch.tensor(b), left=left, adjoint=adjoint).numpy()
+    m = a.conj().T if adjoint else a
+    np.testing.assert_allclose(m @ x if left else x @ m, b, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5)])
+def test_least_squares(rng, shape):
+    a, b = rng.normal(size=shape), rng.normal(size=(shape[0], 2))
+    got = torch.linalg.lstsq(torch.tensor(a), torch.tensor(b), driver="gelsd")
+    x, residuals, rank, singular = np.linalg.lstsq(a, b)
+    np.testing.assert_allclose(got.solution.numpy(), x, atol=1e-12)
+    np.testing.assert_allclose(got.residuals.numpy(), residuals)
+    np.testing.assert_allclose(got.singular_values.numpy(), singular)
+    assert got.rank.item() == rank
+    check_gradients(lambda m, n: torch.linalg.lstsq(m, n).solution, a, b, second=False)
+
+
+def test_pinv_tolerances():
+    a = torch.diag(torch.tensor([1.0, 1e-3]))
+    assert torch.linalg.pinv(a, rtol=0.01)[1, 1].item() == 0
+    assert torch.linalg.pinv(a, atol=1e-4)[1, 1].item() == pytest.approx(1000)
+    assert torch.linalg.pinv(-a, hermitian=True)[0, 0].item() == -1
+
+
+def test_tensor_equations(rng):
+    a, b = rng.normal(size=(2, 3, 6)), rng.normal(size=(2, 3))
+    x = torch.linalg.tensorsolve(torch.tensor(a), torch.tensor(b))
+    np.testing.assert_allclose(x.numpy(), np.linalg.tensorsolve(a, b))
+    inverse = torch.linalg.tensorinv(torch.tensor(a))
+    np.testing.assert_allclose(inverse.numpy(), np.linalg.tensorinv(a))

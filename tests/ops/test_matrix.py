@@ -1,0 +1,25 @@
+"""Products of vectors and matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import facula as torch
+
+
+def test_factors_of_integer_products_are_cut_to_integers():
+    x, m, v = torch.tensor([10, 10]), torch.tensor([[1, 2], [3, 4]]), torch.tensor([1, 1])
+    assert torch.addmv(x, m, v, beta=1.9, alpha=2.5).tolist() == [16, 24]
+    flag = torch.tensor([True, False])
+    assert torch.addr(flag, flag, flag, beta=0).tolist() == [[True, False], [False, False]]
+
+
+def test_inner_products(rng):
+    a, b = rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 4))
+    np.testing.assert_allclose(
+        torch.inner(torch.tensor(a), torch.tensor(b)).numpy(), np.inner(a, b)
+    )
+    assert torch.vdot(torch.tensor([1j]), torch.tensor([1j])).item() == 1
+    with pytest.raises(RuntimeError, match="last dimension"):
+        torch.inner(torch.ones(2), torch.ones(3))

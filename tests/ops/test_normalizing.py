@@ -1,0 +1,32 @@
+"""Normalisations with their statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import facula as torch
+
+
+def test_layer_norm_statistics(rng):
+    a = rng.normal(size=(3, 4))
+    out, mean, inverse = torch.native_layer_norm(torch.tensor(a), (4,), None, None, 1e-5)
+    np.testing.assert_allclose(mean.numpy()[:, 0], a.mean(1))
+    np.testing.assert_allclose(inverse.numpy()[:, 0], 1 / np.sqrt(a.var(1) + 1e-5))
+    np.testing.assert_allclose(out.numpy().std(1), 1, rtol=1e-3)
+    with pytest.raises(RuntimeError, match="normalized_shape"):
+        torch.native_layer_norm(torch.tensor(a), (3,), None, None, 1e-5)
+
+
+def test_batch_norm_updates_its_running_statistics():
+    x = torch.tensor([[1.0], [3.0]])
+    mean, var = torch.zeros(1), torch.ones(1)
+    out, saved, _ = torch.native_batch_norm(x, None, None, mean, var, True, 0.5, 0.0)
+    assert out.tolist() == [[-1], [1]] and saved.tolist() == [2]
+    assert (mean.tolist(), var.tolist()) == ([1], [1.5])
+
+
+def test_group_norm_statistics(rng):
+    a = rng.normal(size=(2, 4, 3))
+    _, mean, _ = torch.native_group_norm(torch.tensor(a), None, None, 2, 4, 3, 2, 1e-5)
+    np.testing.assert_allclose(mean.numpy(), a.reshape(2, 2, 6).mean(2))

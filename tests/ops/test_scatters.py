@@ -1,0 +1,96 @@
+"""Operations whose indices are tensors."""
+
+from __future__ import annotations
+
+import pytest
+from ops.numeric import check_gradients
+
+import facula as torch
+
+INDEX = torch.tensor([0, 2, 2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "expected"),
+    [
+        ("sum", True, [11, 20, 35]),
+        ("sum", False, [1, 20, 5]),
+        ("prod", True, [10, 20, 180]),
+        ("mean", True, [5, 20, 11]),
+        ("mean", False, [1, 20, 2]),
+        ("amax", True, [10, 20, 30]),
+        ("amin", False, [1, 20, 2]),
+    ],
+)
+def test_scatter_reduce(kind, own, expected):
+    base, src = torch.tensor([10, 20, 30]), torch.tensor([1, 2, 3])
+    assert base.scatter_reduce(0, INDEX, src, kind, include_self=own).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["sum", "prod", "mean", "amax", "amin"])
+@pytest.mark.parametrize("own", [True, False])
+def test_scatter_reduce_derivatives(kind, own):
+    def f(x, y):
+        return x.scatter_reduce(0, INDEX, y, kind, include_self=own)
+
+    check_gradients(f, [1.5, 2.0, 4.0], [0.7, 3.0, 5.0])
+    if kind == "prod":
+        check_gradients(f, [1.5, 0.0, 4.0], [0.7, 0.0, 5.0], second=False)
+
+
+def test_index_reduce_names_slices():
+    x = torch.ones(2, 3).index_reduce(1, INDEX, torch.full((2, 3), 5.0), "prod")
+    assert x.tolist() == [[5, 1, 25]] * 2
+
+
+def test_flat_positions_count_from_either_end():
+    x = torch.tensor([[1, 2], [3, 4]])
+    assert x.take(torch.tensor([[-1], [0]])).tolist() == [[4], [1]]
+    assert x.put(torch.tensor([-1, 0]), torch.tensor([9, 8])).tolist() == [[8, 2], [3, 9]]
+    twice = torch.tensor([1, 1])
+    assert x.put(twice, torch.tensor([10, 10]), accumulate=True).tolist() == [[1, 22], [3, 4]]
+    with pytest.raises(IndexError, match="take"):
+        x.take(torch.tensor([4]))
+
+
+def test_masked_scatter_uses_elements_in_order():
+    x = torch.zeros(2, 2)
+    mask = torch.tensor([[True, False], [True, True]])
+    assert x.masked_scatter(mask, torch.tensor([1.0, 2.0, 3.0, 4.0])).tolist() == [[1, 0], [2, 3]]
+    with pytest.raises(RuntimeError, match="Number of elements"):
+        x.masked_scatter(mask, torch.ones(2))
+
+
+def test_empty_indices_keep_a_gradient():
+    x = torch.ones(2, 3, requires_grad=True)
+    x.gather(1, torch.empty(0, dtype=torch.int64)).sum().backward()
+    assert x.grad.sum().item() == 0
+
+
+def test_index_fill_counts_a_slice_once():
+    value = torch.tensor(2.0, requires_grad=True)
+    torch.zeros(3).index_fill(0, torch.tensor([1, 1, -1]), value).sum().backward()
+    assert value.grad.item() == 2
+
+
+def test_positions():
+    x = torch.tensor([[0, 1], [2, 0]])
+    assert x.argwhere().tolist() == [[0, 1], [1, 0]]
+    assert x.nonzero_static(size=3, fill_value=7).tolist() == [[0, 1], [1, 0], [7, 7]]
+    rows, columns = torch.unravel_index(torch.tensor([1, 5]), (2, 3))
+    assert (rows.tolist(), columns.tolist()) == ([0, 1], [1, 2])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: torch.ones(2).gather(0, torch.tensor([2])),
+        lambda: torch.ones(2).gather(0, torch.tensor([0.0])),
+        lambda: torch.ones(2, 2).gather(0, torch.tensor([0])),
+        lambda: torch.ones(2).scatter(0, torch.tensor([0]), torch.ones(1, dtype=torch.float64)),
+        lambda: torch.ones(2).masked_fill(torch.tensor([True, False]), 1j),
+    ],
+)
+def test_what_does_not_fit(call):
+    with pytest.raises(RuntimeError):
+        call()

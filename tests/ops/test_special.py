@@ -1,0 +1,52 @@
+"""Special functions as operations: derivatives, types, names."""
+
+from __future__ import annotations
+
+import pytest
+from ops.numeric import check_gradients
+
+import facula as torch
+
+
+@pytest.mark.parametrize(
+    ("name", "points"),
+    [
+        ("gammaln", [0.3, 2.5, -1.4]),
+        ("digamma", [0.3, 2.5]),
+        ("erfinv", [-0.6, 0.2]),
+        ("erfcx", [-0.5, 1.5, 4.0]),
+        ("ndtr", [-1.0, 0.7]),
+        ("log_ndtr", [-3.0, 0.7]),
+        ("ndtri", [0.2, 0.9]),
+        ("i0", [0.4, -2.0]),
+        ("i0e", [0.4, -2.0]),
+        ("i1", [0.4, -2.0]),
+        ("i1e", [0.4, -2.0]),
+        ("entr", [0.4, 2.0]),
+    ],
+)
+def test_derivatives(name, points):
+    check_gradients(getattr(torch.special, name), points, tol=1e-4)
+
+
+def test_derivatives_of_two_arguments():
+    check_gradients(torch.special.xlog1py, [0.5, 2.0], [0.3, 1.0])
+    check_gradients(lambda x: torch.polygamma(2, x), [0.7, 3.0], tol=1e-4)
+    check_gradients(lambda x: torch.special.gammainc(torch.full((1,), 2.5), x), [1.2], second=False)
+    check_gradients(lambda x: x.mvlgamma(3), [4.0, 2.5])
+
+
+def test_integers_become_floats_and_numbers_may_be_one_of_two():
+    assert torch.special.i0(torch.tensor([0])).tolist() == [1]
+    assert torch.special.zeta(2, torch.ones(1)).dtype is torch.float32
+    with pytest.raises(TypeError, match="zeta"):
+        torch.special.zeta(2, 3)
+    with pytest.raises(RuntimeError, match="complex"):
+        torch.special.i0(torch.tensor([1j]))
+
+
+def test_methods():
+    x = torch.tensor([2.0])
+    assert x.polygamma(1).item() == pytest.approx(torch.polygamma(1, x).item())
+    assert torch.special.psi(x).item() == x.digamma().item()
+    assert torch.special.expit(x).item() == x.sigmoid().item()

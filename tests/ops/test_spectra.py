@@ -1,0 +1,41 @@
+"""Short-time transforms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ops.numeric import check_gradients
+
+import facula as torch
+
+
+def test_a_frame_is_the_transform_of_its_windowed_stretch(rng):
+    x, w = rng.normal(size=20), rng.uniform(0.5, 1, 6)
+    got = torch.stft(torch.tensor(x), 8, 4, 6, torch.tensor(w), center=False, return_complex=True)
+    frame = x[8:16] * np.pad(w, 1)
+    np.testing.assert_allclose(got[:, 2].numpy(), np.fft.rfft(frame), atol=1e-12)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_the_inverse_gives_the_signal_back(rng, normalized):
+    x = torch.tensor(rng.normal(size=(2, 40)))
+    w = torch.hann_window(8, dtype=torch.float64)
+    z = torch.stft(x, 8, 2, window=w, normalized=normalized, return_complex=True)
+    back = torch.istft(z, 8, 2, window=w, normalized=normalized, length=40)
+    np.testing.assert_allclose(back.numpy(), x.numpy(), atol=1e-12)
+
+
+def test_derivatives():
+    check_gradients(lambda x: torch.stft(x, 4, 2, return_complex=True), np.arange(7.0))
+
+
+def test_what_does_not_fit():
+    with pytest.raises(RuntimeError, match="return_complex"):
+        torch.stft(torch.ones(8), 4)
+    with pytest.raises(RuntimeError, match="Padding"):
+        torch.stft(torch.ones(2), 4, return_complex=True)
+
+
+def test_top_level_windows():
+    assert torch.hann_window(4).tolist() == pytest.approx([0, 0.5, 1, 0.5])
+    assert torch.hamming_window(3, False, 0.5, 0.5).tolist() == pytest.approx([0, 1, 0], abs=1e-7)
