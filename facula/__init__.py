@@ -49,6 +49,7 @@ from facula.ops import (
     sorting,
     splits,
     statistics,
+    variants,
 )
 from facula.ops import later as _later
 from facula.ops.table import FUNCTIONS as _FUNCTIONS

@@ -10,6 +10,11 @@ MODULES = {
     "facula.linalg.legacy": """cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu
         lu_solve lu_unpack matrix_exp matrix_power orgqr ormqr pca_lowrank pinverse qr slogdet svd
         svd_lowrank triangular_solve""",
+    "facula.ops.functional": """adaptive_avg_pool1d alpha_dropout avg_pool1d bilinear celu
+        channel_shuffle conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d
+        conv_transpose3d cosine_similarity feature_alpha_dropout hardshrink max_pool1d max_pool2d
+        max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu rms_norm rrelu selu
+        threshold""",
     "facula.ops.special": """digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma""",
     "facula.ops.spectra": """bartlett_window blackman_window hamming_window hann_window istft
         kaiser_window stft""",

@@ -1,0 +1,158 @@
+"""Second forms of operations that are elsewhere: in-place functions, and small questions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula import dtypes
+from facula.ops.arithmetic import need
+from facula.ops.table import FUNCTIONS, METHODS, api
+from facula.tensor import Tensor, check_in_place
+
+_IN_PLACE = """
+    abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan
+    atanh ceil clamp clamp_max clamp_min clip conj_physical cos cosh deg2rad erf erfc
+    exp exp2 expm1 fill fix floor frac gcd index_put lcm ldexp log log10 log1p log2
+    logit nan_to_num neg negative rad2deg reciprocal relu round rsqrt sigmoid sin sinc
+    sinh sqrt square tan tanh trunc xlogy zero
+"""
+for _name in _IN_PLACE.split():
+    FUNCTIONS[_name + "_"] = METHODS[_name + "_"]
+for _name, _there in (("moveaxis", "movedim"), ("detach", "detach"), ("detach_", "detach_")):
+    FUNCTIONS[_name] = METHODS.get(_there) or getattr(Tensor, _there)
+
+
+@api
+def adjoint(input: Any) -> Any:
+    """The conjugate transpose of the last two dimensions."""
+    need("adjoint", input=input)
+    if len(input.node.shape) < 2:
+        raise RuntimeError(
+            f"adjoint: expected at least 2 dimensions, got shape {list(input.node.shape)}"
+        )
+    t = input.transpose(-2, -1)
+    return t.conj() if t.dtype.is_complex else t
+
+
+@api
+def is_nonzero(input: Any) -> bool:
+    """Whether the only element is not zero."""
+    if input.numel() != 1:
+        raise RuntimeError(f"Boolean value of Tensor with {input.numel()} values is ambiguous")
+    return bool(input)
+
+
+@api
+def is_same_size(input: Any, other: Any) -> bool:
+    """Whether both tensors have one shape."""
+    return bool(input.node.shape == other.node.shape)
+
+
+@api(method=False)
+def is_signed(input: Any) -> bool:
+    """Whether the dtype has a sign."""
+    return bool(input.dtype.is_signed)
+
+
+@api(method=False)
+def is_conj(input: Any) -> bool:
+    """Always False: conjugation is not lazy here."""
+    return False
+
+
+@api(method=False)
+def is_neg(input: Any) -> bool:
+    """Always False: negation is not lazy here."""
+    return False
+
+
+@api
+def get_device(input: Any) -> int:
+    """The number of the tensor's device: -1 for the CPU."""
+    return -1
+
+
+@api(method=False)
+def frobenius_norm(input: Any, dim: Any, keepdim: bool = False) -> Any:
+    """The root of the sum of squares over some dimensions."""
+    return FUNCTIONS["norm"](input, 2, dim, keepdim)
+
+
+@api(method=False)
+def nuclear_norm(input: Any, dim: Any = (-2, -1), keepdim: bool = False) -> Any:
+    """The sum of the singular values."""
+    return FUNCTIONS["norm"](input, "nuc", dim, keepdim)
+
+
+def fill_diagonal_(self: Any, fill_value: Any, wrap: bool = False) -> Any:
+    """Set the main diagonal; with `wrap`, it begins again below a tall matrix."""
+    check_in_place(self, "fill_diagonal_")
+    shape = self.node.shape
+    if len(shape) < 2:
+        raise RuntimeError(f"fill_diagonal_: dimensions must larger than 1, got {list(shape)}")
+    if len(shape) > 2 and len(set(shape)) != 1:
+        raise RuntimeError(
+            f"fill_diagonal_: all dimensions of input must be of equal length, got {list(shape)}"
+        )
+    n = min(shape)
+    index = FUNCTIONS["arange"](n)
+    self[(index,) * len(shape)] = fill_value
+    if wrap and len(shape) == 2 and shape[0] > shape[1] + 1:
+        step, rest = shape[1] + 1, shape[0] - shape[1] - 1
+        for start in range(0, rest, step):
+            k = FUNCTIONS["arange"](min(shape[1], rest - start))
+            self[k + start + step, k] = fill_value
+    return self
+
+
+def _type(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The name of the tensor's type, or the tensor as another dtype."""
+    if dtype is None:
+        return _TYPES[self.dtype]
+    if isinstance(dtype, str):
+        found = [d for d, name in _TYPES.items() if name == dtype]
+        if not found:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = found[0]
+    return self.to(dtype)
+
+
+_TYPES = {
+    dtypes.float32: "torch.FloatTensor",
+    dtypes.float64: "torch.DoubleTensor",
+    dtypes.float16: "torch.HalfTensor",
+    dtypes.bfloat16: "torch.BFloat16Tensor",
+    dtypes.uint8: "torch.ByteTensor",
+    dtypes.int8: "torch.CharTensor",
+    dtypes.int16: "torch.ShortTensor",
+    dtypes.int32: "torch.IntTensor",
+    dtypes.int64: "torch.LongTensor",
+    dtypes.bool: "torch.BoolTensor",
+    dtypes.complex64: "torch.ComplexFloatTensor",
+    dtypes.complex128: "torch.ComplexDoubleTensor",
+    dtypes.uint16: "torch.UInt16Tensor",
+    dtypes.uint32: "torch.UInt32Tensor",
+    dtypes.uint64: "torch.UInt64Tensor",
+}
+
+
+def apply_(self: Any, callable: Any) -> Any:
+    """Replace every element by a Python function of it (slow; computed at once)."""
+    if self.requires_grad:
+        raise RuntimeError("apply_: Can't call apply_() on Variable that requires grad.")
+    flat = [callable(x) for x in self.reshape(-1).tolist()]
+    return self.copy_(FUNCTIONS["tensor"](flat, dtype=self.dtype).reshape(self.node.shape))
+
+
+def map_(self: Any, tensor: Any, callable: Any) -> Any:
+    """Replace every element by a Python function of it and another tensor's (computed at once)."""
+    if self.requires_grad or tensor.requires_grad:
+        raise RuntimeError("map_: Can't call map_() on Variable that requires grad.")
+    other = tensor.expand(self.node.shape).reshape(-1).tolist()
+    flat = [callable(x, y) for x, y in zip(self.reshape(-1).tolist(), other, strict=True)]
+    return self.copy_(FUNCTIONS["tensor"](flat, dtype=self.dtype).reshape(self.node.shape))
+
+
+METHODS.update(fill_diagonal_=fill_diagonal_, type=_type, apply_=apply_, map_=map_)
+METHODS["is_pinned"] = lambda self, device=None: False
+METHODS["is_shared"] = lambda self: False
