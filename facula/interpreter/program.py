@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import os
+import warnings
 from typing import Any
 
 import numpy as np
 
 from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node
 
-_PASSES = ("self", "detach", "alias")
+# After how many interpreted occurrences a program is compiled; -1: when interpreting it once more
+# would have taken as long as compiling it, by an estimate from shapes alone, so that the switch
+# comes at the same occurrence in every run.
+COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
+MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
+PASSES = ("self", "detach", "alias", "copy_slices")
 
 
 def _needed(roots: list[Node]) -> list[Node]:
@@ -29,7 +37,7 @@ def _source(n: Node) -> Node:
     while True:
         if n.op is ASSIGN:
             n = n.b
-        elif n.op is not INPUT and n.op.name in _PASSES:
+        elif n.op is not INPUT and n.op.name in PASSES:
             n = n.a
         else:
             return n
@@ -38,7 +46,7 @@ def _source(n: Node) -> Node:
 class Program:
     """The live part of one trace: steps over numbered slots, and where results go."""
 
-    __slots__ = ("outputs", "size", "steps")
+    __slots__ = ("after", "compiled", "entries", "outputs", "roots", "runs", "size", "steps")
 
     def __init__(self, r: Any, live: tuple[Any, ...]) -> None:
         handles = r.handles
@@ -57,7 +65,12 @@ class Program:
             else:
                 roots.append(node)
                 chosen.append((i, node))
-        slots, self.steps, self.size = _plan(roots, len(r.inputs))
+        self.entries = [n for n in _needed(roots) if n.op is not MODE and n.op is not ROOT]
+        slots, self.steps, self.size = _plan(self.entries, roots, len(r.inputs))
+        self.roots = [(n, slots[n]) for n in dict.fromkeys(roots)]
+        self.runs = 0
+        self.after: int | None = None
+        self.compiled: list[Any] = []
         owner: dict[Node, Node] = {}
         self.outputs: list[tuple[int, int | None, bool]] = []
         for i, out in chosen:
@@ -67,6 +80,31 @@ class Program:
             source = _source(out)
             copy = source.op is INPUT or owner.setdefault(source, out) is not out
             self.outputs.append((i, slots[out], copy))
+
+    def choose(self, r: Any) -> Any:
+        """What runs this occurrence: itself, or its compiled form from the second one on."""
+        self.runs += 1
+        if not self.entries:
+            return self
+        if self.after is None:
+            self.after = _worthwhile(self.entries)
+        if self.runs <= (self.after if COMPILE_AFTER < 0 else COMPILE_AFTER):
+            return self
+        for c in self.compiled:
+            if c.matches(r.scalars):
+                return c
+        if len(self.compiled) >= MAX_VARIANTS:
+            return self
+        try:
+            from facula.compiler.program import CompiledProgram
+
+            c = CompiledProgram(self, r, r.scalars)
+        except Exception as err:
+            self.entries = []
+            _warn(err)
+            return self
+        self.compiled.append(c)
+        return c
 
     def run(self, inputs: list[Any], scalars: list[Any]) -> list[Any]:
         """The slots' values; those that no output needs are freed on the way."""
@@ -79,8 +117,9 @@ class Program:
         return values
 
 
-def _plan(roots: list[Node], n_inputs: int) -> tuple[dict[Node, int], list[Any], int]:
-    entries = [n for n in _needed(roots) if n.op is not MODE and n.op is not ROOT]
+def _plan(
+    entries: list[Node], roots: list[Node], n_inputs: int
+) -> tuple[dict[Node, int], list[Any], int]:
     slots: dict[Node, int] = {}
     last: dict[int, int] = {}
     steps: list[Any] = []
@@ -110,10 +149,43 @@ def _plan(roots: list[Node], n_inputs: int) -> tuple[dict[Node, int], list[Any],
     return slots, steps, size
 
 
+def _worthwhile(entries: list[Node]) -> int:
+    """Occurrences after which a program is compiled: the second of one that does some work; of a
+    small one, when the time that was spent on it reaches what compiling takes."""
+    compiling, once = 20_000.0, 10.0  # microseconds
+    for n in entries:
+        if n.op is ASSIGN or n.op.view:
+            once += 1.0
+            continue
+        size = math.prod(n.shape)
+        compiling += 4_000.0 if size else 0.0
+        once += 4.0 + size * 1e-3
+        if n.op.name == "matmul":
+            once += size * n.inputs[0].shape[-1] * 2e-5
+    return 1 if once > 100.0 else max(1, min(10_000, int(compiling / once)))
+
+
+_warned = False
+
+
+def _warn(err: Exception) -> None:
+    """Say once that a program could not be compiled, and what to report."""
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"facula: a program could not be compiled and is interpreted instead; please report "
+            f"this: {type(err).__name__}: {err}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
 def evaluate(node: Node, inputs: list[Any], scalars: list[Any]) -> Any:
     """The value of one pending node, computed on the side without touching the recorder."""
     values = [i[1] for i in inputs]
-    slots, steps, size = _plan([node], len(values))
+    entries = [n for n in _needed([node]) if n.op is not MODE and n.op is not ROOT]
+    slots, steps, size = _plan(entries, [node], len(values))
     program = Program.__new__(Program)
     program.steps, program.size, program.outputs = steps, size, []
     return program.run(values, list(scalars))[slots[node]].copy()

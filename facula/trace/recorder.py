@@ -220,13 +220,18 @@ def prepare(r: Recorder, t: Any) -> Any:
     node = t.node
     op = node.op
     if op is LEAF:
+        if t._base_t is not None and r.grad and not node.rg:
+            t._awaken()
         return t
     if op is STALE:
         return prepare(r, t._rederive())
     if node.rec is not r:
         return _foreign(t)
-    if t._leaf_rg and r.grad and op is not INPUT:
-        flush(r)  # a parameter with a pending update enters a new differentiable forward
+    if r.grad and op is not INPUT:
+        if t._leaf_rg:
+            flush(r)  # a parameter with a pending update enters a new differentiable forward
+        elif t._base_t is not None and not node.rg:
+            t._awaken()
     return t
 
 

@@ -1,0 +1,102 @@
+"""Where the elements of a recorded value lie: views are folded into strides, never copied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula.interpreter.program import PASSES
+from facula.ops.movement import view_strides
+from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
+
+
+class Place:
+    """A value as a strided look at another: `base`, an offset and strides, in elements."""
+
+    __slots__ = ("base", "offset", "shape", "strides")
+
+    def __init__(
+        self, base: Node, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> None:
+        self.base = base
+        self.offset = offset
+        self.shape = shape
+        self.strides = strides
+
+    def key(self) -> tuple[int, tuple[int, ...]]:
+        """Offset and strides, dimensions of size 1 counting as standing still."""
+        steps = [s if n != 1 else 0 for n, s in zip(self.shape, self.strides, strict=True)]
+        return self.offset, tuple(steps)
+
+
+def source(n: Node) -> Node:
+    """The node that computes the value: through in-place results and other names for it."""
+    while True:
+        if n.op is ASSIGN:
+            n = n.b
+        elif n.op is not INPUT and n.op.name in PASSES:
+            n = n.a
+        else:
+            return n
+
+
+def _slice(p: Any, shape: Any, strides: Any, offset: int) -> Any:
+    out_shape, out_strides = [], []
+    for i, s in zip(p, strides, strict=True):
+        if type(i) is int:
+            offset += i * s
+        else:
+            offset += i[0] * s
+            out_shape.append(i[1])
+            out_strides.append(s * i[2])
+    return tuple(out_shape), tuple(out_strides), offset
+
+
+def _diagonal(p: Any, shape: Any, strides: Any, offset: int) -> Any:
+    k, i, j = p
+    n = max(0, min(shape[i], shape[j] - k) if k >= 0 else min(shape[i] + k, shape[j]))
+    rest = [d for d in range(len(shape)) if d not in (i, j)]
+    if n:
+        offset += k * strides[j] if k >= 0 else -k * strides[i]
+    return (
+        (*[shape[d] for d in rest], n),
+        (*[strides[d] for d in rest], strides[i] + strides[j]),
+        offset,
+    )
+
+
+def place(n: Node, cache: dict[Node, Place]) -> Place:
+    """Where the value lies. Its base is an input or what a kernel computes, contiguously."""
+    found = cache.get(n)
+    if found is not None:
+        return found
+    at = source(n)
+    if at is not n:
+        out = place(at, cache)
+        if out.shape != n.shape:
+            out = Place(out.base, out.offset, n.shape, out.strides)
+    elif n.op is INPUT:
+        out = Place(n, 0, n.shape, n.strides or contiguous_strides(n.shape))
+    else:
+        out = _viewed(n, cache) or Place(n, 0, n.shape, contiguous_strides(n.shape))
+    cache[n] = out
+    return out
+
+
+def _viewed(n: Node, cache: dict[Node, Place]) -> Place | None:
+    name = n.op.name
+    if name not in ("permute", "reshape", "expand", "slice", "diagonal"):
+        return None
+    a = place(n.a, cache)
+    p = n.params
+    if name == "permute":
+        return Place(a.base, a.offset, n.shape, tuple([a.strides[d] for d in p]))
+    if name == "expand":
+        extra = len(p) - len(a.shape)
+        steps = [0 if m == 1 else s for m, s in zip(a.shape, a.strides, strict=True)]
+        return Place(a.base, a.offset, n.shape, (*[0] * extra, *steps))
+    if name == "reshape":
+        other = view_strides(a.shape, a.strides, n.shape)
+        return None if other is None else Place(a.base, a.offset, n.shape, other)
+    fold = _slice if name == "slice" else _diagonal
+    shape, strides, offset = fold(p, a.shape, a.strides, a.offset)
+    return Place(a.base, offset, shape, strides)

@@ -1,0 +1,598 @@
+"""Kernels over a domain: pointwise chains, reductions, and rows that need several passes.
+
+A kernel is `void k(ptr P, ptr S, ptr D, i64 lo, i64 hi)`: P are the addresses of the program's
+buffers, S its Python numbers, D says which of them this call uses; it does the units lo to hi.
+What a unit is depends on shapes alone, so the bits do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, Cluster, kind_of
+from facula.compiler.expressions import CHEAP, expression, power
+from facula.compiler.layout import Place
+from facula.cpu.text import Function, Index
+from facula.cpu.vector import SIZE, Lanes, Value
+from facula.trace.node import Node
+
+PARAMS = "ptr %P, ptr %S, ptr %D, i64 %lo, i64 %hi"
+CHUNK = 16384  # elements that a unit should have at least
+UNITS = 64  # units that a kernel has at most
+STACK = 8192  # elements of a row that are kept on the stack
+
+
+class NotCompiled(Exception):
+    """This cluster is left to the interpreter."""
+
+
+class Kernel:
+    """One kernel being written: its text, and what its descriptor has to name."""
+
+    def __init__(self, cluster: Cluster, places: Any, stored: set[Node], constants: set[Node]):
+        self.cluster = cluster
+        self.places = places
+        self.stored = stored
+        self.constants = constants
+        self.declarations: set[str] = set()
+        self.f = Function("NAME", PARAMS, self.declarations)
+        self.slots: list[
+            Any
+        ] = []  # descriptor: ('buffer', node) | ('partial', node) | ('number', i)
+        self.buffers: dict[Any, str] = {}
+        self.numbers: dict[tuple[int, str, str], Value] = {}
+        self.units = 1
+        self.guards: dict[int, Any] = {}
+        self.functions: list[str] = []
+
+    # Addresses and numbers, loaded once at the beginning.
+    def buffer(self, node: Node, what: str = "buffer") -> str:
+        """The address of a node's buffer."""
+        key = (what, node)
+        if key not in self.buffers:
+            f = self.f
+            d = f.let(f"load i64, ptr {f.at('%D', 8 * len(self.slots))}")
+            self.slots.append(key)
+            self.buffers[key] = f.let(f"load ptr, ptr {f.at('%P', f.mul(d, 8))}")
+        return self.buffers[key]
+
+    def number(self, at: int, stype: type, kind: str) -> Value:
+        """A Python number of the program, as one lane of a kind."""
+        key = (at, stype.__name__, kind)
+        if key not in self.numbers:
+            f, one = self.f, Lanes(self.f, 1)
+            d = f.let(f"load i64, ptr {f.at('%D', 8 * len(self.slots))}")
+            self.slots.append(("number", at))
+            where = f.at("%S", f.mul(d, 8))
+            if stype is float:
+                raw = one.load(where, "f64")
+            else:
+                raw = one.load(where, "i64")
+            self.numbers[key] = one.cast(raw, kind)
+        return self.numbers[key]
+
+    def compute(self, n: Node, x: Lanes, args: list[Value]) -> Value:
+        """The expression of one entry on operands that are there."""
+        name = n.op.name
+        kind = kind_of(n)
+        assert kind is not None
+        if name == "to":
+            return x.cast(args[0], kind)
+        if name in ("reshape", "clone", "flatten_copy"):
+            return args[0]
+        if name == "pow_s":
+            build = power(self.guards[n.scalar_at])
+            assert build is not None
+            return build(x, args[0])
+        numbers = [
+            x.splat(self.number(n.scalar_at + k, t, args[-1].kind if args else kind))
+            for k, t in enumerate(n.stypes)
+        ]
+        build = expression(n, tuple([a.kind for a in args]))
+        if build is None:
+            raise NotCompiled(str(n.op))
+        return build(x, *args, *numbers)
+
+
+class Access:
+    """An operand outside the kernel: its buffer and its steps along the loop's dimensions."""
+
+    __slots__ = ("column", "kind", "node", "offset", "rows")
+
+    def __init__(self, node: Node, kind: str, offset: int, rows: tuple[int, ...], column: int):
+        self.node = node
+        self.kind = kind
+        self.offset = offset
+        self.rows = rows
+        self.column = column
+
+
+def merged(sizes: list[int], tables: list[list[int]]) -> tuple[list[int], list[list[int]]]:
+    """Dimensions that every table steps through as one are joined; those of size 1 vanish."""
+    keep = [d for d, n in enumerate(sizes) if n != 1]
+    sizes = [sizes[d] for d in keep]
+    tables = [[t[d] for d in keep] for t in tables]
+    d = 0
+    while d + 1 < len(sizes):
+        if all([t[d] == t[d + 1] * sizes[d + 1] for t in tables]):
+            sizes[d : d + 2] = [sizes[d] * sizes[d + 1]]
+            for t in tables:
+                t[d : d + 2] = [t[d + 1]]
+        else:
+            d += 1
+    return sizes, tables
+
+
+def strides_in(p: Place, shape: tuple[int, ...]) -> list[int]:
+    """The place's steps over a domain it may be broadcast to."""
+    extra = len(shape) - len(p.shape)
+    steps = [s if m != 1 else 0 for m, s in zip(p.shape, p.strides, strict=True)]
+    return [0] * extra + steps
+
+
+class MapKernel(Kernel):
+    """Pointwise operations and reductions over one domain."""
+
+    def __init__(self, *args: Any, guards: dict[int, Any]) -> None:
+        super().__init__(*args)
+        self.guards = guards
+        self.partials: list[Node] = [
+            n for n in self.cluster.nodes if self.cluster.level[n] in (COLUMN, ALL)
+        ]
+
+    def build(self, width: int) -> None:
+        """Write the kernel."""
+        c = self.cluster
+        self.width = width
+        self._layout()
+        self._levels()
+        f = self.f
+        for a in self.accesses.values():
+            self.buffer(a.node)
+        for n in c.nodes:
+            if n in self.stored and c.level[n] in (FULL, ROW):
+                self.buffer(n)
+        for n in self.partials:
+            self.buffer(n, "partial")
+        self._load_numbers()
+        self.kept: dict[Node, str] = {}
+        self._choose_kept()
+        with f.loop("%lo", "%hi") as unit:
+            self.unit = unit.index
+            if self.flat:
+                low = f.mul(unit.index, self.per_unit)
+                high = f.smaller(f.add(low, self.per_unit), self.columns)
+                if self.units == 1:
+                    low, high = 0, self.columns
+                self._begin_partials()
+                self._row(0, low, high)
+            else:
+                low = f.mul(unit.index, self.per_unit)
+                high = f.smaller(f.add(low, self.per_unit), self.rows)
+                if self.units == 1:
+                    low, high = 0, self.rows
+                self._begin_partials()
+                with f.loop(low, high, some=True) as row:
+                    self._row(row.index, 0, self.columns)
+
+    # Shapes.
+    def _layout(self) -> None:
+        c = self.cluster
+        shape = c.shape
+        self.accesses: dict[Any, Access] = {}
+        self.operand: dict[tuple[Node, int], Any] = {}
+        full: list[Any] = []
+        row_only: list[Any] = []
+        for n in c.nodes:
+            domain: Any = shape
+            if c.level[n] == ROW and n.op.name not in ("sum", "amax", "amin"):
+                domain = None
+            for k, i in enumerate(n.inputs):
+                p = self.places[i]
+                if p.base in c.level or p.base in self.constants:
+                    continue
+                kind = kind_of(p.base)
+                if kind is None:
+                    raise NotCompiled(f"{p.base.dtype}")
+                if domain is None:
+                    rows = c.row_shape()
+                    steps = self._row_steps(p, rows)
+                    key = (p.base, p.offset, "row", tuple(steps))
+                    row_only.append((key, kind, steps))
+                else:
+                    steps = strides_in(p, shape)
+                    key = (p.base, p.offset, "full", tuple(steps))
+                    full.append((key, kind, steps))
+                self.operand[(n, k)] = key
+        split = c.split
+        rank = len(shape)
+        has_rows = any([c.level[n] == ROW for n in c.nodes])
+        if split is not None and (has_rows or any([c.level[n] == COLUMN for n in c.nodes])):
+            r_sizes, r_tables = merged(
+                list(shape[:split]),
+                [s[:split] for _, _, s in full] + [list(s) for _, _, s in row_only],
+            )
+            c_sizes, c_tables = merged(list(shape[split:]), [s[split:] for _, _, s in full])
+            if len(c_sizes) > 1:
+                raise NotCompiled("columns that do not merge")
+            self.columns = c_sizes[0] if c_sizes else 1
+            c_steps = [t[0] if t else 0 for t in c_tables]
+            self.flat = False
+        else:
+            contiguous = [1] * rank
+            for d in range(rank - 2, -1, -1):
+                contiguous[d] = contiguous[d + 1] * shape[d + 1]
+            sizes, tables = merged(list(shape), [*[s for _, _, s in full], contiguous])
+            if not sizes:
+                sizes, tables = [1], [[0] for _ in tables]
+            self.columns = sizes[-1]
+            c_steps = [t[-1] for t in tables]
+            r_sizes, r_tables = sizes[:-1], [t[:-1] for t in tables]
+            self.flat = not r_sizes
+        self.row_sizes = r_sizes
+        self.rows = 1
+        for m in r_sizes:
+            self.rows *= m
+        for k, (key, kind, _) in enumerate(full):
+            self.accesses[key] = Access(key[0], kind, key[1], tuple(r_tables[k]), c_steps[k])
+        for k, (key, kind, _) in enumerate(row_only):
+            table = r_tables[len(full) + k]
+            self.accesses[key] = Access(key[0], kind, key[1], tuple(table), 0)
+        if self.flat:
+            total = self.columns
+            self.per_unit = max(CHUNK, -(-total // UNITS))
+            self.per_unit = -(-self.per_unit // 64) * 64
+            self.units = -(-total // self.per_unit)
+        else:
+            total = self.rows
+            weight = max(1, self.columns)
+            self.per_unit = max(1, -(-CHUNK // weight), -(-total // UNITS))
+            self.units = -(-total // self.per_unit)
+
+    def _row_steps(self, p: Place, rows: tuple[int, ...]) -> list[int]:
+        """Steps of a row-level operand along the rows' dimensions, whatever ones it carries."""
+        have = [(m, s) for m, s in zip(p.shape, p.strides, strict=True) if m != 1]
+        out = []
+        k = len(have)
+        for m in reversed(rows):
+            if m != 1 and k and have[k - 1][0] == m:
+                k -= 1
+                out.append(have[k][1])
+            else:
+                out.append(0)
+        if k:
+            raise NotCompiled("a row operand of another shape")
+        return out[::-1]
+
+    def _levels(self) -> None:
+        """The pass over a row in which each value is known."""
+        c = self.cluster
+        self.stage: dict[Node, int] = {}
+        for n in c.nodes:
+            at = 0
+            for i in n.inputs:
+                b = self.places[i].base
+                if b in self.stage:
+                    at = max(at, self.stage[b])
+            if c.level[n] == ROW and n.op.name in ("sum", "amax", "amin"):
+                at += 1
+            self.stage[n] = at
+        self.stages = 1 + max(self.stage.values())
+
+    def _load_numbers(self) -> None:
+        for n in self.cluster.nodes:
+            if n.op.name == "pow_s":
+                continue
+            kind = kind_of(n.inputs[-1]) if n.inputs else kind_of(n)
+            assert kind is not None
+            for k, t in enumerate(n.stypes):
+                self.number(n.scalar_at + k, t, kind)
+            for i in n.inputs:
+                b = self.places[i].base
+                if b in self.constants:
+                    ck = kind_of(b)
+                    assert ck is not None
+                    self.number(b.scalar_at, b.stypes[0], ck)
+
+    def _choose_kept(self) -> None:
+        """Values of one pass that a later one needs, and that are dear to compute again."""
+        c = self.cluster
+        for n in c.nodes:
+            for i in n.inputs:
+                b = self.places[i].base
+                if (
+                    c.level.get(b) == FULL
+                    and self.stage[b] < self._needed_at(n)
+                    and b not in self.stored
+                    and b.op.name not in CHEAP
+                    and self.columns <= STACK
+                    and b not in self.kept
+                    and not self.flat
+                ):
+                    kind = kind_of(b)
+                    assert kind is not None
+                    self.kept[b] = self.f.scratch(
+                        {"f32": "float", "f64": "double"}.get(kind, "i64"), self.columns
+                    )
+
+    def _needed_at(self, n: Node) -> int:
+        return self.stage[n] - (
+            1 if self.cluster.level[n] == ROW and n.op.name in ("sum", "amax", "amin") else 0
+        )
+
+    # Code.
+    def _begin_partials(self) -> None:
+        f = self.f
+        for n in self.partials:
+            kind = kind_of(n)
+            assert kind is not None
+            size = SIZE[kind]
+            one = Lanes(f, 1)
+            if self.cluster.level[n] == ALL:
+                p = f.at(self.buffer(n, "partial"), f.mul(self.unit, 64))
+                one.store(one.const(0, kind), p)
+                continue
+            base = f.at(self.buffer(n, "partial"), f.mul(self.unit, self.columns * size))
+            with f.loop(0, self.columns, some=True) as j:
+                one.store(one.const(0, kind), f.at(base, f.mul(j.index, size)))
+
+    def _row(self, row: Index, low: Index, high: Index) -> None:
+        f, c = self.f, self.cluster
+        parts: list[Index] = []
+        rest = row
+        for m in reversed(self.row_sizes[1:]):
+            parts.append(f.rem(rest, m))
+            rest = f.div(rest, m)
+        parts.append(rest)
+        parts.reverse()
+        self.pointer: dict[Any, str] = {}
+        for key, a in self.accesses.items():
+            offset: Index = a.offset * SIZE[a.kind]
+            for part, s in zip(parts, a.rows, strict=False):
+                offset = f.add(offset, f.mul(part, s * SIZE[a.kind]))
+            self.pointer[key] = f.at(self.buffer(a.node), offset)
+        self.out: dict[Node, str] = {}
+        for n in c.nodes:
+            if n in self.stored and c.level[n] == FULL:
+                kind = kind_of(n)
+                assert kind is not None
+                self.out[n] = f.at(self.buffer(n), f.mul(row, self.columns * SIZE[kind]))
+        self.row_values: dict[Node, Value] = {}
+        self.splats: dict[tuple[str, int], Value] = {}
+        one = Lanes(f, 1)
+        for stage in range(self.stages):
+            for n in c.nodes:  # row-level values that are known by now
+                reduction = n.op.name in ("sum", "amax", "amin")
+                if c.level[n] == ROW and not reduction and self.stage[n] == stage:
+                    args = [self._row_operand(n, k, one) for k in range(len(n.inputs))]
+                    self.row_values[n] = self.compute(n, one, args)
+            self._pass(stage, row, low, high)
+        for n in c.nodes:
+            if c.level[n] == ROW and n in self.stored:
+                kind = kind_of(n)
+                assert kind is not None
+                one.store(self.row_values[n], f.at(self.buffer(n), f.mul(row, SIZE[kind])))
+
+    def _row_operand(self, n: Node, k: int, one: Lanes) -> Value:
+        b = self.places[n.inputs[k]].base
+        if b in self.row_values:
+            return self.row_values[b]
+        if b in self.constants:
+            kind = kind_of(b)
+            assert kind is not None
+            return self.number(b.scalar_at, b.stypes[0], kind)
+        key = self.operand[(n, k)]
+        return one.load(self.pointer[key], self.accesses[key].kind)
+
+    def _pass(self, stage: int, row: Index, low: Index, high: Index) -> None:
+        """One loop over the columns: the stores and reductions of this stage."""
+        c, f = self.cluster, self.f
+        self._current = stage
+        stores = [
+            n
+            for n in c.nodes
+            if c.level[n] == FULL
+            and self.stage[n] == stage
+            and (n in self.stored or n in self.kept)
+        ]
+        sums = [
+            n
+            for n in c.nodes
+            if (c.level[n] in (COLUMN, ALL) and self.stage[n] == stage)
+            or (
+                c.level[n] == ROW
+                and n.op.name in ("sum", "amax", "amin")
+                and self.stage[n] == stage + 1
+            )
+        ]
+        if not stores and not sums:
+            return
+        carried = [n for n in sums if c.level[n] != COLUMN]
+        w = self.width
+        known = isinstance(low, int) and isinstance(high, int)
+        if known:
+            middle: Index = low + (high - low) // w * w  # type: ignore[operator]
+        else:
+            span = f.sub(high, low)
+            middle = f.add(low, f.let(f"and i64 {span}, {-w}"))
+        wide = Lanes(f, w)
+        one = Lanes(f, 1)
+        unroll = 1
+        if known and carried and middle - low >= 8 * w:  # type: ignore[operator]
+            unroll = 4
+        values: list[Value] = []
+        if not known or middle > low:  # type: ignore[operator]
+            start = [self._identity(wide, n) for n in carried]
+            main: Index = middle
+            if unroll > 1:
+                main = low + (middle - low) // (w * unroll) * (w * unroll)  # type: ignore
+            first = [(wide.type(v.kind), v.name) for v in start] * unroll
+            with f.loop(low, main, w * unroll, first) as loop:
+                out: list[str] = []
+                for u in range(unroll):
+                    accs = loop.values[u * len(carried) : (u + 1) * len(carried)]
+                    column = f.add(loop.index, u * w)
+                    out += self._step(wide, column, row, stores, sums, carried, accs)
+                loop.next = out
+            values = [Value(name, v.kind) for name, v in zip(loop.values, start * unroll)]
+            if unroll > 1:
+                if main != middle:
+                    k = len(carried)
+                    rest = values[:k]
+                    with f.loop(
+                        main, middle, w, [(wide.type(v.kind), v.name) for v in rest], some=True
+                    ) as loop:
+                        loop.next = self._step(
+                            wide, loop.index, row, stores, sums, carried, loop.values
+                        )
+                    values[:k] = [
+                        Value(name, v.kind) for name, v in zip(loop.values, rest, strict=True)
+                    ]
+                k = len(carried)
+                groups = [values[u * k : (u + 1) * k] for u in range(unroll)]
+                while len(groups) > 1:
+                    groups = [
+                        [
+                            self._combine(wide, n, a, b)
+                            for n, a, b in zip(carried, groups[i], groups[i + 1], strict=True)
+                        ]
+                        for i in range(0, len(groups), 2)
+                    ]
+                values = groups[0]
+        singles = [
+            self._horizontal(wide, n, values[k]) if values else self._identity(one, n)
+            for k, n in enumerate(carried)
+        ]
+        if not known or middle < high:  # type: ignore[operator]
+            first = [(one.type(v.kind), v.name) for v in singles]
+            with f.loop(middle, high, 1, first, some=known) as loop:
+                loop.next = self._step(one, loop.index, row, stores, sums, carried, loop.values)
+            singles = [Value(name, v.kind) for name, v in zip(loop.values, singles, strict=True)]
+        for n, v in zip(carried, singles, strict=True):
+            if c.level[n] == ALL:
+                p = f.at(self.buffer(n, "partial"), f.mul(self.unit, 64))
+                one.store(one.add(one.load(p, v.kind), v), p)
+            else:
+                self.row_values[n] = v
+
+    def _step(
+        self,
+        x: Lanes,
+        column: Index,
+        row: Index,
+        stores: list[Node],
+        sums: list[Node],
+        carried: list[Node],
+        accs: list[str],
+    ) -> list[str]:
+        memo: dict[Node, Value] = {}
+        loads: dict[Any, Value] = {}
+        f = self.f
+        for n in stores:
+            v = self._element(n, x, column, memo, loads, computing=True)
+            size = SIZE[v.kind]
+            if n in self.stored:
+                x.store(v, f.at(self.out[n], f.mul(column, size)))
+            if n in self.kept:
+                x.store(v, f.at(self.kept[n], f.mul(column, size)))
+        out = []
+        for n in sums:
+            b = self.places[n.inputs[0]].base
+            if b in self.cluster.level or b in self.constants:
+                v = self._operand(n, 0, x, column, memo, loads)
+            else:
+                v = self._load(self.operand[(n, 0)], x, column, loads)
+            if n in carried:
+                acc = Value(accs[carried.index(n)], v.kind)
+                out.append(self._combine(x, n, acc, v).name)
+            else:
+                size = SIZE[v.kind]
+                at = f.add(f.mul(self.unit, self.columns * size), f.mul(column, size))
+                p = f.at(self.buffer(n, "partial"), at)
+                x.store(x.add(x.load(p, v.kind), v), p)
+        return out
+
+    def _identity(self, x: Lanes, n: Node) -> Value:
+        kind = kind_of(n)
+        assert kind is not None
+        first = {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}[n.op.name]
+        return x.const(first, kind)
+
+    def _combine(self, x: Lanes, n: Node, a: Value, b: Value) -> Value:
+        if n.op.name == "sum":
+            return x.add(a, b)
+        return x.maximum(b, a) if n.op.name == "amax" else x.minimum(b, a)
+
+    def _horizontal(self, x: Lanes, n: Node, v: Value) -> Value:
+        """The lanes of an accumulator as one, by halves."""
+        width = x.width
+        f = self.f
+        while width > 1:
+            half = width // 2
+            y = Lanes(f, half)
+            t = f"<{width} x {y.type(v.kind).split('x ')[-1].rstrip('>')}>"
+            masks = [
+                "<" + ", ".join([f"i32 {i}" for i in range(k, k + half)]) + ">" for k in (0, half)
+            ]
+            if half == 1:
+                parts = [
+                    Value(f.let(f"extractelement {t} {v.name}, i32 {k}"), v.kind) for k in (0, 1)
+                ]
+            else:
+                parts = [
+                    Value(
+                        f.let(f"shufflevector {t} {v.name}, {t} poison, <{half} x i32> {m}"),
+                        v.kind,
+                    )
+                    for m in masks
+                ]
+            v = self._combine(y, n, parts[0], parts[1])
+            width = half
+        return v
+
+    def _load(self, key: Any, x: Lanes, column: Index, loads: dict[Any, Value]) -> Value:
+        if key not in loads:
+            a = self.accesses[key]
+            size = SIZE[a.kind]
+            if a.column == 0:
+                loads[key] = x.splat(Lanes(self.f, 1).load(self.pointer[key], a.kind))
+            else:
+                p = self.f.at(self.pointer[key], self.f.mul(column, a.column * size))
+                if a.column == 1 or x.width == 1:
+                    loads[key] = x.load(p, a.kind)
+                else:
+                    loads[key] = x.load_strided(p, a.column * size, a.kind)
+        return loads[key]
+
+    def _operand(self, n: Node, k: int, x: Lanes, column: Index, memo: Any, loads: Any) -> Value:
+        b = self.places[n.inputs[k]].base
+        if b in self.constants:
+            kind = kind_of(b)
+            assert kind is not None
+            return x.splat(self.number(b.scalar_at, b.stypes[0], kind))
+        if b in self.row_values:
+            return x.splat(self.row_values[b])
+        if b in self.cluster.level:
+            return self._element(b, x, column, memo, loads)
+        return self._load(self.operand[(n, k)], x, column, loads)
+
+    def _element(
+        self, n: Node, x: Lanes, column: Index, memo: Any, loads: Any, computing: bool = False
+    ) -> Value:
+        if n in memo:
+            return memo[n]
+        f = self.f
+        kind = kind_of(n)
+        assert kind is not None
+        known = not computing and self.stage[n] < self._current
+        if known and n in self.stored:
+            v = x.load(f.at(self.out[n], f.mul(column, SIZE[kind])), kind)
+        elif known and n in self.kept:
+            v = x.load(f.at(self.kept[n], f.mul(column, SIZE[kind])), kind)
+        else:
+            args = [self._operand(n, k, x, column, memo, loads) for k in range(len(n.inputs))]
+            v = self.compute(n, x, args)
+        memo[n] = v
+        return v
+
+    _current = 0
