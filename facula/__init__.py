@@ -134,6 +134,7 @@ _LAZY = {
     "jit",
     "hub",
     "multiprocessing",
+    "serialization",
     "version",
 }
 _RANDOM = {
@@ -146,6 +147,7 @@ _RANDOM = {
     "set_rng_state",
 }
 _PRINTING = {"set_printoptions", "get_printoptions"}
+_SERIALIZATION = {"save", "load"}
 
 
 def synchronize() -> None:
@@ -213,6 +215,10 @@ def __getattr__(name: str) -> Any:
         from facula import printing
 
         return getattr(printing, name)
+    if name in _SERIALIZATION:
+        from facula import serialization
+
+        return getattr(serialization, name)
     if _later.load(name) and name in _FUNCTIONS:
         _attach()
         return _FUNCTIONS[name]

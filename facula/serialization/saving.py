@@ -1,0 +1,289 @@
+"""`save`: writing checkpoints that PyTorch reads.
+
+Source: https://docs.pytorch.org/docs/stable/generated/torch.save.html
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import stat
+import sys
+from collections import OrderedDict
+from typing import IO, Any
+
+import numpy as np
+
+from facula import Size, Tensor, dtypes
+from facula.devices import device
+from facula.nn import parameter
+from facula.serialization.archive import ALIGNMENT, ArchiveWriter
+from facula.serialization.rebuild import STORAGE_DTYPES, own_attribute
+from facula.tensor import realise
+
+_STORAGE_NAMES = {d: name for name, d in STORAGE_DTYPES.items()}
+
+
+class _Name:
+    """A class or function of PyTorch, which a pickle refers to by its name."""
+
+    __slots__ = ("module", "name")
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module = module
+        self.name = name
+
+    def __call__(self) -> None:
+        """Only to look callable, as what a pickle calls has to."""
+        raise NotImplementedError(f"{self.module}.{self.name} is only a name")
+
+
+class _Storage:
+    """What a tensor's persistent id is made of."""
+
+    __slots__ = ("dtype", "key", "kind", "memory")
+
+    def __init__(self, key: str, memory: np.ndarray, dtype: Any) -> None:
+        self.key = key
+        self.memory = memory
+        self.dtype = dtype
+        typed = _STORAGE_NAMES.get(dtype)
+        self.kind = _name("torch", typed) if typed else _name("torch.storage", "UntypedStorage")
+
+
+_names: dict[tuple[str, str], _Name] = {}
+
+
+def _name(module: str, name: str) -> _Name:
+    """One object for each name, so that a pickle writes it once."""
+    return _names.setdefault((module, name), _Name(module, name))
+
+
+_Base: Any = pickle._Pickler  # type: ignore[attr-defined]
+
+
+class _Pickler(_Base):
+    """Writes Facula's objects under the names that PyTorch has for them.
+
+    It is Python's own pickler in Python: the one in C looks every name up, and so could only write
+    names of a PyTorch that is installed.
+    """
+
+    dispatch: dict[Any, Any] = dict(_Base.dispatch)
+
+    def __init__(self, file: Any, protocol: int) -> None:
+        super().__init__(file, protocol)
+        self.storages: dict[int, _Storage] = {}
+        self.alive: list[Any] = []  # so that ids stay unique
+
+    def write_name(self, module: str, name: str, obj: Any) -> None:
+        """Write a reference to a name."""
+        if self.proto >= 4:
+            self.save(module)
+            self.save(name)
+            self.write(pickle.STACK_GLOBAL)
+        else:
+            self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode())
+        self.memoize(obj)
+
+    def _save_name(self, obj: _Name) -> None:
+        self.write_name(obj.module, obj.name, obj)
+
+    def _save_dtype(self, obj: Any) -> None:
+        self.write_name("torch", obj._name, obj)
+
+    dispatch[_Name] = _save_name
+    dispatch[dtypes.dtype] = _save_dtype
+
+    def save_global(self, obj: Any, name: Any = None) -> None:
+        """A class or function by its name: Facula's own have PyTorch's."""
+        module: str = getattr(obj, "__module__", None) or ""
+        found: str = name or getattr(obj, "__qualname__", "")
+        if obj is Tensor:
+            self.write_name("torch", "Tensor", obj)
+        elif module.partition(".")[0] == "facula" and "<" not in found:
+            self.write_name("torch" + module[len("facula") :], found, obj)
+        else:
+            super().save_global(obj, name)
+
+    dispatch[type(save_global)] = save_global
+    dispatch[type] = lambda self, obj: self.save_type(obj)
+
+    def persistent_id(self, obj: Any) -> Any:
+        """A storage is not in the pickle, but in a record of its own."""
+        if type(obj) is not _Storage:
+            return None
+        itemsize = obj.dtype.itemsize if obj.dtype in _STORAGE_NAMES else 1
+        return "storage", obj.kind, obj.key, "cpu", obj.memory.size // itemsize
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How Facula's own objects are written."""
+        if isinstance(obj, Tensor):
+            return self._reduce_tensor(obj)
+        if type(obj) is Size:
+            return _name("torch", "Size"), (tuple(obj),)
+        if type(obj) is device:
+            index = () if obj.index is None else (obj.index,)
+            return _name("torch", "device"), (obj.type, *index)
+        return NotImplemented
+
+    def _reduce_tensor(self, t: Any) -> Any:
+        if parameter.is_lazy(t):
+            return _name("torch.nn.parameter", type(t).__name__), (t.requires_grad,)
+        args: tuple[Any, ...]
+        state = {k: v for k, v in t.__dict__.items() if own_attribute(k)}
+        if type(t) is parameter.Parameter:
+            self.alive.append(data := t.detach())
+            args = (data, t.requires_grad, OrderedDict())
+            if state:
+                return _name("torch._utils", "_rebuild_parameter_with_state"), (*args, state)
+            return _name("torch._utils", "_rebuild_parameter"), args
+        function, parts = self._reduce_data(t)
+        if type(t) is not Tensor or state:
+            whole = function, type(t), parts, state
+            return _name("torch._tensor", "_rebuild_from_type_v2"), whole
+        return function, parts
+
+    def _reduce_data(self, t: Any) -> tuple[_Name, tuple[Any, ...]]:
+        requires_grad = t.requires_grad
+        t = realise(t)
+        storage, offset = self._storage(t)
+        args: tuple[Any, ...] = (
+            storage,
+            offset,
+            tuple(t.shape),
+            tuple(t.stride()),
+            requires_grad,
+            OrderedDict(),
+        )
+        if t.dtype in _STORAGE_NAMES:
+            return _name("torch._utils", "_rebuild_tensor_v2"), args
+        return _name("torch._utils", "_rebuild_tensor_v3"), (*args, t.dtype)
+
+    def _storage(self, t: Any) -> tuple[_Storage, int]:
+        """The whole memory that a realised tensor is in, and where in it the tensor begins."""
+        owner = t if t._storage is None else t._storage
+        known = self.storages.get(id(owner))
+        if known is None:
+            memory = _memory(np.asarray(owner._data))
+            known = _Storage(str(len(self.storages)), memory, t.dtype)
+            self.storages[id(owner)] = known
+            self.alive.append(owner)
+        elif known.dtype is not t.dtype:
+            raise RuntimeError(
+                "save: cannot save tensors that view the same memory as different types "
+                f"({known.dtype} and {t.dtype}); clone() one of them"
+            )
+        if owner is t or not t.numel() or known.memory.size == t.itemsize:
+            return known, 0
+        return known, (t._data.ctypes.data - owner._data.ctypes.data) // t.itemsize
+
+
+def _memory(a: np.ndarray) -> np.ndarray:
+    """All bytes between the first and the last element of an array of non-negative strides."""
+    if not a.size:
+        return np.empty(0, np.uint8)
+    span = a.itemsize + sum([(n - 1) * s for n, s in zip(a.shape, a.strides)])
+    first = a.reshape(-1)[:1] if a.flags.c_contiguous else a[(slice(0, 1),) * a.ndim].reshape(-1)
+    return np.lib.stride_tricks.as_strided(first.view(np.uint8), (span,), (1,))
+
+
+def save(
+    obj: Any,
+    f: str | os.PathLike[str] | IO[bytes],
+    pickle_module: Any = None,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+    _disable_byteorder_record: bool = False,
+) -> None:
+    """Write an object with the tensors in it to a file that `load` and PyTorch's `torch.load` read.
+
+    f: a path, or a file that can be written. A path is written under another name first and then
+    renamed, so there is never half a checkpoint, and an old one stays until the new one is whole.
+    Tensors that share memory still do after loading; a view brings its whole storage along.
+
+    Raises RuntimeError for a folder that does not exist or memory seen as two dtypes, and what
+    `pickle` raises for objects that can't be pickled.
+    """
+    if pickle_module is not None and getattr(pickle_module, "__name__", "") != "pickle":
+        raise NotImplementedError("save: writing with another pickle_module is not in Facula")
+    if not _use_new_zipfile_serialization:
+        raise NotImplementedError("save: writing the format before PyTorch 1.6 is not in Facula")
+    if not 2 <= pickle_protocol <= 5:
+        raise NotImplementedError(f"save: pickle_protocol={pickle_protocol} is not among 2 to 5")
+    if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
+        raise AttributeError(f"save: expected a path or a file to write to, got a {type(f)}")
+    pickled = io.BytesIO()
+    pickler = _Pickler(pickled, pickle_protocol)
+    pickler.dump(obj)
+
+    def write(out: Any, prefix: str) -> None:
+        archive = ArchiveWriter(out, prefix)
+        archive.record("data.pkl", pickled.getbuffer())
+        archive.record(".format_version", b"1")
+        archive.record(".storage_alignment", str(ALIGNMENT).encode())
+        if not _disable_byteorder_record:
+            archive.record("byteorder", sys.byteorder.encode())
+        for storage in pickler.storages.values():
+            archive.record(f"data/{storage.key}", storage.memory)
+        archive.record("version", b"3\n")
+        archive.close()
+
+    if isinstance(f, (str, os.PathLike)):
+        path = os.fspath(f)
+        name = os.path.basename(path)
+        prefix = (name.rpartition(".")[0] or name).replace("\\", "_") or "archive"
+        _write_file(path, lambda out: write(out.write, prefix))
+    else:
+        write(f.write, "archive")
+
+
+def _write_file(path: str, write: Any) -> None:
+    """Call write(file) and put the result at `path`, whole or not at all."""
+    path = os.path.realpath(path)  # a link stays a link
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise RuntimeError(f"save: parent directory {folder} does not exist")
+    mode = None
+    if os.path.exists(path):
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):  # a device or a pipe has nothing to replace
+            with open(path, "wb") as file:
+                write(file)
+            return
+    while True:
+        temporary = f"{path}.{os.urandom(4).hex()}.tmp"
+        try:
+            handle = os.open(
+                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+            )
+            break
+        except FileExistsError:
+            continue
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(temporary, stat.S_IMODE(mode))
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name durable, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return  # Windows opens no folders
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass  # nor do some file systems sync them
+    finally:
+        os.close(handle)
