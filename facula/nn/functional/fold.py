@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import facula
 from facula import Tensor
+from facula.ops.windows import COL2IM, IM2COL
+from facula.trace.recorder import record
 
 from ._common import dims, ntuple, require_float
-from .padding import constant_pad
 
 
 def _pairs(kernel_size, dilation, padding, stride):
@@ -59,17 +59,8 @@ def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tenso
             f"dilation={dilation}, padding={padding}, calculated shape of the array of sliding "
             f"blocks as {count}, but its components must be at least one."
         )
-    if any(padding):
-        x = constant_pad(x, [padding[1], padding[1], padding[0], padding[0]], 0)
-
-    def taps(dim: int) -> list[slice]:
-        """What each element of the kernel sees along ``dim``."""
-        reach = stride[dim] * (count[dim] - 1) + 1
-        starts = [k * dilation[dim] for k in range(kernel[dim])]
-        return [slice(start, start + reach, stride[dim]) for start in starts]
-
-    seen = [x[:, :, down, across] for down in taps(0) for across in taps(1)]
-    out = facula.stack(seen, 2).reshape(n, channels * len(seen), count[0] * count[1])
+    out = record(IM2COL, (x,), (*kernel, *stride, *padding, *dilation, *count))
+    out = out.reshape(n, channels * kernel[0] * kernel[1], count[0] * count[1])
     return out if batched else out.squeeze(0)
 
 
@@ -104,19 +95,8 @@ def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=
         )
     require_float(input, "col2im_out_cpu")
     channels = rows // (kernel[0] * kernel[1])
-    padded = [size[0] + 2 * padding[0], size[1] + 2 * padding[1]]
-
-    def places(dim: int) -> Tensor:
-        """Where each tap of each block lies along ``dim``: (k, L)."""
-        taps = facula.arange(kernel[dim], device=x.device).unsqueeze(1) * dilation[dim]
-        return taps + facula.arange(count[dim], device=x.device) * stride[dim]
-
-    down, across = places(0), places(1)  # (kh, Lh), (kw, Lw)
-    index = down[:, None, :, None] * padded[1] + across[None, :, None, :]
-    out = x.new_zeros([n, channels, padded[0] * padded[1]])
-    out = out.index_add(2, index.reshape(-1), x.reshape(n, channels, -1))
-    out = out.reshape([n, channels, *padded])
-    out = out.narrow(2, padding[0], size[0]).narrow(3, padding[1], size[1])
+    blocks = x.reshape(n, channels, *kernel, *count)
+    out = record(COL2IM, (blocks,), (*kernel, *stride, *padding, *dilation, *size))
     return out if batched else out.squeeze(0)
 
 
