@@ -4,6 +4,13 @@ import pytest
 
 import facula as torch
 from facula.autograd import engine, replay
+from facula.interpreter import program
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch):
+    """Numbers are compared bit by bit: compiled programs may round differently."""
+    monkeypatch.setattr(program, "COMPILE_AFTER", 1 << 30)
 
 
 @pytest.fixture
