@@ -101,7 +101,8 @@ class Program:
             c = CompiledProgram(self, r, r.scalars)
         except Exception as err:
             self.entries = []
-            _warn(err)
+            if type(err).__name__ != "NotCompiled":
+                _warn(err)
             return self
         self.compiled.append(c)
         return c
