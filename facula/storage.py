@@ -16,12 +16,25 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from facula.autograd.graph import Token, edge_of
+from facula.autograd.graph import GradNode, Token, edge_of
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, STALE, leaf, stale
 from facula.trace.recorder import TLS, assign, flush, prepare, record
 
-__all__ = ["Group", "Storage", "Token", "make_view", "storage_of", "version_of", "write"]
+__all__ = [
+    "Group",
+    "Storage",
+    "Token",
+    "forbid",
+    "forget",
+    "make_view",
+    "reseat",
+    "storage_of",
+    "take_place",
+    "version_of",
+    "whole",
+    "write",
+]
 
 
 class Storage:
@@ -29,6 +42,7 @@ class Storage:
 
     _leaf_rg = False
     _storage = None
+    _base_t = None
     _saved = False
     _gfn: Any = None
     _exported: Any = None
@@ -137,6 +151,68 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     return v
 
 
+def whole(t: Any) -> Any:
+    """A tensor over all of t's storage: t's base, where that is one."""
+    base = t if t._base_t is None else t._base_t
+    if all([op.name in ("detach", "alias") for op, _ in base._chain]):
+        return base
+    s = t._storage
+    u = recorder._new_tensor()
+    n = s.node
+    u.node = stale(leaf(n.shape, n.dtype, n.strides))
+    u._storage, u._chain, u._counter = s, (), t._counter
+    u._own = DETACHED if t._own is not None else None
+    _join(s, u)
+    return u
+
+
+def reseat(t: Any, op: Any, params: Any) -> None:
+    """Let t become a view of what it was (`t.t_()`)."""
+    take_place(t, _at_once(lambda: make_view(t, op, params), t.requires_grad or TLS.r.grad))
+
+
+def take_place(t: Any, v: Any, counts: bool = True) -> None:
+    """Let t be what its view v is; the other tensors of the storage stay as they are."""
+    s = t._storage
+    _group_of(t)
+    t._chain, t._offset, t._gfn = v._chain, v._offset, v._gfn
+    # It counts as a write: the storage's value becomes another one that is equal.
+    new = _at_once(lambda: record(_self_op(), (s,)), True)
+    _spoil(s, t)
+    t.node = stale(v.node)
+    s._gfn = None
+    _at_once(lambda: assign(s, new, (t._counter is not None, None)), True)
+    if counts and t._counter is None:
+        s._version += 1
+    elif counts:
+        t._counter[0] += 1
+
+
+def _self_op() -> Any:
+    from facula.ops.movement import SELF
+
+    return SELF
+
+
+def _spoil(s: Storage, t: Any) -> None:
+    """Before t's write: make every tensor of the storage stale, and what was saved of it."""
+    alive = []
+    for ref in s.aliases:
+        a = ref()
+        if a is None:
+            continue
+        alive.append(ref)
+        if a.node.op is STALE:
+            continue
+        if a._counter is not t._counter and a._base_t is not None and a._gfn is None:
+            a._gfn = edge_of(a) if not a._leaf_rg else None  # it is not to look again
+        a.node = stale(a.node)
+    s.aliases = alive
+    if t._counter is None and s._token is not None:
+        s._token.stale = True
+        s._token = None
+
+
 def _join(s: Storage, v: Any) -> None:
     s.aliases.append(weakref.ref(v))
     if len(s.aliases) > 64 and not len(s.aliases) & (len(s.aliases) - 1):
@@ -210,7 +286,7 @@ def rederive(t: Any, checked: bool = True) -> Any:
     had = t._gfn is not None or (t.node.rg and not t._leaf_rg)
     if (had or base.requires_grad) and t._seen != version_of(t):
         if t._multi or t._no_grad:
-            if checked and TLS.r.grad:
+            if checked:
                 forbid(t, "and its base or another view of its base has been modified inplace")
             return _stand_in(t)
         t._seen = version_of(t)
@@ -219,6 +295,9 @@ def rederive(t: Any, checked: bool = True) -> Any:
             t._leaf_rg = False
             _history(t)
             return t
+        if had:  # it stays a result, of something that requires no grad any more
+            t._gfn = GradNode()
+            t._gfn.op, t._gfn.order = _self_op(), (TLS.r.frame, -1)
     _value(t)
     return t
 
@@ -343,7 +422,7 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
     try:
         if differentiable:
             recorder.set_grad(True)
-            new = _scatter(_root(t), t._chain[len(group.chain) :], value)
+            new = _scatter(t, _root(t), t._chain[len(group.chain) :], value)
             if t._base_t is not None:
                 from facula.ops.movement import COPY_SLICES
 
@@ -353,26 +432,14 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
                 value = new
         if not mine:
             recorder.set_grad(False)
-            new = _scatter(s, group.chain if differentiable else t._chain, value)
+            whose = base if differentiable else t
+            new = _scatter(whose, s, group.chain if differentiable else t._chain, value)
         keeps = not mine and (s._gfn is not None or s.node.rg)
         if keeps and s._gfn is None:
             s._gfn = edge_of(s)
-        alive = []
-        for ref in s.aliases:
-            a = ref()
-            if a is None:
-                continue
-            alive.append(ref)
-            if a.node.op is STALE:
-                continue
-            if a._counter is not t._counter and a._base_t is not None and a._gfn is None:
-                a._gfn = edge_of(a) if not a._leaf_rg else None  # it is not to look again
-            a.node = stale(a.node)
+        _spoil(s, t)
         if t._counter is None:
             s._version += 1
-            if s._token is not None:
-                s._token.stale = True
-                s._token = None
         else:
             t._counter[0] += 1
         if mine:
@@ -386,17 +453,26 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
             group.gfn = edge
     finally:
         recorder.set_grad(before)
-    s.aliases = alive
 
 
-def _scatter(root: Any, chain: Any, value: Any) -> Any:
+def _scatter(t: Any, root: Any, chain: Any, value: Any) -> Any:
     """The value at `root` with the part that `chain` sees replaced."""
+    if root.node.strides is None and any([op.name in _OVERLAPPING for op, _ in chain]):
+        # Going back through the views would not know which of several elements was written.
+        if chain is t._chain or not getattr(root, "_chain", ()):
+            from facula.ops.movement import AS_STRIDED_SCATTER, strides_of
+
+            n = t.node
+            return record(AS_STRIDED_SCATTER, (root, value), (n.shape, strides_of(n), t._offset))
     parents = [root]
     for op, params in chain[:-1]:
         parents.append(record(op, (parents[-1],), params))
     for (op, params), base in zip(reversed(chain), reversed(parents), strict=False):
         value = op.write_back(base, value, params)
     return value
+
+
+_OVERLAPPING = ("expand", "unfold", "as_strided")
 
 
 def _sole(t: Any, s: Storage) -> bool:

@@ -298,9 +298,15 @@ class Tensor:
     # Autograd.
     @property
     def requires_grad(self) -> bool:
+        if self._leaf_rg or self._gfn is not None:
+            return True
+        base = self._base_t
+        if base is not None:  # a view requires grad where its base does, even without a history
+            return self.node.rg or base.requires_grad
         if self.node.op is STALE:
             storage.rederive(self)
-        return self._leaf_rg or self.node.rg or self._gfn is not None
+            return self.node.rg or self._gfn is not None
+        return self.node.rg
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -308,8 +314,6 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Begin (or end) recording what is done with this leaf."""
-        if requires_grad == self.requires_grad:
-            return self
         if requires_grad and self.node.dtype.category < dtypes.FLOAT:
             raise RuntimeError(
                 "only Tensors of floating point and complex dtype can require "
@@ -321,10 +325,9 @@ class Tensor:
                 "want to use a computed variable in a subgraph that doesn't "
                 "require differentiation use var_no_grad = var.detach()."
             )
-        if self.node.op is not LEAF:
-            flush(self.node.rec)
-            if self.node.op is not LEAF:
-                storage.rederive(self)
+        if requires_grad == self._leaf_rg or not self.is_leaf:
+            return self
+        realise(self)
         self._leaf_rg = requires_grad
         n = self.node
         self.node = leaf(n.shape, n.dtype, n.strides, requires_grad)
@@ -332,15 +335,16 @@ class Tensor:
 
     @property
     def is_leaf(self) -> bool:
-        return self._leaf_rg or not self.requires_grad
+        if self.node.op is STALE:
+            storage.rederive(self)
+        n = self.node
+        return self._leaf_rg or not n.rg or (n.op in (LEAF, INPUT) and self._gfn is None)
 
     @property
     def grad_fn(self) -> Any:
         if self._leaf_rg:
             return None
-        if self.node.op is STALE:
-            storage.rederive(self)
-        return graph.edge_of(self) if self.requires_grad else None
+        return self._edge() if self.requires_grad else None
 
     @property
     def grad(self) -> Any:
@@ -436,7 +440,7 @@ class Tensor:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if self._leaf_rg:
             return
-        edge = graph.edge_of(self)
+        edge = self._edge()
         if isinstance(edge, graph.GradNode):
             edge.retain = weakref.ref(self)
         self._retains = True
@@ -453,7 +457,13 @@ class Tensor:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self._leaf_rg:
             return add_hook(self, "_hooks", hook)
-        return add_hook(graph.edge_of(self), "tensor_hooks", hook)
+        return add_hook(self._edge() or graph.GradNode(), "tensor_hooks", hook)
+
+    def _edge(self) -> Any:
+        """Where gradients go; None for a view that only its base makes require grad."""
+        if self.node.op is STALE:
+            storage.rederive(self)
+        return graph.edge_of(self)
 
     def register_post_accumulate_grad_hook(self, hook: Any) -> Any:
         """Call hook(tensor) after a leaf's `.grad` has been updated."""
@@ -467,7 +477,14 @@ class Tensor:
 
     # Storage.
     def _rederive(self) -> Any:
-        return storage.rederive(self)
+        return storage.rederive(self, TLS.r.grad)
+
+    def _awaken(self) -> None:
+        """Let a view without a history require grad where its base does: nothing flows there."""
+        if self._base_t.requires_grad:
+            realise(self)
+            n = self.node
+            self.node = leaf(n.shape, n.dtype, n.strides, True)
 
     def _settle_alias(self) -> None:
         if self.node.op is not STALE:
@@ -737,18 +754,65 @@ def check_in_place(t: Any, name: str) -> None:
                 )
             if t._multi or t._no_grad:
                 storage.forbid(t, f"and is being modified inplace by {name}")
-    if t._storage is not None and t._chain:
-        s = t.node.strides
-        if (
-            s is not None
-            and 0 in s
-            and any([st == 0 and n > 1 for st, n in zip(s, t.node.shape, strict=True)])
-        ):
-            raise RuntimeError(
-                f"{name}: unsupported operation: more than one element of the "
-                "written-to tensor refers to a single memory location. Please "
-                "clone() the tensor before performing the operation."
-            )
+    check_distinct(t, name)
+
+
+def check_distinct(t: Any, name: str) -> None:
+    """RuntimeError where several elements of a tensor to be written are known to be one."""
+    s = t.node.strides
+    if (
+        s is not None
+        and 0 in s
+        and 0 not in t.node.shape
+        and any([st == 0 and n > 1 for st, n in zip(s, t.node.shape, strict=True)])
+    ):
+        raise RuntimeError(
+            f"{name}: unsupported operation: more than one element of the "
+            "written-to tensor refers to a single memory location. Please "
+            "clone() the tensor before performing the operation."
+        )
+
+
+def check_overlap(t: Any, others: Any, name: str, same: bool = True) -> None:
+    """RuntimeError where an operand shares a part of the memory that is to be written.
+
+    An operand that is the written tensor, element for element, is allowed if `same` says so.
+    """
+    if t._storage is None and same:
+        return  # alone in its memory
+    for o in others:
+        if isinstance(o, Tensor) and (o is t or o._storage is t._storage is not None):
+            if o is t:
+                bad = not same
+            else:
+                n, m = t.node, o.node
+                if not (_fills(n) and _fills(m)):
+                    continue
+                i, j, size, other = t._offset, o._offset, t.numel(), o.numel()
+                if i == j and size == other:
+                    bad = not same or t.stride() != o.stride()
+                else:
+                    bad = i < j + other and j < i + size
+            if bad:
+                raise RuntimeError(
+                    f"{name}: unsupported operation: some elements of the input tensor and the "
+                    "written-to tensor refer to a single memory location. Please clone() the "
+                    "tensor before performing the operation."
+                )
+
+
+def _fills(n: Any) -> bool:
+    """Whether the elements lie without gaps and overlaps, in whatever order of dimensions."""
+    if 0 in n.shape:
+        return False
+    if n.strides is None:
+        return True
+    step = 1
+    for s, k in sorted([(s, k) for s, k in zip(n.strides, n.shape, strict=True) if k != 1]):
+        if s != step:
+            return False
+        step *= k
+    return True
 
 
 def replace(t: Any, value: Any, name: str) -> Any:

@@ -249,7 +249,7 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
             g = g if new is None else new[0]
     old = t._grad
     if old is None:
-        t._grad = g if create_graph else _own(g, t)
+        t._grad = _own(g, t)
     elif create_graph:
         t._grad = old + g
     else:
@@ -324,8 +324,22 @@ def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
         first = _first_gradient(t, g, name)
         if t.node.op.name == "stale":
             t._rederive()
-        pairs.append((edge_of(t), first))
+        edge = edge_of(t)
+        if edge is None:
+            raise RuntimeError(
+                f"element 0 of tensors does not have a grad_fn ({name} of a view of shape "
+                f"{list(t.shape)} that was made while gradients were not recorded)"
+            )
+        pairs.append((edge, first))
     return pairs
+
+
+def _target(t: Any) -> Any:
+    """Where the gradient of a tensor arrives; a view that nothing leads to has a place of its own."""
+    if t.node.op.name == "stale":
+        t._rederive()
+    edge = edge_of(t)
+    return GradNode() if edge is None else edge
 
 
 def backward(
@@ -355,7 +369,7 @@ def backward(
     if inputs is not None:
         if not ins:
             raise RuntimeError("'inputs' argument to backward cannot be empty.")
-        targets = [edge_of(t) for t in ins]
+        targets = [_target(t) for t in ins]
     found = run(roots, keep=keep, create_graph=create_graph, targets=targets)
     if state is not None and root is not None:
         remember(r, root, state)
@@ -394,7 +408,7 @@ def grad(
     for t in ins:
         if not t.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
-    targets = [edge_of(t) for t in ins]
+    targets = [_target(t) for t in ins]
     found = run(roots, keep=keep, create_graph=create_graph, targets=targets, accumulate=False)
     out = []
     for t, e in zip(ins, targets, strict=True):

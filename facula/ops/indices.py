@@ -8,15 +8,17 @@ import numpy as np
 
 from facula import dtypes
 from facula.ops import indexing as ix
+from facula.ops import layouts
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import number, tensor_of
+from facula.ops.arithmetic import _NUMBERS, number, tensor_of
 from facula.ops.creation import FULL
 from facula.ops.shapes import expand, slice_dim
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch
 from facula.tensor import (
     Tensor,
     check_in_place,
+    check_overlap,
     from_array,
     make_view,
     realise,
@@ -24,7 +26,7 @@ from facula.tensor import (
     wrap_dim,
     write,
 )
-from facula.trace.recorder import record
+from facula.trace.recorder import TLS, record
 
 
 def _array(t: Any) -> Any:
@@ -180,9 +182,8 @@ def getitem(self: Any, index: Any) -> Any:
 
 
 def _list_index(index: list[Any]) -> Any:
-    if any(isinstance(i, (slice, type(None), type(Ellipsis), Tensor, list)) for i in index) and (
-        not all(isinstance(i, (list, int)) for i in index)
-    ):
+    # A list that holds anything but numbers is a tuple of indices.
+    if any(isinstance(i, (slice, type(None), type(Ellipsis), Tensor, list, tuple)) for i in index):
         return tuple(index)
     return np.asarray(index) if index else np.zeros(0, np.int64)
 
@@ -190,7 +191,12 @@ def _list_index(index: list[Any]) -> Any:
 def _value(value: Any, like: Any) -> Any:
     if isinstance(value, np.ndarray):
         value = from_array(value)
-    t = tensor_of(number(value), like.node.dtype)
+    value = number(value)
+    if not isinstance(value, (Tensor, *_NUMBERS)):
+        raise TypeError(
+            f"__setitem__: can't assign a {type(value).__name__} to a {like.dtype} tensor"
+        )
+    t = tensor_of(value, like.node.dtype)
     return t if t.node.dtype is like.node.dtype else pw.cast(t, like.node.dtype)
 
 
@@ -207,10 +213,32 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     if advanced is None:
         _copy_into(v, value, "__setitem__")
         return
+    if isinstance(value, Tensor) and not (value.numel() == 1 and _one_mask(index)):
+        check_overlap(v, (value,), "__setitem__", False)
+        if value.node.dtype is not v.node.dtype:
+            raise RuntimeError(
+                f"Index put requires the source and destination dtypes match, got {v.dtype} for "
+                f"the destination and {value.dtype} for the source."
+            )
     table, p = _table(advanced, v.node.shape)
     want = ix._index_shape(p, v.node)
     new = _fit(_value(value, v), want)
     write(v, record(ix.INDEX_PUT, (v, table, new), p))
+
+
+def _one_mask(index: Any) -> bool:
+    """Whether an index has one mask and nothing else that picks elements."""
+    items = [
+        i
+        for i in (index if isinstance(index, tuple) else (index,))
+        if not (i is None or i is Ellipsis or isinstance(i, (slice, int)))
+    ]
+    return (
+        len(items) == 1
+        and isinstance(items[0], Tensor)
+        and items[0].dtype is dtypes.bool
+        and items[0].ndim > 0
+    )
 
 
 def _fit(t: Any, shape: tuple[int, ...]) -> Any:
@@ -229,14 +257,18 @@ def _fit(t: Any, shape: tuple[int, ...]) -> Any:
 
 def _copy_into(v: Any, value: Any, name: str) -> None:
     n = v.node
-    new = _value(value, v)
-    new = _fit(new, n.shape)
-    write(
-        v,
-        record(pw.COPY, (v, new))
-        if n.rg
-        else (record(mv.CONTIGUOUS, (new,), 0) if new.node.strides is not None else new),
-    )
+    if isinstance(value, Tensor):
+        check_overlap(v, (_fit(value, n.shape),), name)
+    new = _fit(_value(value, v), n.shape)
+    _write_copy(v, new)
+
+
+def _write_copy(v: Any, new: Any) -> None:
+    # The copy is v's own: `new` itself must not count as living in v's memory.
+    if v.requires_grad and TLS.r.grad:
+        write(v, record(pw.COPY, (v, new)))
+    else:
+        write(v, record(mv.CONTIGUOUS if new.node.strides else mv.SELF, (new,), 0))
 
 
 METHODS["__getitem__"] = getitem
@@ -247,11 +279,11 @@ METHODS["__setitem__"] = setitem
 def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     """Copy the values of another tensor (broadcast, converted) into this one."""
     check_in_place(self, "copy_")
+    check_overlap(self, (src,), "copy_")
     t = pw.cast(tensor_of(src), self.node.dtype)
     if t.node.shape != self.node.shape:
         t = expand.__wrapped__(t, self.node.shape)
-    if t is not self:
-        write(self, record(pw.COPY, (self, t)) if self.node.rg else record(mv.CONTIGUOUS, (t,), 0))
+    _write_copy(self, t)
     return self
 
 
@@ -270,7 +302,7 @@ def _fill(self: Any, value: Any) -> Any:
     n = self.node
     new = (
         record(pw.FILL, (self,), (), (value,))
-        if n.rg
+        if self.requires_grad and TLS.r.grad
         else record(FULL, (), (n.shape, n.dtype), (value,))
     )
     write(self, new)
@@ -352,4 +384,4 @@ def repeat_interleave(
     return FUNCTIONS["index_select"](t, d, from_array(index))
 
 
-_ = slice_dim, replace
+_ = slice_dim, replace, layouts

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from facula.ops.registry import Op
+from facula.ops.registry import Op, pointwise_strides
 from facula.trace.node import canonical, contiguous_strides
 from facula.trace.recorder import record
 
@@ -98,6 +98,9 @@ def _expand_infer(p: Any, st: Any, a: Any) -> Any:
     s = strides_of(a)
     extra = len(p) - len(a.shape)
     out = [0] * extra + [0 if n == 1 and p[i + extra] != 1 else s[i] for i, n in enumerate(a.shape)]
+    for i in range(extra - 1, -1, -1):  # a new dimension of size 1 steps over all that follows it
+        if p[i] == 1 and i + 1 < len(p):
+            out[i] = p[i + 1] * out[i + 1]
     return p, a.dtype, canonical(p, tuple(out)), 0
 
 
@@ -146,7 +149,7 @@ def _same_as_first(p: Any, st: Any, a: Any, *rest: Any) -> Any:
 
 
 def _slice_scatter_body(p: Any, s: Any, a: Any, b: Any) -> Any:
-    out = a.copy()
+    out = np.array(a)  # not a.copy(): what NumPy computed of a 0-d array may be a number
     out[np_index(p)] = b
     return out
 
@@ -189,7 +192,7 @@ def _diagonal_infer(p: Any, st: Any, a: Any) -> Any:
 
 
 def _diagonal_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:
-    out = a.copy()
+    out = np.array(a)
     view = np.lib.stride_tricks.as_strided  # np.diagonal is read-only, so build the writable view
     k, i, j = p
     if b.size:
@@ -249,7 +252,7 @@ def _as_strided_body(p: Any, s: Any, a: Any) -> Any:
 
 
 def _as_strided_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:
-    out = a.copy(order="C")
+    out = np.array(a, order="C")
     _as_strided_body(p, s, out)[...] = b
     return out
 
@@ -321,7 +324,7 @@ def _flip_body(p: Any, s: Any, a: Any) -> Any:
 
 FLIP: Op = Op(
     "flip",
-    lambda p, st, a: (a.shape, a.dtype, None, 0),
+    lambda p, st, a: (a.shape, a.dtype, pointwise_strides(a.shape, (a,)), 0),
     _flip_body,
     (lambda g, p: record(FLIP, (g,), p),),
 )

@@ -9,7 +9,7 @@ import numpy as np
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, PLAIN, own_value
-from facula.tensor import Tensor, check_in_place, from_array, replace
+from facula.tensor import Tensor, check_in_place, check_overlap, from_array, replace
 from facula.trace.recorder import TLS, assign, follow1, follow2, record
 
 _new = object.__new__
@@ -69,6 +69,7 @@ def _reflected(general: Any) -> Any:
 def _augmented(binary: Any, name: str) -> Any:
     def method(self: Any, other: Any) -> Any:
         check_in_place(self, name)
+        check_overlap(self, (other,), name)
         value = binary(own_value(self, (other,)) if TLS.r.grad else self, other)
         if value is NotImplemented:
             return value

@@ -235,14 +235,18 @@ RELU: Op = pointwise(
 )
 
 
+def _zeros(g: Any) -> Any:
+    return g.new_zeros(g.node.shape)
+
+
 # In-place stores: the first operand gives the shape, and its gradient is zero.
 FILL: Op = pointwise(
-    "fill", lambda p, s, a: np.full(a.shape, num(s[0], a), a.dtype), lambda g: g * 0
+    "fill", lambda p, s, a: np.full(a.shape, num(s[0], a), a.dtype), lambda g: _zeros(g)
 )
 COPY: Op = pointwise(
     "copy",
     lambda p, s, a, b: np.broadcast_to(b, np.broadcast_shapes(a.shape, b.shape)).copy(),
-    lambda g: g * 0,
+    lambda g: _zeros(g),
     lambda g: g,
 )
 

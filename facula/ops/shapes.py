@@ -8,6 +8,7 @@ from facula import dtypes
 from facula.ops import movement as mv
 from facula.ops.registry import broadcast
 from facula.ops.table import METHODS, api
+from facula.storage import whole
 from facula.tensor import Tensor, make_view, wrap_dim
 from facula.trace.recorder import record
 
@@ -88,7 +89,9 @@ def view(self: Any, *shape: Any) -> Any:
 def _view_dtype(t: Any, d: Any) -> Any:
     if d is t.dtype:
         return make_view(t, mv.ALIAS, ())
-    raise NotImplementedError(f"view: seeing {t.dtype} as {d} is not in Facula")
+    from facula.ops.layouts import view_dtype
+
+    return view_dtype(t, d)
 
 
 @api(function=False)
@@ -145,6 +148,8 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Some dimensions moved to other places."""
     rank = len(input.node.shape)
     src, dst = dims_of(source, rank), dims_of(destination, rank)
+    if not rank:
+        return make_view(input, mv.PERMUTE, ())
     if len(src) != len(dst):
         raise RuntimeError(
             f"movedim: Invalid source or destination dims: source ({list(src)} dims)"
@@ -405,9 +410,7 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
     offset = input._offset if storage_offset is None else storage_offset
     base: Any = input
     if s is not None and input._chain:
-        base = input._base
-        if base is None:
-            raise NotImplementedError("as_strided on a view whose base is gone is not in Facula")
+        base = whole(input)
     shape, strides = sizes((size,)), sizes((stride,))
     span = offset + sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)]) + 1
     if shape and 0 not in shape and span > base.numel():
@@ -419,6 +422,7 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
         raise NotImplementedError("as_strided of a storage that is not contiguous is not in Facula")
     v = make_view(base, mv.AS_STRIDED, (shape, strides, offset))
     v._offset = offset
+    v._multi = input._multi
     return v
 
 

@@ -130,13 +130,13 @@ def tensor_split(
         bounds = [0]
         for i in range(at):
             bounds.append(bounds[-1] + small + (i < extra))
-        return _several([slice_dim(input, d, a, b - a) for a, b in pairwise(bounds)])
+        return tuple([slice_dim(input, d, a, b - a) for a, b in pairwise(bounds)])
     out, start = [], 0
     for stop in [*[int(i) for i in at], n]:
         a, b, _ = slice(start, stop).indices(n)
         out.append(slice_dim(input, d, a, max(b - a, 0)))
         start = stop
-    return _several(out)
+    return tuple(out)
 
 
 def _split_along(name: str, least: int, dim_of: Any) -> None:

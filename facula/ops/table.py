@@ -15,6 +15,11 @@ FUNCTIONS: dict[str, Any] = {}
 METHODS: dict[str, Any] = {}
 OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined
 PLAIN: set[type] = set()  # classes of tensors that override nothing
+# In-place operations that write element by element where an index says: no operand may be self.
+SCATTERING = {
+    "index_add_", "index_copy_", "index_put_", "index_reduce_", "masked_scatter_", "put_",
+    "scatter_", "scatter_add_", "scatter_reduce_",
+}  # fmt: skip
 _tensor: Any = None  # facula.tensor, set by it
 # Operations whose `out=` must have the result's dtype, and those whose `out=` may not be an input.
 EXACT_OUT = {
@@ -75,6 +80,8 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             return f(*args, **kwargs)
         if name in NO_OVERLAP:
             _no_overlap(name, out, args)
+        elif isinstance(out, _tensor.Tensor):
+            _tensor.check_overlap(out, args, name)
         return store(name, out, f(*args, **kwargs))
 
     call.__name__ = call.__qualname__ = name
@@ -122,6 +129,7 @@ def _in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             if done is not NotImplemented:
                 return done
         _tensor.check_in_place(self, name)
+        _tensor.check_overlap(self, (*args, *kwargs.values()), name, name not in SCATTERING)
         return _tensor.replace(self, f(own_value(self, args), *args, **kwargs), name)
 
     call.__name__ = call.__qualname__ = name

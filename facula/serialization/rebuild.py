@@ -197,6 +197,7 @@ class Rebuilder:
             table[f"{module}.frozenset"] = self._frozenset
             table[f"{module}.bytearray"] = self._bytearray
             table[f"{module}.complex"] = _complex
+            table[f"{module}.bytes"] = _no_bytes
         for module in ("numpy.core", "numpy._core"):
             table[f"{module}.multiarray._reconstruct"] = _numpy_array
             table[f"{module}.multiarray.scalar"] = _numpy_scalar
@@ -457,6 +458,11 @@ def _device(kind: Any, index: Any = None) -> device:
     if type(kind) is not str or not (index is None or type(index) is int):
         raise UnpicklingError("a torch.device is not made from a name and a number")
     return device(kind, index)
+
+
+def _no_bytes() -> bytes:
+    """How protocol 2 writes bytes of length 0."""
+    return b""
 
 
 def _complex(real: Any = 0.0, imag: Any = 0.0) -> complex:

@@ -474,7 +474,7 @@ def _materialise(r: Recorder) -> None:
         for h in r.handles
         if h.node.rg and not h._saved and h.node.op is not LEAF and h.node.op is not STALE
     ]
-    if not waiting:
+    if not waiting and not r.gnodes:
         return
     from facula.autograd.graph import grad_node, seal
 

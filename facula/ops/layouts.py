@@ -1,0 +1,280 @@
+"""Changes of what a tensor is, in place (`t_`, `squeeze_`, `resize_` ...), and views by strides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula import storage
+from facula.ops import movement as mv
+from facula.ops.registry import Op
+from facula.ops.shapes import as_strided, dims_of, sizes
+from facula.ops.table import METHODS, api
+from facula.tensor import Tensor, _share, check_in_place, from_array, make_view, realise, wrap_dim
+from facula.trace.node import canonical
+from facula.trace.recorder import record
+
+
+# Sliding windows over one dimension. Parameters: dimension, size, step.
+def _unfold_infer(p: Any, st: Any, a: Any) -> Any:
+    d, size, step = p
+    s = mv.strides_of(a)
+    shape = (*a.shape[:d], (a.shape[d] - size) // step + 1, *a.shape[d + 1 :], size)
+    strides = (*s[:d], s[d] * step, *s[d + 1 :], s[d])
+    return shape, a.dtype, canonical(shape, strides), 0
+
+
+def _windows(p: Any, s: Any, a: Any) -> Any:
+    d, size, step = p
+    shape = (*a.shape[:d], (a.shape[d] - size) // step + 1, *a.shape[d + 1 :], size)
+    strides = (*a.strides[:d], a.strides[d] * step, *a.strides[d + 1 :], a.strides[d])
+    return np.lib.stride_tricks.as_strided(a, shape, strides)
+
+
+def _unfold_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:
+    out = np.array(a)
+    _windows(p, s, out)[...] = b
+    return out
+
+
+def _unfold_add(p: Any, s: Any, g: Any) -> Any:
+    (d, size, step), base = p
+    out = np.zeros(base, g.dtype)
+    for i in range(g.shape[d]):  # the windows overlap, so one after the other
+        at = (slice(None),) * d + (slice(i * step, i * step + size),)
+        out[at] += np.moveaxis(g[(slice(None),) * d + (i,)], -1, d)
+    return out
+
+
+UNFOLD: Op = Op(
+    "unfold",
+    _unfold_infer,
+    _windows,
+    (lambda g, an, p: record(UNFOLD_ADD, (g,), (p, an.shape)),),
+    view=True,
+    write_back=lambda base, new, p: record(UNFOLD_SCATTER, (base, new), p),
+)
+UNFOLD_ADD: Op = Op(
+    "unfold_backward",
+    lambda p, st, a: (p[1], a.dtype, None, 0),
+    _unfold_add,
+    (lambda g, p: record(UNFOLD, (g,), p[0]),),
+)
+UNFOLD_SCATTER: Op = Op(
+    "unfold_scatter",
+    lambda p, st, a, b: (a.shape, a.dtype, a.strides, 0),
+    _unfold_scatter,
+    (
+        lambda g, bn, p: record(UNFOLD_SCATTER, (g, mv.zeros_node(bn, g.node.dtype)), p),
+        lambda g, p: record(UNFOLD, (g,), p),
+    ),
+)
+
+
+@api(function=False)
+def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
+    """A view of the windows of `size` elements along a dimension, as a new last dimension.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.Tensor.unfold.html
+    """
+    if not self.node.shape:
+        if size > 1:
+            raise RuntimeError(
+                f"unfold: maximum size for tensor at dimension 0 is 1 but size is {size}"
+            )
+        wrap_dim(dimension, 0)
+        return make_view(self, mv.AS_STRIDED, ((size,), (1,), 0))
+    d = wrap_dim(dimension, len(self.node.shape))
+    if size < 0 or size > self.node.shape[d]:
+        raise RuntimeError(
+            f"unfold: maximum size for tensor at dimension {d} is {self.node.shape[d]} but size "
+            f"is {size}"
+        )
+    if step <= 0:
+        raise RuntimeError(f"unfold: step is {step} but must be > 0")
+    return make_view(self, UNFOLD, (d, size, step))
+
+
+def _reseat(t: Any, op: Any, params: Any, name: str) -> Any:
+    """Let t itself become a view of what it was."""
+    check_in_place(t, name)
+    storage.reseat(t, op, params)
+    return t
+
+
+def transpose_(self: Any, dim0: int, dim1: int) -> Any:
+    """Exchange two dimensions in place."""
+    rank = len(self.node.shape)
+    i, j = wrap_dim(dim0, rank), wrap_dim(dim1, rank)
+    p = list(range(rank))
+    if rank:
+        p[i], p[j] = j, i
+    return _reseat(self, mv.PERMUTE, tuple(p), "transpose_")
+
+
+def t_(self: Any) -> Any:
+    """Transpose a matrix in place."""
+    rank = len(self.node.shape)
+    if rank > 2:
+        raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {rank}D")
+    return _reseat(self, mv.PERMUTE, tuple(reversed(range(rank))), "t_")
+
+
+def squeeze_(self: Any, dim: Any = None) -> Any:
+    """Drop dimensions of size 1 in place."""
+    shape = self.node.shape
+    drop = dims_of(dim, len(shape))
+    new = tuple([n for i, n in enumerate(shape) if not (i in drop and n == 1)])
+    return _reseat(self, mv.RESHAPE, new, "squeeze_")
+
+
+def unsqueeze_(self: Any, dim: int) -> Any:
+    """Insert a dimension of size 1 in place."""
+    shape = self.node.shape
+    d = wrap_dim(dim, len(shape) + 1)
+    return _reseat(self, mv.RESHAPE, (*shape[:d], 1, *shape[d:]), "unsqueeze_")
+
+
+def as_strided_(self: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
+    """Become a view by sizes and strides of the tensor's storage, in place."""
+    check_in_place(self, "as_strided_")
+    v = as_strided(self, size, stride, storage_offset)
+    storage.take_place(self, v)
+    return self
+
+
+def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
+    """Give the tensor another size in row-major layout; new elements are undefined.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.Tensor.resize_.html
+    """
+    new = sizes(shape)
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    if any([n < 0 for n in new]):
+        raise RuntimeError(f"resize_: a size may not be negative, got {list(new)}")
+    if tuple(self.node.shape) == new:
+        return self
+    n = int(np.prod(new, dtype=np.int64))
+    realise(self)
+    s = self._storage
+    held = self._data if s is None else s._data
+    if self._offset + n <= held.size and (s is None or s.node.strides is None):
+        steps = tuple([int(np.prod(new[i + 1 :])) for i in range(len(new))])
+        v = as_strided(self, new, steps, self._offset)
+        storage.take_place(self, v, False)
+        return self
+    if s is not None and self._chain:
+        raise NotImplementedError("resize_: growing memory that is shared is not in Facula")
+    data = np.zeros(n, self.node.dtype.np)
+    data[: min(n, held.size)] = held.reshape(-1)[:n]
+    return set_(self, from_array(data.reshape(new)))
+
+
+def resize_as_(self: Any, other: Any, memory_format: Any = None) -> Any:
+    """resize_ to the size of another tensor."""
+    return resize_(self, tuple(other.shape))
+
+
+def set_(self: Any, source: Any = None, *rest: Any, **kwargs: Any) -> Any:
+    """Let the tensor share the memory, size and strides of another.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.Tensor.set_.html
+    """
+    if rest or kwargs or (source is not None and not isinstance(source, Tensor)):
+        raise NotImplementedError("set_: of tensors' sources only a tensor is in Facula")
+    if source is None:
+        source = from_array(np.zeros(0, self.node.dtype.np))
+    if source.dtype is not self.dtype:
+        raise RuntimeError(
+            f"set_: could not set tensor of type {source.dtype} to a tensor of type {self.dtype}"
+        )
+    check_in_place(self, "set_")
+    version = storage.version_of(self)
+    source = source.detach()
+    realise(source)
+    realise(self)
+    _share(self, source)
+    self._base_t, self._counter = None, [version + 1]
+    return self
+
+
+# A tensor's bytes seen as another dtype. The parameter is the dtype.
+def _bits_infer(p: Any, st: Any, a: Any) -> Any:
+    k, m = a.dtype.itemsize, p.itemsize
+    if k == m:
+        return a.shape, p, a.strides, 0
+    s = mv.strides_of(a)
+    if k > m:
+        shape = (*a.shape[:-1], a.shape[-1] * (k // m))
+        steps = (*[x * (k // m) for x in s[:-1]], 1)
+    else:
+        shape = (*a.shape[:-1], a.shape[-1] // (m // k))
+        steps = (*[x // (m // k) for x in s[:-1]], 1)
+    return shape, p, canonical(shape, steps), 0
+
+
+def _bits(p: Any, s: Any, a: Any) -> Any:
+    if not a.ndim:
+        return np.array(a).reshape(1).view(p.np).reshape(())
+    if a.itemsize != p.itemsize and a.strides[-1] != a.itemsize:
+        a = np.ascontiguousarray(a)
+    return a.view(p.np)
+
+
+BITS: Op = Op(
+    "view_dtype",
+    _bits_infer,
+    _bits,
+    (None,),
+    view=True,
+    write_back=lambda base, new, p: record(BITS, (new,), base.node.dtype),
+)
+
+
+def view_dtype(t: Any, d: Any) -> Any:
+    """t.view(dtype): the same bytes as numbers of another dtype.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.Tensor.view.html
+    """
+    k, m = t.node.dtype.itemsize, d.itemsize
+    if k != m:
+        if not t.node.shape:
+            raise RuntimeError(
+                f"self.dim() cannot be 0 to view {t.dtype} as {d} (different element sizes)"
+            )
+        s = mv.strides_of(t.node)
+        if s[-1] != 1:
+            raise RuntimeError(
+                f"self.stride(-1) must be 1 to view {t.dtype} as {d} (different element sizes), "
+                f"but got {s[-1]}"
+            )
+        if k < m and (
+            t.node.shape[-1] % (m // k)
+            or t._offset % (m // k)
+            or any([x % (m // k) for x in s[:-1]])
+        ):
+            raise RuntimeError(
+                f"self.size(-1), strides and storage offset must be divisible by {m // k} to view "
+                f"{t.dtype} as {d}, but got shape {list(t.shape)}, strides {list(s)} and offset "
+                f"{t._offset}"
+            )
+    v = make_view(t, BITS, d)
+    if k != m:
+        v._offset = t._offset * k // m
+    return v
+
+
+METHODS.update(
+    transpose_=transpose_,
+    swapaxes_=transpose_,
+    swapdims_=transpose_,
+    t_=t_,
+    squeeze_=squeeze_,
+    unsqueeze_=unsqueeze_,
+    as_strided_=as_strided_,
+    resize_=resize_,
+    resize_as_=resize_as_,
+    set_=set_,
+)
