@@ -335,7 +335,7 @@ def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
 
 
 def _target(t: Any) -> Any:
-    """Where the gradient of a tensor arrives; a view that nothing leads to has a place of its own."""
+    """Where the gradient of a tensor arrives; a view nothing leads to has a place of its own."""
     if t.node.op.name == "stale":
         t._rederive()
     edge = edge_of(t)

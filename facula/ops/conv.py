@@ -420,7 +420,7 @@ for _n in (1, 2, 3):
 
 @api(method=False)
 def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
-    """Convolution of (time, batch, C) with weights (kernel, C, O); the result is (time, batch, O)."""
+    """Convolution of (time, batch, C) with weights (kernel, C, O), giving (time, batch, O)."""
     _check_tensors("conv_tbc", input, weight, bias)
     for argument, t in (("input", input), ("weight", weight)):
         if len(t.node.shape) != 3:

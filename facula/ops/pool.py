@@ -2,7 +2,7 @@
 
 A maximum is found by MAX_POOL (values) or by an index primitive (where it is: the flat position
 within *S, int64). TAKE and PUT_BACK carry values along such indices and are each other's
-derivatives, so that the derivatives of a maximum follow, of every order. Of equal elements the first
+derivatives, so the derivatives of a maximum follow, of every order. Of equal elements the first
 one counts, in row-major order; a NaN counts as larger than anything, and of several NaN the last.
 
 Parameters are flat tuples of integers, one of each for every dimension:
@@ -193,7 +193,7 @@ def _fractional_index(p: Any, s: Any, a: Any, b: Any) -> Any:
 
 
 def _interval(u: Any, size: int, out: int, kernel: int) -> Any:
-    """Where the windows begin: steps of nearly equal size from a random phase, the last at the end."""
+    """Where the windows begin: nearly equal steps from a random phase, the last at the end."""
     last = size - kernel
     i = np.arange(out)
     if out == 1:

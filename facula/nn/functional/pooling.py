@@ -93,7 +93,7 @@ def _out_sizes(name, size, kernel, stride, padding, dilation, ceil_mode) -> tupl
 
 
 def _with_indices(x: Tensor, batched: Tensor, index: Tensor, return_indices: bool):
-    """The elements at ``index``, and that if it is asked for; without the batch if there is none."""
+    """The elements at ``index``, and that if asked for; without the batch if there is none."""
     values = record(pool.TAKE, (index, batched))
     if x is not batched:
         values, index = values.squeeze(0), index.squeeze(0)
