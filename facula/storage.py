@@ -20,6 +20,7 @@ from facula.autograd.graph import GradNode, Token, edge_of
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, STALE, leaf, stale
 from facula.trace.recorder import TLS, assign, flush, prepare, record
+from facula.trace.rescue import refuse
 
 __all__ = [
     "Group",
@@ -47,6 +48,7 @@ class Storage:
     _gfn: Any = None
     _exported: Any = None
     _token: Any = None
+    _failure: Any = None
     _version = 0
     gfn: Any = None
     chain: tuple[Any, ...] = ()
@@ -64,6 +66,9 @@ class Storage:
         self._token = t._token
         self._version = t._writes
         self.aliases: list[Any] = [weakref.ref(t)]
+
+    def _rederive(self) -> Any:
+        refuse(self)
 
 
 class Group:
@@ -275,6 +280,9 @@ def rederive(t: Any, checked: bool = True) -> Any:
     Where the rules of views forbid the history (see `forbid`) the tensor stays stale: the result
     then is a stand-in that has the value only.
     """
+    s = t._storage
+    if s is None or s.node.op is STALE:
+        refuse(t if s is None else s)
     base = t._base_t
     if base is None:
         t._gfn = None

@@ -65,6 +65,7 @@ class Tensor:
 
     _data: Any = None
     _storage: Any = None
+    _failure: Any = None  # why it has no value
     _chain: tuple[Any, ...] = ()
     _offset = 0
     _base_t: Any = None  # what this tensor is a view of, for autograd

@@ -9,6 +9,7 @@ must come from clusters before it.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from facula.compiler.expressions import expression
@@ -179,7 +180,7 @@ class Grouping:
                     return None
             elif held == ROW:
                 if level == ROW:
-                    if not same_element(p):
+                    if prod(p.shape) != prod(shape) or not same_element(p):
                         return None
                 elif not _row_of(p, shape, c.split or 0):
                     return None

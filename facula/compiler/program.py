@@ -153,10 +153,8 @@ class CompiledProgram:
         entries = program.entries
         roots = [n for n, _ in program.roots]
         low = Lowered(entries, roots, scalars, width)
-        if any([calls is None for _, calls in low.steps]):
-            # Steps in the interpreter between native parts gave wrong results in a few programs
-            # (see docs/design.md): until that is mended such a program is interpreted as a whole.
-            raise NotCompiled("a program with operations that no kernel computes")
+        if all([calls is None for _, calls in low.steps]):
+            raise NotCompiled("no operation of this program has a kernel")
         self.guards = list(low.guards.items())
         self.low = low
         self.n_inputs = len(r.inputs)
@@ -376,10 +374,9 @@ class CompiledProgram:
             args = [self._read(x, inputs, scalars, arrays) for x in readers]
             with np.errstate(all="ignore"):
                 out = body(params, scalars[at:end], *args)
-            if out.dtype != dtype or not out.flags.c_contiguous or out.base is not None:
-                out = np.ascontiguousarray(out, dtype).reshape(shape)
-                if any([np.may_share_memory(out, x) for x in args]):
-                    out = out.copy()
+            out = np.ascontiguousarray(out, dtype).reshape(shape)
+            if any([np.may_share_memory(out, x) for x in args]):
+                out = out.copy()  # it must outlive what it was made from
             arrays[s] = out
             pointers[s] = out.ctypes.data
         values: list[Any] = [None] * self.size

@@ -102,7 +102,7 @@ class Program:
         except Exception as err:
             self.entries = []
             if type(err).__name__ != "NotCompiled":
-                _warn(err)
+                warn_once(err)
             return self
         self.compiled.append(c)
         return c
@@ -169,13 +169,13 @@ def _worthwhile(entries: list[Node]) -> int:
 _warned = False
 
 
-def _warn(err: Exception) -> None:
+def warn_once(err: Exception) -> None:
     """Say once that a program could not be compiled, and what to report."""
     global _warned
     if not _warned:
         _warned = True
         warnings.warn(
-            f"facula: a program could not be compiled and is interpreted instead; please report "
+            f"facula: a program could not be run compiled and is interpreted instead; please "
             f"this: {type(err).__name__}: {err}",
             RuntimeWarning,
             stacklevel=2,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from facula.ops.movement import zeros_node
-from facula.ops.registry import Op
+from facula.ops.registry import Op, like_strides
 from facula.trace.recorder import record
 
 
@@ -38,7 +38,7 @@ GATHER: Op = Op(
 
 
 def _like_first(p: Any, st: Any, a: Any, *rest: Any) -> Any:
-    return a.shape, a.dtype, a.strides, 0
+    return a.shape, a.dtype, like_strides(a), 0
 
 
 def _part(a: Any, b: Any, c: Any) -> Any:

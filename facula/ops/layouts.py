@@ -8,7 +8,7 @@ import numpy as np
 
 from facula import storage
 from facula.ops import movement as mv
-from facula.ops.registry import Op
+from facula.ops.registry import Op, like_strides
 from facula.ops.shapes import as_strided, dims_of, sizes
 from facula.ops.table import METHODS, api
 from facula.tensor import Tensor, _share, check_in_place, from_array, make_view, realise, wrap_dim
@@ -63,7 +63,7 @@ UNFOLD_ADD: Op = Op(
 )
 UNFOLD_SCATTER: Op = Op(
     "unfold_scatter",
-    lambda p, st, a, b: (a.shape, a.dtype, a.strides, 0),
+    lambda p, st, a, b: (a.shape, a.dtype, like_strides(a), 0),
     _unfold_scatter,
     (
         lambda g, bn, p: record(UNFOLD_SCATTER, (g, mv.zeros_node(bn, g.node.dtype)), p),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from facula.ops.registry import Op, pointwise_strides
+from facula.ops.registry import Op, like_strides, pointwise_strides
 from facula.trace.node import canonical, contiguous_strides
 from facula.trace.recorder import record
 
@@ -148,6 +148,11 @@ def _same_as_first(p: Any, st: Any, a: Any, *rest: Any) -> Any:
     return a.shape, a.dtype, a.strides, 0
 
 
+def _written(p: Any, st: Any, a: Any, *rest: Any) -> Any:
+    """A base with a part replaced stays laid out as it was, unless its elements share memory."""
+    return a.shape, a.dtype, like_strides(a) if a.strides and 0 in a.strides else a.strides, 0
+
+
 def _slice_scatter_body(p: Any, s: Any, a: Any, b: Any) -> Any:
     out = np.array(a)  # not a.copy(): what NumPy computed of a 0-d array may be a number
     out[np_index(p)] = b
@@ -171,7 +176,7 @@ SLICE: Op = Op(
 )
 SLICE_SCATTER: Op = Op(
     "slice_scatter",
-    _same_as_first,
+    _written,
     _slice_scatter_body,
     (
         lambda g, bn, p: record(SLICE_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
@@ -223,7 +228,7 @@ DIAGONAL: Op = Op(
 )
 DIAGONAL_SCATTER: Op = Op(
     "diagonal_scatter",
-    _same_as_first,
+    _written,
     _diagonal_scatter,
     (
         lambda g, bn, p: record(DIAGONAL_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
@@ -284,7 +289,7 @@ AS_STRIDED_ADD: Op = Op(
 )
 AS_STRIDED_SCATTER: Op = Op(
     "as_strided_scatter",
-    _same_as_first,
+    _written,
     _as_strided_scatter,
     (
         lambda g, bn, p: record(AS_STRIDED_SCATTER, (g, zeros_node(bn, g.node.dtype)), p),
@@ -330,7 +335,7 @@ FLIP: Op = Op(
 )
 CONTIGUOUS: Op = Op(
     "clone",
-    lambda p, st, a: (a.shape, a.dtype, a.strides if p else None, 0),
+    lambda p, st, a: (a.shape, a.dtype, like_strides(a) if p else None, 0),
     lambda p, s, a: a.copy(order="K" if p else "C"),
     (lambda g: g,),
 )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
-from facula.ops.registry import Op, pointwise, to_bool
+from facula.ops.registry import Op, like_strides, pointwise, to_bool
 from facula.trace.recorder import record
 
 __all__ = ["cast", "num"]
@@ -45,7 +45,7 @@ def _rscalar(f: Any) -> Any:
 
 # Casting: the dtype is a parameter.
 def _cast_infer(p: Any, st: Any, a: Any) -> Any:
-    return a.shape, p, a.strides, 0
+    return a.shape, p, like_strides(a), 0
 
 
 def _cast_body(p: Any, s: Any, a: Any) -> Any:

@@ -37,14 +37,19 @@ Ints = tuple[int, ...]
 # ---- values along indices
 
 
+def _planes(a: Any) -> Any:
+    """Each plane of (N, C, *L) in a row; the sizes are named, for a -1 has no meaning among 0s."""
+    return a.reshape(*a.shape[:2], int(np.prod(a.shape[2:])))
+
+
 def _take(p: Any, s: Any, a: Any, b: Any) -> Any:
-    flat = b.reshape(*b.shape[:2], -1)
-    return np.take_along_axis(flat, a.reshape(*a.shape[:2], -1), 2).reshape(a.shape)
+    return np.take_along_axis(_planes(b), _planes(a), 2).reshape(a.shape)
 
 
 def _put_back(p: Any, s: Any, a: Any, b: Any) -> Any:
     planes, size = a.shape[0] * a.shape[1], int(np.prod(p))
-    at = (a.reshape(planes, -1) + np.arange(planes)[:, None] * size).reshape(-1)
+    at = _planes(a).reshape(planes, -1 if a.size else 0) + np.arange(planes)[:, None] * size
+    at = at.reshape(-1)
     if b.dtype.kind == "f":
         sums = np.bincount(at, b.reshape(-1), planes * size).astype(b.dtype)
     else:
@@ -173,7 +178,7 @@ ADAPTIVE_INDEX: Op = Op("adaptive_max_index", _index_infer, widened(_adaptive_in
 def _fractional_index(p: Any, s: Any, a: Any, b: Any) -> Any:
     n = len(p) // 2
     kernel, out, size = p[:n], p[n:], a.shape[2:]
-    flat = a.reshape(*a.shape[:2], -1)
+    flat = _planes(a)
     places = []
     # The draws belong to the dimensions from the last to the first where there are two of them.
     order = (1, 0) if n == 2 else (0, 1, 2)
@@ -187,7 +192,7 @@ def _fractional_index(p: Any, s: Any, a: Any, b: Any) -> Any:
             shape = [1] * n
             shape[i] = out[i]
             index = index * size[i] + (places[i] + at[i]).reshape(*a.shape[:2], *shape)
-        value = np.take_along_axis(flat, index.reshape(*a.shape[:2], -1), 2).reshape(index.shape)
+        value = np.take_along_axis(flat, _planes(index), 2).reshape(index.shape)
         best = [_search(iter([*best, (value, index)]), a.dtype.kind in "fV")]
     return best[0][1].astype(np.int64)
 
@@ -225,7 +230,8 @@ def _divisors(size: Ints, kernel: Ints, stride: Ints, padding: Ints, out: Ints, 
 def _divided(x: Any, size: Ints, settings: list[Ints], out: Ints, pad: int, divisor: int) -> Any:
     if divisor:
         return x / x.dtype.type(divisor)
-    return x / _divisors(size, *settings, out, pad).astype(x.dtype)
+    kernel, stride, padding = settings
+    return x / _divisors(size, kernel, stride, padding, out, pad).astype(x.dtype)
 
 
 def _avg_pool(p: Any, s: Any, a: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from facula import dtypes
 from facula.ops.movement import EXPAND, RESHAPE
 from facula.ops.pointwise import WHERE
-from facula.ops.registry import Op, widened
+from facula.ops.registry import Op, like_strides, widened
 from facula.trace.recorder import TLS, record
 
 
@@ -90,7 +90,7 @@ ARGMIN: Op = Op("argmin", _index_infer, _arg(np.argmin))
 
 
 def _scan_infer(p: Any, st: Any, a: Any) -> Any:
-    return a.shape, a.dtype, a.strides, 0
+    return a.shape, a.dtype, like_strides(a), 0
 
 
 CUMSUM: Op = Op(

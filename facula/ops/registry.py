@@ -136,6 +136,15 @@ def pointwise_strides(shape: tuple[int, ...], nodes: tuple[Any, ...]) -> tuple[i
     return canonical(shape, tuple(out))
 
 
+def like_strides(n: Any) -> tuple[int, ...] | None:
+    """The layout of a fresh result shaped like `n`: its order of dimensions, without gaps.
+
+    The strides of `n` itself will not do: those of an expanded tensor have zeros, and a new buffer
+    has an element for every position.
+    """
+    return None if n.strides is None else pointwise_strides(n.shape, (n,))
+
+
 def pointwise(
     name: str,
     body: Callable[..., Any],

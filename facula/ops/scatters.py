@@ -14,7 +14,7 @@ from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.indices import _array, _table, _value, getitem
-from facula.ops.registry import Op, broadcast, widened
+from facula.ops.registry import Op, broadcast, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor, from_array, wrap_dim
 from facula.trace.recorder import record
@@ -230,7 +230,7 @@ def _source_grad(g: Any, a: Any, b: Any, c: Any, o: Any, p: Any) -> Any:
 
 SCATTER_REDUCE: Op = Op(
     "scatter_reduce",
-    lambda p, st, a, b, c: (a.shape, a.dtype, a.strides, 0),
+    lambda p, st, a, b, c: (a.shape, a.dtype, like_strides(a), 0),
     widened(_scatter_reduce),
     (_self_grad, None, _source_grad),
 )

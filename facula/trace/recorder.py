@@ -437,6 +437,7 @@ def flush(r: Recorder | None = None) -> None:
     """Compute every pending value that something can still see."""
     if r is None:
         r = TLS.r
+    failed: Exception | None = None
     handles = r.handles
     if handles:
         _materialise(r)
@@ -451,8 +452,13 @@ def flush(r: Recorder | None = None) -> None:
             if len(cur.programs) > 64:
                 cur.programs.clear()
             program = cur.programs[live] = Program(r, live)
-        values = program.choose(r).run([i[1] for i in r.inputs], r.scalars)
-        _settle(r, program, values)
+        try:
+            chosen = program.choose(r)
+            values = chosen.run([i[1] for i in r.inputs], r.scalars)
+        except Exception as error:
+            failed = _after_failure(r, program, live, error)
+        else:
+            _settle(r, program, values)
     for t, _, _ in r.inputs:
         node = t.node
         if node.op is INPUT:
@@ -462,6 +468,22 @@ def flush(r: Recorder | None = None) -> None:
         if node.op is INPUT:
             t.node = leaf(node.shape, node.dtype, node.strides)
     r.reset()
+    if failed is not None:
+        raise failed
+
+
+def _after_failure(
+    r: Recorder, program: Any, live: tuple[Any, ...], error: Exception
+) -> Exception | None:
+    """Settle what can be settled; the error to raise, if it was an operation's."""
+    from facula.interpreter.program import warn_once
+    from facula.trace.rescue import rescue
+
+    first = rescue(r, live)
+    if first is None:  # each operation can be computed: the compiled program is at fault
+        program.entries = []
+        warn_once(error)
+    return first
 
 
 def _materialise(r: Recorder) -> None:
@@ -507,6 +529,8 @@ def _settle(r: Recorder, program: Any, values: list[Any]) -> None:
             aliases.append(h)
             continue
         data = values[slot]
+        if data.__class__ is not np.ndarray:  # a reduction to one element gives NumPy's scalars
+            data = np.asarray(data)
         if copy or data.base is not None:
             data = data.copy(order="K")
         if node.strides is not None:
@@ -533,8 +557,6 @@ def relayout(data: Any, strides: tuple[int, ...]) -> Any:
     item = data.itemsize
     want = tuple([s * item for s in strides])
     if data.strides == want or data.size == 0:
-        return data
-    if 0 in strides:
         return data
     span = 1 + sum([(n - 1) * s for n, s in zip(data.shape, strides, strict=True)])
     out = np.lib.stride_tricks.as_strided(np.empty(span, data.dtype), data.shape, want)

@@ -1,0 +1,216 @@
+"""Run random programs with Facula and with PyTorch and compare:
+
+    python tests/fuzz/compare.py --oracle PYTHON [--seed S] [--count N] [--show K]
+
+PYTHON is an interpreter that has PyTorch; it runs `execute.py`. A program on which the two differ
+is shortened while they differ, and printed as Python that can be run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import pickle
+import subprocess
+import sys
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
+
+import execute  # noqa: E402
+import programs  # noqa: E402
+
+
+class Oracle:
+    """PyTorch in a process of its own."""
+
+    def __init__(self, python: str) -> None:
+        self.python = python
+        self.launch()
+
+    def launch(self) -> None:
+        self.process = subprocess.Popen(
+            [self.python, str(HERE / "execute.py"), "torch"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def start(self, batch: list[dict]) -> None:
+        self.batch = batch
+        pickle.dump(batch, self.process.stdin)
+        self.process.stdin.flush()
+
+    def finish(self) -> list[dict]:
+        """The reports; where PyTorch itself dies (it does), the batch is run one by one."""
+        try:
+            return pickle.load(self.process.stdout)
+        except EOFError:
+            self.launch()
+            if len(self.batch) == 1:
+                return [{"outcomes": [], "final": {}, "spoilt": "PyTorch dies"}]
+            return [self.run(program) for program in self.batch]
+
+    def run(self, program: dict) -> dict:
+        self.start([program])
+        return self.finish()[0]
+
+
+def close(a, b, tolerance: float, scale: float) -> bool:
+    """Whether two nested lists of numbers agree; NaN equals NaN."""
+    if isinstance(a, (list, tuple)):
+        return (
+            isinstance(b, (list, tuple))
+            and len(a) == len(b)
+            and all(close(x, y, tolerance, scale) for x, y in zip(a, b))
+        )
+    if isinstance(a, float) and isinstance(b, float):
+        if math.isnan(a) or math.isnan(b):
+            return math.isnan(a) and math.isnan(b)
+        if math.isinf(a) or math.isinf(b):
+            return a == b
+        return abs(a - b) <= tolerance * max(abs(a), abs(b), scale)
+    return type(a) is type(b) and a == b
+
+
+def largest(x) -> float:
+    """The largest finite magnitude in nested lists, at least 1."""
+    if isinstance(x, (list, tuple)):
+        return max([1.0, *[largest(y) for y in x]])
+    return abs(x) if isinstance(x, float) and math.isfinite(x) else 1.0
+
+
+def difference(ours: dict, theirs: dict, statements: list[str]) -> str | None:
+    """The first thing that two reports disagree on."""
+    tolerance = 1e-5 if any("float32" in s for s in statements) else 1e-9
+    for source, a, b in zip(statements, ours["outcomes"], theirs["outcomes"], strict=True):
+        if not close(a, b, tolerance, largest(b)):
+            return f"{source}: Facula {a}, PyTorch {b}"
+    # How a gradient lies in memory is up to the formulas; programs see the values.
+    grads = {s.split()[0] for s in statements if "autograd.grad(" in s or s.endswith(".grad)")}
+    for name, b in theirs["final"].items():
+        a = ours["final"].get(name)
+        if isinstance(a, str) or isinstance(b, str):
+            if a != b:
+                return f"{name}: Facula {a}, PyTorch {b}"
+            continue
+        d = _state(name, a, b, layout=name not in grads)
+        if d:
+            return d
+    return None
+
+
+def _state(name: str, a: dict, b: dict, layout: bool) -> str | None:
+    tolerance = 1e-9 if b["dtype"] != "float32" else 1e-5
+    for key, y in b.items():
+        x = a.get(key)
+        if key == "grad" and isinstance(x, dict) and isinstance(y, dict):
+            d = _state(f"{name}.grad", x, y, layout=False)
+            if d:
+                return d
+        elif key == "strides":
+            if layout and _steps(a) != _steps(b):
+                return f"{name} strides: Facula {x}, PyTorch {y}"
+        elif key == "version" and not layout:
+            continue
+        elif key == "offset" and (not layout or 0 in a["shape"]):
+            continue
+        elif not (close(x, y, tolerance, largest(y)) if key == "values" else x == y):
+            return f"{name} {key}: Facula {x}, PyTorch {y}"
+    return None
+
+
+def _steps(a: dict) -> list[int]:
+    """The strides that mean something: those of dimensions of more than one element."""
+    if 0 in a["shape"]:
+        return []
+    return [s for s, n in zip(a["strides"], a["shape"]) if n != 1]
+
+
+def ours(program: dict) -> dict:
+    """Facula's report; a failure of the engine itself is one too."""
+    import facula
+
+    try:
+        return execute.run(program, facula)
+    except Exception:
+        from facula.trace.recorder import TLS, Recorder
+
+        TLS.r = Recorder()  # what could not be computed is not to meet the next program
+        n = len(program["bases"]) + len(program["steps"])
+        return {"outcomes": ["crash"] * n, "final": {}, "crash": traceback.format_exc()}
+
+
+def differ(program: dict, oracle: Oracle) -> str | None:
+    """What Facula and PyTorch disagree on in a program."""
+    theirs = oracle.run(program)
+    mine = ours(program)
+    if theirs["spoilt"]:
+        return None
+    if "crash" in mine:
+        return mine["crash"].strip().splitlines()[-1]
+    return difference(mine, theirs, program["bases"] + program["steps"])
+
+
+def shrink(program: dict, oracle: Oracle) -> dict:
+    """The program with as few steps as still make a difference."""
+    size = max(1, len(program["steps"]) // 2)
+    while size:
+        at = 0
+        while at < len(program["steps"]):
+            steps = program["steps"][:at] + program["steps"][at + size :]
+            shorter = {**program, "steps": steps}
+            if differ(shorter, oracle):
+                program = shorter
+            else:
+                at += size
+        size //= 2
+    for base in list(program["bases"]):
+        shorter = {**program, "bases": [b for b in program["bases"] if b != base]}
+        if differ(shorter, oracle):
+            program = shorter
+    return program
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--oracle", required=True)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--count", type=int, default=1000)
+    p.add_argument("--show", type=int, default=5, help="how many failing programs to print")
+    p.add_argument("--batch", type=int, default=50)
+    args = p.parse_args()
+    warnings.simplefilter("ignore")
+    oracle = Oracle(args.oracle)
+    failed, skipped, kinds, done = [], Counter(), Counter(), 0
+    for first in range(args.seed, args.seed + args.count, args.batch):
+        batch = [
+            programs.make(s) for s in range(first, min(first + args.batch, args.seed + args.count))
+        ]
+        oracle.start(batch)
+        mine = [ours(q) for q in batch]
+        for q, a, b in zip(batch, mine, oracle.finish(), strict=True):
+            done += 1
+            kinds.update(o if isinstance(o, str) else "ok" for o in b["outcomes"])
+            if b["spoilt"]:
+                skipped[str(b["spoilt"])] += 1
+            elif "crash" in a or difference(a, b, q["bases"] + q["steps"]):
+                failed.append(q)
+        if len(failed) >= args.show:
+            break
+    for q in failed[: args.show]:
+        short = shrink(q, oracle)
+        print(f"# seed {q['seed']}: {differ(short, oracle) or 'differs only in company'}")
+        print("\n".join(short["bases"] + short["steps"]), end="\n\n")
+    print(
+        f"{done} programs from seed {args.seed}, {len(failed)} differ; without a right answer: "
+        f"{dict(skipped)}; PyTorch's outcomes: {dict(kinds)}"
+    )
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
