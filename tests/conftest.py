@@ -53,3 +53,11 @@ def seed(request: pytest.FixtureRequest) -> int:
 def rng(seed: int) -> np.random.Generator:
     """A NumPy generator seeded with this test's seed."""
     return np.random.default_rng(seed)
+
+
+@pytest.fixture(autouse=True)
+def _complain_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that can't be compiled warns once a process; in the tests, in each test."""
+    from facula.interpreter import program
+
+    monkeypatch.setattr(program, "_warned", False)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from facula.compiler.cluster import ALL, Cluster, Grouping, kind_of
+from facula.compiler.cluster import Cluster
+from facula.compiler.grouping import Grouping, same_element
 from facula.compiler.layout import Place, place
-from facula.cpu.kernels import Kernel, MapKernel, NotCompiled
-from facula.cpu.product import PackKernel, ProductKernel, Shape, packed_size
-from facula.cpu.vector import SIZE
+from facula.cpu.emitters import EMITTERS
+from facula.cpu.kernels import CombineKernel, Kernel, MapKernel, NotCompiled
 from facula.trace.node import ASSIGN, INPUT, Node
 
 _kernels: dict[tuple[str, int], int] = {}  # text and vector width -> address
@@ -21,7 +21,7 @@ ALIGN = 64
 class Call:
     """One kernel call: text, descriptor entries, units."""
 
-    __slots__ = ("descriptor", "key", "text", "units")
+    __slots__ = ("descriptor", "room", "text", "units")
 
     def __init__(self, kernel: Kernel) -> None:
         self.text = (
@@ -32,39 +32,7 @@ class Call:
         )
         self.descriptor = kernel.slots
         self.units = kernel.units
-
-
-def _combine_text(count: int, columns: int, step: int, kind: str, width: int) -> str:
-    """A kernel that adds `count` partial results, `step` elements apart, column by column."""
-    from facula.cpu.kernels import PARAMS
-    from facula.cpu.text import Function
-    from facula.cpu.vector import Lanes
-
-    declarations: set[str] = set()
-    f = Function("NAME", PARAMS, declarations)
-    size = SIZE[kind]
-    d0 = f.let("load i64, ptr %D")
-    source = f.let(f"load ptr, ptr {f.at('%P', f.mul(d0, 8))}")
-    d1 = f.let(f"load i64, ptr {f.at('%D', 8)}")
-    target = f.let(f"load ptr, ptr {f.at('%P', f.mul(d1, 8))}")
-    middle = columns // width * width
-    for low, high, w in ((0, middle, width), (middle, columns, 1)):
-        if low >= high:
-            continue
-        x = Lanes(f, w)
-        with f.loop(low, high, w, some=True) as j:
-            at = f.at(source, f.mul(j.index, size))
-            first = x.load(at, kind)
-            total = first
-            if count > 1:
-                with f.loop(1, count, 1, [(x.type(kind), first.name)], some=True) as i:
-                    from facula.cpu.vector import Value
-
-                    v = x.load(f.at(at, f.mul(i.index, step * size)), kind)
-                    i.next = [x.add(Value(i.values[0], kind), v).name]
-                total = Value(i.values[0], kind)
-            x.store(total, f.at(target, f.mul(j.index, size)))
-    return "\n".join(sorted(declarations)) + "\n" + f.text()
+        self.room = kernel.room
 
 
 class Lowered:
@@ -78,7 +46,6 @@ class Lowered:
         for n in entries:
             if n.op is not ASSIGN and n.op.name == "pow_s":
                 self.guards[n.scalar_at] = scalars[n.scalar_at]
-        self.partial_bytes: dict[Node, int] = {}
         while not self._lower_all():
             pass
 
@@ -92,7 +59,7 @@ class Lowered:
                 if c.fallback:
                     outside.add(n)
                 for p in g.operands(n):
-                    if c.fallback or p.base not in c.level or n is c.matmul:
+                    if c.fallback or p.base not in c.level or n is c.core:
                         outside.add(p.base)
         self.stored = {b for b in outside if b in g.home}
         self.steps: list[tuple[Cluster, list[Call] | None]] = []
@@ -114,31 +81,18 @@ class Lowered:
             if n.op.name == "pow_s" and type(self.guards[n.scalar_at]) not in (int, float):
                 raise NotCompiled("complex exponent")
         args = (c, g.places, stored, g.constants)
-        calls: list[Call] = []
-        if c.matmul is not None:
-            packed = Shape(c.matmul, g.places).packs(self.width)
-            if packed:
-                pack = PackKernel(*args)
-                pack.build(self.width)
-                calls.append(Call(pack))
-            product = ProductKernel(*args, guards=self.guards, packed=packed)
-            product.build(self.width)
-            return [*calls, Call(product)]
-        kernel = MapKernel(*args, guards=self.guards)
-        kernel.build(self.width)
-        calls.append(Call(kernel))
-        for n in kernel.partials:
-            kind = kind_of(n)
-            assert kind is not None
-            item = SIZE[kind]
-            columns, step = (1, 64 // item) if c.level[n] == ALL else [kernel.columns] * 2
-            call = Call.__new__(Call)
-            call.text = _combine_text(kernel.units, columns, step, kind, self.width)
-            call.descriptor = [("partial", n), ("buffer", n)]
-            call.units = 1
-            calls.append(call)
-            self.partial_bytes[n] = kernel.units * step * item
-        return calls
+        kernels: list[Kernel]
+        if c.core is not None:
+            kernels = EMITTERS[c.core.op.name].kernels(args, self.guards, self.width)
+        else:
+            kernel = MapKernel(*args, guards=self.guards)
+            kernel.build(self.width)
+            kernels = [kernel]
+            for n in kernel.partials:
+                combine = CombineKernel(*args)
+                combine.combine(n, kernel, self.width)
+                kernels.append(combine)
+        return [Call(k) for k in kernels]
 
 
 class CompiledProgram:
@@ -222,14 +176,8 @@ class CompiledProgram:
                         continue
                     if what == "buffer":
                         touch((what, n), i, bytes_of(n))
-                    elif what == "partial":
-                        touch((what, n), i, low.partial_bytes[n])
                     else:
-                        panel = 2 * (low.width if kind_of(n) == "f32" else low.width // 2)
-                        s = Shape(n, g.places)
-                        own = math.prod([m for m, b in zip(s.batch, s.b_batch, strict=True) if b])
-                        size = packed_size(s, panel) * own * n.dtype.itemsize
-                        touch((what, n), i, size)
+                        touch((what, n), i, call.room[(what, n)])
         for p in low.roots:
             if p.base in g.home:
                 touch(("buffer", p.base), len(low.steps), bytes_of(p.base))
@@ -320,8 +268,6 @@ class CompiledProgram:
             where, index = "constant", (b.scalar_at, b.dtype.np)
         else:
             where, index = "slot", self.slot[("buffer", b)]
-        from facula.compiler.cluster import same_element
-
         plain = same_element(p) and p.shape == b.shape
         return where, index, p.shape, None if plain else p.strides, p.offset
 

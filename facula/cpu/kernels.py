@@ -42,6 +42,7 @@ class Kernel:
         self.buffers: dict[Any, str] = {}
         self.numbers: dict[tuple[int, str, str], Value] = {}
         self.units = 1
+        self.room: dict[Any, int] = {}  # bytes of the scratch buffers that its slots name
         self.guards: dict[int, Any] = {}
         self.functions: list[str] = []
 
@@ -50,6 +51,8 @@ class Kernel:
         """The address of a node's buffer."""
         key = (what, node)
         if key not in self.buffers:
+            if what != "buffer" and key not in self.room:
+                raise KeyError(f"scratch buffer {key} without a size")
             f = self.f
             d = f.let(f"load i64, ptr {f.at('%D', 8 * len(self.slots))}")
             self.slots.append(key)
@@ -153,6 +156,7 @@ class MapKernel(Kernel):
             if n in self.stored and c.level[n] in (FULL, ROW):
                 self.buffer(n)
         for n in self.partials:
+            self.room[("partial", n)] = self.units * self.partial_step(n) * n.dtype.itemsize
             self.buffer(n, "partial")
         self._load_numbers()
         self.kept: dict[Node, str] = {}
@@ -174,6 +178,10 @@ class MapKernel(Kernel):
                 self._begin_partials()
                 with f.loop(low, high, some=True) as row:
                     self._row(row.index, 0, self.columns)
+
+    def partial_step(self, n: Node) -> int:
+        """Elements between the partial results of one unit and the next: whole cache lines."""
+        return 64 // n.dtype.itemsize if self.cluster.level[n] == ALL else self.columns
 
     # Shapes.
     def _layout(self) -> None:
@@ -596,3 +604,33 @@ class MapKernel(Kernel):
         return v
 
     _current = 0
+
+
+class CombineKernel(Kernel):
+    """Adds the partial results of a reduction, column by column, in the order of the units."""
+
+    def combine(self, n: Node, of: MapKernel, width: int) -> None:
+        """Write the kernel for the reduction n, whose partial results `of` leaves."""
+        f = self.f
+        kind = kind_of(n)
+        assert kind is not None
+        size = SIZE[kind]
+        step = of.partial_step(n)
+        columns = 1 if self.cluster.level[n] == ALL else of.columns
+        self.room = of.room
+        source, target = self.buffer(n, "partial"), self.buffer(n)
+        middle = columns // width * width
+        for low, high, w in ((0, middle, width), (middle, columns, 1)):
+            if low >= high:
+                continue
+            x = Lanes(f, w)
+            with f.loop(low, high, w, some=True) as j:
+                at = f.at(source, f.mul(j.index, size))
+                total = x.load(at, kind)
+                if of.units > 1:
+                    first = [(x.type(kind), total.name)]
+                    with f.loop(1, of.units, 1, first, some=True) as i:
+                        v = x.load(f.at(at, f.mul(i.index, step * size)), kind)
+                        i.next = [x.add(Value(i.values[0], kind), v).name]
+                    total = Value(i.values[0], kind)
+                x.store(total, f.at(target, f.mul(j.index, size)))

@@ -8,6 +8,7 @@ apart; otherwise it is packed first, by a kernel of its own, into panels as wide
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from facula.compiler.cluster import kind_of
@@ -87,7 +88,7 @@ class ProductKernel(Kernel):
     def build(self, width: int) -> None:
         """Write the kernel; `width` is that of a vector of float32."""
         c = self.cluster
-        n = c.matmul
+        n = c.core
         assert n is not None
         kind = kind_of(n)
         assert kind is not None
@@ -101,6 +102,7 @@ class ProductKernel(Kernel):
         f = self.f
         left = self.buffer(self.places[n.inputs[0]].base)
         if self.packed:
+            self.room[("packed", n)] = packed_bytes(s, self.width * self.tile_vectors, kind)
             right = self.buffer(n, "packed")
         else:
             right = self.buffer(self.places[n.inputs[1]].base)
@@ -296,7 +298,7 @@ class ProductKernel(Kernel):
         self.accesses: dict[Any, Access] = {}
         self.operand: dict[tuple[Node, int], Any] = {}
         for n in c.nodes:
-            if n is c.matmul:
+            if n is c.core:
                 continue
             for k, i in enumerate(n.inputs):
                 p = self.places[i]
@@ -427,7 +429,7 @@ class ProductKernel(Kernel):
         own = self.f
         for i in range(rows):
             for j, x in enumerate(lanes):
-                memo = {self.cluster.matmul: Value(sums[i * len(lanes) + j], kind)}
+                memo = {self.cluster.core: Value(sums[i * len(lanes) + j], kind)}
                 self.f = f  # the expressions go into the tile
                 try:
                     for n in self.cluster.nodes:
@@ -477,12 +479,18 @@ def packed_size(s: Shape, panel: int) -> int:
     return -(-s.n // panel) * panel * s.k
 
 
+def packed_bytes(s: Shape, panel: int, kind: str) -> int:
+    """Bytes of all packed matrices of a product."""
+    own = math.prod([m for m, b in zip(s.batch, s.b_batch, strict=True) if b])
+    return packed_size(s, panel) * own * SIZE[kind]
+
+
 class PackKernel(Kernel):
     """Copies the right operand of a product into panels."""
 
     def build(self, width: int) -> None:
         """Write the kernel; `width` is that of a vector of float32."""
-        n = self.cluster.matmul
+        n = self.cluster.core
         assert n is not None
         kind = kind_of(n)
         assert kind is not None
@@ -492,6 +500,7 @@ class PackKernel(Kernel):
         s = Shape(n, self.places)
         f = self.f
         source = f.at(self.buffer(self.places[n.inputs[1]].base), s.b_offset * size)
+        self.room[("packed", n)] = packed_bytes(s, panel, kind)
         target = self.buffer(n, "packed")
         panels = -(-s.n // panel)
         own = [(m, sb) for m, sb in zip(s.batch, s.b_batch, strict=True) if sb]
@@ -586,3 +595,26 @@ def transposed(x: Lanes, rows: list[Value]) -> list[Value]:
         out = done
         d //= 2
     return out
+
+
+class Product:
+    """The emitter of matrix products."""
+
+    joins = True
+
+    def accepts(self, n: Node) -> bool:
+        """float32 and float64."""
+        return kind_of(n) in ("f32", "f64")
+
+    def kernels(self, args: Any, guards: dict[int, Any], width: int) -> list[Kernel]:
+        """Packing where it pays, then the product."""
+        cluster, places = args[:2]
+        packed = Shape(cluster.core, places).packs(width)
+        out: list[Kernel] = []
+        if packed:
+            pack = PackKernel(*args)
+            pack.build(width)
+            out.append(pack)
+        product = ProductKernel(*args, guards=guards, packed=packed)
+        product.build(width)
+        return [*out, product]

@@ -102,7 +102,7 @@ class Program:
         except Exception as err:
             self.entries = []
             if type(err).__name__ != "NotCompiled":
-                warn_once(err)
+                r.complaint = err
             return self
         self.compiled.append(c)
         return c
@@ -176,7 +176,7 @@ def warn_once(err: Exception) -> None:
         _warned = True
         warnings.warn(
             f"facula: a program could not be run compiled and is interpreted instead; please "
-            f"this: {type(err).__name__}: {err}",
+            f"report this: {type(err).__name__}: {err}",
             RuntimeWarning,
             stacklevel=2,
         )

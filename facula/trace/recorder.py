@@ -40,6 +40,7 @@ class Recorder:
         "__weakref__",
         "add",
         "anomaly",
+        "complaint",
         "cur",
         "frame",
         "gnodes",
@@ -60,6 +61,7 @@ class Recorder:
         self.grad = True
         self.inference = False
         self.anomaly = False
+        self.complaint: Exception | None = None  # why a program is not run compiled
         self.frame = 0
         self.size = 0
         self.roots: dict[bool, Node] = {}
@@ -470,19 +472,23 @@ def flush(r: Recorder | None = None) -> None:
     r.reset()
     if failed is not None:
         raise failed
+    if r.complaint is not None:
+        from facula.interpreter.program import warn_once
+
+        complaint, r.complaint = r.complaint, None
+        warn_once(complaint)
 
 
 def _after_failure(
     r: Recorder, program: Any, live: tuple[Any, ...], error: Exception
 ) -> Exception | None:
     """Settle what can be settled; the error to raise, if it was an operation's."""
-    from facula.interpreter.program import warn_once
     from facula.trace.rescue import rescue
 
     first = rescue(r, live)
     if first is None:  # each operation can be computed: the compiled program is at fault
         program.entries = []
-        warn_once(error)
+        r.complaint = error
     return first
 
 

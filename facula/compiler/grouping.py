@@ -1,0 +1,213 @@
+"""Grouping operations into kernels.
+
+Operations are visited in the order of the trace; each joins the latest cluster that it can, so a
+chain of any length becomes one pass over memory. Joining never makes a cycle: what an operation
+reads besides the members of its cluster must come from clusters before it.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from facula.compiler.cluster import ALL, COLUMN, FULL, REDUCTIONS, ROW, Cluster, kind_of
+from facula.compiler.expressions import expression
+from facula.compiler.layout import Place, place
+from facula.cpu.emitters import EMITTERS
+from facula.trace.node import INPUT, Node, contiguous_strides
+
+MOST = 120  # operations in one cluster: expressions are written by recursion, code stays small
+LOOK_BACK = 24  # clusters that an operation without a producer among them may join
+
+
+def _steps(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple([s if m != 1 else 0 for m, s in zip(shape, strides, strict=True)])
+
+
+def same_element(p: Place) -> bool:
+    """Whether the place goes through its base in order, from its first element to its last."""
+    return p.key() == (0, _steps(p.shape, contiguous_strides(p.shape)))
+
+
+def same_row(p: Place, split: int) -> bool:
+    """Whether each row of the place is one element of its base, in order."""
+    rows = p.shape[:split]
+    want = (*_steps(rows, contiguous_strides(rows)), *[0] * (len(p.shape) - split))
+    return p.key() == (0, want)
+
+
+def _span(dims: tuple[int, ...], shape: tuple[int, ...]) -> tuple[str, int] | None:
+    """How a reduction over dims lies in the domain: its level and the split it asks for."""
+    rank = len(shape)
+    real = [d for d in range(rank) if shape[d] != 1]
+    gone = [d for d in real if d in dims]
+    if gone == real:
+        return ALL, 0
+    first = [d for d in real if d not in dims]
+    if first and gone and max(first) < min(gone):
+        return ROW, min(gone)
+    if first and gone and max(gone) < min(first):
+        return COLUMN, min(first)
+    return None
+
+
+class Grouping:
+    """Assigns every entry of a program to a cluster."""
+
+    def __init__(self, entries: list[Node]) -> None:
+        self.places: dict[Node, Place] = {}
+        self.clusters: list[Cluster] = []
+        self.home: dict[Node, Cluster] = {}
+        self.constants: set[Node] = set()
+        for n in entries:
+            self._visit(n)
+
+    def operands(self, n: Node) -> list[Place]:
+        return [place(i, self.places) for i in n.inputs]
+
+    def _visit(self, n: Node) -> None:
+        p = place(n, self.places)
+        if p.base is not n:
+            return  # a view, or another name
+        name = n.op.name
+        if name == "full" and kind_of(n) is not None:
+            self.constants.add(n)
+            return
+        if 0 in n.shape or any([0 in i.shape for i in n.inputs]):
+            self._fallback(n)
+        elif name in ("reshape", "clone", "flatten_copy") and kind_of(n) is not None:
+            self._copy(n)
+        elif name in EMITTERS and EMITTERS[name].accepts(n):
+            c = self._new(n.shape)
+            c.core = n
+            c.open = EMITTERS[name].joins
+            self._add(c, n, FULL)
+        elif name in REDUCTIONS and kind_of(n) in ("f32", "f64"):
+            self._reduce(n)
+        elif self._pointwise(n):
+            self._join(n, n.shape)
+        else:
+            self._fallback(n)
+
+    def _pointwise(self, n: Node) -> bool:
+        kinds = [kind_of(i) for i in n.inputs]
+        if kind_of(n) is None or None in kinds or (n.op.name == "to" and not n.inputs):
+            return False
+        if n.op.name in ("to", "pow_s"):
+            return n.op.name == "to" or kind_of(n) in ("f32", "f64")
+        if not n.op.pointwise or any([t not in (int, float, bool) for t in n.stypes]):
+            return False
+        if n.op.name not in ("where",) and len(set(kinds)) > 1:
+            return False
+        return expression(n, tuple(kinds)) is not None  # type: ignore[arg-type]
+
+    # Making and joining clusters.
+    def _new(self, shape: tuple[int, ...]) -> Cluster:
+        c = Cluster(len(self.clusters), shape)
+        self.clusters.append(c)
+        return c
+
+    def _add(self, c: Cluster, n: Node, level: str) -> None:
+        c.add(n, level)
+        self.home[n] = c
+        for p in self.operands(n):
+            c.reads.add(p.base)
+
+    def _fallback(self, n: Node) -> None:
+        c = self._new(n.shape)
+        c.fallback = True
+        self._add(c, n, FULL)
+
+    def _copy(self, n: Node) -> None:
+        """A copy into contiguous order: an identity over the operand's domain."""
+        self._join(n, n.inputs[0].shape)
+
+    def _before(self, base: Node, c: Cluster) -> bool:
+        if base.op is INPUT or base in self.constants:
+            return True
+        home = self.home.get(base)
+        return home is not None and home.index < c.index
+
+    def _fits(self, n: Node, c: Cluster, shape: tuple[int, ...]) -> str | None:
+        """The level at which n can join c, or None."""
+        if c.fallback or not c.open or len(c.nodes) >= MOST:
+            return None
+        rows = c.row_shape() if c.split is not None else None
+        if shape == c.shape:
+            level = FULL
+        elif rows is not None and tuple([m for m in shape if m != 1]) == tuple(
+            [m for m in rows if m != 1]
+        ):
+            level = ROW
+        else:
+            return None
+        for p in self.operands(n):
+            if p.base not in c.level:
+                if not self._before(p.base, c):
+                    return None
+                continue
+            held = c.level[p.base]
+            if held == FULL:
+                if level != FULL or p.shape != shape or not same_element(p):
+                    return None
+            elif held == ROW:
+                if level == ROW:
+                    if prod(p.shape) != prod(shape) or not same_element(p):
+                        return None
+                elif not _row_of(p, shape, c.split or 0):
+                    return None
+            else:
+                return None
+        return level
+
+    def _join(self, n: Node, shape: tuple[int, ...]) -> None:
+        own = {p.base for p in self.operands(n)}
+        homes = {self.home[b].index for b in own if b in self.home}
+        for k in sorted(homes, reverse=True):
+            c = self.clusters[k]
+            level = self._fits(n, c, shape)
+            if level is not None:
+                self._add(c, n, level)
+                return
+        for c in self.clusters[: -LOOK_BACK - 1 : -1]:
+            if c.core is None and not c.fallback and c.shape == shape and own & c.reads:
+                level = self._fits(n, c, shape)
+                if level is not None:
+                    self._add(c, n, level)
+                    return
+        c = self._new(shape)
+        self._add(c, n, FULL)
+
+    def _reduce(self, n: Node) -> None:
+        (p,) = self.operands(n)
+        span = _span(n.params[0], p.shape)
+        if span is None:
+            self._fallback(n)
+            return
+        level, split = span
+        c = self.home.get(p.base)
+        if (
+            c is None
+            or c.fallback
+            or c.core is not None
+            or c.level.get(p.base) != FULL
+            or p.shape != c.shape
+            or not same_element(p)
+            or (c.split not in (None, split) and level != ALL)
+            or (level != ROW and n.op.name != "sum")
+        ):
+            if level != ROW and n.op.name != "sum":
+                self._fallback(n)
+                return
+            c = self._new(p.shape)
+        if level != ALL:
+            c.split = split
+        self._add(c, n, level)
+
+
+def _row_of(p: Place, shape: tuple[int, ...], split: int) -> bool:
+    """Whether a broadcast operand of a full operation is one element of its base for each row."""
+    extra = len(shape) - len(p.shape)
+    if extra < 0:
+        return False
+    steps = [0] * extra + [s if m != 1 else 0 for m, s in zip(p.shape, p.strides, strict=True)]
+    return same_row(Place(p.base, p.offset, shape, tuple(steps)), split)

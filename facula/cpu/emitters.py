@@ -1,0 +1,29 @@
+"""Operations that have kernels of their own: which class writes them.
+
+An emitter says whether it `accepts` an entry (only what its shapes, dtypes and parameters say may
+decide), whether pointwise operations may join its cluster (`joins`; they then are in
+`cluster.nodes` after the core and its kernels have to compute them), and writes the `kernels` that
+compute a cluster, in the order in which they run. It may raise `NotCompiled`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from facula.cpu.product import Product
+from facula.trace.node import Node
+
+
+class Emitter(Protocol):
+    """Writes the kernels of one kind of operation."""
+
+    joins: bool
+
+    def accepts(self, n: Node) -> bool:
+        """Whether an entry of this kind is compiled."""
+
+    def kernels(self, args: Any, guards: dict[int, Any], width: int) -> list[Any]:
+        """The kernels of a cluster; `args` are those of `Kernel`, `width` is in float32 lanes."""
+
+
+EMITTERS: dict[str, Emitter] = {"matmul": Product()}
