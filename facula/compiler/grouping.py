@@ -58,8 +58,21 @@ class Grouping:
         self.clusters: list[Cluster] = []
         self.home: dict[Node, Cluster] = {}
         self.constants: set[Node] = set()
+        self.filled = self._filled(entries)
         for n in entries:
             self._visit(n)
+
+    def _filled(self, entries: list[Node]) -> set[Node]:
+        """Constants that an operation with kernels of its own reads from memory."""
+        out = set()
+        for n in entries:
+            e = EMITTERS.get(n.op.name)
+            if e is not None and e.accepts(n):
+                for k, i in enumerate(n.inputs):
+                    base = place(i, self.places).base
+                    if base.op.name == "full" and k not in e.constants:
+                        out.add(base)
+        return out
 
     def operands(self, n: Node) -> list[Place]:
         return [place(i, self.places) for i in n.inputs]
@@ -69,7 +82,7 @@ class Grouping:
         if p.base is not n:
             return  # a view, or another name
         name = n.op.name
-        if name == "full" and kind_of(n) is not None:
+        if name == "full" and kind_of(n) is not None and n not in self.filled:
             self.constants.add(n)
             return
         if 0 in n.shape or any([0 in i.shape for i in n.inputs]):
@@ -90,6 +103,8 @@ class Grouping:
 
     def _pointwise(self, n: Node) -> bool:
         kinds = [kind_of(i) for i in n.inputs]
+        if n in self.filled:
+            return kind_of(n) is not None
         if kind_of(n) is None or None in kinds or (n.op.name == "to" and not n.inputs):
             return False
         if n.op.name in ("to", "pow_s"):

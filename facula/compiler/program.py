@@ -16,6 +16,7 @@ from facula.trace.node import ASSIGN, INPUT, Node
 
 _kernels: dict[tuple[str, int], int] = {}  # text and vector width -> address
 ALIGN = 64
+NOT_MEMORY = ("number", "literal", "status")  # entries of a descriptor that name no buffer
 
 
 class Call:
@@ -42,6 +43,7 @@ class Lowered:
         self.width = width
         self.grouping = g = Grouping(entries)
         self.roots = [place(n, g.places) for n in roots]
+        self.n_scalars = len(scalars)
         self.guards: dict[int, Any] = {}
         for n in entries:
             if n.op is not ASSIGN and n.op.name == "pow_s":
@@ -172,7 +174,7 @@ class CompiledProgram:
                 continue
             for call in calls:
                 for what, n in call.descriptor:
-                    if what == "number" or (n.__class__ is Node and n.op is INPUT):
+                    if what in NOT_MEMORY or (n.__class__ is Node and n.op is INPUT):
                         continue
                     if what == "buffer":
                         touch((what, n), i, bytes_of(n))
@@ -245,8 +247,8 @@ class CompiledProgram:
             for call in calls:
                 ids = []
                 for what, n in call.descriptor:
-                    if what == "number":
-                        ids.append(n)
+                    if what in NOT_MEMORY:
+                        ids.append(n if what != "status" else low.n_scalars)
                     elif n.op is INPUT:
                         ids.append(n.index)
                     else:
@@ -298,6 +300,7 @@ class CompiledProgram:
         for i, a in enumerate(inputs):
             pointers[i] = a.ctypes.data
         numbers = np.empty(len(scalars) + 1, np.int64)
+        numbers[-1] = 0  # the status: a kernel that meets an index out of range sets it
         floats = numbers.view(np.float64)
         for i, x in enumerate(scalars):
             if type(x) is float:
@@ -325,6 +328,8 @@ class CompiledProgram:
                 out = out.copy()  # it must outlive what it was made from
             arrays[s] = out
             pointers[s] = out.ctypes.data
+        if numbers[-1]:
+            raise IndexError("an index that a program computed is out of range")
         values: list[Any] = [None] * self.size
         for index, reader in self.results:
             values[index] = self._read(reader, inputs, scalars, arrays)

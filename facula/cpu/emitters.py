@@ -18,6 +18,7 @@ class Emitter(Protocol):
     """Writes the kernels of one kind of operation."""
 
     joins: bool
+    constants: tuple[int, ...]  # operands that need not be in memory where they are constants
 
     def accepts(self, n: Node) -> bool:
         """Whether an entry of this kind is compiled."""

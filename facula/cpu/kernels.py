@@ -45,6 +45,7 @@ class Kernel:
         self.room: dict[Any, int] = {}  # bytes of the scratch buffers that its slots name
         self.guards: dict[int, Any] = {}
         self.functions: list[str] = []
+        self._status = ""
 
     # Addresses and numbers, loaded once at the beginning.
     def buffer(self, node: Node, what: str = "buffer") -> str:
@@ -58,6 +59,20 @@ class Kernel:
             self.slots.append(key)
             self.buffers[key] = f.let(f"load ptr, ptr {f.at('%P', f.mul(d, 8))}")
         return self.buffers[key]
+
+    def literal(self, value: int) -> str:
+        """An integer that differs between calls of one kernel: from the descriptor."""
+        self.slots.append(("literal", value))
+        return self.f.let(f"load i64, ptr {self.f.at('%D', 8 * (len(self.slots) - 1))}")
+
+    def status(self) -> str:
+        """Where to store a one if an index is out of range."""
+        if not self._status:
+            f = self.f
+            d = f.let(f"load i64, ptr {f.at('%D', 8 * len(self.slots))}")
+            self.slots.append(("status", 0))
+            self._status = f.at("%S", f.mul(d, 8))
+        return self._status
 
     def number(self, at: int, stype: type, kind: str) -> Value:
         """A Python number of the program, as one lane of a kind."""
@@ -91,6 +106,8 @@ class Kernel:
             x.splat(self.number(n.scalar_at + k, t, args[-1].kind if args else kind))
             for k, t in enumerate(n.stypes)
         ]
+        if name == "full":
+            return numbers[0]
         build = expression(n, tuple([a.kind for a in args]))
         if build is None:
             raise NotCompiled(str(n.op))

@@ -601,6 +601,7 @@ class Product:
     """The emitter of matrix products."""
 
     joins = True
+    constants = ()
 
     def accepts(self, n: Node) -> bool:
         """float32 and float64."""

@@ -181,3 +181,10 @@ def test_a_failure_to_compile_is_said_once_and_changes_nothing(monkeypatch):
     with pytest.warns(RuntimeWarning, match="interpreted instead.*no such thing"):
         assert (x * 3 - 1).tolist() == [3.0 * i - 1 for i in range(7)]
     assert (x * 4 - 1).tolist() == [4.0 * i - 1 for i in range(7)]
+
+
+def test_a_product_reads_a_constant_from_memory(monkeypatch):
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    w = torch.arange(12.0).reshape(3, 4)
+    torch.synchronize()
+    assert (torch.full((2, 3), 2.0) @ w + 1).tolist() == [[25.0, 31.0, 37.0, 43.0]] * 2
