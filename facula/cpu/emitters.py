@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from facula.cpu.indexing import Gather, Scatter
 from facula.cpu.product import Product
 from facula.trace.node import Node
 
@@ -27,4 +28,8 @@ class Emitter(Protocol):
         """The kernels of a cluster; `args` are those of `Kernel`, `width` is in float32 lanes."""
 
 
-EMITTERS: dict[str, Emitter] = {"matmul": Product()}
+EMITTERS: dict[str, Emitter] = {
+    "matmul": Product(),
+    **dict.fromkeys(("gather", "index"), Gather()),
+    **dict.fromkeys(("scatter", "scatter_add", "index_put", "index_put_accumulate"), Scatter()),
+}

@@ -1,0 +1,383 @@
+"""Operations whose indices are data: gathering elements or rows, and scattering them.
+
+Both are one pattern. Over a *domain* (the result of a gather, the source of a scatter) the array
+that is indexed has ordinary steps along some dimensions and none along those that indices pick
+from; each *pick* adds an index times a step. Bounds were checked where the call was made; what a
+program computed itself is checked here, and the status word tells of an index out of range.
+
+A scatter is split by ranges of its result: a unit makes its range of the base, then goes through
+all indices in order and writes those that are its own. So duplicates come in order, and no two
+threads write to one place.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from facula.compiler.cluster import kind_of
+from facula.compiler.layout import Place
+from facula.cpu.domain import DomainKernel, load, store, walk
+from facula.cpu.kernels import CHUNK, Kernel, NotCompiled, merged, strides_in
+from facula.cpu.text import Index
+from facula.cpu.vector import SIZE, Lanes, Value
+from facula.trace.node import Node, contiguous_strides
+
+RANGES = 16  # ranges of a result at most, where each index moves a row
+FEW = 4  # where each index moves an element: every range looks at all indices
+
+
+class Pick:
+    """One index over the domain: where it lies, and what it adds, in elements."""
+
+    __slots__ = ("base", "dim", "kind", "limit", "offset", "step", "steps")
+
+    def __init__(
+        self, index: Place, offset: int, steps: list[int], step: int, dim: int, limit: int
+    ) -> None:
+        self.base = index.base
+        kind = kind_of(index.base)
+        if kind not in ("i64", "i32"):
+            raise NotCompiled(f"an index of {index.base.dtype}")
+        self.kind = kind
+        self.offset = offset
+        self.steps = steps
+        self.step = step
+        self.dim = dim
+        self.limit = limit
+
+
+def pattern(n: Node, index: Place, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    """The domain, for each of its dimensions that of the array (None: picked), and the picks."""
+    if n.op.name in ("gather", "scatter", "scatter_add"):
+        domain = n.inputs[1].shape
+        d = n.params
+        dims = [None if k == d else k for k in range(len(domain))]
+        return (
+            domain,
+            dims,
+            [Pick(index, index.offset, list(index.strides), strides[d], d, shape[d])],
+        )
+    where, common = n.params
+    used = [d for d, k in enumerate(where) if k is not None]
+    rest = [d for d, k in enumerate(where) if k is None]
+    at = used[0] if used == list(range(used[0], used[-1] + 1)) else 0
+    picked: list[int | None] = [None] * len(common)
+    dims = [*rest[:at], *picked, *rest[at:]]
+    domain = tuple([m if d is None else shape[d] for d, m in zip(dims, _around(at, common, dims))])
+    across = [s * index.strides[1] for s in contiguous_strides(common)]
+    steps = [0] * at + across + [0] * (len(dims) - at - len(common))
+    picks = [
+        Pick(index, index.offset + where[d] * index.strides[0], steps, strides[d], d, shape[d])
+        for d in used
+    ]
+    return domain, dims, picks
+
+
+def _around(at: int, common: tuple[int, ...], dims: list[int | None]) -> list[int]:
+    return [0] * at + list(common) + [0] * (len(dims) - at - len(common))
+
+
+class GatherKernel(DomainKernel):
+    """Elements or rows that indices name, and the pointwise operations that follow."""
+
+    def prepare(self) -> None:
+        """The array, and one stream for each index."""
+        n = self.cluster.core
+        assert n is not None
+        a, index = self.places[n.inputs[0]], self.places[n.inputs[1]]
+        _, dims, self.picks = pattern(n, index, a.shape, a.strides)
+        self.data = self.stream(a.base, a.offset, [0 if d is None else a.strides[d] for d in dims])
+        self.indices = [self.stream(p.base, p.offset, p.steps) for p in self.picks]
+        self.flag = self.status()
+
+    def begin_row(self) -> None:
+        """Indices that are the same for the whole row are used once."""
+        one = Lanes(self.f, 1)
+        s = self.streams[self.data]
+        size = SIZE[s.kind]
+        at = s.pointer
+        self.along: list[tuple[Any, Any]] = []
+        for p, key in zip(self.picks, self.indices, strict=True):
+            v = self.streams[key].value
+            if v is None:
+                self.along.append((p, key))
+            else:
+                i = self._checked(one, v, p.limit)
+                at = self.f.at(at, self.f.mul(i.name, p.step * size))
+        self.start = at
+        self.whole = None
+        if s.value is not None and not self.along:
+            self.whole = one.load(at, s.kind)
+
+    def _checked(self, x: Lanes, i: Value, limit: int) -> Value:
+        """Indices in range as they are, others as 0, which the status word tells of."""
+        f = self.f
+        i = x.cast(i, "i64")
+        bad = x.op("icmp uge", i, x.const(limit, "i64"), "b")
+        if x.width == 1:
+            some = bad.name
+        else:
+            bits = f.let(f"bitcast {x.type('b')} {bad.name} to i{x.width}")
+            some = f.let(f"icmp ne i{x.width} {bits}, 0")
+        with f.when(some):
+            f.do(f"store i64 1, ptr {self.flag}, align 8")
+        return x.select(bad, x.const(0, "i64"), i)
+
+    def core(self, x: Lanes, column: Index) -> Value:
+        """Lanes next to each other where the row has its index; else one by one."""
+        f = self.f
+        s = self.streams[self.data]
+        size = SIZE[s.kind]
+        if self.whole is not None:
+            return x.splat(self.whole)
+        at = f.at(self.start, f.mul(column, s.column * size))
+        if not self.along:
+            return load(x, at, s.column * size, s.kind)
+        indices = [self._checked(x, self.read(key, x, column), p.limit) for p, key in self.along]
+        one = Lanes(f, 1)
+        parts = []
+        for k in range(x.width):
+            q = f.at(at, k * s.column * size)
+            for (p, _), i in zip(self.along, indices, strict=True):
+                q = f.at(q, f.mul(x.lane(i, k).name, p.step * size))
+            parts.append(one.load(q, s.kind))
+        return parts[0] if x.width == 1 else x.join(parts)
+
+
+class ScatterKernel(Kernel):
+    """A base with elements or rows replaced, or added to, where indices say."""
+
+    def build(self, width: int) -> None:
+        """Write the kernel; `width` is that of a vector of float32."""
+        n = self.cluster.core
+        assert n is not None
+        f = self.f
+        base, index, source = [self.places[i] for i in n.inputs]
+        kind = kind_of(n)
+        assert kind is not None
+        self.kind, self.size, self.width = kind, SIZE[kind], width
+        self.adds = n.op.name in ("scatter_add", "index_put_accumulate")
+        shape = n.shape
+        own = contiguous_strides(shape)
+        domain, dims, picks = pattern(n, index, shape, own)
+        if source.base in self.constants:
+            extra: list[int] = [0] * len(domain)
+            value = self.number(source.base.scalar_at, source.base.stypes[0], kind)
+            self.fixed: Value | None = value
+            from_ = self.buffer(picks[0].base)  # any address: it does not move and is not read
+        else:
+            extra = strides_in(source, domain)[: len(domain)]
+            self.fixed = None
+            from_ = f.at(self.buffer(source.base), source.offset * self.size)
+        out = self.buffer(n)
+        self.flag = self.status()
+        split = min([p.dim for p in picks])
+        # Dimensions of the domain: before the first picked one, picked, and the others.
+        before = [k for k, d in enumerate(dims) if d is not None and d < split]
+        picked = [k for k, d in enumerate(dims) if d is None]
+        after = [k for k, d in enumerate(dims) if d is not None and d > split]
+        outer = math.prod(shape[:split])
+        inner = math.prod(shape[split + 1 :])
+        moved = math.prod([domain[k] for k in after])
+        rows = all([p.steps[k] == 0 or domain[k] == 1 for p in picks for k in after])
+        most = RANGES if rows and moved >= 16 else FEW
+        work = max(1, (math.prod(domain) + math.prod(shape)) // (CHUNK // 4))
+        ranges = max(1, min(-(-most // outer), work, shape[split]))
+        per = -(-shape[split] // ranges)
+        ranges = -(-shape[split] // per)
+        together = max(1, min(outer, (CHUNK // 4) * outer // max(1, math.prod(domain))))
+        blocks = -(-outer // together) if ranges == 1 else outer
+        together = together if ranges == 1 else 1
+        self.units = blocks * ranges
+        starts = [(f.at(self.buffer(p.base), p.offset * SIZE[p.kind]), p) for p in picks]
+        fill = self._base(base)
+        with f.loop("%lo", "%hi") as unit:
+            low: Index = 0
+            high: Index = shape[split]
+            if ranges > 1:
+                low = f.mul(f.rem(unit.index, ranges), per)
+                high = f.smaller(f.add(low, per), shape[split])
+            first = f.mul(f.div(unit.index, ranges), together)
+            last = f.smaller(f.add(first, together), outer)
+            with f.loop(first, last, some=True) as block:
+                coordinates: list[Index] = []
+                rest: Index = block.index
+                for m in reversed(shape[:split]):
+                    coordinates.append(f.rem(rest, m))
+                    rest = f.div(rest, m)
+                coordinates.reverse()
+                to = f.at(out, f.mul(block.index, shape[split] * inner * self.size))
+                fill(to, coordinates, split, low, high)
+                src, at = from_, [p for p, _ in starts]
+                inside: list[str] = []
+                for k in before:
+                    c = coordinates[dims[k]]  # type: ignore[index]
+                    src = f.at(src, f.mul(c, extra[k] * self.size))
+                    at = [
+                        f.at(q, f.mul(c, p.steps[k] * SIZE[p.kind]))
+                        for q, (_, p) in zip(at, starts, strict=True)
+                    ]
+                    if domain[k] < shape[dims[k]]:  # type: ignore[index]
+                        inside.append(f.let(f"icmp slt i64 {c}, {domain[k]}"))
+                args = (
+                    src,
+                    at,
+                    to,
+                    picks,
+                    picked,
+                    after,
+                    domain,
+                    dims,
+                    own,
+                    extra,
+                    low,
+                    high,
+                    rows,
+                )
+                if not inside:
+                    self._indices(*args)
+                else:
+                    ok = inside[0]
+                    for more in inside[1:]:
+                        ok = f.let(f"and i1 {ok}, {more}")
+                    with f.when(ok):
+                        self._indices(*args)
+
+    def _base(self, base: Place) -> Any:
+        """A function that writes the base's values over a range of the result."""
+        f, size = self.f, self.size
+        number: Value | None = None
+        if base.base in self.constants:
+            number = self.number(base.base.scalar_at, base.base.stypes[0], self.kind)
+            source = ""
+        else:
+            source = f.at(self.buffer(base.base), base.offset * size)
+
+        def fill(to: str, coordinates: list[Index], split: int, low: Index, high: Index) -> None:
+            shape, strides = list(base.shape[split:]), list(base.strides[split:])
+            tables = [list(contiguous_strides(tuple(shape)))]
+            pointers = [to]
+            if number is None:
+                at = source
+                for c, s in zip(coordinates, base.strides, strict=False):
+                    at = f.at(at, f.mul(c, s * size))
+                pointers.append(at)
+                tables.append(strides)
+            sizes, tables = merged(shape, tables)
+            bounds = None
+            if shape[0] > 1:
+                m = sizes[0] // shape[0]
+                bounds = (f.mul(low, m), f.mul(high, m))
+            tables = [[s * size for s in t] for t in tables]
+
+            def body(x: Lanes, p: list[str], steps: list[int]) -> None:
+                v = x.splat(number) if number else load(x, p[1], steps[1], self.kind)
+                store(x, v, p[0], steps[0])
+
+            walk(f, sizes, pointers, tables, self.width, body, bounds)
+
+        return fill
+
+    def _indices(
+        self,
+        src: str,
+        at: list[str],
+        to: str,
+        picks: list[Pick],
+        picked: list[int],
+        after: list[int],
+        domain: tuple[int, ...],
+        dims: list[int | None],
+        own: tuple[int, ...],
+        extra: list[int],
+        low: Index,
+        high: Index,
+        rows: bool,
+    ) -> None:
+        """Go through the indices in order; move what they name."""
+        f, size = self.f, self.size
+
+        def tables(ks: list[int]) -> list[list[int]]:
+            out = [[extra[k] * size for k in ks]]
+            out += [[p.steps[k] * SIZE[p.kind] for k in ks] for p in picks]
+            out.append([0 if dims[k] is None else own[dims[k]] * size for k in ks])  # type: ignore
+            return out
+
+        def move(x: Lanes, p: list[str], steps: list[int]) -> None:
+            v = x.splat(self.fixed) if self.fixed else load(x, p[0], steps[0], self.kind)
+            if self.adds:
+                v = x.add(load(x, p[-1], steps[-1], self.kind), v)
+            store(x, v, p[-1], steps[-1])
+
+        def target(p: list[str]) -> tuple[str, str]:
+            """Whether the indices name a place of this range, and where."""
+            one = Lanes(f, 1)
+            q, ok, bad = p[-1], "", ""
+            split = min([x.dim for x in picks])
+            for pick, where in zip(picks, p[1:-1], strict=True):
+                i = one.cast(one.load(where, pick.kind), "i64").name
+                wrong = f.let(f"icmp uge i64 {i}, {pick.limit}")
+                bad = f.let(f"or i1 {bad}, {wrong}") if bad else wrong
+                if pick.dim == split and (low, high) != (0, pick.limit):
+                    mine = f.let(f"icmp ult i64 {f.sub(i, low)}, {f.sub(high, low)}")
+                    ok = f.let(f"and i1 {ok}, {mine}") if ok else mine
+                q = f.at(q, f.mul(i, pick.step * size))
+            with f.when(bad):
+                f.do(f"store i64 1, ptr {self.flag}, align 8")
+            good = f.let(f"xor i1 {bad}, true")
+            return f.let(f"and i1 {ok}, {good}") if ok else good, q
+
+        outer_sizes, outer_tables = merged([domain[k] for k in picked], tables(picked))
+        inner_sizes, inner_tables = merged([domain[k] for k in after], tables(after))
+
+        def one_index(_: Lanes, p: list[str], steps: list[int]) -> None:
+            if rows:
+                ok, q = target(p)
+                with f.when(ok):
+                    ends = [inner_tables[0], inner_tables[-1]]
+                    walk(f, inner_sizes, [p[0], q], ends, self.width, move)
+                return
+
+            def element(x: Lanes, r: list[str], steps: list[int]) -> None:
+                ok, q = target(r)
+                with f.when(ok):
+                    move(x, [r[0], q], steps)
+
+            walk(f, inner_sizes, p, inner_tables, 1, element)
+
+        walk(f, outer_sizes, [src, *at, to], outer_tables, 1, one_index)
+
+
+class Gather:
+    """The emitter of operations that read where indices say."""
+
+    joins = True
+    constants = ()
+
+    def accepts(self, n: Node) -> bool:
+        """Any dtype that kernels know, in one dimension at least."""
+        return kind_of(n) is not None and len(n.inputs[0].shape) > 0
+
+    def kernels(self, args: Any, guards: dict[int, Any], width: int) -> list[Kernel]:
+        """One kernel."""
+        kernel = GatherKernel(*args, guards=guards)
+        kernel.build(width)
+        return [kernel]
+
+
+class Scatter:
+    """The emitter of operations that write where indices say."""
+
+    joins = False
+    constants = (0, 2)
+
+    def accepts(self, n: Node) -> bool:
+        """Any dtype that kernels know, in one dimension at least."""
+        return kind_of(n) is not None and len(n.shape) > 0
+
+    def kernels(self, args: Any, guards: dict[int, Any], width: int) -> list[Kernel]:
+        """One kernel."""
+        kernel = ScatterKernel(*args)
+        kernel.build(width)
+        return [kernel]
