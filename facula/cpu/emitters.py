@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from facula.cpu.indexing import Gather, Scatter
+from facula.cpu.pooling import POOLING, Pooling
 from facula.cpu.product import Product
 from facula.trace.node import Node
 
@@ -32,4 +33,5 @@ EMITTERS: dict[str, Emitter] = {
     "matmul": Product(),
     **dict.fromkeys(("gather", "index"), Gather()),
     **dict.fromkeys(("scatter", "scatter_add", "index_put", "index_put_accumulate"), Scatter()),
+    **{name: Pooling(kernel) for name, kernel in POOLING.items()},
 }
