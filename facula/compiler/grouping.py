@@ -53,8 +53,8 @@ def _span(dims: tuple[int, ...], shape: tuple[int, ...]) -> tuple[str, int] | No
 class Grouping:
     """Assigns every entry of a program to a cluster."""
 
-    def __init__(self, entries: list[Node]) -> None:
-        self.places: dict[Node, Place] = {}
+    def __init__(self, entries: list[Node], places: dict[Node, Place]) -> None:
+        self.places = places
         self.clusters: list[Cluster] = []
         self.home: dict[Node, Cluster] = {}
         self.constants: set[Node] = set()

@@ -8,6 +8,11 @@ from facula.interpreter.program import PASSES
 from facula.ops.movement import view_strides
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
+VIEWS = (
+    *("permute", "reshape", "expand", "slice", "diagonal"),
+    *("flip", "unfold", "as_strided"),
+)
+
 
 class Place:
     """A value as a strided look at another: `base`, an offset and strides, in elements."""
@@ -84,10 +89,22 @@ def place(n: Node, cache: dict[Node, Place]) -> Place:
 
 def _viewed(n: Node, cache: dict[Node, Place]) -> Place | None:
     name = n.op.name
-    if name not in ("permute", "reshape", "expand", "slice", "diagonal"):
+    if name not in VIEWS or (not n.a.shape and name == "unfold"):
         return None
     a = place(n.a, cache)
     p = n.params
+    if name == "flip":
+        steps = [-s if d in p else s for d, s in enumerate(a.strides)]
+        ends = sum([(m - 1) * a.strides[d] for d, m in enumerate(a.shape) if d in p and m])
+        return Place(a.base, a.offset + ends, n.shape, tuple(steps))
+    if name == "unfold":
+        d, _, step = p
+        steps = [s * step if k == d else s for k, s in enumerate(a.strides)]
+        return Place(a.base, a.offset, n.shape, (*steps, a.strides[d]))
+    if name == "as_strided":
+        if a.strides != contiguous_strides(a.shape):
+            return None
+        return Place(a.base, a.offset + p[2], *p[:2])
     if name == "permute":
         return Place(a.base, a.offset, n.shape, tuple([a.strides[d] for d in p]))
     if name == "expand":

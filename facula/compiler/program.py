@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from facula.compiler.assembly import Assembly
 from facula.compiler.cluster import Cluster
 from facula.compiler.grouping import Grouping, same_element
 from facula.compiler.layout import Place, place
@@ -41,13 +42,15 @@ class Lowered:
 
     def __init__(self, entries: list[Node], roots: list[Node], scalars: list[Any], width: int):
         self.width = width
-        self.grouping = g = Grouping(entries)
-        self.roots = [place(n, g.places) for n in roots]
         self.n_scalars = len(scalars)
         self.guards: dict[int, Any] = {}
         for n in entries:
             if n.op is not ASSIGN and n.op.name == "pow_s":
                 self.guards[n.scalar_at] = scalars[n.scalar_at]
+        places: dict[Node, Place] = {}
+        entries = Assembly(entries, roots, scalars, self.guards, places).entries
+        self.grouping = g = Grouping(entries, places)
+        self.roots = [place(n, g.places) for n in roots]
         while not self._lower_all():
             pass
 

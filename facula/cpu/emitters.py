@@ -8,9 +8,11 @@ compute a cluster, in the order in which they run. It may raise `NotCompiled`.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, Protocol
 
 from facula.cpu.indexing import Gather, Scatter
+from facula.cpu.parts import Parts
 from facula.cpu.pooling import POOLING, Pooling
 from facula.cpu.product import Product
 from facula.trace.node import Node
@@ -20,7 +22,7 @@ class Emitter(Protocol):
     """Writes the kernels of one kind of operation."""
 
     joins: bool
-    constants: tuple[int, ...]  # operands that need not be in memory where they are constants
+    constants: Container[int]  # operands that need not be in memory where they are constants
 
     def accepts(self, n: Node) -> bool:
         """Whether an entry of this kind is compiled."""
@@ -31,6 +33,7 @@ class Emitter(Protocol):
 
 EMITTERS: dict[str, Emitter] = {
     "matmul": Product(),
+    "assemble": Parts(),
     **dict.fromkeys(("gather", "index"), Gather()),
     **dict.fromkeys(("scatter", "scatter_add", "index_put", "index_put_accumulate"), Scatter()),
     **{name: Pooling(kernel) for name, kernel in POOLING.items()},
