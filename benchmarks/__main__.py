@@ -1,0 +1,81 @@
+"""The command: `python -m benchmarks [section...] [options]`; see README.md in this folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.machine import describe
+from benchmarks.peers import PEERS, ROOT, cache_folder
+from benchmarks.steps import run_steps
+
+SECTIONS = {"steps": run_steps}
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "sections",
+        nargs="*",
+        metavar="section",
+        help=f"what to measure: {', '.join(SECTIONS)} (default: all), or readme: fill the "
+        "project's README from the kept results",
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="PART", help="workloads with this in their names"
+    )
+    parser.add_argument("--peers", help=f"comma-separated, of {','.join(PEERS)} (default: all)")
+    parser.add_argument("--threads", type=int, help="for everyone (default: as many as processors)")
+    parser.add_argument("--alternations", type=int, help="processes of each (default: 5; quick: 1)")
+    parser.add_argument("--quick", action="store_true", help="short; the figures are indications")
+    parser.add_argument("--best", action="store_true", help="show the fastest blocks, not medians")
+    parser.add_argument("--limit", type=float, help="seconds after which a process is given up")
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="PEER=PATH",
+        help="the interpreter of a peer or an environment, instead of making one",
+    )
+    parser.add_argument("--cache", help="folder of the environments (or $FACULA_BENCHMARKS)")
+    parser.add_argument("--out", type=Path, help="folder of the results")
+    options = parser.parse_args(argv)
+    options.cache = cache_folder(options.cache)
+    options.peers = options.peers.split(",") if options.peers else list(PEERS)
+    unknown = [p for p in options.peers if p not in PEERS]
+    unknown += [s for s in options.sections if s not in (*SECTIONS, "readme")]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}")
+    options.pythons = dict(text.split("=", 1) for text in options.python)
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    options.threads = options.threads or available
+    options.alternations = options.alternations or (1 if options.quick else 5)
+    if options.out is None:
+        machine = describe(options.threads)
+        name = f"{machine['processor']} {options.threads} threads"
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower().replace("(r)", "")).strip("-")
+        partial = options.quick or options.only
+        base = options.cache / "partial" if partial else ROOT / "benchmarks" / "results"
+        options.out = base / slug
+    return options
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, write and print what was asked for."""
+    options = _options(argv)
+    if options.sections == ["readme"]:
+        report.fill_readme(options.out)
+        return
+    for section in options.sections or list(SECTIONS):
+        result = SECTIONS[section](options)
+        path = report.write(result, options.out)
+        print(report.REPORTS[section](result))
+        print(f"\nwritten: {path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
