@@ -167,9 +167,11 @@ class Tensor:
         return out
 
     def as_subclass(self, cls: type) -> Any:
-        """The same tensor, seen as an instance of a subclass."""
+        """A view of this tensor that is an instance of a subclass."""
+        from facula.ops.movement import ALIAS
+
         out: Any = object.__new__(cls)
-        _share(out, self if not self.requires_grad else self.view_as(self))
+        _share(out, make_view(self, ALIAS, ()))
         return out
 
     @classmethod
@@ -664,15 +666,14 @@ def _new() -> Tensor:
 
 def _share(out: Tensor, source: Tensor) -> None:
     """Give `out` the value and memory of another tensor."""
+    if source._storage is None:
+        raise AssertionError("memory is shared through a storage: give _share a view")
     for k, v in source.__dict__.items():
         if k not in ("_acc", "_grad", "_hooks"):
             out.__dict__[k] = v
-    if out._storage is not None:
-        out._storage.aliases.append(weakref.ref(out))
-        if out.node.op is not LEAF and out.node.op is not STALE:
-            TLS.r.add(out)
-    elif out.node.op is not LEAF:
-        raise AssertionError("a pending value can only be shared through a storage")
+    out._storage.aliases.append(weakref.ref(out))
+    if out.node.op is not LEAF and out.node.op is not STALE:
+        TLS.r.add(out)
 
 
 def _rebuild(cls: type, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool) -> Any:
@@ -696,6 +697,11 @@ def realise(t: Any) -> Any:
                 return t
         elif node.rec is TLS.r:
             flush(node.rec)
+            if t.node is node:  # it was not among the handles of the frame
+                raise AssertionError(
+                    f"facula: a {node.dtype} tensor of shape {list(node.shape)} belongs to a frame "
+                    "of the trace that has ended; please report how it was made"
+                )
         else:
             s = recorder._foreign(t)
             if t.node is node:

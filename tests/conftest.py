@@ -43,6 +43,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     return report
 
 
+@pytest.fixture(params=["interpreted", "compiled"])
+def tier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the test twice, with NumPy and with native code only.
+
+    The two sum in different orders, and a program goes over from one to the other when it has been
+    met often enough: a test that compares bits of different programs has to hold one of them.
+    """
+    from facula.interpreter import program
+
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0 if request.param == "compiled" else 1 << 30)
+    return request.param
+
+
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """An integer below 2**32 for this test."""

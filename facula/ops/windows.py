@@ -32,7 +32,8 @@ def padded(x: Any, padding: Ints, need: Ints, value: Any = 0) -> Any:
     if total == size:
         return x
     out = np.full((*x.shape[:-n], *total), value, x.dtype)
-    out[(..., *[slice(p, p + s) for p, s in zip(padding, size)])] = x
+    inner: Any = (..., *[slice(p, p + s) for p, s in zip(padding, size)])
+    out[inner] = x
     return out
 
 

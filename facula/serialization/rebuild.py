@@ -341,7 +341,12 @@ def _attributes(state: Any) -> dict[str, Any]:
 
 
 def own_attribute(name: str) -> bool:
-    """Whether an attribute of a tensor is the user's and not the framework's."""
+    """Whether an attribute of a tensor is the user's and not the framework's or Python's.
+
+    NumPy, for one, would read any memory that an `__array_interface__` points it to.
+    """
+    if name.startswith("__") and name.endswith("__"):
+        return False
     return not hasattr(Tensor, name) and name not in METHODS and name != "node"
 
 

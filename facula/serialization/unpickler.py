@@ -137,6 +137,8 @@ class Unpickler:
             except UnpicklingError as error:
                 raise UnpicklingError(f"{error} (at byte {start} of the pickle)") from error
             except _FAULTS as error:
+                if code == 0x51:  # BINPERSID: of the caller's function, which checks what it gets
+                    raise
                 raise UnpicklingError(
                     f"the pickle is damaged at byte {start}: {type(error).__name__}: {error}"
                 ) from error
@@ -370,6 +372,8 @@ def _newobj_ex(u: Unpickler) -> None:
 
 
 def _persistent(u: Unpickler) -> None:
+    if not u.stack:
+        raise UnpicklingError("a persistent id is not there")
     u.stack.append(u.persistent(u.stack.pop()))
 
 

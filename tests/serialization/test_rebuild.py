@@ -98,7 +98,9 @@ WRONG = {
     "rebuilt by encode": (
         TYPED + args(b"c_codecs\nencode\n", TENSOR, files.text("a") + b"\x85", b"}"), U, "rebuilds",
     ),
-    "made a number": (TYPED + args(files.V2, b"K\x01", T()[len(files.V2):-1], b"}"), U, "made into"),
+    "made a number": (
+        TYPED + args(files.V2, b"K\x01", T()[len(files.V2):-1], b"}"), U, "made into",
+    ),
     "made an array": (
         TYPED + args(files.V2, b"cnumpy\nndarray\n", T()[len(files.V2):-1], b"}"), U, "made into",
     ),
@@ -192,9 +194,12 @@ NUMPY = {
     "dtype of a number": b"cnumpy\ndtype\nK\x01\x85R",
     "dtype of long text": dtype("f" * 40),
     "dtype that is none": dtype("zz"),
-    "scalar of two": b"cnumpy._core.multiarray\nscalar\n" + args(dtype(), b"B\x08\0\0\0" + bytes(8)),
+    "scalar of two": (
+        b"cnumpy._core.multiarray\nscalar\n" + args(dtype(), b"B\x08\0\0\0" + bytes(8))
+    ),
     "scalar of an object": b"cnumpy._core.multiarray\nscalar\n" + args(dtype("O"), b"N"),
-    "many copies": b"]" + array()[:0] + b"B" + struct.pack("<I", 10**5) + bytes(10**5) + b"q\x070"
+    # 40 MB out of 140 KB: PyTorch writes the bytes of each array for themselves.
+    "many copies": b"]" + b"B" + struct.pack("<I", 10**5) + bytes(10**5) + b"q\x070"
     + b"".join(
         ARRAY + b"(K\x01" + files.numbers((25_000,)) + dtype() + b"\x89h\x07tba" for _ in range(400)
     ),
@@ -203,12 +208,6 @@ NUMPY = {
 
 @pytest.mark.parametrize("what", NUMPY)
 def test_numpy_data_that_is_refused(what):
-    if what == "many copies":
-        data = NUMPY[what]
-        assert (
-            len(files.load(files.archive(files.whole(data, 3)))) == 400
-        )  # 40 MB of 100 KB and more
-        return
     with pytest.raises(U):
         files.load(files.archive(files.whole(NUMPY[what], 3)))
 

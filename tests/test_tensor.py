@@ -1,0 +1,62 @@
+"""Tensor: subclasses, and what it does with a value that is not to be had."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula as torch
+from facula.trace.recorder import TLS
+
+
+class Sub(torch.Tensor):
+    pass
+
+
+@pytest.mark.parametrize("pending", [False, True])
+@pytest.mark.parametrize("read", [False, True])
+def test_as_subclass_shares_the_memory(pending, read):
+    x = torch.tensor([1.0, 2.0])
+    if pending:
+        x = x * 1
+    x.tag = "of x alone"
+    y = x.as_subclass(Sub)
+    if read:
+        assert y.tolist() == [1, 2]
+    assert type(y) is Sub and y._is_view() and not hasattr(y, "tag")
+    y.mul_(3)
+    x[0] += 1
+    assert x.tolist() == y.tolist() == [4, 6] and x._version == y._version == 3
+    assert x.data_ptr() == y.data_ptr()
+
+
+def test_as_subclass_keeps_the_history():
+    x = torch.ones(2, requires_grad=True)
+    for source in (x, x * 2):
+        y = source.as_subclass(Sub)
+        assert y.requires_grad and not y.is_leaf
+        (y * y).sum().backward()
+    assert x.grad.tolist() == [2 + 8] * 2
+    assert not torch.ones(2).as_subclass(Sub).requires_grad
+
+
+def test_a_subclass_of_a_subclass():
+    class Other(Sub):
+        pass
+
+    x = torch.ones(2)
+    y = x.as_subclass(Sub).as_subclass(Other)
+    assert type(y) is Other
+    y.zero_()
+    assert x.tolist() == [0, 0]
+
+
+def test_a_value_of_a_frame_that_has_ended_is_an_error():
+    """A tensor that no recorder knows can't be made with the public names; it must not hang."""
+    x = torch.ones(2) * 2
+    y = object.__new__(torch.Tensor)
+    y.node = x.node
+    x.tolist()
+    for read in (y.tolist, y.__repr__):
+        with pytest.raises(AssertionError, match=r"float32 tensor of shape \[2\].*has ended"):
+            read()
+    assert TLS.r.handles == [] and x.tolist() == [2, 2]
