@@ -405,9 +405,11 @@ def test_a_folder_and_a_zip_run_their_main(tmp_path):
 
 
 def test_with_a_safe_path_the_folder_of_the_script_stays_out(tmp_path):
-    write(tmp_path, {"a/s.py": "import sys; print(any(p.endswith('a') for p in sys.path))"})
-    assert python(tmp_path, "-P", "a/s.py").stdout == "False\n"
-    assert python(tmp_path, "-P", "-m", "facula", "run", "a/s.py").stdout == "False\n"
+    text = "import sys; print(any(p.endswith('apart') for p in sys.path))"
+    write(tmp_path, {"apart/s.py": text})
+    assert python(tmp_path, "apart/s.py").stdout == "True\n"
+    assert python(tmp_path, "-P", "apart/s.py").stdout == "False\n"
+    assert python(tmp_path, "-P", "-m", "facula", "run", "apart/s.py").stdout == "False\n"
 
 
 CHILDREN = """

@@ -355,6 +355,8 @@ def bind(r: Recorder, t: Any, node: Node) -> None:
             owner._exported = None
         elif data.nbytes <= SNAPSHOT_BYTES:
             data = data.copy(order="K")
+            if node.strides is not None:  # a view with gaps: the copy is where kernels look for it
+                data = relayout(data, node.strides)
         else:
             r.soon = True  # NumPy code may write to the buffer at any time: compute now
     r.inputs.append((t, data, t._gfn))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
+import pytest
+
 import facula as torch
 from facula.trace.recorder import TLS
 
@@ -65,3 +68,19 @@ def test_two_threads_train_two_models():
     want = [float(i + 1) * 0.8**50 for i in range(2)]
     for i in range(2):
         assert all(abs(v - want[i]) < 1e-6 * want[i] + 1e-9 for v in out[i])
+
+
+@pytest.mark.parametrize("view", ["narrow", "expand", "transposed", "steps"])
+def test_the_snapshot_of_a_view_of_shared_memory_has_the_views_strides(view, tier):
+    a = np.arange(15.0).reshape(5, 3)
+    x = torch.from_numpy(a)
+    y, want = {
+        "narrow": (x[:, 1:], a[:, 1:]),
+        "expand": (x[:, :1].expand(5, 2), np.broadcast_to(a[:, :1], (5, 2))),
+        "transposed": (x[1:].t(), a[1:].T),
+        "steps": (x[::2, ::2], a[::2, ::2]),
+    }[view]
+    want = (want * want + 1).tolist()
+    z = y * y + 1
+    a[:] = 0  # what was recorded before has the old values
+    assert z.tolist() == want and not y.any()

@@ -78,8 +78,18 @@ class MultiProcessIter(BaseIter):
                 return
             worker = self._choose()
             self._tasks[self._sent] = [worker, _WAITING]
-            self.group.send(worker, (TASK, self._sent, index))
+            try:
+                self.group.send(worker, (TASK, self._sent, index))
+            except BaseException:
+                self._give_up()
+                raise
             self._sent += 1
+
+    def _give_up(self) -> None:
+        """After an error: where it has ended the workers, there is nothing more to come."""
+        if self.group.stopped:
+            self._tasks.clear()
+            self._indices = iter(())
 
     def _choose(self) -> int:
         """The next active worker in turn; out of order, the one with the least to do."""
@@ -124,9 +134,7 @@ class MultiProcessIter(BaseIter):
         try:
             worker, message = self.group.receive(among, self._timeout)
         except BaseException:
-            if self.group.stopped:
-                self._tasks.clear()
-                self._indices = iter(())
+            self._give_up()
             raise
         if message[0] == ENDED:
             self._active[worker] = False
