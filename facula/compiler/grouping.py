@@ -89,13 +89,12 @@ class Grouping:
             self._fallback(n)
         elif name in ("reshape", "clone", "flatten_copy") and kind_of(n) is not None:
             self._copy(n)
-        elif name in EMITTERS and EMITTERS[name].accepts(n):
-            c = self._new(n.shape)
-            c.core = n
-            c.open = EMITTERS[name].joins
-            self._add(c, n, FULL)
-        elif name in REDUCTIONS and kind_of(n) in ("f32", "f64"):
+        elif name in REDUCTIONS and kind_of(n) in (
+            ("f32", "f64", "i64") if name == "sum" else ("f32", "f64")
+        ):
             self._reduce(n)
+        elif name in EMITTERS and EMITTERS[name].accepts(n):
+            self._core(n)
         elif self._pointwise(n):
             self._join(n, n.shape)
         else:
@@ -130,6 +129,13 @@ class Grouping:
     def _fallback(self, n: Node) -> None:
         c = self._new(n.shape)
         c.fallback = True
+        self._add(c, n, FULL)
+
+    def _core(self, n: Node) -> None:
+        """An operation that has kernels of its own."""
+        c = self._new(n.shape)
+        c.core = n
+        c.open = EMITTERS[n.op.name].joins
         self._add(c, n, FULL)
 
     def _copy(self, n: Node) -> None:
@@ -196,7 +202,7 @@ class Grouping:
         (p,) = self.operands(n)
         span = _span(n.params[0], p.shape)
         if span is None:
-            self._fallback(n)
+            self._core(n)
             return
         level, split = span
         c = self.home.get(p.base)
@@ -211,7 +217,7 @@ class Grouping:
             or (level != ROW and n.op.name != "sum")
         ):
             if level != ROW and n.op.name != "sum":
-                self._fallback(n)
+                self._core(n)
                 return
             c = self._new(p.shape)
         if level != ALL:

@@ -66,7 +66,7 @@ def walk(
             elif count:
                 body(Lanes(f, w), moved(at), steps)
             at += count * w
-            w = max(1, w // 2)
+            w = max(1, w // 4)
         return
     span = f.sub(high, low)
     middle = f.add(low, f.let(f"and i64 {span}, {-width}"))
@@ -78,10 +78,10 @@ def walk(
 class Stream:
     """One operand as a walk sees it: where it begins and its steps over the domain, in elements."""
 
-    __slots__ = ("base", "column", "kind", "offset", "pointer", "rows", "steps", "value")
+    __slots__ = ("column", "kind", "offset", "pointer", "rows", "steps", "value", "what")
 
-    def __init__(self, base: Node, kind: str, offset: int, steps: list[int]) -> None:
-        self.base = base
+    def __init__(self, what: tuple[str, Node], kind: str, offset: int, steps: list[int]) -> None:
+        self.what = what  # a descriptor's entry
         self.kind = kind
         self.offset = offset
         self.steps = steps
@@ -99,6 +99,7 @@ class DomainKernel(Kernel):
         self.guards = guards
         self.streams: dict[Any, Stream] = {}
         self.operand: dict[tuple[Node, int], Any] = {}
+        self.work = 1  # operations for one element
 
     def prepare(self) -> None:
         """Name the core's streams."""
@@ -113,16 +114,26 @@ class DomainKernel(Kernel):
         kind = kind_of(base)
         if kind is None:
             raise NotCompiled(str(base.dtype))
-        key = (base, offset, tuple(steps))
+        return self.stream_of(("buffer", base), kind, offset, steps)
+
+    def stream_of(self, what: tuple[str, Node], kind: str, offset: int, steps: list[int]) -> Any:
+        """The key of the stream of a buffer of some sort."""
+        key = (what, offset, tuple(steps))
         if key not in self.streams:
-            self.streams[key] = Stream(base, kind, offset, steps)
+            self.streams[key] = Stream(what, kind, offset, steps)
         return key
+
+    def lanes(self, width: int) -> int:
+        """How many elements a core has at a time, at most."""
+        return width
 
     def build(self, width: int) -> None:
         """Write the kernel; `width` is that of a vector of float32."""
         f, c = self.f, self.cluster
         shape = c.shape
+        self.width = width
         self.prepare()
+        width = self.lanes(width)
         for n in c.nodes:
             if n is c.core:
                 continue
@@ -143,15 +154,15 @@ class DomainKernel(Kernel):
         for s, t in zip(streams, tables, strict=False):
             s.rows, s.column = t[:-1], t[-1]
         for s in streams:
-            self.buffer(s.base)
+            self._address(s)
         self.outs = [n for n in c.nodes if n in self.stored]
         for n in self.outs:
             self.buffer(n)
         self._preload()
         total = rows if self.row_sizes else self.columns
         weight = self.columns if self.row_sizes else 1
-        per = max(1, -(-CHUNK // weight), -(-total // UNITS))
-        if not self.row_sizes:
+        per = max(1, -(-CHUNK // (weight * self.work)), -(-total // UNITS))
+        if not self.row_sizes and width > 1:
             per = -(-per // 64) * 64
         self.units = -(-total // per)
         with f.loop("%lo", "%hi") as unit:
@@ -164,6 +175,10 @@ class DomainKernel(Kernel):
             else:
                 with f.loop(low, high, some=True) as row:
                     self._row(row.index, 0, self.columns, width)
+
+    def _address(self, s: Stream) -> str:
+        what, node = s.what
+        return self.buffer(node, what)
 
     def _preload(self) -> None:
         for n in self.cluster.nodes:
@@ -194,7 +209,7 @@ class DomainKernel(Kernel):
             offset: Index = s.offset * size
             for part, step in zip(parts, s.rows, strict=False):
                 offset = f.add(offset, f.mul(part, step * size))
-            s.pointer = f.at(self.buffer(s.base), offset)
+            s.pointer = f.at(self._address(s), offset)
             s.value = None if s.column else Lanes(f, 1).load(s.pointer, s.kind)
         self.begin_row()
         known = isinstance(low, int) and isinstance(high, int)
@@ -206,7 +221,7 @@ class DomainKernel(Kernel):
                     with f.loop(at, at + count * w, w) as i:  # type: ignore[operator]
                         self._elements(Lanes(f, w), i.index, row)
                 at += count * w  # type: ignore[operator]
-                w = max(1, w // 2)
+                w = max(1, w // 4)
             return
         middle = f.add(low, f.let(f"and i64 {f.sub(high, low)}, {-width}"))
         for a, b, w in ((low, middle, width), (middle, high, 1)):

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Protocol
 
+from facula.cpu.folds import Folds
 from facula.cpu.indexing import Gather, Scatter
 from facula.cpu.parts import Parts
 from facula.cpu.pooling import POOLING, Pooling
 from facula.cpu.product import Product
+from facula.cpu.scans import Scans
 from facula.trace.node import Node
 
 
@@ -34,7 +36,12 @@ class Emitter(Protocol):
 EMITTERS: dict[str, Emitter] = {
     "matmul": Product(),
     "assemble": Parts(),
+    **dict.fromkeys(
+        ("sum", "prod", "amax", "amin", "any", "all", "argmax", "argmin"),
+        Folds(),
+    ),
     **dict.fromkeys(("gather", "index"), Gather()),
     **dict.fromkeys(("scatter", "scatter_add", "index_put", "index_put_accumulate"), Scatter()),
+    **dict.fromkeys(("cumsum", "cumprod", "cummax_index", "cummin_index"), Scans()),
     **{name: Pooling(kernel) for name, kernel in POOLING.items()},
 }

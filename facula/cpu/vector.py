@@ -105,6 +105,22 @@ class Lanes:
             )
         return Value(v, kind)
 
+    def part(self, a: Value, first: int, count: int) -> Value:
+        """Some neighbouring lanes, as fewer."""
+        if count == 1:
+            return self.lane(a, first)
+        t = self.type(a.kind)
+        mask = ", ".join([f"i32 {k}" for k in range(first, first + count)])
+        return Value(
+            self.f.let(f"shufflevector {t} {a.name}, {t} poison, <{count} x i32> <{mask}>"), a.kind
+        )
+
+    def count(self, kind: str) -> Value:
+        """The numbers of the lanes."""
+        if self.width == 1:
+            return self.const(0, kind)
+        return Value("<" + ", ".join([f"{_TYPE[kind]} {k}" for k in range(self.width)]) + ">", kind)
+
     def lane(self, a: Value, k: int) -> Value:
         if self.width == 1:
             return a
