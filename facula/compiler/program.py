@@ -2,102 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import struct
+import weakref
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
-from facula.compiler.assembly import Assembly
-from facula.compiler.cluster import Cluster
-from facula.compiler.grouping import Grouping, same_element
-from facula.compiler.layout import Place, place
-from facula.cpu.emitters import EMITTERS
-from facula.cpu.kernels import CombineKernel, Kernel, MapKernel, NotCompiled
-from facula.trace.node import ASSIGN, INPUT, Node
+from facula.compiler.grouping import same_element
+from facula.compiler.layout import Place
+from facula.compiler.lower import NOT_MEMORY, Lowered
+from facula.compiler.memory import Memory
+from facula.cpu.kernels import NotCompiled
+from facula.cpu.runtime import Call
+from facula.trace.node import INPUT, Node
 
 _kernels: dict[tuple[str, int], int] = {}  # text and vector width -> address
-ALIGN = 64
-NOT_MEMORY = ("number", "literal", "status")  # entries of a descriptor that name no buffer
-
-
-class Call:
-    """One kernel call: text, descriptor entries, units."""
-
-    __slots__ = ("descriptor", "room", "text", "units")
-
-    def __init__(self, kernel: Kernel) -> None:
-        self.text = (
-            "\n".join(sorted(kernel.declarations))
-            + "\n"
-            + "".join(kernel.functions)
-            + kernel.f.text()
-        )
-        self.descriptor = kernel.slots
-        self.units = kernel.units
-        self.room = kernel.room
-
-
-class Lowered:
-    """The kernels and interpreted steps of a program, before addresses are known."""
-
-    def __init__(self, entries: list[Node], roots: list[Node], scalars: list[Any], width: int):
-        self.width = width
-        self.n_scalars = len(scalars)
-        self.guards: dict[int, Any] = {}
-        for n in entries:
-            if n.op is not ASSIGN and n.op.name == "pow_s":
-                self.guards[n.scalar_at] = scalars[n.scalar_at]
-        places: dict[Node, Place] = {}
-        entries = Assembly(entries, roots, scalars, self.guards, places).entries
-        self.grouping = g = Grouping(entries, places)
-        self.roots = [place(n, g.places) for n in roots]
-        while not self._lower_all():
-            pass
-
-    def _lower_all(self) -> bool:
-        """Write every kernel. A cluster that can't be written is left to the interpreter, and
-        then everything is written again, since it needs its operands in memory."""
-        g = self.grouping
-        outside = {p.base for p in self.roots}
-        for c in g.clusters:
-            for n in c.nodes:
-                if c.fallback:
-                    outside.add(n)
-                for p in g.operands(n):
-                    if c.fallback or p.base not in c.level or n is c.core:
-                        outside.add(p.base)
-        self.stored = {b for b in outside if b in g.home}
-        self.steps: list[tuple[Cluster, list[Call] | None]] = []
-        for c in g.clusters:
-            if c.fallback:
-                self.steps.append((c, None))
-                continue
-            try:
-                self.steps.append((c, self._lower(c)))
-            except NotCompiled:
-                c.fallback = True
-                return False
-        return True
-
-    def _lower(self, c: Cluster) -> list[Call]:
-        g = self.grouping
-        stored = {n for n in c.nodes if n in self.stored}
-        for n in c.nodes:
-            if n.op.name == "pow_s" and type(self.guards[n.scalar_at]) not in (int, float):
-                raise NotCompiled("complex exponent")
-        args = (c, g.places, stored, g.constants)
-        kernels: list[Kernel]
-        if c.core is not None:
-            kernels = EMITTERS[c.core.op.name].kernels(args, self.guards, self.width)
-        else:
-            kernel = MapKernel(*args, guards=self.guards)
-            kernel.build(self.width)
-            kernels = [kernel]
-            for n in kernel.partials:
-                combine = CombineKernel(*args)
-                combine.combine(n, kernel, self.width)
-                kernels.append(combine)
-        return [Call(k) for k in kernels]
+_constants: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
+# References to an input's array when nothing but its tensor needs it: the tensor, the recorder's
+# list of inputs, the list handed to `run`, and the question itself.
+ALONE = 4
 
 
 class CompiledProgram:
@@ -106,19 +33,24 @@ class CompiledProgram:
     def __init__(self, program: Any, r: Any, scalars: list[Any]) -> None:
         from facula.cpu.jit import vector_width
 
-        self.outputs = program.outputs
-        self.size = program.size
+        self.program = program
         width = vector_width()
-        entries = program.entries
         roots = [n for n, _ in program.roots]
-        low = Lowered(entries, roots, scalars, width)
+        self.low = low = Lowered(program.entries, roots, scalars, width)
         if all([calls is None for _, calls in low.steps]):
             raise NotCompiled("no operation of this program has a kernel")
         self.guards = list(low.guards.items())
-        self.low = low
-        self.n_inputs = len(r.inputs)
+        self.n_inputs = n = len(r.inputs)
         self._compile(low, width)
-        self._plan(low, program)
+        self.memory = memory = Memory(low, n, roots)
+        self.arena, self.pointers, self.arrays = memory.allocate(n)
+        self.fresh = [
+            (memory.slot[("buffer", b)], b.shape, b.dtype.np, memory.donors.get(b, -1))
+            for b in memory.fresh
+        ]
+        self._numbers(scalars)
+        self._tables(low)
+        self._results(low, program)
 
     def _compile(self, low: Lowered, width: int) -> None:
         """Native code for every distinct kernel, in one module."""
@@ -147,88 +79,21 @@ class CompiledProgram:
         for text, name in fresh.items():
             _kernels[(text, width)] = addresses[name]
 
-    # Memory.
-    def _plan(self, low: Lowered, program: Any) -> None:
-        g = low.grouping
-        n_inputs = self.n_inputs
-        slot: dict[Any, int] = {}
-        sizes: dict[Any, int] = {}
-        last: dict[Any, int] = {}
-        first: dict[Any, int] = {}
-        outputs = {p.base for p in low.roots if p.base in g.home}
+    def _numbers(self, scalars: list[Any]) -> None:
+        """Room for the Python numbers, eight bytes each, and then the status: a kernel that meets
+        an index out of range sets it."""
+        codes = {float: "d", int: "q", bool: "q"}
+        self.complex = any([type(x) not in codes for x in scalars])
+        packing = struct.Struct("=" + "".join([codes.get(type(x), "8x") for x in scalars]) + "q")
+        self.pack = packing.pack_into
+        self.numbers = ctypes.create_string_buffer(packing.size)
+        self.status = ctypes.c_int64.from_buffer(self.numbers, packing.size - 8)
 
-        def touch(key: Any, step: int, nbytes: int) -> None:
-            if key not in slot:
-                slot[key] = n_inputs + len(slot)
-                sizes[key] = nbytes
-                first[key] = step
-            last[key] = step
-
-        def bytes_of(n: Node) -> int:
-            return math.prod(n.shape) * n.dtype.itemsize
-
-        for i, (c, calls) in enumerate(low.steps):
-            if calls is None:
-                for n in c.nodes:
-                    for p in g.operands(n):
-                        if p.base in g.home:
-                            touch(("buffer", p.base), i, bytes_of(p.base))
-                    touch(("buffer", n), i, bytes_of(n))
-                continue
-            for call in calls:
-                for what, n in call.descriptor:
-                    if what in NOT_MEMORY or (n.__class__ is Node and n.op is INPUT):
-                        continue
-                    if what == "buffer":
-                        touch((what, n), i, bytes_of(n))
-                    else:
-                        touch((what, n), i, call.room[(what, n)])
-        for p in low.roots:
-            if p.base in g.home:
-                touch(("buffer", p.base), len(low.steps), bytes_of(p.base))
-        # Offsets in the arena: first fit among what is free by then.
-        fallback = {n for c, calls in low.steps if calls is None for n in c.nodes}
-        order = sorted(slot, key=lambda k: first[k])
-        offsets: dict[Any, int] = {}
-        held: list[tuple[int, int, int]] = []  # offset, size, last use
-        total = 0
-        for key in order:
-            if key[0] == "buffer" and (key[1] in outputs or key[1] in fallback):
-                continue
-            size = -(-max(sizes[key], 1) // ALIGN) * ALIGN
-            held = [h for h in held if h[2] >= first[key]]
-            held.sort()
-            at = 0
-            for offset, length, _ in held:
-                if offset - at >= size:
-                    break
-                at = max(at, offset + length)
-            offsets[key] = at
-            held.append((at, size, last[key]))
-            total = max(total, at + size)
-        self.arena = np.empty(total + ALIGN, np.uint8)
-        start = self.arena.ctypes.data
-        base = -start % ALIGN
-        self.pointers = np.zeros(n_inputs + len(slot) + 1, np.int64)
-        self.slot = slot
-        self.arrays: dict[int, Any] = {}  # slot -> array of what lies in the arena
-        for key, at in offsets.items():
-            self.pointers[slot[key]] = start + base + at
-            if key[0] == "buffer":
-                n = key[1]
-                raw = self.arena[base + at : base + at + sizes[key]]
-                self.arrays[slot[key]] = raw.view(n.dtype.np).reshape(n.shape)
-        self.fresh = [
-            (slot[("buffer", n)], n.shape, n.dtype.np) for n in outputs if n not in fallback
-        ]
-        self._tables(low, slot)
-        self._results(low, program)
-
-    def _tables(self, low: Lowered, slot: dict[Any, int]) -> None:
-        from facula.cpu.runtime import Sharing
-
+    def _tables(self, low: Lowered) -> None:
+        slot = self.memory.slot
         self.segments: list[Any] = []
         self.keep: list[Any] = []
+        self.objects = (ctypes.c_int64 * (self.n_inputs + len(self.fresh)))()
         records: list[list[int]] = []
         parallel = False
 
@@ -237,8 +102,11 @@ class CompiledProgram:
             if records:
                 table = np.array(records, np.int64)
                 self.keep.append(table)
-                sharing = Sharing() if parallel else None
-                self.segments.append((table.ctypes.data, len(records), sharing))
+                call = Call(table.ctypes.data, len(records), parallel)
+                call.pointers = self.pointers.ctypes.data
+                call.numbers = ctypes.addressof(self.numbers)
+                call.objects, call.many = ctypes.addressof(self.objects), len(self.objects)
+                self.segments.append(call)
             records, parallel = [], False
 
         for c, calls in low.steps:
@@ -264,7 +132,7 @@ class CompiledProgram:
         close()
 
     def _reader(self, p: Place, low: Lowered) -> Any:
-        """How the interpreter gets at an operand: (where, index, shape, strides, offset)."""
+        """How Python gets at a value: (where, index, shape, strides, offset)."""
         b = p.base
         index: Any
         if b.op is INPUT:
@@ -272,20 +140,43 @@ class CompiledProgram:
         elif b in low.grouping.constants:
             where, index = "constant", (b.scalar_at, b.dtype.np)
         else:
-            where, index = "slot", self.slot[("buffer", b)]
+            where, index = "slot", self.memory.slot[("buffer", b)]
         plain = same_element(p) and p.shape == b.shape
         return where, index, p.shape, None if plain else p.strides, p.offset
 
     def _interpreted(self, n: Node, low: Lowered) -> Any:
         readers = [self._reader(p, low) for p in low.grouping.operands(n)]
         at, end = n.scalar_at, n.scalar_at + len(n.stypes)
-        return n.op.body, n.params, at, end, readers, self.slot[("buffer", n)], n.shape, n.dtype.np
+        slot = self.memory.slot[("buffer", n)]
+        return n.op.body, n.params, at, end, readers, slot, n.shape, n.dtype.np
 
     def _results(self, low: Lowered, program: Any) -> None:
-        self.results = [
-            (index, self._reader(p, low))
-            for (_, index), p in zip(program.roots, low.roots, strict=True)
-        ]
+        """How each result is read, and whether it has to be copied from what others see too."""
+        places = dict(zip([slot for _, slot in program.roots], low.roots, strict=True))
+        taken: set[Node] = set()
+        self.results: list[Any] = []
+        self.outputs: list[tuple[int, int | None, bool]] = []
+        for position, slot, _ in program.outputs:
+            if slot is None:
+                self.outputs.append((position, None, False))
+                continue
+            p = places[slot]
+            own = p.base in low.grouping.home and p.base not in taken
+            taken.add(p.base)
+            constant = p.base in low.grouping.constants
+            # A part of a buffer would keep the whole of it alive.
+            own = own and same_element(p) and math.prod(p.shape) == math.prod(p.base.shape)
+            where, index, shape, strides, offset = self._reader(p, low)
+            direct = own and where == "slot" and strides is None
+            direct = direct and index < self.n_inputs + len(self.fresh)
+            self.outputs.append((position, len(self.results), False))
+            self.results.append(
+                (
+                    index - self.n_inputs if direct else -1,
+                    (where, index, shape, strides, offset),
+                    not own and not constant,
+                )
+            )
 
     # Running.
     def matches(self, scalars: list[Any]) -> bool:
@@ -296,47 +187,68 @@ class CompiledProgram:
         return True
 
     def run(self, inputs: list[Any], scalars: list[Any]) -> list[Any]:
-        """The values of the outputs, by the interpreter's slots."""
-        from facula.cpu.runtime import run
-
-        pointers = self.pointers
-        for i, a in enumerate(inputs):
-            pointers[i] = a.ctypes.data
-        numbers = np.empty(len(scalars) + 1, np.int64)
-        numbers[-1] = 0  # the status: a kernel that meets an index out of range sets it
-        floats = numbers.view(np.float64)
-        for i, x in enumerate(scalars):
-            if type(x) is float:
-                floats[i] = x
-            elif type(x) is complex or not -(1 << 63) <= x < 1 << 63:
-                numbers[i] = 0  # an interpreted step reads it from the list
+        """The values of `outputs`."""
+        n = self.n_inputs
+        fresh = []
+        for _, shape, dtype, donor in self.fresh:
+            if donor >= 0 and getrefcount(inputs[donor]) == ALONE:
+                fresh.append(inputs[donor])
             else:
-                numbers[i] = x
+                fresh.append(np.empty(shape, dtype))
+        objects = self.objects
+        # What is no array would be a wild address: it makes the list too short, which raises.
+        objects[:n] = [id(a) for a in inputs if isinstance(a, ndarray)]
+        objects[n:] = [id(a) for a in fresh]
+        if self.complex:
+            scalars_ = [x for x in scalars if type(x) is not complex]
+            self.pack(self.numbers, 0, *scalars_, 0)
+        else:
+            self.pack(self.numbers, 0, *scalars, 0)
+        segments = self.segments
+        if len(segments) == 1:
+            segments[0].run()
+            arrays = self.arrays
+        else:
+            arrays = self._run_mixed(inputs, scalars, fresh)
+        if self.status.value:
+            raise IndexError("an index that a program computed is out of range")
+        return [
+            fresh[k] if k >= 0 else self._result(reader, copy, inputs, scalars, arrays, fresh)
+            for k, reader, copy in self.results
+        ]
+
+    def _run_mixed(self, inputs: list[Any], scalars: list[Any], fresh: list[Any]) -> Any:
+        """Native parts and interpreted steps in turn; the arrays of all slots."""
+        pointers, n = self.pointers, self.n_inputs
         arrays = dict(self.arrays)
-        for s, shape, dtype in self.fresh:
-            a = np.empty(shape, dtype)
-            arrays[s] = a
-            pointers[s] = a.ctypes.data
-        p, q = pointers.ctypes.data, numbers.ctypes.data
+        for k, a in enumerate(fresh):
+            arrays[n + k] = a
         for segment in self.segments:
-            if len(segment) == 3:
-                run(segment[0], segment[1], p, q, segment[2])
+            if segment.__class__ is Call:
+                segment.run()
                 continue
-            body, params, at, end, readers, s, shape, dtype = segment
+            body, params, at, end, readers, slot, shape, dtype = segment
             args = [self._read(x, inputs, scalars, arrays) for x in readers]
             with np.errstate(all="ignore"):
                 out = body(params, scalars[at:end], *args)
             out = np.ascontiguousarray(out, dtype).reshape(shape)
             if any([np.may_share_memory(out, x) for x in args]):
                 out = out.copy()  # it must outlive what it was made from
-            arrays[s] = out
-            pointers[s] = out.ctypes.data
-        if numbers[-1]:
-            raise IndexError("an index that a program computed is out of range")
-        values: list[Any] = [None] * self.size
-        for index, reader in self.results:
-            values[index] = self._read(reader, inputs, scalars, arrays)
-        return values
+            arrays[slot] = out
+            pointers[slot] = out.ctypes.data
+        return arrays
+
+    def _result(
+        self, reader: Any, copy: bool, inputs: Any, scalars: Any, arrays: Any, fresh: Any
+    ) -> Any:
+        where, index, shape, strides, _ = reader
+        if where == "constant" and strides is None:
+            return _constant(scalars[index[0]], shape, index[1])
+        k = index - self.n_inputs if where == "slot" else -1
+        if 0 <= k < len(fresh):
+            arrays = {index: fresh[k]}
+        a = self._read(reader, inputs, scalars, arrays)
+        return a.copy(order="K") if copy else a
 
     def _read(self, reader: Any, inputs: Any, scalars: Any, arrays: Any) -> Any:
         where, index, shape, strides, offset = reader
@@ -346,8 +258,7 @@ class CompiledProgram:
             a = arrays[index]
         else:
             at, dtype = index
-            value = np.asarray(scalars[at]).astype(dtype)
-            return np.full(shape, value, dtype)
+            return _constant(scalars[at], shape, dtype)
         if strides is None:
             return a
         step = a.itemsize
@@ -357,6 +268,18 @@ class CompiledProgram:
         return np.lib.stride_tricks.as_strided(
             flat[offset:], shape, tuple([x * step for x in strides])
         )
+
+
+def _constant(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """An array of one value. All tensors that hold it share it: it can't be written to, and a
+    tensor whose memory is handed out gets memory of its own first."""
+    key = (repr(value), shape, dtype)
+    a = _constants.get(key)
+    if a is None:
+        a = np.full(shape, np.asarray(value).astype(dtype), dtype)
+        a.flags.writeable = False
+        _constants[key] = a
+    return a
 
 
 def _whole(a: Any) -> Any:

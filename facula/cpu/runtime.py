@@ -176,8 +176,23 @@ entry:
   WAKE
   ret void
 }
-define void @launch(ptr %st, ptr %table, i64 %count, ptr %P, ptr %S, i64 %n, ptr %counters) {
+define void @launch(ptr %st, ptr %table, i64 %count, ptr %P, ptr %S, i64 %n, ptr %counters,
+                    ptr %objects, i64 %many) {
 entry:
+  %some = icmp sgt i64 %many, 0
+  br i1 %some, label %address, label %begin
+address:
+  %o = phi i64 [0, %entry], [%o1, %address]
+  %op = getelementptr ptr, ptr %objects, i64 %o
+  %object = load ptr, ptr %op
+  %dp = getelementptr i8, ptr %object, i64 DATA_OFFSET
+  %data = load ptr, ptr %dp
+  %target = getelementptr ptr, ptr %P, i64 %o
+  store ptr %data, ptr %target
+  %o1 = add i64 %o, 1
+  %om = icmp slt i64 %o1, %many
+  br i1 %om, label %address, label %begin
+begin:
   %tp = getelementptr i8, ptr %st, i64 128
   store ptr %table, ptr %tp
   %cp = getelementptr i8, ptr %st, i64 136
@@ -197,7 +212,7 @@ entry:
   %any0 = icmp sgt i64 %words, 0
   br i1 %any0, label %zero, label %open
 zero:
-  %z = phi i64 [0, %entry], [%z1, %zero]
+  %z = phi i64 [0, %begin], [%z1, %zero]
   %zo = mul i64 %z, 8
   %zp = getelementptr i8, ptr %counters, i64 %zo
   store atomic i64 0, ptr %zp monotonic, align 8
@@ -243,6 +258,16 @@ out:
 """
 
 
+def _data_offset() -> int:
+    """Where an array object keeps the address of its elements: NumPy's binary interface puts it
+    behind the object's header, whose size depends on how Python was built."""
+    a = np.zeros(1)
+    for offset in range(object.__basicsize__, 64, 8):
+        if ctypes.c_int64.from_address(id(a) + offset).value == a.ctypes.data:
+            return offset
+    raise RuntimeError("facula: this NumPy keeps its arrays in a way that is not known")
+
+
 def _text() -> str:
     """The runtime for this machine: how it pauses and how it sleeps."""
     machine = platform.machine().lower()
@@ -275,6 +300,7 @@ def _text() -> str:
         ("WAIT", wait),
         ("WAKE", wake),
         ("SPIN", str(SPIN)),
+        ("DATA_OFFSET", str(_data_offset())),
     ):
         text = text.replace(name, value)
     return text
@@ -298,7 +324,7 @@ def _functions() -> dict[str, int]:
             _native = compile_functions(_text(), ["worker", "launch", "wake"])
             p, i = ctypes.c_void_p, ctypes.c_int64
             _wake = ctypes.CFUNCTYPE(None, p)(_native["wake"])
-            _launch = ctypes.CFUNCTYPE(None, p, p, i, p, p, i, p)(_native["launch"])
+            _launch = ctypes.CFUNCTYPE(None, p, p, i, p, p, i, p, p, i)(_native["launch"])
     return _native
 
 
@@ -325,13 +351,15 @@ class Pool:
                 raise RuntimeError("facula: a worker thread could not be started")
             self.arguments.append((args, handle))
 
-    def call(self, table: int, count: int, pointers: int, numbers: int) -> None:
+    def call(self, c: Call) -> None:
         """Walk a table of records."""
         n = self.workers + 1
-        if count * (n + 1) > len(self.counters):
-            self.counters = np.zeros(count * (n + 1), np.int64)
+        if c.count * (n + 1) > len(self.counters):
+            self.counters = np.zeros(c.count * (n + 1), np.int64)
             self.where = self.counters.ctypes.data
-        _launch(self.state, table, count, pointers, numbers, n, self.where)
+        _launch(
+            self.state, c.table, c.count, c.pointers, c.numbers, n, self.where, c.objects, c.many
+        )
 
     def stop(self) -> None:
         """End the workers and wait for them."""
@@ -401,29 +429,51 @@ class Sharing:
             self.alone += 0.25 * (seconds - self.alone) if self.alone else seconds
 
 
-def run(table: int, count: int, pointers: int, numbers: int, sharing: Sharing | None) -> None:
-    """Walk a table of records, alone where `sharing` is None."""
-    if sharing is None or get_num_threads() == 1:
-        _run_alone(table, count, pointers, numbers)
-        return
-    shared = sharing.wanted()
-    begin = perf_counter()
-    _run(table, count, pointers, numbers, shared)
-    sharing.note(shared, perf_counter() - begin)
+class Call:
+    """A table of kernel calls with what it works on, ready to be run again and again.
 
+    table, count     the records, and how many they are
+    pointers         where the addresses of the buffers are
+    numbers          where the Python numbers are
+    objects, many    arrays, as objects, whose addresses are to become the first pointers
+    parallel         whether anything in it can be shared
+    """
 
-def _run(table: int, count: int, pointers: int, numbers: int, parallel: bool) -> None:
-    global _pool
-    if not parallel or not _busy.acquire(blocking=False):
-        # Nothing to share, or another Python thread has the workers: this thread alone.
-        _run_alone(table, count, pointers, numbers)
-        return
-    try:
-        if _pool is None:
-            _pool = Pool(get_num_threads() - 1)
-        _pool.call(table, count, pointers, numbers)
-    finally:
-        _busy.release()
+    __slots__ = ("count", "many", "numbers", "objects", "parallel", "pointers", "sharing", "table")
+
+    def __init__(self, table: int, count: int, parallel: bool) -> None:
+        self.table = table
+        self.count = count
+        self.parallel = parallel
+        self.sharing = Sharing()
+        self.pointers = self.numbers = self.objects = self.many = 0
+
+    def run(self) -> None:
+        """Do all that the table says."""
+        global _pool
+        if self.parallel and get_num_threads() > 1:
+            sharing = self.sharing
+            shared = sharing.wanted()
+            begin = perf_counter()
+            # Another Python thread may have the workers: then this thread works alone.
+            if shared and _busy.acquire(blocking=False):
+                try:
+                    if _pool is None:
+                        _pool = Pool(get_num_threads() - 1)
+                    _pool.call(self)
+                finally:
+                    _busy.release()
+            else:
+                self._run_alone()
+            sharing.note(shared, perf_counter() - begin)
+        else:
+            self._run_alone()
+
+    def _run_alone(self) -> None:
+        pool = _alone.pool
+        if pool is None:
+            pool = _alone.pool = Pool(0)
+        pool.call(self)
 
 
 class _Alone(threading.local):
@@ -431,13 +481,6 @@ class _Alone(threading.local):
 
 
 _alone = _Alone()
-
-
-def _run_alone(table: int, count: int, pointers: int, numbers: int) -> None:
-    pool = _alone.pool
-    if pool is None:
-        pool = _alone.pool = Pool(0)
-    pool.call(table, count, pointers, numbers)
 
 
 def _after_fork() -> None:

@@ -46,7 +46,17 @@ def _source(n: Node) -> Node:
 class Program:
     """The live part of one trace: steps over numbered slots, and where results go."""
 
-    __slots__ = ("after", "compiled", "entries", "outputs", "roots", "runs", "size", "steps")
+    __slots__ = (
+        "after",
+        "compiled",
+        "entries",
+        "outputs",
+        "quiet",
+        "roots",
+        "runs",
+        "size",
+        "steps",
+    )
 
     def __init__(self, r: Any, live: tuple[Any, ...]) -> None:
         handles = r.handles
@@ -69,6 +79,7 @@ class Program:
         slots, self.steps, self.size = _plan(self.entries, roots, len(r.inputs))
         self.roots = [(n, slots[n]) for n in dict.fromkeys(roots)]
         self.runs = 0
+        self.quiet = False  # whether no history outlives the frame
         self.after: int | None = None
         self.compiled: list[Any] = []
         owner: dict[Node, Node] = {}

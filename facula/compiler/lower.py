@@ -1,0 +1,108 @@
+"""From the entries of a program to the kernels that compute it, before addresses are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula.compiler.assembly import Assembly
+from facula.compiler.cluster import ALL, FULL, Cluster
+from facula.compiler.grouping import Grouping
+from facula.compiler.layout import Place, place
+from facula.cpu.emitters import EMITTERS
+from facula.cpu.kernels import CombineKernel, Kernel, MapKernel, NotCompiled
+from facula.trace.node import ASSIGN, Node
+
+NOT_MEMORY = ("number", "literal", "status")  # entries of a descriptor that name no buffer
+
+
+class KernelCall:
+    """One kernel call: text, descriptor entries, units."""
+
+    __slots__ = ("descriptor", "room", "text", "units")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.text = (
+            "\n".join(sorted(kernel.declarations))
+            + "\n"
+            + "".join(kernel.functions)
+            + kernel.f.text()
+        )
+        self.descriptor = kernel.slots
+        self.units = kernel.units
+        self.room = kernel.room
+
+
+class Lowered:
+    """The kernels and interpreted steps of a program, before addresses are known."""
+
+    def __init__(self, entries: list[Node], roots: list[Node], scalars: list[Any], width: int):
+        self.width = width
+        self.n_scalars = len(scalars)
+        self.guards: dict[int, Any] = {}
+        for n in entries:
+            if n.op is not ASSIGN and n.op.name == "pow_s":
+                self.guards[n.scalar_at] = scalars[n.scalar_at]
+        places: dict[Node, Place] = {}
+        entries = Assembly(entries, roots, scalars, self.guards, places).entries
+        self.grouping = g = Grouping(entries, places)
+        self.roots = [place(n, g.places) for n in roots]
+        while not self._lower_all():
+            pass
+
+    def may_fail(self) -> bool:
+        """Whether running the program can raise: an interpreted step, an index to be checked."""
+        return any(
+            [
+                calls is None or any([what == "status" for k in calls for what, _ in k.descriptor])
+                for _, calls in self.steps
+            ]
+        )
+
+    def single_pass(self, c: Cluster) -> bool:
+        """Whether each element of the domain is visited once, operands and results alike."""
+        return c.core is not None or all([level in (FULL, ALL) for level in c.level.values()])
+
+    def _lower_all(self) -> bool:
+        """Write every kernel. A cluster that can't be written is left to the interpreter, and
+        then everything is written again, since it needs its operands in memory."""
+        g = self.grouping
+        outside = {p.base for p in self.roots}
+        for c in g.clusters:
+            for n in c.nodes:
+                if c.fallback:
+                    outside.add(n)
+                for p in g.operands(n):
+                    if c.fallback or p.base not in c.level or n is c.core:
+                        outside.add(p.base)
+        self.stored = {b for b in outside if b in g.home}
+        self.steps: list[tuple[Cluster, list[KernelCall] | None]] = []
+        for c in g.clusters:
+            if c.fallback:
+                self.steps.append((c, None))
+                continue
+            try:
+                self.steps.append((c, self._lower(c)))
+            except NotCompiled:
+                c.fallback = True
+                return False
+        return True
+
+    def _lower(self, c: Cluster) -> list[KernelCall]:
+        g = self.grouping
+        stored = {n for n in c.nodes if n in self.stored}
+        for n in c.nodes:
+            if n.op.name == "pow_s" and type(self.guards[n.scalar_at]) not in (int, float):
+                raise NotCompiled("complex exponent")
+        args = (c, g.places, stored, g.constants)
+        kernels: list[Kernel]
+        if c.core is not None:
+            kernels = EMITTERS[c.core.op.name].kernels(args, self.guards, self.width)
+        else:
+            kernel = MapKernel(*args, guards=self.guards)
+            kernel.build(self.width)
+            kernels = [kernel]
+            for n in kernel.partials:
+                combine = CombineKernel(*args)
+                combine.combine(n, kernel, self.width)
+                kernels.append(combine)
+        return [KernelCall(k) for k in kernels]

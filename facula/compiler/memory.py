@@ -1,0 +1,164 @@
+"""Where the values of a program lie: in the memory of its inputs, of its results, or in an arena.
+
+Positions in the table of addresses: first the inputs, then the results that are made anew in each
+run (`fresh`), then what lies in the arena or comes from interpreted steps.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from facula.compiler.cluster import FULL
+from facula.compiler.grouping import same_element
+from facula.compiler.layout import Place
+from facula.compiler.lower import NOT_MEMORY, Lowered
+from facula.trace.node import ASSIGN, INPUT, Node
+
+ALIGN = 64
+Key = tuple[str, Node]
+
+
+def bytes_of(n: Node) -> int:
+    """The size of a value."""
+    return math.prod(n.shape) * n.dtype.itemsize
+
+
+class Memory:
+    """The plan: `slot` of each buffer in the table, lifetimes, the arena, what inputs give up."""
+
+    def __init__(self, low: Lowered, n_inputs: int, roots: list[Node]) -> None:
+        self.low = low
+        self.first: dict[Key, int] = {}
+        self.last: dict[Key, int] = {}
+        self.sizes: dict[Key, int] = {}
+        self._lifetimes()
+        self.fallback = {n for c, calls in low.steps if calls is None for n in c.nodes}
+        bases = dict.fromkeys([p.base for p in low.roots if p.base in low.grouping.home])
+        self.fresh = [n for n in bases if n not in self.fallback]
+        self.slot: dict[Key, int] = {}
+        for n in self.fresh:
+            self.slot[("buffer", n)] = n_inputs + len(self.slot)
+        for key in self.sizes:
+            if key not in self.slot:
+                self.slot[key] = n_inputs + len(self.slot)
+        self.donors = self._donors(roots)
+        self._arena(n_inputs)
+
+    def _touch(self, key: Key, step: int, nbytes: int) -> None:
+        if key not in self.sizes:
+            self.sizes[key] = nbytes
+            self.first[key] = step
+        self.last[key] = step
+
+    def _lifetimes(self) -> None:
+        low = self.low
+        home = low.grouping.home
+        for i, (c, calls) in enumerate(low.steps):
+            if calls is None:
+                for n in c.nodes:
+                    for p in low.grouping.operands(n):
+                        if p.base in home:
+                            self._touch(("buffer", p.base), i, bytes_of(p.base))
+                    self._touch(("buffer", n), i, bytes_of(n))
+                continue
+            for call in calls:
+                for what, n in call.descriptor:
+                    if what in NOT_MEMORY or n.op is INPUT:
+                        continue
+                    room = bytes_of(n) if what == "buffer" else call.room[(what, n)]
+                    self._touch((what, n), i, room)
+        for p in low.roots:
+            if p.base in home:
+                self._touch(("buffer", p.base), len(low.steps), bytes_of(p.base))
+
+    def _donors(self, roots: list[Node]) -> dict[Node, int]:
+        """Results that may be written over an input: result -> index of the input.
+
+        The input is what the result's tensor held before the frame, nothing reads it later, and
+        in the step that writes the result each element is read where the new one is written.
+        """
+        low = self.low
+        if low.may_fail():
+            return {}  # after a failure the inputs must be as they were
+        held = {p.base for p in low.roots}
+        readers: dict[Node, list[tuple[int, Node, Place]]] = {}
+        where: dict[Node, int] = {}
+        for i, (c, _) in enumerate(low.steps):
+            for n in c.nodes:
+                where[n] = i
+                for p in low.grouping.operands(n):
+                    if p.base.op is INPUT:
+                        readers.setdefault(p.base, []).append((i, n, p))
+        out: dict[Node, int] = {}
+        for root, p in zip(roots, low.roots, strict=True):
+            x, b = root, p.base
+            while x.op is ASSIGN:
+                x = x.a
+            if (
+                x is root
+                or x.op is not INPUT
+                or x in held
+                or b not in where
+                or b in out
+                or x.strides is not None
+                or x.dtype is not b.dtype
+                or bytes_of(x) != bytes_of(b)
+                or x.index in out.values()
+            ):
+                continue
+            step = where[b]
+            c = low.steps[step][0]
+            if c.level[b] != FULL or not low.single_pass(c):
+                continue
+            if all([self._harmless(use, step, c, b) for use in readers.get(x, [])]):
+                out[b] = x.index
+        return out
+
+    def _harmless(self, use: tuple[int, Node, Place], step: int, c: Any, b: Node) -> bool:
+        i, n, p = use
+        if i != step:
+            return i < step
+        if n is c.core or c.level[n] != FULL:
+            return False
+        return p.shape == b.shape and same_element(p)
+
+    def _arena(self, n_inputs: int) -> None:
+        """Offsets by first fit among what is free by then."""
+        made = {("buffer", n) for n in [*self.fresh, *self.fallback]}
+        offsets: dict[Key, int] = {}
+        held: list[tuple[int, int, int]] = []  # offset, size, last use
+        total = 0
+        for key in sorted(self.sizes, key=lambda k: self.first[k]):
+            if key in made:
+                continue
+            size = -(-max(self.sizes[key], 1) // ALIGN) * ALIGN
+            held = [h for h in held if h[2] >= self.first[key]]
+            held.sort()
+            at = 0
+            for offset, length, _ in held:
+                if offset - at >= size:
+                    break
+                at = max(at, offset + length)
+            offsets[key] = at
+            held.append((at, size, self.last[key]))
+            total = max(total, at + size)
+        self.total = total
+        self.offsets = offsets
+
+    def allocate(self, n_inputs: int) -> tuple[Any, Any, dict[int, Any]]:
+        """The arena, the table of addresses, and arrays over what interpreted steps may read."""
+        arena = np.empty(self.total + ALIGN, np.uint8)
+        start = arena.ctypes.data
+        base = -start % ALIGN
+        pointers = np.zeros(n_inputs + len(self.slot) + 1, np.int64)
+        arrays: dict[int, Any] = {}
+        for key, at in self.offsets.items():
+            pointers[self.slot[key]] = start + base + at
+            if key[0] == "buffer":
+                n = key[1]
+                raw = arena[base + at : base + at + self.sizes[key]]
+                arrays[self.slot[key]] = raw.view(n.dtype.np).reshape(n.shape)
+        return arena, pointers, arrays
