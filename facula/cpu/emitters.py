@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Protocol
 
+from facula.cpu.convolution import Convolution
 from facula.cpu.folds import Folds
 from facula.cpu.indexing import Gather, Scatter
 from facula.cpu.parts import Parts
@@ -24,7 +25,10 @@ class Emitter(Protocol):
     """Writes the kernels of one kind of operation."""
 
     joins: bool
-    constants: Container[int]  # operands that need not be in memory where they are constants
+
+    @property
+    def constants(self) -> Container[int]:
+        """Operands that need not be in memory where they are constants."""
 
     def accepts(self, n: Node) -> bool:
         """Whether an entry of this kind is compiled."""
@@ -43,5 +47,6 @@ EMITTERS: dict[str, Emitter] = {
     **dict.fromkeys(("gather", "index"), Gather()),
     **dict.fromkeys(("scatter", "scatter_add", "index_put", "index_put_accumulate"), Scatter()),
     **dict.fromkeys(("cumsum", "cumprod", "cummax_index", "cummin_index"), Scans()),
+    **dict.fromkeys(("conv", "conv_input"), Convolution()),
     **{name: Pooling(kernel) for name, kernel in POOLING.items()},
 }

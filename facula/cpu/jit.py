@@ -34,6 +34,11 @@ def vector_width() -> int:
     return 4
 
 
+def has_fma() -> bool:
+    """Whether a product and a sum are one instruction, rounded once."""
+    return "x86" not in TRIPLE or "+fma" in FEATURES.split(",")
+
+
 def compile_functions(text: str, names: list[str]) -> dict[str, int]:
     """Compile a module; the addresses of its functions."""
     module = llvm.parse_assembly(f'target triple = "{TRIPLE}"\n{text}')

@@ -7,7 +7,7 @@ lie in the padding or past the end of a row are masked, so that there is one cod
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from facula.compiler.cluster import kind_of
@@ -583,7 +583,7 @@ class Pooling:
     """The emitter of one kind of pooling."""
 
     joins = False
-    constants = ()
+    constants: Container[int] = ()
 
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel
