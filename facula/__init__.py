@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from facula import dtypes as _dtypes
+from facula import names as _names
 from facula import tensor as _tensor
 from facula.devices import device
 from facula.dtypes import (
@@ -55,9 +56,11 @@ from facula.ops import later as _later
 from facula.ops.table import FUNCTIONS as _FUNCTIONS
 from facula.ops.table import METHODS as _METHODS
 from facula.tensor import Size, Tensor
+from facula.torch_version import TorchVersion as _TorchVersion
 from facula.trace.recorder import flush as _flush
+from facula.version import __version__ as _text
 
-__version__ = "0.1.0"
+__version__ = _TorchVersion(_text)
 
 
 for _name, _method in _METHODS.items():
@@ -80,7 +83,12 @@ def _method_later(self: Any, name: str) -> Any:
     if name[:2] != "__" and _later.load(name) and name in _METHODS:
         _attach()
         return getattr(self, name)
-    raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+    raise AttributeError(
+        f"'{type(self).__name__}' object has no attribute '{name}' (what Facula lacks is listed in "
+        "docs/compatibility.md)",
+        name=name,
+        obj=self,
+    )
 
 
 Tensor.__getattr__ = _method_later  # type: ignore[method-assign]
@@ -114,40 +122,13 @@ preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
 
-_LAZY = {
-    "nn",
-    "optim",
-    "utils",
-    "autograd",
-    "cuda",
-    "random",
-    "fft",
-    "linalg",
-    "special",
-    "signal",
-    "masked",
-    "func",
-    "amp",
-    "distributions",
-    "backends",
-    "testing",
-    "jit",
-    "hub",
-    "multiprocessing",
-    "serialization",
-    "version",
-}
-_RANDOM = {
-    "Generator",
-    "default_generator",
-    "manual_seed",
-    "seed",
-    "initial_seed",
-    "get_rng_state",
-    "set_rng_state",
-}
-_PRINTING = {"set_printoptions", "get_printoptions"}
-_SERIALIZATION = {"save", "load"}
+
+class OutOfMemoryError(RuntimeError):
+    """A device has no memory left."""
+
+
+class AcceleratorError(RuntimeError):
+    """An accelerator reported an error."""
 
 
 def synchronize() -> None:
@@ -201,24 +182,14 @@ _threads = [1]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
+    if name in _names.SUBMODULES:
         try:
             return importlib.import_module("facula." + name)
         except ModuleNotFoundError as err:
             if err.name != "facula." + name:
                 raise
-    if name in _RANDOM:
-        from facula import random
-
-        return getattr(random, name)
-    if name in _PRINTING:
-        from facula import printing
-
-        return getattr(printing, name)
-    if name in _SERIALIZATION:
-        from facula import serialization
-
-        return getattr(serialization, name)
+    if name in _names.HOME:
+        return getattr(importlib.import_module(_names.HOME[name]), name)
     if _later.load(name) and name in _FUNCTIONS:
         _attach()
         return _FUNCTIONS[name]

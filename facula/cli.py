@@ -108,9 +108,7 @@ def _version() -> str:
     try:
         own = version("facula")
     except PackageNotFoundError:  # a source tree that was never installed
-        import facula
-
-        own = facula.__version__
+        from facula.version import FACULA as own
     return f"facula {own} (the interface of PyTorch {API_VERSION})"
 
 

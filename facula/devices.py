@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from facula.errors import NoDeviceError
+
 _TYPES = ("cpu", "cuda", "meta", "mps", "xpu")
 
 
@@ -67,5 +69,5 @@ def check(where: object) -> device:
     if d.type == "cpu":
         return CPU
     if d.type == "cuda":
-        raise RuntimeError(f"device '{d}' asked for, but no CUDA device is available")
+        raise NoDeviceError(f"device '{d}' asked for, but no CUDA device is available")
     raise NotImplementedError(f"device '{d}' is not in Facula")

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+WHERE = "docs/compatibility.md"
+
 
 def missing_name(module: str, name: str) -> AttributeError:
     """The error for a name that PyTorch may have and Facula lacks."""
     public = module.replace("facula", "torch", 1)
-    return AttributeError(
-        f"{public}.{name} is not in Facula (see docs/compatibility.md)", name=name
-    )
+    return AttributeError(f"{public}.{name} is not in Facula (see {WHERE})", name=name)
+
+
+def honest(module: str) -> Callable[[str], Any]:
+    """A module's `__getattr__`: whatever it lacks is named.
+
+    __getattr__ = honest(__name__)
+    """
+
+    def __getattr__(name: str) -> NoReturn:
+        raise missing_name(module, name)
+
+    return __getattr__
+
+
+def refuse(what: str, why: str) -> NoReturn:
+    """Raise NotImplementedError for something that Facula does not do."""
+    raise NotImplementedError(f"{what}: {why} (see {WHERE})")
+
+
+class NoDeviceError(RuntimeError, AssertionError):
+    """Asked for an accelerator where there is none.
+
+    PyTorch raises one or the other, as it was built with CUDA or without; programs catch either.
+    """
 
 
 def describe(value: object) -> str:

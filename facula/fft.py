@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.errors import honest
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
@@ -326,3 +327,6 @@ __all__ = [
     "rfftfreq",
     "rfftn",
 ]
+
+
+__getattr__ = honest(__name__)

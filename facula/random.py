@@ -35,6 +35,7 @@ import numpy as np
 
 from facula import devices
 from facula.boxmuller import fma32, fma64, libm
+from facula.errors import honest
 from facula.mersenne import DEFAULT_SEED, STATE_SIZE, Mersenne
 from facula.sampling import (
     FLOATS,
@@ -594,3 +595,6 @@ def fork_rng(
         yield
     finally:
         default_generator.set_state_bytes(state)
+
+
+__getattr__ = honest(__name__)

@@ -31,7 +31,7 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from typing import Any
 
-API_VERSION = "2.13.0"  # the release of PyTorch whose names, defaults and results we follow
+from facula.version import API as API_VERSION
 
 _TITLE = "Facula"
 _PRIVATE = frozenset({"run", "cli", "__main__"})

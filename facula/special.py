@@ -5,7 +5,11 @@ They work element by element on real tensors; integers become the default dtype.
 
 from __future__ import annotations
 
+from facula.errors import honest
 from facula.ops.special import SPECIAL as _SPECIAL
 
 globals().update(_SPECIAL)
 __all__ = sorted(_SPECIAL)  # noqa: PLE0605
+
+
+__getattr__ = honest(__name__)

@@ -7,6 +7,7 @@ is singular or not positive-definite, at the call.
 
 from __future__ import annotations
 
+from facula.errors import honest
 from facula.linalg.factor import (
     cholesky,
     cholesky_ex,
@@ -102,3 +103,6 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+
+__getattr__ = honest(__name__)

@@ -14,6 +14,7 @@ import numpy as np
 
 from facula import dtypes
 from facula import linalg as _linalg
+from facula.errors import honest
 from facula.ops import pointwise as pw
 from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS
@@ -307,3 +308,6 @@ __all__ = [
     "sum",
     "var",
 ]
+
+
+__getattr__ = honest(__name__)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+
+from facula.errors import honest
+
 from . import functional, init, modules, parameter, utils
 from .modules import (
     CELU,
@@ -345,6 +349,17 @@ __all__ = [
     "parameter",
     "utils",
 ]
+
+
+def __getattr__(name: str):
+    if name in ("attention", "common_types", "parallel"):
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in ("DataParallel", "DistributedDataParallel"):
+        return getattr(importlib.import_module(f"{__name__}.parallel"), name)
+    return _missing(name)
+
+
+_missing = honest(__name__)
 
 
 def factory_kwargs(kwargs: dict | None) -> dict:

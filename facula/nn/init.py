@@ -14,6 +14,7 @@ import numpy as np
 
 import facula
 from facula import Tensor
+from facula.errors import honest
 
 _LINEAR = (
     "linear",
@@ -294,3 +295,6 @@ kaiming_uniform = _deprecated(kaiming_uniform_)
 kaiming_normal = _deprecated(kaiming_normal_)
 orthogonal = _deprecated(orthogonal_)
 sparse = _deprecated(sparse_)
+
+
+__getattr__ = honest(__name__)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 import facula
 from facula import Tensor
+from facula.errors import honest
 from facula.ops import table
 
 __all__ = [
@@ -222,3 +223,6 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
         tensor.persistent = persistent
         tensor._is_buffer = True
         return tensor
+
+
+__getattr__ = honest(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facula import dtypes
+from facula.errors import NoDeviceError
 from facula.ops import pointwise as pw
 from facula.ops.shapes import clone
 from facula.ops.table import api
@@ -76,4 +77,4 @@ def cpu(self: Any, memory_format: Any = None) -> Any:
 @api(function=False)
 def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
     """Moves to CUDA, which this release does not have."""
-    raise RuntimeError("cuda(): no CUDA device is available")
+    raise NoDeviceError("cuda(): no CUDA device is available")

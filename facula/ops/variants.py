@@ -109,6 +109,8 @@ def _type(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The name of the tensor's type, or the tensor as another dtype."""
     if dtype is None:
         return _TYPES[self.dtype]
+    if isinstance(dtype, type) and hasattr(dtype, "dtype"):  # `torch.LongTensor`
+        dtype = dtype.dtype
     if isinstance(dtype, str):
         found = [d for d, name in _TYPES.items() if name == dtype]
         if not found:
@@ -153,6 +155,14 @@ def map_(self: Any, tensor: Any, callable: Any) -> Any:
     return self.copy_(FUNCTIONS["tensor"](flat, dtype=self.dtype).reshape(self.node.shape))
 
 
+def _new(self: Any, *args: Any, device: Any = None) -> Any:
+    """A tensor of this one's dtype with these sizes or this data; a constructor of old."""
+    from facula.legacy import new
+
+    return new(self, *args, device=device)
+
+
 METHODS.update(fill_diagonal_=fill_diagonal_, type=_type, apply_=apply_, map_=map_)
+METHODS["new"] = _new
 METHODS["is_pinned"] = lambda self, device=None: False
 METHODS["is_shared"] = lambda self: False

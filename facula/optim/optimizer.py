@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import facula
 from facula import Tensor
+from facula.errors import honest
 from facula.tensor import tensor
 from facula.utils.hooks import RemovableHandle, add_hook
 
@@ -490,3 +491,6 @@ class PerParameterOptimizer(Optimizer):
             k: facula.view_as_real(v) if isinstance(v, Tensor) and v.is_complex() else v
             for k, v in state.items()
         }
+
+
+__getattr__ = honest(__name__)

@@ -5,6 +5,7 @@ Source: https://docs.pytorch.org/docs/stable/notes/serialization.html
 
 from __future__ import annotations
 
+from facula.errors import honest
 from facula.serialization.loading import load
 from facula.serialization.registry import (
     add_safe_globals,
@@ -22,3 +23,6 @@ __all__ = [
     "safe_globals",
     "save",
 ]
+
+
+__getattr__ = honest(__name__)

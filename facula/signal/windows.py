@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from facula import devices, dtypes
+from facula.errors import honest
 from facula.ops.bessel import i as _bessel_i
 from facula.tensor import from_array
 
@@ -140,3 +141,6 @@ __all__ = [
     "kaiser",
     "nuttall",
 ]
+
+
+__getattr__ = honest(__name__)

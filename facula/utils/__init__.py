@@ -8,7 +8,18 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_SUBMODULES = ("data", "hooks", "checkpoint", "dlpack", "tensorboard")
+_SUBMODULES = (
+    "_pytree",
+    "benchmark",
+    "checkpoint",
+    "collect_env",
+    "cpp_extension",
+    "data",
+    "dlpack",
+    "hooks",
+    "model_zoo",
+    "tensorboard",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,8 @@ import weakref
 from collections import OrderedDict
 from typing import Any
 
+from facula.errors import honest
+
 
 class RemovableHandle:
     """Removes a hook from its table, when asked or at the end of a `with` block.
@@ -54,3 +56,6 @@ def add_hook(table: OrderedDict[int, Any], hook: Any, prepend: bool = False) -> 
     if prepend:
         table.move_to_end(handle.id, last=False)
     return handle
+
+
+__getattr__ = honest(__name__)

@@ -273,7 +273,9 @@ def __getattr__(name: str):
     if name in _LAZY:
         function = globals()[name] = getattr(_LAZY[name], name)
         return function
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from facula.errors import missing_name
+
+    raise missing_name(__name__, name)
 
 
 def __dir__():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from facula.errors import missing_name
-
 NAMES = (
     "conv1d",
     "conv2d",
@@ -17,10 +15,14 @@ NAMES = (
 
 def __getattr__(name: str):
     if name not in NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from facula.errors import missing_name
+
+        raise missing_name(__name__, name)
     try:
         from facula.ops import conv
     except ImportError:
+        from facula.errors import missing_name
+
         raise missing_name("facula.nn.functional", name) from None
     function = globals()[name] = getattr(conv, name)
     return function

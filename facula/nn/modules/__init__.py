@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from facula.errors import honest
+
 from .activation import (
     CELU,
     ELU,
@@ -316,3 +318,6 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
 ]
+
+
+__getattr__ = honest(__name__)

@@ -80,7 +80,9 @@ def __getattr__(name: str):
         return globals()[name]
     if name in _LAZY_MODULES:
         return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from facula.errors import missing_name
+
+    raise missing_name(__name__, name)
 
 
 def __dir__():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.errors import honest
 
 from .. import functional as F
 from ..modules.module import Module
@@ -260,3 +261,6 @@ def orthogonal(
         raise ValueError("The householder parametrization does not support complex tensors.")
     function = _Orthogonal(weight, orthogonal_map, use_trivialization)
     return register_parametrization(module, name, function, unsafe=True)
+
+
+__getattr__ = honest(__name__)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import facula
 from facula import Tensor
+from facula.errors import honest
 
 from ..modules.container import ModuleDict, ModuleList
 from ..modules.module import Module
@@ -301,3 +302,6 @@ def transfer_parametrizations_and_params(
         ):
             own.data = other.detach().clone()
     return to_module
+
+
+__getattr__ = honest(__name__)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import facula
 from facula import Tensor
+from facula.errors import honest
 
 from ..modules.module import Module
 
@@ -429,3 +430,6 @@ def is_pruned(module: Module) -> bool:
         for child in module.modules()
         for hook in child._forward_pre_hooks.values()
     )
+
+
+__getattr__ = honest(__name__)

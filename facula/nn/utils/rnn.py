@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import facula
 from facula import Tensor
+from facula.errors import honest
 
 __all__ = [
     "PackedSequence",
@@ -288,3 +289,6 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
     """The sequences of a :class:`PackedSequence`."""
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)
+
+
+__getattr__ = honest(__name__)

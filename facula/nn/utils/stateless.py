@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from facula import Tensor
+from facula.errors import honest
 
 __all__ = ["functional_call"]
 
@@ -101,3 +102,6 @@ def _reparametrized(module, given: dict[str, Tensor], tie_weights: bool, strict:
     finally:
         for table, name, own in reversed(replaced):
             table[name] = own
+
+
+__getattr__ = honest(__name__)

@@ -5,6 +5,7 @@ Source: https://pytorch.org/docs/stable/data.html
 
 from __future__ import annotations
 
+from facula.errors import honest
 from facula.utils.data import _utils, dataloader, dataset, distributed, sampler
 from facula.utils.data.dataloader import (
     DataLoader,
@@ -53,3 +54,6 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+
+__getattr__ = honest(__name__)

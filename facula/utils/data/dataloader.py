@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from facula.errors import honest
 from facula.random import default_generator
 from facula.utils.data._utils.collate import default_collate, default_convert
 from facula.utils.data._utils.fetch import make_fetcher
@@ -327,3 +328,6 @@ class _SingleProcessIter(BaseIter):
 
     def _next(self) -> Any:
         return self._fetcher.fetch(next(self._indices))
+
+
+__getattr__ = honest(__name__)

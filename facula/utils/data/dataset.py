@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import facula
 from facula import Tensor
+from facula.errors import honest
 
 __all__ = [
     "ChainDataset",
@@ -279,3 +280,6 @@ def _shares(total: int, fractions: Sequence[float]) -> list[int]:
                 stacklevel=3,
             )
     return sizes
+
+
+__getattr__ = honest(__name__)

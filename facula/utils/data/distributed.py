@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from facula.errors import honest
 from facula.random import Generator
 from facula.utils.data.sampler import Sampler
 
@@ -78,3 +79,6 @@ class DistributedSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next: each has an order of its own."""
         self.epoch = epoch
+
+
+__getattr__ = honest(__name__)

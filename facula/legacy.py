@@ -1,0 +1,82 @@
+"""Constructors from before dtypes: `FloatTensor(2, 3)`, `LongTensor([1, 2])`, `x.new(2, 3)`.
+
+Source: https://pytorch.org/docs/stable/tensors.html#tensor-class-reference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from facula import devices, dtypes
+from facula.ops.table import FUNCTIONS
+from facula.tensor import Size, Tensor
+
+KINDS = {
+    "FloatTensor": dtypes.float32,
+    "DoubleTensor": dtypes.float64,
+    "HalfTensor": dtypes.float16,
+    "BFloat16Tensor": dtypes.bfloat16,
+    "ByteTensor": dtypes.uint8,
+    "CharTensor": dtypes.int8,
+    "ShortTensor": dtypes.int16,
+    "IntTensor": dtypes.int32,
+    "LongTensor": dtypes.int64,
+    "BoolTensor": dtypes.bool,
+}
+
+
+def make(name: str, dtype: Any, args: tuple[Any, ...], device: Any = None) -> Tensor:
+    """A tensor of these sizes, or of this data: what the constructors of old take."""
+    if device is not None and devices.device(device).type != "cpu":
+        raise RuntimeError(
+            f"{name}(): legacy constructor expects device type: cpu but device type: "
+            f"{devices.device(device).type} was passed"
+        )
+    if len(args) == 1 and not _is_size(args[0]):
+        data = args[0]
+        if isinstance(data, Tensor):
+            if data.dtype is not dtype:
+                raise TypeError(
+                    f"{name}(): expected a tensor of dtype {dtype}, got {data.dtype}; convert it "
+                    "with .to()"
+                )
+            return data.detach()
+        if isinstance(data, Size):
+            return FUNCTIONS["empty"](data, dtype=dtype)
+        if isinstance(data, str) or not (
+            isinstance(data, Sequence) or hasattr(data, "__array__") or hasattr(data, "__len__")
+        ):
+            raise TypeError(f"{name}(): data must be a sequence (got {type(data).__name__})")
+        return FUNCTIONS["tensor"](data, dtype=dtype)
+    return FUNCTIONS["empty"](args or (0,), dtype=dtype)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) or (hasattr(value, "__index__") and not hasattr(value, "__len__"))
+
+
+class tensortype(type):
+    """The type of `FloatTensor` and its kin: tensors of the dtype are instances of them."""
+
+    dtype: Any
+    is_cuda = False
+    is_sparse = False
+
+    def __call__(cls, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
+        if kwargs:
+            (data,) = kwargs.values()
+            args = (*args, data)
+        return make(cls.__name__, cls.dtype, args, device)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor) and instance.dtype is cls.dtype
+
+
+for _name, _dtype in KINDS.items():
+    globals()[_name] = tensortype(_name, (), {"dtype": _dtype, "__module__": "torch"})
+
+
+def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+    """A tensor of this one's dtype with these sizes or this data."""
+    return make("new", self.dtype, args, device)

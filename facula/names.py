@@ -1,0 +1,32 @@
+"""Names of the package that live in modules which are imported when first used."""
+
+from __future__ import annotations
+
+_SUBMODULES = """
+    __config__ _dynamo accelerator amp autograd backends compiler cpu cuda distributed
+    distributions fft func futures fx hub jit library linalg masked mps mtia multiprocessing
+    nn onnx ops optim overrides profiler random serialization signal sparse special storage
+    testing torch_version types utils version xpu
+"""
+SUBMODULES = frozenset(_SUBMODULES.split())
+
+_MODULES = {
+    "facula.random": """Generator default_generator get_rng_state initial_seed manual_seed seed
+        set_rng_state""",
+    "facula.printing": "get_printoptions set_printoptions",
+    "facula.serialization": "load save",
+    "facula.amp": "GradScaler autocast is_autocast_available",
+    "facula.amp.autocast_mode": """clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype
+        get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled
+        set_autocast_dtype""",
+    "facula.optimized": "compile",
+    "facula.legacy": """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor
+        HalfTensor IntTensor LongTensor ShortTensor""",
+    "facula.switches": """are_deterministic_algorithms_enabled get_default_device
+        get_deterministic_debug_mode get_device_module get_float32_matmul_precision
+        get_num_interop_threads is_deterministic_algorithms_warn_only_enabled
+        is_warn_always_enabled set_default_device set_default_tensor_type
+        set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal
+        set_num_interop_threads set_warn_always typename use_deterministic_algorithms""",
+}
+HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
