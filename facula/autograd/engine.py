@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from typing import Any
 
+import numpy as np
+
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of, memory, overwritten
 from facula.autograd.replay import before_pass, follow, remember
 from facula.ops.movement import COPY_SLICES
@@ -41,6 +43,19 @@ def _unpack(s: Saved, node: GradNode, gone: set[Any], create_graph: bool) -> Any
     return u
 
 
+def _stand_ins(node: GradNode) -> tuple[Any, ...]:
+    """A tensor with the history of each input, and the input's node."""
+    out = []
+    for edge, n in zip(node.edges, node.entry.inputs, strict=False):
+        if edge is not None:
+            u = recorder._new_tensor()
+            u._data = np.zeros((), n.dtype.np)
+            u.node = leaf((), n.dtype, None, True)
+            u._gfn = edge
+            out.append((u, n))
+    return tuple(out)
+
+
 def _formula_arguments(
     node: GradNode,
     names: tuple[str, ...],
@@ -59,6 +74,8 @@ def _formula_arguments(
             out.append(node.scalars)
         elif name == "on":
             out.append(node.entry)
+        elif name == "z":
+            out.append(_stand_ins(node) if create_graph else ())
         elif len(name) == 2:
             out.append(node.entry.inputs[_INDEX[name[0]]])
         else:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from facula.ops import windows
+from facula.ops.movement import whole
 from facula.ops.registry import Op, widened
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor
@@ -303,9 +304,10 @@ def _run(f: Any, x: Any, w: Any, bias: Any, n: int) -> Any:
     from facula.ops.arithmetic import in_float32
 
     if bias is None:
-        return f(x, w)
+        return whole(f(x, w), "Convolution", x, w)
     shape = (1, -1) + (1,) * n
-    return in_float32(lambda a, b, c: f(a, b) + c.reshape(shape), x, w, bias)
+    out = in_float32(lambda a, b, c: f(a, b) + c.reshape(shape), x, w, bias)
+    return whole(out, "Convolution", x, w, bias)
 
 
 def _convolve(

@@ -11,7 +11,7 @@ import numpy as np
 
 from facula.ops.registry import Op, like_strides, pointwise_strides
 from facula.trace.node import canonical, contiguous_strides
-from facula.trace.recorder import record
+from facula.trace.recorder import TLS, record
 
 
 def strides_of(n: Any) -> tuple[int, ...]:
@@ -321,6 +321,33 @@ SELF: Op = Op("self", _same_as_first, lambda p, s, a: a, (lambda g: g,))
 # What a differentiable write through a view ends with: the history of the base. Its gradient can be
 # computed once, so it counts as an operation that saves something.
 COPY_SLICES: Op = Op("copy_slices", _same_as_first, lambda p, s, a: a, (lambda g: g,))
+
+
+def tied(g: Any, z: Any) -> Any:
+    """The gradient g, depending (with derivative zero) on what z stands for."""
+    if not g.node.rg:
+        for stand_in, n in z:
+            g = record(TIED, (g, stand_in), (n.shape, n.dtype))
+    return g
+
+
+# What a composition returns where PyTorch has one operation: the graph shows PyTorch's name (the
+# parameter), and gradients depend on all inputs, so that there is a second derivative even where
+# it is zero. The operands: the result, then the inputs.
+WHOLE: Op = Op("whole", _same_as_first, lambda p, s, a, *rest: a, (tied,))
+TIED: Op = Op(
+    "tied",
+    _same_as_first,
+    lambda p, s, a, b: a,
+    (lambda g: g, lambda g, p: g.new_zeros(p[0], dtype=p[1])),
+)
+
+
+def whole(out: Any, name: str, *inputs: Any) -> Any:
+    """The result of a composition, seen by autograd as that of one operation of these inputs."""
+    if not (TLS.r.grad and out.node.rg):
+        return out
+    return record(WHOLE, (out, *[t for t in inputs if t is not None and t.node.rg]), name)
 
 
 def _flip_body(p: Any, s: Any, a: Any) -> Any:

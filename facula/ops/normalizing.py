@@ -8,6 +8,7 @@ from typing import Any
 
 from facula import grad_mode
 from facula.ops.arithmetic import in_float32
+from facula.ops.movement import whole
 from facula.ops.table import api
 
 
@@ -56,7 +57,8 @@ def native_layer_norm(input: Any, normalized_shape: Any, weight: Any, bias: Any,
         return _scaled(_over(t, dims, eps)[0], w, b)
 
     _, mean, inverse = _over(input.float() if input.dtype.itemsize == 2 else input, dims, eps)
-    return in_float32(f, input, *given), mean.to(input.dtype), inverse.to(input.dtype)
+    out = whole(in_float32(f, input, *given), "NativeLayerNorm", input, weight, bias)
+    return out, mean.to(input.dtype), inverse.to(input.dtype)
 
 
 @api(method=False)
@@ -79,7 +81,8 @@ def native_group_norm(
         return _scaled(x.reshape(shape), w, b), mean.reshape(N, group), inverse.reshape(N, group)
 
     wide = input.float() if input.dtype.itemsize == 2 else input
-    return tuple([t.to(input.dtype) for t in f(wide)])
+    out, mean, inverse = [t.to(input.dtype) for t in f(wide)]
+    return whole(out, "NativeGroupNorm", input, weight, bias), mean, inverse
 
 
 @api(method=False)
@@ -104,7 +107,8 @@ def native_batch_norm(
         mean, var = running_mean.to(wide.dtype), running_var.to(wide.dtype)
         x = (wide - mean.reshape(across)) * (var.reshape(across) + eps).rsqrt()
         empty = input.new_empty((0,))
-        return _scaled(x, w, b).to(input.dtype), empty, empty.clone()
+        out = _scaled(x, w, b).to(input.dtype)
+        return whole(out, "NativeBatchNorm", input, weight, bias), empty, empty.clone()
     dims = [d for d in range(len(shape)) if d != 1]
     x, mean, inverse = _over(wide, dims, eps)
     mean, inverse = mean.reshape(-1), inverse.reshape(-1)
@@ -116,7 +120,8 @@ def native_batch_norm(
             d = (wide - mean.reshape(across)).detach()
             var = (d * d).sum(dims) / max(n - 1, 1)
             running_var.mul_(1 - momentum).add_((var * momentum).to(running_var.dtype))
-    return _scaled(x, w, b).to(input.dtype), mean.to(input.dtype), inverse.to(input.dtype)
+    out = whole(_scaled(x, w, b).to(input.dtype), "NativeBatchNorm", input, weight, bias)
+    return out, mean.to(input.dtype), inverse.to(input.dtype)
 
 
 def _grid_sampler(name: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.ops.movement import tied
 from facula.ops.registry import Op, like_strides, pointwise, to_bool
 from facula.trace.recorder import record
 
@@ -231,7 +232,7 @@ CLAMP_MAX: Op = pointwise(
 RELU: Op = pointwise(
     "relu",
     lambda p, s, a: np.maximum(a, a.dtype.type(0)),
-    lambda g, o: _select(o > 0, g, _zero_like(g)),
+    lambda g, o, z: tied(_select(o > 0, g, _zero_like(g)), z),
 )
 
 

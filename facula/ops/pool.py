@@ -28,6 +28,7 @@ import numpy as np
 
 from facula import dtypes
 from facula.ops import windows
+from facula.ops.movement import tied
 from facula.ops.registry import Op, widened
 from facula.trace.recorder import record
 
@@ -63,7 +64,7 @@ TAKE: Op = Op(
     "pool_take",
     lambda p, st, a, b: (a.shape, b.dtype, None, 0),
     _take,
-    (None, lambda g, a, bn: record(PUT_BACK, (a, g), bn.shape[2:])),
+    (None, lambda g, a, bn, z: tied(record(PUT_BACK, (a, g), bn.shape[2:]), z)),
 )
 PUT_BACK: Op = Op(
     "pool_put",
@@ -148,7 +149,11 @@ MAX_POOL: Op = Op(
     "max_pool",
     lambda p, st, a: ((*a.shape[:2], *windows.split(p, 5)[4]), a.dtype, None, 0),
     widened(_max_pool),
-    (lambda g, a, p: record(PUT_BACK, (record(MAX_INDEX, (a,), p), g), a.node.shape[2:]),),
+    (
+        lambda g, a, p, z: tied(
+            record(PUT_BACK, (record(MAX_INDEX, (a,), p), g), a.node.shape[2:]), z
+        ),
+    ),
 )
 
 
@@ -229,9 +234,13 @@ def _divisors(size: Ints, kernel: Ints, stride: Ints, padding: Ints, out: Ints, 
 
 def _divided(x: Any, size: Ints, settings: list[Ints], out: Ints, pad: int, divisor: int) -> Any:
     if divisor:
-        return x / x.dtype.type(divisor)
-    kernel, stride, padding = settings
-    return x / _divisors(size, kernel, stride, padding, out, pad).astype(x.dtype)
+        by = x.dtype.type(divisor)
+    else:
+        kernel, stride, padding = settings
+        by = _divisors(size, kernel, stride, padding, out, pad).astype(x.dtype)
+    if x.dtype.kind in "iu":  # integers are divided as C does it
+        return np.where((x < 0) != (by < 0), -(np.abs(x) // np.abs(by)), np.abs(x) // np.abs(by))
+    return x / by
 
 
 def _avg_pool(p: Any, s: Any, a: Any) -> Any:
@@ -277,7 +286,7 @@ AVG_POOL: Op = Op(
     "avg_pool",
     _avg_infer,
     widened(_avg_pool),
-    (lambda g, an, p: record(AVG_SPREAD, (g,), _swapped(p, an.shape)),),
+    (lambda g, an, p, z: tied(record(AVG_SPREAD, (g,), _swapped(p, an.shape)), z),),
 )
 AVG_SPREAD: Op = Op(
     "avg_pool_spread",
@@ -337,7 +346,7 @@ ADAPTIVE_AVG: Op = Op(
     "adaptive_avg_pool",
     _adaptive_infer,
     widened(_adaptive_avg),
-    (lambda g, an: record(ADAPTIVE_SPREAD, (g,), an.shape[2:]),),
+    (lambda g, an, z: tied(record(ADAPTIVE_SPREAD, (g,), an.shape[2:]), z),),
 )
 ADAPTIVE_SPREAD: Op = Op(
     "adaptive_avg_spread",

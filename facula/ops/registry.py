@@ -7,6 +7,9 @@ A formula is a function whose parameter names say what it needs, and so what is 
     a b c    the inputs, as tensors            o   the result, as a tensor
     an bn cn the inputs' nodes (shape, dtype: nothing is saved)    on  the result's node
     p        the parameters                    s   the Python numbers
+    z        stand-ins for the inputs, for a gradient that depends on them only formally: nothing
+             is saved (pairs of a 0-d tensor with the input's history and the input's node; none
+             unless the gradients are recorded)
 
 Formulas are written with recorded operations, so they have derivatives of every order.
 """

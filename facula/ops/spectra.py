@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from facula.ops.complexes import view_as_real
+from facula.ops.movement import whole
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import from_array
 
@@ -134,7 +135,8 @@ def stft(
                 raise RuntimeError(
                     f"stft: Padding size should be less than the input dimension, got {pad} and {n}"
                 )
-            t = t.index_select(-1, from_array(_reflection(n, pad, pad_mode)))
+            padded = t.index_select(-1, from_array(_reflection(n, pad, pad_mode)))
+            t = whole(padded, "ReflectionPad1D", t)
     n = t.node.shape[-1]
     if not 0 < n_fft <= n:
         raise RuntimeError(f"stft: expected 0 < n_fft <= {n}, but got n_fft={n_fft}")

@@ -22,15 +22,6 @@ def cubic_weights(t: Tensor, a: float) -> list[Tensor]:
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]
 
 
-def area_matrix(old: int, new: int) -> list[list[float]]:
-    """Row ``i`` averages the pixels that output pixel ``i`` covers, even in part."""
-    rows = []
-    for i in range(new):
-        start, stop = i * old // new, -((-(i + 1) * old) // new)
-        rows.append([1 / (stop - start) if start <= j < stop else 0.0 for j in range(old)])
-    return rows
-
-
 def _triangle(x: float) -> float:
     return max(0.0, 1.0 - abs(x))
 

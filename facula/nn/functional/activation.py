@@ -10,6 +10,7 @@ import warnings
 
 import facula
 from facula import Tensor
+from facula.ops.movement import whole
 
 from ._common import in_place, output, require_float, scalar_type, upcast
 
@@ -40,7 +41,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 
 def _threshold(x: Tensor, threshold: float, value: float) -> Tensor:
-    return x.masked_fill(x <= threshold, value)
+    return whole(x.masked_fill(x <= threshold, value), "Threshold", x)
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
@@ -67,7 +68,8 @@ def _hardtanh(x: Tensor, low: float, high: float) -> Tensor:
     if not x.requires_grad:
         return x.clamp(low, high)
     # Unlike clamp, hardtanh has no gradient at the two limits themselves.
-    return facula.where((x > low) & (x < high), x, x.detach().clamp(low, high))
+    limited = facula.where((x > low) & (x < high), x, x.detach().clamp(low, high))
+    return whole(limited, "Hardtanh", x)
 
 
 def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
@@ -95,7 +97,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
 def _leaky_relu(x: Tensor, slope: float) -> Tensor:
     require_float(x, "leaky_relu_cpu")
-    return facula.where(x > 0, x, x * slope)
+    return whole(facula.where(x > 0, x, x * slope), "LeakyRelu", x)
 
 
 def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
@@ -130,7 +132,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         weight = weight.reshape([-1] + [1] * (input.dim() - 2))
     elif weight.dim() == 1 and input.dim() == 0:
         weight = weight.reshape([])
-    return facula.where(input > 0, input, weight * input)
+    return whole(facula.where(input > 0, input, weight * input), "PreluKernel", input, weight)
 
 
 def rrelu(
@@ -159,7 +161,7 @@ def _rrelu(x: Tensor, lower: float, upper: float, training: bool) -> Tensor:
         return _leaky_relu(x, (lower + upper) / 2)
     require_float(x, "rrelu_with_noise_out_cpu")
     slope = facula.empty_like(x, requires_grad=False).uniform_(lower, upper)
-    return facula.where(x > 0, x, x * slope)
+    return whole(facula.where(x > 0, x, x * slope), "RreluWithNoise", x)
 
 
 def rrelu_(
@@ -342,7 +344,8 @@ def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """``input`` where its magnitude is greater than ``lambd``, else 0."""
     require_float(input, "hardshrink_cpu")
-    return output(input.masked_fill((input >= -lambd) & (input <= lambd), 0), out)
+    kept = input.masked_fill((input >= -lambd) & (input <= lambd), 0)
+    return output(whole(kept, "Hardshrink", input), out)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
@@ -355,7 +358,8 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
         )
     x = upcast(input)
     low = facula.where(x < -lambd, x + lambd, x * 0)  # NaN stays NaN
-    return output(facula.where(x > lambd, x - lambd, low).to(input.dtype), out)
+    moved = facula.where(x > lambd, x - lambd, low).to(input.dtype)
+    return output(whole(moved, "Softshrink", input), out)
 
 
 def tanhshrink(input: Tensor) -> Tensor:

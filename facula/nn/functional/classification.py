@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.ops.movement import whole
 
 from ._common import (
     check_reduction,
@@ -51,9 +52,15 @@ def nll_loss(
         )
     log_probs, weight = upcast(input), None if weight is None else upcast(weight)
     loss, counted = _picked(log_probs, target, weight, ignore_index)
+    return _finished(loss, counted, reduction, input)
+
+
+def _finished(loss, counted, reduction: str, input: Tensor) -> Tensor:
     if reduction == "mean":
-        return (loss.sum() / counted.sum()).to(input.dtype)
-    return reduced(loss, reduction, input.dtype)
+        loss = (loss.sum() / counted.sum()).to(input.dtype)
+    else:
+        loss = reduced(loss, reduction, input.dtype)
+    return whole(loss, "NllLoss" if input.dim() < 4 else "NllLoss2D", input)
 
 
 def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
@@ -175,9 +182,7 @@ def cross_entropy(
         spread = facula.where(target != ignore_index, -spread.sum(class_dim), 0.0)
         share = label_smoothing / log_probs.shape[class_dim]
         loss = loss * (1 - label_smoothing) + spread * share
-    if reduction == "mean":
-        return (loss.sum() / counted.sum()).to(input.dtype)
-    return reduced(loss, reduction, input.dtype)
+    return _finished(loss, counted, reduction, input)
 
 
 def _along(weight: Tensor, x: Tensor, dim: int) -> Tensor:

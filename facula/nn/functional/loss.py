@@ -22,7 +22,7 @@ from ._common import (
     scalar_type,
     upcast,
 )
-from .activation import _softplus, logsigmoid
+from .activation import logsigmoid
 from .distance import pairwise_distance
 
 
@@ -353,7 +353,7 @@ def soft_margin_loss(
             + scalar_type(input.dtype)
         )
     x, t, dtype = _pair(input, target)
-    return reduced(_softplus(-(t * x), 1.0, 80.0), reduction, dtype)
+    return reduced(-logsigmoid(t * x), reduction, dtype)
 
 
 def cosine_embedding_loss(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.ops.movement import whole
 
 from ._common import dims, is_low, require_float, scalar_type, upcast
 
@@ -96,7 +97,7 @@ def batch_norm(
             scale = scale * upcast(weight)
         out = (x - upcast(running_mean).reshape(shape)) * scale.reshape(shape)
         out = _affine(out, None, bias, shape)
-    return out.to(input.dtype)
+    return whole(out.to(input.dtype), "NativeBatchNorm", input, weight, bias)
 
 
 def _require_several(x: Tensor) -> None:
@@ -174,7 +175,8 @@ def instance_norm(
     else:
         scale = (upcast(running_var) + eps).rsqrt().reshape(shape)
         normal = (x - upcast(running_mean).reshape(shape)) * scale
-    return _affine(normal, weight, bias, shape).to(input.dtype)
+    out = _affine(normal, weight, bias, shape).to(input.dtype)
+    return whole(out, "NativeBatchNorm", input, weight, bias)
 
 
 # ---- over the features
@@ -222,7 +224,8 @@ def layer_norm(
     require_float(input, "LayerNormKernelImpl")
     _check_parameter_dtype(input, weight, bias)
     normal, _, _ = _standardised(upcast(input), list(range(-n, 0)), eps)
-    return _affine(normal, weight, bias).to(input.dtype)
+    out = _affine(normal, weight, bias).to(input.dtype)
+    return whole(out, "NativeLayerNorm", input, weight, bias)
 
 
 def rms_norm(
@@ -290,7 +293,8 @@ def group_norm(
     grouped = upcast(input).reshape(n, num_groups, -1)
     normal, _, _ = _standardised(grouped, [2], eps)
     shape = [1, channels] + [1] * (input.dim() - 2)
-    return _affine(normal.reshape(input.shape), weight, bias, shape).to(input.dtype)
+    out = _affine(normal.reshape(input.shape), weight, bias, shape).to(input.dtype)
+    return whole(out, "NativeGroupNorm", input, weight, bias)
 
 
 def local_response_norm(

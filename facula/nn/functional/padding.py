@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.ops.movement import whole
 
 from ._common import dims
 
@@ -41,7 +42,9 @@ def pad(input: Tensor, pad, mode: str = "constant", value: float | None = None) 
     out = input
     for i in range(n):
         out = _pad_dim(out, input, input.dim() - 1 - i, amounts[2 * i], amounts[2 * i + 1], mode)
-    return out
+    if mode == "circular" or out is input:
+        return out
+    return whole(out, f"{_PLURALS[mode]}Pad{n}D", input)
 
 
 def constant_pad(x: Tensor, amounts: list[int], value: float) -> Tensor:
@@ -134,4 +137,5 @@ def _wrapped(x: Tensor, dim: int, n: int, at_end: bool) -> Tensor:
     return x.narrow(dim, 0 if at_end else x.shape[dim] - n, n)
 
 
+_PLURALS = {"reflect": "Reflection", "replicate": "Replication"}
 _BORDERS = {"reflect": _reflected, "replicate": _replicated, "circular": _wrapped}

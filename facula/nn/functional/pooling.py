@@ -9,7 +9,7 @@ from facula import Tensor
 from facula.ops import pool, windows
 from facula.trace.recorder import record
 
-from ._common import dims, ntuple, require_float
+from ._common import dims, ntuple, output, require_float, scalar_type
 
 _LETTERS = ("L", "H, W", "D, H, W")
 _PAGE = "https://pytorch.org/docs/stable/generated/torch.nn.functional."
@@ -131,14 +131,20 @@ def _adaptive_size(name: str, output_size, size, n: int) -> tuple[int, ...]:
     return out
 
 
-def _adaptive_input(name: str, x: Tensor, n: int) -> Tensor:
+def _adaptive_input(name: str, x: Tensor, n: int, output_size, checked: int) -> Tensor:
+    """``x`` with a batch dimension; its dimensions from ``checked`` on may not be empty."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(x).__name__}")
+    if isinstance(output_size, (tuple, list)) and x.dim() <= len(output_size):
+        raise ValueError(
+            f"{name}(): Input dimension should be at least {len(output_size) + 1}, but the input "
+            f"has sizes {dims(x.shape)}"
+        )
     if x.dim() not in (n + 1, n + 2):
         raise RuntimeError(
             f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got {dims(x.shape)}"
         )
-    if 0 in x.shape[-n - (x.dim() == n + 1) :]:
+    if 0 in x.shape[checked:]:
         raise RuntimeError(
             f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input "
             f"has sizes {dims(x.shape)}"
@@ -147,7 +153,7 @@ def _adaptive_input(name: str, x: Tensor, n: int) -> Tensor:
 
 
 def _adaptive_max_pool(name, n, input, output_size, return_indices):
-    x = _adaptive_input(name, input, n)
+    x = _adaptive_input(name, input, n, output_size, 1)
     require_float(x, name)
     out = _adaptive_size(name, output_size, x.shape[2:], n)
     return _with_indices(input, x, record(pool.ADAPTIVE_INDEX, (x,), out), return_indices)
@@ -179,11 +185,13 @@ def _fractional_max_pool(
             f"{name}(): Expect _random_samples to have the same dtype as input, got "
             f"{samples.dtype} and {x.dtype}"
         )
-    if tuple(samples.shape) != (*x.shape[:2], n):
+    batch, channels = x.shape[:2]
+    if samples.dim() != 3 or samples.shape[0] < batch or samples.shape[1:] != (channels, n):
         raise RuntimeError(
-            f"{name}(): Expect _random_samples of size {[*x.shape[:2], n]}, got "
-            f"{dims(samples.shape)}"
+            f"{name}(): Expect _random_samples of size {[batch, channels, n]} (or more along the "
+            f"first dimension), got {dims(samples.shape)}"
         )
+    samples = samples[:batch]
     index = record(pool.FRACTIONAL_INDEX, (x, samples.detach()), (*kernel, *out))
     return _with_indices(input, x, index, return_indices)
 
@@ -251,7 +259,7 @@ def _avg_pool(
     if divisor_override == 0:
         raise RuntimeError(f"{name}: divisor must be not zero")
     if x.dtype.is_complex or not (x.dtype.is_floating_point or x.dtype is facula.int64):
-        raise NotImplementedError(f'"{name}" not implemented for {x.dtype}')
+        raise NotImplementedError(f"\"{name}\" not implemented for '{scalar_type(x.dtype)}'")
     out = _out_sizes(name, x.shape[2:], kernel, stride, padding, ones, ceil_mode)
     params = (*kernel, *stride, *padding, *out, int(bool(count_include_pad)))
     y = record(pool.AVG_POOL, (x,), (*params, int(divisor_override or 0)))
@@ -259,7 +267,7 @@ def _avg_pool(
 
 
 def _adaptive_avg_pool(name, n, input, output_size):
-    x = _adaptive_input(name, input, n)
+    x = _adaptive_input(name, input, n, output_size, -n)
     require_float(x, name)
     y = record(pool.ADAPTIVE_AVG, (x,), _adaptive_size(name, output_size, x.shape[2:], n))
     return y if x is input else y.squeeze(0)
@@ -327,12 +335,13 @@ def _declare(n: int) -> None:
 
     def avg_pool(
         input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
-        divisor_override=None,
+        divisor_override=None, *, out=None,
     ):  # fmt: skip
-        return _avg_pool(
+        y = _avg_pool(
             f"avg_pool{n}d", n, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
             divisor_override,
         )  # fmt: skip
+        return output(y, out)
 
     def adaptive_avg_pool(input, output_size):
         return _adaptive_avg_pool(f"adaptive_avg_pool{n}d", n, input, output_size)

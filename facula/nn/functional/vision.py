@@ -8,8 +8,9 @@ import warnings
 import facula
 from facula import Tensor
 
+from . import pooling
 from ._common import dims, require_float, scalar_type, upcast
-from ._resample import antialias_matrix, area_matrix, cubic_weights
+from ._resample import antialias_matrix, cubic_weights
 
 GRID_SAMPLE_INTERPOLATION_MODES = {"bilinear": 0, "nearest": 1, "bicubic": 2}
 GRID_SAMPLE_PADDING_MODES = {"zeros": 0, "border": 1, "reflection": 2}
@@ -82,6 +83,8 @@ def interpolate(
         require_float(input, f"upsample_{mode.replace('-', '_')}{len(spatial)}d")
     if mode in ("nearest", "nearest-exact"):
         return _nearest(input, size, factors, exact=mode == "nearest-exact")
+    if mode == "area":
+        return getattr(pooling, f"adaptive_avg_pool{len(spatial)}d")(input, size)
     x = input.to(facula.float32) if is_byte else upcast(input)
     for i, (n, factor) in enumerate(zip(size, factors, strict=True)):
         x = _resize_dim(x, 2 + i, n, factor, mode, bool(align_corners), antialias)
@@ -155,8 +158,6 @@ def _nearest(x: Tensor, size: list[int], factors: list, exact: bool) -> Tensor:
 
 def _resize_dim(x, dim, n, factor, mode, align_corners, antialias) -> Tensor:
     old = x.shape[dim]
-    if mode == "area":
-        return _times_matrix(x, dim, area_matrix(old, n))
     if antialias or mode == "lanczos":
         scale = _scale(old, n, factor, align_corners)
         return _times_matrix(x, dim, antialias_matrix(old, n, scale, mode, antialias))
