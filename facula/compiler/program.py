@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from facula.compiler.grouping import same_element
-from facula.compiler.layout import Place
+from facula.compiler.layout import Place, place
 from facula.compiler.lower import NOT_MEMORY, Lowered
 from facula.compiler.memory import Memory
 from facula.cpu.kernels import NotCompiled
@@ -141,7 +141,8 @@ class CompiledProgram:
             where, index = "constant", (b.scalar_at, b.dtype.np)
         else:
             where, index = "slot", self.memory.slot[("buffer", b)]
-        plain = same_element(p) and p.shape == b.shape
+        own = place(b, low.grouping.places)  # an input's array has strides of its own
+        plain = p.shape == b.shape and p.key() == own.key()
         return where, index, p.shape, None if plain else p.strides, p.offset
 
     def _interpreted(self, n: Node, low: Lowered) -> Any:

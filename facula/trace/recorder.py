@@ -256,6 +256,8 @@ def _foreign(t: Any) -> Any:
             from facula.interpreter.program import evaluate
 
             data = evaluate(node, inputs, scalars)
+            if node.strides is not None:
+                data = relayout(data, node.strides)
         if t.node is node and rec.inputs is inputs:
             break
     s = _new_tensor()

@@ -188,3 +188,19 @@ def test_a_product_reads_a_constant_from_memory(monkeypatch):
     w = torch.arange(12.0).reshape(3, 4)
     torch.synchronize()
     assert (torch.full((2, 3), 2.0) @ w + 1).tolist() == [[25.0, 31.0, 37.0, 43.0]] * 2
+
+
+def test_inputs_are_read_in_their_own_layout(monkeypatch):
+    """By kernels and by the interpreted steps beside them; one is expanded memory of NumPy's."""
+
+    def results():
+        shared = np.array([0, 2, 1])
+        index = torch.from_numpy(shared).expand(3, 3)
+        x = torch.arange(9.0).reshape(3, 3).t().detach().requires_grad_()
+        return [(index * 2 + 1).tolist(), ((x + 1).gather(1, index) * 2).tolist(),
+                (x.t().cumsum(0) * x).tolist()]  # fmt: skip
+
+    monkeypatch.setattr(program, "COMPILE_AFTER", 1 << 30)
+    want = results()
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    assert results() == want
