@@ -182,6 +182,8 @@ _threads = [1]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "torch":  # PyTorch's package has a name for itself
+        return importlib.import_module("facula")
     if name in _names.SUBMODULES:
         try:
             return importlib.import_module("facula." + name)

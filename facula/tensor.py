@@ -744,8 +744,11 @@ def wrap_dim(dim: Any, rank: int) -> int:
     )
 
 
-def check_in_place(t: Any, name: str) -> None:
-    """The rules for writing to a tensor while operations are recorded for autograd."""
+def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
+    """The rules for writing to a tensor while operations are recorded for autograd.
+
+    `distinct`: whether elements that share memory are forbidden.
+    """
     if TLS.r.grad:
         if t._leaf_rg:
             raise RuntimeError(
@@ -761,7 +764,8 @@ def check_in_place(t: Any, name: str) -> None:
                 )
             if t._multi or t._no_grad:
                 storage.forbid(t, f"and is being modified inplace by {name}")
-    check_distinct(t, name)
+    if distinct:
+        check_distinct(t, name)
 
 
 def check_distinct(t: Any, name: str) -> None:

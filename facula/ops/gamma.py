@@ -117,10 +117,31 @@ def zeta(x: Any, q: Any) -> Any:
     return np.where(np.isnan(s) | np.isnan(q), np.nan, out)
 
 
+def trigamma(x: Any) -> Any:
+    """The derivative of digamma, in the operand's own precision.
+
+    At the poles the result is as large as pi's rounding lets it be, as in PyTorch.
+    """
+    with np.errstate(all="ignore"):
+        pi = x.dtype.type(np.pi)
+        below = x < 0.5
+        reflected = np.square(pi / np.sin(pi * x))
+        z = np.where(below, 1 - x, x)
+        total = np.zeros_like(z)
+        for _ in range(6):
+            total = total + 1 / (z * z)
+            z = z + 1
+        w = 1 / (z * z)
+        tail = (1 + 1 / (2 * z) + w * (1 / 6 - w * (1 / 30 - w * (1 / 42)))) / z
+        return np.where(below, reflected - total - tail, total + tail)
+
+
 def polygamma(n: int, x: Any) -> Any:
     """The n-th derivative of digamma."""
     if n == 0:
         return digamma(x)
+    if n == 1:
+        return trigamma(x)
     sign = 1.0 if n % 2 else -1.0
     return sign * math.factorial(n) * zeta(np.asarray(n + 1.0), x)
 
@@ -170,10 +191,11 @@ def incomplete(a: Any, x: Any, upper: bool) -> Any:
     q = _upper(np.where(below, 1.0, sa), np.where(below, 3.0, sx))
     low = np.where(below, p, 1 - q)
     low = np.where(plain, low, np.nan)
-    low = np.where((a >= 0) & (x == 0), 0.0, low)
-    low = np.where((a == 0) & (x >= 0), np.where(x > 0, 1.0, np.nan), low)
-    low = np.where((a > 0) & np.isfinite(a) & np.isposinf(x), 1.0, low)
-    low = np.where(np.isposinf(a) & np.isfinite(x) & (x >= 0), 0.0, low)
+    low = np.where(np.isinf(x), 1.0, low)
+    low = np.where(np.isinf(a), np.where(np.isinf(x), np.nan, 0.0), low)
+    low = np.where(x == 0, 0.0, low)
+    low = np.where(a == 0, np.where(x > 0, 1.0, np.nan), low)
+    low = np.where((x < 0) | (a < 0), np.nan, low)
     if not upper:
         return low
     return np.where(plain & ~below, q, 1 - low)

@@ -110,13 +110,21 @@ def _expand_grad(g: Any, an: Any) -> Any:
     return sum_to(g, an.shape)
 
 
+def _contracted(base: Any, new: Any, p: Any) -> Any:
+    """One of the equal values that a write through an expanded view stored."""
+    n = base.node.shape
+    extra = len(p) - len(n)
+    kept = [(0, 1 if m == 1 else p[extra + i], 1) for i, m in enumerate(n)]
+    return record(SLICE, (new,), (*[0] * extra, *kept))
+
+
 EXPAND: Op = Op(
     "expand",
     _expand_infer,
     lambda p, s, a: np.broadcast_to(a, p),
     (_expand_grad,),
     view=True,
-    write_back=lambda base, new, p: record(RESHAPE, (new,), base.node.shape),
+    write_back=lambda base, new, p: _contracted(base, new, p),
 )
 
 

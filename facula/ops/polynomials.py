@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_LIMIT = 1 << 15  # beyond this degree the closed forms of Chebyshev's polynomials are used
+_LIMIT = 1 << 15  # beyond this degree there is no answer but by closed forms
 
 
 def _chebyshev(first: Any) -> Any:
@@ -41,13 +41,34 @@ for _kind in "tuvw":
 NAMES = tuple(_RULES)
 
 
+def _closed(kind: str, x: Any, n: Any) -> Any:
+    """A Chebyshev polynomial for |x| < 1, by its angle, in the operands' own precision."""
+    angle = np.arccos(x)
+    if kind == "t":
+        return np.cos(n * angle)
+    if kind == "u":
+        return np.sin((n + 1) * angle) / np.sin(angle)
+    half = angle / 2
+    if kind == "v":
+        return np.cos((n + x.dtype.type(0.5)) * angle) / np.cos(half)
+    return np.sin((n + x.dtype.type(0.5)) * angle) / np.sin(half)
+
+
 def evaluate(name: str, x: Any, n: Any) -> Any:
     """The polynomial of degree n (its integer part; 0 below degree 0) at x, element by element."""
     d = np.result_type(x, n)
+    d = d if d.kind == "f" else np.dtype(np.float32)
+    own_x, own_n = np.broadcast_arrays(np.asarray(x, d), np.asarray(n, d))
     x, n = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(n, np.float64))
     degree = np.where(np.isfinite(n), n, -1).astype(np.int64)
     if name.startswith("shifted"):
         x = 2 * x - 1
+        own_x = own_x + own_x - 1
+    by_angle = np.zeros(x.shape, np.bool_)
+    if "chebyshev" in name:
+        by_angle = (np.abs(x) < 1) & (degree > (6 if name[-1] == "t" else 8))
+        angle = _closed(name[-1], np.where(by_angle, own_x, d.type(0.5)), np.trunc(own_n))
+        degree = np.where(by_angle, -1, degree)
     first, rule = _RULES[name]
     before, now = np.ones_like(x), first(x)
     out = np.where(degree == 0, before, np.where(degree == 1, now, 0.0))
@@ -57,4 +78,5 @@ def evaluate(name: str, x: Any, n: Any) -> Any:
         out = np.where(degree == k + 1, now, out)
     if top > _LIMIT:
         out = np.where(degree > _LIMIT, np.nan, out)
-    return out.astype(d if d.kind == "f" else np.float32)
+    out = out.astype(d)
+    return np.where(by_angle, angle, out) if by_angle.any() else out

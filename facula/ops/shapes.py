@@ -6,6 +6,8 @@ from typing import Any
 
 from facula import dtypes
 from facula.ops import movement as mv
+from facula.ops import pointwise as pw
+from facula.ops.arithmetic import need
 from facula.ops.registry import broadcast
 from facula.ops.table import METHODS, api
 from facula.storage import whole
@@ -403,6 +405,31 @@ def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
     return clone.__wrapped__(transpose.__wrapped__(turned, i, j), memory_format="torch.contiguous")
 
 
+def _strided(base: Any, size: Any, stride: Any, offset: int) -> tuple[Any, Any]:
+    """Sizes and strides for as_strided, checked against the memory of a base."""
+    shape, strides = sizes((size,)), sizes((stride,))
+    if len(shape) != len(strides):
+        raise RuntimeError(
+            f"as_strided: mismatch in length of strides and shape, got {list(strides)} and "
+            f"{list(shape)}"
+        )
+    if any([st < 0 for st in strides]):
+        raise RuntimeError(
+            f"as_strided: Negative strides are not supported at the moment, got {list(strides)}"
+        )
+    if offset < 0:
+        raise RuntimeError(f"as_strided: Tensor: invalid storage offset {offset}")
+    span = offset + sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)]) + 1
+    if 0 not in shape and span > base.numel():
+        step = base.itemsize
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, "
+            f"and itemsize {step} requiring a storage size of {span * step} are out of bounds for "
+            f"storage of size {base.numel() * step}"
+        )
+    return shape, strides
+
+
 @api
 def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     """A view by sizes and strides of the whole storage."""
@@ -411,19 +438,30 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
     base: Any = input
     if s is not None and input._chain:
         base = whole(input)
-    shape, strides = sizes((size,)), sizes((stride,))
-    span = offset + sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)]) + 1
-    if shape and 0 not in shape and span > base.numel():
-        raise RuntimeError(
-            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage "
-            f"offset {offset} are out of bounds for storage of {base.numel()}"
-        )
+    shape, strides = _strided(base, size, stride, offset)
     if not base.is_contiguous():
         raise NotImplementedError("as_strided of a storage that is not contiguous is not in Facula")
     v = make_view(base, mv.AS_STRIDED, (shape, strides, offset))
     v._offset = offset
     v._multi = input._multi
     return v
+
+
+@api
+def as_strided_scatter(
+    input: Any, src: Any, size: Any, stride: Any, storage_offset: Any = None
+) -> Any:
+    """A contiguous copy of input in which what as_strided would show is src."""
+    need("as_strided_scatter", input=input, src=src)
+    offset = 0 if storage_offset is None else storage_offset
+    shape, strides = _strided(input, size, stride, offset)
+    if src.node.shape != shape:
+        raise RuntimeError(
+            f"as_strided_scatter: expected src to have a size equal to the slice of self, got "
+            f"{list(src.node.shape)} and {list(shape)}"
+        )
+    base = record(mv.CONTIGUOUS, (input,), 0)
+    return record(mv.AS_STRIDED_SCATTER, (base, pw.cast(src, input.dtype)), (shape, strides, offset))
 
 
 # Copies.
