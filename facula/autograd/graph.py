@@ -101,7 +101,9 @@ class GradNode:
         """The name that PyTorch prints, made from the operation's."""
         if self.custom is not None:
             return type(self.custom).__name__
-        return "".join([w.capitalize() for w in str(self.op).split("_")]) + "Backward0"
+        from facula.autograd.names import node_name
+
+        return node_name(self.op, self.params, self.entry)
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {hex(id(self))}>"

@@ -117,33 +117,17 @@ def zeta(x: Any, q: Any) -> Any:
     return np.where(np.isnan(s) | np.isnan(q), np.nan, out)
 
 
-def trigamma(x: Any) -> Any:
-    """The derivative of digamma, in the operand's own precision.
-
-    At the poles the result is as large as pi's rounding lets it be, as in PyTorch.
-    """
-    with np.errstate(all="ignore"):
-        pi = x.dtype.type(np.pi)
-        below = x < 0.5
-        reflected = np.square(pi / np.sin(pi * x))
-        z = np.where(below, 1 - x, x)
-        total = np.zeros_like(z)
-        for _ in range(6):
-            total = total + 1 / (z * z)
-            z = z + 1
-        w = 1 / (z * z)
-        tail = (1 + 1 / (2 * z) + w * (1 / 6 - w * (1 / 30 - w * (1 / 42)))) / z
-        return np.where(below, reflected - total - tail, total + tail)
-
-
 def polygamma(n: int, x: Any) -> Any:
     """The n-th derivative of digamma."""
     if n == 0:
         return digamma(x)
-    if n == 1:
-        return trigamma(x)
+    x = np.asarray(x)
     sign = 1.0 if n % 2 else -1.0
-    return sign * math.factorial(n) * zeta(np.asarray(n + 1.0), x)
+    out = sign * math.factorial(n) * zeta(np.asarray(n + 1.0), x)
+    if n == 1:  # a pole is as high as the rounding of pi lets it be, as in PyTorch
+        pi = x.dtype.type(np.pi)
+        out = np.where(_is_pole(x), np.square(pi / np.sin(pi * x)), out)
+    return out
 
 
 def _lower(a: Any, x: Any) -> Any:

@@ -451,7 +451,7 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
 def as_strided_scatter(
     input: Any, src: Any, size: Any, stride: Any, storage_offset: Any = None
 ) -> Any:
-    """A contiguous copy of input in which what as_strided would show is src."""
+    """A copy of input (laid out as clone would) in which what as_strided would show is src."""
     need("as_strided_scatter", input=input, src=src)
     offset = 0 if storage_offset is None else storage_offset
     shape, strides = _strided(input, size, stride, offset)
@@ -460,8 +460,14 @@ def as_strided_scatter(
             f"as_strided_scatter: expected src to have a size equal to the slice of self, got "
             f"{list(src.node.shape)} and {list(shape)}"
         )
-    base = record(mv.CONTIGUOUS, (input,), 0)
-    return record(mv.AS_STRIDED_SCATTER, (base, pw.cast(src, input.dtype)), (shape, strides, offset))
+    n = input.node
+    order = tuple(range(len(n.shape)))
+    if n.strides is not None and _dense(n):
+        order = tuple(sorted(order, key=lambda d: -n.strides[d]))
+    base = record(mv.CONTIGUOUS, (record(mv.PERMUTE, (input,), order),), 0)
+    p = (shape, strides, offset)
+    out = record(mv.AS_STRIDED_SCATTER, (base, pw.cast(src, input.dtype)), p)
+    return record(mv.PERMUTE, (out,), mv.inverse(order))
 
 
 # Copies.

@@ -5,8 +5,8 @@
         return {"weight": torch.nn.Linear(2, 3).weight}
 
 With PyTorch the function was run once, by ``tests/generate/nn.py``, and what it returned is in
-``tests/data/nn_*.json``, one file for every test file. The test runs it with Facula, after the same
-seed, and compares.
+``tests/data``, one JSON file for every test file. The test runs it with Facula, after the same
+seed, and compares. Tests outside of ``tests/nn`` may do the same.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ SEED = 1234
 
 def data_file(test_file: str | Path) -> Path:
     """Where the results of a test file are: tests/nn/utils/test_rnn.py -> nn_utils_rnn.json."""
-    parts = Path(test_file).resolve().relative_to(TESTS / "nn").with_suffix("").parts
+    parts = Path(test_file).resolve().relative_to(TESTS).with_suffix("").parts
     name = "_".join(part.removeprefix("test_") for part in parts)
-    return TESTS / "data" / f"nn_{name}.json"
+    return TESTS / "data" / f"{name}.json"
 
 
 @functools.cache
@@ -71,6 +71,8 @@ def encode(value):
         if dtype == "bfloat16":
             array = array.float()
         flat = np.asarray(array.numpy()).reshape(-1).tolist()
+        if dtype.startswith("complex"):
+            flat = [[encode(float(f"{x:.9g}")) for x in (v.real, v.imag)] for v in flat]
         if dtype.startswith("float"):
             digits = 17 if dtype == "float64" else 9
             flat = [encode(float(f"{v:.{digits}g}")) for v in flat]
@@ -115,7 +117,8 @@ def compare(got, want, rtol: float, atol: float, where: str = "result") -> None:
 
 
 def _array(data: list) -> np.ndarray:
-    return np.array([float(v["float"]) if isinstance(v, dict) else v for v in data])
+    flat = [x for v in data for x in (v if isinstance(v, list) else (v,))]
+    return np.array([float(v["float"]) if isinstance(v, dict) else v for v in flat])
 
 
 def submodule(framework, name: str):

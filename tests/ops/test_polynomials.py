@@ -28,3 +28,13 @@ def test_degree_four(name):
     np.testing.assert_allclose(evaluate(name, x, np.array(4.0)), DEGREE_4[plain], atol=1e-12)
     assert evaluate(name, x, np.array(-1.0)).tolist() == [0] * 7
     assert evaluate(name, x, np.array(0.9)).tolist() == [1] * 7
+
+
+def test_high_degrees_by_the_angle():
+    for kind in "tuvw":
+        name = "chebyshev_polynomial_" + kind
+        by_angle = evaluate(name, X, np.array(40.0))
+        before, now = evaluate(name, X, np.array(7.0)), evaluate(name, X, np.array(8.0))
+        for _ in range(32):
+            before, now = now, 2 * X * now - before
+        np.testing.assert_allclose(by_angle, now, atol=1e-10)

@@ -10,6 +10,7 @@ import warnings
 
 import facula
 from facula import Tensor
+from facula.ops.movement import whole
 
 from ._common import (
     check_reduction,
@@ -75,7 +76,8 @@ def mse_loss(
     a, b, dtype = _pair(input, target)
     difference = a - b
     require_float(difference, "mse_cpu")
-    return _finish(difference * difference, weight, reduction, dtype)
+    loss = _finish(difference * difference, weight, reduction, dtype)
+    return whole(loss, "MseLoss", input, target)
 
 
 def l1_loss(
@@ -114,7 +116,7 @@ def smooth_l1_loss(
         return reduced(size, reduction, dtype)
     require_float(size, "smooth_l1_cpu")
     loss = facula.where(size < beta, size * size * (0.5 / beta), size - 0.5 * beta)
-    return reduced(loss, reduction, dtype)
+    return whole(reduced(loss, reduction, dtype), "SmoothL1Loss", input, target)
 
 
 def huber_loss(
@@ -136,7 +138,8 @@ def huber_loss(
     require_float(size, "huber_cpu")
     loss = facula.where(size <= delta, size * size * 0.5, (size - 0.5 * delta) * delta)
     # PyTorch averages a weighted Huber loss over its elements, not over the weights.
-    return _finish(loss, weight, reduction, dtype, average_of_weights=False)
+    loss = _finish(loss, weight, reduction, dtype, average_of_weights=False)
+    return whole(loss, "HuberLoss", input, target)
 
 
 def _self_entropy(t: Tensor) -> Tensor:
@@ -213,7 +216,8 @@ def binary_cross_entropy(
     loss = (t - 1) * _limited_log(1 - x) - t * _limited_log(x)
     if weight is not None:
         loss = loss * upcast(weight)
-    return reduced(loss, reduction, input.dtype)
+    loss = reduced(loss, reduction, input.dtype)
+    return whole(loss, "BinaryCrossEntropy", input, target)
 
 
 def binary_cross_entropy_with_logits(
@@ -242,7 +246,8 @@ def binary_cross_entropy_with_logits(
     loss = (1 - t) * x - log_sigmoid
     if weight is not None:
         loss = loss * upcast(weight)
-    return reduced(loss, reduction, dtype)
+    loss = reduced(loss, reduction, dtype)
+    return whole(loss, "BinaryCrossEntropyWithLogits", input, target)
 
 
 def poisson_nll_loss(

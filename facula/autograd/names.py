@@ -1,0 +1,78 @@
+"""What PyTorch calls the nodes of its graph: `tensor(..., grad_fn=<AddBackward0>)`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Primitives whose own name, in capitals, is not PyTorch's.
+_NAMES = {
+    **{n + "_s": n.capitalize() + "Backward0" for n in ("add", "sub", "mul", "div", "pow")},
+    "amax": "MaxBackward1",
+    "amin": "MinBackward1",
+    "clamp_max": "ClampBackward1",
+    "clamp_min": "ClampBackward1",
+    "clone": "CloneBackward0",
+    "conv": "ConvolutionBackward0",
+    "conv_input": "ConvolutionBackward0",
+    "pow": "PowBackward1",
+    "rdiv_s": "MulBackward0",
+    "rpow_s": "PowBackward2",
+    "rsub_s": "RsubBackward1",
+    "to": "ToCopyBackward0",
+}
+
+
+def node_name(op: Any, params: Any, entry: Any) -> str:
+    """PyTorch's name for the node of a recorded operation."""
+    name = str(op)
+    if name == "whole":
+        return params + "Backward0"
+    if name in _NAMES:
+        return _NAMES[name]
+    if entry is not None and name in _BY_SHAPE:
+        return _BY_SHAPE[name](params, entry)
+    return "".join([w.capitalize() for w in name.split("_")]) + "Backward0"
+
+
+def _reshape(p: Any, entry: Any) -> str:
+    old, new = entry.inputs[0].shape, entry.shape
+    if len(new) == len(old) + 1 and any([new[:d] + new[d + 1 :] == old for d in _ones(new)]):
+        return "UnsqueezeBackward0"
+    if len(new) < len(old) and new == tuple([n for n in old if n != 1]):
+        return "SqueezeBackward0"
+    if len(new) + 1 == len(old) and any([old[:d] + old[d + 1 :] == new for d in _ones(old)]):
+        return "SqueezeBackward1"
+    return "ViewBackward0"
+
+
+def _ones(shape: tuple[int, ...]) -> list[int]:
+    return [d for d, n in enumerate(shape) if n == 1]
+
+
+def _permute(p: Any, entry: Any) -> str:
+    moved = sum([d != i for i, d in enumerate(p)])
+    return "TransposeBackward0" if moved == 2 else "PermuteBackward0"
+
+
+def _slice(p: Any, entry: Any) -> str:
+    return "SelectBackward0" if any([type(i) is int for i in p]) else "SliceBackward0"
+
+
+def _matmul(p: Any, entry: Any) -> str:
+    ranks = {len(i.shape) for i in entry.inputs}
+    return {frozenset((2,)): "MmBackward0", frozenset((3,)): "BmmBackward0"}.get(
+        frozenset(ranks), "UnsafeViewBackward0"
+    )
+
+
+def _sum(p: Any, entry: Any) -> str:
+    return "SumBackward0" if not entry.shape else "SumBackward1"
+
+
+_BY_SHAPE = {
+    "matmul": _matmul,
+    "permute": _permute,
+    "reshape": _reshape,
+    "slice": _slice,
+    "sum": _sum,
+}
