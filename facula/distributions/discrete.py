@@ -31,7 +31,7 @@ class _Binary(Distribution):
             (self.probs,) = broadcast_all(probs)
         else:
             (self.logits,) = broadcast_all(logits)
-        self._param: Any = self.__dict__.get("probs", self.__dict__.get("logits"))
+        self._param: Any = self.probs if logits is None else self.logits
         Distribution.__init__(self, () if plain else self._param.shape, (), validate_args)
 
     @lazy_property
@@ -154,7 +154,7 @@ class Categorical(Distribution):
             self.probs = probs / probs.sum(-1, keepdim=True)
         else:
             self.logits = logits - logits.logsumexp(dim=-1, keepdim=True)
-        self._param: Any = self.__dict__.get("probs", self.__dict__.get("logits"))
+        self._param: Any = self.probs if logits is None else self.logits
         self._num_events = given.shape[-1]
         super().__init__(self._param.shape[:-1], (), validate_args)
 
