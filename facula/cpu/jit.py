@@ -9,7 +9,11 @@ import ctypes.util
 import os
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
+
+from facula.cpu import cache
+from facula.version import __version__
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -17,7 +21,10 @@ TRIPLE = llvm.get_process_triple()
 _target = llvm.Target.from_triple(TRIPLE)
 CPU = os.environ.get("FACULA_CPU") or llvm.get_host_cpu_name()
 FEATURES = os.environ.get("FACULA_CPU_FEATURES") or llvm.get_host_cpu_features().flatten()
-_engines: list[Any] = []  # native code lives as long as the process
+VERSION = f"{__version__} {llvmlite.__version__} {'.'.join(map(str, llvm.llvm_version_info))}"
+_jit: Any = None
+_libraries: list[Any] = []  # native code lives as long as the process
+_serial = 0
 
 for _name in ("m", "c"):
     _path = ctypes.util.find_library(_name)
@@ -39,16 +46,30 @@ def has_fma() -> bool:
     return "x86" not in TRIPLE or "+fma" in FEATURES.split(",")
 
 
-def compile_functions(text: str, names: list[str]) -> dict[str, int]:
-    """Compile a module; the addresses of its functions."""
-    module = llvm.parse_assembly(f'target triple = "{TRIPLE}"\n{text}')
-    machine = _target.create_target_machine(
-        cpu=CPU, features=FEATURES, opt=3, reloc="default", codemodel="jitdefault", jit=True
+def _machine() -> Any:
+    return _target.create_target_machine(
+        cpu=CPU, features=FEATURES, opt=3, reloc="pic", codemodel="small", jit=True
     )
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    _engines.append(engine)
-    return {n: engine.get_function_address(n) for n in names}
+
+
+def compile_functions(text: str, names: list[str]) -> dict[str, int]:
+    """Compile a module, or find it in the cache on disk; the addresses of its functions."""
+    global _jit, _serial
+    name = cache.key(VERSION, TRIPLE, CPU, FEATURES, text)
+    if _jit is None:
+        _jit = llvm.create_lljit_compiler(_machine())
+    payload = cache.load(name)
+    if payload is None:
+        module = llvm.parse_assembly(f'target triple = "{TRIPLE}"\n{text}')
+        payload = _machine().emit_object(module)
+        cache.store(name, payload)
+    _serial += 1
+    builder = llvm.JITLibraryBuilder().add_object_img(payload).add_current_process()
+    for n in names:
+        builder.export_symbol(n)
+    library = builder.link(_jit, f"m{_serial}")
+    _libraries.append(library)
+    return {n: library[n] for n in names}
 
 
 def assembly(text: str) -> str:

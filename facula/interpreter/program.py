@@ -162,18 +162,27 @@ def _plan(
 
 
 def _worthwhile(entries: list[Node]) -> int:
-    """Occurrences after which a program is compiled: the second of one that does some work; of a
-    small one, when the time that was spent on it reaches what compiling takes."""
-    compiling, once = 20_000.0, 10.0  # microseconds
+    """Occurrences after which a program is compiled: none of one whose work, once interpreted,
+    takes about as long as compiling; the first of one that does some work; of a small one, when
+    the time that was spent on it reaches what compiling takes. In microseconds, from shapes."""
+    once = 10.0
+    kinds = set()
     for n in entries:
         if n.op is ASSIGN or n.op.view:
             once += 1.0
             continue
         size = math.prod(n.shape)
-        compiling += 4_000.0 if size else 0.0
-        once += 4.0 + size * 1e-3
-        if n.op.name == "matmul":
+        inputs = tuple([i.shape for i in n.inputs])
+        kinds.add((n.op, n.shape, inputs))
+        name = n.op.name
+        if name == "matmul":
             once += size * n.inputs[0].shape[-1] * 2e-5
+        elif name.startswith("conv"):
+            once += size * math.prod(n.inputs[-1].shape[1:]) * 5e-5
+        once += 4.0 + max([size, *[math.prod(s) for s in inputs]]) * 2e-3
+    compiling = 20_000.0 + 4_000.0 * len(kinds)
+    if once * 4 > compiling:
+        return 0
     return 1 if once > 100.0 else max(1, min(10_000, int(compiling / once)))
 
 
