@@ -99,6 +99,12 @@ class Function:
         self.declare("i64", "llvm.smin.i64", "i64", "i64")
         return self.let(f"call i64 @llvm.smin.i64(i64 {a}, i64 {b})")
 
+    def larger(self, a: Index, b: Index) -> Index:
+        if isinstance(a, int) and isinstance(b, int):
+            return max(a, b)
+        self.declare("i64", "llvm.smax.i64", "i64", "i64")
+        return self.let(f"call i64 @llvm.smax.i64(i64 {a}, i64 {b})")
+
     def at(self, pointer: str, offset: Index) -> str:
         """The pointer, a number of bytes further."""
         return (

@@ -1,0 +1,114 @@
+"""Copies of the operands of a matrix product in the order in which tiles read them."""
+
+from __future__ import annotations
+
+from facula.cpu.blocking import Shape
+from facula.cpu.kernels import Kernel
+from facula.cpu.text import Function, Index
+from facula.cpu.tiles import Edge, lanes_of
+from facula.cpu.vector import SIZE, Lanes, Value
+
+
+def copy_panel(kernel: Kernel, s: Shape, kind: str, width: int, columns: int, panel: int) -> str:
+    """Write a function (source, target, k) that copies a panel of the right operand."""
+    name = f"tile{len(kernel.functions)}"
+    f = Function(name, "ptr %source, ptr %target, i64 %k", kernel.declarations)
+    size = SIZE[kind]
+    if s.b_column == 1:
+        with f.loop(0, "%k", some=True) as k:
+            a = f.at("%source", f.mul(k.index, s.b_k * size))
+            b = f.at("%target", f.mul(k.index, panel * size))
+            for j, x in enumerate(lanes_of(f, columns, width)):
+                v = x.load(f.at(a, j * width * size), kind)
+                Lanes(f, x.width).store(v, f.at(b, j * width * size))
+    elif s.b_k == 1:
+        for j, first in enumerate(range(0, columns, width)):
+            a = f.at("%source", first * s.b_column * size)
+            _turn(
+                f,
+                kind,
+                width,
+                min(width, columns - first),
+                s.b_column * size,
+                panel * size,
+                a,
+                f.at("%target", j * width * size),
+                s.k % width,
+            )
+    else:
+        one = Lanes(f, 1)
+        with f.loop(0, "%k", some=True) as k:
+            a = f.at("%source", f.mul(k.index, s.b_k * size))
+            b = f.at("%target", f.mul(k.index, panel * size))
+            for c in range(columns):
+                v = one.load(f.at(a, c * s.b_column * size), kind)
+                one.store(v, f.at(b, c * size))
+    kernel.functions.append(f.text("internal "))
+    return name
+
+
+def _turn(
+    f: Function, kind: str, width: int, rows: int, step: int, out: int, a: str, b: str, rest: int
+) -> None:
+    """Transpose `rows` rows of k elements, `step` bytes apart, to k vectors `out` bytes apart.
+
+    The last of k, `rest` elements, are less than a vector.
+    """
+    size = SIZE[kind]
+
+    def square(at: Index, x: Lanes, count: int) -> None:
+        p, q = f.at(a, f.mul(at, size)), f.at(b, f.mul(at, out))
+        plain = Lanes(f, width)
+        values = [
+            x.load(f.at(p, r * step), kind) if r < rows else plain.const(0, kind)
+            for r in range(width)
+        ]
+        for r, v in enumerate(transposed(plain, values)[:count]):
+            plain.store(v, f.at(q, r * out))
+
+    middle = f.let(f"and i64 %k, {-width}")
+    with f.loop(0, middle, width) as k:
+        square(k.index, Lanes(f, width), width)
+    if rest:
+        with f.when(f.let(f"icmp ne i64 {middle}, %k")):
+            square(middle, Edge(f, width, rest), rest)
+
+
+def copy_tile(kernel: Kernel, s: Shape, kind: str, width: int, rows: int, across: int) -> str:
+    """Write a function (source, target, k) that copies a tile of a transposed left operand."""
+    name = f"tile{len(kernel.functions)}"
+    f = Function(name, "ptr %source, ptr %target, i64 %k", kernel.declarations)
+    size = SIZE[kind]
+    with f.loop(0, "%k", some=True) as k:
+        a = f.at("%source", f.mul(k.index, s.a_k * size))
+        b = f.at("%target", f.mul(k.index, across * size))
+        for j, x in enumerate(lanes_of(f, rows, width)):
+            x.store(x.load(f.at(a, j * width * size), kind), f.at(b, j * width * size))
+    kernel.functions.append(f.text("internal "))
+    return name
+
+
+def transposed(x: Lanes, rows: list[Value]) -> list[Value]:
+    """A square of vectors, transposed by exchanging halves, quarters and so on."""
+    w, f = x.width, x.f
+    d = w // 2
+    out = list(rows)
+    t = x.type(rows[0].kind)
+    while d:
+        low = [i if not i // d % 2 else w + i - d for i in range(w)]
+        high = [i + d if not i // d % 2 else w + i for i in range(w)]
+        done = list(out)
+        for i in range(w):
+            if i // d % 2 == 0:
+                for k, mask in ((i, low), (i + d, high)):
+                    m = ", ".join([f"i32 {q}" for q in mask])
+                    done[k] = Value(
+                        f.let(
+                            f"shufflevector {t} {out[i].name}, {t} {out[i + d].name}, "
+                            f"<{w} x i32> <{m}>"
+                        ),
+                        rows[0].kind,
+                    )
+        out = done
+        d //= 2
+    return out

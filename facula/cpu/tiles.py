@@ -1,0 +1,315 @@
+"""Tiles of a matrix product: the sums in registers, then what follows the product."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula.compiler.cluster import kind_of
+from facula.cpu.blocking import BLOCK
+from facula.cpu.kernels import Kernel, NotCompiled, strides_in
+from facula.cpu.strips import masked_load, masked_store
+from facula.cpu.text import Function, Index
+from facula.cpu.vector import SIZE, Lanes, Value
+from facula.trace.node import Node
+
+UNROLLED = 48  # expressions after the product that are written out for every row
+
+
+class Edge(Lanes):
+    """Lanes of which only the first `active` are in memory."""
+
+    def __init__(self, f: Function, width: int, active: int) -> None:
+        super().__init__(f, width)
+        self.active = active
+
+    def _mask(self) -> Value:
+        lanes = ["i1 true"] * self.active + ["i1 false"] * (self.width - self.active)
+        return Value("<" + ", ".join(lanes) + ">", "b")
+
+    def load(self, pointer: str, kind: str) -> Value:
+        """Lanes next to each other in memory; zeros follow."""
+        memory = "u8" if kind == "b" else kind
+        v = masked_load(self, pointer, self._mask(), self.const(0, memory))
+        return self.compare("ne", v, self.const(0, "u8")) if kind == "b" else v
+
+    def load_strided(self, pointer: str, step: int, kind: str) -> Value:
+        """Lanes `step` bytes apart; zeros follow."""
+        one = Lanes(self.f, 1)
+        if step == 0:
+            return self.splat(one.load(pointer, kind))
+        parts = [one.load(self.f.at(pointer, k * step), kind) for k in range(self.active)]
+        return self.join(parts + [one.const(0, kind)] * (self.width - self.active))
+
+    def store(self, a: Value, pointer: str) -> None:
+        """Only the lanes that are in memory."""
+        if a.kind == "b":
+            t = f"<{self.width} x i8>"
+            a = Value(self.f.let(f"zext {self.type('b')} {a.name} to {t}"), "u8")
+        masked_store(self, a, pointer, self._mask())
+
+    def library(self, name: str, *args: Value) -> Value:
+        """A function of the C library on the lanes that are in memory."""
+        one = Lanes(self.f, 1)
+        out = [one.library(name, *[self.lane(a, k) for a in args]) for k in range(self.active)]
+        zero = one.const(0, args[0].kind)
+        return self.join(out + [zero] * (self.width - self.active))
+
+
+def lanes_of(f: Function, columns: int, width: int) -> list[Lanes]:
+    """So many columns as vectors, the last one perhaps in part."""
+    out: list[Lanes] = [Lanes(f, width)] * (columns // width)
+    rest = columns % width
+    if rest:
+        w = 1
+        while w < rest:
+            w *= 2
+        out.append(Lanes(f, w) if w == rest else Edge(f, w, rest))
+    return out
+
+
+class Epilogue:
+    """What follows a product: its operands, its expressions and its results."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        c = kernel.cluster
+        assert c.core is not None
+        self.core = c.core
+        self.keys: dict[Any, int] = {}  # (node, offset, steps) -> position
+        self.operand: dict[tuple[Node, int], int] = {}
+        self.steps: list[list[int]] = []
+        for n in c.nodes:
+            if n is c.core:
+                continue
+            for k, i in enumerate(n.inputs):
+                p = kernel.places[i]
+                if p.base in c.level or p.base in kernel.constants:
+                    continue
+                if kind_of(p.base) is None:
+                    raise NotCompiled(str(p.base.dtype))
+                steps = strides_in(p, c.shape)
+                key = (p.base, p.offset, tuple(steps))
+                if key not in self.keys:
+                    self.keys[key] = len(self.keys)
+                    self.steps.append(steps)
+                self.operand[(n, k)] = self.keys[key]
+        self.outs = [n for n in c.nodes if n in kernel.stored]
+        self.kinds = [_kind(k[0]) for k in self.keys] + [_kind(n) for n in self.outs]
+
+    def load_numbers(self) -> None:
+        """Python numbers, once at the beginning of the kernel."""
+        kernel = self.kernel
+        for n in kernel.cluster.nodes:
+            if n is self.core:
+                continue
+            if n.op.name != "pow_s":
+                kind = _kind(n.inputs[-1]) if n.inputs else _kind(n)
+                for k, t in enumerate(n.stypes):
+                    kernel.number(n.scalar_at + k, t, kind)
+            for i in n.inputs:
+                b = kernel.places[i].base
+                if b in kernel.constants:
+                    kernel.number(b.scalar_at, b.stypes[0], _kind(b))
+
+    def bases(self) -> list[str]:
+        """The addresses of operands and results, in the kernel."""
+        f, kernel = self.kernel.f, self.kernel
+        out = []
+        for node, offset, _ in self.keys:
+            out.append(f.at(kernel.buffer(node), offset * SIZE[_kind(node)]))
+        return out + [kernel.buffer(n) for n in self.outs]
+
+    def trivial(self) -> bool:
+        """Whether the product is stored and nothing else is done."""
+        return len(self.kernel.cluster.nodes) == 1
+
+
+def _kind(n: Node) -> str:
+    kind = kind_of(n)
+    assert kind is not None
+    return kind
+
+
+class TileWriter:
+    """Writes tile functions for one kernel.
+
+    A tile is called with the addresses of its rows of the left operand, of its panel of the right
+    one, of room for its sums, with how much of k to do (`BLOCK` at most) and whether that is the
+    first (1) and the last part (2) of it, and with an address for each operand and result of the
+    epilogue.
+    """
+
+    def __init__(self, kernel: Kernel, epilogue: Epilogue, kind: str, width: int) -> None:
+        self.kernel = kernel
+        self.epilogue = epilogue
+        self.kind = kind
+        self.width = width
+        self.k = 0
+        self.a_row = self.a_k = self.b_k = 0  # bytes from row to row, from one of k to the next
+        self.fused = True
+        self.packed = False  # whether the panel was copied: then it is filled up to whole vectors
+        self.ahead = 0  # bytes from an element of the left operand to one that is fetched early
+        self.steps: list[tuple[int, int]] = []  # of the epilogue, in bytes: row, column
+        self.known: dict[Any, str] = {}
+
+    def call(
+        self, rows: int, columns: int, a: str, b: str, room: str, k: Index, part: Index, at: Any
+    ) -> None:
+        """Call the tile for so many rows and columns; `at`: addresses for the epilogue."""
+        key = (rows, columns)
+        if key not in self.known:
+            self.known[key] = self._write(rows, columns)
+        f = self.kernel.f
+        numbers = "".join(
+            [f", {Lanes(f, 1).type(v.kind)} {v.name}" for v in self.kernel.numbers.values()]
+        )
+        pointers = "".join([f", ptr {p}" for p in at])
+        f.do(
+            f"call void @{self.known[key]}(ptr {a}, ptr {b}, ptr {room}, i64 {k}, i64 {part}"
+            f"{pointers}{numbers})"
+        )
+
+    def _write(self, rows: int, columns: int) -> str:
+        name = f"tile{len(self.kernel.functions)}"
+        params = ["ptr %a", "ptr %b", "ptr %room", "i64 %k", "i64 %part"]
+        params += [f"ptr %x{i}" for i in range(len(self.epilogue.kinds))]
+        numbers = {}
+        for i, (key, v) in enumerate(self.kernel.numbers.items()):
+            params.append(f"{Lanes(self.kernel.f, 1).type(v.kind)} %n{i}")
+            numbers[key] = Value(f"%n{i}", v.kind)
+        f = Function(name, ", ".join(params), self.kernel.declarations)
+        own, saved = self.kernel.f, self.kernel.numbers
+        self.kernel.f, self.kernel.numbers = f, numbers  # the expressions go into the tile
+        try:
+            self._body(f, rows, lanes_of(f, columns, self.width))
+        finally:
+            self.kernel.f, self.kernel.numbers = own, saved
+        self.kernel.functions.append(f.text("internal "))
+        return name
+
+    def _body(self, f: Function, rows: int, lanes: list[Lanes]) -> None:
+        size, kind = SIZE[self.kind], self.kind
+        offsets = [sum([x.width for x in lanes[:j]]) for j in range(len(lanes))]
+        across = sum([x.width for x in lanes])
+        self.many = rows * len(lanes) * len(self.epilogue.kernel.cluster.nodes) > UNROLLED
+        spots = [
+            (Lanes(f, x.width), f.at("%room", (i * across + offsets[j]) * size))
+            for i in range(rows)
+            for j, x in enumerate(lanes)
+            if self.k > BLOCK or self.many
+        ]
+
+        def leave(sums: list[Value]) -> None:
+            for (x, p), v in zip(spots, sums, strict=True):
+                x.store(v, p)
+
+        count: Index = self.k if self.k <= BLOCK else "%k"
+        sums = self._span(f, rows, lanes, offsets, count)
+        if self.k > BLOCK:
+            sums = self._total(f, spots, sums)
+            last = f.let("icmp uge i64 %part, 2")
+            then, more, end = f.label("then"), f.label("more"), f.label("end")
+            f.do(f"br i1 {last}, label %{then}, label %{more}")
+            f.start(more)
+            leave(sums)
+            f.do(f"br label %{end}")
+            f.start(then)
+        if self.many:
+            leave(sums)
+            with f.loop(0, rows) as loop:
+                for j, x in enumerate(lanes):
+                    at = f.add(f.mul(loop.index, across * size), offsets[j] * size)
+                    v = Lanes(f, x.width).load(f.at("%room", at), kind)
+                    self._finish(x, v, loop.index, offsets[j])
+        else:
+            for i in range(rows):
+                for j, x in enumerate(lanes):
+                    self._finish(x, sums[i * len(lanes) + j], i, offsets[j])
+        if self.k > BLOCK:
+            f.do(f"br label %{end}")
+            f.start(end)
+
+    def _total(self, f: Function, spots: Any, sums: list[Value]) -> list[Value]:
+        """The sums added to those of the parts of k before, which are in the room."""
+        first = f.let("and i64 %part, 1")
+        begins = f.let(f"icmp ne i64 {first}, 0")
+        before, add, out = f.block, f.label("add"), f.label("sum")
+        f.do(f"br i1 {begins}, label %{out}, label %{add}")
+        f.start(add)
+        totals = [x.add(x.load(p, v.kind), v) for (x, p), v in zip(spots, sums, strict=True)]
+        f.do(f"br label %{out}")
+        f.start(out)
+        return [
+            Value(f.let(f"phi {x.type(v.kind)} [{v.name}, %{before}], [{t.name}, %{add}]"), v.kind)
+            for (x, _), v, t in zip(spots, sums, totals, strict=True)
+        ]
+
+    def _span(
+        self, f: Function, rows: int, lanes: list[Lanes], offsets: list[int], count: Index
+    ) -> list[Value]:
+        """Sums over a part of k, from zero."""
+        kind, size = self.kind, SIZE[self.kind]
+        one = Lanes(f, 1)
+        carried = [(x.type(kind), x.const(0, kind).name) for _ in range(rows) for x in lanes]
+        unroll = 2 if isinstance(count, int) and count % 2 == 0 and count > 2 else 1
+
+        def multiply(p: str, q: str, u: int, acc: list[str]) -> list[str]:
+            right = [
+                (Lanes(f, x.width) if self.packed else x).load(
+                    f.at(q, u * self.b_k + offsets[j] * size), kind
+                )
+                for j, x in enumerate(lanes)
+            ]
+            if self.ahead:
+                self._fetch(f, f.at(p, u * self.a_k + self.ahead))
+            out = []
+            for i in range(rows):
+                left = one.load(f.at(p, i * self.a_row + u * self.a_k), kind)
+                for j, x in enumerate(lanes):
+                    old = Value(acc[i * len(lanes) + j], kind)
+                    wide = x.splat(left)
+                    if self.fused:
+                        out.append(x.fma(wide, right[j], old).name)
+                    else:
+                        out.append(x.add(old, x.mul(wide, right[j])).name)
+            return out
+
+        with f.loop(0, count, unroll, [*carried, ("ptr", "%a"), ("ptr", "%b")], some=True) as loop:
+            acc, p, q = loop.values[:-2], loop.values[-2], loop.values[-1]
+            for u in range(unroll):
+                acc = multiply(p, q, u, acc)
+            loop.next = [*acc, f.at(p, unroll * self.a_k), f.at(q, unroll * self.b_k)]
+        return [Value(v, kind) for v in loop.values[:-2]]
+
+    def _fetch(self, f: Function, pointer: str) -> None:
+        """Have a line of memory brought near."""
+        f.declare("void", "llvm.prefetch.p0", "ptr", "i32", "i32", "i32")
+        f.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
+
+    def _finish(self, x: Lanes, v: Value, i: Index, column: int) -> None:
+        """The epilogue for one vector of the product, in row i of the tile."""
+        e, f = self.epilogue, x.f
+        kernel = e.kernel
+        memo: dict[Node, Value] = {e.core: v}
+
+        def address(k: int) -> str:
+            row, across = self.steps[k]
+            return f.at(f"%x{k}", f.add(f.mul(i, row), column * across))
+
+        def operand(n: Node, k: int) -> Value:
+            b = kernel.places[n.inputs[k]].base
+            if b in memo:
+                return memo[b]
+            if b in kernel.constants:
+                return x.splat(kernel.number(b.scalar_at, b.stypes[0], _kind(b)))
+            at = e.operand[(n, k)]
+            step = self.steps[at][1]
+            if step == SIZE[e.kinds[at]] or x.width == 1:
+                return x.load(address(at), e.kinds[at])
+            return x.load_strided(address(at), step, e.kinds[at])
+
+        for n in kernel.cluster.nodes:
+            if n not in memo:
+                memo[n] = kernel.compute(n, x, [operand(n, k) for k in range(len(n.inputs))])
+        for k, n in enumerate(e.outs):
+            x.store(memo[n], address(len(e.keys) + k))

@@ -1,0 +1,173 @@
+"""Compiled matrix products against float64, and what follows them against the interpreter."""
+
+import random
+
+import numpy as np
+import pytest
+from cpu.both import both
+
+import facula as torch
+from facula.cpu.blocking import plan
+from facula.cpu.runtime import get_num_threads, set_num_threads
+from facula.interpreter import program
+
+SIZES = [1, 2, 3, 4, 7, 8, 10, 13, 16, 17, 31, 32, 33, 48, 64, 65, 100, 127, 130]
+
+
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch):
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+
+
+def laid_out(shape, rng, dtype):
+    """A matrix, or a batch of them, in one of many layouts; integers, so that sums are exact."""
+    kind = rng.randrange(6)
+    *batch, m, n = shape
+    if kind == 0:
+        t = torch.randint(-8, 9, (*batch, n, m)).transpose(-1, -2)
+    elif kind == 1:
+        t = torch.randint(-8, 9, (*batch, m + 2, 2 * n + 1))[..., 1 : m + 1, ::2][..., :n]
+    elif kind == 2:
+        t = torch.randint(-8, 9, (m, *batch, n)).movedim(0, -2)
+    elif kind == 3:
+        t = torch.randint(-8, 9, (n, m)).t().expand(shape)
+    else:
+        t = torch.randint(-8, 9, shape)
+    t = t.to(dtype)
+    torch.synchronize()
+    return t
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_products_of_any_shape_and_layout_are_exact_on_whole_numbers(seed):
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    dtype = rng.choice([torch.float32, torch.float32, torch.float64])
+    m, k, n = (rng.choice(SIZES) for _ in range(3))
+    if rng.random() < 0.3:
+        k = rng.choice([192, 193, 384, 500, 1000])
+    batch = rng.choice([(), (), (), (3,), (2, 5)])
+    left = laid_out((*batch, m, k), rng, dtype)
+    right = laid_out((*(batch if rng.random() < 0.6 else ()), k, n), rng, dtype)
+    want = np.matmul(left.double().numpy(), right.double().numpy())
+    got = left @ right
+    assert got.dtype is dtype
+    np.testing.assert_array_equal(got.numpy(), want)
+
+
+@pytest.mark.parametrize("shape", [(64, 1000, 100), (300, 700, 90), (3, 5000, 40), (200, 40, 1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sums_are_accurate(shape, dtype):
+    m, k, n = shape
+    torch.manual_seed(3)
+    a, b = torch.randn(m, k, dtype=dtype), torch.randn(k, n, dtype=dtype)
+    torch.synchronize()
+    want = a.double().numpy() @ b.double().numpy()
+    error = np.abs((a @ b).numpy() - want).max() / np.abs(want).max()
+    assert error < (2e-6 if dtype is torch.float32 else 2e-14)
+
+
+def follow(c, a, b):
+    """What may follow a product of a (m, k) and b (k, n)."""
+    m, n = c.shape[-2:]
+    row = torch.randn(n, dtype=c.dtype)
+    column = torch.randn(m, 1, dtype=c.dtype)
+    other = torch.randn(n, m, dtype=c.dtype).t()
+    flags = torch.rand(*c.shape) > 0.4
+    whole = torch.randint(0, 9, c.shape, dtype=torch.uint8)
+    torch.synchronize()
+    return {
+        "bias and relu": lambda: [(c + row).relu()],
+        "the product is needed too": lambda: [c, c.tanh()],
+        "every kind of operand": lambda: [
+            torch.where(flags, c * 0.5, other) + column,
+            (c > row) & flags,
+            c + whole.to(c.dtype),
+        ],
+        "many operations": lambda: [((c * 1.5 + row).sigmoid() * column - other).abs().sqrt()],
+        "a library function": lambda: [(c * 0.01).asinh() + column],
+        "numbers": lambda: [2 - c * 3, c.pow(2), c.clamp(-1, 1.5)],
+    }
+
+
+@pytest.mark.parametrize(
+    "shape", [(5, 7, 3), (40, 20, 37), (64, 400, 10), (130, 50, 1), (1, 9, 45)]
+)
+@pytest.mark.parametrize("what", list(follow(torch.zeros(1, 1), None, None)))
+def test_what_follows_a_product_is_computed_with_it(shape, what):
+    m, k, n = shape
+
+    def build():
+        a, b = torch.randn(m, k), torch.randn(k, n)
+        return follow(a @ b, a, b)[what]()
+
+    both(build, tolerance=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 5, 7, 9), (2, 3, 33, 20, 18), (16, 1, 1, 30, 40)])
+def test_what_follows_a_batch_of_products(shape):
+    first, second, m, k, n = shape
+
+    def build():
+        a, b = torch.randn(first, second, m, k), torch.randn(second, k, n)
+        scale = torch.randn(first, 1, 1, 1)
+        mask = torch.rand(m, n) > 0.5
+        shared = torch.randn(k, n)
+        torch.synchronize()
+        return [
+            (a @ b * scale).masked_fill(mask, -1.0),
+            a @ shared + scale,
+            (a @ shared).transpose(-1, -2) + 1,
+        ]
+
+    both(build, tolerance=2e-5)
+
+
+def test_an_update_may_be_written_over_what_it_reads():
+    def build():
+        w = torch.randn(70, 45)
+        x, g = torch.randn(33, 70), torch.randn(33, 45)
+        torch.synchronize()
+        for _ in range(4):
+            w -= 0.1 * (x.t() @ g)
+            torch.synchronize()
+        return [w]
+
+    both(build)
+
+
+@pytest.mark.parametrize(
+    "shape", [(100, 300, 70), (7, 2000, 5), (1, 4000, 300), (1, 300, 1), (500, 3, 500)]
+)
+def test_the_number_of_threads_does_not_change_the_bits(shape):
+    m, k, n = shape
+    before = get_num_threads()
+    torch.manual_seed(1)
+    a, b = torch.randn(m, k), torch.randn(k, n)
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            set_num_threads(threads)
+            for _ in range(3):
+                results.append((a @ b).numpy().tobytes())
+    finally:
+        set_num_threads(before)
+    assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("lanes, most", [(16, 24), (8, 12), (4, 12)])
+def test_a_plan_covers_every_row_and_column_once(lanes, most):
+    rng = random.Random(lanes)
+    for _ in range(300):
+        m, n, k, count = (rng.choice([1, 2, 5, 9, 16, 47, 100, 513, 3000]) for _ in range(4))
+        straight = rng.random() < 0.5
+        steps = (k, 1, n, 1) if straight else (1, m, 1, k)
+        p = plan(count, m, n, k, *steps, 4, lanes, most)
+        assert p.tiles * p.small + p.big == m and 0 <= p.big < p.tiles
+        assert p.panels * p.vectors * lanes + p.edge == n
+        assert 0 <= p.edge < p.vectors * lanes
+        assert (p.small + (p.big > 0)) * p.vectors <= most or (p.edge and not p.panels)
+        assert p.row_blocks == -(-p.tiles // p.row_tiles)
+        assert p.column_blocks == -(-(p.panels + (p.edge > 0)) // p.unit_panels)
+        assert p.together == 1 or p.row_blocks == p.column_blocks == 1
+        assert p.units == -(-count // p.together) * p.row_blocks * p.column_blocks
