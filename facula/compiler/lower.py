@@ -10,9 +10,10 @@ from facula.compiler.grouping import Grouping
 from facula.compiler.layout import Place, place
 from facula.cpu.emitters import EMITTERS
 from facula.cpu.kernels import CombineKernel, Kernel, MapKernel, NotCompiled
-from facula.trace.node import ASSIGN, Node
+from facula.trace.node import ASSIGN, INPUT, Node
 
-NOT_MEMORY = ("number", "literal", "status")  # entries of a descriptor that name no buffer
+AS_IS = ("literal", "status")  # entries of a descriptor that depend on shapes alone
+NOT_MEMORY = ("number", *AS_IS)  # those that name no buffer
 
 
 class KernelCall:
@@ -88,6 +89,22 @@ class Lowered:
         return True
 
     def _lower(self, c: Cluster) -> list[KernelCall]:
+        """The kernel calls of a cluster: written once for all clusters that are built alike."""
+        alike = Likeness(self, c)
+        known = _written.get(alike.key)
+        if known is None:
+            if len(_written) > 10_000:
+                _written.clear()
+            try:
+                known = alike.general(self._write(c))
+            except NotCompiled as no:
+                known = str(no)
+            _written[alike.key] = known
+        if type(known) is str:
+            raise NotCompiled(known)
+        return alike.own(known)
+
+    def _write(self, c: Cluster) -> list[KernelCall]:
         g = self.grouping
         stored = {n for n in c.nodes if n in self.stored}
         for n in c.nodes:
@@ -106,3 +123,82 @@ class Lowered:
                 combine.combine(n, kernel, self.width)
                 kernels.append(combine)
         return [KernelCall(k) for k in kernels]
+
+
+class Likeness:
+    """What the text of a cluster's kernels depends on, with its own nodes and numbers counted off.
+
+    Two clusters of one `key` have the same kernels: what a layer's are, the next one's are too.
+    """
+
+    def __init__(self, low: Lowered, c: Cluster) -> None:
+        g = low.grouping
+        self.nodes: dict[Node, int] = {}
+        self.numbers: dict[int, int] = {}  # index of a Python number -> how manieth it is here
+        parts: list[Any] = [low.width, c.shape, c.split, c.open]
+        for n in c.nodes:
+            self._count(n)
+            operands = []
+            for i in n.inputs:
+                p = place(i, g.places)
+                b = p.base
+                constant = b in g.constants
+                operands.append(
+                    (
+                        *(self._count(b), constant, b.op is INPUT, b.dtype, b.shape, b.strides),
+                        *(p.offset, p.strides, p.shape, i.dtype, i.shape),
+                        self._numbers(low, b) if constant else (),
+                    )
+                )
+            parts.append(
+                (
+                    *(self.nodes[n], n.op, n.params, n.dtype, n.shape, n.strides, c.level[n]),
+                    *(n in low.stored, n is c.core, tuple(operands), self._numbers(low, n)),
+                )
+            )
+        self.key = tuple(parts)
+        self.back = list(self.nodes)
+        self.back_numbers = list(self.numbers)
+
+    def _count(self, n: Node) -> int:
+        return self.nodes.setdefault(n, len(self.nodes))
+
+    def _numbers(self, low: Lowered, n: Node) -> tuple[Any, ...]:
+        out = []
+        for at, t in enumerate(n.stypes, n.scalar_at):
+            count = self.numbers.setdefault(at, len(self.numbers))
+            folded = low.guards.get(at)
+            out.append((t, count, type(folded), folded))
+        return tuple(out)
+
+    def general(self, calls: list[KernelCall]) -> list[Any]:
+        """Calls in terms of counts."""
+        return [
+            (
+                k.text,
+                k.units,
+                [
+                    (w, n if w in AS_IS else (self.numbers if w == "number" else self.nodes)[n])
+                    for w, n in k.descriptor
+                ],
+                [(w, self.nodes[n], size) for (w, n), size in k.room.items()],
+            )
+            for k in calls
+        ]
+
+    def own(self, calls: list[Any]) -> list[KernelCall]:
+        """Calls in terms of this cluster's nodes and numbers."""
+        out = []
+        for text, units, descriptor, room in calls:
+            k = KernelCall.__new__(KernelCall)
+            k.text, k.units = text, units
+            k.descriptor = [
+                (w, n if w in AS_IS else (self.back_numbers if w == "number" else self.back)[n])
+                for w, n in descriptor
+            ]
+            k.room = {(w, self.back[n]): size for w, n, size in room}
+            out.append(k)
+        return out
+
+
+_written: dict[Any, Any] = {}
