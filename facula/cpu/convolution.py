@@ -13,11 +13,11 @@ from collections.abc import Container
 from typing import Any
 
 from facula.compiler.cluster import kind_of
+from facula.cpu.convolution_copy import Source, copy_channels
 from facula.cpu.convolution_plan import Plan, Problem, choose, convolution, transposed
 from facula.cpu.following import Following, rest, separable
 from facula.cpu.kernels import Kernel, NotCompiled
-from facula.cpu.strips import AWAY, both, inside, masked_store, positions, row_lanes
-from facula.cpu.strips import choose as pick
+from facula.cpu.strips import both, inside, masked_store, positions
 from facula.cpu.text import Function, Index
 from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node
@@ -231,61 +231,25 @@ class ConvolutionKernel(Kernel):
     # Copies.
     def _copy(self, source: str, count: Index) -> None:
         """Copy `count` channels, in the plan's form, with zeros outside."""
-        f, p, plan, size = self.f, self.p, self.plan, self.size
-        cz, cy, cx = plan.copies
-        axes = p.axes
-        w = self.x.width
-        while w > 1 and w // 2 >= cx.length:
-            w //= 2
-        x = Lanes(f, w)
-        zero = x.const(0, self.kind)
-        vectors = -(-cx.length // w)
-        with f.loop(0, count, some=True) as c:
-            src = f.at(source, f.mul(c.index, p.x_steps[1] * size))
-            dst = f.at(self.room_at, f.mul(c.index, plan.strides[0] * size))
-            with (
-                f.loop(0, cz.count, some=True) as vz,
-                f.loop(0, cy.count, some=True) as vy,
-                f.loop(0, cx.count, some=True) as vx,
-                f.loop(0, plan.blocks[0], some=True) as i,
-                f.loop(0, cy.length, some=True) as row,
-            ):
-                image, depth = self._image(i.index)
-                at_z = f.add(
-                    f.mul(depth, axes[0].step), f.add(f.mul(vz.index, cz.gap), axes[0].low)
-                )
-                at_y = f.mul(f.add(self.first_row, row.index), axes[1].step)
-                at_y = f.add(at_y, f.add(f.mul(vy.index, cy.gap), axes[1].low))
-                at_x = f.mul(self.first_column, axes[2].step)
-                at_x = f.add(at_x, f.add(f.mul(vx.index, cx.gap), axes[2].low))
-                ok = both(f, self._valid(0, at_z), self._valid(1, at_y))
-                line = f.at(src, f.mul(image, p.x_steps[0] * size))
-                line = f.at(line, f.mul(at_z, p.x_steps[2] * size))
-                line = f.at(line, f.mul(at_y, p.x_steps[3] * size))
-                to: Index = 0
-                for v, s in zip((vz, vy, vx, i, row), plan.strides[1:], strict=True):
-                    to = f.add(to, f.mul(v.index, s * size))
-                out = f.at(dst, to)
-                if ok is not None:
-                    at_x = pick(f, ok, at_x, AWAY)
+        f, p, plan = self.f, self.p, self.plan
+        z, y, x = p.axes
 
-                def strip(j: Index) -> None:
-                    first = f.add(at_x, f.mul(j, w * axes[2].step))
-                    v, _, _ = row_lanes(
-                        x, line, first, axes[2].step, axes[2].size, p.x_steps[4], zero
-                    )
-                    x.store(v, f.at(out, f.mul(j, w * size)))
+        def origin(i: Index) -> tuple[Index, Index]:
+            image, depth = self._image(i)
+            return image, f.mul(depth, z.step)
 
-                if vectors <= 3:
-                    for j in range(vectors):
-                        strip(j)
-                else:
-                    with f.loop(0, vectors, some=True) as j:
-                        strip(j.index)
-
-    def _valid(self, d: int, i: Index) -> str | None:
-        a = self.p.axes[d]
-        return None if a.inside() else self.f.let(f"icmp ult i64 {i}, {a.size}")
+        copy_channels(
+            f,
+            self.x.width,
+            Source(source, self.kind, p.x_steps, [a.size for a in p.axes]),
+            self.room_at,
+            count,
+            plan.copies,
+            plan.strides,
+            plan.blocks[0],
+            origin,
+            (f.mul(self.first_row, y.step), f.mul(self.first_column, x.step)),
+        )
 
     # Kept results.
     def _clear(self) -> None:

@@ -25,6 +25,7 @@ from itertools import product
 from typing import Any
 
 from facula.compiler.layout import Place
+from facula.cpu.text import Function, Index
 from facula.trace.node import Node, contiguous_strides
 
 ROOM = 192 * 1024  # bytes of copied input that a unit works on at a time: on the stack
@@ -56,25 +57,38 @@ class Axis:
 
 
 class Copies:
-    """How a block of an axis is copied: `count` variants, each `length` long."""
+    """How a block of an axis is copied: `count` variants, each `length` long.
 
-    def __init__(self, axis: Axis, block: int, shifted: bool) -> None:
-        self.axis = axis
-        self.shifted = shifted
+    Element i of variant v is what lies `low + v gap + i step` after the block's first input.
+    Shifted, a variant holds the inputs of all taps that are a multiple of the step apart; else
+    there is one for each tap. `dense` copies every input between the first and the last.
+    """
+
+    def __init__(self, axis: Axis, block: int, shifted: bool, dense: bool = False) -> None:
         span = axis.high - axis.low
+        self.low = axis.low
+        self.inside = axis.inside()
+        self.shifted = shifted
+        self.step = 1 if dense else axis.step
+        if dense:
+            block = (block - 1) * axis.step + 1
         if shifted:
-            self.count, self.gap = min(axis.step, span + 1), 1
-            self.length = block + span // axis.step
+            self.count, self.gap = min(self.step, span + 1), 1
+            self.length = block + span // self.step
         else:
             self.count, self.gap = span // axis.gap + 1, axis.gap
             self.length = block
 
     def where(self, e: int) -> tuple[int, int]:
         """The variant that holds an offset, and the shift in it."""
-        far = e - self.axis.low
+        far = e - self.low
         if self.shifted:
-            return far % self.axis.step, far // self.axis.step
+            return far % self.step, far // self.step
         return far // self.gap, 0
+
+    def first(self, f: Function, variant: Index, element: Index) -> Index:
+        """Where an element of a variant lies, from the block's first input."""
+        return f.add(f.add(f.mul(variant, self.gap), self.low), f.mul(element, self.step))
 
 
 def three(values: Any, missing: int) -> list[int]:

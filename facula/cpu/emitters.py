@@ -12,6 +12,7 @@ from collections.abc import Container
 from typing import Any, Protocol
 
 from facula.cpu.convolution import Convolution
+from facula.cpu.convolution_weight import ConvolutionWeight
 from facula.cpu.folds import Folds
 from facula.cpu.indexing import Gather, Scatter
 from facula.cpu.parts import Parts
@@ -48,5 +49,6 @@ EMITTERS: dict[str, Emitter] = {
     **dict.fromkeys(("scatter", "scatter_add", "index_put", "index_put_accumulate"), Scatter()),
     **dict.fromkeys(("cumsum", "cumprod", "cummax_index", "cummin_index"), Scans()),
     **dict.fromkeys(("conv", "conv_input"), Convolution()),
+    "conv_weight": ConvolutionWeight(),
     **{name: Pooling(kernel) for name, kernel in POOLING.items()},
 }

@@ -65,4 +65,4 @@ def run(seed):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_settings_give_the_results_of_the_interpreter(seed):
-    both(lambda: run(seed), tolerance=5e-5, allowed=("cat", "conv_weight"))
+    both(lambda: run(seed), tolerance=5e-5, allowed=("cat",))

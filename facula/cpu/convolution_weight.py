@@ -1,0 +1,332 @@
+"""The gradient of a convolution by its weights: sums over images and positions.
+
+Output channels are in the lanes: blocks of the second operand are transposed to (position,
+channel), and a tile is a few weights of the first channels times a few vectors of output channels,
+in registers over the positions of a block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container
+from typing import Any
+
+from facula.compiler.cluster import kind_of
+from facula.cpu.convolution import fused
+from facula.cpu.convolution_gradient import TARGET, WORK, GradientKernel, PartsKernel, layout
+from facula.cpu.convolution_lanes import LaneKernel
+from facula.cpu.convolution_plan import Copies, parts
+from facula.cpu.kernels import Kernel
+from facula.cpu.product import transposed
+from facula.cpu.strips import inside, masked_load, masked_store, positions, row_lanes
+from facula.cpu.text import Function, Index
+from facula.cpu.vector import Lanes, Value
+from facula.trace.node import Node
+
+POSITIONS = 256  # of a block
+ROOM = 192 * 1024  # bytes of copied input
+SUMS = 160 * 1024  # bytes of a unit's sums
+WEIGHTS = 1200  # weights of an output channel that a unit has at most
+ROWS = 8  # weights of a tile
+
+
+class SumKernel(GradientKernel):
+    """Output channels in the lanes."""
+
+    def plan(self, width: int) -> None:
+        """Choose lanes, blocks and units."""
+        self.begin(width)
+        s = self.s
+        while self.lanes > 4 and self.lanes // 2 >= s.co:
+            self.lanes //= 2
+        w = self.lanes
+        most = 3 if self.registers == 32 else 1
+        self.vectors = min(range(1, most + 1), key=lambda v: (-(-s.co // (v * w)) * (v + 0.25), -v))
+        self.rows = ROWS if self.registers == 32 else 6
+        self.own = self.vectors * w
+        self.owners = -(-s.co // self.own)
+        self.cut(POSITIONS)
+        self.direct = all([a.inside() for a in s.axes])
+        self.copies = [
+            Copies(s.axes[0], 1, shifted=False),
+            Copies(s.axes[1], self.blocks[1], shifted=True, dense=True),
+            Copies(s.axes[2], self.blocks[2], shifted=True, dense=True),
+        ]
+        self.strides = layout(self.copies, self.blocks[0])
+        channels = min(s.ci, max(1, WEIGHTS // s.taps))
+        channels = min(channels, max(1, SUMS // (self.own * self.size * s.taps)))
+        if not self.direct:
+            channels = min(channels, max(1, ROOM // (self.strides[0] * self.size)))
+        while True:
+            self.channels, self.sharers = parts(s.ci, channels)
+            self.divide(self.owners * self.sharers * s.groups)
+            units = self.owners * self.sharers * s.groups * self.split
+            if units >= min(TARGET, s.work // WORK) or channels * s.taps < 128:
+                break
+            channels = (channels + 1) // 2
+
+    def build(self, width: int) -> None:
+        """Write the kernel."""
+        self.plan(width)
+        f, s, size, w = self.f, self.s, self.size, self.lanes
+        self.x = Lanes(f, w)
+        self.addresses()
+        self.units = self.owners * self.sharers * s.groups * self.split
+        rows = self.channels * s.taps
+        self.tall = -(-rows // w) * w  # sums are kept for whole squares
+        self.tall = -(-self.tall // self.rows) * self.rows
+        self.sums = f.scratch("i8", self.tall * self.own * size)
+        self.table = f.scratch("i64", self.tall)
+        block = math.prod(self.blocks)
+        self.turned = f.scratch("i8", (block + w) * self.own * size)
+        if not self.direct:
+            self.copied = f.scratch("i8", (self.strides[0] * self.channels + 2 * w) * size)
+        self._tile_function()
+        with f.loop("%lo", "%hi") as unit:
+            rest: Index = unit.index
+            owner, rest = f.rem(rest, self.owners), f.div(rest, self.owners)
+            sharer, rest = f.rem(rest, self.sharers), f.div(rest, self.sharers)
+            group, share = f.rem(rest, s.groups), f.div(rest, s.groups)
+            self._unit(owner, sharer, group, share)
+
+    def _unit(self, owner: Index, sharer: Index, group: Index, share: Index) -> None:
+        f, s, size, x = self.f, self.s, self.size, self.x
+        first_c = f.mul(sharer, self.channels)
+        count_c = (
+            self.channels
+            if s.ci % self.channels == 0
+            else f.smaller(self.channels, f.sub(s.ci, first_c))
+        )
+        first_o = f.mul(owner, self.own)
+        count = f.mul(count_c, s.taps)
+        source = f.at(self.source, f.mul(f.add(f.mul(group, s.ci), first_c), s.x_steps[1] * size))
+        self._list(count)
+        with f.loop(0, self.tall * self.own * size, x.width * size, some=True) as j:
+            x.store(x.const(0, self.kind), f.at(self.sums, j.index))
+        low, high = self.over_blocks(share)
+        tiles = f.div(f.add(count, self.rows - 1), self.rows)
+        with f.loop(low, high, some=True) as block:
+            self.block(block.index)
+            base = source
+            if not self.direct:
+                self.copy(source, self.copied, count_c, self.copies, self.strides)
+                base = self.copied
+            self._turn(group, first_o)
+            with f.loop(0, tiles, some=True) as t:
+                where = f.mul(t.index, self.rows)
+                sums = f.at(self.sums, f.mul(where, self.own * size))
+                rows = f.at(self.table, f.mul(where, 8))
+                start = self._start(base)
+                counts = ", ".join([f"i64 {c}" for c in self.some])
+                extra = f", i64 {self.first[0]}" if self.direct else ""
+                f.do(
+                    f"call void @tile0(ptr {rows}, ptr {start}, ptr {self.turned}, "
+                    f"ptr {sums}, {counts}{extra})"
+                )
+        at: Index = f.mul(f.add(f.mul(group, s.co), first_o), s.ci * s.taps)
+        at = f.add(at, f.mul(first_c, s.taps))
+        if self.split > 1:
+            at = f.add(at, f.mul(share, self.weights))
+        self._finish(f.at(self.target, f.mul(at, size)), first_o, count)
+
+    def _start(self, base: str) -> str:
+        """The first operand's block: images are counted from its beginning."""
+        f, s, size = self.f, self.s, self.size
+        if not self.direct:
+            return base
+        at = f.mul(self.first[1], s.axes[1].step * s.x_steps[3] * size)
+        at = f.add(at, f.mul(self.first[2], s.axes[2].step * s.x_steps[4] * size))
+        return f.at(base, at)
+
+    def _list(self, count: Index) -> None:
+        """Where each weight of the unit finds the input of its first position."""
+        f, s, size = self.f, self.s, self.size
+        _, kh, kw = s.kernel
+        last = f.sub(count, 1)
+        with f.loop(0, self.tall, some=True) as j:
+            i = f.smaller(j.index, last)
+            c, k = f.div(i, s.taps), f.rem(i, s.taps)
+            at: Index = f.mul(c, (s.x_steps[1] if self.direct else self.strides[0]) * size)
+            where = (f.div(k, kh * kw), f.rem(f.div(k, kw), kh), f.rem(k, kw))
+            for d, i in enumerate(where):
+                axis, copy = s.axes[d], self.copies[d]
+                gap = axis.gap
+                if self.direct:
+                    at = f.add(at, f.mul(i, gap * s.x_steps[2 + d] * size))
+                    at = f.add(at, axis.low * s.x_steps[2 + d] * size)
+                else:
+                    step = 1 if d == 0 else gap
+                    unit = (self.strides[1], self.strides[5], 1)[d]
+                    assert copy.count == 1 or d == 0
+                    at = f.add(at, f.mul(i, step * unit * size))
+            f.do(f"store i64 {at}, ptr {f.at(self.table, f.mul(j.index, 8))}")
+
+    def _turn(self, group: Index, first_o: Index) -> None:
+        """The second operand's block as (position, channel)."""
+        f, s, size, x, w = self.f, self.s, self.size, self.x, self.lanes
+        _, rows, columns = self.blocks
+        y = s.axes[1]
+        steps = s.y_steps
+        merges = self.counts[2] == 1 and (steps[3] == columns * steps[4] or y.grid == 1)
+        zero = x.const(0, self.kind)
+        channels = []
+        for v in range(self.vectors):
+            for k in range(w):
+                o = f.add(first_o, v * w + k)
+                if s.co % self.own:
+                    o = f.smaller(o, s.co - 1)
+                o = f.add(f.mul(group, s.co), o)
+                channels.append(f.mul(o, steps[1] * size))
+        spots = f.scratch("i64", self.own)
+        for k, c in enumerate(channels):
+            f.do(f"store i64 {c}, ptr {f.at(spots, 8 * k)}")
+
+        def line(src: str, dst: str, length: Index) -> None:
+            with f.loop(0, length, w, some=True) as p:
+                mask = inside(x, positions(x, p.index, 1), length)
+                with f.loop(0, self.vectors, some=True) as v:
+                    values = []
+                    for k in range(w):
+                        where = f.at(spots, f.add(f.mul(v.index, w * 8), 8 * k))
+                        row = f.at(src, f.let(f"load i64, ptr {where}"))
+                        if steps[4] == 1:
+                            q = f.at(row, f.mul(p.index, size))
+                            values.append(masked_load(x, q, mask, zero))
+                        else:
+                            got, _, _ = row_lanes(x, row, p.index, 1, length, steps[4], zero)
+                            values.append(got)
+                    out = f.at(dst, f.mul(p.index, self.own * size))
+                    out = f.at(out, f.mul(v.index, w * size))
+                    for k, value in enumerate(transposed(x, values)):
+                        x.store(value, f.at(out, k * self.own * size))
+
+        with f.loop(0, self.some[0], some=True) as i:
+            image, depth = self.image(i.index)
+            src = f.at(self.other, f.mul(image, steps[0] * size))
+            src = f.at(src, f.mul(depth, steps[2] * size))
+            src = f.at(src, f.mul(self.first[1], steps[3] * size))
+            src = f.at(src, f.mul(self.first[2], steps[4] * size))
+            dst = f.at(self.turned, f.mul(i.index, rows * columns * self.own * size))
+            if merges:
+                line(src, dst, f.mul(self.some[1], columns))
+            else:
+                with f.loop(0, self.some[1], some=True) as r:
+                    line(
+                        f.at(src, f.mul(r.index, steps[3] * size)),
+                        f.at(dst, f.mul(r.index, columns * self.own * size)),
+                        self.some[2],
+                    )
+
+    def _tile_function(self) -> None:
+        """Sums of a few weights and all channels of the unit, over a block."""
+        s, size, kind, w = self.s, self.size, self.kind, self.lanes
+        params = "ptr %t, ptr %x, ptr %y, ptr %a, i64 %images, i64 %rows, i64 %columns"
+        if self.direct:
+            params += ", i64 %first"
+        f = Function("tile0", params, self.declarations)
+        x, one = Lanes(f, w), Lanes(f, 1)
+        _, rows, columns = self.blocks
+        bases = [f.at("%x", f.let(f"load i64, ptr {f.at('%t', 8 * i)}")) for i in range(self.rows)]
+        spots = [
+            f.at("%a", (i * self.vectors + v) * w * size)
+            for i in range(self.rows)
+            for v in range(self.vectors)
+        ]
+        wide = x.type(kind)
+        first = [x.load(p, kind).name for p in spots]
+        if self.direct:
+            row_step = s.axes[1].step * s.x_steps[3] * size
+            step = s.axes[2].step * s.x_steps[4] * size
+        else:
+            row_step = s.axes[1].step * self.strides[5] * size
+            step = s.axes[2].step * size
+        exact = s.axes[2].grid % columns == 0
+        limit: Index = columns if exact else "%columns"
+        row_limit: Index = rows if s.axes[1].grid % rows == 0 else "%rows"
+        unroll = next(u for u in (4, 2, 1) if columns % u == 0) if exact else 1
+        position = self.own * size
+        with f.loop(0, "%images", 1, [(wide, a) for a in first], some=True) as i:
+            if self.direct:
+                at = f.add("%first", i.index)
+                depth = s.axes[0].grid
+                start = f.mul(f.div(at, depth), s.x_steps[0] * size)
+                start = f.add(start, f.mul(f.rem(at, depth), s.axes[0].step * s.x_steps[2] * size))
+            else:
+                start = f.mul(i.index, self.strides[4] * size)
+            y = f.at("%y", f.mul(i.index, rows * columns * position))
+            with f.loop(0, row_limit, 1, [(wide, a) for a in i.values], some=True) as r:
+                index = f.add(start, f.mul(r.index, row_step))
+                q = f.at(y, f.mul(r.index, columns * position))
+                carried = [(wide, a) for a in r.values]
+                carried += [("i64", str(index)), ("ptr", q)]
+                with f.loop(0, limit, unroll, carried, some=True) as c:
+                    acc, far, p = c.values[:-2], c.values[-2], c.values[-1]
+                    rows_at = [f.at(b, far) for b in bases]
+                    for u in range(unroll):
+                        right = [
+                            x.load(f.at(p, u * position + v * w * size), kind)
+                            for v in range(self.vectors)
+                        ]
+                        out = []
+                        for k, b in enumerate(rows_at):
+                            left = x.splat(one.load(f.at(b, u * step), kind))
+                            for v in range(self.vectors):
+                                old = Value(acc[k * self.vectors + v], kind)
+                                out.append(fused(x, left, right[v], old).name)
+                        acc = out
+                    ahead = f.let(f"add nsw i64 {far}, {unroll * step}")
+                    c.next = [*acc, ahead, f.at(p, unroll * position)]
+                r.next = c.values[:-2]
+            i.next = r.values
+        for p, name in zip(spots, i.values, strict=True):
+            x.store(Value(name, kind), p)
+        self.functions.append(f.text("internal "))
+
+    def _finish(self, out: str, first_o: Index, count: Index) -> None:
+        """Store the sums as (output channel, weight)."""
+        f, s, size, x, w = self.f, self.s, self.size, self.x, self.lanes
+        line = s.ci * s.taps * size
+        with f.loop(0, count, w, some=True) as r, f.loop(0, self.vectors, some=True) as v:
+            at = f.add(f.mul(r.index, self.own * size), f.mul(v.index, w * size))
+            rows = [
+                x.load(f.at(self.sums, f.add(at, k * self.own * size)), self.kind) for k in range(w)
+            ]
+            mask = inside(x, positions(x, r.index, 1), count)
+            o = f.add(first_o, f.mul(v.index, w))
+            to = f.at(out, f.add(f.mul(r.index, size), f.mul(v.index, w * line)))
+            for k, value in enumerate(transposed(x, rows)):
+                p = f.at(to, k * line)
+                if s.co % w:
+                    there = f.let(f"icmp slt i64 {f.add(o, k)}, {s.co}")
+                    with f.when(there):
+                        masked_store(x, value, p, mask)
+                elif s.co % self.own:
+                    there = f.let(f"icmp slt i64 {o}, {s.co}")
+                    with f.when(there):
+                        masked_store(x, value, p, mask)
+                else:
+                    masked_store(x, value, p, mask)
+
+
+class ConvolutionWeight:
+    """The emitter of `conv_weight`."""
+
+    joins = False
+    constants: Container[int] = ()
+
+    def accepts(self, n: Node) -> bool:
+        """float32 and float64."""
+        small = all([math.prod(i.shape) < 1 << 31 for i in n.inputs])
+        return kind_of(n) in ("f32", "f64") and small
+
+    def kernels(self, args: Any, guards: dict[int, Any], width: int) -> list[Kernel]:
+        """The sums, and the sum of their parts."""
+        core = args[0].core
+        few = core.shape[0] // core.params[3 * (len(core.shape) - 2)] < 4
+        kernel: LaneKernel | SumKernel = (LaneKernel if few else SumKernel)(*args)
+        kernel.build(width)
+        if kernel.split == 1:
+            return [kernel]
+        total = PartsKernel(*args)
+        total.combine(kernel, width)
+        return [kernel, total]
