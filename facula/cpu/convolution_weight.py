@@ -17,7 +17,7 @@ from facula.cpu.convolution_gradient import TARGET, WORK, GradientKernel, PartsK
 from facula.cpu.convolution_lanes import LaneKernel
 from facula.cpu.convolution_plan import Copies, parts
 from facula.cpu.kernels import Kernel
-from facula.cpu.product import transposed
+from facula.cpu.packing import transposed
 from facula.cpu.strips import inside, masked_load, masked_store, positions, row_lanes
 from facula.cpu.text import Function, Index
 from facula.cpu.vector import Lanes, Value
