@@ -15,7 +15,7 @@ from facula.serialization.archive import SIGNATURE, ArchiveReader
 from facula.serialization.locations import restorer
 from facula.serialization.rebuild import Rebuilder, StorageRef, StorageType
 from facula.serialization.storages import LegacyStorages, ZipStorages
-from facula.serialization.unpickler import Function, Unpickler, check_depth
+from facula.serialization.unpickler import Function, Unpickler, check_depth, shown
 
 # How files begin that PyTorch wrote before 1.6, and the version that is read of them.
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -130,7 +130,7 @@ def _load_legacy(file: Any, start: int, name: str, restore: Any, encoding: str) 
         if type(head[0]) is not int or head[0] != LEGACY_MAGIC:
             raise UnpicklingError(f"load: {name} is no checkpoint: it is a pickle of another kind")
     if head[1] != LEGACY_VERSION:
-        raise RuntimeError(f"load: {name} has protocol version {head[1]!r:.40}, not 1001")
+        raise RuntimeError(f"load: {name} has protocol version {shown(head[1])}, not 1001")
     if type(head[2]) is not dict:
         raise UnpicklingError("the head of the file does not say which machine wrote it")
     little = head[2].get("little_endian", True)

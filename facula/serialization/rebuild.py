@@ -19,7 +19,7 @@ from facula import Size, Tensor, dtypes
 from facula.devices import device
 from facula.nn import parameter
 from facula.ops.table import METHODS
-from facula.serialization.unpickler import Budget, Function, make_set
+from facula.serialization.unpickler import Budget, Function, make_set, shown
 from facula.tensor import from_array
 
 STORAGE_DTYPES = {
@@ -126,7 +126,7 @@ def _check_layout(offset: int, size: tuple[int, ...], stride: tuple[int, ...], n
     """RuntimeError unless every element is within a storage of `numel` elements."""
     for what, values in (("size", size), ("stride", stride), ("offset", (offset,))):
         if type(values) not in (tuple, Size) or not all([type(v) is int for v in values]):
-            raise UnpicklingError(f"the {what} of a tensor is not made of integers: {values!r:.80}")
+            raise UnpicklingError(f"the {what} of a tensor is not made of integers")
         if any([v < 0 for v in values]):
             raise RuntimeError(f"load: the {what} of a tensor is negative: {values}")
     if len(size) != len(stride):
@@ -306,7 +306,7 @@ class Rebuilder:
         made = function.run(*args)
         if kind is not type(made) and kind is not parameter.Buffer:
             if not self.registered(kind) or not issubclass(kind, Tensor):
-                raise UnpicklingError(f"a tensor is made into {kind!r:.80}")
+                raise UnpicklingError(f"a tensor is made into {shown(kind)}")
             made = made.as_subclass(kind)
         set_state(made, state)
         return made
@@ -316,8 +316,10 @@ class Rebuilder:
             raise UnpicklingError("the state of a NumPy array has not five parts")
         _, shape, dtype, columns, raw = state
         _check_numpy(dtype)
-        if type(shape) is not tuple or not all([type(n) is int and n >= 0 for n in shape]):
-            raise UnpicklingError(f"a NumPy array has shape {shape!r:.80}")
+        if type(shape) is not tuple or len(shape) > _MAX_DIMS:
+            raise UnpicklingError(f"the shape of a NumPy array is {shown(shape)}")
+        if not all([type(n) is int and 0 <= n < 1 << 60 for n in shape]):
+            raise UnpicklingError("the shape of a NumPy array is not made of sizes")
         if type(raw) is not bytes or len(raw) != math.prod(shape) * dtype.itemsize:
             raise UnpicklingError(f"a NumPy array of shape {shape} and {dtype} has too few bytes")
         self.budget.charge(len(raw))
@@ -391,14 +393,18 @@ def _tensor_v2(
     dtype: Any = None,
 ) -> Any:
     made = _tensor(storage, offset, size, stride, dtype)
-    if metadata is not None:
-        for bit in _attributes(metadata):
-            if bit == "conj" and metadata[bit]:
-                made = made.conj().detach()
-            elif bit == "neg" and metadata[bit]:
-                made = (-made).detach()
+    bits = {b for b, on in _attributes(metadata or {}).items() if on is True}
+    if bits & {"conj", "neg"}:
+        if made.numel() > storage.size():  # here it needs memory, and a file could ask for any
+            raise NotImplementedError(
+                "load: conjugate or negative views that repeat elements are not in Facula"
+            )
+        if "conj" in bits:
+            made = made.conj().detach()
+        if "neg" in bits:
+            made = (-made).detach()
     if type(requires_grad) is not bool:
-        raise UnpicklingError(f"requires_grad is {requires_grad!r:.80}")
+        raise UnpicklingError(f"requires_grad is {shown(requires_grad)}")
     if requires_grad:
         made = made.detach().requires_grad_(True)
     return made
@@ -434,7 +440,7 @@ def _parameter_with_state(data: Any, requires_grad: Any, hooks: Any, state: Any)
 def _uninitialized(kind: type) -> Callable[..., Any]:
     def make(requires_grad: Any = False) -> Any:
         if type(requires_grad) is not bool:
-            raise UnpicklingError(f"requires_grad is {requires_grad!r:.80}")
+            raise UnpicklingError(f"requires_grad is {shown(requires_grad)}")
         return kind(requires_grad)
 
     return make
@@ -479,12 +485,12 @@ def _complex(real: Any = 0.0, imag: Any = 0.0) -> complex:
 def _check_numpy(dtype: Any) -> None:
     """UnpicklingError unless this is a NumPy dtype of plain bytes."""
     if not isinstance(dtype, np.dtype) or dtype.kind not in "biufcSU" or dtype.shape:
-        raise UnpicklingError(f"NumPy data of {dtype!r:.80} is not read from checkpoints")
+        raise UnpicklingError(f"NumPy data of {shown(dtype)} is not read from checkpoints")
 
 
 def _numpy_dtype(name: Any, align: Any = False, copy: Any = False) -> Any:
     if type(name) is not str or len(name) > 16 or not name.strip("<>=|").isalnum():
-        raise UnpicklingError(f"{name!r:.80} is no NumPy dtype that is read from checkpoints")
+        raise UnpicklingError(f"{shown(name)} is no NumPy dtype that is read from checkpoints")
     made = np.dtype(name, copy=True)
     _check_numpy(made)
     return made
@@ -496,7 +502,7 @@ def _set_dtype(dtype: Any, state: Any) -> None:
     if type(state) is not tuple or len(state) < 8 or state[2:5] != (None, None, None):
         raise UnpicklingError("a NumPy dtype has fields, which are not read from checkpoints")
     if state[1] not in ("<", ">", "=", "|"):
-        raise UnpicklingError(f"a NumPy dtype has the byte order {state[1]!r:.80}")
+        raise UnpicklingError(f"a NumPy dtype has the byte order {shown(state[1])}")
     if dtype.kind in "biufc" or state[5] == dtype.itemsize:
         if not dtype.isbuiltin:
             dtype.__setstate__((3, state[1], None, None, None, *_text_size(dtype), 0))
@@ -513,7 +519,7 @@ def _text_size(dtype: Any) -> tuple[int, int]:
 def _numpy_array(kind: Any, shape: Any, typecode: Any) -> np.ndarray:
     """An empty array; its state follows."""
     if kind is not np.ndarray:
-        raise UnpicklingError(f"{kind!r:.80} is no NumPy array")
+        raise UnpicklingError(f"{shown(kind)} is no NumPy array")
     return np.empty(0, np.uint8)
 
 

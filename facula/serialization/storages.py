@@ -11,6 +11,7 @@ import numpy as np
 
 from facula.serialization.archive import ArchiveReader
 from facula.serialization.rebuild import StorageRef, StorageType
+from facula.serialization.unpickler import shown
 
 # What a storage in a zip file or in the legacy format is restored by: see locations.py.
 Restore = Callable[[StorageRef], StorageRef]
@@ -18,13 +19,18 @@ Restore = Callable[[StorageRef], StorageRef]
 
 def _parts(pid: Any, count: int) -> tuple[Any, str, str, int]:
     """Dtype, key, location and size in bytes, out of a persistent id."""
-    if type(pid) is not tuple or len(pid) != count or pid[0] != "storage":
-        raise UnpicklingError(f"{pid!r:.80} is no persistent id of a storage")
-    kind, key, location, numel = pid[1:5]
+    if type(pid) is not tuple or len(pid) != count or type(pid[0]) is not str:
+        raise UnpicklingError(f"{shown(pid)} is no persistent id of a storage")
+    what, kind, key, location, numel = pid[:5]
+    if what != "storage":
+        raise UnpicklingError(f"{shown(what)} is no persistent id of a storage")
     if type(kind) is not StorageType:
-        raise UnpicklingError(f"a storage is of type {kind!r:.80}")
-    if type(key) is not str or type(location) is not str or type(numel) is not int or numel < 0:
-        raise UnpicklingError(f"{pid[2:5]!r:.80} is not key, location and size of a storage")
+        raise UnpicklingError(f"a storage is of type {shown(kind)}")
+    if type(key) is not str or type(location) is not str or type(numel) is not int:
+        parts = ", ".join(map(shown, (key, location, numel)))
+        raise UnpicklingError(f"{parts} are not key, location and size of a storage")
+    if not 0 <= numel < 1 << 62:
+        raise UnpicklingError(f"a storage can't have {shown(numel)} elements")
     return kind.dtype, key, location, numel * (1 if kind.dtype is None else kind.dtype.itemsize)
 
 

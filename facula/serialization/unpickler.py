@@ -210,7 +210,7 @@ class Unpickler:
         elif self.registered(function):
             self.stack.append(function(*args))
         else:
-            raise UnpicklingError(f"the pickle calls {_short(function)}, which is not allowed")
+            raise UnpicklingError(f"the pickle calls {shown(function)}, which is not allowed")
 
     def new(self, kwargs: dict[str, Any] | None = None) -> None:
         """Make an object of a registered class without calling its constructor."""
@@ -218,7 +218,7 @@ class Unpickler:
         cls = self.stack.pop()
         if not isinstance(cls, type) or not self.registered(cls):
             raise UnpicklingError(
-                f"the pickle makes an object of {_short(cls)}, which is not allowed"
+                f"the pickle makes an object of {shown(cls)}, which is not allowed"
             )
         if type(args) is not tuple:
             raise UnpicklingError("the arguments of a new object are no tuple")
@@ -234,8 +234,15 @@ class Unpickler:
         self.stack.append(raw if self.encoding == "bytes" else raw.decode(self.encoding))
 
 
-def _short(value: Any) -> str:
-    return repr(value)[:80] if isinstance(value, (Function, type)) else f"a {type(value).__name__}"
+def shown(value: Any) -> str:
+    """A value for a message. `repr` would write out lists that hold themselves many times over."""
+    if isinstance(value, (Function, type, bool, float, type(None), np.dtype)):
+        return repr(value)[:80]
+    if type(value) is int and abs(value) < 1 << 128:
+        return repr(value)
+    if type(value) is str:
+        return repr(value[:60])
+    return f"a value of type {type(value).__name__}"
 
 
 _CODES: dict[int, Callable[[Unpickler], None]] = {}

@@ -39,7 +39,8 @@ def text(s):
 
 def integer(n):
     raw = n.to_bytes(n.bit_length() // 8 + 1, "little", signed=True)
-    return b"\x8a" + bytes([len(raw)]) + raw
+    head = b"\x8a" + bytes([len(raw)]) if len(raw) < 256 else b"\x8b" + struct.pack("<I", len(raw))
+    return head + raw
 
 
 def numbers(values):

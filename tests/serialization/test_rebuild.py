@@ -24,6 +24,32 @@ def args(*parts):
     return b"(" + b"".join(parts) + b"tR"
 
 
+# A list of ten times the same list, and so on: small in memory, endless when it is written out.
+REPEATED = (
+    b"]q\xc80"
+    + b"".join(
+        b"](" + (b"h" + bytes([199 + n])) * 10 + b"eq" + bytes([200 + n]) + b"0"
+        for n in range(1, 30)
+    )
+    + b"h\xe5"
+)
+
+ARRAY = b"cnumpy._core.multiarray\n_reconstruct\n" + args(
+    b"cnumpy\nndarray\n", b"K\x00\x85", b"B\x01\0\0\0b"
+)
+STATE = b"(K\x03" + files.text("<") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+
+
+def dtype(name="f4"):
+    return b"cnumpy\ndtype\n" + args(files.text(name), b"\x89\x88")
+
+
+def array(shape=(2,), kind=None, raw=bytes(8)):
+    kind = dtype() if kind is None else kind
+    data = raw if isinstance(raw, str) else b"B" + struct.pack("<I", len(raw)) + raw
+    return ARRAY + b"(K\x01" + files.numbers(shape) + kind + b"\x89" + data + b"tb"
+
+
 def attributes(name):
     """A tensor with an attribute of this name."""
     whole = T()
@@ -62,7 +88,8 @@ WRONG = {
     "storage without bytes": (T(store=S(numel=5)), R, "has 20 bytes, but its record has 16"),
     "storage of many bytes": (T(store=S(numel=2**60)), R, "record has 16"),
     "storage of fewer bytes": (T(store=S(numel=3)), R, "record has 16"),
-    "storage of negative size": (T(store=S(numel=-4)), U, "key, location and size"),
+    "storage of negative size": (T(store=S(numel=-4)), U, "can't have -4 elements"),
+    "storage of a size too long to print": (T(store=S(numel=2**40_000)), U, "can't have a value"),
     "storage of text size": (T(store=S(numel=files.text("4"))), U, "key, location and size"),
     "storage not there": (T(store=S(key="1")), R, "no record 'data/1'"),
     "storage by path": (T(store=S(key="../data.pkl")), R, "no record"),
@@ -73,6 +100,13 @@ WRONG = {
     ),
     "persistent id a number": (b"K\x01Q", U, "no persistent id"),
     "persistent id too short": (b"(" + files.text("storage") + b"tQ", U, "no persistent id"),
+    "persistent id of an array": (b"(" + array() + b"NNNNtQ", U, "no persistent id"),
+    "persistent id that repeats itself": (REPEATED + b"Q", U, "no persistent id"),
+    "storage type that repeats itself": (T(store=S(REPEATED)), U, "type"),
+    "storage size that repeats itself": (T(store=S(numel=REPEATED)), U, "key, location and size"),
+    "size that repeats itself": (T(size=REPEATED), U, "size"),
+    "stride that repeats itself": (T(stride=b"(" + REPEATED + b"t"), U, "stride"),
+    "grad that repeats itself": (T(grad=REPEATED), U, "requires_grad"),
     "persistent id of a module": (
         b"(" + files.text("module") + b"NNNNtQ", U, "no persistent id",
     ),
@@ -84,6 +118,13 @@ WRONG = {
     ),
     "untyped without a dtype": (
         T(store=S(b"ctorch.storage\nUntypedStorage\n", numel=16)), U, "without a dtype",
+    ),
+    "conjugate of what is large": (
+        files.V2 + args(
+            S(b"ctorch\nComplexFloatStorage\n", numel=2), b"K\x00",
+            files.numbers([10**12]), files.numbers([0]), b"\x89N",
+            b"}" + files.text("conj") + b"\x88s",
+        ), NotImplementedError, "repeat elements",
     ),
     "sparse": (b"ctorch._utils\n_rebuild_sparse_tensor\n)R", NotImplementedError, "sparse"),
     "quantised": (b"ctorch._utils\n_rebuild_qtensor\n)R", NotImplementedError, "quantised"),
@@ -155,22 +196,6 @@ def test_the_other_byte_order(tmp_path, mapped):
     assert facula.load(tmp_path / "x.pt").tolist() == [1, 2, 3, 4]
     got = files.load(files.archive(files.whole(complex_), records))
     assert got.tolist() == [1 + 2j, 3 + 4j]
-
-
-ARRAY = b"cnumpy._core.multiarray\n_reconstruct\n" + args(
-    b"cnumpy\nndarray\n", b"K\x00\x85", b"B\x01\0\0\0b"
-)
-STATE = b"(K\x03" + files.text("<") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-
-
-def dtype(name="f4"):
-    return b"cnumpy\ndtype\n" + args(files.text(name), b"\x89\x88")
-
-
-def array(shape=(2,), kind=None, raw=bytes(8)):
-    kind = dtype() if kind is None else kind
-    data = raw if isinstance(raw, str) else b"B" + struct.pack("<I", len(raw)) + raw
-    return ARRAY + b"(K\x01" + files.numbers(shape) + kind + b"\x89" + data + b"tb"
 
 
 NUMPY = {
