@@ -100,7 +100,7 @@ class Lowered:
             except NotCompiled as no:
                 known = str(no)
             _written[alike.key] = known
-        if type(known) is str:
+        if isinstance(known, str):
             raise NotCompiled(known)
         return alike.own(known)
 

@@ -35,8 +35,8 @@ class PartsKernel(Kernel):
         out = self.buffer(n)
         count = self.literal(len(parts))
         table = 8 * len(self.slots)
-        for what, source, target in parts:
-            self.slots += [what, ("literal", source * size), ("literal", target * size)]
+        for what, there, here in parts:
+            self.slots += [what, ("literal", there * size), ("literal", here * size)]
         elements = math.prod(sizes)
         pieces = 1
         if elements >= 2 * CHUNK:
