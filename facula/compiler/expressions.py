@@ -92,11 +92,12 @@ FLOAT: dict[str, Build] = {
     "log": lambda x, a: x.log(a),
     "sigmoid": lambda x, a: x.sigmoid(a),
     "tanh": lambda x, a: x.tanh(a),
+    "erf": lambda x, a: x.erf(a),
     **{
         n: _library(n)
         for n in (
             *("expm1", "exp2", "log1p", "log2", "log10", "sin", "cos", "tan", "sinh", "cosh"),
-            *("asin", "acos", "atan", "asinh", "acosh", "atanh", "erf", "erfc", "atan2", "fmod"),
+            *("asin", "acos", "atan", "asinh", "acosh", "atanh", "erfc", "atan2", "fmod"),
         )
     },
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from facula.ops.movement import PERMUTE
+from facula.ops.movement import PERMUTE, RESHAPE
 from facula.ops.registry import Op, broadcast, widened
 from facula.trace.recorder import record
 
@@ -47,6 +48,19 @@ def _fit(g: Any, n: Any) -> Any:
     return sum_to(g, n.shape) if g.node.shape != n.shape else g
 
 
+def _right(g: Any, a: Any, bn: Any) -> Any:
+    """The gradient of the right operand. Of a matrix that every product of the batch shared it is
+    one product over all rows, not a sum of products."""
+    if len(bn.shape) == 2 < len(a.node.shape):
+        a, g = _rows(a), _rows(g)
+    return _fit(record(MATMUL, (_h(a), g)), bn)
+
+
+def _rows(t: Any) -> Any:
+    shape = t.node.shape
+    return record(RESHAPE, (t,), (prod(shape[:-1]), shape[-1]))
+
+
 # Operands of at least two dimensions, of one dtype; the leading ones broadcast.
 MATMUL: Op = Op(
     "matmul",
@@ -54,6 +68,6 @@ MATMUL: Op = Op(
     widened(_body),
     (
         lambda g, b, an: _fit(record(MATMUL, (g, _h(b))), an),
-        lambda g, a, bn: _fit(record(MATMUL, (_h(a), g)), bn),
+        lambda g, a, bn: _right(g, a, bn),
     ),
 )
