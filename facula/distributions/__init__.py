@@ -1,4 +1,4 @@
-"""Random variables: samples, densities, entropies, divergences.
+"""Probability distributions: sampling, densities, divergences, transformations.
 
 Source: https://pytorch.org/docs/stable/distributions.html
 """
@@ -6,54 +6,74 @@ Source: https://pytorch.org/docs/stable/distributions.html
 from __future__ import annotations
 
 import importlib
-import sys
+from typing import Any
 
-from facula.distributions import constraints
-from facula.distributions.continuous import (
-    Cauchy,
-    Exponential,
-    Gumbel,
-    HalfNormal,
-    Independent,
-    Laplace,
-    MultivariateNormal,
-    Normal,
-    Uniform,
-)
-from facula.distributions.discrete import (
-    Bernoulli,
-    Categorical,
-    Geometric,
-    Multinomial,
-    OneHotCategorical,
-    OneHotCategoricalStraightThrough,
-    Poisson,
-)
-from facula.distributions.distribution import Distribution, ExponentialFamily
-from facula.distributions.kl import kl_divergence, register_kl
-from facula.distributions.transforms import (
-    AffineTransform,
-    ComposeTransform,
-    ExpTransform,
-    LogNormal,
-    SigmoidTransform,
-    TanhTransform,
-    Transform,
-    TransformedDistribution,
-    identity_transform,
-)
-from facula.errors import honest
-
-# PyTorch has a module for each distribution, and programs import from them: further names of ours.
-_FILES = {
-    "continuous": "cauchy exponential gumbel half_normal independent laplace multivariate_normal "
-    "normal uniform",
-    "discrete": "bernoulli categorical geometric multinomial one_hot_categorical poisson",
-    "transforms": "log_normal transformed_distribution",
-    "distribution": "exp_family",
+_WHERE = {
+    "bernoulli": "Bernoulli",
+    "beta": "Beta",
+    "binomial": "Binomial",
+    "categorical": "Categorical",
+    "cauchy": "Cauchy",
+    "chi2": "Chi2",
+    "constraint_registry": "biject_to transform_to",
+    "continuous_bernoulli": "ContinuousBernoulli",
+    "dirichlet": "Dirichlet",
+    "distribution": "Distribution",
+    "exp_family": "ExponentialFamily",
+    "exponential": "Exponential",
+    "fishersnedecor": "FisherSnedecor",
+    "gamma": "Gamma",
+    "generalized_pareto": "GeneralizedPareto",
+    "geometric": "Geometric",
+    "gumbel": "Gumbel",
+    "half_cauchy": "HalfCauchy",
+    "half_normal": "HalfNormal",
+    "independent": "Independent",
+    "inverse_gamma": "InverseGamma",
+    "kl": "kl_divergence register_kl",
+    "kumaraswamy": "Kumaraswamy",
+    "laplace": "Laplace",
+    "lkj_cholesky": "LKJCholesky",
+    "log_normal": "LogNormal",
+    "logistic_normal": "LogisticNormal",
+    "lowrank_multivariate_normal": "LowRankMultivariateNormal",
+    "mixture_same_family": "MixtureSameFamily",
+    "multinomial": "Multinomial",
+    "multivariate_normal": "MultivariateNormal",
+    "negative_binomial": "NegativeBinomial",
+    "normal": "Normal",
+    "one_hot_categorical": "OneHotCategorical OneHotCategoricalStraightThrough",
+    "pareto": "Pareto",
+    "poisson": "Poisson",
+    "relaxed_bernoulli": "RelaxedBernoulli",
+    "relaxed_categorical": "RelaxedOneHotCategorical",
+    "studentT": "StudentT",
+    "transformed_distribution": "TransformedDistribution",
+    "transforms": """AbsTransform AffineTransform CatTransform ComposeTransform
+        CorrCholeskyTransform CumulativeDistributionTransform ExpTransform IndependentTransform
+        LowerCholeskyTransform PositiveDefiniteTransform PowerTransform ReshapeTransform
+        SigmoidTransform SoftmaxTransform SoftplusTransform StackTransform StickBreakingTransform
+        TanhTransform Transform identity_transform""",
+    "uniform": "Uniform",
+    "von_mises": "VonMises",
+    "weibull": "Weibull",
+    "wishart": "Wishart",
 }
-for _home, _names in _FILES.items():
-    _module = importlib.import_module(f"{__name__}.{_home}")
-    for _name in _names.split():
-        sys.modules[f"{__name__}.{_name}"] = globals()[_name] = _module
-__getattr__ = honest(__name__)
+_HOME = {name: module for module, names in _WHERE.items() for name in names.split()}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _WHERE or name in ("constraints", "utils"):
+        return importlib.import_module(f"{__name__}.{name}")
+    from facula.errors import missing_name
+
+    raise missing_name(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

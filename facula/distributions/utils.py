@@ -1,70 +1,121 @@
-"""Parameters as tensors of one shape; probabilities and logits."""
+"""What distributions share: broadcasting parameters, probabilities and their logarithms."""
 
 from __future__ import annotations
 
+from functools import update_wrapper
 from typing import Any
 
 import facula
 from facula import Tensor
-from facula.errors import honest
 
+__all__ = [
+    "broadcast_all",
+    "logits_to_probs",
+    "clamp_probs",
+    "probs_to_logits",
+    "lazy_property",
+    "tril_matrix_to_vec",
+    "vec_to_tril_matrix",
+]
 euler_constant = 0.57721566490153286060
 
 
+def is_number(value: Any) -> bool:
+    """Whether a parameter is a Python number."""
+    return isinstance(value, (int, float)) and not isinstance(value, Tensor)
+
+
 def broadcast_all(*values: Any) -> tuple[Any, ...]:
-    """Tensors of one shape from tensors and numbers."""
-    for v in values:
-        if not isinstance(v, (Tensor, int, float)):
-            raise ValueError("Input arguments must all be instances of Number or torch.Tensor")
-    first = next((v for v in values if isinstance(v, Tensor)), None)
-    dtype = facula.get_default_dtype() if first is None else first.dtype
-    made = [v if isinstance(v, Tensor) else facula.full((), v, dtype=dtype) for v in values]
-    return tuple(facula.broadcast_tensors(*made))
+    """Tensors and numbers as tensors of one shape; numbers take the tensors' dtype.
+
+    ValueError for anything else.
+    """
+    if not all([isinstance(v, Tensor) or is_number(v) for v in values]):
+        raise ValueError(
+            "Input arguments must all be instances of Number, torch.Tensor or objects "
+            "implementing __torch_function__."
+        )
+    like = next((v for v in values if isinstance(v, Tensor)), None)
+    dtype = facula.get_default_dtype() if like is None else like.dtype
+    tensors = [v if isinstance(v, Tensor) else facula.as_tensor(v, dtype=dtype) for v in values]
+    return tuple(facula.broadcast_tensors(*tensors))
 
 
-def shape_of(*values: Any) -> Any:
-    """The batch shape of parameters: empty for plain numbers."""
-    if all([isinstance(v, (int, float)) for v in values]):
-        return ()
-    return broadcast_all(*values)[0].shape
+def standard_normal(shape: Any, dtype: Any, device: Any = None) -> Any:
+    """Normal numbers of a shape and dtype."""
+    return facula.normal(facula.zeros(shape, dtype=dtype), facula.ones(shape, dtype=dtype))
+
+
+def sum_rightmost(value: Any, dim: int) -> Any:
+    """The sum over the last `dim` dimensions."""
+    return value if dim == 0 else value.reshape((*value.shape[:-dim], -1)).sum(-1)
 
 
 def logits_to_probs(logits: Any, is_binary: bool = False) -> Any:
-    """Probabilities of logits."""
+    """Probabilities from their log odds, or from logarithms of weights along the last dimension."""
     return facula.sigmoid(logits) if is_binary else facula.softmax(logits, dim=-1)
 
 
 def clamp_probs(probs: Any) -> Any:
-    """Probabilities away from 0 and 1 by the smallest step."""
+    """Probabilities strictly between 0 and 1."""
     eps = facula.finfo(probs.dtype).eps
     return probs.clamp(min=eps, max=1 - eps)
 
 
 def probs_to_logits(probs: Any, is_binary: bool = False) -> Any:
-    """Logits of probabilities."""
-    p = clamp_probs(probs)
-    return facula.log(p) - facula.log1p(-p) if is_binary else facula.log(p)
+    """The inverse of logits_to_probs, finite at 0 and 1."""
+    clamped = clamp_probs(probs)
+    log = facula.log(clamped)
+    return log - facula.log1p(-clamped) if is_binary else log
 
 
 class lazy_property:
-    """An attribute that is computed when it is first read."""
+    """An attribute that is computed when it is first asked for."""
 
     def __init__(self, wrapped: Any) -> None:
-        self.wrapped, self.__doc__ = wrapped, wrapped.__doc__
+        self.wrapped = wrapped
+        update_wrapper(self, wrapped)  # type: ignore[arg-type]
 
-    def __get__(self, instance: Any, obj_type: Any = None) -> Any:
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
-            return self
+            return _LazyOnClass(self.wrapped)
         with facula.enable_grad():
             value = self.wrapped(instance)
-        instance.__dict__[self.wrapped.__name__] = value
+        setattr(instance, self.wrapped.__name__, value)
         return value
 
 
-def either(name: str, one: str, other: str, a: Any, b: Any) -> None:
-    """ValueError unless exactly one of two parameters is given."""
-    if (a is None) == (b is None):
-        raise ValueError(f"Either `{one}` or `{other}` must be specified, but not both. ({name})")
+class _LazyOnClass(property, lazy_property):  # type: ignore[misc]
+    """What a lazy property is on the class: documentation."""
+
+    def __init__(self, wrapped: Any) -> None:
+        property.__init__(self, wrapped)
 
 
-__getattr__ = honest(__name__)
+def tril_matrix_to_vec(mat: Any, diag: int = 0) -> Any:
+    """The elements on and below a diagonal, row by row."""
+    n = mat.shape[-1]
+    if diag < -n or diag >= n:
+        raise ValueError(f"diag ({diag}) provided is outside [{-n}, {n - 1}].")
+    rows, columns = facula.tril_indices(n, n, diag)
+    return mat[..., rows, columns]
+
+
+def vec_to_tril_matrix(vec: Any, diag: int = 0) -> Any:
+    """The inverse of tril_matrix_to_vec, with zeros elsewhere."""
+    # The size of a matrix with that many elements on and below the diagonal.
+    n = (
+        -(1 + 2 * diag)
+        + ((1 + 2 * diag) ** 2 + 8 * vec.shape[-1] + 4 * abs(diag) * (diag + 1)) ** 0.5
+    ) / 2
+    eps = facula.finfo(vec.dtype).eps
+    if not round(n) - eps <= n <= round(n) + eps:
+        raise ValueError(
+            f"The size of last dimension is {vec.shape[-1]} which cannot be expressed as the "
+            "lower triangular part of a square D x D matrix."
+        )
+    size = round(n)
+    mat = vec.new_zeros((*vec.shape[:-1], size, size))
+    rows, columns = facula.tril_indices(size, size, diag)
+    mat[..., rows, columns] = vec
+    return mat

@@ -15,6 +15,7 @@ MODULES = {
         conv_transpose3d cosine_similarity feature_alpha_dropout hardshrink max_pool1d max_pool2d
         max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu rms_norm rrelu selu
         threshold""",
+    "facula.ops.draws": "_sample_dirichlet _standard_gamma binomial poisson",
     "facula.ops.special": """digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma""",
     "facula.ops.spectra": """bartlett_window blackman_window hamming_window hann_window istft
         kaiser_window stft""",
