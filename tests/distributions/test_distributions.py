@@ -89,7 +89,7 @@ def test_gradients_pass_through_samples_and_densities():
         (lambda: D.Bernoulli(1.5), "parameter probs"),
         (lambda: D.Bernoulli(0.5, 0.5), "Either `probs` or `logits`"),
         (lambda: D.Categorical(facula.tensor(0.5)), "at least one-dimensional"),
-        (lambda: D.Uniform(1.0, 0.0), "low>= high"),
+        (lambda: D.Uniform(1.0, 0.0), "parameter low"),
         (lambda: D.Categorical(facula.ones(3)).log_prob(facula.tensor(3)), "support"),
         (lambda: D.Normal(0.0, 1.0).log_prob(1.0), "must be a Tensor"),
         (lambda: D.Normal(facula.zeros(2), 1.0).log_prob(facula.zeros(3)), "broadcastable"),
@@ -100,8 +100,8 @@ def test_gradients_pass_through_samples_and_densities():
 def test_bad_arguments_are_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
-    with pytest.raises(NotImplementedError, match="Normal and q type Uniform"):
-        D.kl_divergence(D.Normal(0.0, 1.0), D.Uniform(0.0, 1.0))
+    with pytest.raises(NotImplementedError, match="Poisson and q type Uniform"):
+        D.kl_divergence(D.Poisson(1.0), D.Uniform(0.0, 1.0))
 
 
 def test_a_divergence_can_be_registered():
