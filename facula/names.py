@@ -20,6 +20,7 @@ _MODULES = {
         get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled
         set_autocast_dtype""",
     "facula.optimized": "compile",
+    "facula.memory": "TypedStorage UntypedStorage",
     "facula.legacy": """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor
         HalfTensor IntTensor LongTensor ShortTensor""",
     "facula.switches": """are_deterministic_algorithms_enabled get_default_device

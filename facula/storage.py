@@ -38,6 +38,16 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    if name in ("TypedStorage", "UntypedStorage"):  # where PyTorch has them
+        from facula import memory
+
+        return getattr(memory, name)
+    from facula.errors import missing_name
+
+    raise missing_name(__name__, name)
+
+
 class Storage:
     """The shared value, as the tensor aliased first sees it, with that tensor's history."""
 

@@ -209,6 +209,10 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
         return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray) and (dtype is None or dtypes.from_np(data.dtype) is dtype):
         return from_numpy(data)
+    if hasattr(data, "untyped"):  # a storage
+        from facula.memory import seen_as
+
+        return seen_as(data, dtype)
     return tensor.__wrapped__(data, dtype=dtype)
 
 

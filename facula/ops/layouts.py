@@ -177,13 +177,20 @@ def resize_as_(self: Any, other: Any, memory_format: Any = None) -> Any:
     return resize_(self, tuple(other.shape))
 
 
-def set_(self: Any, source: Any = None, *rest: Any, **kwargs: Any) -> Any:
-    """Let the tensor share the memory, size and strides of another.
+def set_(
+    self: Any, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
+) -> Any:
+    """Let the tensor share the memory, size and strides of another, or lie in a storage.
 
     Source: https://pytorch.org/docs/stable/generated/torch.Tensor.set_.html
     """
-    if rest or kwargs or (source is not None and not isinstance(source, Tensor)):
-        raise NotImplementedError("set_: of tensors' sources only a tensor is in Facula")
+    if source is not None and (size is not None or not isinstance(source, Tensor)):
+        from facula.memory import place
+
+        memory = source.untyped_storage() if isinstance(source, Tensor) else source
+        source = place(memory, self.dtype, storage_offset, size, stride)
+    elif storage_offset or size is not None or stride is not None:
+        raise TypeError("set_: an offset, size and strides are for a storage or tensor as source")
     if source is None:
         source = from_array(np.zeros(0, self.node.dtype.np))
     if source.dtype is not self.dtype:

@@ -73,8 +73,12 @@ def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
 
 
 @api(function=False)
-def view(self: Any, *shape: Any) -> Any:
+def view(self: Any, *shape: Any, **named: Any) -> Any:
     """A view in another shape (or dtype); RuntimeError where the layout does not allow it."""
+    if not shape and len(named) == 1 and ("dtype" in named or "size" in named):
+        shape = tuple(named.values())
+    elif named:
+        raise TypeError(f"view() received an invalid combination of arguments: {sorted(named)}")
     if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
         return _view_dtype(self, shape[0])
     new = _infer_size(self, sizes(shape), "view")

@@ -163,6 +163,22 @@ def _new(self: Any, *args: Any, device: Any = None) -> Any:
 
 
 METHODS.update(fill_diagonal_=fill_diagonal_, type=_type, apply_=apply_, map_=map_)
-METHODS["new"] = _new
+
+
+def _untyped_storage(self: Any) -> Any:
+    """The memory that the tensor lies in, as bytes."""
+    from facula.memory import untyped_storage
+
+    return untyped_storage(self)
+
+
+def _storage(self: Any) -> Any:
+    """The memory that the tensor lies in, as numbers of its dtype."""
+    from facula.memory import typed_storage
+
+    return typed_storage(self)
+
+
+METHODS.update(new=_new, untyped_storage=_untyped_storage, storage=_storage)
 METHODS["is_pinned"] = lambda self, device=None: False
 METHODS["is_shared"] = lambda self: False
