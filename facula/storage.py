@@ -149,6 +149,7 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
         v.node = leaf(shape, dtype, strides)
     else:
         v = record(op, (t,), params)
+        r.views = True
         offset = v.node.offset
     v._storage = s
     v._chain = (*t._chain, (op, params))

@@ -183,6 +183,8 @@ class Grouping:
     def _join(self, n: Node, shape: tuple[int, ...]) -> None:
         own = {p.base for p in self.operands(n)}
         homes = {self.home[b].index for b in own if b in self.home}
+        if len(homes) > 1:
+            homes = self._gather(homes, shape)
         for k in sorted(homes, reverse=True):
             c = self.clusters[k]
             level = self._fits(n, c, shape)
@@ -190,13 +192,39 @@ class Grouping:
                 self._add(c, n, level)
                 return
         for c in self.clusters[: -LOOK_BACK - 1 : -1]:
-            if c.core is None and not c.fallback and c.shape == shape and own & c.reads:
+            if c.core is None and not c.fallback and c.shape == shape and own & c.reads and c.nodes:
                 level = self._fits(n, c, shape)
                 if level is not None:
                     self._add(c, n, level)
                     return
         c = self._new(shape)
         self._add(c, n, FULL)
+
+    def _gather(self, homes: set[int], shape: tuple[int, ...]) -> set[int]:
+        """Move clusters that wait for nothing into the first one, which then has all in registers:
+        what an optimiser does to its state comes to where the gradient is made."""
+        first = self.clusters[min(homes)]
+        if first.shape != shape or first.fallback or not first.open:
+            return homes
+        left = {first.index}
+        for k in sorted(homes)[1:]:
+            c = self.clusters[k]
+            if (
+                c.core is None
+                and not c.fallback
+                and c.shape == shape
+                and len(first.nodes) + len(c.nodes) < MOST
+                and all([level == FULL for level in c.level.values()])
+                and all([b in c.level or self._before(b, first) for b in c.reads])
+            ):
+                for n in c.nodes:
+                    first.add(n, FULL)
+                    self.home[n] = first
+                first.reads |= c.reads - set(c.level)
+                c.nodes, c.level, c.reads = [], {}, set()
+            else:
+                left.add(k)
+        return left
 
     def _reduce(self, n: Node) -> None:
         (p,) = self.operands(n)

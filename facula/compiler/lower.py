@@ -8,6 +8,7 @@ from facula.compiler.assembly import Assembly
 from facula.compiler.cluster import ALL, FULL, Cluster
 from facula.compiler.grouping import Grouping
 from facula.compiler.layout import Place, place
+from facula.compiler.simplify import simplify
 from facula.cpu.emitters import EMITTERS
 from facula.cpu.kernels import CombineKernel, Kernel, MapKernel, NotCompiled
 from facula.trace.node import ASSIGN, INPUT, Node
@@ -44,6 +45,7 @@ class Lowered:
             if n.op is not ASSIGN and n.op.name == "pow_s":
                 self.guards[n.scalar_at] = scalars[n.scalar_at]
         places: dict[Node, Place] = {}
+        entries = simplify(entries, roots, places)
         entries = Assembly(entries, roots, scalars, self.guards, places).entries
         self.grouping = g = Grouping(entries, places)
         self.roots = [place(n, g.places) for n in roots]
@@ -78,6 +80,8 @@ class Lowered:
         self.stored = {b for b in outside if b in g.home}
         self.steps: list[tuple[Cluster, list[KernelCall] | None]] = []
         for c in g.clusters:
+            if not c.nodes:
+                continue
             if c.fallback:
                 self.steps.append((c, None))
                 continue

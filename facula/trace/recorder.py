@@ -55,6 +55,7 @@ class Recorder:
         "size",
         "soon",
         "temps",
+        "views",
     )
 
     def __init__(self) -> None:
@@ -87,6 +88,7 @@ class Recorder:
         self.replayed: list[Any] = []
         self.temps: list[Any] = []
         self.soon = False
+        self.views = False
         self.frame += 1
 
 
@@ -452,6 +454,8 @@ def flush(r: Recorder | None = None) -> None:
     failed: Exception | None = None
     handles = r.handles
     if handles:
+        if r.views:
+            _let_go(handles)
         live = tuple([h.node if getrefcount(h) > _BASE else None for h in handles])
         cur = r.cur
         program = None if cur.programs is None or r.gnodes else cur.programs.get(live)
@@ -505,6 +509,13 @@ def _after_failure(
         program.entries = []
         r.complaint = error
     return first
+
+
+def _let_go(handles: list[Any]) -> None:
+    """Take from views that nobody has any more what they are views of, which may be unused too."""
+    for h in reversed(handles):
+        if h._storage is not None and getrefcount(h) <= _BASE:
+            h._storage = h._base_t = None
 
 
 def _materialise(r: Recorder) -> bool:

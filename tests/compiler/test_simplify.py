@@ -1,0 +1,65 @@
+"""Algebra before grouping: what is left of a program, and that its values are the interpreter's."""
+
+import numpy as np
+import pytest
+
+import facula as torch
+from facula.compiler import program as compiled
+from facula.interpreter import program
+
+
+def kernels(f, monkeypatch):
+    """The operations of each kernel of what f records, and f's result, computed compiled."""
+    seen = []
+    init = compiled.CompiledProgram.__init__
+
+    def spy(self, *args):
+        init(self, *args)
+        seen.append([[n.op.name for n in c.nodes] for c, _ in self.low.steps])
+
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    monkeypatch.setattr(compiled.CompiledProgram, "__init__", spy)
+    out = f()
+    torch.synchronize()
+    monkeypatch.setattr(program, "COMPILE_AFTER", 10**9)
+    want = f()
+    torch.synchronize()
+    for a, b in zip(out, want, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-5, atol=1e-6)
+    assert seen
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    "shape", [((5, 7), (7, 3)), ((2, 5, 7), (2, 7, 3)), ((4, 1, 6, 2), (2, 8))]
+)
+def test_a_product_that_is_only_read_transposed(shape, monkeypatch):
+    a, b, c = torch.randn(shape[0]), torch.randn(shape[1]), torch.randn(3)[0]
+    found = kernels(lambda: [(a @ b).transpose(-1, -2).tanh() * c], monkeypatch)
+    assert found == [["matmul", "tanh", "mul"]]
+
+
+def test_a_product_that_is_read_both_ways(monkeypatch):
+    a = torch.randn(6, 6)
+
+    def both():
+        p = a @ a
+        return [p + p.t()]
+
+    found = kernels(both, monkeypatch)
+    assert sum(names.count("matmul") for names in found) == 1
+
+
+def test_an_update_joins_the_product_that_makes_its_gradient(monkeypatch):
+    def step():
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(20, 30)
+        optimizer = torch.optim.Adam(layer.parameters())
+        torch.synchronize()
+        layer(torch.ones(8, 20)).tanh().sum().backward()
+        optimizer.step()
+        return [p.detach() for p in layer.parameters()]
+
+    found = kernels(step, monkeypatch)
+    (update,) = [names for names in found if names[0] == "matmul" and "sqrt" in names]
+    assert "div" in update
