@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from facula.cpu.elementary import FUNCTIONS
 from facula.trace.node import Node
 
 Build = Callable[..., Any]
@@ -25,10 +26,6 @@ def _compare(how: str) -> Build:
 
 def _intrinsic(name: str) -> Build:
     return lambda x, a: x.intrinsic(name, a)
-
-
-def _library(name: str) -> Build:
-    return lambda x, *a: x.library(name, *a)
 
 
 def _sign(x: Any, a: Any) -> Any:
@@ -88,18 +85,7 @@ FLOAT: dict[str, Build] = {
     "ceil": _intrinsic("ceil"),
     "trunc": _intrinsic("trunc"),
     "round": _intrinsic("roundeven"),
-    "exp": lambda x, a: x.exp(a),
-    "log": lambda x, a: x.log(a),
-    "sigmoid": lambda x, a: x.sigmoid(a),
-    "tanh": lambda x, a: x.tanh(a),
-    "erf": lambda x, a: x.erf(a),
-    **{
-        n: _library(n)
-        for n in (
-            *("expm1", "exp2", "log1p", "log2", "log10", "sin", "cos", "tan", "sinh", "cosh"),
-            *("asin", "acos", "atan", "asinh", "acosh", "atanh", "erfc", "atan2", "fmod"),
-        )
-    },
+    **FUNCTIONS,
 }
 
 
@@ -119,7 +105,7 @@ def power(exponent: Any) -> Build | None:
         return FLOAT["reciprocal"]
     if exponent == -2:
         return lambda x, a: x.div(x.const(1, a.kind), x.mul(a, a))
-    return lambda x, a: x.library("pow", a, x.const(float(exponent), a.kind))
+    return lambda x, a: FUNCTIONS["pow"](x, a, x.const(float(exponent), a.kind))
 
 
 CHEAP = {

@@ -21,7 +21,7 @@ from facula.cpu.domain import DomainKernel, load, store, walk
 from facula.cpu.kernels import CHUNK, Kernel, NotCompiled, merged, strides_in
 from facula.cpu.text import Index
 from facula.cpu.vector import SIZE, Lanes, Value
-from facula.trace.node import Node, contiguous_strides
+from facula.trace.node import INPUT, Node, contiguous_strides
 
 RANGES = 16  # ranges of a result at most, where each index moves a row
 FEW = 4  # where each index moves an element: every range looks at all indices
@@ -78,6 +78,19 @@ def _around(at: int, common: tuple[int, ...], dims: list[int | None]) -> list[in
     return [0] * at + list(common) + [0] * (len(dims) - at - len(common))
 
 
+def in_range(index: Place, picks: list[Pick]) -> bool:
+    """Whether the indices need no check: they were there at the call, which checked them, or they
+    are positions along a dimension that is not longer than what they pick from."""
+    n = index.base
+    if n.op is INPUT:
+        return True
+    if n.op.name not in ("argmax", "argmin", "argsort", "cummax_index", "cummin_index"):
+        return False
+    d = n.params[0]
+    size = n.inputs[0].shape[d[0] if type(d) is tuple else d]
+    return all([size <= p.limit for p in picks])
+
+
 class GatherKernel(DomainKernel):
     """Elements or rows that indices name, and the pointwise operations that follow."""
 
@@ -89,7 +102,7 @@ class GatherKernel(DomainKernel):
         _, dims, self.picks = pattern(n, index, a.shape, a.strides)
         self.data = self.stream(a.base, a.offset, [0 if d is None else a.strides[d] for d in dims])
         self.indices = [self.stream(p.base, p.offset, p.steps) for p in self.picks]
-        self.flag = self.status()
+        self.flag = "" if in_range(index, self.picks) else self.status()
 
     def begin_row(self) -> None:
         """Indices that are the same for the whole row are used once."""
@@ -114,13 +127,10 @@ class GatherKernel(DomainKernel):
         """Indices in range as they are, others as 0, which the status word tells of."""
         f = self.f
         i = x.cast(i, "i64")
+        if not self.flag:
+            return i
         bad = x.op("icmp uge", i, x.const(limit, "i64"), "b")
-        if x.width == 1:
-            some = bad.name
-        else:
-            bits = f.let(f"bitcast {x.type('b')} {bad.name} to i{x.width}")
-            some = f.let(f"icmp ne i{x.width} {bits}, 0")
-        with f.when(some):
+        with f.when(x.some(bad)):
             f.do(f"store i64 1, ptr {self.flag}, align 8")
         return x.select(bad, x.const(0, "i64"), i)
 
@@ -171,7 +181,7 @@ class ScatterKernel(Kernel):
             self.fixed = None
             from_ = f.at(self.buffer(source.base), source.offset * self.size)
         out = self.buffer(n)
-        self.flag = self.status()
+        self.flag = "" if in_range(index, picks) else self.status()
         split = min([p.dim for p in picks])
         # Dimensions of the domain: before the first picked one, picked, and the others.
         before = [k for k, d in enumerate(dims) if d is not None and d < split]
@@ -323,8 +333,9 @@ class ScatterKernel(Kernel):
                     mine = f.let(f"icmp ult i64 {f.sub(i, low)}, {f.sub(high, low)}")
                     ok = f.let(f"and i1 {ok}, {mine}") if ok else mine
                 q = f.at(q, f.mul(i, pick.step * size))
-            with f.when(bad):
-                f.do(f"store i64 1, ptr {self.flag}, align 8")
+            if self.flag:
+                with f.when(bad):
+                    f.do(f"store i64 1, ptr {self.flag}, align 8")
             good = f.let(f"xor i1 {bad}, true")
             return f.let(f"and i1 {ok}, {good}") if ok else good, q
 

@@ -1,11 +1,13 @@
-"""Values of several lanes, and the elementary functions on them.
+"""Values of several lanes and the operations on them.
 
 A kernel computes with vectors of one width; at the end of a row the same code is emitted once more
-for a single lane. Functions that have no vector form here are calls into the C library, lane by
-lane: slower, never less exact. No fast-math: what NaN, infinities and signed zeros do is PyTorch's.
+for fewer lanes. No fast-math: what NaN, infinities and signed zeros do is PyTorch's. Elementary
+functions are in `facula.cpu.elementary`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from facula.cpu.text import Function, float_bits
 
@@ -250,145 +252,37 @@ class Lanes:
             how = "sext" if signed else "zext"
         return Value(self.f.let(f"{how} {old} {a.name} to {new}"), kind)
 
+    def convert(self, how: str, a: Value, kind: str) -> Value:
+        """A conversion by LLVM's name."""
+        return Value(self.f.let(f"{how} {self.type(a.kind)} {a.name} to {self.type(kind)}"), kind)
+
+    def some(self, a: Value) -> str:
+        """Whether any lane is true, as an i1."""
+        if self.width == 1:
+            return a.name
+        bits = self.f.let(f"bitcast {self.type('b')} {a.name} to i{self.width}")
+        return self.f.let(f"icmp ne i{self.width} {bits}, 0")
+
+    def branch(self, rare: Value, slow: Callable[[], Value], fast: Callable[[], Value]) -> Value:
+        """The values of `slow` where a lane is rare: then for all of them; of `fast` otherwise."""
+        f = self.f
+        some = self.some(rare)
+        yes, no, out = f.label("rare"), f.label("usual"), f.label("either")
+        f.do(f"br i1 {some}, label %{yes}, label %{no}")
+        f.start(yes)
+        a = slow()
+        after_a = f.block
+        f.do(f"br label %{out}")
+        f.start(no)
+        b = fast()
+        after_b = f.block
+        f.do(f"br label %{out}")
+        f.start(out)
+        t = self.type(a.kind)
+        name = f.let(f"phi {t} [{a.name}, %{after_a}], [{b.name}, %{after_b}]")
+        return Value(name, a.kind)
+
     def bits(self, a: Value) -> Value:
         """The bit pattern of floats, or the floats of a bit pattern."""
         kind = {"f32": "i32", "i32": "f32", "f64": "i64", "i64": "f64"}[a.kind]
         return Value(self.f.let(f"bitcast {self.type(a.kind)} {a.name} to {self.type(kind)}"), kind)
-
-    # Elementary functions of float32 by polynomials; the rest by the C library.
-    def polynomial(self, x: Value, coefficients: tuple[float, ...]) -> Value:
-        """Horner's scheme, highest power first."""
-        p = self.const(coefficients[0], x.kind)
-        for c in coefficients[1:]:
-            p = self.fma(p, x, self.const(c, x.kind))
-        return p
-
-    def exp(self, x: Value) -> Value:
-        """e to the x: 2**n times a polynomial in what is left of x (Cody and Waite)."""
-        if x.kind != "f32":
-            return self.library("exp", x)
-        low, high = self.const(-104.0, "f32"), self.const(89.0, "f32")
-        t = self.select(self.compare("lt", x, low), low, x)
-        t = self.select(self.compare("gt", t, high), high, t)
-        n = self.intrinsic("roundeven", self.mul(t, self.const(1.4426950408889634, "f32")))
-        r = self.fma(n, self.const(-0.693145751953125, "f32"), t)
-        r = self.fma(n, self.const(-1.428606765330187e-6, "f32"), r)
-        p = self.polynomial(
-            r,
-            (1.3934543e-3, 8.3637768e-3, 4.1666456e-2, 1.6666573e-1, 0.5, 1.0, 1.0),
-        )
-        return self.scaled(p, n)
-
-    def scaled(self, p: Value, n: Value) -> Value:
-        """p times 2**n for a whole n from -150 to 129: in two steps, so that it may underflow."""
-        i = Value(self.f.let(f"fptosi {self.type('f32')} {n.name} to {self.type('i32')}"), "i32")
-        half = self.op("ashr", i, self.const(1, "i32"))
-        rest = self.sub(i, half)
-        for part in (half, rest):
-            biased = self.add(part, self.const(127, "i32"))
-            p = self.mul(p, self.bits(self.op("shl", biased, self.const(23, "i32"))))
-        return p
-
-    def log(self, x: Value) -> Value:
-        """The natural logarithm: exponent plus a polynomial in the mantissa (Cephes' form)."""
-        if x.kind != "f32":
-            return self.library("log", x)
-        tiny = self.compare("lt", x, self.const(1.1754943508222875e-38, "f32"))
-        scaled = self.select(tiny, self.mul(x, self.const(8388608.0, "f32")), x)
-        i = self.bits(scaled)
-        t = self.sub(i, self.const(0x3F3504F3, "i32"))
-        e = self.op("ashr", t, self.const(23, "i32"))
-        m = self.bits(self.sub(i, self.op("shl", e, self.const(23, "i32"))))
-        e = self.cast(e, "f32")
-        e = self.select(tiny, self.sub(e, self.const(23.0, "f32")), e)
-        f = self.sub(m, self.const(1.0, "f32"))
-        z = self.mul(f, f)
-        p = self.polynomial(
-            f,
-            (
-                7.0376836292e-2,
-                -1.1514610310e-1,
-                1.1676998740e-1,
-                -1.2420140846e-1,
-                1.4249322787e-1,
-                -1.6668057665e-1,
-                2.0000714765e-1,
-                -2.4999993993e-1,
-                3.3333331174e-1,
-            ),
-        )
-        p = self.mul(self.mul(p, f), z)
-        p = self.fma(e, self.const(-2.12194440e-4, "f32"), p)
-        p = self.fma(z, self.const(-0.5, "f32"), p)
-        r = self.fma(e, self.const(0.693359375, "f32"), self.add(p, f))
-        infinity = self.const(float("inf"), "f32")
-        zero = self.const(0.0, "f32")
-        r = self.select(self.compare("eq", x, zero), self.const(float("-inf"), "f32"), r)
-        bad = self.op("fcmp ult", x, zero, "b")
-        r = self.select(bad, self.const(float("nan"), "f32"), r)
-        return self.select(self.compare("eq", x, infinity), infinity, r)
-
-    def erf(self, x: Value) -> Value:
-        """Near zero an odd polynomial; elsewhere 1 - exp(p), where p is a polynomial for the
-        logarithm of 1 - erf. Both were fitted to SciPy's values at Chebyshev's points."""
-        if x.kind != "f32":
-            return self.library("erf", x)
-        a = self.absolute(x)
-        p = self.polynomial(
-            self.mul(x, x),
-            (
-                8.404849359067157e-05,
-                -0.0008151340298354626,
-                0.0052018375135958195,
-                -0.026859745383262634,
-                0.11283702403306961,
-                -0.37612634897232056,
-                0.12837916612625122,
-            ),
-        )
-        near = self.fma(p, x, x)
-        four = self.const(4.0, "f32")
-        most = self.select(self.compare("gt", a, four), four, a)
-        q = self.polynomial(
-            most,
-            (
-                -1.881459502328653e-05,
-                0.0004045790119562298,
-                -0.004008729476481676,
-                0.024645350873470306,
-                -0.10747574269771576,
-                -0.6341404318809509,
-                -1.129093050956726,
-                8.12924190540798e-05,
-            ),
-        )
-        far = self.intrinsic("copysign", self.sub(self.const(1.0, "f32"), self.exp(q)), x)
-        return self.select(self.compare("gt", a, self.const(0.92, "f32")), far, near)
-
-    def sigmoid(self, x: Value) -> Value:
-        one = self.const(1.0, x.kind)
-        return self.div(one, self.add(one, self.exp(self.neg(x))))
-
-    def tanh(self, x: Value) -> Value:
-        """An odd polynomial near zero, 1 - 2 / (exp(2|x|) + 1) elsewhere."""
-        if x.kind != "f32":
-            return self.library("tanh", x)
-        a = self.absolute(x)
-        one, two = self.const(1.0, "f32"), self.const(2.0, "f32")
-        e = self.exp(self.add(a, a))
-        far = self.sub(one, self.div(two, self.add(e, one)))
-        far = self.intrinsic("copysign", far, x)
-        z = self.mul(x, x)
-        p = self.polynomial(
-            z,
-            (
-                -5.70498872745e-3,
-                2.06390887954e-2,
-                -5.37397155531e-2,
-                1.33314422036e-1,
-                -3.33332819422e-1,
-            ),
-        )
-        near = self.intrinsic("copysign", self.fma(self.mul(p, z), x, x), x)
-        small = self.compare("lt", a, self.const(0.625, "f32"))
-        return self.select(small, near, far)

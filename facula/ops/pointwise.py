@@ -91,6 +91,8 @@ def _pow_s(p: Any, s: Any, a: Any) -> Any:
         return a * a
     if e == 0.5:
         return np.sqrt(a)
+    if e == -0.5:
+        return 1 / np.sqrt(a)
     if e == -1 and a.dtype.kind in "fc":
         return 1 / a
     if a.dtype.kind in "iu" and type(e) is int and e < 0:

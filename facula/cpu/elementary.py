@@ -1,0 +1,587 @@
+"""Elementary functions on vectors, by polynomials.
+
+Functions of float32 that are wanted often (exp, log, tanh, erf and kin) are computed in float32.
+The others are computed in float64 and rounded once: a vector of float64 is half as wide, and yet
+they are far faster, and nearer to the exact value, than the C library lane by lane. Functions of
+float64 are here where few operations give them; the others are the library's.
+
+Coefficients are minimax polynomials of what the comments say, highest power first, found with the
+exchange algorithm of Remez in 60 digits. `tests/cpu/test_elementary.py` holds the errors. No
+fast-math: what NaN, infinities and signed zeros give is what the C library gives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from facula.cpu.vector import Lanes, Value
+
+LN2 = math.log(2)
+LOG2E = 1 / LN2
+HALF_PI = math.pi / 2
+
+# (exp(r) - 1 - r) / r**2 for |r| <= ln(2) / 2: relative to exp(r), 2**-39.7 and 2**-58.
+EXP = (
+    *(2.4887619877517826e-05, 0.00019909233148569108, 0.0013888796396317757),
+    *(0.008333281287191987, 0.04166666705441671, 0.1666666678657138, 0.4999999999951924),
+)
+EXP_FULL = (
+    *(2.511806865314374e-08, 2.763126228088395e-07, 2.755721557431425e-06),
+    *(2.480148999550595e-05, 0.00019841269918285546, 0.0013888888946960506),
+    *(0.008333333333306747, 0.04166666666651565, 0.166666666666667, 0.5000000000000012),
+)
+# The same for float32, with a last coefficient of exactly one half.
+EXPM1 = (
+    *(0.0001991434401134029, 0.0013941003708168864, 0.00833327230066061),
+    *(0.04166635498404503, 0.1666666716337204, 0.5),
+)
+# (2**r - 1) / r for |r| <= 1/2, 2**-34.3.
+EXP2 = (
+    *(1.5314994016080163e-05, 0.00015467095363419503, 0.0013333430979400873),
+    *(0.00961803738027811, 0.05550410971045494, 0.24022650718688965, 0.6931471824645996),
+)
+# (atanh(s) / s - 1) / s**2 in s**2, for the mantissas from sqrt(1/2) to sqrt(2): 2**-52, 2**-59.5.
+LOG = (
+    *(0.08409827369490716, 0.09061829932218728, 0.11111685515478784),
+    *(0.14285708570331315, 0.20000000026098927, 0.33333333333293685),
+)
+LOG_FULL = (
+    *(0.07397867609822711, 0.07657037805090057, 0.09091781597663859, 0.11111099298947447),
+    *(0.14285714371060346, 0.1999999999970798, 0.3333333333333367),
+)
+# (sin(r) / r - 1) / r**2 and (cos(r) - 1 + r**2 / 2) / r**4 in r**2, for |r| <= pi / 4.
+SIN = (2.718274243255143e-06, -0.00019839331066545308, 0.008333329374849667, -0.16666666641540837)
+COS = (-2.720989386558034e-07, 2.4799515905567714e-05, -0.0013888883738123238, 0.04166666662265448)
+SIN_FULL = (
+    *(1.5896683069415887e-10, -2.505075633363199e-08, 2.7557313681702646e-06),
+    *(-0.00019841269829782093, 0.008333333333322387, -0.16666666666666632),
+)
+COS_FULL = (
+    *(-1.1359559337204092e-11, 2.0875721638161793e-09, -2.7557314340907524e-07),
+    *(2.4801587289445003e-05, -0.0013888888888874068, 0.0416666666666666),
+)
+# (atan(t) / t - 1) / t**2 in t**2 for |t| <= 1, 2**-36.7; the same of asin for |t| <= 1/2, 2**-40.
+ATAN = (
+    *(0.0004491861269636522, -0.0033771773219264485, 0.01191088311606973),
+    *(-0.026745721287471328, 0.04436669080658712, -0.06068671753867939),
+    *(0.07515376180130177, -0.090549527440954, 0.11106369664250004),
+    *(-0.14285343353853736, 0.1999998533430175, -0.3333333313025056),
+)
+ASIN = (
+    *(0.03293718672373227, 0.0019533795743343707, 0.020656908295312946, 0.02186348015759032),
+    *(0.030426785371936344, 0.04464069130661568, 0.07500005031622904, 0.16666666626824042),
+)
+# erf(t) / t - 1 in t**2 for |t| <= 0.921875, 2**-31; log2(erfc(t)) from there to 4, 2**-34.
+ERF_NEAR = (
+    *(8.397801866522059e-05, -0.0008149810018949211, 0.005201716907322407, -0.026859702542424202),
+    *(0.11283701658248901, -0.37612634897232056, 0.12837916612625122),
+)
+ERF_FAR = (
+    *(-1.6316255369019927e-07, -2.8389329600031488e-05, 0.0006158656324259937),
+    *(-0.005984978284686804, 0.036180369555950165, -0.15614767372608185),
+    *(-0.9137733578681946, -1.6295273303985596, 0.000248974742135033),
+)
+# log(erfc(a) / t) + a**2 in t = 2 / (2 + a), for a from 0 to 10.3: 2**-33.
+ERFC = (
+    *(-0.023140165852918063, 0.3613661944892784, -1.9739193326374278, 5.622191801188032),
+    *(-9.542125959687374, 10.117155380733545, -6.832946730365294, 3.200169444866722),
+    *(-1.2661691369774317, 0.18531048016212628, 0.03793961009704912, 0.37999569500543295),
+    *(0.9996754311270103, -1.2655027120373499),
+)
+_LOG32 = (
+    *(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1),
+    *(-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
+)
+_TANH32 = (
+    *(-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2),
+    *(1.33314422036e-1, -3.33332819422e-1),
+)
+_HALF_PI_PARTS = (1.5707963267948966, 6.123233995736765e-17, 1.0828566739219139e-32)
+
+
+def polynomial(x: Lanes, a: Value, coefficients: tuple[float, ...]) -> Value:
+    """Horner's scheme, highest power first."""
+    p = x.const(coefficients[0], a.kind)
+    for c in coefficients[1:]:
+        p = x.fma(p, a, x.const(c, a.kind))
+    return p
+
+
+def clamped(x: Lanes, a: Value, low: float, high: float) -> Value:
+    """Limited to a range; NaN stays."""
+    least, most = x.const(low, a.kind), x.const(high, a.kind)
+    a = x.select(x.compare("lt", a, least), least, a)
+    return x.select(x.compare("gt", a, most), most, a)
+
+
+def whole(x: Lanes, a: Value) -> Value:
+    """A whole number of at most 31 bits as i32."""
+    return x.convert("fptosi", a, "i32")
+
+
+def power_of_two(x: Lanes, n: Value, kind: str) -> Value:
+    """2**n for i32 n in the range of normal numbers."""
+    if kind == "f32":
+        return x.bits(x.op("shl", x.add(n, x.const(127, "i32")), x.const(23, "i32")))
+    wide = x.cast(x.add(n, x.const(1023, "i32")), "i64")
+    return x.bits(x.op("shl", wide, x.const(52, "i64")))
+
+
+def scaled(x: Lanes, p: Value, n: Value) -> Value:
+    """p times 2**n for a whole n, in two steps, so that it may underflow."""
+    i = whole(x, n)
+    half = x.op("ashr", i, x.const(1, "i32"))
+    for part in (half, x.sub(i, half)):
+        p = x.mul(p, power_of_two(x, part, p.kind))
+    return p
+
+
+def _through_f64(x: Lanes, f: Callable[..., Value], *args: Value) -> Value:
+    return x.cast(f(x, *[x.cast(a, "f64") for a in args]), "f32")
+
+
+# ---- exponential functions
+
+
+def _reduced(x: Lanes, t: Value, full: bool) -> tuple[Value, Value]:
+    """n and r with t = n ln(2) + r, for float64."""
+    n = x.intrinsic("roundeven", x.mul(t, x.const(LOG2E, "f64")))
+    r = x.fma(n, x.const(-0.6931471803691238, "f64"), t)
+    return n, x.fma(n, x.const(-1.9082149292705877e-10, "f64"), r)
+
+
+def _exp64(x: Lanes, a: Value, full: bool = False) -> Value:
+    """exp in float64; without `full`, to 2**-39 and for exponents that float32 may need."""
+    t = clamped(x, a, -746.0 if full else -200.0, 710.0 if full else 200.0)
+    n, r = _reduced(x, t, full)
+    p = x.fma(x.mul(r, r), polynomial(x, r, EXP_FULL if full else EXP), r)
+    p = x.add(p, x.const(1.0, "f64"))
+    return scaled(x, p, n) if full else x.mul(p, power_of_two(x, whole(x, n), "f64"))
+
+
+def exp(x: Lanes, a: Value) -> Value:
+    """e to the a: 2**n times a polynomial in what is left of a (Cody and Waite)."""
+    if a.kind == "f64":
+        return _exp64(x, a, full=True)
+    t = clamped(x, a, -104.0, 89.0)
+    n = x.intrinsic("roundeven", x.mul(t, x.const(LOG2E, "f32")))
+    r = x.fma(n, x.const(-0.693145751953125, "f32"), t)
+    r = x.fma(n, x.const(-1.428606765330187e-6, "f32"), r)
+    p = x.fma(x.mul(r, r), polynomial(x, r, EXPM1), r)
+    return scaled(x, x.add(p, x.const(1.0, "f32")), n)
+
+
+def exp2(x: Lanes, a: Value) -> Value:
+    """2 to the a."""
+    if a.kind == "f64":
+        return x.library("exp2", a)
+    t = clamped(x, a, -152.0, 129.0)
+    n = x.intrinsic("roundeven", t)
+    r = x.sub(t, n)
+    return scaled(x, x.fma(polynomial(x, r, EXP2), r, x.const(1.0, "f32")), n)
+
+
+def expm1(x: Lanes, a: Value) -> Value:
+    """exp(a) - 1, exact near zero: 2**n (p + 1) - 1 with the halves of 2**n apart."""
+    kind = a.kind
+    full = kind == "f64"
+    if full:
+        t = clamped(x, a, -60.0, 710.0)
+        n, r = _reduced(x, t, full)
+    else:
+        t = clamped(x, a, -30.0, 89.0)
+        n = x.intrinsic("roundeven", x.mul(t, x.const(LOG2E, kind)))
+        r = x.fma(n, x.const(-0.693145751953125, kind), t)
+        r = x.fma(n, x.const(-1.428606765330187e-6, kind), r)
+    p = x.fma(x.mul(r, r), polynomial(x, r, EXP_FULL if full else EXPM1), r)
+    half = power_of_two(x, x.sub(whole(x, n), x.const(1, "i32")), kind)
+    out = x.fma(half, p, x.sub(half, x.const(0.5, kind)))
+    return x.intrinsic("copysign", x.add(out, out), a)
+
+
+def sigmoid(x: Lanes, a: Value) -> Value:
+    """1 / (1 + exp(-a)), and a step of Newton's for what the sum and the quotient rounded off."""
+    one = x.const(1.0, a.kind)
+    e = exp(x, x.neg(a))
+    r = x.div(one, x.add(one, e))
+    better = x.fma(r, x.fma(x.neg(r), e, x.sub(one, r)), r)
+    return x.select(x.compare("lt", e, x.const(2.0**100, a.kind)), better, r)
+
+
+def tanh(x: Lanes, a: Value) -> Value:
+    """An odd polynomial near zero, 1 - 2 / (exp(2|a|) + 1) elsewhere."""
+    m = x.absolute(a)
+    one, two = x.const(1.0, a.kind), x.const(2.0, a.kind)
+    if a.kind == "f64":
+        e = expm1(x, clamped(x, x.add(m, m), 0.0, 60.0))
+        return x.intrinsic("copysign", x.div(e, x.add(e, two)), a)
+    e = exp(x, x.add(m, m))
+    far = x.sub(one, x.div(two, x.add(e, one)))
+    z = x.mul(m, m)
+    near = x.fma(x.mul(polynomial(x, z, _TANH32), z), m, m)
+    return x.intrinsic(
+        "copysign", x.select(x.compare("lt", m, x.const(0.625, "f32")), near, far), a
+    )
+
+
+def _sinh64(x: Lanes, a: Value) -> Value:
+    m = x.absolute(a)
+    e = _exp64(x, m)
+    far = x.mul(x.sub(e, x.div(x.const(1.0, "f64"), e)), x.const(0.5, "f64"))
+    z = x.mul(m, m)
+    series = tuple([1 / math.factorial(k) for k in (11, 9, 7, 5, 3)])
+    near = x.fma(x.mul(polynomial(x, z, series), z), m, m)
+    near_zero = x.compare("lt", m, x.const(0.5, "f64"))
+    return x.intrinsic("copysign", x.select(near_zero, near, far), a)
+
+
+def _cosh64(x: Lanes, a: Value) -> Value:
+    e = _exp64(x, x.absolute(a))
+    return x.mul(x.add(e, x.div(x.const(1.0, "f64"), e)), x.const(0.5, "f64"))
+
+
+# ---- logarithms
+
+
+def _log_parts(x: Lanes, a: Value, full: bool) -> tuple[Value, Value, Value]:
+    """log(a) as e ln(2) + (f - c), for positive normal float64: e, f and c."""
+    least = 0x3FE6A09E667F3BCD  # the bits of sqrt(1/2)
+    i = x.bits(a)
+    t = x.sub(i, x.const(least, "i64"))
+    e = x.op("ashr", t, x.const(52, "i64"))
+    m = x.bits(x.sub(i, x.op("shl", e, x.const(52, "i64"))))
+    f = x.sub(m, x.const(1.0, "f64"))
+    s = x.div(f, x.add(f, x.const(2.0, "f64")))
+    z = x.mul(s, s)
+    two = x.const(2.0, "f64")
+    r = x.mul(x.mul(two, z), polynomial(x, z, LOG_FULL if full else LOG))
+    h = x.mul(x.mul(f, f), x.const(0.5, "f64"))
+    c = x.sub(h, x.mul(s, x.add(h, r)))
+    return x.cast(x.cast(e, "i32"), "f64"), f, c
+
+
+def _log64(x: Lanes, a: Value, full: bool = False, scale: float = 1.0) -> Value:
+    """The logarithm, times a scale, in float64; denormals only with `full`."""
+    b = a
+    if full:
+        tiny = x.compare("lt", a, x.const(2.2250738585072014e-308, "f64"))
+        b = x.select(tiny, x.mul(a, x.const(2.0**54, "f64")), a)
+    e, f, c = _log_parts(x, b, full)
+    if full:
+        e = x.select(tiny, x.sub(e, x.const(54.0, "f64")), e)
+    if scale == 1.0:
+        low = x.fma(e, x.const(-1.9082149292705877e-10, "f64"), c)
+        r = x.fma(e, x.const(0.6931471803691238, "f64"), x.sub(f, low))
+    else:
+        r = x.mul(x.sub(f, c), x.const(scale, "f64"))
+        r = x.fma(e, x.const(scale * LN2 if scale != LOG2E else 1.0, "f64"), r)
+    return _log_ends(x, a, r)
+
+
+def _log_ends(x: Lanes, a: Value, r: Value) -> Value:
+    """What logarithms give for zero, for less, and for infinity."""
+    kind = a.kind
+    zero, infinity = x.const(0.0, kind), x.const(float("inf"), kind)
+    r = x.select(x.compare("eq", a, zero), x.const(float("-inf"), kind), r)
+    r = x.select(x.op("fcmp ult", a, zero, "b"), x.const(float("nan"), kind), r)
+    return x.select(x.compare("eq", a, infinity), infinity, r)
+
+
+def log(x: Lanes, a: Value) -> Value:
+    """The natural logarithm: exponent plus a polynomial in the mantissa (Cephes' form)."""
+    if a.kind == "f64":
+        return _log64(x, a, full=True)
+    tiny = x.compare("lt", a, x.const(1.1754943508222875e-38, "f32"))
+    i = x.bits(x.select(tiny, x.mul(a, x.const(8388608.0, "f32")), a))
+    t = x.sub(i, x.const(0x3F3504F3, "i32"))
+    e = x.op("ashr", t, x.const(23, "i32"))
+    m = x.bits(x.sub(i, x.op("shl", e, x.const(23, "i32"))))
+    e = x.cast(e, "f32")
+    e = x.select(tiny, x.sub(e, x.const(23.0, "f32")), e)
+    f = x.sub(m, x.const(1.0, "f32"))
+    z = x.mul(f, f)
+    p = x.mul(x.mul(polynomial(x, f, _LOG32), f), z)
+    p = x.fma(e, x.const(-2.12194440e-4, "f32"), p)
+    p = x.fma(z, x.const(-0.5, "f32"), p)
+    r = x.fma(e, x.const(0.693359375, "f32"), x.add(p, f))
+    return _log_ends(x, a, r)
+
+
+def _log_of(scale: float, name: str) -> Callable[[Lanes, Value], Value]:
+    def f(x: Lanes, a: Value) -> Value:
+        if a.kind == "f64":
+            return x.library(name, a)
+        return x.cast(_log64(x, x.cast(a, "f64"), scale=scale), "f32")
+
+    return f
+
+
+log2 = _log_of(LOG2E, "log2")
+log10 = _log_of(1 / math.log(10), "log10")
+
+
+def _log1p64(x: Lanes, a: Value, full: bool = False) -> Value:
+    """log(1 + a), with what 1 + a rounded off put back."""
+    one = x.const(1.0, "f64")
+    u = x.add(a, one)
+    lost = x.sub(a, x.sub(u, one))
+    lost = x.select(x.compare("lt", u, x.const(2.0**53, "f64")), lost, x.const(0.0, "f64"))
+    if full:
+        lost = x.div(lost, x.select(x.compare("eq", u, x.const(0.0, "f64")), one, u))
+    return x.intrinsic("copysign", x.add(_log64(x, u, full), lost), a)
+
+
+def log1p(x: Lanes, a: Value) -> Value:
+    """log(1 + a), exact near zero."""
+    return _log1p64(x, a, True) if a.kind == "f64" else _through_f64(x, _log1p64, a)
+
+
+def _asinh64(x: Lanes, a: Value) -> Value:
+    m = x.absolute(a)
+    one = x.const(1.0, "f64")
+    z = x.mul(m, m)
+    u = x.add(m, x.div(z, x.add(one, x.intrinsic("sqrt", x.add(z, one)))))
+    infinity = x.const(float("inf"), "f64")
+    r = x.select(x.compare("eq", m, infinity), infinity, _log1p64(x, u))
+    return x.intrinsic("copysign", r, a)
+
+
+def _acosh64(x: Lanes, a: Value) -> Value:
+    one = x.const(1.0, "f64")
+    t = x.sub(a, one)
+    root = x.intrinsic("sqrt", x.fma(t, t, x.add(t, t)))
+    r = _log1p64(x, x.add(t, root))
+    return x.select(x.compare("lt", a, one), x.const(float("nan"), "f64"), r)
+
+
+def _atanh64(x: Lanes, a: Value) -> Value:
+    m = x.absolute(a)
+    r = _log1p64(x, x.div(x.add(m, m), x.sub(x.const(1.0, "f64"), m)))
+    far = x.compare("gt", m, x.const(1.0, "f64"))
+    r = x.select(far, x.const(float("nan"), "f64"), r)
+    return x.intrinsic("copysign", x.mul(r, x.const(0.5, "f64")), a)
+
+
+# ---- circular functions
+
+
+def _circular(x: Lanes, a: Value, which: str, full: bool) -> Value:
+    """sin, cos or tan in float64, for |a| up to 2**31 (with `full`, to 2**20)."""
+    k = x.intrinsic("roundeven", x.mul(a, x.const(2 / math.pi, "f64")))
+    r = a
+    for part in _HALF_PI_PARTS[: 2 + full]:
+        r = x.fma(k, x.const(-part, "f64"), r)
+    z = x.mul(r, r)
+    s = x.fma(x.mul(polynomial(x, z, SIN_FULL if full else SIN), z), r, r)
+    c = x.fma(z, x.const(-0.5, "f64"), x.const(1.0, "f64"))
+    c = x.fma(x.mul(z, z), polynomial(x, z, COS_FULL if full else COS), c)
+    i = whole(x, k)
+    one = x.const(1, "i32")
+    odd = x.compare("ne", x.op("and", i, one), x.const(0, "i32"))
+    if which == "tan":
+        up, down = x.select(odd, x.neg(c), s), x.select(odd, s, c)
+        return x.select(x.compare("eq", a, x.const(0.0, "f64")), a, x.div(up, down))
+    if which == "cos":
+        out, turned = x.select(odd, s, c), x.add(i, one)
+    else:
+        out, turned = x.select(odd, c, s), i
+    back = x.compare("ne", x.op("and", turned, x.const(2, "i32")), x.const(0, "i32"))
+    out = x.select(back, x.neg(out), out)
+    return x.select(x.compare("eq", a, x.const(0.0, "f64")), a, out) if which == "sin" else out
+
+
+def _periodic(which: str) -> Callable[[Lanes, Value], Value]:
+    def f(x: Lanes, a: Value) -> Value:
+        full = a.kind == "f64"
+        if full and which == "tan":
+            return x.library("tan", a)
+        limit = x.const(2.0**20 if full else 2.0**31, a.kind)
+        far = x.compare("ge", x.absolute(a), limit)
+
+        def near() -> Value:
+            if full:
+                return _circular(x, a, which, True)
+            return x.cast(_circular(x, x.cast(a, "f64"), which, False), "f32")
+
+        return x.branch(far, lambda: x.library(which, a), near)
+
+    return f
+
+
+sin, cos, tan = _periodic("sin"), _periodic("cos"), _periodic("tan")
+
+
+def _atan_positive(x: Lanes, t: Value) -> Value:
+    z = x.mul(t, t)
+    return x.fma(x.mul(polynomial(x, z, ATAN), z), t, t)
+
+
+def _atan64(x: Lanes, a: Value) -> Value:
+    m, one = x.absolute(a), x.const(1.0, "f64")
+    big = x.compare("gt", m, one)
+    p = _atan_positive(x, x.select(big, x.div(one, m), m))
+    p = x.select(big, x.sub(x.const(HALF_PI, "f64"), p), p)
+    return x.intrinsic("copysign", p, a)
+
+
+def _atan2_64(x: Lanes, a: Value, b: Value) -> Value:
+    up, right = x.absolute(a), x.absolute(b)
+    steep = x.compare("gt", up, right)
+    least, most = x.select(steep, right, up), x.select(steep, up, right)
+    t = x.div(least, most)
+    t = x.select(x.compare("eq", most, x.const(0.0, "f64")), x.const(0.0, "f64"), t)
+    both = x.compare("eq", least, x.const(float("inf"), "f64"))
+    t = x.select(both, x.const(1.0, "f64"), t)
+    p = _atan_positive(x, t)
+    p = x.select(steep, x.sub(x.const(HALF_PI, "f64"), p), p)
+    left = x.compare("lt", x.bits(b), x.const(0, "i64"))
+    p = x.select(left, x.sub(x.const(math.pi, "f64"), p), p)
+    p = x.intrinsic("copysign", p, a)
+    return x.select(x.op("fcmp uno", a, b, "b"), x.add(a, b), p)
+
+
+def _half_angle(x: Lanes, a: Value) -> tuple[Value, Value]:
+    """Whether |a| > 1/2, and asin of |a|, or there of sqrt((1 - |a|) / 2)."""
+    m = x.absolute(a)
+    big = x.compare("gt", m, x.const(0.5, "f64"))
+    half = x.mul(x.sub(x.const(1.0, "f64"), m), x.const(0.5, "f64"))
+    z = x.select(big, half, x.mul(m, m))
+    s = x.select(big, x.intrinsic("sqrt", z), m)
+    return big, x.fma(x.mul(polynomial(x, z, ASIN), z), s, s)
+
+
+def _asin64(x: Lanes, a: Value) -> Value:
+    big, p = _half_angle(x, a)
+    p = x.select(big, x.sub(x.const(HALF_PI, "f64"), x.add(p, p)), p)
+    return x.intrinsic("copysign", p, a)
+
+
+def _acos64(x: Lanes, a: Value) -> Value:
+    big, p = _half_angle(x, a)
+    twice = x.add(p, p)
+    negative = x.compare("lt", a, x.const(0.0, "f64"))
+    far = x.select(negative, x.sub(x.const(math.pi, "f64"), twice), twice)
+    near = x.sub(x.const(HALF_PI, "f64"), x.intrinsic("copysign", p, a))
+    return x.select(big, far, near)
+
+
+# ---- error functions
+
+
+def erf(x: Lanes, a: Value) -> Value:
+    """A polynomial near zero; elsewhere 1 - erfc, whose logarithm is one."""
+    if a.kind == "f64":
+        return x.library("erf", a)
+    m = x.absolute(a)
+    near = x.fma(polynomial(x, x.mul(a, a), ERF_NEAR), a, a)
+    t = polynomial(x, clamped(x, m, 0.0, 4.0), ERF_FAR)
+    n = x.intrinsic("roundeven", t)
+    r = x.sub(t, n)
+    e = x.fma(polynomial(x, r, EXP2), r, x.const(1.0, "f32"))
+    e = x.mul(e, power_of_two(x, whole(x, n), "f32"))
+    far = x.intrinsic("copysign", x.sub(x.const(1.0, "f32"), e), a)
+    return x.select(x.compare("gt", m, x.const(0.921875, "f32")), far, near)
+
+
+def _erfc64(x: Lanes, a: Value) -> Value:
+    m = clamped(x, x.absolute(a), 0.0, 10.3)
+    two = x.const(2.0, "f64")
+    t = x.div(two, x.add(two, m))
+    r = x.mul(t, _exp64(x, x.fma(x.neg(m), m, polynomial(x, t, ERFC))))
+    return x.select(x.compare("lt", a, x.const(0.0, "f64")), x.sub(two, r), r)
+
+
+# ---- powers and remainders
+
+
+def _pow64(x: Lanes, a: Value, b: Value) -> Value:
+    """a to the b for what float32 may hold, with the ends as C has them."""
+    zero, one = x.const(0.0, "f64"), x.const(1.0, "f64")
+    infinity, nan = x.const(float("inf"), "f64"), x.const(float("nan"), "f64")
+    m = x.absolute(a)
+    r = _exp64(x, x.mul(b, _log64(x, m)))
+    half = x.mul(b, x.const(0.5, "f64"))
+    is_whole = x.compare("eq", x.intrinsic("trunc", b), b)
+    odd = x.op("and", is_whole, x.compare("ne", x.intrinsic("trunc", half), half))
+    negative = x.compare("lt", x.bits(a), x.const(0, "i64"))
+    r = x.select(x.op("and", odd, negative), x.neg(r), r)
+    inside = x.op("and", x.compare("lt", a, zero), x.compare("lt", m, infinity))
+    part = x.op("fcmp one", x.intrinsic("trunc", b), b, "b")
+    r = x.select(x.op("and", inside, part), nan, r)
+    endless = x.compare("eq", x.absolute(b), infinity)
+    unit = x.op("and", x.compare("eq", m, one), endless)
+    unit = x.op("or", unit, x.compare("eq", a, one))
+    return x.select(x.op("or", unit, x.compare("eq", b, zero)), one, r)
+
+
+def _fmod64(x: Lanes, a: Value, b: Value) -> Value:
+    """The remainder of truncated division, where the quotient is below 2**28."""
+    m, n = x.absolute(a), x.absolute(b)
+    q = x.intrinsic("trunc", x.div(m, n))
+    r = x.fma(x.neg(q), n, m)
+    r = x.select(x.compare("lt", r, x.const(0.0, "f64")), x.add(r, n), r)
+    r = x.select(x.compare("ge", r, n), x.sub(r, n), r)
+    r = x.select(x.compare("eq", n, x.const(float("inf"), "f64")), m, r)
+    return x.intrinsic("copysign", r, a)
+
+
+def fmod(x: Lanes, a: Value, b: Value) -> Value:
+    """The exact remainder, with the sign of a."""
+    if a.kind == "f64":
+        return x.library("fmod", a, b)
+    q = x.absolute(x.div(a, b))
+    far = x.op("fcmp uge", q, x.const(2.0**28, "f32"), "b")
+    return x.branch(far, lambda: x.library("fmod", a, b), lambda: _through_f64(x, _fmod64, a, b))
+
+
+def remainder(x: Lanes, a: Value, b: Value) -> Value:
+    """The exact remainder, with the sign of b."""
+    r = fmod(x, a, b)
+    zero = x.const(0.0, a.kind)
+    signs = x.op("xor", x.compare("lt", r, zero), x.compare("lt", b, zero))
+    wrong = x.op("and", x.compare("ne", r, zero), signs)
+    wrong = x.op("and", wrong, x.op("fcmp ord", r, r, "b"))
+    r = x.select(wrong, x.add(r, b), r)
+    return x.select(x.compare("eq", r, zero), x.intrinsic("copysign", r, b), r)
+
+
+def _wide(name: str, f: Callable[..., Value]) -> Callable[..., Value]:
+    """The function of float32 through float64, of float64 by the library."""
+
+    def either(x: Lanes, *args: Value) -> Value:
+        if args[0].kind == "f64":
+            return x.library(name, *args)
+        return _through_f64(x, f, *args)
+
+    return either
+
+
+FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "exp": exp,
+    "exp2": exp2,
+    "expm1": expm1,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "sinh": _wide("sinh", _sinh64),
+    "cosh": _wide("cosh", _cosh64),
+    "log": log,
+    "log2": log2,
+    "log10": log10,
+    "log1p": log1p,
+    "asinh": _wide("asinh", _asinh64),
+    "acosh": _wide("acosh", _acosh64),
+    "atanh": _wide("atanh", _atanh64),
+    "sin": sin,
+    "cos": cos,
+    "tan": tan,
+    "asin": _wide("asin", _asin64),
+    "acos": _wide("acos", _acos64),
+    "atan": _wide("atan", _atan64),
+    "atan2": _wide("atan2", _atan2_64),
+    "erf": erf,
+    "erfc": _wide("erfc", _erfc64),
+    "pow": _wide("pow", _pow64),
+    "fmod": fmod,
+    "remainder": remainder,
+}
