@@ -19,16 +19,19 @@ _INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
 
 def _unpack(s: Saved, node: GradNode, gone: set[Any], create_graph: bool) -> Any:
     r = TLS.r
+    t = s.tensor
+    if s.packed is not None:
+        from facula.autograd.saved import unpacked
+
+        t = unpacked(s, node)
     stale = s.stale or (s.token is not None and s.token.stale)
     if stale or (s.root is not None and s.frame == r.frame and memory(s.root) in gone):
-        t = s.tensor
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace "
             f"operation: [{t.dtype} {list(t.shape)}], saved by {node.name()}"
             + (f", recorded at {node.line[0]}:{node.line[1]}" if node.line else "")
             + ". Hint: clone() the tensor before you change it, or change it after backward()."
         )
-    t = s.tensor
     if t.node.op is not LEAF:
         return t  # pending in this frame: its own entry (or input) carries the history
     if not create_graph or s.edge is None:
@@ -81,7 +84,8 @@ def _formula_arguments(
         else:
             if name not in cache:
                 s = node.saved[name]
-                if name == "o" and create_graph and s.tensor.node.op is LEAF:
+                realised = s.packed is not None or s.tensor.node.op is LEAF
+                if name == "o" and create_graph and realised:
                     s.edge = node
                 cache[name] = _unpack(s, node, gone, create_graph)
                 if name == "o":
@@ -162,6 +166,29 @@ def _wanted(starts: list[Any], targets: set[Any]) -> set[Any]:
     return wanted
 
 
+class _Pass:
+    """A backward pass that is under way, for hooks that ask about it."""
+
+    def __init__(self, roots: list[tuple[Any, Any]], wanted: set[Any] | None) -> None:
+        self.roots, self.wanted = roots, wanted
+
+    def reaches(self, edges: list[Any]) -> int:
+        """At how many of these edges gradients will arrive."""
+        seen: set[Any] = set()
+        stack = [n for n, _ in self.roots]
+        while stack:
+            n = stack.pop()
+            if n is None or n in seen or (self.wanted is not None and n not in self.wanted):
+                continue
+            seen.add(n)
+            if isinstance(n, GradNode):
+                stack.extend(n.edges)
+        return sum([e in seen for e in edges])
+
+
+PASSES: list[_Pass] = []
+
+
 def run(
     roots: list[tuple[Any, Any]],
     *,
@@ -195,6 +222,7 @@ def run(
 
     before = r.grad
     recorder.set_grad(create_graph)
+    PASSES.append(_Pass(roots, wanted))
     try:
         gone = overwritten(r)
         frame = r.frame
@@ -242,6 +270,7 @@ def run(
                 if e is not None and d is not None and (wanted is None or e in wanted):
                     send(e, d)
     finally:
+        PASSES.pop()
         recorder.set_grad(before)
         for n in touched:
             n.freed = n.freed or bool(n.saved) or n.op is COPY_SLICES
@@ -380,6 +409,8 @@ def backward(
                 return
             state = before_pass(r, root)
     keep = create_graph if retain_graph is None else retain_graph
+    if TLS.r.packing is not None:
+        recorder.flush(TLS.r)  # what is saved goes through the hooks first
     roots = _roots(tensors, grad_tensors, "backward")
     targets = None
     ins = _sequence(inputs)
@@ -421,6 +452,8 @@ def grad(
         )
     ins = _sequence(inputs)
     keep = create_graph if retain_graph is None else retain_graph
+    if TLS.r.packing is not None:
+        recorder.flush(TLS.r)
     roots = _roots(outputs, grad_outputs, "autograd.grad")
     for t in ins:
         if not t.requires_grad:

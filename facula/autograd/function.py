@@ -19,6 +19,7 @@ class Context:
 
     def __init__(self) -> None:
         self._saved: tuple[Any, ...] = ()
+        self._unpack: Any = None
         self._freed = False
         self.needs_input_grad: tuple[bool, ...] = ()
         self.materialize_grads = True
@@ -27,6 +28,12 @@ class Context:
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors; a later in-place change of one makes backward raise."""
+        hooks = TLS.r.saved_hooks
+        if hooks is not None:
+            pack, self._unpack = hooks
+            tensors = tuple([t if t is None else pack(t) for t in tensors])
+            self._saved = tuple([(t, None) for t in tensors])
+            return
         self._saved = tuple([(t, None if t is None else t._version) for t in tensors])
 
     @property
@@ -36,6 +43,8 @@ class Context:
                 "Trying to backward through the graph a second time (or directly "
                 "access saved tensors after they have already been freed)."
             )
+        if self._unpack is not None:
+            return tuple([t if t is None else self._unpack(t) for t, _ in self._saved])
         for t, version in self._saved:
             if t is not None and t._version != version:
                 raise RuntimeError(

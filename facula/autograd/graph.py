@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.trace.node import ASSIGN, INPUT, LEAF, Node
+from facula.trace.node import ASSIGN, INPUT, LEAF
+from facula.trace.node import Node as Entry
 
 _new_tensor: Any = None  # set by facula.tensor
 
@@ -25,9 +26,10 @@ class Token:
 class Saved:
     """A value kept for the backward pass."""
 
-    __slots__ = ("edge", "frame", "root", "stale", "tensor", "token")
+    __slots__ = ("edge", "frame", "packed", "root", "stale", "tensor", "token")
 
     def __init__(self, tensor: Any, root: Any, frame: int, edge: Any) -> None:
+        self.packed: Any = None  # what the user's hook made of the tensor, and how to get it back
         self.tensor = tensor
         self.root = root
         self.frame = frame
@@ -149,7 +151,7 @@ def edge_of(t: Any) -> Any:
     return grad_node(node.rec, node)
 
 
-def _input_edge(r: Any, node: Node) -> Any:
+def _input_edge(r: Any, node: Entry) -> Any:
     t, _, gfn = r.inputs[node.index]
     if not node.rg:
         return None
@@ -160,7 +162,7 @@ def _expanded(edge: Any) -> Any:
     return edge.expand() if type(edge) is Freed else edge
 
 
-def root_of(r: Any, node: Node) -> Any:
+def root_of(r: Any, node: Entry) -> Any:
     """What a value's memory belongs to: a holder that was bound, or the entry that made it."""
     while node.op is not INPUT and (node.op.view or (node.op is ASSIGN and _unseen(node))):
         node = node.a
@@ -170,16 +172,16 @@ def root_of(r: Any, node: Node) -> Any:
     return node
 
 
-def _unseen(assign: Node) -> bool:
+def _unseen(assign: Entry) -> bool:
     return bool(assign.params) and assign.params[0]
 
 
-def origin(assign: Node) -> Any:
+def origin(assign: Entry) -> Any:
     """The entry whose result an in-place operation wrote: it lives in the memory written to."""
     return assign.params[1] if assign.params else assign.b
 
 
-def grad_node(r: Any, node: Node) -> Any:
+def grad_node(r: Any, node: Entry) -> Any:
     """The GradNode of an entry of the current frame (built with all that it depends on)."""
     if r.replayed:
         settle(r)
@@ -202,13 +204,13 @@ def grad_node(r: Any, node: Node) -> Any:
     return r.gnodes[node]
 
 
-def _edge(r: Any, n: Node) -> Any:
+def _edge(r: Any, n: Entry) -> Any:
     if n.op is INPUT:
         return _input_edge(r, n)
     return r.gnodes[n] if n.rg else None
 
 
-def _build(r: Any, n: Node) -> Any:
+def _build(r: Any, n: Entry) -> Any:
     if n.op is ASSIGN:  # an in-place result: its history is that of the value written
         return _edge(r, n.b)
     g = GradNode()
@@ -232,7 +234,7 @@ def _build(r: Any, n: Node) -> Any:
     return g
 
 
-def _save(r: Any, node: Node, edge: Any) -> Saved:
+def _save(r: Any, node: Entry, edge: Any) -> Saved:
     keep = _new_tensor()
     keep.node = node
     if node.op is INPUT:  # the same input of the frame; a leaf of its own once the frame has run
@@ -253,11 +255,11 @@ class Freed:
 
     __slots__ = ("frame", "leaves", "nodes", "top")
 
-    def __init__(self, top: Node, leaves: dict[Node, Any], frame: int) -> None:
+    def __init__(self, top: Entry, leaves: dict[Entry, Any], frame: int) -> None:
         self.top = top
         self.leaves = leaves
         self.frame = frame
-        self.nodes: dict[Node, Any] = {}
+        self.nodes: dict[Entry, Any] = {}
 
     def expand(self) -> GradNode:
         """The graph node, its saved values gone."""
@@ -267,7 +269,7 @@ class Freed:
         return self.nodes[self.top]
 
 
-def _build_freed(n: Node, nodes: dict[Node, Any], inputs: Any, frame: int) -> None:
+def _build_freed(n: Entry, nodes: dict[Entry, Any], inputs: Any, frame: int) -> None:
     if n in nodes:
         return
     sources = (n.b,) if n.op is ASSIGN else n.inputs
@@ -281,9 +283,9 @@ def _build_freed(n: Node, nodes: dict[Node, Any], inputs: Any, frame: int) -> No
     g.freed = any([e is not None and s for e, s in zip(edges, n.op.saves, strict=False)])
 
 
-def ancestors(root: Node) -> list[Node]:
+def ancestors(root: Entry) -> list[Entry]:
     """The differentiable entries that the root depends on, itself included, oldest first."""
-    seen: set[Node] = set()
+    seen: set[Entry] = set()
     stack = [root]
     while stack:
         n = stack.pop()
@@ -302,7 +304,7 @@ def settle(r: Any) -> None:
             _build_freed(n, r.gnodes, edges, r.frame)
 
 
-def leaves_of(r: Any, m: Any) -> dict[Node, Any]:
+def leaves_of(r: Any, m: Any) -> dict[Entry, Any]:
     """The leaves that a followed pass depends on, by input."""
     inputs = [i for n in m.graph for i in n.inputs if i.op is INPUT and i.rg]
     return {i: r.inputs[i.index][0] for i in inputs}
@@ -316,7 +318,7 @@ def overwritten(r: Any) -> set[Any]:
         if n.op is ASSIGN and not _unseen(n):
             root = root_of(r, n.a)
             out.add(root)
-            if type(root) is Node and root.op is ASSIGN:
+            if type(root) is Entry and root.op is ASSIGN:
                 out.add(origin(root))
         n = n.parent
     return out
@@ -361,3 +363,20 @@ def seal(r: Any) -> None:
                     h._token = Token()
                 s.token = h._token
         s.root = None
+
+
+_PUBLIC = {
+    *("GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks"),
+    *("get_gradient_edge", "increment_version", "register_multi_grad_hook", "save_on_cpu"),
+    "saved_tensors_hooks",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        from facula.autograd import saved
+
+        return getattr(saved, name)
+    from facula.errors import missing_name
+
+    raise missing_name(__name__, name)

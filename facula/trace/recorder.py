@@ -49,8 +49,10 @@ class Recorder:
         "inference",
         "inputs",
         "next",
+        "packing",
         "replayed",
         "roots",
+        "saved_hooks",
         "scalars",
         "size",
         "soon",
@@ -62,6 +64,8 @@ class Recorder:
         self.grad = True
         self.inference = False
         self.anomaly = False
+        self.packing: Any = None  # what is done with values saved for backward (autograd/saved.py)
+        self.saved_hooks: Any = None
         self.complaint: Exception | None = None  # why a program is not run compiled
         self.frame = 0
         self.size = 0
@@ -488,7 +492,10 @@ def flush(r: Recorder | None = None) -> None:
         node = t.node
         if node.op is INPUT:
             t.node = leaf(node.shape, node.dtype, node.strides)
+    made = r.gnodes
     r.reset()
+    if r.packing is not None and made:
+        r.packing(made)
     if failed is not None:
         raise failed
     if r.complaint is not None:

@@ -1,0 +1,197 @@
+"""What is kept for the backward pass, in the user's hands; and names of PyTorch's graph.
+
+The hooks run when a frame ends, for what it saved, and when the backward pass needs a value. That
+is why a `saved_tensors_hooks` block computes what is pending at its beginning and at its end.
+Source: https://pytorch.org/docs/stable/autograd.html#autograd-graph
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of
+from facula.autograd.hooks import RemovableHandle
+from facula.errors import refuse
+from facula.tensor import Tensor, realise
+from facula.trace.recorder import TLS, flush
+
+__all__ = [
+    "GradientEdge",
+    "Node",
+    "allow_mutation_on_saved_tensors",
+    "disable_saved_tensors_hooks",
+    "get_gradient_edge",
+    "increment_version",
+    "register_multi_grad_hook",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
+_forbidden: list[str] = []
+
+
+def packer(pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """What a recorder does with the graph nodes of a frame that ends inside a block."""
+
+    def run(nodes: dict[Any, Any]) -> None:
+        r = TLS.r
+        before, r.packing = r.packing, None  # what the hook itself computes is kept as it is
+        try:
+            for node in dict.fromkeys(nodes.values()):
+                if isinstance(node, GradNode):
+                    for s in node.saved.values():
+                        if s.packed is None and s.tensor is not None:
+                            s.packed = pack(_shown(s)), unpack
+                            s.tensor = None
+        finally:
+            r.packing = before
+
+    return run
+
+
+def _shown(s: Saved) -> Any:
+    """The tensor that a hook gets: the leaf itself, or the saved value on its own."""
+    if isinstance(s.edge, AccumulateGrad):
+        return s.edge.variable
+    return s.tensor.detach()
+
+
+def unpacked(s: Saved, node: GradNode) -> Any:
+    """A saved value, from what the hook made of it."""
+    packed, unpack = s.packed
+    t = unpack(packed)
+    if not isinstance(t, Tensor):
+        raise TypeError(
+            f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
+            f"{type(t).__name__} (for {node.name()})"
+        )
+    t = t.detach()
+    return realise(t)
+
+
+class saved_tensors_hooks:
+    """Inside, what is saved for backward goes through `pack_hook`, and through `unpack_hook` when
+    it is needed."""
+
+    def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
+        self.packing = packer(pack_hook, unpack_hook)
+        self.hooks = pack_hook, unpack_hook
+
+    def __enter__(self) -> None:
+        if _forbidden:
+            raise RuntimeError(_forbidden[-1])
+        r = TLS.r
+        flush(r)
+        self.before = r.packing, r.saved_hooks
+        r.packing, r.saved_hooks = self.packing, self.hooks
+
+    def __exit__(self, *exc: object) -> None:
+        r = TLS.r
+        try:
+            flush(r)
+        finally:
+            r.packing, r.saved_hooks = self.before
+
+
+class save_on_cpu(saved_tensors_hooks):
+    """Inside, what is saved for backward is kept in the memory of the CPU."""
+
+    def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
+        def pack(t: Any) -> tuple[Any, Any]:
+            return t.device, t.cpu() if t.device.type != "cpu" else t.clone()
+
+        super().__init__(pack, lambda packed: packed[1].to(packed[0]))
+
+
+@contextlib.contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """Inside, a block of hooks raises RuntimeError with this message."""
+    _forbidden.append(error_message)
+    try:
+        yield
+    finally:
+        _forbidden.pop()
+
+
+def allow_mutation_on_saved_tensors() -> Any:
+    """Not here: a saved value that was changed is an error."""
+    refuse("allow_mutation_on_saved_tensors", "values saved for backward must not be changed")
+
+
+class _NodeType(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, (GradNode, AccumulateGrad))
+
+
+class Node(metaclass=_NodeType):
+    """What `grad_fn` is."""
+
+
+class GradientEdge(NamedTuple):
+    """A place in the graph: where the gradient of a tensor arrives."""
+
+    node: Any
+    output_nr: int
+    ownership_token: Any = None
+
+
+def get_gradient_edge(tensor: Any) -> GradientEdge:
+    """Where the gradient of a tensor arrives, without keeping the tensor."""
+    if not tensor.requires_grad:
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require "
+            f"gradients (a {tensor.dtype} tensor of shape {list(tensor.shape)})"
+        )
+    return GradientEdge(edge_of(tensor), 0)
+
+
+def increment_version(tensor: Any) -> None:
+    """Count a write that was made without the framework's knowledge."""
+    for t in tensor if isinstance(tensor, (tuple, list)) else (tensor,):
+        t.detach().copy_(t.detach().clone())
+
+
+class _Handle:
+    def __init__(self, handles: list[RemovableHandle]) -> None:
+        self.handles = handles
+
+    def remove(self) -> None:
+        """Take all hooks away."""
+        for h in self.handles:
+            h.remove()
+
+    def __enter__(self) -> _Handle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+def register_multi_grad_hook(tensors: Any, fn: Callable[..., Any], *, mode: str = "all") -> _Handle:
+    """Call fn when the gradients of several tensors are there.
+
+    'all': once a backward pass, with all gradients (None for tensors that it does not reach);
+    'any': with the first gradient of the pass.
+    """
+    from facula.autograd import engine
+
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    edges = [edge_of(t) for t in tensors]
+    state: dict[str, Any] = {"pass": None, "grads": {}, "count": 0}
+
+    def hook_for(i: int) -> Callable[[Any], None]:
+        def hook(g: Any) -> None:
+            this = engine.PASSES[-1]
+            if state["pass"] is not this:
+                state.update({"pass": this, "grads": {}, "count": this.reaches(edges)})
+                if mode == "any":
+                    fn(g)
+            state["grads"][i] = g
+            if mode == "all" and len(state["grads"]) == state["count"]:
+                fn([state["grads"].get(k) for k in range(len(tensors))])
+
+        return hook
+
+    return _Handle([t.register_hook(hook_for(i)) for i, t in enumerate(tensors)])

@@ -1,0 +1,118 @@
+"""Hooks on what is saved for backward; edges of the graph; hooks for several gradients."""
+
+from __future__ import annotations
+
+import pytest
+from nn.stored import agrees, raised
+
+import facula
+
+
+@agrees
+def test_values_go_through_the_hooks(torch):
+    graph = torch.autograd.graph
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    log = []
+
+    def pack(t):
+        log.append("pack")
+        return t * 2
+
+    def unpack(t):
+        log.append("unpack")
+        return t / 2
+
+    with graph.saved_tensors_hooks(pack, unpack):
+        y = (x * x).exp()
+    (y * 1.0).sum().backward()
+    return [x.grad, "pack" in log, "unpack" in log, log[0]]
+
+
+@agrees
+def test_second_derivatives_through_hooks(torch):
+    x = torch.tensor([0.5, 1.5], requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.detach().numpy(), torch.from_numpy):
+        y = x.sin() * x
+    (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    (h,) = torch.autograd.grad(g.sum(), x)
+    return [g, h]
+
+
+@agrees
+def test_a_pass_inside_the_block(torch):
+    x = torch.tensor([0.5, 1.5], requires_grad=True)
+    count = [0]
+
+    def unpack(t):
+        count[0] += 1
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
+        y = x.exp()
+        y.sum().backward()
+    return [x.grad, count[0]]
+
+
+@agrees
+def test_functions_and_devices(torch):
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return g * 2 * x
+
+    x = torch.tensor([3.0], requires_grad=True)
+    log = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: log.append(1) or [t], lambda t: t[0]):
+        y = Square.apply(x)
+    y.backward()
+    z = torch.tensor([2.0], requires_grad=True)
+    with torch.autograd.graph.save_on_cpu():
+        w = z.exp() * z
+    w.backward()
+    return [x.grad, len(log), z.grad]
+
+
+@agrees
+def test_refusals(torch):
+    graph = torch.autograd.graph
+    x = torch.tensor([2.0], requires_grad=True)
+
+    def forbidden():
+        hooks = graph.saved_tensors_hooks(lambda t: t, lambda t: t)
+        with graph.disable_saved_tensors_hooks("not now"), hooks:
+            pass
+
+    with graph.saved_tensors_hooks(lambda t: t, lambda t: 3):
+        y = x.exp()
+    return [raised(forbidden), raised(y.backward), raised(graph.get_gradient_edge, torch.ones(1))]
+
+
+@agrees
+def test_several_gradients(torch):
+    graph = torch.autograd.graph
+    a, b, c = [torch.tensor([float(i)], requires_grad=True) for i in (1, 2, 3)]
+    seen, first = [], []
+    handle = graph.register_multi_grad_hook((a, b, c), lambda gs: seen.append(list(gs)))
+    graph.register_multi_grad_hook((a, b), lambda g: first.append(1), mode="any")
+    (a * b).sum().backward()
+    (a * b * c).sum().backward()
+    handle.remove()
+    (a * b).sum().backward()
+    edge = graph.get_gradient_edge(a * 2)
+    kinds = [isinstance((a * 2).grad_fn, graph.Node), isinstance(edge.node, graph.Node)]
+    return [[[g for g in gs if g is not None] for gs in seen], len(first), kinds, edge.output_nr]
+
+
+def test_counting_a_write_from_outside():
+    x = facula.ones(2, requires_grad=True)
+    y = facula.ones(2)
+    z = (x * y).sum()
+    facula.autograd.graph.increment_version(y)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.backward()
