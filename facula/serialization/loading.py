@@ -14,12 +14,13 @@ from facula.serialization import registry
 from facula.serialization.archive import SIGNATURE, ArchiveReader
 from facula.serialization.locations import restorer
 from facula.serialization.rebuild import Rebuilder, StorageRef, StorageType
-from facula.serialization.storages import LegacyStorages, ZipStorages
+from facula.serialization.storages import (
+    LEGACY_MAGIC,
+    LEGACY_VERSION,
+    LegacyStorages,
+    ZipStorages,
+)
 from facula.serialization.unpickler import Function, Unpickler, check_depth, shown
-
-# How files begin that PyTorch wrote before 1.6, and the version that is read of them.
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-LEGACY_VERSION = 1001
 
 
 def load(

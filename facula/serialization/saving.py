@@ -20,6 +20,7 @@ from facula.devices import device
 from facula.nn import parameter
 from facula.serialization.archive import ALIGNMENT, ArchiveWriter
 from facula.serialization.rebuild import STORAGE_DTYPES, own_attribute
+from facula.serialization.storages import LEGACY_MAGIC, LEGACY_VERSION
 from facula.tensor import realise
 
 _STORAGE_NAMES = {d: name for name, d in STORAGE_DTYPES.items()}
@@ -51,6 +52,10 @@ class _Storage:
         typed = _STORAGE_NAMES.get(dtype)
         self.kind = _name("torch", typed) if typed else _name("torch.storage", "UntypedStorage")
 
+    def count(self) -> int:
+        """The number of elements of a typed storage, of bytes of an untyped one."""
+        return self.memory.size // (self.dtype.itemsize if self.dtype in _STORAGE_NAMES else 1)
+
 
 _names: dict[tuple[str, str], _Name] = {}
 
@@ -72,8 +77,9 @@ class _Pickler(_Base):
 
     dispatch: dict[Any, Any] = dict(_Base.dispatch)
 
-    def __init__(self, file: Any, protocol: int) -> None:
+    def __init__(self, file: Any, protocol: int, legacy: bool = False) -> None:
         super().__init__(file, protocol)
+        self.legacy = legacy
         self.storages: dict[int, _Storage] = {}
         self.alive: list[Any] = []  # so that ids stay unique
 
@@ -114,8 +120,13 @@ class _Pickler(_Base):
         """A storage is not in the pickle, but in a record of its own."""
         if type(obj) is not _Storage:
             return None
-        itemsize = obj.dtype.itemsize if obj.dtype in _STORAGE_NAMES else 1
-        return "storage", obj.kind, obj.key, "cpu", obj.memory.size // itemsize
+        if self.legacy and obj.dtype not in _STORAGE_NAMES:
+            raise RuntimeError(
+                f"save: the format before PyTorch 1.6 has no {obj.dtype} tensors (PyTorch writes "
+                "such files and can't read them)"
+            )
+        parts = "storage", obj.kind, obj.key, "cpu", obj.count()
+        return (*parts, None) if self.legacy else parts  # None: it is not a view of another
 
     def reducer_override(self, obj: Any) -> Any:
         """How Facula's own objects are written."""
@@ -202,23 +213,26 @@ def save(
     f: a path, or a file that can be written. A path is written under another name first and then
     renamed, so there is never half a checkpoint, and an old one stays until the new one is whole.
     Tensors that share memory still do after loading; a view brings its whole storage along.
+    _use_new_zipfile_serialization: False for the format before PyTorch 1.6.
 
-    Raises RuntimeError for a folder that does not exist or memory seen as two dtypes, and what
+    Raises RuntimeError for a folder that does not exist, memory seen as two dtypes, or a dtype that
+    the old format lacks, and what
     `pickle` raises for objects that can't be pickled.
     """
     if pickle_module is not None and getattr(pickle_module, "__name__", "") != "pickle":
         raise NotImplementedError("save: writing with another pickle_module is not in Facula")
-    if not _use_new_zipfile_serialization:
-        raise NotImplementedError("save: writing the format before PyTorch 1.6 is not in Facula")
     if not 2 <= pickle_protocol <= 5:
         raise NotImplementedError(f"save: pickle_protocol={pickle_protocol} is not among 2 to 5")
     if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
         raise AttributeError(f"save: expected a path or a file to write to, got a {type(f)}")
     pickled = io.BytesIO()
-    pickler = _Pickler(pickled, pickle_protocol)
+    pickler = _Pickler(pickled, pickle_protocol, not _use_new_zipfile_serialization)
     pickler.dump(obj)
 
     def write(out: Any, prefix: str) -> None:
+        if not _use_new_zipfile_serialization:
+            _write_legacy(out, pickled, pickler, pickle_protocol)
+            return
         archive = ArchiveWriter(out, prefix)
         archive.record("data.pkl", pickled.getbuffer())
         archive.record(".format_version", b"1")
@@ -237,6 +251,24 @@ def save(
         _write_file(path, lambda out: write(out.write, prefix))
     else:
         write(f.write, "archive")
+
+
+def _write_legacy(out: Any, pickled: io.BytesIO, pickler: _Pickler, protocol: int) -> None:
+    """The format before 1.6: pickles one after the other, then the storages."""
+    little = sys.byteorder == "little"
+    system = {
+        "protocol_version": LEGACY_VERSION,
+        "little_endian": little,
+        "type_sizes": {"short": 2, "int": 4, "long": 4},
+    }
+    for head in (LEGACY_MAGIC, LEGACY_VERSION, system):
+        out(pickle.dumps(head, protocol))
+    out(pickled.getbuffer())
+    storages = list(pickler.storages.values())
+    out(pickle.dumps([s.key for s in storages], protocol))
+    for s in storages:
+        out(s.count().to_bytes(8, sys.byteorder))
+        out(s.memory.data)
 
 
 def _write_file(path: str, write: Any) -> None:

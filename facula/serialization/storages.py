@@ -13,6 +13,10 @@ from facula.serialization.archive import ArchiveReader
 from facula.serialization.rebuild import StorageRef, StorageType
 from facula.serialization.unpickler import shown
 
+# How files begin that PyTorch wrote before 1.6, and the version of that format.
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_VERSION = 1001
+
 # What a storage in a zip file or in the legacy format is restored by: see locations.py.
 Restore = Callable[[StorageRef], StorageRef]
 

@@ -2,8 +2,8 @@
 
     python tests/generate/checkpoints.py    # with PyTorch; writes tests/data/checkpoints/*.pt
 
-Next to each stands in `expected.json` what a reader should find: values as nested lists, the dtype,
-strides, offset and storage of tensors.
+`expected.json` says of each what a reader should find: values as nested lists, the dtype, strides,
+offset and storage of tensors; `going_on.json`, where training leads from there.
 """
 
 from __future__ import annotations
@@ -68,15 +68,65 @@ def describe(v, storages):
     return {"plain": v}
 
 
+def network():
+    return nn.Sequential(nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+
+
 def trained(optimizer, **options):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+    model = network()
     opt = optimizer(model.parameters(), **options)
     for _ in range(2):
         opt.zero_grad()
         model(torch.randn(5, 3)).pow(2).sum().backward()
         opt.step()
-    return {"model": model.state_dict(), "optimizer": opt.state_dict(), "epoch": 2}
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, 10)
+    return {
+        "model": model.state_dict(),
+        "optimizer": opt.state_dict(),
+        "schedule": schedule.state_dict(),
+        "epoch": 2,
+    }
+
+
+OPTIMIZERS = {
+    "adam": "Adam",
+    "sgd": "SGD",
+    "legacy_adam": "Adam",
+    **{name.lower(): name for name in ("AdamW", "RMSprop", "Adagrad", "Adadelta")},
+}
+
+
+def going_on(name):
+    """The parameters two steps after the checkpoint was loaded."""
+    got = torch.load(OUT / f"{name}.pt")
+    model = network()
+    model.load_state_dict(got["model"])
+    opt = getattr(torch.optim, OPTIMIZERS[name])(model.parameters())
+    opt.load_state_dict(got["optimizer"])
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, 10)
+    schedule.load_state_dict(got["schedule"])
+    for _ in range(2):
+        opt.zero_grad()
+        model(torch.linspace(-1, 1, 15).reshape(5, 3) ** 2).pow(2).sum().backward()
+        opt.step()
+        schedule.step()
+    return [p.tolist() for p in model.parameters()] + [opt.param_groups[0]["lr"]]
+
+
+def after(closure):
+    """What training by LBFGS leaves: its history is a list of tensors."""
+    p = nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
+    opt = torch.optim.LBFGS([p], max_iter=4)
+
+    def step():
+        opt.zero_grad()
+        loss = closure(p)
+        loss.backward()
+        return loss
+
+    opt.step(step)
+    return {"p": p, "optimizer": opt.state_dict()}
 
 
 def cases():
@@ -132,6 +182,17 @@ def cases():
     yield "numpy_5", arrays, {"pickle_protocol": 5}
     yield "adam", trained(torch.optim.Adam, amsgrad=True), {}
     yield "sgd", trained(torch.optim.SGD, lr=0.1, momentum=0.9), {}
+    for name in list(OPTIMIZERS)[3:]:
+        yield name, trained(getattr(torch.optim, OPTIMIZERS[name])), {}
+    yield "lbfgs", after(lambda p: (p**2).sum() + p.prod()), {}
+    yield "generator", torch.Generator().manual_seed(7).get_state(), {}
+    rnn = nn.ModuleDict({"rnn": nn.LSTM(3, 2, bidirectional=True), "emb": nn.Embedding(5, 3)})
+    yield "module_dict", rnn.state_dict(), {}
+    yield "many", {f"layers.{i}": torch.full((2,), float(i)) for i in range(300)}, {}
+    yield "one_of_many", torch.arange(1000.0)[500:502], {}
+    yield "large", torch.arange(2_000, dtype=torch.int16).reshape(40, 50).T, {}
+    yield "numbers_from_tensors", {"lr": torch.tensor(0.1, dtype=torch.float64), "n": 2**63}, {}
+    yield "subviews", [x.view(-1)[3:9].view(2, 3), x[:, 1]], {}
     legacy = {"_use_new_zipfile_serialization": False}
     yield "legacy", {"x": x, "row": x[1], "p": nn.Parameter(x), "e": torch.empty(0), "n": 3}, legacy
     yield "legacy_plain", plain, legacy
@@ -152,6 +213,7 @@ def main():
         torch.serialization.set_crc32_options(False)
         torch.save(torch.arange(3), OUT / "no_crc.pt")
         expected["no_crc"] = describe(torch.arange(3), {})
+    (OUT / "going_on.json").write_text(json.dumps({n: going_on(n) for n in OPTIMIZERS}) + "\n")
     lines = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in expected.items()]
     (OUT / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(len(expected), "checkpoints,", sum(f.stat().st_size for f in OUT.iterdir()), "bytes")

@@ -115,21 +115,39 @@ def test_loaded_tensors_take_part_in_training():
     assert p.abs().sum().item() == 0.0
 
 
-@pytest.mark.parametrize(
-    "name, optimizer", [("adam", "Adam"), ("sgd", "SGD"), ("legacy_adam", "Adam")]
-)
-def test_training_goes_on(name, optimizer):
-    """The state of PyTorch's model and optimiser is taken over."""
+GOING_ON = json.loads((files.DATA / "going_on.json").read_text())
+OPTIMIZERS = {o.lower(): o for o in ("Adam", "SGD", "AdamW", "RMSprop", "Adagrad", "Adadelta")}
+
+
+@pytest.mark.parametrize("name", GOING_ON)
+def test_training_goes_on(name):
+    """The state of PyTorch's model, optimiser and schedule leads to where it leads PyTorch."""
     got = facula.load(files.DATA / f"{name}.pt")
-    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+    model = nn.Sequential(
+        nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)
+    )
     model.load_state_dict(got["model"])
-    opt = getattr(facula.optim, optimizer)(model.parameters(), lr=1.0)
+    opt = getattr(facula.optim, OPTIMIZERS[name.removeprefix("legacy_")])(model.parameters())
     opt.load_state_dict(got["optimizer"])
-    assert opt.param_groups[0]["lr"] == got["optimizer"]["param_groups"][0]["lr"]
-    before = [p.detach().clone() for p in model.parameters()]
-    model(facula.randn(5, 3)).pow(2).sum().backward()
-    opt.step()
-    assert all(not facula.equal(a, b) for a, b in zip(before, model.parameters()))
+    schedule = facula.optim.lr_scheduler.CosineAnnealingLR(opt, 10)
+    schedule.load_state_dict(got["schedule"])
+    for _ in range(2):
+        opt.zero_grad()
+        model(facula.linspace(-1, 1, 15).reshape(5, 3) ** 2).pow(2).sum().backward()
+        opt.step()
+        schedule.step()
+    *parameters, lr = GOING_ON[name]
+    for p, want in zip(model.parameters(), parameters, strict=True):
+        np.testing.assert_allclose(p.detach().numpy(), want, 1e-4, 1e-5)
+    assert opt.param_groups[0]["lr"] == pytest.approx(lr, rel=1e-12)
+
+
+def test_random_numbers_go_on():
+    loaded = facula.Generator()
+    loaded.set_state(facula.load(files.DATA / "generator.pt"))
+    fresh = facula.Generator().manual_seed(7)
+    for _ in range(2):
+        assert facula.equal(facula.rand(5, generator=loaded), facula.rand(5, generator=fresh))
 
 
 def test_what_is_no_checkpoint(tmp_path):
