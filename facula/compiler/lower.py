@@ -9,7 +9,7 @@ from facula.compiler.cluster import ALL, FULL, Cluster
 from facula.compiler.grouping import Grouping
 from facula.compiler.layout import Place, place
 from facula.compiler.simplify import simplify
-from facula.cpu.emitters import EMITTERS
+from facula.cpu.emitters import EMITTERS, REVISITING
 from facula.cpu.kernels import CombineKernel, Kernel, MapKernel, NotCompiled
 from facula.trace.node import ASSIGN, INPUT, Node
 
@@ -63,7 +63,9 @@ class Lowered:
 
     def single_pass(self, c: Cluster) -> bool:
         """Whether each element of the domain is visited once, operands and results alike."""
-        return c.core is not None or all([level in (FULL, ALL) for level in c.level.values()])
+        if c.core is not None:
+            return c.core.op.name not in REVISITING
+        return all([level in (FULL, ALL) for level in c.level.values()])
 
     def _lower_all(self) -> bool:
         """Write every kernel. A cluster that can't be written is left to the interpreter, and

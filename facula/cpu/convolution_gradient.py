@@ -136,7 +136,7 @@ class GradientKernel(Kernel):
         return low, f.div(f.mul(f.add(share, 1), total), self.split)
 
 
-def layout(copies: list[Copies], many: int) -> list[int]:
+def layout(copies: list[Copies], many: int, lanes: int) -> list[int]:
     """Steps through copied channels: channel, variants, image and row."""
     cz, cy, cx = copies
     row = cx.length
@@ -144,7 +144,7 @@ def layout(copies: list[Copies], many: int) -> list[int]:
     sx = image * many
     sy = sx * cx.count
     sz = sy * cy.count
-    return [sz * cz.count, sz, sy, sx, image, row]
+    return [sz * cz.count + lanes, sz, sy, sx, image, row]
 
 
 class PartsKernel(Kernel):

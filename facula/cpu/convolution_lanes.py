@@ -36,7 +36,7 @@ class LaneKernel(GradientKernel):
             Copies(s.axes[1], self.blocks[1], shifted=True),
             Copies(s.axes[2], columns, shifted=True),
         ]
-        self.strides = layout(self.copies, self.blocks[0])
+        self.strides = layout(self.copies, self.blocks[0], self.lanes)
         total = s.groups * s.ci
         self.divide(min(total, TARGET))
         self.channels, self.sharers = parts(total, max(1, -(-total // TARGET)))

@@ -29,7 +29,7 @@ from facula.cpu.text import Function, Index
 from facula.trace.node import Node, contiguous_strides
 
 ROOM = 192 * 1024  # bytes of copied input that a unit works on at a time: on the stack
-KEPT = 160 * 1024  # bytes of unfinished results, likewise
+KEPT = 320 * 1024  # bytes of unfinished results, likewise
 TERMS = 640  # products that a tile adds up before the next part of the channels
 WORK = 400_000  # multiplications that a unit should have at least
 UNITS = 32  # units that are wanted
@@ -346,7 +346,7 @@ def _layout(plan: Plan) -> None:
     sx = image * many
     sy = sx * cx.count
     sz = sy * cy.count
-    plan.strides = [sz * cz.count, sz, sy, sx, image, row]
+    plan.strides = [sz * cz.count + plan.lanes, sz, sy, sx, image, row]
 
 
 def candidates(p: Problem, lanes: int, item: int, registers: int) -> list[Plan]:

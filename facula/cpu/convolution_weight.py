@@ -52,7 +52,7 @@ class SumKernel(GradientKernel):
             Copies(s.axes[1], self.blocks[1], shifted=True, dense=True),
             Copies(s.axes[2], self.blocks[2], shifted=True, dense=True),
         ]
-        self.strides = layout(self.copies, self.blocks[0])
+        self.strides = layout(self.copies, self.blocks[0], self.lanes)
         channels = min(s.ci, max(1, WEIGHTS // s.taps))
         channels = min(channels, max(1, SUMS // (self.own * self.size * s.taps)))
         if not self.direct:

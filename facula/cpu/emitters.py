@@ -52,3 +52,6 @@ EMITTERS: dict[str, Emitter] = {
     "conv_weight": ConvolutionWeight(),
     **{name: Pooling(kernel) for name, kernel in POOLING.items()},
 }
+
+# Their kernels may compute an element twice, so no result is written over what they read.
+REVISITING = ("conv", "conv_input")

@@ -99,28 +99,44 @@ def even_lanes(x: Lanes, a: Value, b: Value) -> Value:
     return Value(x.f.let(f"shufflevector {t} {a.name}, {t} {b.name}, {mask}"), a.kind)
 
 
+class Reader:
+    """Reads elements first, first + step, ... of rows of `size` elements `stride` apart.
+
+    What does not depend on the row is computed where the reader is made.
+    """
+
+    def __init__(
+        self, x: Lanes, first: Index, step: int, size: Index, stride: int, fill: Value
+    ) -> None:
+        self.x, self.step, self.stride, self.fill = x, step, stride, fill
+        self.at = positions(x, first, step)
+        self.mask = inside(x, self.at, size)
+        f = x.f
+        self.ahead = f.mul(first, stride * SIZE[fill.kind])
+        self.pairs = x.width > 1 and stride == 1 and step == 2
+        if self.pairs:
+            self.low = inside(x, positions(x, first, 1), size)
+            self.high = inside(x, positions(x, f.add(first, x.width), 1), size)
+
+    def load(self, row: str) -> Value:
+        """The lanes of a row; `fill` where they are outside."""
+        x, f = self.x, self.x.f
+        if x.width == 1 or (self.stride == 1 and self.step == 1):
+            return masked_load(x, f.at(row, self.ahead), self.mask, self.fill)
+        if self.pairs:
+            p = f.at(row, self.ahead)
+            a = masked_load(x, p, self.low, self.fill)
+            b = masked_load(x, f.at(p, x.width * SIZE[self.fill.kind]), self.high, self.fill)
+            return even_lanes(x, a, b)
+        return gather(x, row, self.at, self.stride, self.mask, self.fill)
+
+
 def row_lanes(
     x: Lanes, row: str, first: Index, step: int, size: Index, stride: int, fill: Value
 ) -> tuple[Value, Value, Value]:
-    """Elements first, first + step, ... of a row of `size` elements `stride` apart.
-
-    Returns the lanes (`fill` where they are outside), their positions and which are inside.
-    """
-    f = x.f
-    at = positions(x, first, step)
-    mask = inside(x, at, size)
-    item = SIZE[fill.kind]
-    if x.width == 1 or (stride == 1 and step == 1):
-        p = f.at(row, f.mul(first, stride * item))
-        return masked_load(x, p, mask, fill), at, mask
-    if stride == 1 and step == 2:
-        p = f.at(row, f.mul(first, item))
-        low = inside(x, positions(x, first, 1), size)
-        high = inside(x, positions(x, f.add(first, x.width), 1), size)
-        a = masked_load(x, p, low, fill)
-        b = masked_load(x, f.at(p, x.width * item), high, fill)
-        return even_lanes(x, a, b), at, mask
-    return gather(x, row, at, stride, mask, fill), at, mask
+    """What a `Reader` reads of one row, the positions, and which of them are inside."""
+    reader = Reader(x, first, step, size, stride, fill)
+    return reader.load(row), reader.at, reader.mask
 
 
 def choose(f: Function, condition: str, a: Index, b: Index) -> str:

@@ -158,6 +158,15 @@ class Function:
                 loop.values.append(self.let(f"phi {kind} [{first}, %{before}], [{last}, %{latch}]"))
 
     @contextmanager
+    def times(self, count: Index) -> Iterator[Index]:
+        """Count from 0 to `count`, which is not 0; yields the index, 0 where it is the only one."""
+        if count == 1:
+            yield 0
+        else:
+            with self.loop(0, count, some=True) as loop:
+                yield loop.index
+
+    @contextmanager
     def when(self, condition: str) -> Iterator[None]:
         """A block that runs only if the i1 holds."""
         yes, out = self.label("then"), self.label("fi")

@@ -6,6 +6,7 @@ import pytest
 
 import facula as torch
 import facula.nn.functional as F
+from facula.interpreter import program
 
 from .both import both
 
@@ -66,3 +67,15 @@ def run(seed):
 @pytest.mark.parametrize("seed", range(40))
 def test_random_settings_give_the_results_of_the_interpreter(seed):
     both(lambda: run(seed), tolerance=5e-5, allowed=("cat",))
+
+
+def test_a_result_is_not_written_over_what_it_adds(monkeypatch):
+    """Blocks overlap where sizes do not divide: what is computed twice must be read unchanged."""
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    torch.manual_seed(0)
+    x, w = torch.randn(3, 4, 9, 19), torch.randn(5, 4, 3, 3)
+    a = torch.randn(3, 5, 9, 19)
+    want = a.numpy() + F.conv2d(x, w, None, 1, 1).numpy()
+    torch.synchronize()
+    a += F.conv2d(x, w, None, 1, 1)
+    assert abs(a.numpy() - want).max() < 1e-4
