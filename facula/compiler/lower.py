@@ -14,7 +14,7 @@ from facula.cpu.kernels import CombineKernel, Kernel, MapKernel, NotCompiled
 from facula.trace.node import ASSIGN, INPUT, Node
 
 AS_IS = ("literal", "status")  # entries of a descriptor that depend on shapes alone
-NOT_MEMORY = ("number", *AS_IS)  # those that name no buffer
+NOT_MEMORY = ("number", "offset", *AS_IS)  # those that name no buffer
 
 
 class KernelCall:
@@ -140,6 +140,8 @@ class Likeness:
     def __init__(self, low: Lowered, c: Cluster) -> None:
         g = low.grouping
         self.nodes: dict[Node, int] = {}
+        self.relocates = c.core is None or EMITTERS[c.core.op.name].relocates
+        self.starts: dict[tuple[Node, int], int] = {}
         self.numbers: dict[int, int] = {}  # index of a Python number -> how manieth it is here
         parts: list[Any] = [low.width, c.shape, c.split, c.open]
         for n in c.nodes:
@@ -152,7 +154,7 @@ class Likeness:
                 operands.append(
                     (
                         *(self._count(b), constant, b.op is INPUT, b.dtype, b.shape, b.strides),
-                        *(p.offset, p.strides, p.shape, i.dtype, i.shape),
+                        *(self._start(b, p.offset), p.strides, p.shape, i.dtype, i.shape),
                         self._numbers(low, b) if constant else (),
                     )
                 )
@@ -165,9 +167,14 @@ class Likeness:
         self.key = tuple(parts)
         self.back = list(self.nodes)
         self.back_numbers = list(self.numbers)
+        self.back_starts = list(self.starts)
 
     def _count(self, n: Node) -> int:
         return self.nodes.setdefault(n, len(self.nodes))
+
+    def _start(self, b: Node, offset: int) -> int:
+        """Where in its buffer an operand begins, as far as the text depends on it."""
+        return self.starts.setdefault((b, offset), len(self.starts)) if self.relocates else offset
 
     def _numbers(self, low: Lowered, n: Node) -> tuple[Any, ...]:
         out = []
@@ -179,14 +186,12 @@ class Likeness:
 
     def general(self, calls: list[KernelCall]) -> list[Any]:
         """Calls in terms of counts."""
+        count: dict[str, Any] = {"number": self.numbers, "offset": self.starts}
         return [
             (
                 k.text,
                 k.units,
-                [
-                    (w, n if w in AS_IS else (self.numbers if w == "number" else self.nodes)[n])
-                    for w, n in k.descriptor
-                ],
+                [(w, n if w in AS_IS else count.get(w, self.nodes)[n]) for w, n in k.descriptor],
                 [(w, self.nodes[n], size) for (w, n), size in k.room.items()],
             )
             for k in calls
@@ -194,13 +199,13 @@ class Likeness:
 
     def own(self, calls: list[Any]) -> list[KernelCall]:
         """Calls in terms of this cluster's nodes and numbers."""
+        back: dict[str, Any] = {"number": self.back_numbers, "offset": self.back_starts}
         out = []
         for text, units, descriptor, room in calls:
             k = KernelCall.__new__(KernelCall)
             k.text, k.units = text, units
             k.descriptor = [
-                (w, n if w in AS_IS else (self.back_numbers if w == "number" else self.back)[n])
-                for w, n in descriptor
+                (w, n if w in AS_IS else back.get(w, self.back)[n]) for w, n in descriptor
             ]
             k.room = {(w, self.back[n]): size for w, n, size in room}
             out.append(k)

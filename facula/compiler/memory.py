@@ -7,6 +7,8 @@ run (`fresh`), then what lies in the arena or comes from interpreted steps.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,18 @@ Key = tuple[str, Node]
 def bytes_of(n: Node) -> int:
     """The size of a value."""
     return math.prod(n.shape) * n.dtype.itemsize
+
+
+def _give_back(gaps: list[tuple[int, int]], at: int, size: int) -> None:
+    """Add a gap, joined with its neighbours."""
+    k = bisect_left(gaps, (at, 0))
+    if k < len(gaps) and gaps[k][0] == at + size:
+        size += gaps.pop(k)[1]
+    if k and sum(gaps[k - 1]) == at:
+        k -= 1
+        at, before = gaps.pop(k)
+        size += before
+    gaps.insert(k, (at, size))
 
 
 class Memory:
@@ -45,7 +59,7 @@ class Memory:
             if key not in self.slot:
                 self.slot[key] = n_inputs + len(self.slot)
         self.donors = self._donors(roots)
-        self._arena(n_inputs)
+        self._arena()
 
     def _touch(self, key: Key, step: int, nbytes: int) -> None:
         if key not in self.sizes:
@@ -125,28 +139,33 @@ class Memory:
             return False
         return p.shape == b.shape and same_element(p)
 
-    def _arena(self, n_inputs: int) -> None:
-        """Offsets by first fit among what is free by then."""
+    def _arena(self) -> None:
+        """Offsets: the smallest gap that is large enough among what is free by then."""
         made = {("buffer", n) for n in [*self.fresh, *self.fallback]}
-        offsets: dict[Key, int] = {}
-        held: list[tuple[int, int, int]] = []  # offset, size, last use
-        total = 0
+        self.offsets: dict[Key, int] = {}
+        gaps: list[tuple[int, int]] = []  # offset and size, in order, never touching
+        ends: list[tuple[int, int, int]] = []  # last use, offset, size: a heap
+        self.total = 0
         for key in sorted(self.sizes, key=lambda k: self.first[k]):
             if key in made:
                 continue
+            while ends and ends[0][0] < self.first[key]:
+                _, at, size = heappop(ends)
+                _give_back(gaps, at, size)
             size = -(-max(self.sizes[key], 1) // ALIGN) * ALIGN
-            held = [h for h in held if h[2] >= self.first[key]]
-            held.sort()
-            at = 0
-            for offset, length, _ in held:
-                if offset - at >= size:
-                    break
-                at = max(at, offset + length)
-            offsets[key] = at
-            held.append((at, size, self.last[key]))
-            total = max(total, at + size)
-        self.total = total
-        self.offsets = offsets
+            fitting = [(length, at) for at, length in gaps if length >= size]
+            if fitting:
+                length, at = min(fitting)
+                gaps.remove((at, length))
+                if length > size:
+                    insort(gaps, (at + size, length - size))
+            else:
+                at = self.total
+                if gaps and sum(gaps[-1]) == at:  # what is free at the end grows
+                    at = gaps.pop()[0]
+                self.total = at + size
+            self.offsets[key] = at
+            heappush(ends, (self.last[key], at, size))
 
     def allocate(self, n_inputs: int) -> tuple[Any, Any, dict[int, Any]]:
         """The arena, the table of addresses, and arrays over what interpreted steps may read."""

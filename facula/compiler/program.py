@@ -118,7 +118,9 @@ class CompiledProgram:
             for call in calls:
                 ids = []
                 for what, n in call.descriptor:
-                    if what in NOT_MEMORY:
+                    if what == "offset":
+                        ids.append(n[1] * n[0].dtype.itemsize)
+                    elif what in NOT_MEMORY:
                         ids.append(n if what != "status" else low.n_scalars)
                     elif n.op is INPUT:
                         ids.append(n.index)

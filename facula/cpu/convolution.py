@@ -488,6 +488,7 @@ class Convolution:
     """The emitter of `conv` and `conv_input`."""
 
     joins = True
+    relocates = False
     constants: Container[int] = ()
 
     def accepts(self, n: Node) -> bool:

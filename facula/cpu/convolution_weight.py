@@ -312,6 +312,7 @@ class ConvolutionWeight:
     """The emitter of `conv_weight`."""
 
     joins = False
+    relocates = False
     constants: Container[int] = ()
 
     def accepts(self, n: Node) -> bool:

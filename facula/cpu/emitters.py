@@ -26,6 +26,7 @@ class Emitter(Protocol):
     """Writes the kernels of one kind of operation."""
 
     joins: bool
+    relocates: bool  # whether its text is the same wherever in their buffers the operands begin
 
     @property
     def constants(self) -> Container[int]:

@@ -327,6 +327,7 @@ class Folds:
     """The emitter of reductions."""
 
     joins = True
+    relocates = False
     constants = ()
 
     def accepts(self, n: Node) -> bool:

@@ -364,6 +364,7 @@ class Gather:
     """The emitter of operations that read where indices say."""
 
     joins = True
+    relocates = False
     constants = ()
 
     def accepts(self, n: Node) -> bool:
@@ -381,6 +382,7 @@ class Scatter:
     """The emitter of operations that write where indices say."""
 
     joins = False
+    relocates = False
     constants = (0, 2)
 
     def accepts(self, n: Node) -> bool:

@@ -40,6 +40,7 @@ class Kernel:
             Any
         ] = []  # descriptor: ('buffer', node) | ('partial', node) | ('number', i)
         self.buffers: dict[Any, str] = {}
+        self.starts: dict[tuple[Node, int], str] = {}
         self.numbers: dict[tuple[int, str, str], Value] = {}
         self.units = 1
         self.room: dict[Any, int] = {}  # bytes of the scratch buffers that its slots name
@@ -59,6 +60,18 @@ class Kernel:
             self.slots.append(key)
             self.buffers[key] = f.let(f"load ptr, ptr {f.at('%P', f.mul(d, 8))}")
         return self.buffers[key]
+
+    def origin(self, node: Node, offset: int) -> str:
+        """The address of an element of a node's buffer. Which one it is stands in the descriptor:
+        the steps of an unrolled loop have the same kernels."""
+        key = (node, offset)
+        if key not in self.starts:
+            f = self.f
+            where = self.buffer(node)
+            d = f.let(f"load i64, ptr {f.at('%D', 8 * len(self.slots))}")
+            self.slots.append(("offset", key))
+            self.starts[key] = f.at(where, d)
+        return self.starts[key]
 
     def literal(self, value: int) -> str:
         """An integer that differs between calls of one kernel: from the descriptor."""
@@ -168,7 +181,7 @@ class MapKernel(Kernel):
         self._levels()
         f = self.f
         for a in self.accesses.values():
-            self.buffer(a.node)
+            self.origin(a.node, a.offset)
         for n in c.nodes:
             if n in self.stored and c.level[n] in (FULL, ROW):
                 self.buffer(n)
@@ -372,10 +385,10 @@ class MapKernel(Kernel):
         parts.reverse()
         self.pointer: dict[Any, str] = {}
         for key, a in self.accesses.items():
-            offset: Index = a.offset * SIZE[a.kind]
+            offset: Index = 0
             for part, s in zip(parts, a.rows, strict=False):
                 offset = f.add(offset, f.mul(part, s * SIZE[a.kind]))
-            self.pointer[key] = f.at(self.buffer(a.node), offset)
+            self.pointer[key] = f.at(self.origin(a.node, a.offset), offset)
         self.out: dict[Node, str] = {}
         for n in c.nodes:
             if n in self.stored and c.level[n] == FULL:

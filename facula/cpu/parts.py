@@ -78,6 +78,7 @@ class Parts:
     """The emitter of values put together."""
 
     joins = False
+    relocates = False
     constants = range(1 << 62)
 
     def accepts(self, n: Node) -> bool:

@@ -583,6 +583,7 @@ class Pooling:
     """The emitter of one kind of pooling."""
 
     joins = False
+    relocates = False
     constants: Container[int] = ()
 
     def __init__(self, kernel: Any) -> None:

@@ -57,8 +57,8 @@ class ProductKernel(Kernel):
         f = self.f
         left = self.places[n.inputs[s.left]]
         right = self.places[n.inputs[s.right]]
-        a = f.at(self.buffer(left.base), s.a_offset * self.size)
-        b = f.at(self.buffer(right.base), s.b_offset * self.size)
+        a = self.origin(left.base, s.a_offset)
+        b = self.origin(right.base, s.b_offset)
         self.bases = e.bases()
         e.load_numbers()
         steps = [*s.steps[:-1], *[s.steps[-1]] * len(e.outs)]
@@ -244,6 +244,7 @@ class Product:
     """The emitter of matrix products."""
 
     joins = True
+    relocates = True
     constants = ()
 
     def accepts(self, n: Node) -> bool:

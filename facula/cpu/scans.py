@@ -76,6 +76,7 @@ class Scans:
     """The emitter of scans."""
 
     joins = False
+    relocates = False
     constants = ()
 
     def accepts(self, n: Node) -> bool:

@@ -113,10 +113,8 @@ class Epilogue:
 
     def bases(self) -> list[str]:
         """The addresses of operands and results, in the kernel."""
-        f, kernel = self.kernel.f, self.kernel
-        out = []
-        for node, offset, _ in self.keys:
-            out.append(f.at(kernel.buffer(node), offset * SIZE[_kind(node)]))
+        kernel = self.kernel
+        out = [kernel.origin(node, offset) for node, offset, _ in self.keys]
         return out + [kernel.buffer(n) for n in self.outs]
 
     def trivial(self) -> bool:
