@@ -40,4 +40,11 @@ def kind_of(n: Node) -> str | None:
     return KINDS.get(n.dtype._name)
 
 
-__all__ = ["ALL", "COLUMN", "FULL", "REDUCTIONS", "ROW", "Cluster", "kind_of"]
+def number_kind(n: Node) -> str:
+    """The kind in which the Python numbers of an operation are used."""
+    kind = kind_of(n.inputs[-1] if n.inputs else n)
+    assert kind is not None
+    return kind
+
+
+__all__ = ["ALL", "COLUMN", "FULL", "REDUCTIONS", "ROW", "Cluster", "kind_of", "number_kind"]

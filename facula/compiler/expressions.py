@@ -7,10 +7,12 @@ Primitives that are not here are run by the interpreter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from facula.cpu.elementary import FUNCTIONS
+from facula.cpu.vector import SIZE
 from facula.trace.node import Node
 
 Build = Callable[..., Any]
@@ -66,13 +68,194 @@ ANY: dict[str, Build] = {
     "logical_not": lambda x, a: x.compare("eq", a, x.const(0, a.kind)),
     **{n: _compare(n) for n in ("eq", "ne", "lt", "le", "gt", "ge")},
     **{n + "_s": _compare(n) for n in ("eq", "ne", "lt", "le", "gt", "ge")},
+    "signbit": lambda x, a: _signbit(x, a),
+    "floor_divide": lambda x, a, b: _floor_divide(x, a, b),
+    "remainder": lambda x, a, b: _remainder(x, a, b),
+    "fmod": lambda x, a, b: _fmod(x, a, b),
 }
+NOT_BOOL = {
+    *("sub", "sub_s", "rsub_s", "neg", "abs", "sign", "sgn"),
+    *("floor_divide", "remainder", "fmod"),
+}
+
+
+def _shift(right: bool) -> Build:
+    """A shift; by as many bits as there are, or more, or fewer than none, all of them go."""
+
+    def build(x: Any, a: Any, b: Any) -> Any:
+        bits = 8 * SIZE[a.kind]
+        far = x.op("icmp uge", b, x.const(bits, a.kind), "b")
+        most = x.const(bits - 1, a.kind)
+        signed = a.kind != "u8"
+        if right:
+            out = x.op("ashr" if signed else "lshr", a, x.select(far, most, b))
+            return out if signed else x.select(far, x.const(0, a.kind), out)
+        return x.select(far, x.const(0, a.kind), x.op("shl", a, x.select(far, most, b)))
+
+    return build
+
+
+def _quotient(x: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """Truncated quotient and remainder of integers. Of a division by zero the remainder is 0;
+    -1 divides apart, since the processor faults on the quotient that does not fit."""
+    zero, one = x.const(0, b.kind), x.const(1, b.kind)
+    safe = x.select(x.compare("eq", b, zero), one, b)
+    if a.kind == "u8":
+        return x.op("udiv", a, safe), x.op("urem", a, safe)
+    minus = x.compare("eq", b, x.const(-1, b.kind))
+    safe = x.select(minus, one, safe)
+    q = x.op("sdiv", a, safe)
+    return x.select(minus, x.neg(a), q), x.sub(a, x.mul(q, safe))
+
+
+def _floor_divide(x: Any, a: Any, b: Any) -> Any:
+    zero = x.const(0, a.kind)
+    if not x.floating(a):
+        x.f.report(x.some(x.compare("eq", b, zero)))
+        q, r = _quotient(x, a, b)
+        if a.kind == "u8":
+            return q
+        apart = x.op("xor", x.compare("lt", r, zero), x.compare("lt", b, zero))
+        down = x.op("and", x.compare("ne", r, zero), apart)
+        return x.select(down, x.sub(q, x.const(1, a.kind)), q)
+    r = FUNCTIONS["fmod"](x, a, b)
+    q = x.div(x.sub(a, r), b)
+    apart = x.op("xor", x.compare("lt", r, zero), x.compare("lt", b, zero))
+    down = x.op("and", x.compare("ne", r, zero), apart)
+    q = x.select(down, x.sub(q, x.const(1, a.kind)), q)
+    f = x.intrinsic("floor", q)
+    up = x.compare("gt", x.sub(q, f), x.const(0.5, a.kind))
+    f = x.select(up, x.add(f, x.const(1, a.kind)), f)
+    exact = x.div(a, b)
+    f = x.select(x.compare("eq", q, zero), x.intrinsic("copysign", zero, exact), f)
+    return x.select(x.compare("eq", b, zero), exact, f)
+
+
+def _remainder(x: Any, a: Any, b: Any) -> Any:
+    if x.floating(a):
+        return FUNCTIONS["remainder"](x, a, b)
+    _, r = _quotient(x, a, b)
+    if a.kind == "u8":
+        return x.select(x.compare("eq", b, x.const(0, "u8")), b, r)
+    zero = x.const(0, a.kind)
+    apart = x.op("xor", x.compare("lt", r, zero), x.compare("lt", b, zero))
+    r = x.select(x.op("and", x.compare("ne", r, zero), apart), x.add(r, b), r)
+    return x.select(x.compare("eq", b, zero), zero, r)
+
+
+def _fmod(x: Any, a: Any, b: Any) -> Any:
+    if x.floating(a):
+        return FUNCTIONS["fmod"](x, a, b)
+    zero = x.const(0, a.kind)
+    return x.select(x.compare("eq", b, zero), zero, _quotient(x, a, b)[1])
+
+
 INTEGER: dict[str, Build] = {
     "bitwise_and": lambda x, a, b: x.op("and", a, b),
     "bitwise_or": lambda x, a, b: x.op("or", a, b),
     "bitwise_xor": lambda x, a, b: x.op("xor", a, b),
     "bitwise_not": lambda x, a: x.op("xor", a, _ones(x, a)),
+    "bitwise_left_shift": _shift(False),
+    "bitwise_right_shift": _shift(True),
 }
+
+
+def _passing(how: str) -> Build:
+    """The larger or smaller of two, passing over NaN."""
+
+    def build(x: Any, a: Any, b: Any) -> Any:
+        m = x.select(x.compare(how, a, b), a, b)
+        return x.select(x.nan(b), a, m)
+
+    return build
+
+
+def _heaviside(x: Any, a: Any, b: Any) -> Any:
+    zero, one = x.const(0, a.kind), x.const(1, a.kind)
+    out = x.select(x.compare("gt", a, zero), one, zero)
+    out = x.select(x.compare("eq", a, zero), b, out)
+    return x.select(x.nan(a), a, out)
+
+
+def _hypot(x: Any, a: Any, b: Any) -> Any:
+    if a.kind == "f64":
+        return x.library("hypot", a, b)
+    p, q = x.cast(a, "f64"), x.cast(b, "f64")
+    out = x.cast(x.intrinsic("sqrt", x.fma(p, p, x.mul(q, q))), "f32")
+    infinity = x.const(float("inf"), "f32")
+    endless = x.op(
+        "or",
+        x.compare("eq", x.absolute(a), infinity),
+        x.compare("eq", x.absolute(b), infinity),
+    )
+    return x.select(endless, infinity, out)
+
+
+def _signbit(x: Any, a: Any) -> Any:
+    if x.floating(a):
+        i = x.bits(a)
+        return x.compare("lt", i, x.const(0, i.kind))
+    return x.compare("lt", a, x.const(0, a.kind))
+
+
+def _times_log(name: str) -> Build:
+    """a log(b), or a log(1 + b): 0 where a is 0, unless b is NaN."""
+
+    def build(x: Any, a: Any, b: Any) -> Any:
+        zero = x.const(0, a.kind)
+        none = x.op("and", x.compare("eq", a, zero), x.op("fcmp ord", b, b, "b"))
+        return x.select(none, zero, x.mul(a, FUNCTIONS[name](x, b)))
+
+    return build
+
+
+def _log_add(two: bool) -> Build:
+    """log(exp(a) + exp(b)), or the same with powers of two."""
+
+    def build(x: Any, a: Any, b: Any) -> Any:
+        up = FUNCTIONS["exp2" if two else "exp"](x, x.neg(x.absolute(x.sub(a, b))))
+        r = FUNCTIONS["log1p"](x, up)
+        if two:
+            r = x.mul(r, x.const(1 / math.log(2), a.kind))
+        same = x.add(a, x.const(1 if two else math.log(2), a.kind))
+        return x.select(x.compare("eq", a, b), same, x.add(x.maximum(a, b), r))
+
+    return build
+
+
+def _normal(x: Any, a: Any) -> Any:
+    """The normal distribution function."""
+    half = FUNCTIONS["erfc"](x, x.mul(a, x.const(-math.sqrt(0.5), a.kind)))
+    return x.mul(half, x.const(0.5, a.kind))
+
+
+def _logit(x: Any, a: Any) -> Any:
+    return FUNCTIONS["log"](x, x.div(a, x.sub(x.const(1, a.kind), a)))
+
+
+def _entropy(x: Any, a: Any) -> Any:
+    zero = x.const(0, a.kind)
+    out = x.neg(x.mul(a, FUNCTIONS["log"](x, a)))
+    out = x.select(x.compare("eq", a, zero), zero, out)
+    return x.select(x.compare("lt", a, zero), x.const(float("-inf"), a.kind), out)
+
+
+def _sinc(x: Any, a: Any) -> Any:
+    zero = x.compare("eq", a, x.const(0, a.kind))
+    y = x.mul(x.const(math.pi, a.kind), x.select(zero, x.const(1e-20, a.kind), a))
+    return x.div(FUNCTIONS["sin"](x, y), y)
+
+
+def _nan_to_num(x: Any, a: Any, nan: Any, high: Any, low: Any) -> Any:
+    out = x.select(x.compare("eq", a, x.const(math.inf, a.kind)), high, a)
+    out = x.select(x.compare("eq", a, x.const(-math.inf, a.kind)), low, out)
+    return x.select(x.nan(a), nan, out)
+
+
+def _number_equal(number: float) -> Build:
+    return lambda x, a: x.compare("eq", a, x.const(number, a.kind))
+
+
 FLOAT: dict[str, Build] = {
     "div": lambda x, a, b: x.div(a, b),
     "div_s": lambda x, a, b: x.div(a, b),
@@ -86,11 +269,49 @@ FLOAT: dict[str, Build] = {
     "trunc": _intrinsic("trunc"),
     "round": _intrinsic("roundeven"),
     **FUNCTIONS,
+    "rpow_s": lambda x, a, s: FUNCTIONS["pow"](x, s, a),
+    "copysign": lambda x, a, b: x.intrinsic("copysign", a, b),
+    "fmax": _passing("ge"),
+    "fmin": _passing("le"),
+    "heaviside": _heaviside,
+    "hypot": _hypot,
+    "xlogy": _times_log("log"),
+    "xlog1py": _times_log("log1p"),
+    "logaddexp": _log_add(False),
+    "logaddexp2": _log_add(True),
+    "logit": _logit,
+    "ndtr": _normal,
+    "entr": _entropy,
+    "sinc": _sinc,
+    "deg2rad": lambda x, a: x.mul(a, x.const(math.pi / 180, a.kind)),
+    "rad2deg": lambda x, a: x.mul(a, x.const(180 / math.pi, a.kind)),
+    "nan_to_num": _nan_to_num,
+    "isposinf": _number_equal(math.inf),
+    "isneginf": _number_equal(-math.inf),
 }
 
 
-def power(exponent: Any) -> Build | None:
-    """a ** exponent for an exponent that is known."""
+def _whole_power(exponent: int) -> Build:
+    """Powers of integers by squaring; they wrap around."""
+
+    def build(x: Any, a: Any) -> Any:
+        out, square, e = x.const(1, a.kind), a, exponent
+        while e:
+            if e & 1:
+                out = x.mul(out, square)
+            e >>= 1
+            square = x.mul(square, square) if e else square
+        return out
+
+    return build
+
+
+def power(exponent: Any, kind: str) -> Build | None:
+    """a ** exponent for an exponent that is known; None: not compiled."""
+    if kind not in ("f32", "f64"):
+        if type(exponent) is not int or exponent < 0 or kind == "b":
+            return None
+        return _whole_power(exponent)
     if exponent == 2:
         return lambda x, a: x.mul(a, a)
     if exponent == 1:
@@ -108,11 +329,7 @@ def power(exponent: Any) -> Build | None:
     return lambda x, a: FUNCTIONS["pow"](x, a, x.const(float(exponent), a.kind))
 
 
-CHEAP = {
-    *("add", "sub", "mul", "add_s", "sub_s", "mul_s", "rsub_s", "neg", "where", "maximum"),
-    *("minimum", "clamp_min", "clamp_max", "relu", "abs", "copy", "fill", "to", "full"),
-    *ANY,
-}
+CHEAP = {"to", "full", *ANY} - {"floor_divide", "remainder", "fmod"}
 
 
 def expression(n: Node, kinds: tuple[str, ...]) -> Build | None:
@@ -124,7 +341,7 @@ def expression(n: Node, kinds: tuple[str, ...]) -> Build | None:
     if name in ("where",) and kinds[0] != "b":
         return None
     if name in ANY:
-        if last == "b" and name in ("sub", "sub_s", "rsub_s", "neg", "abs", "sign", "sgn"):
+        if last == "b" and name in NOT_BOOL:
             return None
         return ANY[name]
     if name in INTEGER:

@@ -107,7 +107,7 @@ class Grouping:
         if kind_of(n) is None or None in kinds or (n.op.name == "to" and not n.inputs):
             return False
         if n.op.name in ("to", "pow_s"):
-            return n.op.name == "to" or kind_of(n) in ("f32", "f64")
+            return n.op.name == "to" or kind_of(n) != "b"
         if not n.op.pointwise or any([t not in (int, float, bool) for t in n.stypes]):
             return False
         if n.op.name not in ("where",) and len(set(kinds)) > 1:

@@ -158,7 +158,7 @@ class DomainKernel(Kernel):
         self.outs = [n for n in c.nodes if n in self.stored]
         for n in self.outs:
             self.buffer(n)
-        self._preload()
+        self.preload()
         total = rows if self.row_sizes else self.columns
         weight = self.columns if self.row_sizes else 1
         per = max(1, -(-CHUNK // (weight * self.work)), -(-total // UNITS))
@@ -179,21 +179,6 @@ class DomainKernel(Kernel):
     def _address(self, s: Stream) -> str:
         what, node = s.what
         return self.buffer(node, what)
-
-    def _preload(self) -> None:
-        for n in self.cluster.nodes:
-            if n is self.cluster.core or n.op.name == "pow_s":
-                continue
-            kind = kind_of(n.inputs[-1]) if n.inputs else kind_of(n)
-            assert kind is not None
-            for k, t in enumerate(n.stypes):
-                self.number(n.scalar_at + k, t, kind)
-            for i in n.inputs:
-                b = self.places[i].base
-                if b in self.constants:
-                    ck = kind_of(b)
-                    assert ck is not None
-                    self.number(b.scalar_at, b.stypes[0], ck)
 
     def _row(self, row: Index, low: Index, high: Index, width: int) -> None:
         f = self.f

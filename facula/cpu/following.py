@@ -66,23 +66,8 @@ class Following:
             where = kernel.buffer(a.node)
             self.addresses.append(kernel.f.at(where, a.offset * SIZE[a.kind]))
         self.addresses += [kernel.buffer(n) for n in self.outs]
-        self._load_numbers()
+        kernel.preload()
         self.outer = dict(kernel.numbers)
-
-    def _load_numbers(self) -> None:
-        kernel = self.kernel
-        for n in kernel.cluster.nodes[1:]:
-            if n.op.name != "pow_s":
-                for k, t in enumerate(n.stypes):
-                    kind = kind_of(n.inputs[-1]) if n.inputs else kind_of(n)
-                    assert kind is not None
-                    kernel.number(n.scalar_at + k, t, kind)
-            for i in n.inputs:
-                b = kernel.places[i].base
-                if b in kernel.constants:
-                    kind = kind_of(b)
-                    assert kind is not None
-                    kernel.number(b.scalar_at, b.stypes[0], kind)
 
     def params(self) -> list[str]:
         """The parameters of a tile's function."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, Cluster, kind_of
+from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, Cluster, kind_of, number_kind
 from facula.compiler.expressions import CHEAP, expression, power
 from facula.compiler.layout import Place
-from facula.cpu.text import Function, Index
+from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node
 
@@ -20,10 +20,6 @@ PARAMS = "ptr %P, ptr %S, ptr %D, i64 %lo, i64 %hi"
 CHUNK = 16384  # elements that a unit should have at least
 UNITS = 64  # units that a kernel has at most
 STACK = 8192  # elements of a row that are kept on the stack
-
-
-class NotCompiled(Exception):
-    """This cluster is left to the interpreter."""
 
 
 class Kernel:
@@ -36,6 +32,7 @@ class Kernel:
         self.constants = constants
         self.declarations: set[str] = set()
         self.f = Function("NAME", PARAMS, self.declarations)
+        self.f.report = self.report
         self.slots: list[
             Any
         ] = []  # descriptor: ('buffer', node) | ('partial', node) | ('number', i)
@@ -102,6 +99,29 @@ class Kernel:
             self.numbers[key] = one.cast(raw, kind)
         return self.numbers[key]
 
+    def preload(self) -> None:
+        """Load the Python numbers of the cluster's pointwise operations, before any loop."""
+        for n in self.cluster.nodes:
+            if n is self.cluster.core:
+                continue
+            if n.op.name != "pow_s":
+                for k, t in enumerate(n.stypes):
+                    self.number(n.scalar_at + k, t, number_kind(n))
+            for i in n.inputs:
+                b = self.places[i].base
+                if b in self.constants:
+                    self.number(b.scalar_at, b.stypes[0], number_kind(b))
+
+    def report(self, bad: str) -> None:
+        """Set the status word where an i1 holds; the interpreter then says what is wrong."""
+        f = self.f
+        if ("status", 0) not in self.slots:
+            self.slots.append(("status", 0))
+        at = 8 * self.slots.index(("status", 0))
+        with f.when(bad):
+            d = f.let(f"load i64, ptr {f.at('%D', at)}")
+            f.do(f"store i64 1, ptr {f.at('%S', f.mul(d, 8))}, align 8")
+
     def compute(self, n: Node, x: Lanes, args: list[Value]) -> Value:
         """The expression of one entry on operands that are there."""
         name = n.op.name
@@ -112,12 +132,12 @@ class Kernel:
         if name in ("reshape", "clone", "flatten_copy"):
             return args[0]
         if name == "pow_s":
-            build = power(self.guards[n.scalar_at])
-            assert build is not None
+            build = power(self.guards[n.scalar_at], kind)
+            if build is None:
+                raise NotCompiled(f"a power of {kind}")
             return build(x, args[0])
         numbers = [
-            x.splat(self.number(n.scalar_at + k, t, args[-1].kind if args else kind))
-            for k, t in enumerate(n.stypes)
+            x.splat(self.number(n.scalar_at + k, t, number_kind(n))) for k, t in enumerate(n.stypes)
         ]
         if name == "full":
             return numbers[0]
@@ -188,7 +208,7 @@ class MapKernel(Kernel):
         for n in self.partials:
             self.room[("partial", n)] = self.units * self.partial_step(n) * n.dtype.itemsize
             self.buffer(n, "partial")
-        self._load_numbers()
+        self.preload()
         self.kept: dict[Node, str] = {}
         self._choose_kept()
         with f.loop("%lo", "%hi") as unit:
@@ -316,21 +336,6 @@ class MapKernel(Kernel):
                 at += 1
             self.stage[n] = at
         self.stages = 1 + max(self.stage.values())
-
-    def _load_numbers(self) -> None:
-        for n in self.cluster.nodes:
-            if n.op.name == "pow_s":
-                continue
-            kind = kind_of(n.inputs[-1]) if n.inputs else kind_of(n)
-            assert kind is not None
-            for k, t in enumerate(n.stypes):
-                self.number(n.scalar_at + k, t, kind)
-            for i in n.inputs:
-                b = self.places[i].base
-                if b in self.constants:
-                    ck = kind_of(b)
-                    assert ck is not None
-                    self.number(b.scalar_at, b.stypes[0], ck)
 
     def _choose_kept(self) -> None:
         """Values of one pass that a later one needs, and that are dear to compute again."""

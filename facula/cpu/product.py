@@ -60,7 +60,7 @@ class ProductKernel(Kernel):
         a = self.origin(left.base, s.a_offset)
         b = self.origin(right.base, s.b_offset)
         self.bases = e.bases()
-        e.load_numbers()
+        self.preload()
         steps = [*s.steps[:-1], *[s.steps[-1]] * len(e.outs)]
         items = [SIZE[k] for k in e.kinds]
         self.steps = [

@@ -6,11 +6,19 @@ Loops are emitted in phi form and vectors are explicit: see docs/design.md.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 Index = int | str  # a constant, or the name of an i64 value
+
+
+class NotCompiled(Exception):
+    """This cluster is left to the interpreter."""
+
+
+def _no_report(bad: str) -> None:
+    raise NotCompiled("a check inside a tile")
 
 
 class Loop:
@@ -33,6 +41,7 @@ class Function:
         self.serial = 0
         self.block = "entry"
         self.allocas: list[str] = []
+        self.report: Callable[[str], None] = _no_report  # what a failed check calls
 
     def let(self, what: str) -> str:
         """Define a value; returns its name."""

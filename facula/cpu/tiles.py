@@ -96,21 +96,6 @@ class Epilogue:
         self.outs = [n for n in c.nodes if n in kernel.stored]
         self.kinds = [_kind(k[0]) for k in self.keys] + [_kind(n) for n in self.outs]
 
-    def load_numbers(self) -> None:
-        """Python numbers, once at the beginning of the kernel."""
-        kernel = self.kernel
-        for n in kernel.cluster.nodes:
-            if n is self.core:
-                continue
-            if n.op.name != "pow_s":
-                kind = _kind(n.inputs[-1]) if n.inputs else _kind(n)
-                for k, t in enumerate(n.stypes):
-                    kernel.number(n.scalar_at + k, t, kind)
-            for i in n.inputs:
-                b = kernel.places[i].base
-                if b in kernel.constants:
-                    kernel.number(b.scalar_at, b.stypes[0], _kind(b))
-
     def bases(self) -> list[str]:
         """The addresses of operands and results, in the kernel."""
         kernel = self.kernel

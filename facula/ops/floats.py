@@ -283,13 +283,6 @@ def _nan_to_num(p: Any, s: Any, a: Any) -> Any:
     if a.dtype.kind not in "fc" and a.dtype != dtypes.bfloat16.np:
         return a
     nan, high, low = s
-    if p == "bfloat16":
-        limit = float(dtypes.finfo(dtypes.bfloat16).max)
-    elif p == "float16":
-        limit = float(np.finfo(np.float16).max)
-    else:
-        limit = float(np.finfo(a.dtype).max)
-    high, low = (limit if high is None else high), (-limit if low is None else low)
     if a.dtype.kind == "c":
         out = a.copy()
         out.real = np.nan_to_num(a.real, nan=nan, posinf=high, neginf=low)
@@ -309,8 +302,9 @@ def nan_to_num(input: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = Non
     need("nan_to_num", input=input)
     if input.dtype.category < dtypes.FLOAT:
         return input.clone()
-    given = (0.0 if nan is None else nan, posinf, neginf)
-    return record(NAN_TO_NUM, (input,), input.dtype._name, given)
+    most = float(dtypes.finfo(input.dtype.to_real()).max)
+    given = (nan or 0.0, most if posinf is None else posinf, -most if neginf is None else neginf)
+    return record(NAN_TO_NUM, (input,), (), given)
 
 
 # sin(pi x) / (pi x), logit, degrees.
