@@ -7,6 +7,7 @@ run (`fresh`), then what lies in the arena or comes from interpreted steps.
 from __future__ import annotations
 
 import math
+import threading
 from bisect import bisect_left, insort
 from heapq import heappop, heappush
 from typing import Any
@@ -167,12 +168,14 @@ class Memory:
             self.offsets[key] = at
             heappush(ends, (self.last[key], at, size))
 
-    def allocate(self, n_inputs: int) -> tuple[Any, Any, dict[int, Any]]:
-        """The arena, the table of addresses, and arrays over what interpreted steps may read."""
-        arena = np.empty(self.total + ALIGN, np.uint8)
+    def table(self, n_inputs: int) -> Any:
+        """Room for the addresses of all buffers."""
+        return np.zeros(n_inputs + len(self.slot) + 1, np.int64)
+
+    def settle(self, arena: Any, pointers: Any) -> dict[int, Any]:
+        """Write the addresses of what lies in this arena; arrays over what Python may read."""
         start = arena.ctypes.data
         base = -start % ALIGN
-        pointers = np.zeros(n_inputs + len(self.slot) + 1, np.int64)
         arrays: dict[int, Any] = {}
         for key, at in self.offsets.items():
             pointers[self.slot[key]] = start + base + at
@@ -180,4 +183,20 @@ class Memory:
                 n = key[1]
                 raw = arena[base + at : base + at + self.sizes[key]]
                 arrays[self.slot[key]] = raw.view(n.dtype.np).reshape(n.shape)
-        return arena, pointers, arrays
+        return arrays
+
+
+class _Arena(threading.local):
+    """One arena for all programs of a thread, which run one after the other."""
+
+    array: Any = None
+
+    def of(self, size: int) -> Any:
+        """The arena, made larger where it is too small."""
+        if self.array is None or len(self.array) < size + ALIGN:
+            self.array = None  # give back before taking more
+            self.array = np.empty(size + ALIGN, np.uint8)
+        return self.array
+
+
+ARENA = _Arena()

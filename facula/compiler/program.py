@@ -15,7 +15,7 @@ from numpy import ndarray
 from facula.compiler.grouping import same_element
 from facula.compiler.layout import Place, place
 from facula.compiler.lower import NOT_MEMORY, Lowered
-from facula.compiler.memory import Memory
+from facula.compiler.memory import ARENA, Memory, bytes_of
 from facula.cpu.kernels import NotCompiled
 from facula.cpu.runtime import Call
 from facula.trace.node import INPUT, Node
@@ -25,6 +25,8 @@ _constants: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary(
 # References to an input's array when nothing but its tensor needs it: the tensor, the recorder's
 # list of inputs, the list handed to `run`, and the question itself.
 ALONE = 4
+LARGE = 1 << 16  # bytes from which on the memory of results is used again
+POOLED = 2
 
 
 class CompiledProgram:
@@ -43,9 +45,13 @@ class CompiledProgram:
         self.n_inputs = n = len(r.inputs)
         self._compile(low, width)
         self.memory = memory = Memory(low, n, roots)
-        self.arena, self.pointers, self.arrays = memory.allocate(n)
-        self.fresh = [
-            (memory.slot[("buffer", b)], b.shape, b.dtype.np, memory.donors.get(b, -1))
+        self.pointers = memory.table(n)
+        self.arena: Any = None
+        self.arrays: dict[int, Any] = {}
+        # For each result: shape, dtype, the input it may be written over, and for a large one the
+        # arrays handed out before, of which one that nobody has any more is used again.
+        self.fresh: list[tuple[Any, Any, int, list[Any] | None]] = [
+            (b.shape, b.dtype.np, memory.donors.get(b, -1), [] if bytes_of(b) >= LARGE else None)
             for b in memory.fresh
         ]
         self._numbers(scalars)
@@ -192,12 +198,18 @@ class CompiledProgram:
     def run(self, inputs: list[Any], scalars: list[Any]) -> list[Any]:
         """The values of `outputs`."""
         n = self.n_inputs
+        arena = ARENA.of(self.memory.total)
+        if arena is not self.arena:
+            self.arena = arena
+            self.arrays = self.memory.settle(arena, self.pointers)
         fresh = []
-        for _, shape, dtype, donor in self.fresh:
+        for shape, dtype, donor, pool in self.fresh:
             if donor >= 0 and getrefcount(inputs[donor]) == ALONE:
                 fresh.append(inputs[donor])
-            else:
+            elif pool is None:
                 fresh.append(np.empty(shape, dtype))
+            else:
+                fresh.append(_again(pool, shape, dtype))
         objects = self.objects
         # What is no array would be a wild address: it makes the list too short, which raises.
         objects[:n] = [id(a) for a in inputs if isinstance(a, ndarray)]
@@ -271,6 +283,19 @@ class CompiledProgram:
         return np.lib.stride_tricks.as_strided(
             flat[offset:], shape, tuple([x * step for x in strides])
         )
+
+
+def _again(pool: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
+    """An array of the pool that nobody has any more, or a new one: fresh memory is slow, since
+    the system clears each page when it is first touched."""
+    for a in pool:
+        if getrefcount(a) == 3:  # the pool, the loop, the question
+            return a
+    a = np.empty(shape, dtype)
+    if len(pool) == POOLED:
+        del pool[0]
+    pool.append(a)
+    return a
 
 
 def _constant(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
