@@ -93,8 +93,21 @@ ALL = (
     complex64,
     complex128,
 )
-BY_NAME = {d._name: d for d in ALL}
-BY_NP = {d.np: d for d in ALL}
+# Numbers of 8 bits: tensors of them are made, converted, moved and saved, as in PyTorch.
+STORED = tuple(
+    [
+        dtype(name, getattr(ml_dtypes, name), FLOAT, 0)
+        for name in (
+            "float8_e4m3fn",
+            "float8_e5m2",
+            "float8_e4m3fnuz",
+            "float8_e5m2fnuz",
+            "float8_e8m0fnu",
+        )
+    ]
+)
+BY_NAME = {d._name: d for d in (*ALL, *STORED)}
+BY_NP = {d.np: d for d in (*ALL, *STORED)}
 ALIASES = {
     "half": float16,
     "float": float32,
@@ -148,6 +161,10 @@ def promote_types(a: dtype, b: dtype) -> dtype:
 
 
 def _promote(a: dtype, b: dtype) -> dtype:
+    if a in STORED or b in STORED:
+        raise RuntimeError(
+            f"Promotion for Float8 Types is not supported, attempted to promote {a} and {b}"
+        )
     if a.category > b.category:
         a, b = b, a
     if a.category < b.category:

@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 from typing import Any
+from urllib.parse import urlparse
 
 from facula.errors import honest, refuse
 
@@ -29,16 +30,18 @@ __all__ = [
     "set_dir",
 ]
 _folder: str | None = None
-_HASH = re.compile(r"-([a-f0-9]*)\.")
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
+
+
+def _get_torch_home() -> str:
+    """The cache folder of everything: `$TORCH_HOME`, by default `~/.cache/torch`."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
 
 
 def get_dir() -> str:
     """The cache folder: `$TORCH_HOME/hub`, by default `~/.cache/torch/hub`."""
-    if _folder is not None:
-        return _folder
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    return os.path.join(os.path.expanduser(home), "hub")
+    return os.path.join(_get_torch_home(), "hub") if _folder is None else _folder
 
 
 def set_dir(d: str) -> None:
@@ -147,17 +150,24 @@ def load_state_dict_from_url(
     weights_only: bool = False,
 ) -> Any:
     """Weights from an address: fetched unless the cache has them."""
-    from urllib.parse import urlparse
-
     from facula.serialization import load as read
 
     folder = os.path.join(get_dir(), "checkpoints") if model_dir is None else model_dir
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, file_name or os.path.basename(urlparse(url).path))
     if not os.path.exists(path):
-        found = _HASH.search(os.path.basename(path)) if check_hash else None
+        found = HASH_REGEX.search(os.path.basename(path)) if check_hash else None
         download_url_to_file(url, path, found[1] if found else None, progress=progress)
     return read(path, map_location=map_location, weights_only=weights_only)
 
 
-__getattr__ = honest(__name__)
+_missing = honest(__name__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "tqdm":  # PyTorch hands on the bar of another library
+        try:
+            return importlib.import_module("tqdm").tqdm
+        except ImportError:
+            return _missing(name)
+    return _missing(name)

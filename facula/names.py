@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 _SUBMODULES = """
-    __config__ _dynamo accelerator amp autograd backends compiler cpu cuda distributed
+    _C _custom_ops
+    __config__ _dynamo accelerator amp ao autograd backends compiler cpu cuda distributed
     distributions fft func futures fx hub jit library linalg masked mps mtia multiprocessing
     nn onnx ops optim overrides profiler random serialization signal sparse special storage
     testing torch_version types utils version xpu
@@ -19,6 +20,8 @@ _MODULES = {
     "facula.amp.autocast_mode": """clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype
         get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled
         set_autocast_dtype""",
+    "facula.checks": """_assert _check _check_index _check_is_size _check_not_implemented
+        _check_tensor_all _check_type _check_value""",
     "facula.optimized": "compile",
     "facula.memory": "TypedStorage UntypedStorage",
     "facula.legacy": """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor

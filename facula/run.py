@@ -115,7 +115,8 @@ class _AliasFinder:
             return False
         module = sys.modules.get(parent)
         value = module.__dict__.get(child) if module is not None else None
-        return value is None or isinstance(value, types.ModuleType)
+        feature = type(value).__module__ == "__future__"  # `from __future__ import annotations`
+        return value is None or feature or isinstance(value, types.ModuleType)
 
     def find_distributions(self, context: Any = None) -> Iterator[Any]:
         """What `importlib.metadata` says of the name."""

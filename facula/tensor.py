@@ -277,6 +277,7 @@ class Tensor:
         return self.node.dtype.is_signed
 
     is_cuda = is_sparse = is_quantized = is_meta = is_mkldnn = is_nested = False
+    is_xpu = is_mps = is_mtia = is_ipu = is_xla = is_vulkan = is_maia = is_sparse_csr = False
     is_cpu = True
     _is_view_cache = None
 

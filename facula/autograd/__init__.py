@@ -55,7 +55,7 @@ def __getattr__(name: str) -> Any:
     if name in _WHERE:
         module = importlib.import_module(_WHERE[name])
         return getattr(module, "Tensor" if name == "Variable" else name)
-    if name in ("function", "functional", "graph"):
+    if name in ("function", "functional", "graph", "profiler"):
         return importlib.import_module("facula.autograd." + name)
     from facula.errors import missing_name
 

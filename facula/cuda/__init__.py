@@ -189,6 +189,10 @@ class Stream:
         _no_device(f"{cls.__name__}()")
 
 
+class StreamContext(Stream):
+    """The context of `stream()`: RuntimeError without a device."""
+
+
 class Event(Stream):
     """A mark in a stream: RuntimeError without a device."""
 

@@ -1,0 +1,22 @@
+"""The operations, one file a family (see README.md); and `torch.ops`, what libraries bring."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_library" or (not name.startswith("_") and _brought(name)):
+        from facula import library
+
+        return library.load_library if name == "load_library" else library.namespace(name)
+    from facula.errors import missing_name
+
+    raise missing_name(__name__, name)
+
+
+def _brought(name: str) -> bool:
+    """Whether a library has brought operators under this name."""
+    library = sys.modules.get("facula.library")
+    return library is not None and library.has_namespace(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,8 @@ def tensor(
     else:
         if isinstance(data, str):
             raise TypeError("new(): invalid data type 'str'")
+        if isinstance(data, Sequence) and not isinstance(data, (list, tuple)):
+            data = list(data)  # a deque, a range
         if hasattr(data, "__array__"):
             return tensor.__wrapped__(np.asarray(data), dtype=dtype, requires_grad=requires_grad)
         d = dtype or _guess(data) or dtypes.get_default_dtype()

@@ -27,9 +27,15 @@ def unbind(input: Any, dim: int = 0) -> Any:
 
 
 @api
-def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> Any:
-    """Parts along a dimension, of one size or of given sizes."""
+def split(
+    tensor: Any, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None
+) -> Any:
+    """Parts along a dimension, of one size or of given sizes (`split_size=` to the method)."""
     shape = tensor.node.shape
+    if split_size_or_sections is None:
+        split_size_or_sections = split_size
+        if split_size is None:
+            raise TypeError("split(): missing the size of the parts")
     if not shape:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     d = wrap_dim(dim, len(shape))

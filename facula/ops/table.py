@@ -70,8 +70,31 @@ def public(f: Callable[..., Any]) -> Any:
     return _outward(f, f.__name__)
 
 
+# Names of arguments in NumPy's spelling, which PyTorch's functions take as well.
+_NUMPY = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "axis0": "dim0",
+    "axis1": "dim1",
+    "x": "input",
+    "x1": "input",
+    "x2": "other",
+}
+
+
+def _aliases(f: Callable[..., Any]) -> dict[str, str]:
+    """NumPy's names of this function's arguments."""
+    code = f.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return {a: n for a, n in _NUMPY.items() if n in names and a not in names}
+
+
 def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
+    aliases = _aliases(f)
+
     def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if kwargs and not aliases.keys().isdisjoint(kwargs):
+            kwargs = {aliases.get(k, k): v for k, v in kwargs.items()}
         if OVERRIDES:
             done = dispatch(call, args, kwargs if out is None else {**kwargs, "out": out})
             if done is not NotImplemented:

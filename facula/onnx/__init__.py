@@ -18,6 +18,10 @@ def export(*args: Any, **kwargs: Any) -> NoReturn:
 dynamo_export = export
 
 
+def register_custom_op_symbolic(*args: Any, **kwargs: Any) -> None:
+    """Accepted, and not used: programs can't be exported."""
+
+
 def is_in_onnx_export() -> bool:
     """Whether a program is being exported: never."""
     return False

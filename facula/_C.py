@@ -1,0 +1,49 @@
+"""The few names of PyTorch's C++ module that Python libraries ask for."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from typing import Any
+
+from facula.errors import honest
+from facula.tensor import Size, Tensor
+
+TensorBase = Tensor
+__all__ = ["Size", "TensorBase"]
+
+
+class DispatchKey(enum.IntFlag):
+    """The kinds of kernels that libraries name; Facula has one kind, and chooses among none."""
+
+    CPU = 1
+    AutocastCPU = 2
+    AutocastCUDA = 4
+    AutocastXPU = 8
+
+
+DispatchKeySet = DispatchKey
+
+
+def _ExcludeDispatchKeyGuard(keys: Any) -> contextlib.AbstractContextManager[None]:
+    """Leave out kinds of kernels inside a block: there is one kind."""
+    return contextlib.nullcontext()
+
+
+def _get_tracing_state() -> None:
+    """The state of TorchScript's tracer: None, there is none."""
+
+
+def _log_api_usage_once(*args: Any) -> None:
+    """Nothing is reported."""
+
+
+def _is_tracing() -> bool:
+    return False
+
+
+def _cuda_isCurrentStreamCapturing() -> bool:
+    return False
+
+
+__getattr__ = honest(__name__)

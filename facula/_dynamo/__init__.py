@@ -1,0 +1,40 @@
+"""The few names of PyTorch's tracer of Python code that libraries ask for: it never runs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from facula.compiler import (
+    allow_in_graph,
+    assume_constant_result,
+    disable,
+    is_compiling,
+    reset,
+)
+from facula.errors import honest
+from facula.optimized import OptimizedModule
+
+__all__ = [
+    "OptimizedModule",
+    "allow_in_graph",
+    "assume_constant_result",
+    "disable",
+    "is_compiling",
+    "reset",
+]
+config = SimpleNamespace(suppress_errors=False, cache_size_limit=8, verbose=False)
+
+
+def mark_dynamic(t: Any, index: Any, **kwargs: Any) -> None:
+    """Accepted, with no effect: there is nothing to mark."""
+
+
+mark_static = mark_static_address = maybe_mark_dynamic = mark_unbacked = mark_dynamic
+
+
+def graph_break() -> None:
+    """Accepted, with no effect."""
+
+
+__getattr__ = honest(__name__)

@@ -1,0 +1,9 @@
+"""PyTorch's first profiler, under its old name: see `torch.profiler`."""
+
+from __future__ import annotations
+
+from facula.errors import honest
+from facula.profiler import profile, record_function
+
+__all__ = ["profile", "record_function"]
+__getattr__ = honest(__name__)

@@ -1,0 +1,46 @@
+"""Conditions that programs state: `torch._assert`, `torch._check` and its kin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _assert(condition: Any, message: str) -> None:
+    """AssertionError with this message unless the condition is true."""
+    assert condition, message
+
+
+def _check_with(error: type[Exception], cond: Any, message: Any) -> None:
+    if not cond:
+        text = "Expected cond to be True, but got False." if message is None else message()
+        raise error(text)
+
+
+def _check(cond: Any, message: Any = None) -> None:
+    """RuntimeError with the message that a function gives unless the condition is true."""
+    _check_with(RuntimeError, cond, message)
+
+
+def _check_index(cond: Any, message: Any = None) -> None:
+    _check_with(IndexError, cond, message)
+
+
+def _check_value(cond: Any, message: Any = None) -> None:
+    _check_with(ValueError, cond, message)
+
+
+def _check_type(cond: Any, message: Any = None) -> None:
+    _check_with(TypeError, cond, message)
+
+
+def _check_not_implemented(cond: Any, message: Any = None) -> None:
+    _check_with(NotImplementedError, cond, message)
+
+
+def _check_is_size(i: Any, message: Any = None, *, max: Any = None) -> None:
+    _check(i >= 0 and (max is None or i <= max), message)
+
+
+def _check_tensor_all(cond: Any, message: Any = None) -> None:
+    """RuntimeError unless all elements are true."""
+    _check_with(RuntimeError, bool(cond.all()), message)

@@ -1,0 +1,216 @@
+"""Operators that libraries bring: `torch.ops.mine.f`, each a Python function with a derivative.
+
+Source: https://pytorch.org/docs/stable/library.html
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from facula.errors import honest
+
+__all__ = [
+    "CustomOpDef",
+    "Library",
+    "custom_op",
+    "define",
+    "impl",
+    "impl_abstract",
+    "opcheck",
+    "register_autograd",
+    "register_fake",
+    "register_kernel",
+]
+_OPERATORS: dict[str, CustomOpDef] = {}
+
+
+class CustomOpDef:
+    """An operator: call it, or give it kernels and a derivative."""
+
+    def __init__(self, name: str, fn: Callable[..., Any] | None = None) -> None:
+        self._name, self._fn = name, fn
+        self._backward: Callable[..., Any] | None = None
+        self._setup: Callable[..., Any] | None = None
+        self._function: Any = None
+        _OPERATORS[name] = self
+
+    @property
+    def default(self) -> CustomOpDef:
+        return self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        fn = self._fn
+        if fn is None:
+            raise NotImplementedError(f"torch.ops.{self._name.replace('::', '.')}: has no kernel")
+        if self._backward is None:
+            return fn(*args, **kwargs)
+        if self._function is None:
+            self._function = _differentiable(fn, self._setup, self._backward)
+        return self._function.apply(*args, **kwargs)
+
+    def register_kernel(self, device_types: Any, func: Any = None, /) -> Any:
+        """Use this function on these kinds of devices: for the CPU, in place of the first."""
+        kinds = [device_types] if isinstance(device_types, str) else device_types
+
+        def enter(f: Any) -> Any:
+            if kinds is None or "cpu" in kinds:
+                self._fn = f
+            return f
+
+        return enter if func is None else enter(func)
+
+    def register_fake(self, abstract_impl: Any = None, /) -> Any:
+        """Accepted, and not used: shapes are those of the results."""
+        return (lambda f: f) if abstract_impl is None else abstract_impl
+
+    def register_autograd(self, backward: Any, /, *, setup_context: Any = None) -> None:
+        """Differentiate with `backward(ctx, *grads)`, after `setup_context`."""
+        self._backward, self._setup, self._function = backward, setup_context, None
+
+    def __repr__(self) -> str:
+        return self._name.replace("::", ".") + ".default"
+
+
+def _differentiable(fn: Any, setup: Any, backward: Any) -> Any:
+    from facula.autograd import Function
+
+    def forward(ctx: Any, *inputs: Any) -> Any:
+        output = fn(*inputs)
+        if setup is not None:
+            setup(ctx=ctx, inputs=inputs, output=output)
+        return output
+
+    return type(
+        "CustomOp",
+        (Function,),
+        {
+            "forward": staticmethod(forward),
+            "backward": staticmethod(backward),
+        },
+    )
+
+
+def custom_op(
+    name: str,
+    fn: Any = None,
+    /,
+    *,
+    mutates_args: Any,
+    device_types: Any = None,
+    schema: str | None = None,
+    tags: Any = None,
+) -> Any:
+    """Make a function an operator: `@custom_op("mine::f", mutates_args=())`."""
+    if "::" not in name:
+        raise ValueError(f"custom_op(): expected a name 'namespace::name', got {name!r}")
+    return (lambda f: CustomOpDef(name, f)) if fn is None else CustomOpDef(name, fn)
+
+
+def _known(op: Any) -> CustomOpDef:
+    if isinstance(op, CustomOpDef):
+        return op
+    if op not in _OPERATORS:
+        raise RuntimeError(f"operator {op} does not exist")
+    return _OPERATORS[op]
+
+
+def define(qualname: str, schema: str, *, lib: Any = None, tags: Any = ()) -> None:
+    """Name an operator whose kernel follows."""
+    CustomOpDef(qualname)
+
+
+def impl(qualname: str, types: Any, func: Any = None, *, lib: Any = None) -> Any:
+    """Give an operator its kernel."""
+    return _known(qualname).register_kernel("cpu" if types == "CPU" else types, func)
+
+
+def register_kernel(op: Any, device_types: Any, func: Any = None, /, *, lib: Any = None) -> Any:
+    """Give an operator a kernel for kinds of devices."""
+    return _known(op).register_kernel(device_types, func)
+
+
+def register_fake(op: Any, func: Any = None, /, *, lib: Any = None, **kwargs: Any) -> Any:
+    """Accepted, and not used: shapes are those of the results."""
+    return (lambda f: f) if func is None else func
+
+
+impl_abstract = register_fake
+
+
+def register_autograd(
+    op: Any, backward: Any, /, *, setup_context: Any = None, lib: Any = None
+) -> None:
+    """Give an operator its derivative; for one that is not there, nothing is to be done."""
+    if isinstance(op, CustomOpDef) or op in _OPERATORS:
+        _known(op).register_autograd(backward, setup_context=setup_context)
+
+
+def opcheck(*args: Any, **kwargs: Any) -> NoReturn:
+    """NotImplementedError: operators are not checked."""
+    raise NotImplementedError("torch.library.opcheck is not in Facula (see docs/compatibility.md)")
+
+
+class Library:
+    """Operators of one namespace, defined and implemented one by one."""
+
+    def __init__(self, ns: str, kind: str, dispatch_key: str = "") -> None:
+        self.ns, self.kind, self.dispatch_key = ns, kind, dispatch_key
+
+    def define(self, schema: str, alias_analysis: str = "", *, tags: Any = ()) -> str:
+        """Name an operator by its schema: `f(Tensor x) -> Tensor`."""
+        name = schema.partition("(")[0].strip()
+        CustomOpDef(f"{self.ns}::{name}")
+        return name
+
+    def impl(self, op_name: Any, fn: Any, dispatch_key: str = "", **kwargs: Any) -> None:
+        """Give an operator its kernel; those for other devices than the CPU are not used."""
+        key = dispatch_key or self.dispatch_key
+        if key in ("", "CPU", "CompositeImplicitAutograd", "CompositeExplicitAutograd"):
+            name = op_name if isinstance(op_name, str) else op_name._name
+            _known(name if "::" in name else f"{self.ns}::{name}").register_kernel(None, fn)
+
+
+class _Namespace:
+    """`torch.ops.mine`: its operators."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        key = f"{self._name}::{name}"
+        if key in _OPERATORS:
+            return _OPERATORS[key]
+        raise AttributeError(
+            f"torch.ops.{self._name}.{name} is not in Facula (see docs/compatibility.md)", name=name
+        )
+
+
+def has_namespace(name: str) -> bool:
+    """Whether there are operators under `torch.ops.<name>`."""
+    return any([key.startswith(name + "::") for key in _OPERATORS])
+
+
+def namespace(name: str) -> _Namespace:
+    """`torch.ops.mine`, for any name."""
+    return _Namespace(name)
+
+
+def load_library(path: Any) -> None:
+    """OSError: libraries compiled against PyTorch's C++ interface can't be loaded.
+
+    torchvision's is not loaded either, but its most used operators are here in its place.
+    """
+    folder, file = os.path.split(os.fspath(path))
+    if os.path.basename(folder) == "torchvision" and file.startswith("_C."):
+        from facula import torchvision_operators
+
+        return torchvision_operators.register()
+    raise OSError(
+        f"Could not load this library: {os.fspath(path)} (it is compiled against PyTorch's C++ "
+        "interface, which is not in Facula; see docs/compatibility.md)"
+    )
+
+
+__getattr__ = honest(__name__)

@@ -1,0 +1,189 @@
+"""Nested lists, tuples and dictionaries as flat lists of leaves.
+
+Source: https://github.com/pytorch/pytorch/blob/main/torch/utils/_pytree.py (the interface)
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict, deque, namedtuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from facula.errors import honest
+
+PyTree: TypeAlias = Any
+
+
+class NodeDef(NamedTuple):
+    """How a container is taken apart and put together."""
+
+    flatten_fn: Callable[[Any], tuple[list[Any], Any]]
+    unflatten_fn: Callable[[list[Any], Any], Any]
+
+
+class MappingKey(NamedTuple):
+    """The place of a leaf in a dictionary."""
+
+    key: Any
+
+
+class SequenceKey(NamedTuple):
+    """The place of a leaf in a list or tuple."""
+
+    idx: int
+
+
+def _dict_flatten(d: Any) -> tuple[list[Any], Any]:
+    return list(d.values()), list(d)
+
+
+def _dict_unflatten(values: Any, context: Any) -> Any:
+    return dict(zip(context, values))
+
+
+def _dict_flatten_with_keys(d: Any) -> tuple[list[Any], Any]:
+    values, context = _dict_flatten(d)
+    return [(MappingKey(k), v) for k, v in zip(context, values)], context
+
+
+class TreeSpec:
+    """The containers of a tree, without its leaves."""
+
+    def __init__(self, type: Any, context: Any, children_specs: list[TreeSpec]) -> None:
+        self.type, self.context, self.children_specs = type, context, children_specs
+        self.num_leaves: int = 1 if type is None else sum([c.num_leaves for c in children_specs])
+
+    def is_leaf(self) -> bool:
+        """Whether it is a single leaf."""
+        return self.type is None
+
+    def unflatten(self, leaves: Any) -> Any:
+        """The tree with these leaves."""
+        return tree_unflatten(leaves, self)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, TreeSpec)
+            and self.type is other.type
+            and self.context == other.context
+            and self.children_specs == other.children_specs
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.num_leaves))
+
+    def __repr__(self) -> str:
+        if self.type is None:
+            return "*"
+        return f"TreeSpec({self.type.__name__}, {self.context}, {self.children_specs})"
+
+
+SUPPORTED_NODES: dict[Any, NodeDef] = {
+    list: NodeDef(lambda x: (list(x), None), lambda v, c: list(v)),
+    tuple: NodeDef(lambda x: (list(x), None), lambda v, c: tuple(v)),
+    dict: NodeDef(_dict_flatten, _dict_unflatten),
+    OrderedDict: NodeDef(
+        lambda x: (list(x.values()), list(x)), lambda v, c: OrderedDict(zip(c, v))
+    ),
+    defaultdict: NodeDef(
+        lambda x: (list(x.values()), [x.default_factory, list(x)]),
+        lambda v, c: defaultdict(c[0], zip(c[1], v)),
+    ),
+    deque: NodeDef(lambda x: (list(x), x.maxlen), lambda v, c: deque(v, maxlen=c)),
+    namedtuple: NodeDef(lambda x: (list(x), type(x)), lambda v, c: c(*v)),
+}
+
+
+def register_pytree_node(
+    cls: Any, flatten_fn: Any, unflatten_fn: Any, *args: Any, **kwargs: Any
+) -> None:
+    """Treat instances of a class as containers."""
+    SUPPORTED_NODES[cls] = NodeDef(flatten_fn, unflatten_fn)
+
+
+_register_pytree_node = register_pytree_node
+
+
+def _node_type(tree: Any) -> Any:
+    kind = type(tree)
+    if isinstance(tree, tuple) and hasattr(kind, "_fields") and kind not in SUPPORTED_NODES:
+        return namedtuple
+    return kind
+
+
+def tree_flatten(tree: Any, is_leaf: Any = None) -> tuple[list[Any], TreeSpec]:
+    """The leaves, and what puts them together again."""
+    kind = _node_type(tree)
+    if kind not in SUPPORTED_NODES or (is_leaf is not None and is_leaf(tree)):
+        return [tree], TreeSpec(None, None, [])
+    children, context = SUPPORTED_NODES[kind].flatten_fn(tree)
+    leaves: list[Any] = []
+    specs = []
+    for child in children:
+        found, spec = tree_flatten(child, is_leaf)
+        leaves.extend(found)
+        specs.append(spec)
+    return leaves, TreeSpec(kind, context, specs)
+
+
+def tree_unflatten(leaves: Any, treespec: TreeSpec) -> Any:
+    """The tree with these leaves."""
+    leaves = list(leaves)
+    if len(leaves) != treespec.num_leaves:
+        raise ValueError(
+            f"tree_unflatten(leaves, treespec): `leaves` has length {len(leaves)} but the spec "
+            f"refers to a pytree that holds {treespec.num_leaves} items ({treespec})."
+        )
+    if treespec.is_leaf():
+        return leaves[0]
+    at, children = 0, []
+    for spec in treespec.children_specs:
+        children.append(tree_unflatten(leaves[at : at + spec.num_leaves], spec))
+        at += spec.num_leaves
+    return SUPPORTED_NODES[treespec.type].unflatten_fn(children, treespec.context)
+
+
+def tree_leaves(tree: Any, is_leaf: Any = None) -> list[Any]:
+    """The leaves."""
+    return tree_flatten(tree, is_leaf)[0]
+
+
+def tree_structure(tree: Any, is_leaf: Any = None) -> TreeSpec:
+    """What puts the leaves together."""
+    return tree_flatten(tree, is_leaf)[1]
+
+
+def tree_map(func: Any, tree: Any, *rests: Any, is_leaf: Any = None) -> Any:
+    """The tree with a function of each leaf (and of those at its place in the other trees)."""
+    leaves, spec = tree_flatten(tree, is_leaf)
+    others = [tree_flatten(r, is_leaf)[0] for r in rests]
+    return tree_unflatten([func(*xs) for xs in zip(leaves, *others, strict=True)], spec)
+
+
+def tree_map_(func: Any, tree: Any, *rests: Any, is_leaf: Any = None) -> Any:
+    """Call a function of each leaf; the tree itself."""
+    tree_map(func, tree, *rests, is_leaf=is_leaf)
+    return tree
+
+
+def tree_map_only(kind: Any, func: Any, tree: Any, is_leaf: Any = None) -> Any:
+    """The tree with a function of each leaf of a type (or for which a function is true)."""
+    chosen = kind if callable(kind) and not isinstance(kind, type) else None
+
+    def change(x: Any) -> Any:
+        return func(x) if (chosen(x) if chosen else isinstance(x, kind)) else x
+
+    return tree_map(change, tree, is_leaf=is_leaf)
+
+
+def tree_all(pred: Any, tree: Any, is_leaf: Any = None) -> bool:
+    """Whether the function is true of all leaves."""
+    return all([pred(x) for x in tree_leaves(tree, is_leaf)])
+
+
+def tree_any(pred: Any, tree: Any, is_leaf: Any = None) -> bool:
+    """Whether the function is true of a leaf."""
+    return any([pred(x) for x in tree_leaves(tree, is_leaf)])
+
+
+__getattr__ = honest(__name__)

@@ -1,0 +1,98 @@
+"""Operators that libraries bring, and the compiled ones of torchvision that are here in Python."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula
+from facula import library
+
+
+@pytest.fixture(autouse=True)
+def _operators():
+    before = dict(library._OPERATORS)
+    yield
+    library._OPERATORS.clear()
+    library._OPERATORS.update(before)
+
+
+def test_a_function_becomes_an_operator_with_a_derivative():
+    @library.custom_op("mine::double", mutates_args=())
+    def double(x):
+        return x * 2
+
+    @double.register_fake
+    def _(x):
+        return facula.empty_like(x)
+
+    double.register_autograd(lambda ctx, g: g * 3, setup_context=lambda ctx, inputs, output: None)
+    x = facula.ones(2, requires_grad=True)
+    y = facula.ops.mine.double(x)
+    y.sum().backward()
+    assert y.tolist() == [2, 2] and x.grad.tolist() == [3, 3]
+    assert repr(facula.ops.mine.double.default) == "mine.double.default"
+
+
+def test_a_library_defines_and_implements():
+    mine = library.Library("mine", "DEF")
+    mine.define("f(Tensor x) -> Tensor")
+    with pytest.raises(NotImplementedError, match=r"mine\.f"):
+        facula.ops.mine.f(1)
+    mine.impl("f", lambda x: x + 1, "CPU")
+    mine.impl("f", lambda x: x + 2, "CUDA")  # of another device: not used
+    assert facula.ops.mine.f(1) == 2
+    with pytest.raises(AttributeError, match=r"torch\.ops\.mine\.g is not in Facula"):
+        facula.ops.mine.g
+    with pytest.raises(AttributeError, match=r"torch\.ops\.yours is not in Facula"):
+        facula.ops.yours
+    with pytest.raises(RuntimeError, match="mine::g does not exist"):
+        library.impl("mine::g", "cpu", abs)
+    with pytest.raises(ValueError, match="namespace::name"):
+        library.custom_op("f", mutates_args=())
+
+
+def test_compiled_libraries_are_refused_as_pytorch_refuses_broken_ones():
+    with pytest.raises(OSError, match=r"some\.so"):
+        facula.ops.load_library("some.so")
+
+
+def test_nms_keeps_the_best_of_boxes_that_overlap():
+    facula.ops.load_library("lib/torchvision/_C.so")
+    boxes = facula.tensor([[0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30], [0, 0, 5, 10.0]])
+    scores = facula.tensor([0.8, 0.9, 0.1, 0.7])
+    nms = facula.ops.torchvision.nms
+    assert nms(boxes, scores, 0.5).tolist() == [1, 3, 2]
+    assert nms(boxes, scores, 0.3).tolist() == [1, 2]
+    assert nms(boxes[:0], scores[:0], 0.3).tolist() == []
+    with pytest.raises(RuntimeError, match="N x 4"):
+        nms(boxes[0], scores, 0.5)
+    with pytest.raises(RuntimeError, match="same number"):
+        nms(boxes, scores[:2], 0.5)
+    with pytest.raises(NotImplementedError, match="roi_align"):
+        facula.ops.torchvision.roi_align(1)
+
+
+@pytest.mark.parametrize("make", ["Graph", "Tracer", "GraphModule", "Node", "Proxy"])
+def test_graphs_can_not_be_made(make):
+    with pytest.raises(NotImplementedError, match=r"torch\.fx"):
+        getattr(facula.fx, make)()
+    with pytest.raises(NotImplementedError, match="symbolic_trace"):
+        facula.fx.symbolic_trace(None)
+    assert facula.fx.wrap("len") == "len"
+
+
+def test_profiler_marks_regions_and_refuses_to_profile():
+    with facula.profiler.record_function("a"):
+        pass
+    with pytest.raises(NotImplementedError, match="profile"), facula.profiler.profile():
+        pass
+
+
+def test_conditions():
+    facula._assert(True, "no")
+    with pytest.raises(AssertionError, match="no"):
+        facula._assert(False, "no")
+    with pytest.raises(RuntimeError, match="never"):
+        facula._check(False, lambda: "never")
+    with pytest.raises(IndexError):
+        facula._check_index(False)
