@@ -1,4 +1,4 @@
-"""`out=`: what it must be, and what it may not share."""
+"""`out=`: what it must be, and what it may not share; NumPy's names of arguments."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ def test_out_of_several_results():
     assert (values.tolist(), indices.tolist()) == ([1, 2], [1, 0])
 
 
-X = facula.tensor([[1.0, 4.0, 2.0], [3.0, 0.0, 5.0]])
+X = torch.tensor([[1.0, 4.0, 2.0], [3.0, 0.0, 5.0]])
 
 
 @pytest.mark.parametrize(
     ("numpy", "plain"),
     [
         ("X.sum(axis=1)", "X.sum(dim=1)"),
-        ("facula.sum(X, axis=1, keepdims=True)", "facula.sum(X, 1, True)"),
-        ("facula.softmax(X, axis=1)", "facula.softmax(X, 1)"),
-        ("facula.stack([X, X], axis=1)", "facula.stack([X, X], 1)"),
+        ("torch.sum(X, axis=1, keepdims=True)", "torch.sum(X, 1, True)"),
+        ("torch.softmax(X, axis=1)", "torch.softmax(X, 1)"),
+        ("torch.stack([X, X], axis=1)", "torch.stack([X, X], 1)"),
         ("X.argmax(axis=1)", "X.argmax(1)"),
         ("X.max(axis=1)[0]", "X.max(1)[0]"),
         ("X.std(axis=0)", "X.std(0)"),
-        ("facula.all(X, axis=1, keepdims=True)", "facula.all(X, 1, True)"),
+        ("torch.all(X, axis=1, keepdims=True)", "torch.all(X, 1, True)"),
         ("X.cumsum(axis=0)", "X.cumsum(0)"),
         ("X.unsqueeze(axis=0)", "X.unsqueeze(0)"),
-        ("facula.swapaxes(X, axis0=0, axis1=1)", "X.T"),
-        ("facula.add(x=X, x2=X)", "X + X"),
-        ("facula.maximum(x1=X, x2=-X)", "facula.maximum(X, -X)"),
-        ("facula.exp(x=X)", "X.exp()"),
+        ("torch.swapaxes(X, axis0=0, axis1=1)", "X.T"),
+        ("torch.add(x=X, x2=X)", "X + X"),
+        ("torch.maximum(x1=X, x2=-X)", "torch.maximum(X, -X)"),
+        ("torch.exp(x=X)", "X.exp()"),
     ],
 )
 def test_numpys_names_of_arguments(numpy, plain):
-    assert facula.equal(eval(numpy), eval(plain))
+    assert torch.equal(eval(numpy), eval(plain))
 
 
 def test_a_wrong_name_is_refused():
