@@ -296,7 +296,7 @@ class Tensor:
 
     def data_ptr(self) -> int:
         """The address of the first element."""
-        realise(self)
+        _own_memory(self)
         return int(self._data.ctypes.data)
 
     # Autograd.
@@ -508,17 +508,8 @@ class Tensor:
                     "tensor.detach().numpy() instead."
                 )
             return self.detach().numpy()
-        realise(self)
-        owner = self if self._storage is None else self._storage
-        base = owner._data
-        if not base.flags.writeable:
-            base = base.copy()
-            owner._data = base
-            if owner is not self:
-                storage.settle_alias(self)
-            else:
-                self._data = base
-        view = base[...]
+        owner = _own_memory(self)
+        view = owner._data[...]
         owner._exported = weakref.ref(view)
         if owner is self:
             return view
@@ -675,6 +666,25 @@ def _share(out: Tensor, source: Tensor) -> None:
     out._storage.aliases.append(weakref.ref(out))
     if out.node.op is not LEAF and out.node.op is not STALE:
         TLS.r.add(out)
+
+
+def _own_memory(t: Any) -> Any:
+    """Realise t, in memory that is its own and its aliases'; returns who holds that memory.
+
+    A constant of a program lies in memory that can't be written, once for all tensors that hold it.
+    """
+    realise(t)
+    owner = t if t._storage is None else t._storage
+    if not owner._data.flags.writeable:
+        owner._data = owner._data.copy(order="K")
+        for ref in () if owner is t else owner.aliases:
+            a = ref()
+            if a is not None and a.node.op in (LEAF, INPUT):
+                data = owner._data
+                for op, params in a._chain:
+                    data = op.body(params, (), data)
+                a._data = data
+    return owner
 
 
 def _rebuild(cls: type, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool) -> Any:

@@ -121,3 +121,17 @@ ERRORS = [
 def test_errors(ask, error, text):
     with pytest.raises(error, match=text):
         ask(torch.zeros(6).untyped_storage())
+
+
+def test_equal_constants_have_memory_of_their_own(tier):
+    """A compiled program keeps a constant once; whoever looks at memory gets some to himself."""
+    for _ in range(3):
+        a, b, other = torch.zeros(4), torch.zeros(4), torch.ones(4).exp()
+        torch.synchronize()
+        view = b.view(2, 2)
+        b.numpy()[1] = 5
+        assert view.tolist() == [[0, 5], [0, 0]] and not a.any()
+        c, d, other = torch.zeros(4), torch.zeros(4), torch.ones(4).exp()
+        torch.synchronize()
+        assert c.data_ptr() != d.data_ptr() != a.data_ptr()
+        assert d.untyped_storage().data_ptr() == d.data_ptr() != other.data_ptr()
