@@ -35,7 +35,8 @@ def make_tensor(
         )
     if requires_grad and dtype.category < 2:
         raise ValueError(
-            f"`requires_grad=True` is not supported for boolean and integral dtypes, but got {dtype}"
+            "`requires_grad=True` is not supported for boolean and integral dtypes, but got "
+            f"{dtype}"
         )
     lowest, highest = _bounds(dtype)
     low = lowest if low is None else low
