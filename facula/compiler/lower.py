@@ -174,7 +174,8 @@ class Likeness:
 
     def _start(self, b: Node, offset: int) -> int:
         """Where in its buffer an operand begins, as far as the text depends on it."""
-        return self.starts.setdefault((b, offset), len(self.starts)) if self.relocates else offset
+        count = self.starts.setdefault((b, offset), len(self.starts))
+        return count if self.relocates else offset
 
     def _numbers(self, low: Lowered, n: Node) -> tuple[Any, ...]:
         out = []
