@@ -6,7 +6,9 @@ that has kernels of its own (`facula.cpu.emitters`), with the pointwise operatio
 
 from __future__ import annotations
 
-from facula.cpu.vector import KINDS
+import functools
+
+from facula.cpu.vector import KINDS, NARROW
 from facula.trace.node import Node
 
 FULL, ROW, COLUMN, ALL = "full", "row", "column", "all"
@@ -37,14 +39,31 @@ class Cluster:
 
 def kind_of(n: Node) -> str | None:
     """The kind of a node's elements; None where no kernel handles them."""
-    return KINDS.get(n.dtype._name)
+    kind = KINDS.get(n.dtype._name)
+    return None if kind == "f16" and not _converts_half() else kind
+
+
+@functools.cache
+def _converts_half() -> bool:
+    """Whether the processor has instructions for float16."""
+    from facula.cpu.jit import FEATURES, TRIPLE
+
+    return "+f16c" in FEATURES or TRIPLE.startswith(("aarch64", "arm64"))
+
+
+def wide(kind: str) -> str:
+    """The kind in which values of a kind are computed."""
+    return "f32" if kind in NARROW else kind
 
 
 def number_kind(n: Node) -> str:
     """The kind in which the Python numbers of an operation are used."""
     kind = kind_of(n.inputs[-1] if n.inputs else n)
     assert kind is not None
-    return kind
+    return wide(kind) if n.inputs else kind
 
 
-__all__ = ["ALL", "COLUMN", "FULL", "REDUCTIONS", "ROW", "Cluster", "kind_of", "number_kind"]
+__all__ = [
+    *("ALL", "COLUMN", "FULL", "REDUCTIONS", "ROW", "Cluster"),
+    *("kind_of", "number_kind", "wide"),
+]

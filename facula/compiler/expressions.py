@@ -331,6 +331,9 @@ def power(exponent: Any, kind: str) -> Build | None:
 
 CHEAP = {"to", "full", *ANY} - {"floor_divide", "remainder", "fmod"}
 
+# Whose results are operands, or as exact, so that narrow ones need no rounding.
+EXACT = {"where", "neg", "abs", "relu", "maximum", "minimum", "copy", "sign", "sgn", "fmax", "fmin"}
+
 
 def expression(n: Node, kinds: tuple[str, ...]) -> Build | None:
     """The expression of an entry whose operands are of these kinds; None: not compiled."""

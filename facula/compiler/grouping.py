@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import prod
 
-from facula.compiler.cluster import ALL, COLUMN, FULL, REDUCTIONS, ROW, Cluster, kind_of
+from facula.compiler.cluster import ALL, COLUMN, FULL, REDUCTIONS, ROW, Cluster, kind_of, wide
 from facula.compiler.expressions import expression
 from facula.compiler.layout import Place, place
 from facula.cpu.emitters import EMITTERS
@@ -112,7 +112,7 @@ class Grouping:
             return False
         if n.op.name not in ("where",) and len(set(kinds)) > 1:
             return False
-        return expression(n, tuple(kinds)) is not None  # type: ignore[arg-type]
+        return expression(n, tuple([wide(k) for k in kinds if k is not None])) is not None
 
     # Making and joining clusters.
     def _new(self, shape: tuple[int, ...]) -> Cluster:

@@ -9,6 +9,7 @@ from facula.compiler.cluster import ALL, FULL, Cluster
 from facula.compiler.grouping import Grouping
 from facula.compiler.layout import Place, place
 from facula.compiler.simplify import simplify
+from facula.compiler.widen import widen
 from facula.cpu.emitters import EMITTERS, REVISITING
 from facula.cpu.kernels import CombineKernel, Kernel, MapKernel, NotCompiled
 from facula.trace.node import ASSIGN, INPUT, Node
@@ -45,6 +46,7 @@ class Lowered:
             if n.op is not ASSIGN and n.op.name == "pow_s":
                 self.guards[n.scalar_at] = scalars[n.scalar_at]
         places: dict[Node, Place] = {}
+        entries = widen(entries, places)
         entries = simplify(entries, roots, places)
         entries = Assembly(entries, roots, scalars, self.guards, places).entries
         self.grouping = g = Grouping(entries, places)

@@ -23,7 +23,12 @@ def simplify(entries: list[Node], roots: list[Node], places: dict[Node, Place]) 
     for n in entries:
         if n.op is not ASSIGN and n.op.name == "permute":
             product = source(n.a)
-            if product.op.name == "matmul" and users[product] == 1 and _swaps(n.params):
+            if (
+                product.op.name == "matmul"
+                and product not in places
+                and users[product] == 1
+                and _swaps(n.params)
+            ):
                 made = instead[product] = _transposed(product, n)
                 places[n] = Place(made, 0, n.shape, contiguous_strides(n.shape))
     return [instead.get(n, n) for n in entries]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from facula.compiler.cluster import kind_of
+from facula.compiler.cluster import kind_of, wide
 from facula.cpu.domain import DomainKernel, load, walk
 from facula.cpu.kernels import CHUNK, Kernel, NotCompiled, merged
 from facula.cpu.text import Function, Index
@@ -98,7 +98,7 @@ class Folding:
         self.kind = kind
         self.sizes = sizes or [1]
         self.steps = steps or [0]
-        self.fold = Fold(f, n.op.name, kind, math.prod(self.sizes))
+        self.fold = Fold(f, n.op.name, wide(kind), math.prod(self.sizes))
         self.longest = self.sizes.index(max(self.sizes))
 
     def value(
@@ -119,7 +119,7 @@ class Folding:
             state.append(fold.first(x))
 
         def one(z: Lanes, p: str, index: Index) -> list[Value]:
-            v = load(z, p, step if z is x else self.steps[-1], self.kind)
+            v = z.widened(load(z, p, step if z is x else self.steps[-1], self.kind))
             if len(fold.kinds) == 1:
                 return [v]
             kind = fold.kinds[1]
@@ -230,13 +230,14 @@ class FoldKernel(DomainKernel):
         sizes = [n.inputs[0].shape[d] for d in n.params[0]]
         kind = kind_of(n.inputs[0])
         assert kind is not None
-        self.kind = kind
-        size = SIZE[kind]
+        self.kind = wide(kind) if self.slices > 1 else kind
+        size = SIZE[self.kind]
         across = _along_result(kept, n.shape, steps, sizes)
         if self.slices > 1:
             own = contiguous_strides(n.shape)
-            self.folding = Folding(self.f, n, kind, [self.slices], [math.prod(n.shape) * size])
-            self.key = self.stream_of(("partial", n), kind, 0, list(own))
+            step = math.prod(n.shape) * size
+            self.folding = Folding(self.f, n, self.kind, [self.slices], [step])
+            self.key = self.stream_of(("partial", n), self.kind, 0, list(own))
             self.second: Any = None
             if len(self.folding.fold.kinds) > 1:
                 index = self.folding.fold.kinds[1]

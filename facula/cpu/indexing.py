@@ -20,7 +20,7 @@ from facula.compiler.layout import Place
 from facula.cpu.domain import DomainKernel, load, store, walk
 from facula.cpu.kernels import CHUNK, Kernel, NotCompiled, merged, strides_in
 from facula.cpu.text import Index
-from facula.cpu.vector import SIZE, Lanes, Value
+from facula.cpu.vector import NARROW, SIZE, Lanes, Value
 from facula.trace.node import INPUT, Node, contiguous_strides
 
 RANGES = 16  # ranges of a result at most, where each index moves a row
@@ -318,6 +318,7 @@ class ScatterKernel(Kernel):
             v = x.splat(self.fixed) if self.fixed else load(x, p[0], steps[0], self.kind)
             if self.adds:
                 v = x.add(load(x, p[-1], steps[-1], self.kind), v)
+                v = x.rounded(v, self.kind) if self.kind in NARROW else v
             store(x, v, p[-1], steps[-1])
 
         def target(p: list[str]) -> tuple[str, str]:

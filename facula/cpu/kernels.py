@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, Cluster, kind_of, number_kind
-from facula.compiler.expressions import CHEAP, expression, power
+from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, Cluster, kind_of, number_kind, wide
+from facula.compiler.expressions import CHEAP, EXACT, expression, power
 from facula.compiler.layout import Place
 from facula.cpu.text import Function, Index, NotCompiled
-from facula.cpu.vector import SIZE, Lanes, Value
+from facula.cpu.vector import NARROW, SIZE, Lanes, Value
 from facula.trace.node import Node
 
 PARAMS = "ptr %P, ptr %S, ptr %D, i64 %lo, i64 %hi"
@@ -131,20 +131,26 @@ class Kernel:
             return x.cast(args[0], kind)
         if name in ("reshape", "clone", "flatten_copy"):
             return args[0]
+        args = [x.widened(a) for a in args]
         if name == "pow_s":
-            build = power(self.guards[n.scalar_at], kind)
+            build = power(self.guards[n.scalar_at], wide(kind))
             if build is None:
                 raise NotCompiled(f"a power of {kind}")
-            return build(x, args[0])
-        numbers = [
-            x.splat(self.number(n.scalar_at + k, t, number_kind(n))) for k, t in enumerate(n.stypes)
-        ]
-        if name == "full":
-            return numbers[0]
-        build = expression(n, tuple([a.kind for a in args]))
-        if build is None:
-            raise NotCompiled(str(n.op))
-        return build(x, *args, *numbers)
+            out = build(x, args[0])
+        else:
+            numbers = [
+                x.splat(self.number(n.scalar_at + k, t, number_kind(n)))
+                for k, t in enumerate(n.stypes)
+            ]
+            if name == "full":
+                return numbers[0]
+            build = expression(n, tuple([a.kind for a in args]))
+            if build is None:
+                raise NotCompiled(str(n.op))
+            out = build(x, *args, *numbers)
+        if kind not in NARROW:
+            return out
+        return Value(out.name, kind) if name in EXACT else x.rounded(out, kind)
 
 
 class Access:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from facula.compiler.cluster import kind_of
+from facula.compiler.cluster import kind_of, wide
 from facula.cpu.domain import load, store, walk
 from facula.cpu.folds import Fold
 from facula.cpu.kernels import CHUNK, UNITS, Kernel, merged
@@ -42,7 +42,7 @@ class ScanKernel(Kernel):
         self.units = -(-sizes[0] // rows) if sizes else 1
         source = f.at(self.buffer(p.base), p.offset * size)
         target = self.buffer(n)
-        fold = Fold(f, _FOLDS[n.op.name], kind, count)
+        fold = Fold(f, _FOLDS[n.op.name], wide(kind), count)
 
         def along(x: Lanes, q: list[str], steps: list[int]) -> None:
             state = fold.first(x)
@@ -52,7 +52,7 @@ class ScanKernel(Kernel):
             carried = [(x.type(v.kind), v.name) for v in state]
             with f.loop(0, count, 1, carried, some=True) as i:
                 acc = [Value(a, v.kind) for a, v in zip(i.values, state, strict=True)]
-                v = load(x, f.at(q[0], f.mul(i.index, step)), steps[0], kind)
+                v = x.widened(load(x, f.at(q[0], f.mul(i.index, step)), steps[0], kind))
                 best = fold.add(x, acc[:1], [v])[0]
                 out = [best]
                 if positions:
@@ -61,7 +61,7 @@ class ScanKernel(Kernel):
                     if x.floating(v):
                         hit = x.op("or", hit, x.nan(v))
                     out.append(x.select(hit, x.splat(Value(i.index, own)), acc[1]))
-                store(x, out[-1], f.at(q[1], f.mul(i.index, out_step)), steps[1])
+                store(x, x.cast(out[-1], own), f.at(q[1], f.mul(i.index, out_step)), steps[1])
                 i.next = [v.name for v in out]
 
         with f.loop("%lo", "%hi") as unit:

@@ -9,7 +9,7 @@ from facula.cpu.blocking import BLOCK
 from facula.cpu.kernels import Kernel, NotCompiled, strides_in
 from facula.cpu.strips import masked_load, masked_store
 from facula.cpu.text import Function, Index
-from facula.cpu.vector import SIZE, Lanes, Value
+from facula.cpu.vector import SIZE, STORED, Lanes, Value
 from facula.trace.node import Node
 
 UNROLLED = 48  # expressions after the product that are written out for every row
@@ -28,9 +28,8 @@ class Edge(Lanes):
 
     def load(self, pointer: str, kind: str) -> Value:
         """Lanes next to each other in memory; zeros follow."""
-        memory = "u8" if kind == "b" else kind
-        v = masked_load(self, pointer, self._mask(), self.const(0, memory))
-        return self.compare("ne", v, self.const(0, "u8")) if kind == "b" else v
+        raw = STORED.get(kind, kind)
+        return self.unpack(masked_load(self, pointer, self._mask(), self.const(0, raw)), kind)
 
     def load_strided(self, pointer: str, step: int, kind: str) -> Value:
         """Lanes `step` bytes apart; zeros follow."""
@@ -42,10 +41,7 @@ class Edge(Lanes):
 
     def store(self, a: Value, pointer: str) -> None:
         """Only the lanes that are in memory."""
-        if a.kind == "b":
-            t = f"<{self.width} x i8>"
-            a = Value(self.f.let(f"zext {self.type('b')} {a.name} to {t}"), "u8")
-        masked_store(self, a, pointer, self._mask())
+        masked_store(self, self.pack(a), pointer, self._mask())
 
     def library(self, name: str, *args: Value) -> Value:
         """A function of the C library on the lanes that are in memory."""

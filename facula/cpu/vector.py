@@ -20,7 +20,11 @@ KINDS = {
     "int8": "i8",
     "uint8": "u8",
     "bool": "b",
+    "bfloat16": "bf16",
+    "float16": "f16",
 }
+NARROW = ("bf16", "f16")  # stored in 16 bits; float32 in registers, rounded after each operation
+STORED = {"b": "u8", "bf16": "i16", "f16": "i16"}
 _TYPE = {
     "f32": "float",
     "f64": "double",
@@ -30,8 +34,11 @@ _TYPE = {
     "i8": "i8",
     "u8": "i8",
     "b": "i1",
+    "bf16": "float",
+    "f16": "float",
 }
 SIZE = {"f32": 4, "f64": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "u8": 1, "b": 1}
+SIZE |= {"bf16": 2, "f16": 2}
 
 
 class Value:
@@ -62,7 +69,7 @@ class Lanes:
 
     def const(self, x: float, kind: str) -> Value:
         """A constant in every lane."""
-        if kind in ("f32", "f64"):
+        if kind in ("f32", "f64", *NARROW):
             return Value(self._spread(float_bits(float(x), kind == "f64"), kind), kind)
         if kind == "b":
             return Value(self._spread("true" if x else "false", kind), kind)
@@ -78,16 +85,58 @@ class Lanes:
         wide = f"<{self.width} x {t}>"
         return Value(f.let(f"shufflevector {wide} {v}, {wide} poison, {zero}"), a.kind)
 
-    # Memory. Bools are bytes there.
+    # Memory. Bools are bytes there, narrow floats 16-bit patterns.
+    def unpack(self, raw: Value, kind: str) -> Value:
+        """A value from the form in which it lies in memory."""
+        if kind == "b":
+            return self.compare("ne", raw, self.const(0, "u8"))
+        if kind == "bf16":
+            i = self.convert("zext", raw, "i32")
+            return Value(self.bits(self.op("shl", i, self.const(16, "i32"))).name, kind)
+        if kind == "f16":
+            half = self._half()
+            h = self.f.let(f"bitcast {self.type('i16')} {raw.name} to {half}")
+            return Value(self.f.let(f"fpext {half} {h} to {self.type(kind)}"), kind)
+        return raw
+
+    def pack(self, a: Value) -> Value:
+        """A value in the form in which it lies in memory; narrow floats are rounded before."""
+        if a.kind == "b":
+            return self.convert("zext", a, "u8")
+        if a.kind == "bf16":
+            i = self.op("lshr", self.bits(a), self.const(16, "i32"))
+            return self.convert("trunc", i, "i16")
+        if a.kind == "f16":
+            half = self._half()
+            h = self.f.let(f"fptrunc {self.type(a.kind)} {a.name} to {half}")
+            return Value(self.f.let(f"bitcast {half} {h} to {self.type('i16')}"), "i16")
+        return a
+
+    def _half(self) -> str:
+        return "half" if self.width == 1 else f"<{self.width} x half>"
+
+    def rounded(self, a: Value, kind: str) -> Value:
+        """float32 rounded to a narrow kind, to nearest and even."""
+        if kind == "f16":
+            half = self._half()
+            h = self.f.let(f"fptrunc {self.type('f32')} {a.name} to {half}")
+            return Value(self.f.let(f"fpext {half} {h} to {self.type('f32')}"), kind)
+        i = self.bits(a)
+        odd = self.op("and", self.op("lshr", i, self.const(16, "i32")), self.const(1, "i32"))
+        i = self.add(i, self.add(odd, self.const(0x7FFF, "i32")))
+        i = self.op("and", i, self.const(-0x10000, "i32"))
+        nan = self.const(float("nan"), "f32")
+        return Value(self.select(self.nan(a), nan, self.bits(i)).name, kind)
+
+    def widened(self, a: Value) -> Value:
+        """Narrow floats as the float32 that they are in registers."""
+        return Value(a.name, "f32") if a.kind in NARROW else a
+
     def load(self, pointer: str, kind: str) -> Value:
         """Lanes next to each other in memory."""
-        f = self.f
-        if kind == "b":
-            t = "i8" if self.width == 1 else f"<{self.width} x i8>"
-            byte = f.let(f"load {t}, ptr {pointer}, align 1")
-            zero = "0" if self.width == 1 else "zeroinitializer"
-            return Value(f.let(f"icmp ne {t} {byte}, {zero}"), "b")
-        return Value(f.let(f"load {self.type(kind)}, ptr {pointer}, align {SIZE[kind]}"), kind)
+        raw = STORED.get(kind, kind)
+        v = self.f.let(f"load {self.type(raw)}, ptr {pointer}, align {SIZE[kind]}")
+        return self.unpack(Value(v, raw), kind)
 
     def load_strided(self, pointer: str, step: int, kind: str) -> Value:
         """Lanes `step` bytes apart."""
@@ -129,13 +178,10 @@ class Lanes:
         return Value(self.f.let(f"extractelement {self.type(a.kind)} {a.name}, i32 {k}"), a.kind)
 
     def store(self, a: Value, pointer: str) -> None:
-        f = self.f
-        if a.kind == "b":
-            t = "i8" if self.width == 1 else f"<{self.width} x i8>"
-            byte = f.let(f"zext {self.type('b')} {a.name} to {t}")
-            f.do(f"store {t} {byte}, ptr {pointer}, align 1")
-        else:
-            f.do(f"store {self.type(a.kind)} {a.name}, ptr {pointer}, align {SIZE[a.kind]}")
+        """Lanes next to each other in memory."""
+        raw = self.pack(a)
+        size = SIZE[a.kind]
+        self.f.do(f"store {self.type(raw.kind)} {raw.name}, ptr {pointer}, align {size}")
 
     def store_strided(self, a: Value, pointer: str, step: int) -> None:
         one = Lanes(self.f, 1)
@@ -147,7 +193,7 @@ class Lanes:
         return Value(self.f.let(f"{name} {self.type(a.kind)} {a.name}, {b.name}"), kind or a.kind)
 
     def floating(self, a: Value) -> bool:
-        return a.kind in ("f32", "f64")
+        return a.kind in ("f32", "f64", *NARROW)
 
     def add(self, a: Value, b: Value) -> Value:
         if a.kind == "b":
@@ -174,7 +220,8 @@ class Lanes:
         return self.intrinsic("fma", a, b, c)
 
     def intrinsic(self, name: str, *args: Value) -> Value:
-        kind, t = args[0].kind, self.type(args[0].kind)
+        kind = "f32" if args[0].kind in NARROW else args[0].kind
+        t = self.type(kind)
         full = f"llvm.{name}." + (f"v{self.width}" if self.width > 1 else "") + kind
         self.f.declare(t, full, *[t] * len(args))
         listed = ", ".join([f"{t} {a.name}" for a in args])
@@ -231,6 +278,10 @@ class Lanes:
         """Conversion as C does it."""
         if a.kind == kind:
             return a
+        if a.kind in NARROW:
+            return self.cast(self.widened(a), kind)
+        if kind in NARROW:
+            return self.rounded(self.cast(a, "f32"), kind)
         old, new = self.type(a.kind), self.type(kind)
         if kind == "b":
             return self.compare("ne", a, self.const(0, a.kind))
@@ -284,5 +335,5 @@ class Lanes:
 
     def bits(self, a: Value) -> Value:
         """The bit pattern of floats, or the floats of a bit pattern."""
-        kind = {"f32": "i32", "i32": "f32", "f64": "i64", "i64": "f64"}[a.kind]
+        kind = {"f64": "i64", "i64": "f64", "i32": "f32"}.get(a.kind, "i32")
         return Value(self.f.let(f"bitcast {self.type(a.kind)} {a.name} to {self.type(kind)}"), kind)

@@ -149,7 +149,8 @@ def test_functions_of_two(name, dtype, rng, monkeypatch):
     got = PAIRS[name](a, b).numpy()
     monkeypatch.setattr(program, "COMPILE_AFTER", 1 << 30)
     want = PAIRS[name](a, b).numpy()
-    np.testing.assert_allclose(got, want, rtol=3e-7, atol=2e-45)
+    atol = 1e-7 if name == "logaddexp" else 2e-45  # the sum may cancel
+    np.testing.assert_allclose(got, want, rtol=3e-7, atol=atol)
 
 
 @pytest.mark.parametrize("exponent", [2, 3, -1, -2, 0.5, -0.5, 1.7, 4, 0, 10, -3.25, 1])
