@@ -14,6 +14,8 @@ SUBMODULES = frozenset(_SUBMODULES.split())
 _MODULES = {
     "facula.random": """Generator default_generator get_rng_state initial_seed manual_seed seed
         set_rng_state""",
+    "facula.sparse": "hspmm smm sspaddmm",
+    "facula.sparse.tensor": "sparse_coo_tensor",
     "facula.printing": "get_printoptions set_printoptions",
     "facula.serialization": "load save",
     "facula.amp": "GradScaler autocast is_autocast_available",

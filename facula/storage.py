@@ -18,7 +18,7 @@ from typing import Any
 
 from facula.autograd.graph import GradNode, Token, edge_of
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, STALE, leaf, stale
+from facula.trace.node import INPUT, LEAF, STALE, Diverted, leaf, stale
 from facula.trace.recorder import TLS, assign, flush, prepare, record
 from facula.trace.rescue import refuse
 
@@ -139,7 +139,10 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     linked = op.differentiable
     if not linked and t.node.op is STALE:
         t = rederive(t, False)
-    t = prepare(r, t)
+    try:
+        t = prepare(r, t)
+    except Diverted as met:
+        return met.kind.take(op, (t,), params, ())
     s = storage_of(t)
     node = t.node
     if (node.op is LEAF or node.op is INPUT) and not (r.grad and node.rg and linked):

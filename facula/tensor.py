@@ -154,7 +154,7 @@ class Tensor:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not cls.__module__.startswith("facula.nn."):
+        if not cls.__module__.startswith("facula."):
             table.OVERRIDES.append(cls)
 
     @staticmethod

@@ -217,6 +217,8 @@ def run(
             pending[n] = d
             serial += 1
             heapq.heappush(heap, (-n.order[0], -n.order[1], serial, n))
+        elif have.is_sparse and not d.is_sparse:
+            pending[n] = d + have
         else:
             pending[n] = have + d
 
@@ -296,6 +298,8 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
     old = t._grad
     if old is None:
         t._grad = _own(g, t)
+    elif old.is_sparse and not g.is_sparse:
+        t._grad = g + old
     elif create_graph:
         t._grad = old + g
     else:

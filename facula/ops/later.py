@@ -22,7 +22,14 @@ MODULES = {
     "facula.ops.normalizing": """batch_norm grid_sampler grid_sampler_2d grid_sampler_3d group_norm
         layer_norm native_batch_norm native_group_norm native_layer_norm""",
 }
-HOME = {name: module for module, names in MODULES.items() for name in names.split()}
+METHODS_ONLY = {
+    "facula.sparse.methods": """_indices _nnz _values coalesce dense_dim indices is_coalesced
+        sparse_dim sparse_mask to_dense to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo
+        to_sparse_csc to_sparse_csr values""",
+}
+HOME = {
+    name: module for module, names in {**MODULES, **METHODS_ONLY}.items() for name in names.split()
+}
 
 
 def load(name: str) -> bool:

@@ -33,7 +33,7 @@ def _rank(name: str, *pairs: Any) -> None:
             )
 
 
-@api(follows=(MATMUL, None, 2))
+@api(names=("spmm", "dsmm"), follows=(MATMUL, None, 2))
 def mm(input: Any, mat2: Any) -> Any:
     """The product of two matrices (n, m) and (m, p)."""
     _same("mm", input, mat2)

@@ -62,6 +62,8 @@ class Adagrad(PerParameterOptimizer):
             for p in group["params"]:
                 self.state[p] = self._initial_state(group, p)
 
+    _takes_sparse = True
+
     def _initial_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
         start = group["initial_accumulator_value"]
         if p.is_complex():
@@ -76,9 +78,24 @@ class Adagrad(PerParameterOptimizer):
     def _update(
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
     ) -> None:
+        if grad.is_sparse:
+            self._update_rows(group, p, grad.coalesce(), state)
+            return
         if is_on(group["weight_decay"]):
             grad = grad + p * group["weight_decay"]
         total = state["sum"]
         total += grad * grad
         rate = factor(group["lr"]) / (1 + (self._count(state) - 1) * group["lr_decay"])
         add_ratio(p, grad, total.sqrt() + group["eps"], -rate)
+
+    def _update_rows(
+        self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
+    ) -> None:
+        """Only what a sparse gradient has."""
+        if is_on(group["weight_decay"]):
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        total = state["sum"]
+        total.add_(grad * grad)
+        rate = factor(group["lr"]) / (1 + (self._count(state) - 1) * group["lr_decay"])
+        deviation = total.sparse_mask(grad)._values().sqrt() + group["eps"]
+        p.add_(grad._with(grad._values() / deviation * -rate))

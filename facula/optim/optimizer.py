@@ -55,11 +55,11 @@ def _host_dtype() -> Any:
 
 
 def refuse_sparse(optimizer: Any, grad: Tensor) -> None:
-    """Raise NotImplementedError for a sparse gradient."""
-    if grad.is_sparse:
-        raise NotImplementedError(
-            f"{type(optimizer).__name__}.step: sparse gradients are not in Facula, but a parameter "
-            f"of shape {tuple(grad.shape)} has one"
+    """Raise RuntimeError for a sparse gradient, unless the optimiser takes such."""
+    if grad.is_sparse and not optimizer._takes_sparse:
+        raise RuntimeError(
+            f"{type(optimizer).__name__} does not support sparse gradients, but a parameter of "
+            f"shape {tuple(grad.shape)} has one; please consider SparseAdam, SGD or Adagrad"
         )
 
 
@@ -433,6 +433,7 @@ class PerParameterOptimizer(Optimizer):
     written to.
     """
 
+    _takes_sparse = False
     _real_views = True  # whether complex parameters are updated part by part
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

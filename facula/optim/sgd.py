@@ -59,6 +59,8 @@ class SGD(PerParameterOptimizer):
         }
         super().__init__(params, defaults)
 
+    _takes_sparse = True
+
     def _initial_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
         return {"momentum_buffer": None} if group["momentum"] != 0 else {}
 

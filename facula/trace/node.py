@@ -89,6 +89,30 @@ class Marker:
         return self.name
 
 
+class Other(Marker):
+    """The `op` of values that are not one array: sparse tensors, batches of a `vmap`.
+
+    What would be recorded on them goes to `take(op, tensors, params, scalars)`, and an in-place
+    result to `store(holder, value)`.
+    """
+
+    __slots__ = ("refusal", "store", "take")
+
+    def __init__(self, name: str, take: Any, store: Any, refusal: str) -> None:
+        super().__init__(name)
+        self.take = take
+        self.store = store
+        self.refusal = refusal
+
+
+class Diverted(RuntimeError):
+    """Met a value that is not one array. The recorder catches it and hands over to its kind."""
+
+    def __init__(self, kind: Other) -> None:
+        super().__init__(kind.refusal)
+        self.kind = kind
+
+
 LEAF = Marker("leaf")
 INPUT = Marker("input")
 STALE = Marker("stale")

@@ -23,7 +23,9 @@ from facula.trace.node import (
     MODE,
     ROOT,
     STALE,
+    Diverted,
     Node,
+    Other,
     contiguous_strides,
     leaf,
 )
@@ -245,6 +247,8 @@ def prepare(r: Recorder, t: Any) -> Any:
 
 def _foreign(t: Any) -> Any:
     """A stand-in, in this thread, for a tensor that is pending in another thread."""
+    if t.node.op.__class__ is Other:
+        raise Diverted(t.node.op)
     while True:
         node = t.node
         rec = node.rec
@@ -280,7 +284,10 @@ def _record_slow(
     if ts:
         while True:
             frame = r.frame
-            ts = tuple([prepare(r, t) for t in ts])
+            try:
+                ts = tuple([prepare(r, t) for t in ts])
+            except Diverted as met:
+                return met.kind.take(op, ts, params, scalars)
             if r.frame == frame:
                 break
             if not scalars and len(ts) < 3:  # a new frame has begun: it may be a known one
@@ -400,7 +407,14 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
         return
     while True:
         frame = r.frame
-        value = prepare(r, value)
+        try:
+            value = prepare(r, value)
+        except Diverted as met:
+            met.kind.store(holder, value)
+            return
+        if holder.node.op.__class__ is Other:
+            holder.node.op.store(holder, value)
+            return
         if holder.node.op is not LEAF and holder.node.rec is not r:
             raise RuntimeError(
                 "a tensor that is pending in another thread can't be written here; "

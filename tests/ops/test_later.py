@@ -20,6 +20,14 @@ def test_each_module_enters_the_names_that_are_listed_for_it(module):
         assert callable(getattr(torch, name))
 
 
+@pytest.mark.parametrize("module", sorted(later.METHODS_ONLY))
+def test_modules_of_methods_alone(module):
+    importlib.import_module(module)
+    for name in later.METHODS_ONLY[module].split():
+        assert callable(getattr(torch.ones(1), name))
+        assert name in table.METHODS and name not in table.FUNCTIONS
+
+
 def test_functions_and_methods_are_found_in_a_fresh_interpreter():
     code = (
         "import sys, facula as t; assert 'facula.ops.special' not in sys.modules; "

@@ -119,15 +119,12 @@ def test_capturable_changes_nothing(name):
     assert values(first) == values(second)
 
 
-@pytest.mark.parametrize("name", [*ALL, "SparseAdam"])
+@pytest.mark.parametrize("name", sorted({*ALL} - {"SGD", "Adagrad", "SparseAdam"}))
 def test_sparse_gradients_are_refused(name):
-    class Sparse(torch.Tensor):
-        is_sparse = True
-
     p = parameter(2, 2)
     optimizer = getattr(torch.optim, name)([p])
-    p.grad = torch.ones(2, 2).as_subclass(Sparse)
-    with pytest.raises(NotImplementedError, match=rf"{name}.step: sparse gradients .*\(2, 2\)"):
+    p.grad = torch.eye(2).to_sparse()
+    with pytest.raises(RuntimeError, match=rf"{name} does not support sparse .*\(2, 2\)"):
         optimizer.step()
 
 

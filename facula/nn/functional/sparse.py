@@ -57,11 +57,19 @@ def _frequency_scale(index: Tensor, rows: int, dtype) -> Tensor:
     return 1 / counts.index_select(0, index)
 
 
-def _refuse_sparse(sparse: bool, weight: Tensor, name: str) -> None:
-    if sparse and weight.requires_grad:
-        raise NotImplementedError(
-            f"{name}: sparse gradients (sparse=True) are not in Facula; use sparse=False"
+def _rows(
+    weight: Tensor, flat: Tensor, sparse: bool, padding_idx: int, by_frequency: bool
+) -> Tensor:
+    """The rows of ``weight`` that ``flat`` names; with ``sparse``, its gradient has only these."""
+    if not (sparse and weight.requires_grad):
+        return weight.index_select(0, flat)
+    if by_frequency:
+        raise RuntimeError(
+            "embedding_backward: scale_grad_by_freq not supported with sparse gradients"
         )
+    from facula.sparse.embedding import rows
+
+    return rows(weight, flat.to(facula.int64), padding_idx)
 
 
 def embedding(
@@ -89,11 +97,10 @@ def embedding(
     if weight.dim() != 2:
         raise RuntimeError("'weight' must be 2-D")
     _check_indices(input, "embedding")
-    _refuse_sparse(sparse, weight, "embedding")
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
     flat = input.reshape(-1)
-    out = weight.index_select(0, flat)
+    out = _rows(weight, flat, sparse, padding_idx, scale_grad_by_freq)
     if scale_grad_by_freq and weight.requires_grad:
         scale = _frequency_scale(flat.to(facula.int64), weight.shape[0], out.dtype)
         out = _ScaleGradient.apply(out, scale.unsqueeze(1))
@@ -155,13 +162,12 @@ def embedding_bag(
             f"argument #1 'per_sample_weights'; but type {type_name(weight)} does not equal "
             f"{type_name(per_sample_weights)} (while checking arguments for embedding_bag)"
         )
-    _refuse_sparse(sparse, weight, "embedding_bag")
     padding_idx = _check_padding_idx(padding_idx, weight.size(0))
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
 
     flat = input.reshape(-1).to(facula.int64)
-    rows = upcast(weight.index_select(0, flat))
+    rows = upcast(_rows(weight, flat, sparse, padding_idx, scale_grad_by_freq))
     if scale_grad_by_freq and weight.requires_grad:
         scale = _frequency_scale(flat, weight.shape[0], rows.dtype)
         rows = _ScaleGradient.apply(rows, scale.unsqueeze(1))

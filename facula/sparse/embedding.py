@@ -1,0 +1,37 @@
+"""Looking up rows of a matrix whose gradient is to be sparse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facula.ops.registry import Op
+from facula.sparse.tensor import make
+from facula.tensor import from_array, realise
+from facula.trace.recorder import record
+
+
+def _gradient(g: Any, an: Any, b: Any, p: Any) -> Any:
+    index = realise(b)._data
+    kept = np.flatnonzero(index != p)
+    if len(kept) < len(index):
+        g, index = g.index_select(0, from_array(kept)), index[kept]
+    return make(index.reshape(1, -1), g, an.shape)
+
+
+ROWS: Op = Op(
+    "embedding_rows",
+    lambda p, st, a, b: ((*b.shape, *a.shape[1:]), a.dtype, None, 0),
+    lambda p, s, a, b: a[b],
+    (_gradient, None),
+)
+
+
+def rows(weight: Any, index: Any, padding_idx: int) -> Any:
+    """weight[index] for a vector of indices; the row `padding_idx` gets no gradient."""
+    n = weight.shape[0]
+    a = realise(index.detach())._data
+    if a.size and (a.min() < 0 or a.max() >= n):
+        raise IndexError(f"embedding: index out of range in self (of {n} rows)")
+    return record(ROWS, (weight, index), padding_idx)
