@@ -161,8 +161,15 @@ def pointwise(
     """
 
     def infer(params: Any, stypes: Any, *nodes: Any) -> Any:
+        first = nodes[0]
+        if first.strides is None and out is None:  # the common case, without asking further
+            for n in nodes:
+                if n.shape != first.shape or n.strides is not None:
+                    break
+            else:
+                return first.shape, nodes[-1].dtype, None, 0
         if len(nodes) == 1:
-            shape = nodes[0].shape
+            shape = first.shape
         else:
             shape = broadcast([n.shape for n in nodes], name)
         d = nodes[-1].dtype

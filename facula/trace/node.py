@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from facula.dtypes import dtype as Dtype
 
 
+_LATE = frozenset(("alts", "leaf", "programs", "replays", "where"))
+
+
 class Node:
     """One value. `strides` is None for a contiguous layout; `rg` is 'requires grad'."""
 
@@ -25,7 +28,6 @@ class Node:
         "index",
         "inputs",
         "leaf",
-        "line",
         "offset",
         "op",
         "params",
@@ -39,7 +41,13 @@ class Node:
         "stypes",
         "strides",
         "succ",
+        "where",
     )
+    alts: Any
+    leaf: Any
+    programs: dict[Any, Any] | None
+    replays: dict[Any, Any] | None
+    where: tuple[Any, int] | None
 
     def __init__(
         self,
@@ -58,19 +66,38 @@ class Node:
         self.rg = rg
         self.a: Any = None
         self.b: Any = None
-        self.leaf: Any = None
         self.parent: Any = None
         self.rec: Any = None
-        self.line: tuple[str, int] | None = None
         self.inputs: tuple[Any, ...] = ()
         self.params: Any = ()
         self.stypes: tuple[type, ...] = ()
         self.index = -1
         self.scalar_at = 0
-        self.alts: Any = None
-        self.programs: dict[Any, Any] | None = None
-        self.replays: dict[Any, Any] | None = None  # backward passes known to begin here
         self.succ: Node = END
+
+    def __getattr__(self, name: str) -> Any:
+        """What most nodes never have is set when it comes to be:
+
+        leaf      what an input is bound to; the last leaf that took an entry's place
+        alts      the entries that have followed this one
+        programs  what was run when a frame ended here, by its live results
+        replays   the backward passes known to begin here
+        where     code object and position of the line that recorded the entry
+        """
+        if name in _LATE:
+            return None
+        raise AttributeError(f"'Node' object has no attribute '{name}'")
+
+    @property
+    def line(self) -> tuple[str, int] | None:
+        """File and line that recorded the entry."""
+        if self.where is None:
+            return None
+        code, at = self.where
+        for begin, end, line in code.co_lines():
+            if begin <= at < end and line is not None:
+                return code.co_filename, line
+        return code.co_filename, code.co_firstlineno
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.dtype} {list(self.shape)}{' grad' if self.rg else ''}>"

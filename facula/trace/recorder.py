@@ -129,7 +129,8 @@ def set_grad(mode: bool) -> None:
         r.next = e.succ
         return
     key = (MODE, mode)
-    e = r.cur.alts.get(key)
+    alts = r.cur.alts
+    e = None if alts is None else alts.get(key)
     if e is None:
         e = Node(MODE, (), None)
         e.params = mode
@@ -145,7 +146,8 @@ def _append(r: Recorder, e: Node, key: Any) -> None:
     e.parent = cur
     e.index = cur.index + 1
     e.rec = r
-    e.alts = {}
+    if cur.alts is None:
+        cur.alts = {}
     cur.alts[key] = e
     r.size += 1
 
@@ -281,23 +283,33 @@ def _record_slow(
 ) -> Any:
     if r.cur.index >= MAX_PENDING:
         flush(r)
-    if ts:
-        while True:
-            frame = r.frame
-            try:
-                ts = tuple([prepare(r, t) for t in ts])
-            except Diverted as met:
-                return met.kind.take(op, ts, params, scalars)
-            if r.frame == frame:
-                break
-            if not scalars and len(ts) < 3:  # a new frame has begun: it may be a known one
-                e = r.next
-                if e.op is op and e.params == params and len(e.inputs) == len(ts):
-                    out = follow1(r, e, *ts) if len(ts) == 1 else follow2(r, e, *ts)
-                    if out is not None:
-                        return out
-    stypes = tuple([type(s) for s in scalars])
-    names: list[Any] = []
+    stypes = tuple([type(s) for s in scalars]) if scalars else ()
+    names: Any = []
+    grad = r.grad
+    for t in ts:
+        node = t.node
+        if node.rec is not r or (
+            grad and node.op is not INPUT and (t._leaf_rg or t._base_t is not None)
+        ):
+            break
+        names.append(node)
+    else:  # all are values of this frame: the common case of a program that is new
+        return _entry(r, op, ts, params, scalars, stypes, tuple(names))
+    while True:
+        frame = r.frame
+        try:
+            ts = tuple([prepare(r, t) for t in ts])
+        except Diverted as met:
+            return met.kind.take(op, ts, params, scalars)
+        if r.frame == frame:
+            break
+        if not scalars and len(ts) < 3:  # a new frame has begun: it may be a known one
+            e = r.next
+            if e.op is op and e.params == params and len(e.inputs) == len(ts):
+                out = follow1(r, e, *ts) if len(ts) == 1 else follow2(r, e, *ts)
+                if out is not None:
+                    return out
+    names = []
     for i, t in enumerate(ts):
         node = t.node
         if node.op is LEAF:
@@ -309,9 +321,23 @@ def _record_slow(
             names.append((node, first))
         else:
             names.append(node)
-    key = (op, tuple(names), params, stypes)
+    return _entry(r, op, ts, params, scalars, stypes, tuple(names))
+
+
+def _entry(
+    r: Recorder,
+    op: Any,
+    ts: tuple[Any, ...],
+    params: Any,
+    scalars: tuple[Any, ...],
+    stypes: tuple[type, ...],
+    names: tuple[Any, ...],
+) -> Any:
+    """Take the step of the trace that `names` its operands so, made when it is new."""
+    key = (op, names, params, stypes)
     cur = r.cur
-    e = cur.alts.get(key)
+    alts = cur.alts
+    e = None if alts is None else alts.get(key)
     if e is None:
         shape, dtype, strides, offset = op.infer(params, stypes, *[t.node for t in ts])
         e = Node(op, shape, dtype, strides, offset)
@@ -346,7 +372,7 @@ def _record_slow(
             and dtype.category >= 2
             and any([n.rg for n in inputs])
         )
-        e.line = _user_line()
+        e.where = _user_line()
         _append(r, e, key)
     for t, node in zip(ts, e.inputs, strict=True):
         if t.node is not node:
@@ -424,7 +450,8 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
             break
     a, b = holder.node, value.node
     key = (ASSIGN, a, b, params)
-    e = r.cur.alts.get(key)
+    alts = r.cur.alts
+    e = None if alts is None else alts.get(key)
     if e is None:
         e = Node(ASSIGN, a.shape, a.dtype, a.strides)
         e.params = params
@@ -623,12 +650,23 @@ def relayout(data: Any, strides: tuple[int, ...]) -> Any:
 _HERE = __file__.rsplit("trace", 1)[0]
 
 
-def _user_line() -> tuple[str, int] | None:
-    """File and line of the innermost frame outside this package."""
-    f = sys._getframe(2)
-    while f is not None and f.f_code.co_filename.startswith(_HERE):
-        f = f.f_back  # type: ignore[assignment]
-    return (f.f_code.co_filename, f.f_lineno) if f is not None else None
+_ours: dict[Any, bool] = {}  # code object -> whether it belongs to this package
+
+
+def _user_line() -> tuple[Any, int] | None:
+    """Code and position of the innermost frame outside this package."""
+    f: Any = sys._getframe(3)
+    while f is not None:
+        code = f.f_code
+        ours = _ours.get(code)
+        if ours is None:
+            if len(_ours) > 10_000:
+                _ours.clear()
+            ours = _ours[code] = code.co_filename.startswith(_HERE)
+        if not ours:
+            return code, f.f_lasti
+        f = f.f_back
+    return None
 
 
 __all__ = [
