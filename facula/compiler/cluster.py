@@ -64,6 +64,13 @@ def number_kind(n: Node) -> str:
 
 
 __all__ = [
-    *("ALL", "COLUMN", "FULL", "REDUCTIONS", "ROW", "Cluster"),
-    *("kind_of", "number_kind", "wide"),
+    "ALL",
+    "COLUMN",
+    "FULL",
+    "REDUCTIONS",
+    "ROW",
+    "Cluster",
+    "kind_of",
+    "number_kind",
+    "wide",
 ]
