@@ -19,6 +19,8 @@ Cephes (logf, sinf, cosf); T. J. Dekker, Numerische Mathematik 18 (1971); S. Bol
 from __future__ import annotations
 
 import math
+import sys
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +31,28 @@ _CHUNK = 8192
 _LIBM_SIZE = 4096
 
 
+# Words from which on native code draws, where there is some already, and that are worth making it.
+_LEAST, _ANYWAY = 1 << 15, 1 << 22
+
+
+def natives(n: int) -> Any:
+    """The native forms of draws (`facula.cpu.drawing`) if n words are worth it, or None."""
+    if n < _LEAST or (n < _ANYWAY and "facula.cpu.jit" not in sys.modules):
+        return None
+    from facula.cpu import drawing
+
+    return drawing.natives()
+
+
 # ---- float32 Box-Muller ------------------------------------------------------------------------
 
 
 def box_muller32(data: np.ndarray, mean: float, std: float) -> None:
     """Turns float32 uniforms into normals in place, in blocks of 8 radii and 8 angles."""
+    native = natives(data.size)
+    if native is not None and data.flags.c_contiguous:
+        native.normal32(data, mean, std)
+        return
     blocks = data.reshape(-1, 2, 8)
     step = _CHUNK // 8
     minus_two, two_pi = np.float32(-2.0), np.float32(2.0 * math.pi)

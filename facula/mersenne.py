@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facula.boxmuller import box_muller32, box_muller64, libm
+from facula.boxmuller import box_muller32, box_muller64, libm, natives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,6 +148,14 @@ class Mersenne:
         return np.concatenate(pieces)
 
     def _bulk_words(self, n: int) -> np.ndarray:
+        native = natives(n)
+        if native is not None:
+            words, self._key, self._position = native.words(
+                self._current_key(), self._position, self._block, n
+            )
+            self._block = None
+            self._fresh = False
+            return words
         # RandomState's stream is frozen for good (NEP 19), and a full-range uint32 draw from it is
         # the raw output of the same generator.
         engine = np.random.RandomState(0)
@@ -196,6 +204,9 @@ class Mersenne:
     def uniform32(self, n: int) -> np.ndarray:
         """``n`` float32 multiples of 2**-24 in [0, 1); one word each."""
         words = self.words(n)
+        native = natives(n)
+        if native is not None:
+            return native.uniform32(words)
         words &= np.uint32(0xFFFFFF)
         result = words.astype(np.float32)
         result *= np.float32(2**-24)
@@ -203,13 +214,24 @@ class Mersenne:
 
     def uniform64(self, n: int) -> np.ndarray:
         """``n`` float64 multiples of 2**-53 in [0, 1); two words each."""
-        pairs = self.words(2 * n).reshape(n, 2)
+        words = self.words(2 * n)
+        native = natives(2 * n)
+        if native is not None:
+            return native.uniform64(words)
+        pairs = words.reshape(n, 2)
         # 21 high bits and 32 low bits: every step below is exact.
         result = (pairs[:, 0] & np.uint32(0x1FFFFF)).astype(np.float64)
         result *= 2.0**32
         result += pairs[:, 1]
         result *= 2.0**-53
         return result
+
+    def below64(self, n: int, p: float) -> np.ndarray:
+        """Whether each of ``n`` numbers of :meth:`uniform64` is below ``p``."""
+        native = natives(2 * n)
+        if native is not None:
+            return native.below(self.words(2 * n), p)
+        return self.uniform64(n) < p
 
     # ---- normal ------------------------------------------------------------------------------
 
@@ -325,6 +347,9 @@ def _forward_shuffle(draws: np.ndarray) -> np.ndarray:
         for i, draw in enumerate(draws.tolist()):
             order[i], order[i + draw] = order[i + draw], order[i]
         return np.array(order, dtype=np.int64)
+    native = natives(n)
+    if native is not None:
+        return native.shuffle(draws)
     targets = np.arange(n, dtype=np.int64)
     targets[:-1] += draws
     previous = _previous_equal(targets)

@@ -431,6 +431,9 @@ class Generator:
             raise RuntimeError(f"bernoulli: expected p in [0, 1], but got p={p}")
         shape = () if shape is None else shape
         n = math.prod(shape)
+        if not isinstance(p, np.ndarray):
+            with self._lock:
+                return np.asarray(arrange(self._engine.below64(n, p), shape, strides), dtype)
         with self._lock:
             values = self._engine.uniform64(n) if wide else self._engine.uniform32(n)
         below = arrange(values, shape, strides) < (p if wide else np.asarray(p, np.float32))

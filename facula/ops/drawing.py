@@ -250,5 +250,5 @@ def dropout(input: Any, p: float, train: bool) -> Any:
         return input
     if p == 1:
         return input * input.new_zeros(())
-    keep = _gen(None).bernoulli(1 - p, input.node.shape, input.dtype.np)
-    return input * (from_array(np.asarray(keep)) * (1 / (1 - p)))
+    keep = from_array(np.asarray(_gen(None).bernoulli(1 - p, input.node.shape, np.bool_)))
+    return input * (pw.cast(keep, input.node.dtype) * (1 / (1 - p)))
