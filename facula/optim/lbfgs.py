@@ -171,15 +171,16 @@ class LBFGS(Optimizer):
             ss.append(s)
             ro.append(1.0 / curvature)
             state["H_diag"] = curvature / y.dot(y).item()
+        # Sums of products, since dot() records two views besides, and these loops are long.
         q = -grad
         alphas = []
         for y, s, r in zip(reversed(ys), reversed(ss), reversed(ro)):
-            alpha = s.dot(q) * r
+            alpha = (s * q).sum() * r
             q = q - y * alpha
             alphas.append(alpha)
         q = q * state["H_diag"]
         for y, s, r, alpha in zip(ys, ss, ro, reversed(alphas)):
-            q = q + s * (alpha - y.dot(q) * r)
+            q = q + s * (alpha - (y * q).sum() * r)
         return q
 
     def _search(
