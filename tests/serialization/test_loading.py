@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import pickle
 import shutil
+import tempfile
 import tracemalloc
 import zipfile
 
@@ -163,6 +165,46 @@ def test_what_is_no_checkpoint(tmp_path):
         files.load(files.archive(b"").replace(b"data.pkl", b"data.txt"))
     with pytest.raises(NotImplementedError, match="TorchScript"):
         files.load(files.archive(files.whole(b"N"), {"constants.pkl": b""}))
+
+
+def test_kinds_of_files(tmp_path):
+    path = tmp_path / "x.pt"
+
+    class Named:
+        def __fspath__(self):
+            return str(path)
+
+    facula.save(facula.ones(2), Named())
+    data = path.read_bytes()
+    assert facula.load(Named()).tolist() == facula.load(str(path)).tolist() == [1, 1]
+    with gzip.open(tmp_path / "g", "wb") as f:
+        facula.save(facula.ones(2), f)
+    with gzip.open(tmp_path / "g") as f:
+        assert facula.load(f).tolist() == [1, 1]
+    with tempfile.SpooledTemporaryFile() as f:
+        facula.save(facula.ones(2), f)
+        f.seek(0)
+        assert facula.load(f).tolist() == [1, 1]
+    with zipfile.ZipFile(tmp_path / "z", "w") as z:
+        z.writestr("x.pt", data)
+    with zipfile.ZipFile(tmp_path / "z") as z, z.open("x.pt") as f:
+        assert facula.load(f).tolist() == [1, 1]
+    after_something = io.BytesIO(b"head")
+    after_something.seek(4)
+    facula.save(facula.ones(2), after_something)
+    after_something.seek(4)
+    assert facula.load(after_something).tolist() == [1, 1]
+    with pytest.raises(pickle.UnpicklingError, match="begins with 'text'"):
+        facula.load(io.StringIO("text"))
+    with pytest.raises(IsADirectoryError):
+        facula.load(tmp_path)
+    with pytest.raises(TypeError, match="string"):
+        facula.save(1, io.StringIO())
+    with pytest.raises(IsADirectoryError):
+        facula.save(1, tmp_path)
+    with open(path, "rb") as f, pytest.raises(io.UnsupportedOperation):
+        facula.save(1, f)
+    assert path.read_bytes() == data
 
 
 def test_arguments(tmp_path):
