@@ -14,7 +14,7 @@ from typing import Any
 
 from facula.compiler.cluster import kind_of
 from facula.cpu.convolution_copy import Source, copy_channels
-from facula.cpu.convolution_plan import Plan, Problem, choose, convolution, transposed
+from facula.cpu.convolution_plan import SLOWLY, Plan, Problem, choose, convolution, transposed
 from facula.cpu.following import Following, rest, separable
 from facula.cpu.kernels import Kernel, NotCompiled
 from facula.cpu.strips import both, inside, masked_store, positions
@@ -214,7 +214,7 @@ class ConvolutionKernel(Kernel):
                 return "true"
             return f.let(f"icmp ne i64 {f.rem(self.mine, m)}, 0")
 
-        if w_bytes > 512 * 1024:
+        if w_bytes > SLOWLY:
             with f.loop(0, whole) as tile:
                 slot_by_slot(m, tile.index)
             if left:

@@ -20,7 +20,7 @@ first copies what it needs of a few channels into a buffer on the stack, in one 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -34,6 +34,8 @@ TERMS = 640  # products that a tile adds up before the next part of the channels
 WORK = 400_000  # multiplications that a unit should have at least
 UNITS = 32  # units that are wanted
 SLOTS = 36  # vectors that a unit should have
+
+SLOWLY = 512 * 1024  # bytes of weights that are gone through once for each tile of slots, at most
 
 Taps = list[tuple[int, int]]
 
@@ -239,22 +241,46 @@ class Plan:
         return lines * -(-cx.length // self.lanes)
 
     def cost(self) -> float:
-        """Cycles, roughly."""
+        """Cycles of one core, roughly, as if its share of the units were even."""
         p = self.problem
-        terms = sum([p.count(ph) for ph in p.phases]) * p.ci
+        taps = sum([p.count(ph) for ph in p.phases])
+        blocks = math.prod(self.counts) * p.groups
         per_tap = tiles_cost(p.co, self.rows, self.vectors) / self.vectors
-        pixel_units = math.prod(self.counts) * p.groups
-        compute = pixel_units * self.padded * per_tap * terms
-        each = {1: 4, 2: 8}.get(p.axes[2].step if p.x_steps[4] == 1 else 0, 40)
-        copying = pixel_units * self.owners * self.copied() * p.ci * each
-        results = pixel_units * self.padded * p.co * len(p.phases)
-        kept = results * (2 * (self.parts - 1) + (6 if not self.plain else 1))
-        return compute + copying + kept
+        compute = blocks * self.padded * per_tap * taps * p.ci
+        # Calls of tiles, and what they keep for the next part.
+        calls = blocks * (self.padded // self.vectors) * -(-p.co // self.rows)
+        calls *= self.parts * len(p.phases)
+        compute += calls * (40 + (2 if self.parts > 1 else 1) * self.rows * self.vectors)
+        # Copies: each vector, and each run of rows.
+        each = {1: 6, 2: 10}.get(p.axes[2].step if p.x_steps[4] == 1 else 0, 60)
+        copying = self.copied() * each + self.runs() * 30
+        copying *= blocks * self.owners * p.ci
+        if not self.plain:
+            compute += blocks * self.padded * p.co * len(p.phases) * 6
+        # Memory: weights for each block, from the nearest cache that holds them all.
+        weights = p.ci * p.co * taps * self.item
+        traffic = blocks * weights / (8 if weights * p.groups > 1 << 20 else 40)
+        chunk = min(self.own, p.co) * self.part * taps * self.item
+        if chunk > 32 * 1024:  # what is gone through again and again, beside the computing
+            again = self.padded // self.vectors if chunk <= SLOWLY else 0
+            traffic += 0.25 * blocks * weights * again / 40
+        if self.direct and self.part * self.vectors * self.lanes * self.item > 24 * 1024:
+            traffic += 0.3 * compute
+        if p.w_steps[2] * self.item >= 4096 and self.part > 24:
+            traffic += 0.15 * compute  # the weights of a tile are pages apart, and meet in a set
+        return (compute + copying + traffic) * (1 + 1 / self.units)
+
+    def runs(self) -> int:
+        """Runs of rows that are copied for one channel and one unit."""
+        if self.direct:
+            return 0
+        return math.prod([c.count for c in self.copies]) * self.blocks[0]
 
 
 def tile_cost(m: int, v: int) -> float:
     """Cycles of one step of a tile: products, loads or latency."""
-    return max(m * v / 2, (m + 1.5 * v) / 2, 4.0)
+    loads = m + 1.5 * v
+    return max(m * v / 2, loads / 2, 4.0) + 0.02 * loads
 
 
 def tiles_cost(co: int, m: int, v: int) -> float:
@@ -270,7 +296,7 @@ def tile_shape(co: int, slots: int, registers: int) -> tuple[int, int]:
         for m in range(1, min(co, 16) + 1):
             if m * v + v + 1 > registers:
                 break
-            cost = tiles_cost(co, m, v) * -(-slots // v) * (1 + 0.02 * (m * v < 16))
+            cost = tiles_cost(co, m, v) * -(-slots // v) * (1.04 if co % m else 1)
             if cost < best * 0.999:
                 best, chosen = cost, (m, v)
     return chosen
@@ -351,46 +377,54 @@ def _layout(plan: Plan) -> None:
 
 def candidates(p: Problem, lanes: int, item: int, registers: int) -> list[Plan]:
     """Plans that are possible."""
-    terms = max([p.count(ph) for ph in p.phases])
     total = sum([p.count(ph) for ph in p.phases]) * p.ci * p.co * p.groups
     total *= p.images * math.prod([a.grid for a in p.axes])
     target = max(1, min(UNITS, total // WORK))
     out: list[Plan] = []
     for form, direct, plain in _forms(p, lanes):
-        for wanted in (SLOTS, SLOTS // 2, SLOTS // 4, 4, 1):
+        seen: list[Any] = []
+        for wanted in (SLOTS, SLOTS // 2, SLOTS // 3, SLOTS // 6, 4, 1):
             blocks, counts = _blocks(p, form, lanes, wanted)
-            plan = Plan(p, lanes, item, form, direct, plain, blocks, counts)
-            if (
-                out
-                and out[-1].form == form
-                and out[-1].blocks == blocks
-                and out[-1].direct == direct
-            ):
+            if blocks in seen:
                 continue
+            seen.append(blocks)
+            plan = Plan(p, lanes, item, form, direct, plain, blocks, counts)
             plan.slots = _slots(plan)
             if not direct:
                 _layout(plan)
             plan.rows, plan.vectors = tile_shape(p.co, plan.slots, registers)
-            most = max(1, TERMS // terms)
-            if not direct:
-                most = min(most, ROOM // (plan.strides[0] * item))
-                if most < 1:
-                    continue
-            plan.part, _ = parts(p.ci, most)
-            if p.ci * terms <= TERMS * 3 // 2 and plan.part * 3 // 2 >= p.ci and direct:
-                plan.part = p.ci
-            base = math.prod(counts) * p.groups
-            tiles = -(-p.co // plan.rows)
-            plan.owners = max(1, min(tiles, target // base))
-            each = -(-tiles // plan.owners)
-            if plan.keeps:
-                row = plan.padded * lanes * item * len(p.phases) * plan.rows
-                if row > KEPT:
-                    continue
-                each = min(each, max(1, KEPT // row))
-            plan.owners = -(-tiles // each)
-            plan.own = each * plan.rows
-            out.append(plan)
+            out += _shared(plan, target)
+    return out
+
+
+def _shared(plan: Plan, target: int) -> list[Plan]:
+    """A plan with the channels divided into parts and the results among units in some ways."""
+    p, out = plan.problem, []
+    terms = max([p.count(ph) for ph in p.phases])
+    base = math.prod(plan.counts) * p.groups
+    tiles = -(-p.co // plan.rows)
+    most = p.ci
+    if not plan.direct:
+        most = min(most, ROOM // (plan.strides[0] * plan.item))
+    row = plan.padded * plan.lanes * plan.item * len(p.phases) * plan.rows
+    for wanted in (TERMS, TERMS // 3):
+        part, _ = parts(p.ci, min(most, max(1, wanted // terms)))
+        if p.ci <= most and p.ci * terms <= wanted * 3 // 2:
+            part = p.ci
+        if part < 1:
+            continue
+        for units in sorted({target, max(1, target // 2), max(1, target // 4)}):
+            each = -(-tiles // max(1, min(tiles, units // base)))
+            if plan.plain and part == p.ci:
+                pass
+            elif row > KEPT:
+                continue
+            else:
+                each = min(each, KEPT // row)
+            owners = -(-tiles // each)
+            new = replace(plan, part=part, own=each * plan.rows, owners=owners)
+            if new not in out:
+                out.append(new)
     return out
 
 
