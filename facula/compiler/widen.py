@@ -16,6 +16,7 @@ from facula.trace.node import ASSIGN, Node, contiguous_strides
 WIDENED = (
     *("matmul", "conv", "conv_input", "conv_weight"),
     *("max_pool", "max_pool_index", "avg_pool", "avg_pool_spread", "pool_take", "pool_put"),
+    "max_pool_put",
     *("adaptive_avg_pool", "adaptive_avg_spread", "adaptive_max_index"),
 )
 

@@ -23,7 +23,7 @@ from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node
 
 SLOT = 24  # bytes: where the input lies, the image, the position
-WRITTEN = 230  # products of a tile that are written out without a loop over taps
+WRITTEN = 420  # products of a tile that are written out without a loop over taps
 REGISTERS = {16: 32, 8: 16, 4: 16}
 
 

@@ -16,7 +16,7 @@ from facula.cpu.convolution_weight import ConvolutionWeight
 from facula.cpu.folds import Folds
 from facula.cpu.indexing import Gather, Scatter
 from facula.cpu.parts import Parts
-from facula.cpu.pooling import POOLING, Pooling
+from facula.cpu.pooling_back import POOLING, Pooling
 from facula.cpu.product import Product
 from facula.cpu.scans import Scans
 from facula.trace.node import Node

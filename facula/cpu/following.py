@@ -38,11 +38,12 @@ class Following:
     """Computes what follows a core of shape (N, C, *S), vector by vector.
 
     In the function of a tile, parameters %x0, %x1, ... are the operands' addresses, %o0, ... those
-    of the results and %n0, ... Python numbers.
+    of the results and %n0, ... Python numbers. `inside`: all is in the kernel's own function.
     """
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, inside: bool = False) -> None:
         self.kernel = kernel
+        self.inside = inside
         c = kernel.cluster
         self.operands: dict[Any, Operand] = {}
         self.keys: dict[tuple[Node, int], Any] = {}
@@ -96,18 +97,20 @@ class Following:
             where: Index = 0
             for i, s in zip((image, channel, at), a.steps, strict=True):
                 where = f.add(where, f.mul(i, s * size))
-            bases[key] = f.at(f"%x{k}", where)
+            bases[key] = f.at(self.addresses[k] if self.inside else f"%x{k}", where)
         place = f.mul(f.add(f.mul(image, c.shape[1]), channel), n_positions)
         place = f.add(place, at)
         targets = []
         for k, n in enumerate(self.outs):
             kind = kind_of(n)
             assert kind is not None
-            targets.append(f.at(f"%o{k}", f.mul(place, SIZE[kind])))
-        saved, own = kernel.numbers, kernel.f
-        kernel.numbers = {
-            key: Value(f"%n{k}", v.kind) for k, (key, v) in enumerate(self.outer.items())
-        }
+            own = self.addresses[len(self.operands) + k] if self.inside else f"%o{k}"
+            targets.append(f.at(own, f.mul(place, SIZE[kind])))
+        saved, function = kernel.numbers, kernel.f
+        if not self.inside:
+            kernel.numbers = {
+                key: Value(f"%n{k}", v.kind) for k, (key, v) in enumerate(self.outer.items())
+            }
         kernel.f = f
         try:
             for i, v in enumerate(rows):
@@ -118,7 +121,7 @@ class Following:
                 for n, target in zip(self.outs, targets, strict=True):
                     x.store(memo[n], f.at(target, i * n_positions * SIZE[memo[n].kind]))
         finally:
-            kernel.numbers, kernel.f = saved, own
+            kernel.numbers, kernel.f = saved, function
 
     def _operand(
         self, n: Node, k: int, x: Lanes, row: int, memo: dict[Node, Value], bases: Any

@@ -7,7 +7,7 @@ lie in the padding or past the end of a row are masked, so that there is one cod
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import Any
 
 from facula.compiler.cluster import kind_of
@@ -220,18 +220,14 @@ class WindowKernel(PoolKernel):
         return loop.values
 
 
-class MaxKernel(WindowKernel):
-    """The largest elements of windows, or where they are."""
+class SearchKernel(WindowKernel):
+    """Kernels that look for the largest elements of windows."""
 
-    def build(self, width: int) -> None:
-        """Write the kernel."""
-        self.begin(width)
-        self.windows(dilated=True)
-        n, f, x = self.n, self.f, self.x
-        source = Plane(self, n.inputs[0])
-        target = self.buffer(n)
-        where = n.op.name == "max_pool_index"
-        kind = source.kind
+    def searched(
+        self, source: Plane, base: str, at: tuple[Index, Index, Index], where: bool
+    ) -> list[Value]:
+        """The largest elements of a vector of windows, and, if asked for, their int32 indices."""
+        f, x, kind = self.f, self.x, source.kind
         _, height, length = source.sizes
         least = x.const(-math.inf, kind)
         start = [(x.type(kind), least.name)]
@@ -253,15 +249,30 @@ class MaxKernel(WindowKernel):
             index = x.add(at, positions(Lanes(f, x.width), line, 0))
             return [x.select(better, v, best).name, x.select(better, index, old).name]
 
+        found = self.over(source, base, at, start, least, visit)
+        return [Value(v, k) for v, k in zip(found, (kind, "i32"), strict=False)]
+
+
+class MaxKernel(SearchKernel):
+    """The largest elements of windows, or where they are."""
+
+    def build(self, width: int) -> None:
+        """Write the kernel."""
+        self.begin(width)
+        self.windows(dilated=True)
+        n, f, x = self.n, self.f, self.x
+        source = Plane(self, n.inputs[0])
+        target = self.buffer(n)
+        where = n.op.name == "max_pool_index"
+
         def row(plane: Index, z: Index, y: Index, line: Index) -> None:
             base = source.at(self, plane)
             out = f.at(target, f.mul(line, self.out[2] * SIZE[self.kind]))
 
             def strip(first: Index, mask: Value | None) -> None:
-                values = self.over(source, base, (z, y, first), start, least, visit)
-                v = Value(values[0], kind)
+                v = self.searched(source, base, (z, y, first), where)[-1]
                 if where:
-                    wide = f"{x.type('i32')} {values[1]} to {x.type('i64')}"
+                    wide = f"{x.type('i32')} {v.name} to {x.type('i64')}"
                     v = Value(f.let(f"sext {wide}"), "i64")
                 self.put(v, f.at(out, f.mul(first, SIZE[v.kind])), mask)
 
@@ -545,71 +556,3 @@ def clear(kernel: PoolKernel, out: str, count: int) -> None:
     one = Lanes(f, 1)
     for k in range(whole, count):
         one.store(one.const(0, kind), f.at(out, k * size))
-
-
-class CarryKernel(PoolKernel):
-    """Values along indices: taken from planes (pool_take), or added up in them (pool_put)."""
-
-    def build(self, width: int) -> None:
-        """Write the kernel."""
-        self.begin(width)
-        n, f, kind = self.n, self.f, self.kind
-        size, one = SIZE[kind], Lanes(f, 1)
-        index, values = Plane(self, n.inputs[0]), Plane(self, n.inputs[1])
-        target = self.buffer(n)
-        count, whole = math.prod(index.sizes), math.prod(self.out)
-        takes = n.op.name == "pool_take"
-        per = self.split(self.planes, count + (0 if takes else whole))
-        with f.loop("%lo", "%hi") as unit:
-            low = f.mul(unit.index, per)
-            high = f.smaller(f.add(low, per), self.planes)
-            with f.loop(low, high, some=True) as plane:
-                where, source = index.at(self, plane.index), values.at(self, plane.index)
-                out = f.at(target, f.mul(plane.index, whole * size))
-                if not takes:
-                    clear(self, out, whole)
-                with f.loop(0, count, some=True) as j:
-                    at = one.load(index.element(f, where, j.index), "i64").name
-                    if takes:
-                        v = one.load(values.element(f, source, at), kind)
-                        one.store(v, f.at(out, f.mul(j.index, size)))
-                    else:
-                        v = one.load(values.element(f, source, j.index), kind)
-                        p = f.at(out, f.mul(at, size))
-                        one.store(one.add(one.load(p, kind), v), p)
-
-
-class Pooling:
-    """The emitter of one kind of pooling."""
-
-    joins = False
-    relocates = False
-    constants: Container[int] = ()
-
-    def __init__(self, kernel: Any) -> None:
-        self.kernel = kernel
-
-    def accepts(self, n: Node) -> bool:
-        """float32 and float64, planes that 32-bit positions can count."""
-        float_kind = kind_of(n.inputs[-1])
-        planes = [i.shape for i in n.inputs] + [n.shape]
-        return float_kind in ("f32", "f64") and all([math.prod(s[2:]) < 1 << 29 for s in planes])
-
-    def kernels(self, args: Any, guards: dict[int, Any], width: int) -> list[Kernel]:
-        """One kernel."""
-        kernel = self.kernel(*args)
-        kernel.build(width)
-        return [kernel]
-
-
-POOLING = {
-    "max_pool": MaxKernel,
-    "max_pool_index": MaxKernel,
-    "avg_pool": MeanKernel,
-    "avg_pool_spread": MeanKernel,
-    "adaptive_avg_pool": AdaptiveKernel,
-    "adaptive_avg_spread": AdaptiveKernel,
-    "adaptive_max_index": AdaptiveKernel,
-    "pool_take": CarryKernel,
-    "pool_put": CarryKernel,
-}

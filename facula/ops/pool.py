@@ -7,8 +7,8 @@ one counts, in row-major order; a NaN counts as larger than anything, and of sev
 
 Parameters are flat tuples of integers, one of each for every dimension:
 
-- MAX_POOL, MAX_INDEX: (*kernel, *stride, *padding, *dilation, *L). Windows as in `windows.py`;
-  padding never is the maximum.
+- MAX_POOL, MAX_INDEX, MAX_PUT: (*kernel, *stride, *padding, *dilation, *L). Windows as in
+  `windows.py`; padding never is the maximum.
 - ADAPTIVE_INDEX: (*L). Window i of a dimension of size S is floor(i S / L) .. ceil((i + 1) S / L).
 - FRACTIONAL_INDEX: (*kernel, *L); a second operand (N, C, n) holds the random numbers in 0 .. 1
   from which the windows' places follow.
@@ -145,15 +145,24 @@ def _index_infer(p: Any, st: Any, a: Any, *rest: Any) -> Any:
 
 
 MAX_INDEX: Op = Op("max_pool_index", _index_infer, widened(_max_index))
+
+
+def _max_put(p: Any, s: Any, a: Any, b: Any) -> Any:
+    return _put_back(a.shape[2:], s, _max_index(p, s, a), b)
+
+
+# MAX_INDEX and PUT_BACK in one: the gradient b of a maximum, where the maximum of a was found.
+MAX_PUT: Op = Op(
+    "max_pool_put",
+    lambda p, st, a, b: (a.shape, b.dtype, None, 0),
+    widened(_max_put),
+    (None, lambda g, a, p: record(TAKE, (record(MAX_INDEX, (a,), p), g))),
+)
 MAX_POOL: Op = Op(
     "max_pool",
     lambda p, st, a: ((*a.shape[:2], *windows.split(p, 5)[4]), a.dtype, None, 0),
     widened(_max_pool),
-    (
-        lambda g, a, p, z: tied(
-            record(PUT_BACK, (record(MAX_INDEX, (a,), p), g), a.node.shape[2:]), z
-        ),
-    ),
+    (lambda g, a, p, z: tied(record(MAX_PUT, (a, g), p), z),),
 )
 
 
