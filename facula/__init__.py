@@ -171,16 +171,18 @@ def result_type(a: Any, b: Any) -> dtype:
 
 
 def set_num_threads(n: int) -> None:
-    """The interpreter runs on the threads of NumPy's BLAS; the number is only remembered."""
-    _threads[0] = n
+    """Run compiled programs on n threads."""
+    from facula.cpu import runtime
+
+    runtime.set_num_threads(n)
 
 
 def get_num_threads() -> int:
-    """The number of threads asked for."""
-    return _threads[0]
+    """How many threads run compiled programs: as many as there are processors, unless
+    `OMP_NUM_THREADS` or `set_num_threads` says otherwise."""
+    from facula.cpu import runtime
 
-
-_threads = [1]
+    return runtime.get_num_threads()
 
 
 def __getattr__(name: str) -> Any:

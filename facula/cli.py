@@ -83,7 +83,11 @@ def _start(command: str, args: list[str]) -> None:
 
 
 def _explain_programs() -> None:
-    """Print each program that is recorded, once: the first time that it runs."""
+    """Print each program that is recorded, once: the first time that it runs; and at the end the
+    kernels that ran, with what each fuses and how fast it was."""
+    import atexit
+
+    from facula.compiler import timing
     from facula.interpreter import program
     from facula.trace.explain import explain
 
@@ -98,6 +102,15 @@ def _explain_programs() -> None:
         print(f"{what}, {len(self.outputs)} results kept\n{explain()}\n", file=sys.stderr)
 
     program.Program.__init__ = build_and_print  # type: ignore[method-assign]
+    timeline = timing.Timeline()
+    timeline.__enter__()
+
+    def print_kernels() -> None:
+        timeline.__exit__()
+        if timeline.events:
+            print(f"kernels\n{timing.text(timing.rows(timeline.events), 40)}", file=sys.stderr)
+
+    atexit.register(print_kernels)
 
 
 def _version() -> str:

@@ -6,6 +6,8 @@ import ctypes
 import math
 import struct
 import weakref
+from contextlib import nullcontext
+from functools import partial
 from sys import getrefcount
 from typing import Any
 
@@ -16,6 +18,7 @@ from facula.compiler.grouping import same_element
 from facula.compiler.layout import Place, place
 from facula.compiler.lower import NOT_MEMORY, Lowered
 from facula.compiler.memory import ARENA, Memory, bytes_of
+from facula.cpu import runtime
 from facula.cpu.kernels import NotCompiled
 from facula.cpu.runtime import Call
 from facula.trace.node import INPUT, Node
@@ -101,10 +104,11 @@ class CompiledProgram:
         self.keep: list[Any] = []
         self.objects = (ctypes.c_int64 * (self.n_inputs + len(self.fresh)))()
         records: list[list[int]] = []
+        clusters: list[Any] = []
         parallel = False
 
         def close() -> None:
-            nonlocal records, parallel
+            nonlocal records, clusters, parallel
             if records:
                 table = np.array(records, np.int64)
                 self.keep.append(table)
@@ -112,8 +116,9 @@ class CompiledProgram:
                 call.pointers = self.pointers.ctypes.data
                 call.numbers = ctypes.addressof(self.numbers)
                 call.objects, call.many = ctypes.addressof(self.objects), len(self.objects)
+                call.kernels = partial(_described, low, clusters)
                 self.segments.append(call)
-            records, parallel = [], False
+            records, clusters, parallel = [], [], False
 
         for c, calls in low.steps:
             if calls is None:
@@ -121,6 +126,7 @@ class CompiledProgram:
                 for n in c.nodes:
                     self.segments.append(self._interpreted(n, low))
                 continue
+            clusters.append((c, calls))
             for call in calls:
                 ids = []
                 for what, n in call.descriptor:
@@ -157,7 +163,7 @@ class CompiledProgram:
         readers = [self._reader(p, low) for p in low.grouping.operands(n)]
         at, end = n.scalar_at, n.scalar_at + len(n.stypes)
         slot = self.memory.slot[("buffer", n)]
-        return n.op.body, n.params, at, end, readers, slot, n.shape, n.dtype.np
+        return n.op.name, n.op.body, n.params, at, end, readers, slot, n.shape, n.dtype.np
 
     def _results(self, low: Lowered, program: Any) -> None:
         """How each result is read, and whether it has to be copied from what others see too."""
@@ -242,9 +248,11 @@ class CompiledProgram:
             if segment.__class__ is Call:
                 segment.run()
                 continue
-            body, params, at, end, readers, slot, shape, dtype = segment
+            name, body, params, at, end, readers, slot, shape, dtype = segment
             args = [self._read(x, inputs, scalars, arrays) for x in readers]
-            with np.errstate(all="ignore"):
+            listener = runtime.LISTENER
+            timed = nullcontext() if listener is None else listener.region(name, "step", shape)
+            with timed, np.errstate(all="ignore"):
                 out = body(params, scalars[at:end], *args)
             out = np.ascontiguousarray(out, dtype).reshape(shape)
             if any([np.may_share_memory(out, x) for x in args]):
@@ -283,6 +291,12 @@ class CompiledProgram:
         return np.lib.stride_tricks.as_strided(
             flat[offset:], shape, tuple([x * step for x in strides])
         )
+
+
+def _described(low: Lowered, clusters: list[Any]) -> list[Any]:
+    from facula.compiler.timing import describe
+
+    return [k for c, calls in clusters for k in describe(low, c, calls)]
 
 
 def _again(pool: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:

@@ -404,6 +404,9 @@ def set_num_threads(n: int) -> None:
             _pool = None
 
 
+LISTENER: Any = None  # what is to run calls instead, and to know of interpreted steps
+
+
 class Sharing:
     """Whether a program is better shared: on a machine that is busy with other things, waiting
     for a worker that does not run costs more than doing its part. Both ways give the same bits.
@@ -437,9 +440,20 @@ class Call:
     numbers          where the Python numbers are
     objects, many    arrays, as objects, whose addresses are to become the first pointers
     parallel         whether anything in it can be shared
+    kernels          asks what each record does (see facula.compiler.timing)
     """
 
-    __slots__ = ("count", "many", "numbers", "objects", "parallel", "pointers", "sharing", "table")
+    __slots__ = (
+        "count",
+        "kernels",
+        "many",
+        "numbers",
+        "objects",
+        "parallel",
+        "pointers",
+        "sharing",
+        "table",
+    )
 
     def __init__(self, table: int, count: int, parallel: bool) -> None:
         self.table = table
@@ -447,9 +461,24 @@ class Call:
         self.parallel = parallel
         self.sharing = Sharing()
         self.pointers = self.numbers = self.objects = self.many = 0
+        self.kernels: Any = None
 
     def run(self) -> None:
         """Do all that the table says."""
+        if LISTENER is None:
+            self.launch()
+        else:
+            LISTENER.run(self)
+
+    def single(self, k: int) -> Call:
+        """One record of the table."""
+        one = Call(self.table + 8 * RECORD * k, 1, self.parallel)
+        one.pointers, one.numbers = self.pointers, self.numbers
+        one.objects, one.many = self.objects, self.many
+        return one
+
+    def launch(self) -> None:
+        """Walk the table, with all threads where that pays."""
         global _pool
         if self.parallel and get_num_threads() > 1:
             sharing = self.sharing
