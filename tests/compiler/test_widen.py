@@ -4,9 +4,14 @@ import pytest
 from cpu.both import both
 
 import facula as torch
+from facula.compiler.cluster import kind_of
 
 F = torch.nn.functional
-NARROW = [torch.bfloat16, torch.float16]
+HALF = pytest.mark.skipif(
+    kind_of(torch.ones(1, dtype=torch.float16).node) is None,
+    reason="the processor does not convert float16",
+)
+NARROW = [torch.bfloat16, pytest.param(torch.float16, marks=HALF)]
 
 
 def draw(*shape, dtype):
@@ -80,6 +85,7 @@ def test_a_network(dtype):
     both(build, tolerance=0.03)
 
 
+@HALF
 def test_conversions_of_every_bit_pattern():
     def build():
         bits = torch.arange(65536).to(torch.int16)
