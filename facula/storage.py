@@ -515,6 +515,9 @@ def _sole(t: Any, s: Storage) -> bool:
         a = ref()
         if a is not None and a is not t:
             return False
+    if t.node.op is STALE:  # written through a view that is gone
+        n = s.node
+        t.node, t._data = leaf(n.shape, n.dtype, n.strides, t._leaf_rg), s._data
     t._storage = None
     t._chain = ()
     t._own = None

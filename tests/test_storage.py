@@ -63,3 +63,17 @@ def test_expanded_memory_is_not_written():
     with pytest.raises(RuntimeError, match="single memory location"):
         x.add_(1)
     assert x.tolist() == [0, 0, 0]
+
+
+def test_memory_written_through_a_view_that_is_gone_can_be_written_whole():
+    w = torch.nn.Parameter(torch.ones(3, 2))
+    with torch.no_grad():
+        w[1].fill_(0)
+        torch.synchronize()
+        w.mul_(2)
+    assert w.tolist() == [[2, 2], [0, 0], [2, 2]] and w.requires_grad
+    with torch.no_grad():
+        w[1].fill_(0)
+        torch.synchronize()
+        w.copy_(torch.full((3, 2), 5.0))
+    assert w.tolist() == [[5, 5]] * 3

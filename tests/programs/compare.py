@@ -10,7 +10,6 @@
     --dropout          leave dropout as it is (its random numbers differ)
     --tolerance X      largest relative difference of two losses that is no difference (1e-3)
     --time             take the time too, in runs of their own in which no loss is read
-    --names            only look for names that the program uses and Facula lacks
     --path FOLDER      a folder to put on the path of both (may be repeated)
     --output           compare what the programs print as well, number by number
     --json             print the result as one line of JSON
@@ -230,7 +229,6 @@ def options_of(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--tolerance", type=float, default=1e-3)
     p.add_argument("--timeout", type=float, default=600)
     p.add_argument("--time", action="store_true")
-    p.add_argument("--names", action="store_true")
     p.add_argument("--path", action="append", default=[])
     p.add_argument("--output", action="store_true")
     p.add_argument("--json", action="store_true")

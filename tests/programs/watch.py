@@ -79,13 +79,21 @@ def stop_dropout(torch: Any) -> None:
         return attend(query, key, value, *args, **kwargs)
 
     functional.scaled_dot_product_attention = attend_to_all
-    recurrent = torch.nn.modules.rnn.RNNBase
-    begin = recurrent.__init__
+    modules = torch.nn.modules
+    for cls in (modules.rnn.RNNBase, torch.nn.MultiheadAttention, modules.dropout._DropoutNd):
+        cls.__init__ = _without_dropout(cls.__init__)
+
+
+def _without_dropout(begin: Any) -> Any:
+    """The `__init__` of a module, and then no dropout whatever it was told."""
 
     def begin_without(self: Any, *args: Any, **kwargs: Any) -> None:
-        begin(self, *args, **{**kwargs, "dropout": 0.0} if "dropout" in kwargs else kwargs)
+        begin(self, *args, **kwargs)
+        for name in ("p", "dropout"):
+            if name in self.__dict__:
+                setattr(self, name, 0.0)
 
-    recurrent.__init__ = begin_without
+    return begin_without
 
 
 def watch(torch: Any, report: dict[str, Any], options: dict[str, Any]) -> None:
