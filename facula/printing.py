@@ -30,13 +30,12 @@ def set_printoptions(
 ) -> None:
     """Set how tensors are printed; `profile` is 'default', 'short' or 'full'."""
     if profile is not None:
-        _options.update(_DEFAULTS)
+        if profile in ("default", "short", "full"):  # PyTorch passes over other names
+            _options.update(_DEFAULTS)
         if profile == "short":
             _options.update(precision=2, edgeitems=2)
         elif profile == "full":
             _options["threshold"] = math.inf
-        elif profile != "default":
-            raise ValueError(f"set_printoptions: unknown profile '{profile}'")
     given = {
         "precision": precision,
         "threshold": threshold,

@@ -91,10 +91,10 @@ def difference(a: list[float], b: list[float]) -> float:
     for x, y in zip(a, b):
         if x != x and y != y:
             continue
+        if x != x or y != y:
+            return float("inf")
         scale = max(abs(x), abs(y))
         worst = max(worst, abs(x - y) / scale if scale else 0.0)
-        if worst != worst:
-            return float("inf")
     return worst
 
 
