@@ -1,0 +1,143 @@
+"""Threads, processors and processes: the same bits whoever computes them."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+import facula as torch
+from facula.cpu import runtime
+
+TRAIN = textwrap.dedent(
+    """
+    import hashlib
+    import facula as torch
+    from facula import nn
+
+    def prepare():
+        torch.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(2, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(96, 40), nn.LayerNorm(40), nn.Tanh(), nn.Linear(40, 5),
+        )
+        return net, torch.randn(33, 2, 8, 8), torch.randint(5, (33,))
+
+    def fit(net, x, y):
+        optimizer = torch.optim.Adam(net.parameters())
+        for _ in range(4):
+            loss = nn.functional.cross_entropy(net(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        digest = hashlib.sha256()
+        for p in net.parameters():
+            digest.update(p.detach().numpy().tobytes())
+        return digest.hexdigest(), loss.item()
+
+    def train():
+        return fit(*prepare())
+    """
+)
+space: dict = {}
+exec(TRAIN, space)  # the same program here and in other processes
+prepare, fit, train = space["prepare"], space["fit"], space["train"]
+
+
+@pytest.fixture(autouse=True)
+def _compiled(monkeypatch):
+    from facula.interpreter import program
+
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+
+
+def in_a_process(code: str = "print(*train())", **env: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", TRAIN + code],
+        env={**os.environ, "FACULA_COMPILE_AFTER": "0"} | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    before = torch.get_num_threads()
+    found = set()
+    try:
+        for n in (1, 2, 3, 7):
+            torch.set_num_threads(n)
+            assert torch.get_num_threads() == n
+            found.add(train())
+    finally:
+        torch.set_num_threads(before)
+    assert len(found) == 1
+
+
+def test_two_runs_give_the_same_bits():
+    assert in_a_process(OMP_NUM_THREADS="1") == in_a_process(OMP_NUM_THREADS="2")
+
+
+def test_two_python_threads_at_once():
+    alone = train()
+    found: list = []
+    prepared = [prepare() for _ in range(3)]  # the seed is the process's: drawn one after the other
+    torch.synchronize()
+    threads = [threading.Thread(target=lambda p=p: found.append(fit(*p))) for p in prepared]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert found == [alone] * 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_after_fork_computes_too():
+    code = textwrap.dedent(
+        """
+        import os, warnings
+        first = train()
+        r, w = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python's, of threads and fork
+            child = os.fork()
+        if not child:
+            os.write(w, train()[0].encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        print(os.read(r, 100).decode() == first[0] == train()[0])
+        """
+    )
+    assert in_a_process(code) == ["True"]
+
+
+@pytest.mark.parametrize(
+    ("name", "features"), [("haswell", "+avx2,+fma"), ("x86-64", "+sse2"), ("x86-64-v2", "+sse4.2")]
+)
+def test_lesser_processors(name, features):
+    import platform
+
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("these are features of x86 processors")
+    _, loss = in_a_process(FACULA_CPU=name, FACULA_CPU_FEATURES=features)
+    assert float(loss) == pytest.approx(train()[1], rel=1e-4)
+
+
+def test_bad_numbers_of_threads():
+    with pytest.raises(RuntimeError, match="positive"):
+        torch.set_num_threads(0)
+    with pytest.raises(TypeError, match="int"):
+        torch.set_num_threads(1.5)
+
+
+def test_workers_sleep_and_wake():
+    train()
+    assert runtime.get_num_threads() >= 1
+    import time
+
+    time.sleep(0.01)  # longer than a worker spins
+    assert train() == train()
