@@ -81,13 +81,6 @@ def test_graphs_can_not_be_made(make):
     assert facula.fx.wrap("len") == "len"
 
 
-def test_profiler_marks_regions_and_refuses_to_profile():
-    with facula.profiler.record_function("a"):
-        pass
-    with pytest.raises(NotImplementedError, match="profile"), facula.profiler.profile():
-        pass
-
-
 def test_conditions():
     facula._assert(True, "no")
     with pytest.raises(AssertionError, match="no"):
