@@ -32,7 +32,13 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="for everyone (default: as many as processors)")
     parser.add_argument("--alternations", type=int, help="processes of each (default: 5; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="short; the figures are indications")
-    parser.add_argument("--best", action="store_true", help="show the fastest blocks, not medians")
+    parser.add_argument(
+        "--show",
+        choices=("step", "best", "cpu"),
+        default="step",
+        help="medians (step), fastest blocks (best), or processor time (cpu), which says most on a "
+        "busy machine, with --threads 1",
+    )
     parser.add_argument("--limit", type=float, help="seconds after which a process is given up")
     parser.add_argument(
         "--python",

@@ -53,8 +53,9 @@ def heading(result: dict[str, Any]) -> str:
         lines.append(f"Load of the machine when the run began: {m['load']:.1f}.")
     if result.get("quick"):
         lines.append("**A quick run: these figures are only indications.**")
-    if result.get("shown") == "best":
-        lines.append("Shown are the fastest blocks instead of medians.")
+    if result.get("shown", "step") != "step":
+        what = {"best": "the fastest blocks", "cpu": "the least processor time"}[result["shown"]]
+        lines.append(f"Shown: {what}, instead of medians.")
     return "\n".join(lines)
 
 

@@ -90,7 +90,7 @@ def run_steps(options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {
         "section": "steps",
         "quick": options.quick,
-        "shown": "best" if options.best else "step",
+        "shown": options.show,
         "date": time.strftime("%Y-%m-%d"),
         "machine": describe(options.threads),
         "peaks": measure_peaks(options.threads),
@@ -156,9 +156,10 @@ def collect(result: dict[str, Any], key: str) -> dict[tuple[str, str], list[Any]
 
 def times(result: dict[str, Any]) -> dict[tuple[str, str], float]:
     """The time of one step, as this result is to be shown."""
-    if result["shown"] == "best":
-        return {k: min(v) for k, v in collect(result, "best").items()}
-    return medians(result, "step")
+    shown = result["shown"]
+    if shown == "step":
+        return medians(result, "step")
+    return {k: min(v) for k, v in collect(result, shown).items()}
 
 
 def medians(result: dict[str, Any], key: str) -> dict[tuple[str, str], float]:

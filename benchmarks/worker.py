@@ -76,15 +76,21 @@ def measure(task: dict[str, Any], programs: Any) -> dict[str, Any]:
     """The figures of one workload."""
     imported = time.time()
     base = resident("VmRSS")
+    if task["workload"] not in programs.BUILDERS:
+        raise SystemExit("no such workload")
     run = programs.BUILDERS[task["workload"]]()
     wait = programs.synchronize
     done, loss = steps_until_start(run, programs.value, wait, task["start_limit"])
     started = time.time()
 
+    cpu = float("inf")
+
     def block(n: int) -> float:
-        begin = time.perf_counter()
+        nonlocal cpu
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         run(n)
         wait()
+        cpu = min(cpu, (time.process_time() - cpu_begin) / n)
         return (time.perf_counter() - begin) / n
 
     single = min(block(1) for _ in range(2))
@@ -106,6 +112,7 @@ def measure(task: dict[str, Any], programs: Any) -> dict[str, Any]:
     return {
         "step": statistics.median(times),
         "best": min(times),
+        "cpu": cpu,
         "blocks": len(times),
         "steps_per_block": n,
         "loss": loss,
