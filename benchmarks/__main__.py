@@ -11,9 +11,16 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.machine import describe
 from benchmarks.peers import PEERS, ROOT, cache_folder
+from benchmarks.sections import run_curves, run_operations, run_products, run_starts
 from benchmarks.steps import run_steps
 
-SECTIONS = {"steps": run_steps}
+SECTIONS = {
+    "steps": run_steps,
+    "products": run_products,
+    "operations": run_operations,
+    "curves": run_curves,
+    "starts": run_starts,
+}
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import floor
 from benchmarks.peers import PEERS, ROOT
+from benchmarks.products import SHAPES, label
 from benchmarks.steps import collect, medians, times
 from benchmarks.workloads import WORKLOADS
 
@@ -117,9 +119,13 @@ def _starts(result: dict[str, Any], peers: list[str], titles: list[str]) -> str:
         for p in peers:
             cold, warm = starts.get((name, p, True)), starts.get((name, p, False))
             cells.append(f"{duration(cold)} / {duration(warm)}" if cold or warm else "-")
+        for cold in (True, False):
+            own, other = starts.get((name, "facula", cold)), starts.get((name, "torch", cold))
+            cells.append(_cell(_ratio(own, other), 1.0))
         rows.append([WORKLOADS[name].title, *cells])
     text = "From the start of the process to 100 finished steps, with cold / warm caches:"
-    return text + "\n\n" + table(["100 steps", *titles], rows)
+    head = ["100 steps", *titles, "Facula / PyTorch, cold", "warm"]
+    return text + "\n\n" + table(head, rows)
 
 
 def _memory(result: dict[str, Any], peers: list[str], titles: list[str]) -> str:
@@ -131,13 +137,128 @@ def _memory(result: dict[str, Any], peers: list[str], titles: list[str]) -> str:
             f"{peak[name, p]:.0f} ({rise[name, p]:.0f})" if (name, p) in peak else "-"
             for p in peers
         ]
+        for figure in (peak, rise):
+            own, other = figure.get((name, "facula")), figure.get((name, "torch"))
+            cells.append(_cell(_ratio(own, other), 0.8))
         rows.append([WORKLOADS[name].title, *cells])
     text = "Highest memory of the process in MB, and in brackets what came after the import:"
-    return text + "\n\n" + table(["memory", *titles], rows)
+    head = ["memory", *titles, "Facula / PyTorch", "after the import"]
+    return text + "\n\n" + table(head, rows)
 
 
-REPORTS = {"steps": steps_report}
-TITLES = {"steps": "Steps"}
+def _ratio(own: float | None, other: float | None) -> float | None:
+    return own / other if own and other else None
+
+
+def _cell(ratio: float | None, at_most: float) -> str:
+    """A ratio, bold where it is met."""
+    if ratio is None:
+        return "-"
+    return f"**{ratio:.2f}**" if ratio <= at_most else f"{ratio:.2f}"
+
+
+def _failures(result: dict[str, Any]) -> list[str]:
+    missing = [f"{PEERS[p]['title']}: {why}" for p, why in result["missing"].items()]
+    lines = [f"- {line}" for line in missing + result["failures"]]
+    return ["Not measured:\n\n" + "\n".join(lines)] if lines else []
+
+
+def products_report(result: dict[str, Any]) -> str:
+    """GFLOP/s of the products."""
+    rows, slower, peak = [], 0, result["peaks"]["gflops"]
+    for index, measured in result["times"].items():
+        shape = SHAPES[int(index)]
+        work = 2.0 * max(shape[0], 1) * shape[1] * shape[2] * shape[3] / 1e9
+        time = {p: statistics.median(t) for p, t in measured.items()}
+        own, other = time.get("facula"), time.get("torch")
+        ratio = _ratio(own, other)
+        slower += ratio is not None and ratio > 1.05
+        rows.append(
+            [
+                label(shape),
+                *[f"{work / t:.0f}" if t else "-" for t in (own, other)],
+                f"{100 * work / own / peak:.0f}%" if own else "-",
+                _cell(ratio, 1.05),
+            ]
+        )
+    head = ["GFLOP/s", "Facula", "PyTorch", "of the peak", "time, Facula / PyTorch"]
+    summary = f"{slower} of {len(rows)} take more than 1.05 of PyTorch's time."
+    return "\n\n".join([heading(result), summary, table(head, rows), *_failures(result)])
+
+
+def operations_report(result: dict[str, Any]) -> str:
+    """Times of single operations, the slowest in relation to PyTorch first."""
+    rows: list[tuple[float, list[str]]] = []
+    for name, measured in result["times"].items():
+        time = {p: statistics.median(t) for p, t in measured.items()}
+        own, other = time.get("facula"), time.get("torch")
+        ratio = _ratio(own, other)
+        rows.append((-(ratio or 0), [name, duration(own), duration(other), _cell(ratio, 1.3)]))
+    slower = sum(r < -1.3 for r, _ in rows)
+    summary = f"{slower} of {len(rows)} take more than 1.3 of PyTorch's time."
+    head = ["operation on 1M elements", "Facula", "PyTorch", "Facula / PyTorch"]
+    text = table(head, [row for _, row in sorted(rows)])
+    return "\n\n".join([heading(result), summary, text, *_failures(result)])
+
+
+def curves_report(result: dict[str, Any]) -> str:
+    """How long traces grow."""
+    points = {(p["curve"], p["n"], p["peer"]): p for p in result["points"]}
+    rows = []
+    for curve, n in dict.fromkeys((c, n) for c, n, _ in points):
+        own, other = points.get((curve, n, "facula")), points.get((curve, n, "torch"))
+        row = [f"{curve}, {n} {'steps' if curve == 'lstm' else 'layers'}"]
+        if own:
+            count = own["operations"]
+            row.append(f"{count:.0f}")
+            row += [duration(own[k]) for k in ("record", "run")]
+            row.append(duration((own["record"] + own["run"]) / max(count, 1)))
+            row += [duration(own["first"]), duration(max(own["lost"], 0.0))]
+            row.append(f"{own['memory']:.0f} MB")
+        else:
+            row += ["-"] * 7
+        row += [duration(other["record"]), f"{other['memory']:.0f} MB"] if other else ["-", "-"]
+        rows.append(row)
+    head = ["a training step", "operations", "recording", "running", "both, each operation"]
+    head += ["first step", "lost before steady", "memory", "PyTorch's step", "its memory"]
+    return "\n\n".join([heading(result), table(head, rows), *_failures(result)])
+
+
+def starts_report(result: dict[str, Any]) -> str:
+    """Imports and the first step."""
+    rows, found = [], result["starts"]
+    numpy = found.get("numpy")
+    for module, runs in found.items():
+        time = statistics.median([r["import"] for r in runs])
+        base = statistics.median([r["import"] for r in numpy]) if numpy else None
+        first = [r["first"] for r in runs if "first" in r]
+        rows.append(
+            [
+                module,
+                duration(time),
+                f"{time / base:.2f}" if base else "-",
+                duration(statistics.median(first)) if first else "-",
+                "yes" if any(r["llvmlite"] for r in runs) else "no",
+            ]
+        )
+    head = ["module", "import", "of NumPy's", "first step after it", "loads llvmlite"]
+    return "\n\n".join([heading(result), table(head, rows), *_failures(result)])
+
+
+REPORTS = {
+    "steps": steps_report,
+    "products": products_report,
+    "operations": operations_report,
+    "curves": curves_report,
+    "starts": starts_report,
+}
+TITLES = {
+    "steps": "Steps",
+    "products": "Matrix products",
+    "operations": "Single operations",
+    "curves": "Long traces",
+    "starts": "Starts",
+}
 
 
 def write(result: dict[str, Any], folder: Path) -> Path:

@@ -47,12 +47,38 @@ def pin(threads: int) -> None:
         os.sched_setaffinity(0, free[:threads])
 
 
-def load_programs(task: dict[str, Any]) -> Any:
-    """The module with the peer's programs, its framework imported."""
-    if task["peer"] == "facula":
+def become(peer: str) -> None:
+    """From now on `import torch` gives Facula, if that is the peer."""
+    if peer == "facula":
         from facula import run
 
         run.install()
+
+
+def time_calls(call: Callable[[], Any], block: float, blocks: int) -> float:
+    """Seconds of one call: the median of blocks of about `block` seconds each, after warming up."""
+    end = time.perf_counter() + 2 * block
+    count = 0
+    while count < 12 or time.perf_counter() < end:  # programs are compiled after some occurrences
+        begin = time.perf_counter()
+        call()
+        last = time.perf_counter() - begin
+        count += 1
+        if time.perf_counter() > end + 20 * block:
+            break
+    n = max(1, min(100_000, round(block / max(last, 1e-7))))
+    times = []
+    for _ in range(blocks):
+        begin = time.perf_counter()
+        for _ in range(n):
+            call()
+        times.append((time.perf_counter() - begin) / n)
+    return statistics.median(times)
+
+
+def load_programs(task: dict[str, Any]) -> Any:
+    """The module with the peer's programs, its framework imported."""
+    become(task["peer"])
     programs = importlib.import_module("benchmarks." + task["programs"])
     programs.configure(task["peer"], task["threads"])
     return programs

@@ -1,0 +1,250 @@
+"""Single operations on a million elements, beside PyTorch's.
+
+These are the operations that programs use most, as far as one call on large tensors says something
+about them; what only makes a view is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.data import integers, normal
+from benchmarks.worker import become, pin, time_calls
+
+N = 1 << 20
+
+
+def table(torch: Any) -> dict[str, Callable[[], Any]]:
+    """Calls by name."""
+    F = torch.nn.functional
+
+    def tensor(name: str, *shape: int) -> Any:
+        return torch.tensor(normal(name, *shape))
+
+    x, y = tensor("x", 1024, 1024), tensor("y", 1024, 1024)
+    p = x.abs() + 0.5  # positive
+    u = torch.sigmoid(x)  # between 0 and 1
+    i = torch.tensor(integers("i", 1000, 1024, 1024))
+    rows = torch.tensor(integers("rows", 1024, 1024))
+    b, c = x > 0, y > 0
+    flat = tensor("x", N)
+    images = tensor("images", 16, 16, 64, 64)
+    weight, bias = tensor("weight", 1024), tensor("bias", 1024)
+    channels, zeros, ones = tensor("channels", 16), torch.zeros(16), torch.ones(16)
+    kernel, taps = tensor("kernel", 16, 16, 3, 3), tensor("taps", 64, 64, 3)
+    signal = tensor("signal", 16, 64, 1024)
+    heads = tensor("heads", 4, 8, 512, 64)
+
+    def assigned() -> Any:
+        z = x.clone()
+        z[:512] = 0.0
+        return z
+
+    pointwise: dict[str, Callable[[], Any]] = {
+        "abs": lambda: x.abs(),
+        "add": lambda: x + y,
+        "add, a row": lambda: x + weight,
+        "clamp": lambda: x.clamp(-1, 1),
+        "clamp_max": lambda: x.clamp_max(0.5),
+        "clamp_min": lambda: x.clamp_min(0.5),
+        "cos": lambda: x.cos(),
+        "div": lambda: x / p,
+        "eq": lambda: x == y,
+        "exp": lambda: x.exp(),
+        "floor": lambda: x.floor(),
+        "ge": lambda: x >= y,
+        "gt, a number": lambda: x > 0.5,
+        "isfinite": lambda: x.isfinite(),
+        "isnan": lambda: x.isnan(),
+        "log": lambda: p.log(),
+        "logical_and": lambda: b.logical_and(c),
+        "logical_not": lambda: b.logical_not(),
+        "masked_fill": lambda: x.masked_fill(b, 0.0),
+        "maximum": lambda: torch.maximum(x, y),
+        "mul": lambda: x * y,
+        "mul, a number": lambda: x * 2.5,
+        "neg": lambda: -x,
+        "pow, 2": lambda: x.pow(2),
+        "pow, 3": lambda: x.pow(3),
+        "pow, tensors": lambda: p.pow(y),
+        "reciprocal": lambda: x.reciprocal(),
+        "round": lambda: x.round(),
+        "rsqrt": lambda: p.rsqrt(),
+        "sigmoid": lambda: x.sigmoid(),
+        "sign": lambda: x.sign(),
+        "sin": lambda: x.sin(),
+        "sqrt": lambda: p.sqrt(),
+        "square": lambda: x.square(),
+        "sub": lambda: x - y,
+        "tanh": lambda: x.tanh(),
+        "where": lambda: torch.where(b, x, y),
+        "relu": lambda: F.relu(x),
+        "leaky_relu": lambda: F.leaky_relu(x),
+        "elu": lambda: F.elu(x),
+        "gelu": lambda: F.gelu(x),
+        "silu": lambda: F.silu(x),
+        "softplus": lambda: F.softplus(x),
+        "logsigmoid": lambda: F.logsigmoid(x),
+        "glu": lambda: F.glu(x),
+        "to float64": lambda: x.double(),
+        "to float16": lambda: x.half(),
+        "to bfloat16": lambda: x.bfloat16(),
+        "to int64": lambda: x.long(),
+        "to bool": lambda: x.bool(),
+        "int64 to float32": lambda: i.float(),
+        "int64 add": lambda: i + i,
+    }
+    reductions: dict[str, Callable[[], Any]] = {
+        "sum": lambda: x.sum(),
+        "sum, rows": lambda: x.sum(1),
+        "sum, columns": lambda: x.sum(0),
+        "mean, rows": lambda: x.mean(1),
+        "amax, rows": lambda: x.amax(1),
+        "max, rows": lambda: x.max(1),
+        "max": lambda: x.max(),
+        "min": lambda: x.min(),
+        "argmax, rows": lambda: x.argmax(1),
+        "argmax": lambda: x.argmax(),
+        "all": lambda: b.all(),
+        "any": lambda: b.any(),
+        "prod": lambda: u.prod(),
+        "std": lambda: x.std(),
+        "var, rows": lambda: x.var(1),
+        "logsumexp, rows": lambda: x.logsumexp(1),
+        "norm": lambda: x.norm(),
+        "dot": lambda: flat.dot(flat),
+        "mv": lambda: x.mv(weight),
+        "cumsum, rows": lambda: x.cumsum(1),
+        "cumsum, columns": lambda: x.cumsum(0),
+    }
+    normalising: dict[str, Callable[[], Any]] = {
+        "softmax": lambda: x.softmax(1),
+        "log_softmax": lambda: x.log_softmax(1),
+        "layer_norm": lambda: F.layer_norm(x, (1024,), weight, bias),
+        "rms_norm": lambda: F.rms_norm(x, (1024,), weight),
+        "batch_norm, training": lambda: F.batch_norm(
+            images, zeros.clone(), ones.clone(), channels, channels, True
+        ),
+        "batch_norm, evaluation": lambda: F.batch_norm(images, zeros, ones, channels, channels),
+        "group_norm": lambda: F.group_norm(images, 4, channels, channels),
+        "instance_norm": lambda: F.instance_norm(images),
+        "normalize": lambda: F.normalize(x),
+        "cosine_similarity": lambda: F.cosine_similarity(x, y),
+    }
+    losses: dict[str, Callable[[], Any]] = {
+        "cross_entropy": lambda: F.cross_entropy(x, rows),
+        "nll_loss": lambda: F.nll_loss(x, rows),
+        "mse_loss": lambda: F.mse_loss(x, y),
+        "l1_loss": lambda: F.l1_loss(x, y),
+        "smooth_l1_loss": lambda: F.smooth_l1_loss(x, y),
+        "binary_cross_entropy": lambda: F.binary_cross_entropy(u, u),
+        "binary_cross_entropy_with_logits": lambda: F.binary_cross_entropy_with_logits(x, u),
+        "kl_div": lambda: F.kl_div(x, u),
+    }
+    shapes: dict[str, Callable[[], Any]] = {
+        "clone": lambda: x.clone(),
+        "contiguous, transposed": lambda: x.t().contiguous(),
+        "contiguous, permuted": lambda: images.permute(0, 2, 3, 1).contiguous(),
+        "cat": lambda: torch.cat([x, y]),
+        "cat, columns": lambda: torch.cat([x, y], 1),
+        "stack": lambda: torch.stack([x, y]),
+        "flip": lambda: x.flip(1),
+        "roll": lambda: x.roll(1, 1),
+        "repeat": lambda: x.repeat(2, 1),
+        "repeat_interleave": lambda: x.repeat_interleave(2, 1),
+        "tril": lambda: x.tril(),
+        "pad": lambda: F.pad(images, (1, 1, 1, 1)),
+        "getitem, rows": lambda: x[rows],
+        "setitem, a slice": assigned,
+        "zeros": lambda: torch.zeros(1024, 1024),
+        "full": lambda: torch.full((1024, 1024), 0.5),
+        "arange": lambda: torch.arange(N),
+        "zeros_like": lambda: torch.zeros_like(x),
+    }
+    indexing: dict[str, Callable[[], Any]] = {
+        "index_select": lambda: x.index_select(0, rows),
+        "gather": lambda: x.gather(1, i),
+        "take_along_dim": lambda: torch.take_along_dim(x, i, 1),
+        "scatter": lambda: x.scatter(1, i, y),
+        "scatter_add": lambda: x.scatter_add(1, i, y),
+        "index_add": lambda: x.index_add(0, rows, y),
+        "embedding": lambda: F.embedding(rows, x),
+        "one_hot": lambda: F.one_hot(rows, 1024),
+        "masked_select": lambda: x.masked_select(b),
+        "nonzero": lambda: b.nonzero(),
+        "sort, rows": lambda: x.sort(1),
+        "argsort, rows": lambda: x.argsort(1),
+        "topk, rows": lambda: x.topk(8, 1),
+        "unique": lambda: i.unique(),
+    }
+    random: dict[str, Callable[[], Any]] = {
+        "rand": lambda: torch.rand(1024, 1024),
+        "randn": lambda: torch.randn(1024, 1024),
+        "randint": lambda: torch.randint(0, 1000, (1024, 1024)),
+        "bernoulli": lambda: torch.bernoulli(u),
+        "dropout": lambda: F.dropout(x, 0.5),
+        "multinomial": lambda: torch.multinomial(u, 8, True),
+    }
+    contractions: dict[str, Callable[[], Any]] = {
+        "mm": lambda: x.mm(y),
+        "addmm": lambda: torch.addmm(weight, x, y),
+        "linear": lambda: F.linear(x, y, bias),
+        "einsum": lambda: torch.einsum("ij,kj->ik", x, y),
+        "outer": lambda: torch.outer(weight, bias),
+        "conv2d 3x3": lambda: F.conv2d(images, kernel, padding=1),
+        "conv_transpose2d 3x3": lambda: F.conv_transpose2d(images, kernel, padding=1),
+        "conv1d 3": lambda: F.conv1d(signal, taps, padding=1),
+        "scaled_dot_product_attention": lambda: F.scaled_dot_product_attention(
+            heads, heads, heads, is_causal=True
+        ),
+        "max_pool2d": lambda: F.max_pool2d(images, 2),
+        "avg_pool2d": lambda: F.avg_pool2d(images, 2),
+        "adaptive_avg_pool2d": lambda: F.adaptive_avg_pool2d(images, 1),
+        "interpolate, nearest": lambda: F.interpolate(images, scale_factor=2.0),
+        "interpolate, bilinear": lambda: F.interpolate(images, scale_factor=2.0, mode="bilinear"),
+    }
+    return pointwise | reductions | normalising | losses | shapes | indexing | random | contractions
+
+
+def measure(task: dict[str, Any]) -> dict[str, Any]:
+    """Seconds per call, in this process; a call that fails is named with its error."""
+    import warnings
+
+    import torch
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(task["threads"])
+    torch.manual_seed(0)
+    synchronize = getattr(torch, "synchronize", lambda: None)
+    times: dict[str, float] = {}
+    failures: dict[str, str] = {}
+    with torch.no_grad():
+        for name, f in table(torch).items():
+            if task["only"] and not any(o in name for o in task["only"]):
+                continue
+
+            def call(f: Callable[[], Any] = f) -> None:
+                result = f()
+                synchronize()
+                del result
+
+            try:
+                times[name] = time_calls(call, task["block"], task["blocks"])
+            except Exception as error:
+                failures[name] = f"{type(error).__name__}: {error}"[:200]
+    return {"times": times, "failures": failures}
+
+
+def main() -> None:
+    """Measure what the argument says."""
+    task = json.loads(sys.argv[1])
+    pin(task["threads"])
+    become(task["peer"])
+    print(json.dumps(measure(task)))
+
+
+if __name__ == "__main__":
+    main()
