@@ -232,7 +232,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
                 del result
 
             try:
-                times[name] = time_calls(call, task["block"], task["blocks"])
+                times[name] = time_calls(call, task)
             except Exception as error:
                 failures[name] = f"{type(error).__name__}: {error}"[:200]
     return {"times": times, "failures": failures}

@@ -89,7 +89,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
             synchronize()
             del c
 
-        out[str(index)] = time_calls(call, task["block"], task["blocks"])
+        out[str(index)] = time_calls(call, task)
     return {"times": out}
 
 

@@ -160,8 +160,8 @@ def training(name: str, batch: int, loss_function: Any, optimiser: Any) -> Run:
     def step(x: Any, y: Any) -> Any:
         opt.zero_grad()
         loss = loss_function(model(x), y).backward()
-        opt.step()
-        return loss.realize()
+        # at once: a loss realised after the update would be computed again with the new weights
+        return loss.realize(*opt.schedule_step())
 
     def run(steps: int) -> Any:
         with Context(TRAINING=1):

@@ -27,6 +27,7 @@ def _begin(section: str, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "section": section,
         "quick": options.quick,
+        "shown": options.show,
         "date": time.strftime("%Y-%m-%d"),
         "machine": describe(options.threads),
         "versions": versions,
@@ -53,7 +54,7 @@ def _run(
             what = task.get("curve") or task.get("module") or module
             progress.set_description(f"{what}: {PEERS[peer]['title']}")
             env = environment(options.threads, caches / peer)
-            task = {"peer": peer, "threads": options.threads, **task}
+            task = {"peer": peer, "threads": options.threads, "show": options.show, **task}
             got = run_worker(pythons[peer], module, task, env, limit)
             if "failure" in got:
                 failure = f"{what} {task.get('n', '')}, {PEERS[peer]['title']}: {got['failure']}"

@@ -156,7 +156,7 @@ def collect(result: dict[str, Any], key: str) -> dict[tuple[str, str], list[Any]
 
 def times(result: dict[str, Any]) -> dict[tuple[str, str], float]:
     """The time of one step, as this result is to be shown."""
-    shown = result["shown"]
+    shown = result.get("shown", "step")
     if shown == "step":
         return medians(result, "step")
     return {k: min(v) for k, v in collect(result, shown).items()}
