@@ -56,7 +56,7 @@ def test_commands_that_fail_are_named():
 
 def test_versions():
     assert "facula" in version_of("facula", sys.executable)
-    with pytest.raises(EnvironmentFailed, match="No module named 'mlx'|mlx"):
+    with pytest.raises(EnvironmentFailed, match="mlx"):
         version_of("mlx", sys.executable)
 
 

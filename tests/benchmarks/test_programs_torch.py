@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import ROOT, environment
+from benchmarks.peers import environment
 from benchmarks.workloads import WORKLOADS
 
 STORED = json.loads((Path(__file__).parents[1] / "data" / "benchmarks.json").read_text())
