@@ -14,7 +14,6 @@ USAGE = """\
 usage: facula run script.py [arguments]      run a program written for PyTorch on Facula
        facula run -m module [arguments]      the same for a module, as `python -m` does
        facula explain script.py [arguments]  run it, printing what was recorded and executed
-       facula bench [options]                time Facula on the project's workloads (in a checkout)
        facula --version
        facula --help
 
@@ -39,8 +38,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(USAGE, end="")
     elif first in ("-V", "--version"):
         print(_version())
-    elif first == "bench":
-        _bench(args[1:])
     elif first in _COMMANDS:
         _start(first, args[1:])
     elif first == "-m" or (not first.startswith("-") and os.path.exists(first)):
@@ -83,18 +80,6 @@ def _start(command: str, args: list[str]) -> None:
             run.run_script(args[0], args[1:])
     except run.ScriptError as error:
         _fail(str(error), error.status)
-
-
-def _bench(args: list[str]) -> None:
-    """`facula bench`: Facula's side of `python -m benchmarks`, which is no part of the package."""
-    import runpy
-
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if not os.path.exists(os.path.join(root, "benchmarks", "__main__.py")):
-        _fail("the benchmarks are in the source tree, not in the installed package", 1)
-    sys.path.insert(0, root)
-    sys.argv = ["facula bench", "steps", "--peers", "facula", *args]
-    runpy.run_module("benchmarks", run_name="__main__")
 
 
 def _explain_programs() -> None:
