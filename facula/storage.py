@@ -18,7 +18,7 @@ from typing import Any
 
 from facula.autograd.graph import GradNode, Token, edge_of
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, STALE, Diverted, leaf, stale
+from facula.trace.node import INPUT, LEAF, STALE, Diverted, Node, leaf, stale
 from facula.trace.recorder import TLS, assign, flush, prepare, record
 from facula.trace.rescue import refuse
 
@@ -26,6 +26,7 @@ __all__ = [
     "Group",
     "Storage",
     "Token",
+    "bump",
     "forbid",
     "forget",
     "make_view",
@@ -54,6 +55,7 @@ class Storage:
     _leaf_rg = False
     _storage = None
     _base_t = None
+    _counter = None
     _saved = False
     _gfn: Any = None
     _exported: Any = None
@@ -77,8 +79,22 @@ class Storage:
         self._version = t._writes
         self.aliases: list[Any] = [weakref.ref(t)]
 
-    def _rederive(self) -> Any:
+    def _rederive(self, linked: bool = True) -> Any:
         refuse(self)
+
+
+class Counter:
+    """A version counter apart from the storage's: that of `x.data`, or of `x` after `x.data = y`.
+
+    Values saved for the backward pass are tied to the counter of the tensor that they were read
+    from, so a write through a tensor with another counter does not spoil them.
+    """
+
+    __slots__ = ("_token", "n")
+
+    def __init__(self, n: int = 0, token: Any = None) -> None:
+        self.n = n
+        self._token = token
 
 
 class Group:
@@ -118,7 +134,7 @@ def storage_of(t: Any) -> Storage:
 def version_of(t: Any) -> int:
     """How often the tensor's memory was written (through `.data` counts apart)."""
     if t._counter is not None:
-        return t._counter[0]
+        return t._counter.n
     s = t._storage
     return t._writes if s is None else s._version
 
@@ -167,6 +183,9 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     else:
         v._own = DETACHED
     _join(s, v)
+    exported = s._exported
+    if exported is not None and v.node.op is not LEAF and exported() is not None:
+        flush(r)  # a pending view would not see what NumPy code writes
     return v
 
 
@@ -194,17 +213,67 @@ def take_place(t: Any, v: Any, counts: bool = True) -> None:
     """Let t be what its view v is; the other tensors of the storage stay as they are."""
     s = t._storage
     _group_of(t)
+    seen = _counted(t)
     t._chain, t._offset, t._gfn = v._chain, v._offset, v._gfn
     # It counts as a write: the storage's value becomes another one that is equal.
     new = _at_once(lambda: record(_self_op(), (s,)), True)
     _spoil(s, t)
     t.node = stale(v.node)
     s._gfn = None
-    _at_once(lambda: assign(s, new, (t._counter is not None, None)), True)
-    if counts and t._counter is None:
-        s._version += 1
-    elif counts:
-        t._counter[0] += 1
+    _at_once(lambda: assign(s, new, (seen, None)), True)
+    if counts:
+        _count(t)
+
+
+def _counted(t: Any) -> Node | None:
+    """Before a write through t: what its step in the trace is to name, beside the memory written.
+
+    None for the storage's own counter. A write through another counter spoils other saved values,
+    so it is another step.
+    """
+    if t._counter is None:
+        return None
+    u = rederive(t, False) if t.node.op is STALE else t
+    if u.node.op is LEAF:
+        record(_self_op(), (u,))
+    return u.node
+
+
+def bump(t: Any) -> None:
+    """Count one more write of the memory that t sees."""
+    if t._storage is None:
+        t._writes += 1
+    else:
+        _count(t)
+
+
+def _count(t: Any) -> None:
+    if t._counter is None:
+        t._storage._version += 1
+    else:
+        t._counter.n += 1
+
+
+def mark(t: Any) -> None:
+    """Note in the frame that t's value is read through a counter of its own."""
+    TLS.r.counters[t.node] = (t._counter, t._counter.n)
+
+
+def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:
+    """Let t look at the memory of v, a realised view; its version and its hooks stay its own."""
+    s = t._storage
+    counted = (t if s is None else s) if t._counter is None else t._counter
+    token = counted._token
+    for name in ("_base_t", "_exported", "_token"):
+        t.__dict__.pop(name, None)
+    for name in ("node", "_data", "_storage", "_chain", "_offset"):
+        setattr(t, name, getattr(v, name))
+    t._own = Group(v._chain)
+    t._own.gfn = t._gfn = gfn
+    t._counter = Counter(version, token)
+    rg = t._leaf_rg or gfn is not None
+    t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, rg)
+    _join(t._storage, t)
 
 
 def _self_op() -> Any:
@@ -227,9 +296,10 @@ def _spoil(s: Storage, t: Any) -> None:
             a._gfn = edge_of(a) if not a._leaf_rg else None  # it is not to look again
         a.node = stale(a.node)
     s.aliases = alive
-    if t._counter is None and s._token is not None:
-        s._token.stale = True
-        s._token = None
+    counted = s if t._counter is None else t._counter
+    if counted._token is not None:
+        counted._token.stale = True
+        counted._token = None
 
 
 def _join(s: Storage, v: Any) -> None:
@@ -316,6 +386,8 @@ def rederive(t: Any, checked: bool = True) -> Any:
         if base.requires_grad:
             t._leaf_rg = False
             _history(t)
+            if t._retains is not None and t.node.op is not STALE:
+                _retain_again(t)
             return t
         if had:  # it stays a result, of something that requires no grad any more
             t._gfn = GradNode()
@@ -361,6 +433,8 @@ def _history(t: Any) -> None:
         return
     v = _at_once(lambda: _follow(root, chain), True)
     t.node = v.node
+    if t._counter is not None:
+        mark(t)
     TLS.r.add(t)
 
 
@@ -370,16 +444,18 @@ def _value(t: Any) -> None:
     if s.node.op is not LEAF and s.node.op is not INPUT:
         if t._gfn is None and s.node.rec is TLS.r:
             v = _at_once(lambda: _follow(s, t._chain), False)
-            if v is s and s.node.rg:
-                v = _at_once(lambda: record(_self(), (s,)), False)
+            if v is s and (s.node.rg or t._counter is not None):
+                v = _at_once(lambda: record(_detach_op(), (s,)), False)
             t.node = v.node
+            if t._counter is not None:
+                mark(t)
             TLS.r.add(t)
             return
         flush(s.node.rec)  # a value from one history and a gradient from another
     settle_alias(t)
 
 
-def _self() -> Any:
+def _detach_op() -> Any:
     from facula.ops.movement import DETACH
 
     return DETACH
@@ -424,6 +500,8 @@ def write(t: Any, value: Any) -> None:
         t._writes += 1
         if keeps:
             flush(r)
+        elif t._retains is not None:
+            _retain_again(t)
         return
     if _sole(t, s):
         write(t, value)
@@ -459,22 +537,40 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
         keeps = not mine and (s._gfn is not None or s.node.rg)
         if keeps and s._gfn is None:
             s._gfn = edge_of(s)
+        seen = _counted(t)
         _spoil(s, t)
-        if t._counter is None:
-            s._version += 1
-        else:
-            t._counter[0] += 1
+        _count(t)
         if mine:
             s._gfn = None
         if differentiable:
             base._leaf_rg = False
-        assign(s, new, (t._counter is not None, origin))
+        assign(s, new, (seen, origin))
+        if differentiable:
+            n = t.node
+            t.node = stale(leaf(n.shape, n.dtype, n.strides, True))
         if keeps or edge is not None:
             flush(r)
         if edge is not None:
             group.gfn = edge
+        if differentiable:
+            for x in (t, base):
+                if x._retains is not None:
+                    _retain_again(x)
     finally:
         recorder.set_grad(before)
+
+
+def _retain_again(t: Any) -> None:
+    """After t got another history: it retains the gradient of its new value."""
+    before = t._retains
+    if before.retain is not None and before.retain() is t:
+        before.retain = None
+    if t.node.op is STALE:
+        rederive(t)
+    now = edge_of(t)
+    if isinstance(now, GradNode):
+        now.retain = weakref.ref(t)
+        t._retains = now
 
 
 def _scatter(t: Any, root: Any, chain: Any, value: Any) -> Any:

@@ -84,7 +84,7 @@ class Tensor:
     _exported: Any = None
     _hooks: Any = None
     _post_hooks: Any = None
-    _retains = False
+    _retains: Any = None  # the graph node that hands this tensor its gradient
     _inference = False
     _backward_hooks: Any = None
     names: Any = None
@@ -295,7 +295,9 @@ class Tensor:
         return self._base_t
 
     def data_ptr(self) -> int:
-        """The address of the first element."""
+        """The address of the first element; 0 where there is none."""
+        if 0 in self.node.shape:
+            return 0
         _own_memory(self)
         return int(self._data.ctypes.data)
 
@@ -323,15 +325,20 @@ class Tensor:
                 "only Tensors of floating point and complex dtype can require "
                 f"gradients, got {self.node.dtype}"
             )
-        if not requires_grad and not self.is_leaf:
+        if requires_grad and self.requires_grad:
+            return self
+        bare = self._no_grad and self._gfn is None  # a view that never had a history
+        if not requires_grad and not (bare or self.is_leaf):
             raise RuntimeError(
                 "you can only change requires_grad flags of leaf variables. If you "
                 "want to use a computed variable in a subgraph that doesn't "
                 "require differentiation use var_no_grad = var.detach()."
             )
-        if requires_grad == self._leaf_rg or not self.is_leaf:
+        if requires_grad == self._leaf_rg or (bare and not requires_grad) or not self.is_leaf:
             return self
         realise(self)
+        if not requires_grad:
+            flush()  # what was recorded knows this tensor as a leaf that wants a gradient
         self._leaf_rg = requires_grad
         n = self.node
         self.node = leaf(n.shape, n.dtype, n.strides, requires_grad)
@@ -411,6 +418,10 @@ class Tensor:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         if self.requires_grad:
             realise(self)
+            flush()  # what was recorded knows this tensor with its history
+            held = self if self._storage is None else self._storage
+            if held._token is not None:
+                held._token.detached = True
             self._leaf_rg = False
             self._gfn = None
             n = self.node
@@ -421,37 +432,42 @@ class Tensor:
 
     @property
     def data(self) -> Tensor:
-        v = self.detach()
-        v._counter = [0]  # autograd does not see what is written through it
+        from facula.ops.movement import DETACH
+
+        v = make_view(self, DETACH, "data")
+        v._counter = storage.Counter()  # autograd does not see what is written through it
+        if v.node.op is not LEAF:
+            storage.mark(v)
         return v
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        rg, grad_fn = self._leaf_rg, self._gfn
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
-        v = value.detach()
-        realise(v)
+        if self.requires_grad and value.node.dtype.category < dtypes.FLOAT:
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point or complex "
+                f"dtype, got {value.node.dtype}"
+            )
+        v = realise(value.detach())
         realise(self)
-        _share(self, v)
-        self._leaf_rg, self._gfn = rg, grad_fn
-        n = self.node
-        self.node = leaf(n.shape, n.dtype, n.strides, rg or grad_fn is not None)
+        flush()  # what was saved of the old memory is to be tied to this tensor's version
+        storage.move(self, v, self._version, self._gfn)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this non-leaf in `.grad`."""
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        if self._leaf_rg:
+        if self._leaf_rg or (self._no_grad and self._gfn is None):
             return
         edge = self._edge()
         if isinstance(edge, graph.GradNode):
             edge.retain = weakref.ref(self)
-        self._retains = True
+            self._retains = edge
 
     @property
     def retains_grad(self) -> bool:
-        return self._retains
+        return self._retains is not None
 
     def register_hook(self, hook: Any) -> Any:
         """Call hook(grad) when the gradient of this tensor is complete; it may return another."""
@@ -480,8 +496,8 @@ class Tensor:
         return add_hook(self, "_post_hooks", hook)
 
     # Storage.
-    def _rederive(self) -> Any:
-        return storage.rederive(self, TLS.r.grad)
+    def _rederive(self, linked: bool = True) -> Any:
+        return storage.rederive(self, linked and TLS.r.grad)
 
     def _awaken(self) -> None:
         """Let a view without a history require grad where its base does: nothing flows there."""
@@ -501,22 +517,26 @@ class Tensor:
     # Values.
     def numpy(self, *, force: bool = False) -> Any:
         """The values as a NumPy array that shares the tensor's memory."""
-        if self.requires_grad:
-            if not force:
-                raise RuntimeError(
-                    "Can't call numpy() on Tensor that requires grad. Use "
-                    "tensor.detach().numpy() instead."
-                )
+        if force:
             return self.detach().numpy()
+        if self.requires_grad and TLS.r.grad:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use "
+                "tensor.detach().numpy() instead."
+            )
         owner = _own_memory(self)
-        view = owner._data[...]
-        owner._exported = weakref.ref(view)
+        if _in_use(owner):
+            flush()  # what is pending reads this memory: before NumPy code can write to it
+        base = _lend(owner)
         if owner is self:
-            return view
-        data = view
+            return base[...]
+        if self._data is None or not np.may_share_memory(self._data, base):
+            storage.settle_alias(self)
         for op, params in self._chain:
-            data = op.body(params, (), data)
-        return data
+            base = op.body(params, (), base)
+        if not base.flags.writeable:  # NumPy's broadcasts are not, PyTorch's are
+            base.flags.writeable = True
+        return base
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         a = self.numpy()
@@ -554,13 +574,21 @@ class Tensor:
         return bool(self.item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number("float"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number("int"))
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._number("complex"))
+
+    def _number(self, kind: str) -> Any:
+        if self.numel() != 1:
+            raise ValueError(
+                f"{kind}(): only one element tensors can be converted to Python scalars, got shape "
+                f"{list(self.node.shape)}"
+            )
+        return self.item()
 
     def __index__(self) -> int:
         if self.node.dtype.category > dtypes.INT or self.numel() != 1:
@@ -584,10 +612,14 @@ class Tensor:
         from facula.printing import tensor_str
 
         rg = self.requires_grad
-        fn = self.grad_fn
         name = None
-        if fn is not None:
-            name = fn.name() if hasattr(fn, "name") else type(fn).__name__
+        try:
+            fn = self.grad_fn
+        except RuntimeError:  # the rules of views forbid it a history (`storage.forbid`)
+            name = "Invalid"
+        else:
+            if fn is not None:
+                name = fn.name() if hasattr(fn, "name") else type(fn).__name__
         realise(self)
         return tensor_str(self._data, self.node.dtype._name, requires_grad=rg, grad_fn_name=name)
 
@@ -611,9 +643,10 @@ class Tensor:
         out = object.__new__(type(self))
         n = self.node
         data = self._data.copy(order="K")
-        out.node = leaf(n.shape, n.dtype, n.strides, n.rg)
+        rg = self.requires_grad  # a view has it from its base
+        out.node = leaf(n.shape, n.dtype, n.strides, rg)
         out._data = data if n.strides is None else recorder.relayout(data, n.strides)
-        out._leaf_rg = self._leaf_rg
+        out._leaf_rg = rg
         memo[id(self)] = out
         if self._grad is not None:
             out._grad = self._grad.__deepcopy__(memo)
@@ -719,6 +752,27 @@ def realise(t: Any) -> Any:
                 return s
 
 
+def _in_use(owner: Any) -> bool:
+    """Whether the frame being recorded reads the memory of a tensor or storage."""
+    seen = [owner, *[ref() for ref in getattr(owner, "aliases", ())]]
+    return any([t is not None and t.node.op is not LEAF and t.node.op is not STALE for t in seen])
+
+
+def _lend(owner: Any) -> Any:
+    """The array of a tensor or storage, for NumPy code to hold.
+
+    Every array that is made of it keeps alive what `owner._exported` refers to.
+    """
+    base = owner._data
+    lent = None if owner._exported is None else owner._exported()
+    if lent is not None:
+        return lent if lent.shape == base.shape and lent.strides == base.strides else base
+    # An array whose own base is no array: NumPy's views of views would skip any other.
+    lent = np.lib.stride_tricks.as_strided(base, base.shape, base.strides)
+    owner._exported = weakref.ref(lent)
+    return lent
+
+
 def from_array(a: Any, owned: bool = True) -> Tensor:
     """A tensor over a NumPy array's memory, without copying."""
     t = _new()
@@ -740,7 +794,10 @@ def from_array(a: Any, owned: bool = True) -> Tensor:
     t.node = leaf(a.shape, d, strides)
     t._data = a
     if not owned:
-        t._exported = weakref.ref(a)
+        owner = a
+        while type(owner.base) is np.ndarray:
+            owner = owner.base
+        t._exported = weakref.ref(owner)
         t._data = a[...]
     return t
 
@@ -775,8 +832,23 @@ def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
                 )
             if t._multi or t._no_grad:
                 storage.forbid(t, f"and is being modified inplace by {name}")
+            if t.node.op is STALE and not t.node.rg and t._gfn is None:
+                # Its base got a history since it was made, and nobody has asked for its own.
+                raise RuntimeError(
+                    f"{name}: a leaf Variable that requires grad is being used in an in-place "
+                    f"operation. (a {t.dtype} view of shape {list(t.shape)}, of memory that "
+                    "requires grad since it was made)"
+                )
     if distinct:
         check_distinct(t, name)
+
+
+def forbidden(args: tuple[Any, ...]) -> None:
+    """RuntimeError for a view that the rules of views forbid a history: it comes before others."""
+    for t in args:
+        if isinstance(t, Tensor) and t._base_t is not None and (t._multi or t._no_grad):
+            if TLS.r.grad and t.requires_grad:
+                t._edge()
 
 
 def check_distinct(t: Any, name: str) -> None:
@@ -855,8 +927,8 @@ def replace(t: Any, value: Any, name: str) -> Any:
     return t
 
 
-def resize(t: Any, shape: tuple[int, ...]) -> None:
-    """Give a tensor another shape; what it held is lost (the `out=` rule)."""
+def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = None) -> None:
+    """Give a tensor another shape and layout; what it held is lost (the `out=` rule)."""
     if t.numel() and t.shape != shape:
         import warnings
 
@@ -867,7 +939,8 @@ def resize(t: Any, shape: tuple[int, ...]) -> None:
             UserWarning,
             stacklevel=4,
         )
-    new = from_array(np.zeros(shape, t.dtype.np))
+    zeros = np.zeros(shape, t.dtype.np)
+    new = from_array(zeros if strides is None else recorder.relayout(zeros, strides))
     for k in ("_storage", "_chain", "_offset", "_exported", "_base_t", "_own", "_counter"):
         t.__dict__.pop(k, None)
     t.node, t._data = new.node, new._data

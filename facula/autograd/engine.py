@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of, memory, overwritten
+from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, spoilt
 from facula.autograd.replay import before_pass, follow, remember
-from facula.ops.movement import COPY_SLICES
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, leaf
 from facula.trace.recorder import TLS
@@ -17,21 +16,30 @@ from facula.trace.recorder import TLS
 _INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
 
 
-def _unpack(s: Saved, node: GradNode, gone: set[Any], create_graph: bool) -> Any:
-    r = TLS.r
+def _check(s: Saved, node: GradNode, gone: set[Any]) -> None:
+    """RuntimeError for a saved value that is no longer what it was."""
+    token = s.token
+    if token is not None and token.detached and isinstance(s.edge, GradNode):
+        raise RuntimeError(
+            f"{node.name()}: Trying to use a saved tensor that has been detached in-place, i.e. "
+            "with .detach_(). This is not supported, please use out-of-place .detach() instead."
+        )
+    stale = s.stale or (token is not None and token.stale)
+    if stale or (s.root is not None and s.frame == TLS.r.frame and spoilt(s.root, gone)):
+        raise RuntimeError(
+            "one of the variables needed for gradient computation has been modified by an inplace "
+            f"operation: [{s.node.dtype} {list(s.node.shape)}], saved by {node.name()}"
+            + (f", recorded at {node.line[0]}:{node.line[1]}" if node.line else "")
+            + ". Hint: clone() the tensor before you change it, or change it after backward()."
+        )
+
+
+def _unpack(s: Saved, node: GradNode, create_graph: bool) -> Any:
     t = s.tensor
     if s.packed is not None:
         from facula.autograd.saved import unpacked
 
         t = unpacked(s, node)
-    stale = s.stale or (s.token is not None and s.token.stale)
-    if stale or (s.root is not None and s.frame == r.frame and memory(s.root) in gone):
-        raise RuntimeError(
-            "one of the variables needed for gradient computation has been modified by an inplace "
-            f"operation: [{t.dtype} {list(t.shape)}], saved by {node.name()}"
-            + (f", recorded at {node.line[0]}:{node.line[1]}" if node.line else "")
-            + ". Hint: clone() the tensor before you change it, or change it after backward()."
-        )
     if t.node.op is not LEAF:
         return t  # pending in this frame: its own entry (or input) carries the history
     if not create_graph or s.edge is None:
@@ -64,7 +72,6 @@ def _formula_arguments(
     names: tuple[str, ...],
     g: Any,
     cache: dict[str, Any],
-    gone: set[Any],
     create_graph: bool,
 ) -> list[Any]:
     out = []
@@ -87,7 +94,7 @@ def _formula_arguments(
                 realised = s.packed is not None or s.tensor.node.op is LEAF
                 if name == "o" and create_graph and realised:
                     s.edge = node
-                cache[name] = _unpack(s, node, gone, create_graph)
+                cache[name] = _unpack(s, node, create_graph)
                 if name == "o":
                     s.edge = None
             out.append(cache[name])
@@ -109,6 +116,8 @@ def _apply(
         )
     if node.custom is not None:
         return node.custom._run_backward(node, g)
+    for s in node.saved.values():
+        _check(s, node, gone)
     op = node.op
     cache: dict[str, Any] = {}
     out: list[Any] = []
@@ -121,7 +130,7 @@ def _apply(
         ):
             out.append(None)
             continue
-        args = _formula_arguments(node, op.needs[i], g, cache, gone, create_graph)
+        args = _formula_arguments(node, op.needs[i], g, cache, create_graph)
         d = op.grads[i](*args)
         if d is not None and op.pointwise:
             want = node.entry.inputs[i].shape
@@ -229,8 +238,12 @@ def run(
         gone = overwritten(r)
         frame = r.frame
         for n, d in roots:
-            if n is not None and (wanted is None or n in wanted):
+            if n is None:
+                continue
+            if wanted is None or n in wanted:
                 send(n, d)
+            elif len(roots) == 1 and isinstance(n, GradNode):  # nothing is wanted of it but this
+                _hand_over(n, _run_tensor_hooks(n.tensor_hooks, d))
         while heap:
             n = heapq.heappop(heap)[3]
             g = pending.pop(n)
@@ -242,14 +255,11 @@ def run(
                     _accumulate(n, g, create_graph)
                 continue
             g = _run_tensor_hooks(n.tensor_hooks, g)
-            if n.retain is not None:
-                t = n.retain()
-                if t is not None:
-                    t._grad = g if t._grad is None else t._grad + g
+            _hand_over(n, g)
             if n in goals:
                 found[n] = g
-                if wanted is not None and not any(e in wanted for e in n.edges):
-                    continue
+                if not accumulate and wanted is not None and not any(e in wanted for e in n.edges):
+                    continue  # else it is run, though nothing that it gives is wanted
             if n.pre_hooks:
                 for hook in list(n.pre_hooks.values()):
                     new = hook((g,))
@@ -275,9 +285,18 @@ def run(
         PASSES.pop()
         recorder.set_grad(before)
         for n in touched:
-            n.freed = n.freed or bool(n.saved) or n.op is COPY_SLICES
+            if n.custom is not None:
+                n.custom.free()
+            n.freed = n.freed or bool(n.saved) or (n.custom is None and n.op.frees)
             n.saved = {}
     return found
+
+
+def _hand_over(n: GradNode, g: Any) -> None:
+    """Give the gradient of a result to the tensor that retains it."""
+    t = None if n.retain is None else n.retain()
+    if t is not None:
+        t._grad = _own(g, t) if t._grad is None else t._grad + g
 
 
 def _run_tensor_hooks(hooks: dict[int, Any] | None, g: Any) -> Any:
@@ -291,6 +310,13 @@ def _run_tensor_hooks(hooks: dict[int, Any] | None, g: Any) -> Any:
 
 def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
     t = n.variable
+    if not t._leaf_rg:
+        if not t.requires_grad:
+            return
+        raise RuntimeError(
+            f"leaf variable has been moved into the graph interior: a tensor of shape "
+            f"{list(t.shape)} was written to in place since it was used as a leaf"
+        )
     if n.pre_hooks:
         for hook in list(n.pre_hooks.values()):
             new = hook((g,))
@@ -313,12 +339,16 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
 
 
 def _own(g: Any, t: Any) -> Any:
-    """A gradient that shares memory with no other, in the leaf's layout."""
+    """A gradient that shares memory with no other, in the leaf's layout if that has no gaps."""
     from facula.ops.movement import CONTIGUOUS, SELF
+    from facula.ops.registry import like_strides
 
-    if g.node.strides is None or g.node.strides == t.node.strides:
+    want = t.node.strides
+    if want is not None and like_strides(t.node) != want:
+        want = None
+    if g.node.strides == want:
         return recorder.record(SELF, (g,))
-    return recorder.record(CONTIGUOUS, (g,), 0)
+    return recorder.record(CONTIGUOUS, (g,), want or 0)
 
 
 def _check_nan(n: GradNode, grads: list[Any]) -> None:
@@ -372,9 +402,7 @@ def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
                 f"grad_fn ({name} of a tensor of shape {list(t.shape)})"
             )
         first = _first_gradient(t, g, name)
-        if t.node.op.name == "stale":
-            t._rederive()
-        edge = edge_of(t)
+        edge = t._edge()
         if edge is None:
             raise RuntimeError(
                 f"element 0 of tensors does not have a grad_fn ({name} of a view of shape "
@@ -386,9 +414,7 @@ def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
 
 def _target(t: Any) -> Any:
     """Where the gradient of a tensor arrives; a view nothing leads to has a place of its own."""
-    if t.node.op.name == "stale":
-        t._rederive()
-    edge = edge_of(t)
+    edge = t._edge()
     return GradNode() if edge is None else edge
 
 
@@ -421,15 +447,16 @@ def backward(
     if inputs is not None:
         if not ins:
             raise RuntimeError("'inputs' argument to backward cannot be empty.")
+        for t in ins:
+            if not t.requires_grad:
+                raise RuntimeError(
+                    f"backward: an input of shape {list(t.shape)} does not require grad"
+                )
+            t.retain_grad()  # gradients of results arrive as these do
         targets = [_target(t) for t in ins]
-    found = run(roots, keep=keep, create_graph=create_graph, targets=targets)
+    run(roots, keep=keep, create_graph=create_graph, targets=targets)
     if state is not None and root is not None:
         remember(r, root, state)
-    if targets is not None:
-        for t, e in zip(ins, targets, strict=True):
-            if e in found and not isinstance(e, AccumulateGrad):
-                g = found[e]
-                t._grad = g if t._grad is None else t._grad + g
 
 
 def grad(
@@ -468,7 +495,7 @@ def grad(
     for t, e in zip(ins, targets, strict=True):
         g = found.get(e)
         if g is None and materialize_grads:
-            g = t.detach().new_zeros(t.shape)
+            g = t.detach().new_zeros(t.shape, requires_grad=create_graph)
         elif g is None and not allow_unused:
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in the graph. "

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from facula import grad_mode
-from facula.autograd.graph import GradNode, edge_of
-from facula.tensor import Tensor, make_view
-from facula.trace.node import LEAF, leaf
-from facula.trace.recorder import TLS, flush
+from facula.autograd.graph import GradNode
+from facula.ops import movement as mv
+from facula.storage import bump
+from facula.tensor import Tensor, check_in_place, make_view, realise, write
+from facula.trace.node import leaf
+from facula.trace.recorder import TLS, flush, record
 
 
 class Context:
@@ -104,16 +106,24 @@ class Function:
         ctx = Context()
         flags = [isinstance(a, Tensor) and a.requires_grad for a in args]
         ctx.needs_input_grad = tuple(flags)
-        record = TLS.r.grad and any(flags)
-        edges = [edge_of(a) if f else None for a, f in zip(args, flags, strict=True)]
+        recorded = TLS.r.grad and any(flags)
+        edges = [a._edge() if recorded and f else None for a, f in zip(args, flags, strict=True)]
         with grad_mode.no_grad():
             if cls.setup_context is Function.setup_context:
                 out = cls.forward(ctx, *args, **kwargs)
             else:
                 out = cls.forward(*args, **kwargs)
                 cls.setup_context(ctx, args, out)
-        if not record:
+        if not recorded:
+            for t in ctx._dirty:
+                bump(t)
             return out
+        for t in ctx._dirty:
+            try:
+                check_in_place(t, cls.__name__)
+            except RuntimeError:
+                bump(t)  # forward has written to it all the same
+                raise
         outs = list(out) if isinstance(out, (tuple, list)) else [out]
         r = TLS.r
         flush(r)  # the custom node joins the graph between two frames
@@ -131,20 +141,26 @@ class Function:
                 continue
             dirty = any(o is t for t in ctx._dirty)
             if not dirty and any(o is a for a in args):
-                from facula.ops.movement import DETACH
-
-                o = make_view(o, DETACH, ())
-            while o.node.op is not LEAF:
-                flush(r)
-                if o.node.op is not LEAF:
-                    o._rederive()
-            n = o.node
+                o = make_view(o, mv.DETACH, ())
+            realise(o)
+            flush(r)
             part = node if len(outs) == 1 else _Part.of(node, i, r.frame)
-            o._gfn = part
-            o._leaf_rg = False
-            o.node = leaf(n.shape, n.dtype, n.strides, True)
+            if dirty:  # the history is that of a write, which views and bases see
+                value = object.__new__(Tensor)
+                value._data = o._data
+                _follow(value, o.node, part)
+                write(o, record(mv.SELF, (value,)))
+            else:
+                o._leaf_rg = False
+                _follow(o, o.node, part)
             results.append(o)
         return tuple(results) if isinstance(out, (tuple, list)) else results[0]
+
+
+def _follow(t: Any, n: Any, node: GradNode) -> None:
+    """Give a realised tensor, laid out as n, the history of a node."""
+    t._gfn = node
+    t.node = leaf(n.shape, n.dtype, n.strides, True)
 
 
 class _Runner:
@@ -152,6 +168,10 @@ class _Runner:
 
     def __init__(self, joint: _Several) -> None:
         self.joint = joint
+
+    def free(self) -> None:
+        """After a pass that does not retain the graph."""
+        self.joint.ctx._freed = True
 
     def _run_backward(self, node: Any, g: Any) -> list[Any]:
         joint = self.joint
@@ -199,6 +219,9 @@ class _Part:
         part.order = (frame, -1)
         part.scalars, part.params, part.entry, part.out_meta = (), (), None, None
         return part
+
+    def free(self) -> None:
+        """Nothing is kept here."""
 
     def _run_backward(self, node: Any, g: Any) -> list[Any]:
         self.joint.grads[self.index] = g

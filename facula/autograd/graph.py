@@ -17,20 +17,22 @@ _new_tensor: Any = None  # set by facula.tensor
 class Token:
     """Stands for one version of a tensor's memory; stale once that was written."""
 
-    __slots__ = ("stale",)
+    __slots__ = ("detached", "stale")
 
     def __init__(self) -> None:
         self.stale = False
+        self.detached = False  # whether the tensor was cut off from its history in place
 
 
 class Saved:
-    """A value kept for the backward pass."""
+    """A value kept for the backward pass; one without a tensor is only not to be modified."""
 
-    __slots__ = ("edge", "frame", "packed", "root", "stale", "tensor", "token")
+    __slots__ = ("edge", "frame", "node", "packed", "root", "stale", "tensor", "token")
 
-    def __init__(self, tensor: Any, root: Any, frame: int, edge: Any) -> None:
+    def __init__(self, tensor: Any, root: Any, frame: int, edge: Any, node: Entry) -> None:
         self.packed: Any = None  # what the user's hook made of the tensor, and how to get it back
         self.tensor = tensor
+        self.node = node
         self.root = root
         self.frame = frame
         self.edge = edge
@@ -163,8 +165,16 @@ def _expanded(edge: Any) -> Any:
 
 
 def root_of(r: Any, node: Entry) -> Any:
-    """What a value's memory belongs to: a holder that was bound, or the entry that made it."""
-    while node.op is not INPUT and (node.op.view or (node.op is ASSIGN and _unseen(node))):
+    """What a value's memory belongs to: a holder that was bound, or the entry that made it.
+
+    Of what was read through a version counter apart from its memory's: that counter and its count.
+    """
+    counters = r.counters
+    while True:
+        if counters and node in counters:
+            return counters[node]
+        if node.op is INPUT or not (node.op.view or (node.op is ASSIGN and _unseen(node))):
+            break
         node = node.a
     if node.op is INPUT:
         t = r.inputs[node.index][0]
@@ -173,7 +183,8 @@ def root_of(r: Any, node: Entry) -> Any:
 
 
 def _unseen(assign: Entry) -> bool:
-    return bool(assign.params) and assign.params[0]
+    """Whether a write went through a version counter apart from its memory's."""
+    return bool(assign.params) and assign.params[0] is not None
 
 
 def origin(assign: Entry) -> Any:
@@ -231,6 +242,10 @@ def _build(r: Any, n: Entry) -> Any:
             k = "abcd".find(name)
             value = n if name == "o" else n.inputs[k]
             g.saved[name] = _save(r, value, None if name == "o" else g.edges[k])
+    for name in n.op.watches:
+        if name not in g.saved:
+            value = n if name == "o" else n.inputs["abcd".find(name)]
+            g.saved[name] = Saved(None, root_of(r, value), r.frame, None, value)
     return g
 
 
@@ -240,10 +255,10 @@ def _save(r: Any, node: Entry, edge: Any) -> Saved:
     if node.op is INPUT:  # the same input of the frame; a leaf of its own once the frame has run
         keep._data = r.inputs[node.index][1]
         r.temps.append(keep)
-        return Saved(keep, root_of(r, node), r.frame, edge)
+        return Saved(keep, root_of(r, node), r.frame, edge, node)
     keep._saved = True
     r.add(keep)
-    return Saved(keep, root_of(r, node), r.frame, edge)
+    return Saved(keep, root_of(r, node), r.frame, edge, node)
 
 
 class Freed:
@@ -280,7 +295,8 @@ def _build_freed(n: Entry, nodes: dict[Entry, Any], inputs: Any, frame: int) -> 
     g = nodes[n] = GradNode()
     g.op, g.entry, g.params, g.line, g.out_meta = n.op, n, n.params, n.line, n
     g.scalars, g.order, g.edges = (), (frame, n.index), edges
-    g.freed = any([e is not None and s for e, s in zip(edges, n.op.saves, strict=False)])
+    saves = any([e is not None and s for e, s in zip(edges, n.op.saves, strict=False)])
+    g.freed = saves or n.op.frees
 
 
 def ancestors(root: Entry) -> list[Entry]:
@@ -324,6 +340,14 @@ def overwritten(r: Any) -> set[Any]:
     return out
 
 
+def spoilt(root: Any, gone: set[Any]) -> bool:
+    """Whether what a value's memory was has been overwritten since."""
+    if type(root) is tuple:
+        counter, n = root
+        return bool(counter.n != n)
+    return memory(root) in gone
+
+
 def memory(root: Any) -> Any:
     """A root as it is now: a tensor that has got a storage since stands for it no more."""
     s = getattr(root, "_storage", None)
@@ -353,11 +377,10 @@ def seal(r: Any) -> None:
         h = memory(t)
         holders[h] = h
     for s in pending:
-        root = memory(s.root)
-        if root in gone:
+        if spoilt(s.root, gone):
             s.stale = True
         else:
-            h = holders.get(root)
+            h = s.root[0] if type(s.root) is tuple else holders.get(memory(s.root))
             if h is not None:
                 if h._token is None:
                     h._token = Token()

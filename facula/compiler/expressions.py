@@ -52,11 +52,14 @@ ANY: dict[str, Build] = {
     "add_s": lambda x, a, b: x.add(a, b),
     "sub_s": lambda x, a, b: x.sub(a, b),
     "mul_s": lambda x, a, b: x.mul(a, b),
+    "scale": lambda x, a, b: x.mul(a, b),
     "rsub_s": lambda x, a, b: x.sub(b, a),
     "neg": lambda x, a: x.neg(a),
     "where": lambda x, c, a, b: x.select(c, a, b),
     "maximum": lambda x, a, b: x.maximum(a, b),
     "minimum": lambda x, a, b: x.minimum(a, b),
+    "clamp_low": lambda x, a, b: x.maximum(a, b),
+    "clamp_high": lambda x, a, b: x.minimum(a, b),
     "clamp_min": lambda x, a, b: x.maximum(a, b),
     "clamp_max": lambda x, a, b: x.minimum(a, b),
     "relu": _relu,
@@ -259,6 +262,7 @@ def _number_equal(number: float) -> Build:
 FLOAT: dict[str, Build] = {
     "div": lambda x, a, b: x.div(a, b),
     "div_s": lambda x, a, b: x.div(a, b),
+    "over": lambda x, a, b: x.div(a, b),
     "rdiv_s": lambda x, a, b: x.div(b, a),
     "isnan": lambda x, a: x.nan(a),
     "reciprocal": lambda x, a: x.div(x.const(1, a.kind), a),
@@ -332,7 +336,10 @@ def power(exponent: Any, kind: str) -> Build | None:
 CHEAP = {"to", "full", *ANY} - {"floor_divide", "remainder", "fmod"}
 
 # Whose results are operands, or as exact, so that narrow ones need no rounding.
-EXACT = {"where", "neg", "abs", "relu", "maximum", "minimum", "copy", "sign", "sgn", "fmax", "fmin"}
+EXACT = {
+    *("where", "neg", "abs", "relu", "maximum", "minimum", "clamp_low", "clamp_high", "copy"),
+    *("sign", "sgn", "fmax", "fmin"),
+}
 
 
 def expression(n: Node, kinds: tuple[str, ...]) -> Build | None:

@@ -16,7 +16,7 @@ from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node
 # comes at the same occurrence in every run.
 COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
-PASSES = ("self", "detach", "alias", "copy_slices", "whole", "tied")
+PASSES = ("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable")
 
 
 def _needed(roots: list[Node]) -> list[Node]:

@@ -12,7 +12,7 @@ from facula.dtypes import promote_types
 from facula.errors import describe
 from facula.ops import pointwise as pw
 from facula.ops.table import METHODS, api
-from facula.tensor import Tensor, from_array
+from facula.tensor import Tensor, from_array, realise
 from facula.trace.recorder import record
 
 _NUMBERS = (bool, int, float, complex)
@@ -128,21 +128,44 @@ _div = _binary("div", pw.DIV, pw.DIV_S, pw.RDIV_S, real=True)
 _pow = _binary("pow", pw.POW, pw.POW_S, pw.RPOW_S)
 
 
-def _scaled(name: str, b: Any, alpha: Any) -> Any:
+def _scaled(name: str, a: Any, b: Any, alpha: Any) -> Any:
+    """alpha * b, for adding to a."""
     if alpha == 1 and not isinstance(alpha, bool):
         return b
-    if isinstance(alpha, float) and isinstance(b, Tensor) and b.dtype.category < dtypes.FLOAT:
+    d = result_type(a, b)
+    if isinstance(alpha, bool) and d is not dtypes.bool:
+        raise RuntimeError(f"{name}: Boolean alpha only supported for Boolean results, got {d}")
+    if isinstance(alpha, float) and d.category < dtypes.FLOAT:
         raise RuntimeError(
-            f"{name}: For integral input tensors, argument alpha must not be a "
-            "floating point number."
+            f"{name}: For integral input tensors, argument alpha must not be a floating point "
+            f"number; the operands are {describe(a)} and {describe(b)}"
         )
-    return _mul(b, alpha)
+    if d is dtypes.bool:
+        return b if alpha else b & False
+    return _times(pw.cast(b, d), alpha) if isinstance(b, Tensor) else b * alpha
+
+
+def _times(t: Any, factor: Any) -> Any:
+    """t * factor, a part of an operation: the graph node saves nothing."""
+    if t.node.dtype.category < dtypes.FLOAT or factor == 1:
+        return _mul(t, factor)
+    return record(pw.SCALE, (t,), (), (factor,))
+
+
+def _nonzero(name: str, divisor: Any, d: Any) -> None:
+    """RuntimeError where integers are divided by zero: checked at the call, as indices are."""
+    if d.category >= dtypes.FLOAT:
+        return
+    if isinstance(divisor, Tensor):
+        divisor = realise(divisor)._data
+    if np.any(np.equal(divisor, 0)):
+        raise RuntimeError(f"{name}: ZeroDivisionError: integer division by zero")
 
 
 @api(inplace=True, follows=(pw.ADD, pw.ADD_S, 0))
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """input + alpha * other."""
-    return _add(input, _scaled("add", other, alpha))
+    return _add(input, _scaled("add", input, other, alpha))
 
 
 @api(names=("subtract",), inplace=True)
@@ -154,7 +177,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
                 "sub: Subtraction, the `-` operator, with a bool tensor is not "
                 "supported. Use the `^` or `logical_xor()` operator instead."
             )
-    return _sub(input, _scaled("sub", other, alpha))
+    return _sub(input, _scaled("sub", input, other, alpha))
 
 
 @api
@@ -180,7 +203,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode is None:
         return _div(input, other)
     if rounding_mode == "floor":
-        return floor_divide.__wrapped__(input, other)
+        return _floor_divide(input, other)
     if rounding_mode != "trunc":
         raise RuntimeError(
             "div expected rounding_mode to be one of None, 'trunc', or 'floor' but "
@@ -189,7 +212,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     a, b, d = operands("div", input, other)
     if d.category >= dtypes.FLOAT:
         return _div(a, b).trunc()
-    q = floor_divide.__wrapped__(a, b)
+    q = _floor_divide(a, b)
     a, b = tensor_of(a, d), tensor_of(b, d)
     return q + ((q < 0) & (q * b != a)).to(d)
 
@@ -197,8 +220,17 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 @api(inplace=True)
 def floor_divide(input: Any, other: Any) -> Any:
     """The quotient rounded down."""
+    return _underivable("aten::floor_divide", _floor_divide(input, other))
+
+
+def _floor_divide(input: Any, other: Any) -> Any:
     a, b, d = operands("floor_divide", input, other)
+    _nonzero("floor_divide", b, d)
     return record(pw.FLOOR_DIVIDE, (tensor_of(a, d), tensor_of(b, d)))
+
+
+def _underivable(name: str, t: Any) -> Any:
+    return record(pw.UNDERIVABLE, (t,), name) if t.node.rg else t
 
 
 @api(inplace=True)
@@ -206,7 +238,9 @@ def remainder(input: Any, other: Any) -> Any:
     """Python's modulus: the result has the divisor's sign."""
     one_tensor("remainder", input, other)
     a, b, d = operands("remainder", input, other)
-    return record(pw.REMAINDER, (tensor_of(a, d), tensor_of(b, d)))
+    _nonzero("remainder", b, d)
+    out = record(pw.REMAINDER, (tensor_of(a, d), tensor_of(b, d)))
+    return out if isinstance(input, Tensor) else _underivable("aten::remainder", out)
 
 
 @api(inplace=True)
@@ -214,6 +248,7 @@ def fmod(input: Any, other: Any) -> Any:
     """C's modulus: the result has the dividend's sign."""
     need("fmod", input=input)
     a, b, d = operands("fmod", input, other)
+    _nonzero("fmod", b, d)
     return record(pw.FMOD, (tensor_of(a, d), tensor_of(b, d)))
 
 
@@ -281,7 +316,15 @@ for _name in (
 for _name in ("asin", "acos", "atan", "asinh", "acosh", "atanh"):
     _unary(_name, getattr(pw, _name.upper()), names=("arc" + _name[1:],))
 _unary("sign", pw.SIGN, False)
-_unary("relu", pw.RELU, False)
+
+
+@api(inplace=True, follows=(pw.RELU, None, 0))
+def relu(input: Any) -> Any:
+    """The larger of 0 and each element."""
+    need("relu", input=input)
+    if input.node.dtype is dtypes.bool:
+        raise RuntimeError("relu: Boolean inputs not supported for relu")
+    return record(pw.RELU, (input,))
 
 
 def _rounding(name: str, prim: Any, names: tuple[str, ...] = ()) -> Any:
@@ -405,6 +448,8 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
         raise RuntimeError(
             f"lerp: expected dtype {input.dtype} for `end` but got dtype {end.dtype}"
         )
+    if input.node.dtype.category < dtypes.FLOAT:
+        raise NotImplementedError(f'"lerp_kernel_scalar" not implemented for {input.dtype}')
     if isinstance(weight, Tensor):
 
         def f(a: Any, b: Any, w: Any) -> Any:
@@ -415,18 +460,23 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
 
         return in_float32(f, input, end, weight)
     if builtins.abs(weight) >= 0.5:
-        return in_float32(lambda a, b: b - (b - a) * (1 - weight), input, end)
-    return in_float32(lambda a, b: a + (b - a) * weight, input, end)
+        return in_float32(lambda a, b: b - _times(b - a, 1 - weight), input, end)
+    return in_float32(lambda a, b: a + _times(b - a, weight), input, end)
 
 
 @api(inplace=True)
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 * tensor2."""
 
-    def f(t: Any, a: Any, b: Any) -> Any:
-        return _add(t, _mul(_scaled("addcmul", a, value), b))
+    return in_float32(
+        lambda t, a, b: _add(t, _mul(_times(a, value), b)),
+        *_common(input, tensor1, tensor2),
+    )
 
-    return in_float32(f, input, tensor1, tensor2)
+
+def _common(*ts: Any) -> list[Any]:
+    d = result_type(*ts)
+    return [pw.cast(t, d) for t in ts]
 
 
 @api(inplace=True)
@@ -435,7 +485,7 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     if result_type(tensor1, tensor2).category < dtypes.FLOAT:
         raise RuntimeError("Integer division with addcdiv is no longer supported")
 
-    def f(t: Any, a: Any, b: Any) -> Any:
-        return _add(t, _div(_scaled("addcdiv", a, value), b))
-
-    return in_float32(f, input, tensor1, tensor2)
+    return in_float32(
+        lambda t, a, b: _add(t, _div(_times(a, value), b)),
+        *_common(input, tensor1, tensor2),
+    )

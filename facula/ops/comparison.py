@@ -43,7 +43,7 @@ def _bitwise(name: str, prim: Any) -> Any:
         one_tensor(name, input, other)
         a, b, d = operands(name, input, other)
         if d.category > dtypes.INT:
-            raise RuntimeError(f'"{name}_cpu" not implemented for {d}')
+            raise NotImplementedError(f'"{name}_cpu" not implemented for {d}')
         return record(prim, (tensor_of(a, d), tensor_of(b, d)))
 
     f.__name__ = name
@@ -65,9 +65,7 @@ for _name, _prim in (
 def bitwise_not(input: Any) -> Any:
     """The complement of every bit; 'not' for bool."""
     if input.dtype.category > dtypes.INT:
-        raise TypeError(
-            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
-        )
+        raise NotImplementedError(f'"bitwise_not_cpu" not implemented for {input.dtype}')
     return record(pw.NOT, (input,))
 
 
@@ -154,7 +152,10 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     if d.is_complex:
         raise RuntimeError("clamp is not supported for complex types")
     t = pw.cast(input, d)
-    for bound, scalar, prim in ((min, pw.CLAMP_MIN, pw.MAXIMUM), (max, pw.CLAMP_MAX, pw.MINIMUM)):
+    for bound, scalar, prim in (
+        (min, pw.CLAMP_MIN, pw.CLAMP_LOW),
+        (max, pw.CLAMP_MAX, pw.CLAMP_HIGH),
+    ):
         if isinstance(bound, Tensor):
             t = record(prim, (t, pw.cast(bound, d)))
         elif bound is not None:

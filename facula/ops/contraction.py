@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from facula import dtypes
 from facula.ops.movement import PERMUTE, RESHAPE
 from facula.ops.registry import Op, broadcast, widened
 from facula.trace.recorder import record
@@ -19,6 +20,8 @@ def _infer(p: Any, st: Any, a: Any, b: Any) -> Any:
             f"matmul: mat1 and mat2 shapes cannot be multiplied "
             f"({x[-2]}x{x[-1]} and {y[-2]}x{y[-1]})"
         )
+    if a.dtype is dtypes.bool and 0 not in x and 0 not in y:
+        raise NotImplementedError('matmul: "addmm_impl_cpu_" not implemented for torch.bool')
     return (*broadcast([x[:-2], y[:-2]], "matmul"), x[-2], y[-1]), a.dtype, None, 0
 
 

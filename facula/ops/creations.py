@@ -10,7 +10,9 @@ import numpy as np
 
 from facula import devices, dtypes
 from facula.ops.creation import FULL
-from facula.ops.shapes import sizes
+from facula.ops.movement import in_layout
+from facula.ops.registry import like_strides
+from facula.ops.shapes import keeps_layout, sizes
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor, from_array
 from facula.trace.recorder import record
@@ -33,6 +35,14 @@ def _shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
 def _full(shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool, device: Any) -> Any:
     devices.check(device)
     return _finish(record(FULL, (), (shape, dtype), (value,)), requires_grad)
+
+
+def _full_like(
+    t: Any, value: Any, dtype: Any, requires_grad: bool, device: Any, memory_format: Any
+) -> Any:
+    out = _full(t.node.shape, value, dtype or t.dtype, False, device)
+    strides = like_strides(t.node) if keeps_layout(memory_format) else None
+    return _finish(in_layout(out, strides), requires_grad)
 
 
 def _constant(name: str, value: Any) -> None:
@@ -61,7 +71,7 @@ def _constant(name: str, value: Any) -> None:
         pin_memory: bool = False,
         memory_format: Any = None,
     ) -> Any:
-        return _full(input.node.shape, value, dtype or input.dtype, requires_grad, device)
+        return _full_like(input, value, dtype, requires_grad, device, memory_format)
 
     def new(
         self: Any,
@@ -121,7 +131,7 @@ def full_like(
     memory_format: Any = None,
 ) -> Any:
     """A tensor of one value, shaped like another."""
-    return _full(input.node.shape, fill_value, dtype or input.dtype, requires_grad, device)
+    return _full_like(input, fill_value, dtype, requires_grad, device, memory_format)
 
 
 @api(function=False)

@@ -9,9 +9,11 @@ import numpy as np
 from facula import devices, dtypes
 from facula.ops import pointwise as pw
 from facula.ops.creations import _finish, _shape
+from facula.ops.registry import like_strides
+from facula.ops.shapes import keeps_layout
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor, check_in_place, from_array, realise, write
-from facula.trace.recorder import record
+from facula.trace.recorder import record, relayout
 
 
 def _gen(generator: Any) -> Any:
@@ -34,8 +36,8 @@ def _random(name: str, draw: Any) -> None:
         devices.check(device)
         d = dtype or dtypes.get_default_dtype()
         if d.category < dtypes.FLOAT:
-            raise RuntimeError(f'"{name}" not implemented for {d}')
-        a = draw(_gen(generator), _shape(size, kw.pop("size", None)), d.np)
+            raise NotImplementedError(f'"{name}" not implemented for {d}')
+        a = draw(_gen(generator), _shape(size, kw.pop("size", None)), d.np, None)
         return _finish(from_array(np.asarray(a)), requires_grad)
 
     def like(
@@ -48,12 +50,13 @@ def _random(name: str, draw: Any) -> None:
         memory_format: Any = None,
         generator: Any = None,
     ) -> Any:
-        return f(
-            input.node.shape,
-            dtype=dtype or input.dtype,
-            requires_grad=requires_grad,
-            generator=generator,
-        )
+        devices.check(device)
+        d = dtype or input.dtype
+        if d.category < dtypes.FLOAT:
+            raise NotImplementedError(f'"{name}" not implemented for {d}')
+        strides = like_strides(input.node) if keeps_layout(memory_format) else None
+        a = draw(_gen(generator), input.node.shape, d.np, strides)
+        return _finish(_laid_out(a, strides), requires_grad)
 
     f.__name__, like.__name__ = name, name + "_like"
     f.__doc__ = f"Random numbers ({name})."
@@ -62,8 +65,13 @@ def _random(name: str, draw: Any) -> None:
     api(like, method=False)
 
 
-_random("rand", lambda g, shape, d: g.uniform(shape, d, 0.0, 1.0))
-_random("randn", lambda g, shape, d: g.normal(shape, d, 0.0, 1.0))
+def _laid_out(a: Any, strides: Any) -> Any:
+    """An array as a tensor with the strides that it was drawn in."""
+    return from_array(relayout(np.asarray(a), strides) if strides else np.asarray(a))
+
+
+_random("rand", lambda g, shape, d, st: g.uniform(shape, d, 0.0, 1.0, strides=st))
+_random("randn", lambda g, shape, d, st: g.normal(shape, d, 0.0, 1.0, strides=st))
 
 
 @api(method=False)
@@ -103,7 +111,13 @@ def randint_like(
 ) -> Any:
     """Random integers, shaped like another tensor."""
     lo, hi = (0, low) if high is None else (low, high)
-    return randint.__wrapped__(lo, hi, input.node.shape, dtype=dtype or input.dtype)
+    if lo >= hi:
+        return randint.__wrapped__(lo, hi, input.node.shape)
+    devices.check(device)
+    strides = like_strides(input.node)
+    d = (dtype or input.dtype).np
+    a = _gen(None).integers(input.node.shape, int(lo), int(hi), d, strides=strides)
+    return _laid_out(a, strides)
 
 
 @api(method=False)
@@ -124,6 +138,11 @@ def randperm(
     return from_array(np.asarray(_gen(generator).permutation(n, (dtype or dtypes.int64).np)))
 
 
+def _order(t: Any) -> Any:
+    """The strides that say in which order a fill visits the elements: None for row-major."""
+    return t.node.strides
+
+
 def _store(self: Any, a: Any, name: str) -> Any:
     check_in_place(self, name)
     write(self, from_array(np.ascontiguousarray(a).reshape(self.node.shape)))
@@ -138,7 +157,8 @@ def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Any = None
             f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}"
         )
     check_in_place(self, "uniform_")
-    return _store(self, _gen(generator).uniform(self.node.shape, self.dtype.np, a, b), "uniform_")
+    drawn = _gen(generator).uniform(self.node.shape, self.dtype.np, a, b, strides=_order(self))
+    return _store(self, drawn, "uniform_")
 
 
 def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
@@ -146,9 +166,8 @@ def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = 
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     check_in_place(self, "normal_")
-    return _store(
-        self, _gen(generator).normal(self.node.shape, self.dtype.np, mean, std), "normal_"
-    )
+    drawn = _gen(generator).normal(self.node.shape, self.dtype.np, mean, std, strides=_order(self))
+    return _store(self, drawn, "normal_")
 
 
 def random_(self: Any, *args: Any, generator: Any = None) -> Any:
@@ -156,15 +175,18 @@ def random_(self: Any, *args: Any, generator: Any = None) -> Any:
     check_in_place(self, "random_")
     g = _gen(generator)
     if not args:
-        return _store(self, g.random_full(self.node.shape, self.dtype.np), "random_")
+        drawn = g.random_full(self.node.shape, self.dtype.np, strides=_order(self))
+        return _store(self, drawn, "random_")
     lo, hi = (0, args[0]) if len(args) == 1 else args
-    return _store(self, g.integers(self.node.shape, lo, hi, self.dtype.np), "random_")
+    drawn = g.integers(self.node.shape, lo, hi, self.dtype.np, strides=_order(self))
+    return _store(self, drawn, "random_")
 
 
 def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
     """Fill with ones of probability p, zeros elsewhere."""
     q = realise(p)._data if isinstance(p, Tensor) else p
-    a = _gen(generator).bernoulli(q, self.node.shape, self.dtype.np)
+    check_in_place(self, "bernoulli_")
+    a = _gen(generator).bernoulli(q, self.node.shape, self.dtype.np, strides=_order(self))
     return _store(self, a, "bernoulli_")
 
 
@@ -173,8 +195,10 @@ for _n in ("exponential", "cauchy", "log_normal", "geometric"):
 
     def _make(n: str) -> Any:
         def f(self: Any, *args: Any, generator: Any = None, **kw: Any) -> Any:
-            g = _gen(generator)
-            return _store(self, getattr(g, n)(self.node.shape, self.dtype.np, *args, **kw), n + "_")
+            check_in_place(self, n + "_")
+            draw = getattr(_gen(generator), n)
+            drawn = draw(self.node.shape, self.dtype.np, *args, strides=_order(self), **kw)
+            return _store(self, drawn, n + "_")
 
         f.__name__ = n + "_"
         f.__doc__ = f"Fill with {n} numbers."
@@ -187,7 +211,7 @@ for _n in ("exponential", "cauchy", "log_normal", "geometric"):
 def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
     """Ones with the probabilities of the input, zeros elsewhere; the gradient is zero."""
     q = input.detach() if p is None else p
-    drawn = bernoulli_(input.detach().clone(), q, generator=generator)
+    drawn = bernoulli_(FUNCTIONS["zeros"](input.shape, dtype=input.dtype), q, generator=generator)
     return record(pw.COPY, (input, drawn)) if input.requires_grad else drawn
 
 
@@ -250,5 +274,7 @@ def dropout(input: Any, p: float, train: bool) -> Any:
         return input
     if p == 1:
         return input * input.new_zeros(())
-    keep = from_array(np.asarray(_gen(None).bernoulli(1 - p, input.node.shape, np.bool_)))
+    strides = like_strides(input.node)
+    drawn = _gen(None).bernoulli(1 - p, input.node.shape, np.bool_, strides=strides)
+    keep = from_array(np.asarray(drawn))
     return input * (pw.cast(keep, input.node.dtype) * (1 / (1 - p)))

@@ -41,7 +41,7 @@ def _two(
         need(name, input=input, other=other)
         a, b, d = operands(name, input, other)
         if allowed is not None and not allowed(d):
-            raise RuntimeError(f"{name}: not implemented for {d}")
+            raise NotImplementedError(f"{name}: not implemented for {d}")
         return record(prim, (tensor_of(a, d), tensor_of(b, d)))
 
     f.__name__ = name
@@ -191,14 +191,14 @@ def _log_add(p: Any, s: Any, a: Any, b: Any) -> Any:
 LOGADDEXP: Op = pointwise(
     "logaddexp",
     _log_add,
-    lambda g, a, o: g * _c((a - o).exp()),
-    lambda g, b, o: g * _c((b - o).exp()),
+    lambda g, a, b: g / _c(1 + (b - a).exp()),
+    lambda g, a, b: g / _c(1 + (a - b).exp()),
 )
 LOGADDEXP2: Op = pointwise(
     "logaddexp2",
     lambda p, s, a, b: np.logaddexp2(a, b),
-    lambda g, a, o: g * (a - o).exp2(),
-    lambda g, b, o: g * (b - o).exp2(),
+    lambda g, a, b: g / (1 + (b - a).exp2()),
+    lambda g, a, b: g / (1 + (a - b).exp2()),
 )
 
 
@@ -275,7 +275,7 @@ def frexp(input: Any) -> Any:
 def frac(input: Any) -> Any:
     """The part after the point, with the sign of the number."""
     if input.dtype.category < dtypes.FLOAT:
-        raise RuntimeError(f'"frac" not implemented for {input.dtype}')
+        raise NotImplementedError(f'"frac" not implemented for {input.dtype}')
     return input - input.trunc()
 
 

@@ -13,8 +13,9 @@ from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS, number, tensor_of
 from facula.ops.creation import FULL
+from facula.ops.registry import pointwise_strides
 from facula.ops.shapes import expand, slice_dim
-from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch
+from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch, in_place
 from facula.tensor import (
     Tensor,
     check_in_place,
@@ -26,6 +27,7 @@ from facula.tensor import (
     wrap_dim,
     write,
 )
+from facula.trace.node import contiguous_strides
 from facula.trace.recorder import TLS, record
 
 
@@ -127,14 +129,10 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
             layout.append(np.where(part < 0, part + n, part).astype(np.int64))
             d += 1
     v = t
-    if any(p != (0, n, 1) for p, n in zip(params, t.node.shape, strict=True)):
-        v = make_view(t, mv.SLICE, tuple(params))
-    flags = [x[1] for x in layout if type(x) is tuple]
-    if flags or "new" in [x for x in layout if type(x) is str]:
-        shape, rest = [], iter(v.node.shape)
-        for x in layout:
-            shape.append(1 if type(x) is tuple or (type(x) is str and x == "new") else next(rest))
-        v = make_view(v, mv.RESHAPE, tuple(shape))
+    if any(type(x) is tuple or (type(x) is str and x == "new") for x in layout):
+        v = _with_ones(t, params, layout)
+    if any(p != (0, n, 1) for p, n in zip(params, v.node.shape, strict=True)):
+        v = make_view(v, mv.SLICE, tuple(params))
     advanced = [
         None if type(x) is str else (np.zeros(int(x[1]), np.int64) if type(x) is tuple else x)
         for x in layout
@@ -142,6 +140,32 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
     if all(x is None for x in advanced):
         return v, None
     return v, advanced
+
+
+def _with_ones(t: Any, params: list[Any], layout: list[Any]) -> Any:
+    """The tensor with a dimension of size 1 for every None and bool of an index.
+
+    They come first, as in PyTorch: the strides that they get are those of what they stand before.
+    `params` has an item for every dimension of t, and gets one for each of the new ones.
+    """
+    shape: list[int] = []
+    kept = iter(list(zip(params, t.node.shape, strict=True)))
+    params.clear()
+    for x in layout:
+        if type(x) is tuple or (type(x) is str and x == "new"):
+            shape.append(1)
+            params.append((0, 1, 1))
+            continue
+        while True:
+            p, n = next(kept)
+            shape.append(n)
+            params.append(p)
+            if type(p) is not int:
+                break
+    for p, n in kept:  # integers at the end
+        shape.append(n)
+        params.append(p)
+    return make_view(t, mv.RESHAPE, tuple(shape))
 
 
 def _int(x: Any) -> Any:
@@ -178,7 +202,30 @@ def getitem(self: Any, index: Any) -> Any:
     if advanced is None:
         return make_view(v, mv.ALIAS, ()) if v is self else v
     table, p = _table(advanced, v.node.shape)
-    return record(ix.INDEX, (v, table), p)
+    return mv.in_layout(record(ix.INDEX, (v, table), p), _picked_strides(v.node, p))
+
+
+class _Operand:
+    """What `pointwise_strides` looks at."""
+
+    def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.strides = strides
+
+
+def _picked_strides(n: Any, p: Any) -> Any:
+    """The layout of an indexed tensor: that of its operands, as of a pointwise operation."""
+    if n.strides is None:
+        return None
+    where, common = p
+    used = [d for d, k in enumerate(where) if k is not None]
+    rest = [s for s, k in zip(n.strides, where, strict=True) if k is None]
+    at = used[0] if used == list(range(used[0], used[-1] + 1)) else 0
+    shape = ix._index_shape(p, n)
+    index = contiguous_strides(common)
+    source = (*rest[:at], *[0] * len(common), *rest[at:])
+    table = (*[0] * at, *index, *[0] * (len(rest) - at))
+    return pointwise_strides(shape, (_Operand(shape, source), _Operand(shape, table)))
 
 
 def _list_index(index: list[Any]) -> Any:
@@ -257,8 +304,11 @@ def _fit(t: Any, shape: tuple[int, ...]) -> Any:
 
 def _copy_into(v: Any, value: Any, name: str) -> None:
     n = v.node
-    if isinstance(value, Tensor):
-        check_overlap(v, (_fit(value, n.shape),), name)
+    if isinstance(value, Tensor) and (value.node.shape or not n.shape):
+        source = value
+        if n.shape != value.node.shape and value.numel() == 1:
+            source = value.reshape(())  # as PyTorch sees it, which strips leading ones
+        check_overlap(v, (_fit(source, n.shape),), name)
     new = _fit(_value(value, v), n.shape)
     _write_copy(v, new)
 
@@ -280,6 +330,10 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     """Copy the values of another tensor (broadcast, converted) into this one."""
     check_in_place(self, "copy_")
     check_overlap(self, (src,), "copy_")
+    return _copied(self, src)
+
+
+def _copied(self: Any, src: Any) -> Any:
     t = pw.cast(tensor_of(src), self.node.dtype)
     if t.node.shape != self.node.shape:
         t = expand.__wrapped__(t, self.node.shape)
@@ -298,7 +352,7 @@ def _fill(self: Any, value: Any) -> Any:
                 f"fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{len(value.node.shape)} dimensions."
             )
-        return METHODS["copy_"](self, value)
+        return _copied(self, value)
     n = self.node
     new = (
         record(pw.FILL, (self,), (), (value,))
@@ -313,13 +367,13 @@ METHODS["fill_"] = _fill
 METHODS["zero_"] = lambda self: _fill(self, 0)
 
 
-@api
+@api(method=False)
 def fill(input: Any, value: Any) -> Any:
     """A tensor like this one, filled with a value."""
     return _fill(input.clone(), value)
 
 
-@api(inplace=True)
+@api
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """input with input[indices] = values (or += with accumulate)."""
     v, advanced = _parse(input, tuple(indices))
@@ -333,6 +387,20 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
         )
     new = _fit(values, ix._index_shape(p, v.node))
     return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
+
+
+_put = in_place(index_put.__wrapped__, "index_put_")
+
+
+def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    """In-place form of `index_put`."""
+    if not accumulate and values.numel() == 1 and _one_mask(tuple(indices)):
+        self[tuple(indices)] = values  # a masked fill, whose value may lie in the memory written
+        return self
+    return _put(self, indices, values, accumulate)
+
+
+METHODS["index_put_"] = index_put_
 
 
 @api
@@ -356,7 +424,7 @@ def triangle(name: str, keep: Any) -> None:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
         m, n = input.node.shape[-2:]
         mask = from_array(keep(np.ones((m, n), bool), diagonal))
-        return record(pw.WHERE, (mask, input, input.new_zeros(())))
+        return mv.in_layout(record(pw.WHERE, (mask, input, input.new_zeros(()))), None)
 
     f.__name__ = name
     f.__doc__ = f"The {name} part of matrices; zeros elsewhere."
@@ -380,6 +448,13 @@ def repeat_interleave(
     counts = _array(repeats) if isinstance(repeats, Tensor) else repeats
     if np.any(np.asarray(counts) < 0):
         raise RuntimeError("repeats can not be negative")
+    if not isinstance(repeats, Tensor):
+        if not t.node.shape:
+            raise IndexError("repeat_interleave: a 0-d tensor has no dimension to repeat along")
+        rows = t.unsqueeze(d + 1)
+        wide = [repeats if i == d + 1 else n for i, n in enumerate(rows.node.shape)]
+        shape = tuple([n * repeats if i == d else n for i, n in enumerate(t.node.shape)])
+        return make_view(record(mv.CONTIGUOUS, (rows.expand(wide),), 0), mv.RESHAPE, shape)
     index = np.repeat(np.arange(t.node.shape[d]), counts)
     return FUNCTIONS["index_select"](t, d, from_array(index))
 

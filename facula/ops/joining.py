@@ -7,7 +7,7 @@ from typing import Any
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import result_type
-from facula.ops.shapes import clone, expand, reshape, sizes, slice_dim, unsqueeze
+from facula.ops.shapes import expand, reshape, sizes, slice_dim, unsqueeze
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor, wrap_dim
 from facula.trace.recorder import record
@@ -46,7 +46,37 @@ def cat(tensors: Any, dim: Any = 0, *, axis: Any = None) -> Any:
                     f"Sizes of tensors must match except in dimension {k}. Expected "
                     f"size {m} but got size {n} for tensor number {i} in the list."
                 )
-    return mv.cat_record(tuple(ts), k) if len(ts) > 1 else clone.__wrapped__(ts[0])
+    out = _joined(ts, k)
+    if all([_channels_last(x.node) for x in ts]):
+        return mv.in_layout(out, _channels_last_strides(out.node.shape))
+    return out
+
+
+def _joined(ts: list[Any], dim: int) -> Any:
+    return mv.cat_record(tuple(ts), dim) if len(ts) > 1 else record(mv.CONTIGUOUS, (ts[0],), 0)
+
+
+def _channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    order = (1, *range(len(shape) - 1, 1, -1), 0)
+    out, step = [0] * len(shape), 1
+    for d in order:
+        out[d] = step
+        step *= shape[d]
+    return tuple(out)
+
+
+def _channels_last(n: Any) -> bool:
+    """Whether PyTorch takes a layout for that of images with their channels last."""
+    if len(n.shape) not in (4, 5) or n.strides is None:
+        return False
+    least, s = 0, n.strides
+    if s[1] == 0:
+        return False
+    for d in (1, *range(len(n.shape) - 1, 1, -1), 0):
+        if n.shape[d] == 0 or s[d] < least or (d == 0 and least == s[1]):
+            return False
+        least = s[d] * max(1, n.shape[d])
+    return True
 
 
 @api(method=False)
@@ -55,6 +85,7 @@ def stack(tensors: Any, dim: int = 0) -> Any:
     ts = list(tensors)
     if not ts:
         raise RuntimeError("stack expects a non-empty TensorList")
+    k = wrap_dim(dim, len(ts[0].node.shape) + 1)
     for i, x in enumerate(ts):
         if x.node.shape != ts[0].node.shape:
             raise RuntimeError(
@@ -62,9 +93,8 @@ def stack(tensors: Any, dim: int = 0) -> Any:
                 f"{list(ts[0].node.shape)} at entry 0 and {list(x.node.shape)} at "
                 f"entry {i}"
             )
-    return cat.__wrapped__(
-        [unsqueeze.__wrapped__(x, dim) for x in ts], wrap_dim(dim, len(ts[0].node.shape) + 1)
-    )
+    d = result_type(*ts)
+    return _joined([unsqueeze.__wrapped__(pw.cast(x, d), k) for x in ts], k)
 
 
 @api(function=False)
@@ -124,7 +154,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
         d = wrap_dim(d, len(out.node.shape))
         n = out.node.shape[d]
         s = s % n if n else 0
-        if s:
+        if n:
             out = cat.__wrapped__([slice_dim(out, d, n - s, s), slice_dim(out, d, 0, n - s)], d)
     return out.clone() if out is input else out
 

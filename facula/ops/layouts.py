@@ -11,9 +11,9 @@ from facula.ops import movement as mv
 from facula.ops.registry import Op, like_strides
 from facula.ops.shapes import as_strided, dims_of, sizes
 from facula.ops.table import METHODS, api
-from facula.tensor import Tensor, _share, check_in_place, from_array, make_view, realise, wrap_dim
+from facula.tensor import Tensor, check_in_place, from_array, make_view, realise, wrap_dim
 from facula.trace.node import canonical
-from facula.trace.recorder import record
+from facula.trace.recorder import flush, record
 
 
 # Sliding windows over one dimension. Parameters: dimension, size, step.
@@ -96,44 +96,47 @@ def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
     return make_view(self, UNFOLD, (d, size, step))
 
 
-def _reseat(t: Any, op: Any, params: Any, name: str) -> Any:
+def _reseat(t: Any, op: Any, params: Any) -> Any:
     """Let t itself become a view of what it was."""
-    check_in_place(t, name)
     storage.reseat(t, op, params)
     return t
 
 
 def transpose_(self: Any, dim0: int, dim1: int) -> Any:
     """Exchange two dimensions in place."""
+    check_in_place(self, "transpose_")
     rank = len(self.node.shape)
     i, j = wrap_dim(dim0, rank), wrap_dim(dim1, rank)
     p = list(range(rank))
     if rank:
         p[i], p[j] = j, i
-    return _reseat(self, mv.PERMUTE, tuple(p), "transpose_")
+    return _reseat(self, mv.PERMUTE, tuple(p))
 
 
 def t_(self: Any) -> Any:
     """Transpose a matrix in place."""
+    check_in_place(self, "t_")
     rank = len(self.node.shape)
     if rank > 2:
         raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {rank}D")
-    return _reseat(self, mv.PERMUTE, tuple(reversed(range(rank))), "t_")
+    return _reseat(self, mv.PERMUTE, tuple(reversed(range(rank))))
 
 
 def squeeze_(self: Any, dim: Any = None) -> Any:
     """Drop dimensions of size 1 in place."""
+    check_in_place(self, "squeeze_")
     shape = self.node.shape
     drop = dims_of(dim, len(shape))
     new = tuple([n for i, n in enumerate(shape) if not (i in drop and n == 1)])
-    return _reseat(self, mv.RESHAPE, new, "squeeze_")
+    return _reseat(self, mv.RESHAPE, new)
 
 
 def unsqueeze_(self: Any, dim: int) -> Any:
     """Insert a dimension of size 1 in place."""
+    check_in_place(self, "unsqueeze_")
     shape = self.node.shape
     d = wrap_dim(dim, len(shape) + 1)
-    return _reseat(self, mv.RESHAPE, (*shape[:d], 1, *shape[d:]), "unsqueeze_")
+    return _reseat(self, mv.RESHAPE, (*shape[:d], 1, *shape[d:]))
 
 
 def as_strided_(self: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
@@ -198,12 +201,10 @@ def set_(
             f"set_: could not set tensor of type {source.dtype} to a tensor of type {self.dtype}"
         )
     check_in_place(self, "set_")
-    version = storage.version_of(self)
-    source = source.detach()
-    realise(source)
+    v = realise(source.detach())
     realise(self)
-    _share(self, source)
-    self._base_t, self._counter = None, [version + 1]
+    flush()
+    storage.move(self, v, self._version + 1)
     return self
 
 

@@ -25,34 +25,26 @@ def view_strides(
     """Strides with which `new` can view the same memory, or None where a copy is needed."""
     if strides is None or 0 in shape:
         return contiguous_strides(new)
-    # Merge adjacent dimensions that step through memory as one, innermost first.
-    blocks: list[list[int]] = []
-    for n, s in zip(reversed(shape), reversed(strides), strict=True):
-        if n == 1:
-            continue
-        if blocks and s == blocks[-1][0] * blocks[-1][1]:
-            blocks[-1][1] *= n
-        else:
-            blocks.append([s, n])
-    if not blocks:
-        return contiguous_strides(new)
+    # Dimensions that step through memory as one form a chunk, innermost first; the new dimensions
+    # have to fill each chunk. Those of size 1 get the strides that PyTorch gives them.
+    if not shape:
+        return (1,) * len(new)
     out = [0] * len(new)
-    block = 0
-    step, left = blocks[0]
-    for i in range(len(new) - 1, -1, -1):
-        n = new[i]
-        if n == 1:
-            out[i] = step
+    at = len(new) - 1
+    base, have, filled = strides[-1], 1, 1
+    for d in range(len(shape) - 1, -1, -1):
+        have *= shape[d]
+        if d and (shape[d - 1] == 1 or strides[d - 1] == have * base):
             continue
-        while left == 1:
-            block += 1
-            step, left = blocks[block]
-        if left % n:
+        while at >= 0 and (filled < have or new[at] == 1):
+            out[at] = filled * base
+            filled *= new[at]
+            at -= 1
+        if filled != have:
             return None
-        out[i] = step
-        step *= n
-        left //= n
-    return tuple(out)
+        if d:
+            base, have, filled = strides[d - 1], 1, 1
+    return tuple(out) if at < 0 else None
 
 
 def _permute_infer(p: Any, st: Any, a: Any) -> Any:
@@ -259,7 +251,7 @@ def _as_strided_infer(p: Any, st: Any, a: Any) -> Any:
 
 def _as_strided_body(p: Any, s: Any, a: Any) -> Any:
     shape, strides, offset = p
-    flat = a.reshape(-1)[offset:]
+    flat = np.ascontiguousarray(a).reshape(-1)[offset:]
     step = a.itemsize
     return np.lib.stride_tricks.as_strided(flat, shape, tuple([x * step for x in strides]))
 
@@ -326,9 +318,31 @@ ALIAS: Op = Op(
 SELF: Op = Op("self", _same_as_first, lambda p, s, a: a, (lambda g: g,))
 
 
-# What a differentiable write through a view ends with: the history of the base. Its gradient can be
-# computed once, so it counts as an operation that saves something.
+# What a differentiable write through a view ends with: the history of the base.
 COPY_SLICES: Op = Op("copy_slices", _same_as_first, lambda p, s, a: a, (lambda g: g,))
+COPY_SLICES.frees = True
+
+
+# A value of which PyTorch saves the tensor, where a formula here does without it: it may not be
+# modified before the backward pass either.
+WATCH: Op = Op("watch", _same_as_first, lambda p, s, a: a, (lambda g: g,))
+WATCH.watches = "a"
+
+
+def watched(t: Any) -> Any:
+    """The tensor as an operand that a later write spoils for the backward pass."""
+    return record(WATCH, (t,)) if t.node.rg or t.requires_grad else t
+
+
+def _copied_strides(p: Any, a: Any) -> Any:
+    if type(p) is tuple:
+        return canonical(a.shape, p)
+    return like_strides(a) if p else None
+
+
+def in_layout(t: Any, strides: tuple[int, ...] | None) -> Any:
+    """A computed value laid out so (None: row-major): itself where it is, else a copy."""
+    return t if t.node.strides == strides else record(CONTIGUOUS, (t,), strides or 0)
 
 
 def tied(g: Any, z: Any) -> Any:
@@ -368,9 +382,10 @@ FLIP: Op = Op(
     _flip_body,
     (lambda g, p: record(FLIP, (g,), p),),
 )
+# A copy. The parameter is its layout: strides, 1 for the operand's, 0 for row-major.
 CONTIGUOUS: Op = Op(
     "clone",
-    lambda p, st, a: (a.shape, a.dtype, like_strides(a) if p else None, 0),
+    lambda p, st, a: (a.shape, a.dtype, _copied_strides(p, a), 0),
     lambda p, s, a: a.copy(order="K" if p else "C"),
     (lambda g: g,),
 )

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, PLAIN, own_value
-from facula.tensor import Tensor, check_in_place, check_overlap, from_array, replace
+from facula.tensor import Tensor, check_distinct, check_in_place, check_overlap, from_array, replace
 from facula.trace.recorder import TLS, assign, follow1, follow2, record
 
 _new = object.__new__
@@ -54,6 +55,15 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
     return method
 
 
+def _checked(general: Any) -> Any:
+    def method(self: Any, other: Any) -> Any:
+        if not isinstance(other, _ACCEPTED):
+            return NotImplemented
+        return general(self, from_array(other) if isinstance(other, np.ndarray) else other)
+
+    return method
+
+
 _ACCEPTED = (Tensor, *_NUMBERS, np.generic, np.ndarray)
 
 
@@ -68,11 +78,12 @@ def _reflected(general: Any) -> Any:
 
 def _augmented(binary: Any, name: str) -> Any:
     def method(self: Any, other: Any) -> Any:
-        check_in_place(self, name)
-        check_overlap(self, (other,), name)
+        check_in_place(self, name, False)
         value = binary(own_value(self, (other,)) if TLS.r.grad else self, other)
         if value is NotImplemented:
             return value
+        check_distinct(self, name)
+        check_overlap(self, (other,), name)
         node = self.node
         if (
             self._storage is None
@@ -89,6 +100,22 @@ def _augmented(binary: Any, name: str) -> Any:
         return replace(self, value, name)
 
     return method
+
+
+def _over(self: Any, other: Any) -> Any:
+    """other / self, which PyTorch computes with the reciprocal."""
+    if not isinstance(other, _ACCEPTED):
+        return NotImplemented
+    return self.reciprocal() * other
+
+
+def _invert(self: Any) -> Any:
+    if self.dtype.category > dtypes.INT:
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors, got "
+            f"{self.dtype}"
+        )
+    return METHODS["bitwise_not"](self)
 
 
 def _tf(name: str) -> Any:
@@ -121,16 +148,18 @@ for _n, _p, _s in (
             "rshift": "bitwise_right_shift",
         }.get(_n, _n)
     )
-    _m = _operator(_p, _s, _g)
+    # Division of integers is checked at every call.
+    _m = _checked(_g) if _n in ("floordiv", "mod") else _operator(_p, _s, _g)
     METHODS[f"__{_n}__"] = _m
     # A sum or product with a number is the same primitive from either side.
     METHODS[f"__r{_n}__"] = _m if _n in ("add", "mul") else _reflected(_g)
     METHODS[f"__i{_n}__"] = _augmented(_m, f"{_n}_")
 for _n in ("eq", "ne", "lt", "le", "gt", "ge"):
     METHODS[f"__{_n}__"] = _operator(getattr(pw, _n.upper()), pw.COMPARE_S[_n], _tf(_n))
+METHODS["__rtruediv__"] = _over
 METHODS["__div__"] = METHODS["__truediv__"]
 METHODS["__rdiv__"] = METHODS["__rtruediv__"]
 METHODS["__neg__"] = METHODS["neg"]
 METHODS["__abs__"] = METHODS["abs"]
-METHODS["__invert__"] = METHODS["bitwise_not"]
+METHODS["__invert__"] = _invert
 METHODS["__pos__"] = lambda self: self

@@ -76,6 +76,10 @@ ADD_S: Op = pointwise("add_s", _scalar(np.add), lambda g: g)
 SUB_S: Op = pointwise("sub_s", _scalar(np.subtract), lambda g: g)
 MUL_S: Op = pointwise("mul_s", _scalar(np.multiply), lambda g, s: g * _cs(s[0]))
 DIV_S: Op = pointwise("div_s", _scalar(np.divide), lambda g, s: g / _cs(s[0]))
+MUL_S.frees = DIV_S.frees = True  # PyTorch saves the number as a tensor
+# The same within operations that save nothing (`add(alpha=)`, `lerp`; `mean`).
+SCALE: Op = pointwise("scale", _scalar(np.multiply), lambda g, s: record(SCALE, (g,), (), s))
+OVER: Op = pointwise("over", _scalar(np.divide), lambda g, s: record(OVER, (g,), (), s))
 RSUB_S: Op = pointwise("rsub_s", _rscalar(np.subtract), lambda g: -g)
 RDIV_S: Op = pointwise("rdiv_s", _rscalar(np.divide), lambda g, a, s: -g * _c(_cs(s[0]) / (a * a)))
 NEG: Op = pointwise("neg", lambda p, s, a: -a, lambda g: -g)
@@ -130,10 +134,12 @@ def _pow_exponent(g: Any, a: Any, b: Any, o: Any) -> Any:
 
 
 POW: Op = pointwise("pow", _pow, _pow_base, _pow_exponent)
+POW.watches = "o"
 POW_S: Op = pointwise("pow_s", _pow_s, _pow_s_grad)
 RPOW_S: Op = pointwise(
     "rpow_s", lambda p, s, a: _pow(p, s, num(s[0], a), a), lambda g, o, s: g * _c(o * _log(s[0]))
 )
+RPOW_S.watches = "a"
 
 
 def _log(x: Any) -> Any:
@@ -200,22 +206,35 @@ WHERE: Op = pointwise(
 )
 
 
-def _split(t: Any, a: Any, b: Any, o: Any, g: Any) -> Any:
-    """Half of the gradient to each side of a tie, as PyTorch does."""
-    return _select(a == b, g / 2, _select(t == o, g, _zero_like(g)))
+def _split(g: Any, loses: Any, ties: Any) -> Any:
+    """The gradient where an operand was chosen; half of it at a tie, as PyTorch does."""
+    return _select(loses, _zero_like(g), _select(ties, g / 2, g))
 
 
 MAXIMUM: Op = pointwise(
     "maximum",
     lambda p, s, a, b: np.maximum(a, b),
-    lambda g, a, b, o: _split(a, a, b, o, g),
-    lambda g, a, b, o: _split(b, a, b, o, g),
+    lambda g, a, b: _split(g, a < b, a == b),
+    lambda g, a, b: _split(g, a > b, a == b),
 )
 MINIMUM: Op = pointwise(
     "minimum",
     lambda p, s, a, b: np.minimum(a, b),
-    lambda g, a, b, o: _split(a, a, b, o, g),
-    lambda g, a, b, o: _split(b, a, b, o, g),
+    lambda g, a, b: _split(g, a > b, a == b),
+    lambda g, a, b: _split(g, a < b, a == b),
+)
+# clamp by tensors: at a tie the gradient is the clamped tensor's.
+CLAMP_LOW: Op = pointwise(
+    "clamp_low",
+    lambda p, s, a, b: np.maximum(a, b),
+    lambda g, a, b: _select(a >= b, g, _zero_like(g)),
+    lambda g, a, b: _select(a < b, g, _zero_like(g)),
+)
+CLAMP_HIGH: Op = pointwise(
+    "clamp_high",
+    lambda p, s, a, b: np.minimum(a, b),
+    lambda g, a, b: _select(a <= b, g, _zero_like(g)),
+    lambda g, a, b: _select(a > b, g, _zero_like(g)),
 )
 
 
@@ -356,6 +375,14 @@ FLOOR_DIVIDE: Op = pointwise(
     lambda g: g * 0,
     lambda g: g * 0,
 )
+
+
+def _underivable(g: Any, p: Any) -> Any:
+    raise RuntimeError(f"derivative for {p} is not implemented")
+
+
+# What PyTorch has no derivative of. The parameter is the operation's name.
+UNDERIVABLE: Op = pointwise("underivable", lambda p, s, a: a, _underivable)
 REMAINDER: Op = pointwise(
     "remainder",
     lambda p, s, a, b: np.remainder(a, b),
@@ -368,8 +395,6 @@ FMOD: Op = pointwise(
 
 
 def _floor_divide(a: Any, b: Any) -> Any:
-    if a.dtype.kind in "iu" and np.any(b == 0):
-        raise RuntimeError("ZeroDivisionError")
     if a.dtype.kind == "f":
         out = np.floor_divide(a, b)
         return np.where(b == 0, a / b, out)

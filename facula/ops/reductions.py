@@ -11,6 +11,7 @@ from facula.ops import reduce as rd
 from facula.ops.arithmetic import need
 from facula.ops.comparison import truth
 from facula.ops.indexing import GATHER
+from facula.ops.movement import in_layout
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor, wrap_dim
@@ -47,7 +48,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     dims = _dims(t, dim)
     n = math.prod([t.node.shape[d] for d in dims])
     s = record(rd.SUM, (t,), (dims, keepdim))
-    return s / n if n else s * math.nan
+    return record(pw.OVER, (s,), (), (n,)) if n else record(pw.SCALE, (s,), (), (math.nan,))
 
 
 @api
@@ -249,12 +250,12 @@ def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along a dimension."""
     t = input if dtype is None else pw.cast(input, dtype)
     if t.dtype.category < dtypes.FLOAT:
-        raise RuntimeError(f'"softmax_lastdim_kernel_impl" not implemented for {t.dtype}')
+        raise NotImplementedError(f'"softmax_lastdim_kernel_impl" not implemented for {t.dtype}')
     d = (wrap_dim(dim, len(t.node.shape)),) if t.node.shape else ()
     if 0 in t.node.shape:
         return t.clone()
     e = (t - record(rd.AMAX, (t.detach(),), (d, True))).exp()
-    return e / record(rd.SUM, (e,), (d, True))
+    return in_layout(e / record(rd.SUM, (e,), (d, True)), None)
 
 
 @api
@@ -262,12 +263,14 @@ def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """log(softmax(x)), without underflow."""
     t = input if dtype is None else pw.cast(input, dtype)
     if t.dtype.category < dtypes.FLOAT:
-        raise RuntimeError(f'"log_softmax_lastdim_kernel_impl" not implemented for {t.dtype}')
+        raise NotImplementedError(
+            f'"log_softmax_lastdim_kernel_impl" not implemented for {t.dtype}'
+        )
     d = (wrap_dim(dim, len(t.node.shape)),) if t.node.shape else ()
     if 0 in t.node.shape:
         return t.clone()
     s = t - record(rd.AMAX, (t.detach(),), (d, True))
-    return s - record(rd.SUM, (s.exp(),), (d, True)).log()
+    return in_layout(s - record(rd.SUM, (s.exp(),), (d, True)).log(), None)
 
 
 @api

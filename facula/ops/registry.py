@@ -34,6 +34,7 @@ class Op:
     __slots__ = (
         "body",
         "differentiable",
+        "frees",
         "grads",
         "infer",
         "name",
@@ -41,6 +42,7 @@ class Op:
         "pointwise",
         "saves",
         "view",
+        "watches",
         "write_back",
     )
 
@@ -63,6 +65,8 @@ class Op:
         self.grads = grads
         self.pointwise = pointwise
         self.view = view
+        self.watches = ""  # operands and result that may not be modified, though they aren't saved
+        self.frees = False  # whether its graph node can be used once, though it saves nothing
         self.write_back = write_back
         self.differentiable = any(g is not None for g in grads)
         self.needs = tuple(

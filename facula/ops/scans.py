@@ -10,6 +10,7 @@ from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.indexing import GATHER
+from facula.ops.movement import in_layout, watched
 from facula.ops.reductions import _wide, fields
 from facula.ops.registry import Op, widened
 from facula.ops.shapes import dims_of
@@ -23,7 +24,7 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running sums along a dimension."""
     t = _wide(input, dtype)
     d = wrap_dim(dim, len(t.node.shape))
-    return record(rd.CUMSUM, (t,), (d,)) if t.node.shape else t.clone()
+    return in_layout(record(rd.CUMSUM, (t,), (d,)), None) if t.node.shape else t.clone()
 
 
 @api(inplace=True)
@@ -31,7 +32,9 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running products along a dimension."""
     t = _wide(input, dtype)
     d = wrap_dim(dim, len(t.node.shape))
-    return record(rd.CUMPROD, (t,), (d,)) if t.node.shape else t.clone()
+    if not t.node.shape:
+        return watched(t).clone()
+    return in_layout(record(rd.CUMPROD, (t,), (d,)), None)
 
 
 def _running(name: str, accumulate: Any) -> Op:
@@ -55,7 +58,7 @@ def _cumulative_extreme(name: str, prim: Op) -> None:
 
     def f(input: Any, dim: int) -> Any:
         if input.node.dtype.is_complex:
-            raise RuntimeError(f'"{name}" not implemented for {input.dtype}')
+            raise NotImplementedError(f'"{name}" not implemented for {input.dtype}')
         d = wrap_dim(dim, len(input.node.shape))
         if not input.node.shape:
             return kind((input.clone(), FUNCTIONS["zeros"]((), dtype=dtypes.int64)))
@@ -108,7 +111,7 @@ def logcumsumexp(input: Any, dim: int) -> Any:
     """log(cumsum(exp(input))), without overflow."""
     d = wrap_dim(dim, len(input.node.shape))
     if input.node.dtype.category < dtypes.FLOAT:
-        raise RuntimeError(
+        raise NotImplementedError(
             f'logcumsumexp: "logcumsumexp_out_cpu" not implemented for {input.dtype}'
         )
     return record(LOGCUMSUMEXP, (input,), (d,)) if input.node.shape else input.clone()

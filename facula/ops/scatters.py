@@ -14,19 +14,20 @@ from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.indices import _array, _table, _value, getitem
+from facula.ops.movement import in_layout, watched
 from facula.ops.registry import Op, broadcast, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor, from_array, wrap_dim
 from facula.trace.recorder import record
 
 
-def _check_index(name: str, index: Any, size: int) -> None:
+def _check_index(name: str, index: Any, size: int, wrong: type[Exception] = IndexError) -> None:
     a = _array(index)
     if a.dtype.kind not in "iu":
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
     if a.size and (a.min() < 0 or a.max() >= size):
         bad = a[(a < 0) | (a >= size)].reshape(-1)[0]
-        raise IndexError(f"{name}(): index {bad} is out of bounds for dimension with size {size}")
+        raise wrong(f"{name}(): index {bad} is out of bounds for dimension with size {size}")
 
 
 def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) -> int:
@@ -74,7 +75,7 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
     d = _gather_check("gather", input, dim, index)
     if index.numel() == 0:
         return _nothing(input, index.node.shape)
-    return record(ix.GATHER, (input, index.to(dtypes.int64)), d)
+    return record(ix.GATHER, (watched(input), index.to(dtypes.int64)), d)
 
 
 def _same_dtype(name: str, input: Any, src: Any) -> None:
@@ -110,18 +111,19 @@ def scatter(
                 f"scatter(): reduce argument must be either add or multiply, got {reduce}"
             )
         return _reduce(input, d, index, source, "sum" if reduce == "add" else "prod", True)
-    return record(ix.SCATTER, (input, index, source), d)
+    return in_layout(record(ix.SCATTER, (input, index, source), d), None)
 
 
 @api(inplace=True)
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """out[index[i][j]][j] += src[i][j] (for dim 0)."""
     need("scatter_add", index=index, src=src)
+    wrap_dim(dim, len(input.node.shape))
     _same_dtype("scatter_add", input, src)
     d = _gather_check("scatter_add", input, dim, index, src)
     if index.numel() == 0:
         return input.clone()
-    return record(ix.SCATTER_ADD, (input, index, src), d)
+    return in_layout(record(ix.SCATTER_ADD, (input, index, src), d), None)
 
 
 # scatter with a reduction. Parameters: the dimension, the reduction, whether self takes part.
@@ -259,6 +261,7 @@ def scatter_reduce(
             f"{reduce}"
         )
     need("scatter_reduce", index=index, src=src)
+    wrap_dim(dim, len(input.node.shape))
     _same_dtype("scatter_reduce", input, src)
     d = _gather_check("scatter_reduce", input, dim, index, src)
     return _reduce(input, d, index, src, reduce, include_self)
@@ -273,9 +276,8 @@ def index_reduce(
         raise RuntimeError(
             f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin, got {reduce}"
         )
-    d = wrap_dim(dim, len(input.node.shape))
+    d = _check_slices("index_reduce_", input, dim, index, source)
     _check_index("index_reduce", index, input.node.shape[d] if input.node.shape else 1)
-    _same_dtype("index_reduce", input, source)
     if not input.node.shape:
         return _reduce(input, 0, index.reshape(-1), source.reshape(-1), reduce, include_self)
     at = index.reshape([-1 if k == d else 1 for k in range(len(input.node.shape))])
@@ -299,40 +301,120 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
             f"{len(index.node.shape)}"
         )
     if not input.node.shape:
+        if index.numel() != 1:
+            raise RuntimeError(
+                f"index_select(): Index to scalar can have only 1 value, got {index.numel()}"
+            )
+        _check_index("index_select", index, 1)
         return input.clone()
     _check_index("index_select", index, input.node.shape[d])
     table, p = _one_dim(input, d, index)
     return record(ix.INDEX, (input, table), p)
 
 
-def _index_update(name: str, prim: Any) -> None:
-    def f(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
-        d = wrap_dim(dim, len(input.node.shape))
-        _check_index(name, index, input.node.shape[d] if input.node.shape else 1)
-        if source.node.dtype is not input.node.dtype:
-            raise RuntimeError(
-                f"{name}(): self ({input.dtype}) and source ({source.dtype}) must "
-                "have the same scalar type"
-            )
-        if alpha != 1:
-            source = source * alpha
-        if not input.node.shape:
-            return input + source.reshape(()) if name == "index_add" else source.reshape(())
-        table, p = _one_dim(input, d, index)
-        want = ix._index_shape(p, input.node)
-        if source.node.shape != want:
-            raise RuntimeError(
-                f"{name}(): source shape {list(source.node.shape)} does not match {list(want)}"
-            )
-        return record(prim, (input, table, source), p)
-
-    f.__name__ = name
-    f.__doc__ = f"{name} along a dimension."
-    api(f, inplace=True)
+@api(inplace=True)
+def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
+    """The slices of source, times alpha, added to those of a dimension that the index names."""
+    need("index_add", index=index, source=source)
+    d = _check_slices("index_add_", input, dim, index, source)
+    if alpha != 1:
+        source = source * alpha
+    # PyTorch takes two ways, which fail differently.
+    wrong = RuntimeError if len(input.node.shape) > 1 and alpha == 1 else IndexError
+    return _update_slices(ix.INDEX_ADD, "index_add_", input, d, index, source, wrong)
 
 
-_index_update("index_add", ix.INDEX_ADD)
-_index_update("index_copy", ix.INDEX_PUT)
+def _check_slices(name: str, input: Any, dim: int, index: Any, source: Any) -> int:
+    """The dimension of an index_add or index_reduce whose arguments fit, in PyTorch's order."""
+    d = wrap_dim(dim, len(input.node.shape))
+    if len(index.node.shape) > 1:
+        raise IndexError(
+            f"{name}(): Index is supposed to be a vector, got shape {list(index.node.shape)}"
+        )
+    if index.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}")
+    _same_dtype(name, input, source)
+    have, want = list(source.node.shape), list(input.node.shape)
+    many = index.numel()
+    if d and d >= len(have):
+        raise RuntimeError(
+            f"{name}(): Indexing dim {d} is out of bounds of the source of shape {have}"
+        )
+    if many != (have[d] if have else 1):
+        wrong = RuntimeError if have else IndexError
+        raise wrong(
+            f"{name}(): Number of indices ({many}) should be equal to source.size({d}), the "
+            f"source's shape is {have}"
+        )
+    if have and want:
+        del have[d], want[d]
+    if have != want:
+        raise RuntimeError(
+            f"{name}(): source tensor shape must match self tensor shape, excluding the "
+            f"specified dimension {d}. Got self.shape = {list(input.shape)} and source.shape = "
+            f"{list(source.shape)}"
+        )
+    return d
+
+
+@api(inplace=True)
+def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
+    """The slices of source in place of those of a dimension that the index names."""
+    need("index_copy", index=index, source=source)
+    have, want = list(source.node.shape), list(input.node.shape)
+    d = wrap_dim(dim, len(want))
+    many = index.numel()
+    if len(index.node.shape) > 1:
+        raise IndexError(
+            f"index_copy_(): Index should have dimension 1 or 0, got shape {list(index.shape)}"
+        )
+    if not have and many != 1:
+        raise IndexError(
+            f"index_copy_(): When source is scalar, index should have one element (got {many})"
+        )
+    if have and want and len(have) != len(want):
+        raise IndexError(
+            "index_copy_(): When source and destination are not scalars, their dimensionality "
+            f"must match. Source shape {have}, destination shape {want}"
+        )
+    if index.dtype is not dtypes.int64:
+        raise RuntimeError(
+            f"index_copy_(): Expected a long tensor for index, but got {index.dtype}"
+        )
+    _same_dtype("index_copy_", input, source)
+    rest = [n for i, n in enumerate(want) if i != d], [n for i, n in enumerate(have) if i != d]
+    if have and rest[0] != rest[1]:
+        raise RuntimeError(
+            "index_copy_(): Source/destination tensor must have same slice shapes. Destination "
+            f"slice shape: {rest[0]} at dimension {d} and source slice shape: {rest[1]}"
+        )
+    if have and many != have[d]:
+        raise IndexError(
+            f"index_copy_(): Number of indices ({many}) should be equal to source.size(dim) "
+            f"({have[d]})"
+        )
+    return _update_slices(ix.INDEX_PUT, "index_copy_", input, d, index, source)
+
+
+def _update_slices(
+    prim: Op,
+    name: str,
+    input: Any,
+    d: int,
+    index: Any,
+    source: Any,
+    wrong: type[Exception] = IndexError,
+) -> Any:
+    shape = input.node.shape
+    if 0 not in shape:  # of no elements none is out of bounds
+        _check_index(name, index, shape[d] if shape else 1, wrong)
+    if 0 in shape or 0 in source.node.shape:
+        return input.clone()
+    if not shape:
+        return input + source.reshape(()) if prim is ix.INDEX_ADD else source.reshape(()).clone()
+    table, p = _one_dim(input, d, index)
+    source = watched(source).reshape(ix._index_shape(p, input.node))
+    return in_layout(record(prim, (input, table, source), p), None)
 
 
 @api(inplace=True)
@@ -347,6 +429,8 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
         )
     n = shape[d] if shape else 1
     at = _array(index).reshape(-1)
+    if 0 in shape:  # of no elements none is out of bounds
+        return input.clone()
     if at.size and (at.min() < -n or at.max() >= n):
         raise IndexError(f"index_fill(): index out of range for dimension {d} with size {n}: {at}")
     hit = np.zeros(n, bool)
@@ -374,7 +458,7 @@ def take(input: Any, index: Any) -> Any:
     at = _wrapped("take", index, input.numel())
     if at.numel() == 0:
         return _nothing(input, at.node.shape)
-    out = record(ix.GATHER, (input.reshape(-1), at.reshape(-1)), 0)
+    out = record(ix.GATHER, (watched(input).reshape(-1), at.reshape(-1)), 0)
     return out.reshape(at.node.shape)
 
 
@@ -396,8 +480,8 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     if at.numel() == 0:
         return input.clone()
     prim = ix.SCATTER_ADD if accumulate else ix.SCATTER
-    out = record(prim, (input.reshape(-1), at.reshape(-1), source.reshape(-1)), 0)
-    return out.reshape(input.node.shape)
+    out = record(prim, (input.reshape(-1), at.reshape(-1), watched(source).reshape(-1)), 0)
+    return in_layout(out.reshape(input.node.shape), like_strides(input.node))
 
 
 @api
@@ -406,13 +490,13 @@ def take_along_dim(input: Any, indices: Any, dim: Any = None) -> Any:
     if dim is None:
         at = _wrapped("take_along_dim", indices, input.numel())
         return gather.__wrapped__(input.reshape(-1), 0, at.reshape(-1))
-    d = wrap_dim(dim, len(input.node.shape))
     s, i = list(input.node.shape), list(indices.node.shape)
     if len(s) != len(i):
         raise RuntimeError(
             f"take_along_dim(): input and indices should have the same number of dimensions, but "
             f"got {len(s)} dimensions for input, and {len(i)} dimensions for indices"
         )
+    d = wrap_dim(dim, len(s))
     both = broadcast(
         [
             tuple([1 if k == d else n for k, n in enumerate(s)]),
@@ -447,7 +531,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     d = value.node.dtype if isinstance(value, Tensor) else dtypes.scalar_type(value)
     if d.is_complex and not input.dtype.is_complex:
         raise RuntimeError(f"masked_fill: value of type {d} cannot be converted to {input.dtype}")
-    return record(pw.WHERE, (mask, _value(value, input), input))
+    return in_layout(record(pw.WHERE, (mask, _value(value, input), input)), None)
 
 
 @api
@@ -455,7 +539,7 @@ def masked_select(input: Any, mask: Any) -> Any:
     """The elements where mask is true, in one dimension."""
     if mask.node.dtype is not dtypes.bool:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
-    a, m = FUNCTIONS["broadcast_tensors"](input, mask)
+    a, m = FUNCTIONS["broadcast_tensors"](watched(input), mask)
     return getitem(a, m)
 
 
@@ -477,11 +561,14 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
             f"masked_scatter: Number of elements of source < number of ones in mask: "
             f"{source.numel()} < {count}"
         )
-    if count == 0:
+    if count == 0 and not source.requires_grad:
         return t.clone()
+    if count == 0:  # the result depends on the source all the same
+        none = record(pw.FILL, (source,), (), (0,)).sum().to(t.dtype)
+        return record(pw.WHERE, (m, none.expand(t.shape), t))
     at = np.clip(np.cumsum(flags.reshape(-1)) - 1, 0, None).reshape(flags.shape)
     picked = record(ix.GATHER, (source.reshape(-1), from_array(at.reshape(-1))), 0)
-    return record(pw.WHERE, (m, picked.reshape(flags.shape), t))
+    return in_layout(record(pw.WHERE, (m, picked.reshape(flags.shape), t)), None)
 
 
 @api

@@ -8,7 +8,7 @@ from facula import dtypes
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
-from facula.ops.registry import broadcast
+from facula.ops.registry import broadcast, like_strides
 from facula.ops.table import METHODS, api
 from facula.storage import whole
 from facula.tensor import Tensor, make_view, wrap_dim
@@ -176,6 +176,8 @@ METHODS["T"] = property(
 
 
 def _mt(self: Any) -> Any:
+    if not self.node.shape:
+        return self
     if len(self.node.shape) < 2:
         raise RuntimeError(
             f"tensor.mT is only supported on matrices or batches of matrices. Got "
@@ -230,8 +232,8 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
 
 @api
 def ravel(input: Any) -> Any:
-    """All elements in one dimension."""
-    return reshape.__wrapped__(input, -1)
+    """All elements in one dimension: a copy, where they have gaps."""
+    return reshape.__wrapped__(contiguous.__wrapped__(input), -1)
 
 
 @api(inplace=False)
@@ -444,7 +446,11 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
         base = whole(input)
     shape, strides = _strided(base, size, stride, offset)
     if not base.is_contiguous():
-        raise NotImplementedError("as_strided of a storage that is not contiguous is not in Facula")
+        steps = base.stride()
+        if like_strides(base.node) != steps:
+            raise NotImplementedError("as_strided of a storage with gaps is not in Facula")
+        order = sorted(range(len(steps)), key=lambda d: -steps[d])
+        base = make_view(base, mv.PERMUTE, tuple(order))  # as it lies in memory
     v = make_view(base, mv.AS_STRIDED, (shape, strides, offset))
     v._offset = offset
     v._multi = input._multi
@@ -466,7 +472,7 @@ def as_strided_scatter(
         )
     n = input.node
     order = tuple(range(len(n.shape)))
-    if n.strides is not None and _dense(n):
+    if n.strides is not None and like_strides(n) == n.strides:
         order = tuple(sorted(order, key=lambda d: -n.strides[d]))
     base = record(mv.CONTIGUOUS, (record(mv.PERMUTE, (input,), order),), 0)
     p = (shape, strides, offset)
@@ -478,19 +484,12 @@ def as_strided_scatter(
 @api
 def clone(input: Any, *, memory_format: Any = None) -> Any:
     """A copy with its own memory."""
-    keep = memory_format is None or str(memory_format) == "torch.preserve_format"
-    dense = keep and input.node.strides is not None and _dense(input.node)
-    return record(mv.CONTIGUOUS, (input,), 1 if dense else 0)
+    return record(mv.CONTIGUOUS, (input,), int(keeps_layout(memory_format)))
 
 
-def _dense(n: Any) -> bool:
-    pairs = sorted([(s, k) for s, k in zip(n.strides, n.shape, strict=True) if k != 1])
-    step = 1
-    for s, k in pairs:
-        if s != step:
-            return False
-        step *= k
-    return True
+def keeps_layout(memory_format: Any) -> bool:
+    """Whether a copy is laid out like its source, for a `memory_format` argument."""
+    return memory_format is None or str(memory_format) == "torch.preserve_format"
 
 
 @api(function=False)

@@ -11,8 +11,9 @@ from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import result_type, tensor_of
 from facula.ops.indexing import GATHER
+from facula.ops.movement import in_layout
 from facula.ops.reductions import _pick, fields
-from facula.ops.registry import Op, widened
+from facula.ops.registry import Op, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor, from_array, realise, wrap_dim
 from facula.trace.recorder import record
@@ -43,7 +44,8 @@ def sort(
     if not input.node.shape:
         return _SORT((input.clone(), _first(input)))
     i = record(rd.ARGSORT, (input,), (d, bool(descending)))
-    return _SORT((record(GATHER, (input, i), d), i))
+    strides = like_strides(input.node)
+    return _SORT((in_layout(record(GATHER, (input, i), d), strides), in_layout(i, strides)))
 
 
 @api

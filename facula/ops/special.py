@@ -106,7 +106,7 @@ SPECIAL: dict[str, Any] = {}
 def _real(name: str, t: Any) -> Any:
     need(name, input=t)
     if t.dtype.is_complex:
-        raise RuntimeError(f'"{name}" not implemented for {t.dtype}')
+        raise NotImplementedError(f'"{name}" not implemented for {t.dtype}')
     return pw.cast(t, dtypes.get_default_dtype()) if t.dtype.category < dtypes.FLOAT else t
 
 
@@ -156,7 +156,7 @@ def _two(name: str, prim: Op, on_tensors: bool, both: bool = False) -> Any:
             one_tensor(name, input, other)
         a, b, d = operands(name, input, other, True)
         if d.is_complex:
-            raise RuntimeError(f'"{name}" not implemented for {d}')
+            raise NotImplementedError(f'"{name}" not implemented for {d}')
         return record(prim, (tensor_of(a, d), tensor_of(b, d)))
 
     return f if not name else _declare(name, _documented(f, name), on_tensors)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from facula.trace.recorder import TLS, follow1, follow2
+from facula.trace.recorder import TLS, follow1, follow2, set_grad
 
 FUNCTIONS: dict[str, Any] = {}
 METHODS: dict[str, Any] = {}
@@ -17,9 +17,15 @@ OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined
 PLAIN: set[type] = set()  # classes of tensors that override nothing
 # In-place operations that write element by element where an index says: no operand may be self.
 SCATTERING = {
-    "index_add_", "index_copy_", "index_put_", "index_reduce_", "masked_scatter_", "put_",
-    "scatter_", "scatter_add_", "scatter_reduce_",
+    "index_add_", "index_copy_", "index_put_", "index_reduce_", "put_", "scatter_",
+    "scatter_add_", "scatter_reduce_",
 }  # fmt: skip
+# Those that may return a view of a copy that they make.
+VIEWS_OF_COPIES = {"ravel", "repeat_interleave"}
+# Those whose operands may lie in the memory written (they are read first, as values).
+SEPARATE = {"masked_fill_", "masked_scatter_", "index_fill_"}
+# In-place operations that autograd does not know, whatever their tensor is: PyTorch's omission.
+UNTRACKED = {"logical_and_", "logical_not_", "logical_or_", "logical_xor_"}
 _tensor: Any = None  # facula.tensor, set by it
 # Operations whose `out=` must have the result's dtype, and those whose `out=` may not be an input.
 EXACT_OUT = {
@@ -28,7 +34,7 @@ EXACT_OUT = {
 }
 NO_OVERLAP = {
     *("cat", "concat", "concatenate", "gather", "index_select", "kthvalue", "masked_select"),
-    "take",
+    *("stack", "take"),
 }
 
 
@@ -61,7 +67,7 @@ def api(
         if method:
             METHODS[n] = call
         if inplace:
-            METHODS[n + "_"] = _in_place(f, n + "_")
+            METHODS[n + "_"] = in_place(f, n + "_")
     return call
 
 
@@ -100,7 +106,19 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             if done is not NotImplemented:
                 return done
         if out is None:
-            return f(*args, **kwargs)
+            try:
+                got = f(*args, **kwargs)
+            except (IndexError, RuntimeError):
+                _tensor.forbidden(args)
+                raise
+            if type(got) in PLAIN:
+                if got._base_t is not None and name not in VIEWS_OF_COPIES:
+                    return _seen(got, args)
+            elif isinstance(got, tuple) and any(
+                [getattr(t, "_base_t", None) is not None for t in got]
+            ):
+                return type(got)([_seen(t, args) for t in got])
+            return got
         if name in NO_OVERLAP:
             _no_overlap(name, out, args)
         elif isinstance(out, _tensor.Tensor):
@@ -111,6 +129,20 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     call.__doc__ = f.__doc__
     call.__wrapped__ = f  # type: ignore[attr-defined]
     return call
+
+
+def _seen(t: Any, args: tuple[Any, ...]) -> Any:
+    """A result; no view where it is one of a value that only the operation has seen."""
+    if getattr(t, "_base_t", None) is None:
+        return t
+    for a in args:
+        for x in a if isinstance(a, (tuple, list)) else (a,):
+            if getattr(x, "_storage", None) is t._storage:
+                return t
+    from facula.ops.movement import SELF
+    from facula.trace.recorder import record
+
+    return record(SELF, (t,))
 
 
 _ABSENT = object()
@@ -145,19 +177,47 @@ def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Calla
     return quick
 
 
-def _in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
+def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The in-place form of a function."""
+
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if OVERRIDES:
             done = dispatch(call, (self, *args), kwargs)
             if done is not NotImplemented:
                 return done
-        _tensor.check_in_place(self, name)
-        _tensor.check_overlap(self, (*args, *kwargs.values()), name, name not in SCATTERING)
-        return _tensor.replace(self, f(own_value(self, args), *args, **kwargs), name)
+        if name in UNTRACKED:
+            before = TLS.r.grad
+            set_grad(False)
+            try:
+                value = f(self, *args, **kwargs)
+                _tensor.check_distinct(self, name)
+                return _tensor.replace(self, value, name)
+            finally:
+                set_grad(before)
+        try:
+            _tensor.check_in_place(self, name, False)
+        except RuntimeError:
+            _arguments(f, self, args, kwargs)
+            raise
+        value = f(own_value(self, args), *args, **kwargs)
+        _tensor.check_distinct(self, name)
+        others = () if name in SEPARATE else (*args, *kwargs.values())
+        _tensor.check_overlap(self, others, name, name not in SCATTERING)
+        return _tensor.replace(self, value, name)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"In-place form of `{name[:-1]}`."
     return call
+
+
+def _arguments(f: Any, t: Any, args: Any, kwargs: Any) -> None:
+    """TypeError for arguments of wrong types: it comes before what is wrong with the tensor."""
+    try:
+        f(t.detach(), *args, **kwargs)
+    except TypeError:
+        raise
+    except Exception:
+        return
 
 
 def own_value(t: Any, args: tuple[Any, ...]) -> Any:
@@ -177,12 +237,9 @@ def _no_overlap(name: str, out: Any, args: tuple[Any, ...]) -> None:
     outs = out if isinstance(out, (tuple, list)) else (out,)
     for a in args:
         for t in a if isinstance(a, (tuple, list)) else (a,):
-            if isinstance(t, _tensor.Tensor) and any(t is o for o in outs):
-                raise RuntimeError(
-                    f"{name}(): unsupported operation: some elements of the input tensor and the "
-                    "written-to tensor refer to a single memory location. Please clone() the "
-                    "tensor before performing the operation."
-                )
+            for o in outs:
+                if isinstance(t, _tensor.Tensor) and isinstance(o, _tensor.Tensor):
+                    _tensor.check_overlap(o, (t,), name, False)
 
 
 def store(name: str, out: Any, result: Any) -> Any:
@@ -218,7 +275,7 @@ def store(name: str, out: Any, result: Any) -> Any:
         memory = (out if out._storage is None else out._storage)._exported
         if memory is not None and memory() is not None and result.numel() > out.numel():
             raise RuntimeError(f"{name}(): Trying to resize storage that is not resizable")
-        _tensor.resize(out, result.shape)
+        _tensor.resize(out, result.shape, result.node.strides)
     _tensor.write(out, result.to(out.dtype))
     return out
 

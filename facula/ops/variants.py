@@ -26,6 +26,8 @@ for _name, _there in (("moveaxis", "movedim"), ("detach", "detach"), ("detach_",
 def adjoint(input: Any) -> Any:
     """The conjugate transpose of the last two dimensions."""
     need("adjoint", input=input)
+    if not input.node.shape:
+        return input.mH
     if len(input.node.shape) < 2:
         raise RuntimeError(
             f"adjoint: expected at least 2 dimensions, got shape {list(input.node.shape)}"

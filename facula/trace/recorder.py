@@ -43,6 +43,7 @@ class Recorder:
         "add",
         "anomaly",
         "complaint",
+        "counters",
         "cur",
         "frame",
         "gnodes",
@@ -50,6 +51,7 @@ class Recorder:
         "handles",
         "inference",
         "inputs",
+        "loans",
         "next",
         "packing",
         "replayed",
@@ -93,6 +95,8 @@ class Recorder:
         self.gnodes: dict[Node, Any] = {}
         self.replayed: list[Any] = []
         self.temps: list[Any] = []
+        self.loans: list[Any] = []
+        self.counters: dict[Node, Any] = {}
         self.soon = False
         self.views = False
         self.frame += 1
@@ -191,8 +195,8 @@ def follow1(r: Recorder, e: Node, a: Any, number: Any = None) -> Any:
     t = _new_tensor()
     t.node = e
     r.add(t)
-    if r.soon:
-        flush(r)
+    if r.loans:
+        _return_loans(r)
     return t
 
 
@@ -222,13 +226,16 @@ def follow2(r: Recorder, e: Node, a: Any, b: Any) -> Any:
     t = _new_tensor()
     t.node = e
     r.add(t)
-    if r.soon:
-        flush(r)
+    if r.loans:
+        _return_loans(r)
     return t
 
 
-def prepare(r: Recorder, t: Any) -> Any:
-    """Bring a holder into a state that this recorder can read; may flush; may return a stand-in."""
+def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
+    """Bring a holder into a state that this recorder can read; may flush; may return a stand-in.
+
+    `linked`: whether the operation has a derivative, so that the history matters too.
+    """
     node = t.node
     op = node.op
     if op is LEAF:
@@ -236,7 +243,7 @@ def prepare(r: Recorder, t: Any) -> Any:
             t._awaken()
         return t
     if op is STALE:
-        return prepare(r, t._rederive())
+        return prepare(r, t._rederive(linked))
     if node.rec is not r:
         return _foreign(t)
     if r.grad and op is not INPUT:
@@ -298,7 +305,7 @@ def _record_slow(
     while True:
         frame = r.frame
         try:
-            ts = tuple([prepare(r, t) for t in ts])
+            ts = tuple([prepare(r, t, op.differentiable) for t in ts])
         except Diverted as met:
             return met.kind.take(op, ts, params, scalars)
         if r.frame == frame:
@@ -385,8 +392,8 @@ def _entry(
     out = _new_tensor()
     out.node = e
     r.add(out)
-    if r.soon:
-        flush(r)
+    if r.loans:
+        _return_loans(r)
     return out
 
 
@@ -400,21 +407,39 @@ def bind(r: Recorder, t: Any, node: Node) -> None:
     if exported is not None:
         if exported() is None:
             owner._exported = None
-        elif data.nbytes <= SNAPSHOT_BYTES:
-            data = data.copy(order="K")
-            if node.strides is not None:  # a view with gaps: the copy is where kernels look for it
-                data = relayout(data, node.strides)
         else:
-            r.soon = True  # NumPy code may write to the buffer at any time: compute now
+            r.loans.append(t)
+            if data.nbytes <= SNAPSHOT_BYTES:
+                data = data.copy(order="K")
+                if node.strides is not None:  # a view with gaps: kernels look for its elements so
+                    data = relayout(data, node.strides)
+            else:
+                r.soon = True
     r.inputs.append((t, data, t._gfn))
     t.node = node
+    if t._counter is not None:
+        r.counters[node] = (t._counter, t._counter.n)
+
+
+def _return_loans(r: Recorder) -> None:
+    """After an operation on memory that NumPy code holds and may write to at any time.
+
+    The operation has a copy; the next one is to read the memory again. Large operands are not
+    copied: what reads them is computed now.
+    """
+    for t in r.loans:
+        if t.node.op is INPUT:
+            t.node = t.node.leaf
+    r.loans = []
+    if r.soon:
+        flush(r)
 
 
 def assign(holder: Any, value: Any, params: Any = ()) -> None:
     """Make `value` (a tensor of the same shape and dtype) the holder's new value.
 
-    `params`, for a storage: whether autograd is not to see the write (it went through `.data`),
-    and the node of what was written, of which `value` is a part (see `graph.origin`).
+    `params`, for a storage: what it was written through, where that has a version counter of its
+    own (`.data`), and the node of what was written, a part of `value` (see `graph.origin`).
     """
     r = TLS.r
     e: Any = r.next
@@ -424,7 +449,6 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
         and e.b is value.node
         and e.params == params
         and holder._exported is None
-        and not r.soon
     ):
         r.cur = e
         r.next = e.succ
@@ -478,8 +502,10 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
     r.next = e.succ
     holder.node = e
     r.add(holder)
+    if r.loans:
+        _return_loans(r)
     exported = holder._exported
-    if r.soon or (exported is not None and exported() is not None):
+    if exported is not None and exported() is not None:
         flush(r)
 
 

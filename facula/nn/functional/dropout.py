@@ -25,7 +25,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     """In training, zero each element with probability ``p`` and scale the rest by ``1/(1-p)``."""
     _check_p(p)
     if inplace:
-        return in_place(facula.dropout, input, p, training) if training else input
+        return in_place(facula.dropout, input, p, training) if training and p > 0 else input
     return facula.dropout(input, p, training)
 
 
