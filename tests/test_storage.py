@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nn.stored import agrees, raised
 
 import facula as torch
 
@@ -77,3 +78,180 @@ def test_memory_written_through_a_view_that_is_gone_can_be_written_whole():
         torch.synchronize()
         w.copy_(torch.full((3, 2), 5.0))
     assert w.tolist() == [[5, 5]] * 3
+
+
+@agrees
+def test_numpy_code_may_write_at_any_time(torch):
+    out = []
+    v = torch.tensor([1.0, 2.0, 3.0])
+    n = v[:2].numpy()[1:]  # an array whose own base is gone
+    y = v * 2
+    n[...] = 7
+    out += [v.clone(), y, v * 2]
+    v.mul_(3)
+    out.append(n.tolist())
+    b = np.arange(4.0)
+    t = torch.from_numpy(b[1:])
+    y = t * 2
+    b[:] = 9
+    out += [y, t * 2, t.clone()]
+    t.numpy()  # an array that is gone at once takes nothing from the first
+    b[:] = 5
+    t.add_(1)
+    return [*out, b.tolist()]
+
+
+@agrees
+def test_a_view_made_before_numpy_wrote_sees_what_it_wrote(torch):
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    x = w.clone()
+    n = x.detach().numpy()
+    y = x[...]
+    n[...] = 3
+    y.mul_(2)
+    x.sum().backward()
+    return [x, y, n.tolist(), w.grad]
+
+
+@agrees
+def test_numpy_of_what_requires_grad(torch):
+    w = torch.ones(2, requires_grad=True)
+    with torch.no_grad():
+        n = w.numpy()
+        n[0] = 5
+        spread = w[:1].expand(3).numpy()
+    return [raised(w.numpy), w, w.numpy(force=True).tolist(), spread.flags.writeable]
+
+
+@agrees
+def test_versions_of_data_are_their_own(torch):
+    x = torch.ones(2)
+    d = x.data
+    d.add_(1)
+    x.add_(1)
+    return [x._version, d._version, x.data._version, x, d]
+
+
+@pytest.mark.parametrize("flush", [False, True])
+@pytest.mark.parametrize("part", [lambda d: d, lambda d: d[:1]])
+@pytest.mark.parametrize("write", [lambda d: d.mul_(2), lambda d: d.zero_()])
+def test_what_was_saved_through_data_is_spoilt_by_a_write_through_it(flush, part, write):
+    w, x = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0, 4.0])
+    d = x.data
+    y = (w * part(d)).sum()
+    z = (w * x).sum()
+    if flush:
+        y.item(), z.item()
+    write(d)
+    with pytest.raises(RuntimeError, match="modified by an inplace"):
+        y.backward()
+    z.backward()  # saved through x, whose version d does not count
+    assert w.grad is not None
+
+
+@agrees
+def test_a_tensor_given_other_data(torch):
+    p = torch.nn.Parameter(torch.ones(3))
+    z = p * p
+    other = torch.tensor([5.0, 6.0, 7.0])
+    p.data = other
+    out = [p._version, p.requires_grad, p.is_leaf, z]
+    with torch.no_grad():
+        p.mul_(2)
+    out += [p, other, p._version, raised(z.sum().backward)]
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = (x * 2).mul_(2)
+    y.data = torch.zeros(2)
+    out += [y, y._version, y.requires_grad]
+    y.sum().backward()
+    for _ in range(3):
+        p.grad = None
+        (p * p).sum().backward()
+        p.data.add_(p.grad, alpha=-0.1)
+    return [*out, x.grad, p]
+
+
+@agrees
+def test_a_view_of_what_got_a_history_later(torch):
+    w, x = torch.ones(2, requires_grad=True), torch.zeros(2)
+    late, asked = x[:], x[:]
+    x[:1].add_(w[:1])
+    asked.requires_grad, asked.grad_fn
+    return [raised(late.add_, 1), raised(asked.add_, 1), x.requires_grad, late.requires_grad]
+
+
+@agrees
+def test_detaching_in_place(torch):
+    out = []
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = x * x
+    x.detach_()  # a leaf: it gets no gradient any more
+    y.sum().backward(retain_graph=True)
+    out += [x.grad, x.requires_grad]
+    x.mul_(2)
+    out.append(raised(y.sum().backward))
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    z = w * 1
+    y = z * z
+    z.detach_()
+    out.append(raised(y.sum().backward))
+    e = w.exp()
+    y = e + 0
+    e.detach_()  # what an operation saved of its own result is there all the same
+    y.sum().backward()
+    out.append(w.grad)
+    v = w * 2
+    w.requires_grad_(False)
+    v.sum().backward()
+    return [*out, w.grad, raised((w[:1] * 1)[:].detach_)]
+
+
+@agrees
+def test_views_that_have_no_history(torch):
+    y = torch.ones(2, 2, requires_grad=True) * 2
+    with torch.no_grad():
+        a, b = y.unbind(0)
+        v = y.view(4)
+        a.mul_(2)
+    x = torch.ones(2, requires_grad=True)
+    c, d = (x * 1).unbind(0)
+    with torch.no_grad():
+        c.add_(1)
+    return [
+        *[raised(lambda t=t: t.grad_fn) for t in (b, v, d)],
+        *[raised(t.retain_grad) for t in (b, v, d)],
+        *[raised(lambda t=t: t * 2) for t in (b, v, d)],
+        *[raised(t.select, 0, 5) for t in (v,)],
+        *[t > 0 for t in (b, v, d)],
+        raised(d.requires_grad_),
+        str(torch.is_tensor(b)),
+    ]
+
+
+@agrees
+def test_gradients_of_as_strided_parts_of_what_is_spread(torch):
+    x = torch.arange(6.0).reshape(1, 2, 3).requires_grad_()
+    y = x * 2
+    y.expand(1, 2, 3).cos_()
+    y.sum().backward()
+    z = torch.arange(16.0).reshape(4, 4).t().clone()
+    return [x.grad, z.as_strided((2, 2), (1, 1), 1), z.stride()]
+
+
+@agrees
+def test_operands_that_share_memory_with_what_is_written(torch):
+    x = torch.arange(4.0)
+    same = x[:]
+    out = [raised(same.add_, x), raised(x[1:].add_, x[:-1]), raised(x[:1].unsqueeze(0).add_, x[:1])]
+    z = torch.tensor(2.0)
+    one = z[None]
+    one[:] = z
+    one.masked_fill_(one > 0, z)
+    one.fill_(z)
+    one[torch.tensor([True])] = z
+    out += [one, raised(one.copy_, z), raised(lambda: one.__setitem__(None, one))]
+    for op in (torch.cat, torch.stack):
+        out.append(
+            raised(lambda op=op: op([x[:2], x[2:]], out=x if op is torch.cat else x.view(2, 2)))
+        )
+    return out

@@ -336,7 +336,10 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
 def _copied(self: Any, src: Any) -> Any:
     t = pw.cast(tensor_of(src), self.node.dtype)
     if t.node.shape != self.node.shape:
-        t = expand.__wrapped__(t, self.node.shape)
+        try:
+            t = expand.__wrapped__(t, self.node.shape)
+        except RuntimeError as error:
+            raise RuntimeError(f"copy_: {error}") from None
     _write_copy(self, t)
     return self
 

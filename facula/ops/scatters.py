@@ -471,6 +471,8 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
             f"put_(): self and source expected to have the same dtype, but got self.dtype = "
             f"{input.dtype} and source.dtype = {source.dtype}"
         )
+    if index.numel() and not input.numel():
+        raise IndexError(f"put_(): Tried to put {index.numel()} elements into an empty tensor")
     if source.numel() != index.numel():
         raise RuntimeError(
             f"put_(): Expected source and index to have the same number of elements, but got "

@@ -329,7 +329,7 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     start = start + shape[d] if start < 0 else start
     if start + length > shape[d]:
         raise RuntimeError(
-            f"start ({start}) + length ({length}) exceeds dimension size ({shape[d]})."
+            f"narrow: start ({start}) + length ({length}) exceeds dimension size ({shape[d]})."
         )
     return slice_dim(input, d, start, length)
 

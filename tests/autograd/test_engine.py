@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import pathlib
+import sys
+import threading
+import weakref
+
+import numpy as np
 import pytest
+from nn.stored import agrees, raised
 
 import facula as torch
 
@@ -76,15 +84,6 @@ def test_bad_input(call, kind, text):
         call()
 
 
-def test_a_deep_graph_does_not_recurse():
-    x = torch.tensor(1.0, requires_grad=True)
-    y = x
-    for _ in range(30_000):
-        y = y + 1
-    y.backward()
-    assert x.grad.item() == 1
-
-
 def test_hooks_and_retain_grad():
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     y = x * 2
@@ -111,3 +110,191 @@ def test_custom_function():
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     Cube.apply(x * 1).sum().backward()
     assert x.grad.tolist() == [3, 12]
+
+
+@agrees
+def test_retained_gradients_follow_writes_in_place(torch):
+    out = []
+    for case in range(5):
+        x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        y = x * 2
+        v = y[:2]
+        (v if case in (2, 3) else y).retain_grad()
+        z = (y if case in (0, 4) else v) * 3
+        if case == 4:
+            with torch.no_grad():
+                y.mul_(2)
+        else:
+            (y if case in (0, 2) else v).mul_(2)
+        (y.sum() + z.sum() + v.sum()).backward()
+        out += [y.grad, v.grad, x.grad]
+    return out
+
+
+@agrees
+def test_gradients_of_results_by_backward(torch):
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * 2
+    (y * y).sum().backward(inputs=[y])
+    out = [y.grad, y.retains_grad, x.grad, raised(y.sum().backward)]
+    y, z = x * 1, x * 1
+    y.retain_grad()
+    (g,) = torch.autograd.grad(y, [z], [torch.ones(3)], allow_unused=True)
+    out += [g, y.grad, raised(lambda: (x * 1).sum().backward(inputs=[torch.ones(1)]))]
+    (m,) = torch.autograd.grad(
+        (x * x).sum(), [z], create_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return [*out, m, m.requires_grad]
+
+
+@agrees
+def test_every_saved_value_is_checked(torch):
+    a = torch.tensor([1.0, 2.0], requires_grad=True)
+    b, c = a * 1, a * 1
+    y = (b * c).sum()
+    b.mul_(2)  # only c's gradient needs it
+    return [raised(torch.autograd.grad, y, [b]), raised(torch.autograd.grad, y, [c])]
+
+
+@agrees
+def test_what_can_be_differentiated_once(torch):
+    out = []
+    w = torch.tensor([1.0, 2.0, 3.0])
+    for f in (
+        lambda x: x * 2,
+        lambda x: x / 2,
+        lambda x: 2 / x,
+        lambda x: x + 2,
+        lambda x: x.mean(),
+        lambda x: x.lerp(w, 0.5),
+        lambda x: x.add(w, alpha=2),
+        lambda x: x.exp(),
+        lambda x: x.repeat_interleave(2),
+        lambda x: x.clone().copy_(x),
+        lambda x: x % 2,
+        lambda x: 2 % x,
+        lambda x: x // 2,
+    ):
+        x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        y = f(x)
+        out += [raised(y.sum().backward), raised(y.sum().backward), x.grad]
+    return out
+
+
+@agrees
+def test_what_may_be_written_before_the_pass(torch):
+    """Which operands and results an operation saves, by writing to each of them."""
+    out = {}
+    for name, f in {
+        "reciprocal": lambda x, w: 2 / x,
+        "maximum": torch.maximum,
+        "minimum": torch.minimum,
+        "clamp": lambda x, w: x.clamp(min=w),
+        "logaddexp": torch.logaddexp,
+        "pow": torch.pow,
+        "exponential": lambda x, w: 2**x,
+        "gather": lambda x, w: x.gather(0, torch.tensor([0])),
+        "take": lambda x, w: x.take(torch.tensor([0])),
+        "index_add": lambda x, w: x.index_add(0, torch.tensor([0]), w[:1]),
+        "put": lambda x, w: x.put(torch.tensor([0]), w[:1]),
+        "exp": lambda x, w: x.exp(),
+        "mul": lambda x, w: x * w,
+        "cumprod": lambda x, w: x.cumprod(0),
+    }.items():
+        for which in range(3):
+            a = torch.tensor([0.5, 2.0, 3.0], requires_grad=True)
+            x, w = a * 1, a * 1.5
+            y = f(x, w)
+            with torch.no_grad():
+                (x, w, y)[which].mul_(1)
+            out[f"{name} {which}"] = [raised(y.sum().backward), a.grad]
+    return out
+
+
+@agrees
+def test_ties(torch):
+    a = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    b = torch.tensor([1.0, 5.0, 0.0], requires_grad=True)
+    out = []
+    for f in (torch.maximum, torch.minimum, lambda a, b: a.clamp(b), lambda a, b: a.clamp(max=b)):
+        out.append(torch.autograd.grad(f(a, b).sum(), [a, b]))
+    return out
+
+
+@agrees
+def test_a_leaf_that_is_none_any_more(torch):
+    x = torch.ones(2, requires_grad=True)
+    y = x * 2
+    x.requires_grad_(False)
+    x[:] = y
+    return [raised((y * 1).sum().backward), x.requires_grad]
+
+
+def test_a_long_graph_is_walked_and_freed_without_recursion():
+    limit = sys.getrecursionlimit()
+    x = torch.tensor(1.0, requires_grad=True)
+    y = x
+    for i in range(100_000):
+        y = y + 1 if i % 2 else y * 1
+    assert y.grad_fn is not None
+    y.backward()
+    assert x.grad.item() == 1 and sys.getrecursionlimit() == limit
+    node = weakref.ref(y.grad_fn)
+    del y
+    gc.collect()
+    assert node() is None  # the whole chain behind it went, one node after the other
+
+
+def test_anomaly_mode_names_the_line_of_the_forward_operation():
+    x = torch.tensor([0.0, 1.0], requires_grad=True)
+    with torch.autograd.detect_anomaly():
+        y = x.sqrt()  # this line
+        z = (y * torch.tensor([0.0, 1.0])).sum()
+        with pytest.raises(RuntimeError, match=r"SqrtBackward0.*nan values") as caught:
+            z.backward()
+    text = pathlib.Path(__file__).read_text().splitlines()
+    line = 1 + next(i for i, s in enumerate(text) if s.endswith("x.sqrt()  # this line"))
+    assert f"{__file__}:{line}" in str(caught.value)
+
+
+def test_anomaly_mode_names_the_line_after_a_flush_and_in_a_loop():
+    for _ in range(4):
+        x = torch.tensor([0.0], requires_grad=True)
+        with torch.autograd.set_detect_anomaly(True):
+            y = x.pow(0.5)
+            assert y.item() == 0
+            with pytest.raises(RuntimeError, match=r"test_engine.py:\d+"):
+                (y * 0).backward()
+
+
+def train(seed, steps, results):
+    generator = np.random.default_rng(seed)
+    x = torch.tensor(generator.normal(size=(32, 8)))
+    y = torch.tensor(generator.normal(size=(32, 1)))
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
+    model = model.double()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.tensor(generator.normal(size=tuple(p.shape)) * 0.3))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = ((model(x) - y) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    results[seed] = losses, [p.tolist() for p in model.parameters()]
+
+
+def test_threads_train_as_if_they_were_alone(tier):
+    alone, together = {}, {}
+    for seed in (1, 2):
+        train(seed, 30, alone)
+    threads = [threading.Thread(target=train, args=(s, 30, together)) for s in (1, 2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert together == alone
+    assert alone[1] != alone[2] and alone[1][0][-1] < alone[1][0][0]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
+from nn.stored import agrees
 
 import facula as torch
 
@@ -27,3 +30,66 @@ def test_draws_follow_the_seed():
     a = torch.rand(4)
     torch.manual_seed(3)
     assert a.tolist() == torch.rand(4).tolist()
+
+
+@agrees
+def test_fills_follow_the_memory(torch):
+    """PyTorch visits elements as they lie, and draws normals otherwise where they have gaps."""
+    out = {}
+    x = torch.zeros(3, 4, 5)
+    targets = {
+        "transposed": lambda: torch.zeros(6, 4).t(),
+        "small": lambda: torch.zeros(3, 2).t(),
+        "permuted": lambda: torch.zeros(3, 4, 5).permute(2, 0, 1),
+        "every other": lambda: torch.zeros(40)[::2],
+        "column": lambda: torch.zeros(20, 3)[:, 1],
+        "part": lambda: torch.zeros(6, 8)[1:, 2:5],
+        "doubles": lambda: torch.zeros(5, 7, dtype=torch.float64).t(),
+    }
+    for name, make in targets.items():
+        for fill in ("normal_", "uniform_", "exponential_", "bernoulli_"):
+            torch.manual_seed(3)
+            out[f"{name} {fill}"] = getattr(make(), fill)()
+        torch.manual_seed(3)
+        out[f"{name} random_"] = make().random_(0, 100)
+    for f in (torch.rand_like, torch.randn_like, lambda t: torch.randint_like(t, 50)):
+        torch.manual_seed(4)
+        out[f"like {len(out)}"] = f(x.permute(2, 0, 1))
+    torch.manual_seed(5)
+    out["dropout"] = torch.nn.functional.dropout(torch.ones(4, 5).t(), 0.5)
+    torch.manual_seed(5)
+    out["bernoulli"] = torch.bernoulli(torch.full((4, 5), 0.5).t())
+    return out
+
+
+@agrees
+def test_draws_of_every_size(torch):
+    """Below 16 numbers, at 16, above, and above a million: of these the ends and sums."""
+    out = {}
+    for shape in ((15,), (16,), (17,), (3, 7), (1_000_003,)):
+        draws = {
+            "rand": lambda s=shape: torch.rand(s),
+            "rand64": lambda s=shape: torch.rand(s, dtype=torch.float64),
+            "randn": lambda s=shape: torch.randn(s),
+            "randn64": lambda s=shape: torch.randn(s, dtype=torch.float64),
+            "randint": lambda s=shape: torch.randint(-5, 1000, s),
+            "randperm": lambda s=shape: torch.randperm(s[0]),
+        }
+        for name, draw in draws.items():
+            torch.manual_seed(11)
+            t = draw()
+            last = torch.rand(2)  # where the stream stands afterwards
+            out[f"{name} {shape}"] = [digest(t) if t.numel() > 100 else t, last]
+    for sizes in ((3, 4), (4, 4), (784, 1300)):
+        torch.manual_seed(12)
+        layer = torch.nn.Linear(*sizes)
+        for name, t in (("weight", layer.weight), ("bias", layer.bias)):
+            out[f"Linear{sizes}.{name}"] = digest(t) if t.numel() > 100 else t
+    return out
+
+
+def digest(t):
+    """A checksum of the bits (doubles go through the C library: their sum), some elements."""
+    a = t.detach().numpy()
+    whole = float(a.sum()) if a.dtype == "float64" else zlib.crc32(a.tobytes())
+    return [whole, t.reshape(-1)[:8], t.reshape(-1)[-8:], t.reshape(-1)[::99_991]]

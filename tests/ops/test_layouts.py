@@ -1,0 +1,83 @@
+"""How results lie in memory, for operands that are permuted, spread or have gaps.
+
+It decides which views a program may take, and in which order random numbers fill a tensor.
+"""
+
+from __future__ import annotations
+
+from nn.stored import agrees
+
+
+def operands(torch):
+    x = torch.arange(24.0).reshape(2, 3, 4)
+    return {
+        "plain": x,
+        "permuted": x.permute(2, 0, 1),
+        "with gaps": x[:, ::2],
+        "spread": x[:1].expand(2, 3, 4),
+        "matrix": x[0].t(),
+        "vector": x[0, :, 1],
+        "one row": x[:, :1].transpose(0, 1),
+        "channels last": torch.arange(48.0).reshape(2, 2, 3, 4).permute(0, 3, 1, 2),
+        "no elements": torch.zeros(3, 0, 2).permute(2, 0, 1),
+        "one more": x[0].t()[None],
+        "permuted with gaps": x[0].t()[::2],
+    }
+
+
+OF_ONE = [
+    *("clone()", "contiguous()", "exp()", "relu()", "clamp(0,1)", "double()"),
+    *("to(torch.int64)", "round()", "isnan()", "pow(2)", "add(1)", "cumsum(0)", "cumprod(0)"),
+    *("logcumsumexp(0)", "cummax(0)[0]", "sort(0)[0]", "sort(-1)[0]", "argsort(0)"),
+    *("topk(1,0)[0]", "flip(0)", "roll(1,0)", "repeat_interleave(2,0)", "repeat(*[1]*x.dim())"),
+    *("tile((2,))", "diff(dim=0)", "unfold(0,1,1)", "sum(0)", "mean(0)", "amax(0)", "var(0)"),
+    *("norm(2,0)", "logsumexp(0)", "max(0)[0]", "median(0)[0]", "softmax(0)", "softmax(-1)"),
+    *("log_softmax(-1)", "tril()", "masked_fill(x>1,0)", "masked_scatter(x>1,x)"),
+    *("index_select(0,i)", "gather(0,j)", "take_along_dim(j,0)", "index_add(0,i,x[:1])"),
+    *("index_copy(0,i,x[:1])", "index_fill(0,i,1.)", "scatter(0,j,x)", "scatter_add(0,j,x)"),
+    *("index_put((i,),x[:1])", "put(i,x.reshape(-1)[:1])", "where(x>1,x)", "lerp(x,0.5)"),
+    *("addcmul(x,x)", "mul(x[:1])", "add(x.contiguous())", "matmul(x.mT)", "new_zeros(2,3)"),
+    *("ravel()", "flatten()", "reshape(-1)", "squeeze()", "unsqueeze(0)", "unsqueeze(-1)"),
+    *("unsqueeze(1)", "expand_as(x)", "select(0,0)", "movedim(0,-1)", "split(1)[0]"),
+    *("diagonal(0,0,1)", "clone().cumsum_(0)"),
+]
+OF_TWO = [
+    *("zeros_like(x)", "full_like(x,2)", "rand_like(x)", "maximum(x,x)", "where(x>1,x,0.)"),
+    *("cat([x],0)", "cat([x,x],0)", "cat([x,x],-1)", "stack([x,x],-1)", "atan2(x,x)"),
+    *("select_scatter(x,x[0],0,0)", "outer(x.reshape(-1),x.reshape(-1))", "logical_not(x)"),
+    *("add(x,1,out=torch.empty(0))", "exp(x,out=torch.empty(0))", "sum(x,0,out=torch.empty(0))"),
+    *("nn.functional.gelu(x)", "nn.functional.hardtanh(x)", "nn.functional.softplus(x)"),
+]
+INDICES = ["[-1]", "i", "i, None, 1:", ":, i", "i, :, i", "mask", "mask, ::2", "..., i", "None, i"]
+
+
+@agrees
+def test_the_strides_of_results(torch):
+    out = {}
+    i = torch.tensor([0])
+    for name, x in operands(torch).items():
+        j = torch.zeros(x.shape, dtype=torch.int64)
+        mask = torch.arange(x.shape[0]) > 0
+        calls = ["x." + f for f in OF_ONE] + ["torch." + f for f in OF_TWO]
+        calls += [f"x[{index}]" for index in INDICES]
+        for call in calls:
+            try:
+                y = eval(call, {"torch": torch, "x": x, "i": i, "j": j, "mask": mask})
+            except (RuntimeError, IndexError) as e:
+                out[f"{name}: {call}"] = type(e).__name__
+                continue
+            # The step of a dimension of one element, or of none, has no meaning.
+            steps = [s if n != 1 else 0 for s, n in zip(y.stride(), y.shape)]
+            out[f"{name}: {call}"] = [list(y.shape), steps if y.numel() else []]
+    return out
+
+
+@agrees
+def test_a_view_of_what_was_indexed(torch):
+    x = torch.arange(6.0).reshape(2, 3).t()
+    return [
+        x[torch.tensor([0, 2])].stride(),
+        x[1, None, 1:],
+        x[None, -1].stride(),
+        x.mT[0].stride(),
+    ]
