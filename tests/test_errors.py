@@ -123,7 +123,6 @@ CASES = {
     "x.add('a')": ["add", "str"],
     "torch.add(x)": [],
     "x.nothing": ["nothing"],
-    "torch.Generator('cuda:9')": [],
     "x.normal_(0, -1)": ["normal", "-1"],
     "x.bernoulli_(1.5)": ["1.5"],
     "torch.randint(5, 5, (2,))": ["5"],
@@ -156,7 +155,7 @@ def test_the_type_of_the_exception_is_pytorchs(torch):
     out = {}
     for statement in CASES:
         _, _, error = attempt(torch, statement)
-        out[statement] = type(error).__name__
+        out[statement] = type(error).__name__.lstrip("_")
     return out
 
 

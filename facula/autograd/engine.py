@@ -285,8 +285,9 @@ def run(
         PASSES.pop()
         recorder.set_grad(before)
         for n in touched:
-            if n.custom is not None:
-                n.custom.free()
+            free = getattr(n.custom, "free", None)  # of a function of the user
+            if free is not None:
+                free()
             n.freed = n.freed or bool(n.saved) or (n.custom is None and n.op.frees)
             n.saved = {}
     return found

@@ -220,9 +220,6 @@ class _Part:
         part.scalars, part.params, part.entry, part.out_meta = (), (), None, None
         return part
 
-    def free(self) -> None:
-        """Nothing is kept here."""
-
     def _run_backward(self, node: Any, g: Any) -> list[Any]:
         self.joint.grads[self.index] = g
         return [g.detach().new_zeros(())]

@@ -24,8 +24,8 @@ BINARY = {
     "extremes": lambda a, b: torch.maximum(a, b) - torch.minimum(a, b).clamp(-3, 90),
     "comparisons": lambda a, b: (a < b) ^ (a >= b) & (a != b) | (b <= 2) & (a == 1) | (a > b),
     "selection": lambda a, b: torch.where(a > b, a, b * 2),
-    "remainder": torch.remainder,
-    "fmod": torch.fmod,
+    "remainder": lambda a, b: torch.remainder(a, torch.where(b == 0, 1, b)),
+    "fmod": lambda a, b: torch.fmod(a, torch.where(b == 0, 1, b)),
 }
 FLOATING = {
     "division": lambda a, b: a / b + 1 / a,
