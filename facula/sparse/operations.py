@@ -218,7 +218,9 @@ def _refuse_index(op: Any, ts: Any, params: Any, scalars: Any) -> Any:
 
 
 _BY_NAME: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(("to", "neg", "mul_s", "div_s", "scale", "over", "copy_slices", "real"), _linear),
+    **dict.fromkeys(
+        ("to", "neg", "mul_s", "div_s", "scale", "over", "copy_slices", "real"), _linear
+    ),
     **dict.fromkeys(("self", "clone", "alias"), _same),
     "detach": _detached,
     "pow_s": _power,
