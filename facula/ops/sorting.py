@@ -142,6 +142,11 @@ def _median(name: str, ignore: bool) -> None:
 
     def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
         _no_complex(name, input)
+        if input.node.dtype is dtypes.bool:
+            raise NotImplementedError(
+                f"{name}(): not implemented for bool; got a tensor of shape "
+                f"{list(input.node.shape)}"
+            )
         if dim is None:
             return record(value, (input,))
         d = wrap_dim(dim, len(input.node.shape))

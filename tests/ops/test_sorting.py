@@ -65,3 +65,11 @@ def test_derivatives_and_errors():
         torch.ones(2).kthvalue(3)
     with pytest.raises(RuntimeError, match="complex"):
         torch.ones(2, dtype=torch.complex64).sort()
+
+
+@pytest.mark.parametrize("name", ["median", "nanmedian"])
+@pytest.mark.parametrize("args", [(), (0,)])
+def test_medians_of_bools_are_refused(name, args):
+    for shape in ((), (3,), (2, 3)):
+        with pytest.raises(NotImplementedError, match="bool"):
+            getattr(torch, name)(torch.ones(shape, dtype=torch.bool), *args)
