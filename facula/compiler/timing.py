@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from facula.compiler.cluster import Cluster
 from facula.compiler.lower import KernelCall, Lowered
+from facula.compiler.memory import bytes_of
 from facula.trace.node import Node
 
 
@@ -36,10 +37,6 @@ class Event(NamedTuple):
     category: str
     begin: float
     seconds: float
-
-
-def _bytes(n: Node) -> int:
-    return math.prod(n.shape) * n.dtype.itemsize
 
 
 def operations(n: Node) -> int:
@@ -64,7 +61,7 @@ def describe(low: Lowered, c: Cluster, calls: list[KernelCall]) -> list[Kernel]:
     out = []
     for k, call in enumerate(calls):
         buffers = dict.fromkeys([(w, n) for w, n in call.descriptor if n.__class__ is Node])
-        size = sum([_bytes(n) if w == "buffer" else call.room[(w, n)] for w, n in buffers])
+        size = sum([bytes_of(n) if w == "buffer" else call.room[(w, n)] for w, n in buffers])
         last = k == len(calls) - 1
         out.append(Kernel(names, c.shape, call.units, size, total if last else 0))
     return out
