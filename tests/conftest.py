@@ -1,5 +1,7 @@
 """What every test may use: one seed a run, printed, from which each test's own seed follows.
 
+The seed is the same in every run, so that whether a commit passes depends on the commit alone.
+`FACULA_TEST_SEED=random python -m pytest` draws another and is how new cases are looked for;
 `FACULA_TEST_SEED=1234 python -m pytest tests/test_x.py` repeats a run that failed, and so does
 running the failed test alone with that variable: a test's seed depends on the run's seed and on
 the test's name, not on what ran before it.
@@ -16,12 +18,18 @@ import numpy as np
 import pytest
 
 ENV = "FACULA_TEST_SEED"
-RUN_SEED = int(os.environ.get(ENV) or random.SystemRandom().randrange(2**31))
+ASKED = os.environ.get(ENV) or "0"
+RUN_SEED = random.SystemRandom().randrange(2**31) if ASKED == "random" else int(ASKED)
 
 # Example-based search is bounded by the number of examples, not by a clock: the machine that
 # runs the tests may be busy. A failing example is printed in a form that repeats it.
 hypothesis.settings.register_profile(
-    "facula", deadline=None, print_blob=True, max_examples=50, database=None
+    "facula",
+    deadline=None,
+    print_blob=True,
+    max_examples=50,
+    database=None,
+    derandomize=ASKED == "0",
 )
 hypothesis.settings.load_profile("facula")
 

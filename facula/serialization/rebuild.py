@@ -7,6 +7,7 @@ trusts its arguments.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pickle import UnpicklingError
@@ -488,8 +489,13 @@ def _check_numpy(dtype: Any) -> None:
         raise UnpicklingError(f"NumPy data of {shown(dtype)} is not read from checkpoints")
 
 
+# How NumPy writes the plain dtypes. Nothing else reaches np.dtype, which reads whole records from
+# a string ("2i4,f8") and evaluates parts of it as Python literals.
+_NUMPY_NAME = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248]|c8|c16|[SU][0-9]{1,6})")
+
+
 def _numpy_dtype(name: Any, align: Any = False, copy: Any = False) -> Any:
-    if type(name) is not str or len(name) > 16 or not name.strip("<>=|").isalnum():
+    if type(name) is not str or not _NUMPY_NAME.fullmatch(name):
         raise UnpicklingError(f"{shown(name)} is no NumPy dtype that is read from checkpoints")
     made = np.dtype(name, copy=True)
     _check_numpy(made)

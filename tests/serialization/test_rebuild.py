@@ -219,6 +219,9 @@ NUMPY = {
     "dtype of a number": b"cnumpy\ndtype\nK\x01\x85R",
     "dtype of long text": dtype("f" * 40),
     "dtype that is none": dtype("zz"),
+    "dtype that is a Python literal": dtype("01"),
+    "dtype with a leading zero": dtype("f04"),
+    "dtype of endless text": dtype("U999999999"),
     "scalar of two": (
         b"cnumpy._core.multiarray\nscalar\n" + args(dtype(), b"B\x08\0\0\0" + bytes(8))
     ),
