@@ -54,5 +54,7 @@ def is_on(value: Any) -> bool:
 
 
 def factor(value: Any) -> Any:
-    """A number as it is, a tensor of one element without dimensions."""
-    return value.reshape(()) if isinstance(value, Tensor) and value.dim() else value
+    """A number as a float, a tensor of one element without dimensions."""
+    if isinstance(value, Tensor):
+        return value.reshape(()) if value.dim() else value
+    return float(value)

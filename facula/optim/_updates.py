@@ -20,16 +20,16 @@ def approach(average: Tensor, value: Tensor, weight: Any) -> None:
         average += (value - average) * weight
 
 
-def average_square(average: Tensor, value: Tensor, keep: Any) -> None:
-    """average = keep * average + (1 - keep) * value^2, in place.
+def average_square(average: Tensor, value: Tensor, keep: Any, weight: Any) -> None:
+    """average = keep * average + weight * value^2, in place, where weight is 1 - keep.
 
     Not by the difference of both: once a square has overflowed, the average is to stay infinite.
     """
     average *= keep
     if average.node.dtype.itemsize == 2 and not isinstance(keep, Tensor):
-        average.addcmul_(value, value, value=1 - keep)
+        average.addcmul_(value, value, value=weight)
     else:
-        average += value * value * (1 - keep)
+        average += value * value * weight
 
 
 def add_ratio(p: Tensor, over: Tensor, under: Tensor, factor: Any = None) -> None:

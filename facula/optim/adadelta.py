@@ -70,7 +70,7 @@ class Adadelta(PerParameterOptimizer):
             grad = grad + p * group["weight_decay"]
         self._count(state)
         v, u = state["square_avg"], state["acc_delta"]
-        average_square(v, grad, rho)
+        average_square(v, grad, rho, 1 - rho)
         delta = (u + eps).sqrt() / (v + eps).sqrt() * grad
-        average_square(u, delta, rho)
+        average_square(u, delta, rho, 1 - rho)
         p -= delta * factor(group["lr"])

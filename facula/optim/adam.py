@@ -20,6 +20,7 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.optim._grouped import GroupedOptimizer
 from facula.optim._options import (
     check_at_least_0,
     check_betas,
@@ -29,10 +30,10 @@ from facula.optim._options import (
     is_on,
 )
 from facula.optim._updates import add_ratio, approach, average_square
-from facula.optim.optimizer import ParamsT, PerParameterOptimizer, host_number
+from facula.optim.optimizer import ParamsT, host_number
 
 
-class Adam(PerParameterOptimizer):
+class Adam(GroupedOptimizer):
     """Adam; with `decoupled_weight_decay` it is AdamW.
 
     State: `step`, `exp_avg` (m), `exp_avg_sq` (v) and, with `amsgrad`, `max_exp_avg_sq`.
@@ -98,21 +99,34 @@ class Adam(PerParameterOptimizer):
             state["max_exp_avg_sq"] = facula.zeros_like(p)
         return state
 
-    def _update(
-        self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
-    ) -> None:
-        lr, decay = factor(group["lr"]), group["weight_decay"]
+    def _state_keys(self, group: dict[str, Any]) -> tuple[str, ...]:
+        most = ("max_exp_avg_sq",) if group["amsgrad"] else ()
+        return ("exp_avg", "exp_avg_sq", *most)
+
+    def _settings(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return is_on(group["weight_decay"]), group["decoupled_weight_decay"]
+
+    def _numbers(self, group: dict[str, Any], t: float) -> tuple[Any, ...]:
+        lr, decay = factor(group["lr"]), factor(group["weight_decay"])
         beta1, beta2 = [factor(beta) for beta in group["betas"]]
-        if is_on(decay):
-            if group["decoupled_weight_decay"]:
-                p *= 1 - lr * decay
-            else:
-                grad = grad + p * decay
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        approach(m, grad, 1 - beta1)
-        average_square(v, grad, beta2)
-        if group["amsgrad"]:
-            v = state["max_exp_avg_sq"].copy_(facula.maximum(state["max_exp_avg_sq"], v))
-        t = self._count(state)
         root = (1 - beta2**t) ** 0.5
-        add_ratio(p, m, v.sqrt() + group["eps"] * root, -(lr * root / (1 - beta1**t)))
+        shrink = 1 - lr * decay if group["decoupled_weight_decay"] else decay
+        step = -(lr * root / (1 - beta1**t))
+        return shrink, 1 - beta1, beta2, 1 - beta2, factor(group["eps"]) * root, step
+
+    @staticmethod
+    def _apply(
+        settings: Any, numbers: Any, p: Any, grad: Any, m: Any, v: Any, most: Any = None
+    ) -> None:
+        decays, decoupled = settings
+        shrink, rate1, keep2, rate2, eps, step = numbers
+        if decays:
+            if decoupled:
+                p *= shrink
+            else:
+                grad = grad + p * shrink
+        approach(m, grad, rate1)
+        average_square(v, grad, keep2, rate2)
+        if most is not None:
+            v = most.copy_(facula.maximum(most, v))
+        add_ratio(p, m, v.sqrt() + eps, step)

@@ -88,7 +88,7 @@ class NAdam(PerParameterOptimizer):
         product = host.item()
         m, v = state["exp_avg"], state["exp_avg_sq"]
         approach(m, grad, 1 - beta1)
-        average_square(v, grad, beta2)
+        average_square(v, grad, beta2, 1 - beta2)
         denom = (v / (1 - beta2**t)).sqrt() + group["eps"]
         along_m = lr * mu_next / (1 - product * mu_next)
         along_g = lr * (1 - mu) / (1 - product)

@@ -446,29 +446,33 @@ class PerParameterOptimizer(Optimizer):
             with facula.enable_grad():
                 loss = closure()
         with facula.set_grad_enabled(bool(self.defaults.get("differentiable"))):
-            all_state = self.state
             for group in self.param_groups:
-                maximize = group.get("maximize")
-                for p in group["params"]:
-                    grad = p.grad
-                    if grad is None:
-                        continue
-                    if grad.is_sparse:
-                        refuse_sparse(self, grad)
-                    state = all_state.get(p)
-                    if not state:
-                        state = self._initial_state(group, p)
-                        if state:
-                            all_state[p] = state
-                    elif group.get("differentiable"):
-                        self._renew(state)
-                    if maximize:
-                        grad = -grad
-                    if self._real_views and p.is_complex():
-                        p, grad = facula.view_as_real(p), facula.view_as_real(grad)
-                        state = self._real_state(state)
-                    self._update(group, p, grad, state)
+                self._update_group(group)
         return loss
+
+    def _update_group(self, group: dict[str, Any]) -> None:
+        """Update the parameters of one group, one after the other."""
+        all_state = self.state
+        maximize = group.get("maximize")
+        for p in group["params"]:
+            grad = p.grad
+            if grad is None:
+                continue
+            if grad.is_sparse:
+                refuse_sparse(self, grad)
+            state = all_state.get(p)
+            if not state:
+                state = self._initial_state(group, p)
+                if state:
+                    all_state[p] = state
+            elif group.get("differentiable"):
+                self._renew(state)
+            if maximize:
+                grad = -grad
+            if self._real_views and p.is_complex():
+                p, grad = facula.view_as_real(p), facula.view_as_real(grad)
+                state = self._real_state(state)
+            self._update(group, p, grad, state)
 
     def _initial_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
         """The state of parameter `p` before its first update."""

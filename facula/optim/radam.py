@@ -81,7 +81,7 @@ class RAdam(PerParameterOptimizer):
                 grad = grad + p * decay
         m, v = state["exp_avg"], state["exp_avg_sq"]
         approach(m, grad, 1 - beta1)
-        average_square(v, grad, beta2)
+        average_square(v, grad, beta2, 1 - beta2)
         t = self._count(state)
         size = lr / (1 - beta1**t)
         c2 = 1 - beta2**t

@@ -15,12 +15,13 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.optim._grouped import GroupedOptimizer
 from facula.optim._options import check_at_least_0, check_lr, factor, is_on
 from facula.optim._updates import add_ratio, approach, average_square
-from facula.optim.optimizer import ParamsT, PerParameterOptimizer, host_number
+from facula.optim.optimizer import ParamsT, host_number
 
 
-class RMSprop(PerParameterOptimizer):
+class RMSprop(GroupedOptimizer):
     """RMSprop. State: `step`, `square_avg` (v) and, where used, `momentum_buffer`, `grad_avg` (w).
 
     Raises ValueError for options out of range. `foreach` and `capturable` change nothing.
@@ -64,26 +65,36 @@ class RMSprop(PerParameterOptimizer):
             state["grad_avg"] = facula.zeros_like(p)
         return state
 
-    def _update(
-        self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
-    ) -> None:
-        alpha, momentum = group["alpha"], group["momentum"]
-        if is_on(group["weight_decay"]):
-            grad = grad + p * group["weight_decay"]
-        self._count(state)
-        v = state["square_avg"]
-        average_square(v, grad, alpha)
-        if group["centered"]:
-            w = state["grad_avg"]
-            approach(w, grad, 1 - alpha)
+    def _state_keys(self, group: dict[str, Any]) -> tuple[str, ...]:
+        buffer = ("momentum_buffer",) if group["momentum"] > 0 else ()
+        return ("square_avg", *buffer, *(("grad_avg",) if group["centered"] else ()))
+
+    def _settings(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return is_on(group["weight_decay"]), group["momentum"] > 0, group["centered"]
+
+    def _numbers(self, group: dict[str, Any], t: float) -> tuple[Any, ...]:
+        alpha, rate = factor(group["alpha"]), factor(group["lr"])
+        decay, momentum, eps = [factor(group[k]) for k in ("weight_decay", "momentum", "eps")]
+        return decay, alpha, 1 - alpha, eps, momentum, rate, -rate
+
+    @staticmethod
+    def _apply(settings: Any, numbers: Any, p: Any, grad: Any, v: Any, *more: Any) -> None:
+        decays, has_buffer, centered = settings
+        decay, alpha, weight, eps, momentum, rate, minus_rate = numbers
+        if decays:
+            grad = grad + p * decay
+        average_square(v, grad, alpha, weight)
+        if centered:
+            w = more[-1]
+            approach(w, grad, weight)
             root = (v - w * w).sqrt()
         else:
             root = v.sqrt()
-        root = root + group["eps"]
-        if momentum > 0:
-            buffer = state["momentum_buffer"]
+        root = root + eps
+        if has_buffer:
+            buffer = more[0]
             buffer *= momentum
             add_ratio(buffer, grad, root)
-            p -= buffer * factor(group["lr"])
+            p -= buffer * rate
         else:
-            add_ratio(p, grad, root, -factor(group["lr"]))
+            add_ratio(p, grad, root, minus_rate)

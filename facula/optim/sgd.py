@@ -14,11 +14,12 @@ from __future__ import annotations
 from typing import Any
 
 from facula import Tensor
+from facula.optim._grouped import GroupedOptimizer
 from facula.optim._options import check_at_least_0, check_lr, check_switches, factor, is_on
-from facula.optim.optimizer import ParamsT, PerParameterOptimizer
+from facula.optim.optimizer import ParamsT
 
 
-class SGD(PerParameterOptimizer):
+class SGD(GroupedOptimizer):
     """Stochastic gradient descent, optionally with (Nesterov) momentum.
 
     State: `momentum_buffer`, if there is momentum. Raises ValueError for options out of range.
@@ -64,19 +65,41 @@ class SGD(PerParameterOptimizer):
     def _initial_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
         return {"momentum_buffer": None} if group["momentum"] != 0 else {}
 
+    _counted = False
+
+    def _state_keys(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] != 0 else ()
+
+    def _settings(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return is_on(group["weight_decay"]), group["nesterov"], group["dampening"] != 0
+
+    def _numbers(self, group: dict[str, Any], t: float) -> tuple[Any, ...]:
+        decay, rate = factor(group["weight_decay"]), factor(group["lr"])
+        return decay, factor(group["momentum"]), factor(1 - group["dampening"]), rate
+
+    @staticmethod
+    def _apply(settings: Any, numbers: Any, p: Any, grad: Any, buffer: Any = None) -> None:
+        decays, nesterov, dampens = settings
+        decay, momentum, share, rate = numbers
+        if decays:
+            grad = grad + p * decay
+        if buffer is not None:
+            buffer *= momentum
+            buffer += grad * share if dampens else grad
+            grad = grad + buffer * momentum if nesterov else buffer
+        p -= grad * rate
+
     def _update(
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
     ) -> None:
-        decay, momentum = group["weight_decay"], group["momentum"]
-        if is_on(decay):
-            grad = grad + p * factor(decay)
-        if momentum != 0:
-            buffer = state.get("momentum_buffer")
-            if buffer is None:
-                buffer = state["momentum_buffer"] = grad.detach().clone()
-            else:
-                buffer *= momentum
-                dampening = group["dampening"]
-                buffer += grad if dampening == 0 else grad * (1 - dampening)
-            grad = grad + buffer * momentum if group["nesterov"] else buffer
-        p -= grad * factor(group["lr"])
+        if group["momentum"] != 0 and state.get("momentum_buffer") is None:
+            # The first step: the buffer begins as the gradient, decay included, and d is the
+            # gradient with or without Nesterov's look ahead of it.
+            decays, nesterov, _ = self._settings(group)
+            decay, momentum, _, rate = self._numbers(group, 0.0)
+            if decays:
+                grad = grad + p * decay
+            buffer = state["momentum_buffer"] = grad.detach().clone()
+            p -= (grad + buffer * momentum if nesterov else buffer) * rate
+            return
+        super()._update(group, p, grad, state)

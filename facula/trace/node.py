@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from facula.dtypes import dtype as Dtype
 
 
-_LATE = frozenset(("alts", "leaf", "programs", "replays", "where"))
-
-
 class Node:
-    """One value. `strides` is None for a contiguous layout; `rg` is 'requires grad'."""
+    """One value. `strides` is None for a contiguous layout; `rg` is 'requires grad'.
+
+    All attributes are set at once: a class with `__getattr__` is slow at every attribute.
+    """
 
     __slots__ = (
         "a",
@@ -28,6 +28,7 @@ class Node:
         "index",
         "inputs",
         "leaf",
+        "names",
         "offset",
         "op",
         "params",
@@ -38,16 +39,12 @@ class Node:
         "rg",
         "scalar_at",
         "shape",
+        "spans",
         "stypes",
         "strides",
         "succ",
         "where",
     )
-    alts: Any
-    leaf: Any
-    programs: dict[Any, Any] | None
-    replays: dict[Any, Any] | None
-    where: tuple[Any, int] | None
 
     def __init__(
         self,
@@ -66,27 +63,21 @@ class Node:
         self.rg = rg
         self.a: Any = None
         self.b: Any = None
+        self.alts: dict[Any, Any] | None = None  # the entries that have followed, if several have
+        self.leaf: Any = None  # what an input is bound to; the last leaf in an entry's place
+        self.programs: dict[Any, Any] | None = None  # run when a frame ended here, by live results
+        self.replays: dict[Any, Any] | None = None  # backward passes known to begin here
+        self.spans: dict[Any, Any] | None = None  # known stretches that begin here (spans.py)
+        self.where: tuple[Any, int] | None = None  # code and position of the line that recorded it
         self.parent: Any = None
         self.rec: Any = None
         self.inputs: tuple[Any, ...] = ()
+        self.names: tuple[Any, ...] = ()  # of the operands when it was recorded (`_entry`)
         self.params: Any = ()
         self.stypes: tuple[type, ...] = ()
         self.index = -1
         self.scalar_at = 0
         self.succ: Node = END
-
-    def __getattr__(self, name: str) -> Any:
-        """What most nodes never have is set when it comes to be:
-
-        leaf      what an input is bound to; the last leaf that took an entry's place
-        alts      the entries that have followed this one
-        programs  what was run when a frame ended here, by its live results
-        replays   the backward passes known to begin here
-        where     code object and position of the line that recorded the entry
-        """
-        if name in _LATE:
-            return None
-        raise AttributeError(f"'Node' object has no attribute '{name}'")
 
     @property
     def line(self) -> tuple[str, int] | None:

@@ -84,7 +84,6 @@ class Recorder:
         root = self.roots.get(self.grad)
         if root is None:
             root = self.roots[self.grad] = Node(ROOT, (), None)
-            root.alts = {}
             root.rec = self
         self.cur = root
         self.next = root.succ
@@ -122,7 +121,6 @@ def set_grad(mode: bool) -> None:
         root = r.roots.get(mode)
         if root is None:
             root = r.roots[mode] = Node(ROOT, (), None)
-            root.alts = {}
             root.rec = r
         r.cur = root
         r.next = root.succ
@@ -132,27 +130,35 @@ def set_grad(mode: bool) -> None:
         r.cur = e
         r.next = e.succ
         return
-    key = (MODE, mode)
-    alts = r.cur.alts
-    e = None if alts is None else alts.get(key)
+    e = _known(r.cur, MODE, (), mode, ())
     if e is None:
         e = Node(MODE, (), None)
         e.params = mode
-        _append(r, e, key)
+        _append(r, e)
     r.cur.succ = e
     r.cur = e
     r.next = e.succ
 
 
-def _append(r: Recorder, e: Node, key: Any) -> None:
-    """Hang a new entry under the current one."""
+def _known(cur: Node, op: Any, names: Any, params: Any, stypes: Any) -> Any:
+    """The entry that has followed another in this way, or None."""
+    e = cur.succ
+    if e.op is op and e.names == names and e.params == params and e.stypes == stypes:
+        return e
+    return None if cur.alts is None else cur.alts.get((op, names, params, stypes))
+
+
+def _append(r: Recorder, e: Node) -> None:
+    """Hang a new entry under the current one. Most have one follower, so a table comes later."""
     cur = r.cur
     e.parent = cur
     e.index = cur.index + 1
     e.rec = r
-    if cur.alts is None:
-        cur.alts = {}
-    cur.alts[key] = e
+    if cur.succ is not END:
+        for other in (e,) if cur.alts is not None else (cur.succ, e):
+            if cur.alts is None:
+                cur.alts = {}
+            cur.alts[other.op, other.names, other.params, other.stypes] = other
     r.size += 1
 
 
@@ -291,17 +297,15 @@ def _record_slow(
     if r.cur.index >= MAX_PENDING:
         flush(r)
     stypes = tuple([type(s) for s in scalars]) if scalars else ()
-    names: Any = []
+    names: Any = tuple([t.node for t in ts])
     grad = r.grad
-    for t in ts:
-        node = t.node
+    for t, node in zip(ts, names):
         if node.rec is not r or (
             grad and node.op is not INPUT and (t._leaf_rg or t._base_t is not None)
         ):
             break
-        names.append(node)
     else:  # all are values of this frame: the common case of a program that is new
-        return _entry(r, op, ts, params, scalars, stypes, tuple(names))
+        return _entry(r, op, ts, params, scalars, stypes, names, True)
     while True:
         frame = r.frame
         try:
@@ -317,9 +321,11 @@ def _record_slow(
                 if out is not None:
                     return out
     names = []
+    plain = True
     for i, t in enumerate(ts):
         node = t.node
         if node.op is LEAF:
+            plain = False
             first = i
             for j in range(i):
                 if ts[j] is t:
@@ -328,7 +334,7 @@ def _record_slow(
             names.append((node, first))
         else:
             names.append(node)
-    return _entry(r, op, ts, params, scalars, stypes, tuple(names))
+    return _entry(r, op, ts, params, scalars, stypes, tuple(names), plain)
 
 
 def _entry(
@@ -339,51 +345,41 @@ def _entry(
     scalars: tuple[Any, ...],
     stypes: tuple[type, ...],
     names: tuple[Any, ...],
+    plain: bool,
 ) -> Any:
-    """Take the step of the trace that `names` its operands so, made when it is new."""
-    key = (op, names, params, stypes)
+    """Take the step of the trace that `names` its operands so, made when it is new.
+
+    `plain`: the names are nodes. Otherwise the name of a tensor that becomes an input is its leaf
+    and the place in `ts` where it is first met.
+    """
     cur = r.cur
-    alts = cur.alts
-    e = None if alts is None else alts.get(key)
+    e = _known(cur, op, names, params, stypes)
     if e is None:
-        shape, dtype, strides, offset = op.infer(params, stypes, *[t.node for t in ts])
-        e = Node(op, shape, dtype, strides, offset)
+        inputs = names if plain else _inputs(r, names)
+        e = Node(op, *op.infer(params, stypes, *(names if plain else [t.node for t in ts])))
+        dtype = e.dtype
+        if r.grad and op.differentiable and dtype is not None and dtype.category >= 2:
+            for n in inputs:
+                if n.rg:
+                    e.rg = True
+                    break
         e.params = params
         e.stypes = stypes
-        inputs = []
-        count = len(r.inputs)
-        for i, name in enumerate(names):
-            if type(name) is tuple:
-                if name[1] == i:
-                    node = Node(INPUT, name[0].shape, name[0].dtype, name[0].strides, rg=name[0].rg)
-                    node.leaf = name[0]
-                    node.index = count
-                    node.rec = r
-                    count += 1
-                    inputs.append(node)
-                else:
-                    inputs.append(inputs[name[1]])
-            else:
-                inputs.append(name)
-        e.inputs = tuple(inputs)
+        e.inputs = inputs
+        e.names = names
         if inputs:
             e.a = inputs[0]
-            e.b = inputs[1] if len(inputs) > 1 else None
-        if scalars and len(inputs) == 1:
-            e.b = stypes[0]  # what the arithmetic methods compare with the type of their number
+            if len(inputs) > 1:
+                e.b = inputs[1]
+            elif scalars:  # what the arithmetic methods compare with the type of their number
+                e.b = stypes[0]
         e.scalar_at = len(r.scalars)
-        e.rg = (
-            r.grad
-            and op.differentiable
-            and dtype is not None
-            and dtype.category >= 2
-            and any([n.rg for n in inputs])
-        )
         e.where = _user_line()
-        _append(r, e, key)
-    for t, node in zip(ts, e.inputs, strict=True):
-        if t.node is not node:
-            bind(r, t, node)
+        _append(r, e)
+    if not plain:
+        for t, node in zip(ts, e.inputs, strict=True):
+            if t.node is not node:
+                bind(r, t, node)
     if scalars:
         r.scalars.extend(scalars)
     cur.succ = e
@@ -395,6 +391,24 @@ def _entry(
     if r.loans:
         _return_loans(r)
     return out
+
+
+def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
+    """The operands of a new entry; those that its names call leaves become inputs of the frame."""
+    inputs: list[Node] = []
+    count = len(r.inputs)
+    for i, name in enumerate(names):
+        if name.__class__ is not tuple:
+            inputs.append(name)
+        elif name[1] == i:
+            of = name[0]
+            node = Node(INPUT, of.shape, of.dtype, of.strides, rg=of.rg)
+            node.leaf, node.index, node.rec = of, count, r
+            count += 1
+            inputs.append(node)
+        else:
+            inputs.append(inputs[name[1]])
+    return tuple(inputs)
 
 
 def bind(r: Recorder, t: Any, node: Node) -> None:
@@ -473,9 +487,8 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
         if r.frame == frame:
             break
     a, b = holder.node, value.node
-    key = (ASSIGN, a, b, params)
-    alts = r.cur.alts
-    e = None if alts is None else alts.get(key)
+    names = (a, b)
+    e = _known(r.cur, ASSIGN, names, params, ())
     if e is None:
         e = Node(ASSIGN, a.shape, a.dtype, a.strides)
         e.params = params
@@ -491,8 +504,9 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
         e.a, e.b = nodes
         e.inputs = tuple(nodes)
         e.rg = r.grad and b.rg
+        e.names = names
         e.scalar_at = len(r.scalars)
-        _append(r, e, key)
+        _append(r, e)
     if holder.node is not e.a:
         bind(r, holder, e.a)
     if value.node is not e.b:
@@ -676,7 +690,7 @@ def relayout(data: Any, strides: tuple[int, ...]) -> Any:
 _HERE = __file__.rsplit("trace", 1)[0]
 
 
-_ours: dict[Any, bool] = {}  # code object -> whether it belongs to this package
+_ours: dict[str, bool] = {}  # file name -> whether it belongs to this package
 
 
 def _user_line() -> tuple[Any, int] | None:
@@ -684,11 +698,9 @@ def _user_line() -> tuple[Any, int] | None:
     f: Any = sys._getframe(3)
     while f is not None:
         code = f.f_code
-        ours = _ours.get(code)
+        ours = _ours.get(code.co_filename)  # a code object's own hash is slow
         if ours is None:
-            if len(_ours) > 10_000:
-                _ours.clear()
-            ours = _ours[code] = code.co_filename.startswith(_HERE)
+            ours = _ours[code.co_filename] = code.co_filename.startswith(_HERE)
         if not ours:
             return code, f.f_lasti
         f = f.f_back

@@ -44,15 +44,15 @@ def test_approach(dtype, weight, rng):
 def test_average_square(dtype, rng):
     a, b, _ = vectors(dtype, rng)
     x, y = exact(a, b)
-    _updates.average_square(a, b, 0.75)
+    _updates.average_square(a, b, 0.75, 0.25)
     kept = rounded(0.75 * x, dtype) if dtype.itemsize == 2 else 0.75 * x
     assert_close(a, kept + 0.25 * y * y, dtype)
 
 
 def test_average_square_stays_infinite():
     a = torch.tensor([1.0])
-    _updates.average_square(a, torch.tensor([1e30]), 0.9)
-    _updates.average_square(a, torch.tensor([1.0]), 0.9)
+    _updates.average_square(a, torch.tensor([1e30]), 0.9, 0.1)
+    _updates.average_square(a, torch.tensor([1.0]), 0.9, 0.1)
     assert a.item() == float("inf")
 
 
@@ -75,6 +75,7 @@ def test_factors_that_are_tensors(dtype, rng):
     _updates.add_ratio(q, a, b, -0.5)
     eps = torch.finfo(dtype).eps
     np.testing.assert_allclose(*exact(p, q), 3 * eps, 3 * eps)
-    _updates.average_square(b, a, torch.tensor(0.5, dtype=dtype))
-    _updates.average_square(c, a, 0.5)
+    half = torch.tensor(0.5, dtype=dtype)
+    _updates.average_square(b, a, half, 1 - half)
+    _updates.average_square(c, a, 0.5, 0.5)
     np.testing.assert_allclose(*exact(b, c), 3 * eps)

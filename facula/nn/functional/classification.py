@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 import facula
 from facula import Tensor
-from facula.ops.movement import whole
+from facula.ops.movement import RESHAPE, whole
+from facula.tensor import from_array
+from facula.trace.recorder import record
+from facula.trace.spans import run
 
 from ._common import (
     check_reduction,
@@ -51,7 +58,8 @@ def nll_loss(
             f"expected scalar type {scalar_type(input.dtype)} but found {scalar_type(weight.dtype)}"
         )
     log_probs, weight = upcast(input), None if weight is None else upcast(weight)
-    loss, counted = _picked(log_probs, target, weight, ignore_index)
+    checked = _check_range(target, input.shape[1 if input.dim() > 1 else 0], ignore_index)
+    loss, counted = _picked(log_probs, target, weight, ignore_index, checked)
     return _finished(loss, counted, reduction, input)
 
 
@@ -105,16 +113,33 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None
 
 def _matches(target: Tensor, classes: int, dim: int, ndim: int) -> Tensor:
     """True where the class, counted along dimension ``dim`` of ``ndim``, is the target."""
-    numbers = facula.arange(classes, device=target.device)
-    return numbers.reshape([-1 if d == dim else 1 for d in range(ndim)]) == target.unsqueeze(dim)
+    numbers = np.arange(classes).reshape([-1 if d == dim else 1 for d in range(ndim)])
+    shape = target.shape
+    # The target's value, reshaped: a view would give it a storage, and every step a handle more.
+    return from_array(numbers) == record(RESHAPE, (target,), (*shape[:dim], 1, *shape[dim:]))
 
 
-def _picked(log_probs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int):
+def _check_range(target: Tensor, classes: int, ignore_index: int) -> bool:
+    """Whether the targets are there to be looked at; IndexError for one that is no class."""
+    values = present(target)
+    if values is None:
+        return False
+    # As unsigned numbers the negative ones are the largest: mostly one pass is enough.
+    if values.size and values.view(f"u{values.itemsize}").max() >= classes:
+        bad = values[(values != ignore_index) & ((values < 0) | (values >= classes))]
+        if bad.size:
+            raise IndexError(f"Target {bad.flat[0]} is out of bounds.")
+    return True
+
+
+def _picked(
+    log_probs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, checked: bool
+) -> tuple[Tensor, Tensor]:
     """Loss of every target, 0 where ignored, and how much every target counts.
 
     The target's entry is found by comparing, not by indexing: this fuses with the softmax, and
-    its gradient needs no scattering. A target that is no class matches nothing. It is an error if
-    the target's values are there to be looked at, and otherwise makes the loss NaN.
+    its gradient needs no scattering. A target that is no class matches nothing: if the targets
+    have not been checked, it makes the loss NaN.
     """
     dim = 1 if log_probs.dim() > 1 else 0
     classes = log_probs.shape[dim]
@@ -126,14 +151,9 @@ def _picked(log_probs: Tensor, target: Tensor, weight: Tensor | None, ignore_ind
     if 0 <= ignore_index < classes:
         match = match & kept.unsqueeze(dim)
     loss = facula.where(match, -log_probs, 0.0).sum(dim)
-    values = present(target)
-    if values is None:
+    if not checked:
         wrong = kept & ((target < 0) | (target >= classes))
         loss = loss.masked_fill(wrong, float("nan"))
-    else:
-        bad = values[(values != ignore_index) & ((values < 0) | (values >= classes))]
-        if bad.size:
-            raise IndexError(f"Target {bad.flat[0]} is out of bounds.")
     if weight is None:
         counted = kept.to(loss.dtype)
     else:
@@ -173,10 +193,19 @@ def cross_entropy(
         raise RuntimeError(
             f"expected scalar type {scalar_type(input.dtype)} but found {scalar_type(weight.dtype)}"
         )
+    checked = _check_range(target, input.shape[1 if input.dim() > 1 else 0], ignore_index)
+    tensors = (input, target) if weight is None else (input, target, weight)
+    return run(_cross_entropy, tensors, (ignore_index, reduction, label_smoothing, checked))
+
+
+def _cross_entropy(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    """The loss for classes; static: ignored index, reduction, smoothing, whether it is checked."""
+    input, target = tensors[:2]
+    ignore_index, reduction, label_smoothing, checked = static
     class_dim = 1 if input.dim() > 1 else 0
     log_probs = upcast(input).log_softmax(class_dim)
-    weight = None if weight is None else upcast(weight)
-    loss, counted = _picked(log_probs, target, weight, ignore_index)
+    weight = upcast(tensors[2]) if len(tensors) > 2 else None
+    loss, counted = _picked(log_probs, target, weight, ignore_index, checked)
     if label_smoothing > 0:
         spread = log_probs if weight is None else log_probs * _along(weight, log_probs, class_dim)
         spread = facula.where(target != ignore_index, -spread.sum(class_dim), 0.0)

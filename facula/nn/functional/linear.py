@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import facula
 from facula import Tensor
+from facula.ops.arithmetic import need
 from facula.ops.movement import PERMUTE
 from facula.trace.recorder import record
+from facula.trace.spans import run
 
 from ._common import output
 
@@ -20,6 +24,9 @@ def linear(
         weight: ``(out, in)``, or ``(in)`` for one output without a dimension of its own.
         bias: ``(out)``.
     """
+    need("linear", input=input, weight=weight)
+    if bias is not None:
+        need("linear", bias=bias)
     if weight.dim() != 2:
         if weight.dim() > 2:
             raise RuntimeError(
@@ -34,11 +41,15 @@ def linear(
         if bias is not None:
             raise RuntimeError(f"mat2 must be a matrix, got {weight.dim()}-D tensor")
         return output(input.matmul(weight), out)
+    result = run(_linear, (input, weight) if bias is None else (input, weight, bias))
+    return result if out is None else output(result, out)
+
+
+def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, weight = tensors[:2]
     # The weight's value, transposed: no view of the parameter has to be kept up to date.
     result = input.matmul(record(PERMUTE, (weight,), (1, 0)))
-    if bias is not None:
-        result = result + bias
-    return result if out is None else output(result, out)
+    return result + tensors[2] if len(tensors) > 2 else result
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

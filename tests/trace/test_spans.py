@@ -1,0 +1,222 @@
+"""Stretches of the trace that are followed as one step: when, with what results, and when not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import facula as torch
+from facula.trace import spans
+from facula.trace.recorder import TLS, flush
+
+
+class Counting:
+    """A function for `spans.run` that counts how often it is really called."""
+
+    def __init__(self, body):
+        self.body, self.calls = body, 0
+
+    def __call__(self, tensors, static, numbers):
+        self.calls += 1
+        return self.body(tensors, static, numbers)
+
+
+def frames(f, count=4):
+    """What `f` gives in each of several frames."""
+    out = []
+    for i in range(count):
+        flush()
+        out.append(f(i))
+    flush()
+    return out
+
+
+def test_a_known_stretch_is_not_called_again():
+    f = Counting(lambda ts, p, s: (ts[0] * ts[1] + p[0]).exp())
+    a, b = torch.randn(3, 4), torch.randn(3, 4)
+    for out in frames(lambda i: spans.run(f, (a, b), (2.0,)).tolist()):
+        np.testing.assert_allclose(out, np.exp(a.numpy() * b.numpy() + 2), rtol=1e-5)
+    a._exported = b._exported = None  # handed to NumPy by the comparison above
+    assert f.calls == 1
+    frames(lambda i: spans.run(f, (a, b), (3.0,)).tolist())
+    assert f.calls == 2  # other settings
+
+
+def test_gradients_flow_through_a_followed_stretch():
+    f = Counting(lambda ts, p, s: (ts[0] * ts[1]).exp())
+    a, b = torch.randn(5, requires_grad=True), torch.randn(5)
+
+    def step(i):
+        a.grad = None
+        spans.run(f, (a, b)).sum().backward()
+        return a.grad.tolist()
+
+    got = frames(step)
+    assert f.calls == 1
+    assert got[0] == got[1] == got[3]
+    x = a.tolist()
+    np.testing.assert_allclose(got[0], [np.exp(u * v) * v for u, v in zip(x, b.tolist())], 1e-5)
+
+
+def test_numbers_change_from_call_to_call():
+    f = Counting(lambda ts, p, s: ts[0] * s[0] + s[1])
+    a = torch.arange(3.0)
+    got = frames(lambda i: spans.run(f, (a,), (), (float(i), i * 10.0)).tolist())
+    assert got == [[0, 0, 0], [10, 11, 12], [20, 22, 24], [30, 33, 36]]
+    assert f.calls == 1
+
+
+def test_equal_numbers_are_told_apart():
+    f = Counting(lambda ts, p, s: ts[0] * s[0] - s[1])
+    a = torch.ones(2)
+    same = 2.0
+    got = frames(lambda i: spans.run(f, (a,), (), (same, same if i < 2 else 5.0)).tolist())
+    assert got == [[0, 0], [0, 0], [-3, -3], [-3, -3]]
+    assert f.calls == 1
+
+
+def test_a_number_computed_from_the_numbers_is_never_a_constant():
+    f = Counting(lambda ts, p, s: ts[0] * (s[0] + 1))
+    a = torch.ones(2)
+    got = frames(lambda i: spans.run(f, (a,), (), (float(i),)).tolist())
+    assert got == [[1, 1], [2, 2], [3, 3], [4, 4]]
+    assert f.calls == 4
+
+
+def test_numbers_of_another_type_call_the_function():
+    f = Counting(lambda ts, p, s: ts[0] * s[0])
+    a = torch.arange(3)
+    got = frames(lambda i: spans.run(f, (a,), (), (2.0,) if i < 2 else (2,)))
+    assert [t.dtype for t in got] == [torch.float32] * 2 + [torch.int64] * 2
+    assert f.calls == 3
+
+
+def test_writes_and_versions_are_repeated():
+    def body(ts, p, s):
+        m, g = ts
+        m *= s[0]
+        m += g * s[1]
+
+    f = Counting(body)
+    m, g = torch.zeros(2), torch.ones(2)
+    other = torch.zeros(2)
+    with torch.no_grad():
+        for i in range(4):
+            flush()
+            before = m._version
+            spans.run(f, (m, g), (), (0.5, float(i)))
+            assert m._version == before + 2
+            other = other * 0.5 + float(i)
+    assert m.tolist() == other.tolist()
+    assert f.calls == 1
+
+
+def test_a_write_spoils_what_a_graph_has_saved():
+    f = Counting(lambda ts, p, s: ts[0].mul_(s[0]) is None or None)
+    m = torch.ones(2)
+    w = torch.ones(2, requires_grad=True)
+    for _ in range(3):
+        loss = (w * m).sum()
+        flush()
+        with torch.no_grad():
+            spans.run(f, (m,), (), (2.0,))
+        flush()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+    assert f.calls == 1
+
+
+def test_one_tensor_as_two_operands():
+    f = Counting(lambda ts, p, s: ts[0] * ts[1])
+    a, b = torch.tensor([2.0], requires_grad=True), torch.tensor([3.0], requires_grad=True)
+    for first, second, want in ((a, b, 6.0), (a, b, 6.0), (a, a, 4.0), (b, b, 9.0), (a, b, 6.0)):
+        a.grad = b.grad = None
+        out = spans.run(f, (first, second))
+        out.backward()
+        assert out.item() == want
+        assert first.grad.item() == (2 * first.item() if first is second else second.item())
+
+
+def test_a_view_as_result_is_a_view_every_time():
+    f = Counting(lambda ts, p, s: ts[0].t())
+    a = torch.zeros(2, 3)
+    for i in range(3):
+        flush()
+        spans.run(f, (a,))[0, 1] = i + 1.0
+        assert a[1, 0] == i + 1.0
+    assert f.calls == 3
+
+
+def test_memory_shared_with_numpy_is_read_each_time():
+    f = Counting(lambda ts, p, s: ts[0] + 1)
+    array = np.zeros(2, np.float32)
+    a = torch.from_numpy(array)
+    for i in range(4):
+        array[:] = i
+        assert spans.run(f, (a,)).tolist() == [i + 1, i + 1]
+
+
+def test_a_pending_parameter_ends_the_frame():
+    f = Counting(lambda ts, p, s: ts[0] * ts[1])
+    w, x = torch.ones(2, requires_grad=True), torch.full((2,), 3.0)
+    flush()
+    for _ in range(5):
+        w.grad = None
+        spans.run(f, (w, x)).sum().backward()
+        with torch.no_grad():
+            w -= 0.5 * w.grad
+    assert w.tolist() == [-6.5, -6.5]
+    assert f.calls == 1
+
+
+def test_gradient_modes_are_different_places():
+    f = Counting(lambda ts, p, s: ts[0] * 2)
+    w = torch.ones(2, requires_grad=True)
+    for _ in range(3):
+        flush()
+        assert spans.run(f, (w,)).requires_grad
+        with torch.no_grad():
+            assert not spans.run(f, (w,)).requires_grad
+    assert f.calls == 2
+
+
+def test_hooks_see_what_is_inside():
+    """With a graph under construction the function is called."""
+    f = Counting(lambda ts, p, s: ts[0] * 2)
+    w = torch.ones(2, requires_grad=True)
+    seen = []
+    for _ in range(3):
+        flush()
+        y = w * 3
+        y.register_hook(lambda g: seen.append(g.tolist()))
+        spans.run(f, (y,)).sum().backward()
+    assert seen == [[2, 2]] * 3
+
+
+def test_an_error_is_raised_each_time():
+    f = Counting(lambda ts, p, s: ts[0] + ts[1])
+    a, b = torch.ones(2), torch.ones(3)
+    for _ in range(3):
+        flush()
+        with pytest.raises(RuntimeError, match="must match the size"):
+            spans.run(f, (a, b))
+    assert f.calls == 3
+
+
+def test_results_of_a_tuple():
+    f = Counting(lambda ts, p, s: (ts[0] + 1, ts[0] * 2))
+    a = torch.ones(2)
+    for out in frames(lambda i: [t.tolist() for t in spans.run(f, (a,))]):
+        assert out == [[2, 2], [2, 2]]
+    assert f.calls == 1
+
+
+def test_few_variants_are_kept():
+    f = Counting(lambda ts, p, s: ts[0] * 2)
+    for n in range(1, 3 * spans.VARIANTS):
+        flush()
+        assert spans.run(f, (torch.ones(n),)).tolist() == [2] * n
+    flush()
+    spans.run(f, (torch.ones(1),))
+    root = TLS.r.roots[True]
+    assert all([len(v) <= spans.VARIANTS for v in root.spans.values()])
