@@ -670,13 +670,33 @@ class Tensor:
             self._leaf_rg,
         )
 
-    def __dlpack__(self, *, stream: Any = None, **kwargs: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: bool | None = None,
+    ) -> Any:
         if self.requires_grad:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self.numpy().__dlpack__()
+        return self.numpy().__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        """The Python array API standard's functions for this tensor."""
+        from facula import array_api
+
+        return array_api.namespace(api_version)
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Any:
+        """This tensor, on the device where it is: there is one."""
+        if stream is not None:
+            raise ValueError(f"to_device(): the CPU has no streams, got {stream!r}")
+        devices.check(device)
+        return self
 
 
 _backward: Any = None
