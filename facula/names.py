@@ -6,7 +6,7 @@ _SUBMODULES = """
     _C _custom_ops
     __config__ _dynamo accelerator amp ao array_api autograd backends compiler cpu cuda distributed
     distributions fft func futures fx hub jit library linalg masked mps mtia multiprocessing
-    nn onnx ops optim overrides profiler random serialization signal sparse special storage
+    nn notebook onnx ops optim overrides profiler random serialization signal sparse special storage
     testing torch_version types utils version xpu
 """
 SUBMODULES = frozenset(_SUBMODULES.split())
@@ -24,6 +24,7 @@ _MODULES = {
         set_autocast_dtype""",
     "facula.checks": """_assert _check _check_index _check_is_size _check_not_implemented
         _check_tensor_all _check_type _check_value""",
+    "facula.notebook": "load_ipython_extension unload_ipython_extension",
     "facula.optimized": "compile",
     "facula.memory": "TypedStorage UntypedStorage",
     "facula.legacy": """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor

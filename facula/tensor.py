@@ -623,6 +623,12 @@ class Tensor:
         realise(self)
         return tensor_str(self._data, self.node.dtype._name, requires_grad=rg, grad_fn_name=name)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from facula.notebook.html import tensor
+
+        return tensor(self)
+
     def __format__(self, spec: str) -> str:
         if not self.node.shape and not self._is_meta():
             return format(self.item(), spec)
