@@ -40,7 +40,9 @@ class Vertex:
         self.shape = "" if shape is None else str(list(shape))
         line = getattr(node, "line", None)
         if line:
-            self.place = f"{os.path.basename(line[0])}:{line[1]}"
+            folder, name = os.path.split(line[0])
+            cell = os.path.basename(folder).startswith("ipykernel_")  # a file only by name
+            self.place = f"line {line[1]}" if cell else f"{name}:{line[1]}"
 
 
 class Graph:
