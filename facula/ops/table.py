@@ -13,7 +13,8 @@ from facula.trace.recorder import TLS, follow1, follow2, set_grad
 
 FUNCTIONS: dict[str, Any] = {}
 METHODS: dict[str, Any] = {}
-OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined
+OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined, and MODES
+MODES: list[Any] = []  # functions that are offered every call first, as mode(f, args, kwargs)
 PLAIN: set[type] = set()  # classes of tensors that override nothing
 # In-place operations that write element by element where an index says: no operand may be self.
 SCATTERING = {
@@ -280,8 +281,24 @@ def store(name: str, out: Any, result: Any) -> Any:
     return out
 
 
+def enter_mode(mode: Any) -> None:
+    """Offer calls to a function, until `leave_mode`."""
+    MODES.append(mode)
+    OVERRIDES.append(mode)
+
+
+def leave_mode(mode: Any) -> None:
+    """Take back one `enter_mode`."""
+    MODES.remove(mode)
+    OVERRIDES.remove(mode)
+
+
 def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Offer the call to `__torch_function__` of the arguments' subclasses."""
+    """Offer the call to the modes, then to `__torch_function__` of the arguments' subclasses."""
+    for mode in reversed(MODES):
+        done = mode(f, args, kwargs)
+        if done is not NotImplemented:
+            return done
     types = []
     for a in (*args, *kwargs.values()):
         for t in a if isinstance(a, (tuple, list)) else (a,):

@@ -119,17 +119,28 @@ class Marker:
 class Other(Marker):
     """The `op` of values that are not one array: sparse tensors, batches of a `vmap`.
 
-    What would be recorded on them goes to `take(op, tensors, params, scalars)`, and an in-place
-    result to `store(holder, value)`.
+    What would be recorded on them goes to `take(op, tensors, params, scalars)`, views of them to
+    `look(tensor, op, params)`, and an in-place result to `store(holder, value)`. `inner(tensor)`
+    has the same elements, in whatever shape.
     """
 
-    __slots__ = ("refusal", "store", "take")
+    __slots__ = ("inner", "look", "refusal", "store", "take")
 
-    def __init__(self, name: str, take: Any, store: Any, refusal: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        take: Any,
+        store: Any,
+        refusal: str,
+        look: Any = None,
+        inner: Any = None,
+    ) -> None:
         super().__init__(name)
         self.take = take
         self.store = store
         self.refusal = refusal
+        self.look = look or (lambda t, op, params: take(op, (t,), params, ()))
+        self.inner = inner
 
 
 class Diverted(RuntimeError):
