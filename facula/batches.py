@@ -18,13 +18,16 @@ from typing import Any
 from facula.ops.movement import EXPAND, PERMUTE
 from facula.ops.table import PLAIN
 from facula.tensor import Tensor, write
-from facula.trace.node import STALE, Node, Other, canonical
+from facula.trace.node import STALE, Diverted, Node, Other, canonical
 from facula.trace.recorder import record
 
 _REFUSAL = (
-    "vmap: the values of a batched tensor can't be looked at. Inside vmap there is no .item(), "
-    ".tolist() or .numpy(), no data-dependent control flow (if, while, bool()), and no operation "
-    "whose result's shape depends on data"
+    "vmap: the values of a batched tensor can't be looked at: there is no operation whose result's "
+    "shape, or whose way, depends on data that differs along the batch"
+)
+_LOOKS = (
+    "vmap: It looks like you're calling .{}() on a Tensor. We don't support vmap over calling "
+    ".{}() on a Tensor, please try to rewrite what you're doing with other operations."
 )
 
 
@@ -87,9 +90,25 @@ class BatchedTensor(Tensor):
     def _edge(self) -> Any:
         return self._physical._edge()
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, **kwargs: Any) -> str:
         inner = repr(self._physical).replace("\n", "\n    ")
         return f"BatchedTensor(lvl={self._level}, bdim=0, value=\n    {inner}\n)"
+
+    def item(self) -> Any:
+        raise Diverted(BATCHED, _LOOKS.format("item", "item"))
+
+    def tolist(self) -> Any:
+        raise Diverted(BATCHED, _LOOKS.format("tolist", "tolist"))
+
+    def numpy(self, *, force: bool = False) -> Any:
+        raise Diverted(BATCHED, _LOOKS.format("numpy", "numpy"))
+
+    def __bool__(self) -> bool:
+        raise Diverted(
+            BATCHED,
+            "vmap: It looks like you're attempting to use a Tensor in some data-dependent control "
+            "flow (if, while, bool()). We don't support that: use torch.where",
+        )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise RuntimeError("a batched tensor of vmap can't be saved or copied to other processes")
@@ -191,7 +210,13 @@ def _store(holder: Any, value: Any) -> None:
     holder._known = None
 
 
-BATCHED = Other("batched", _take, _store, _REFUSAL, _look, lambda t: t._physical)
+def _each(f: Any, args: Any, kwargs: Any, error: Diverted) -> Any:
+    from facula.func.rules import element_by_element
+
+    return element_by_element(f, args, kwargs, error)
+
+
+BATCHED = Other("batched", _take, _store, _REFUSAL, _look, lambda t: t._physical, _each)
 
 
 # ---- random numbers

@@ -25,6 +25,7 @@ _MODULES = {
     "facula.checks": """_assert _check _check_index _check_is_size _check_not_implemented
         _check_tensor_all _check_type _check_value""",
     "facula.notebook": "load_ipython_extension unload_ipython_extension",
+    "facula.func.vmap": "vmap",
     "facula.optimized": "compile",
     "facula.memory": "TypedStorage UntypedStorage",
     "facula.legacy": """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor

@@ -13,8 +13,10 @@ from typing import Any
 from facula.batches import BatchedTensor, batched, level_of, repeated
 from facula.ops import movement as mv
 from facula.ops.movement import EXPAND, PERMUTE, RESHAPE, SLICE, cat_record
-from facula.tensor import make_view
+from facula.tensor import Tensor, make_view
+from facula.trace.node import Diverted
 from facula.trace.recorder import record
+from facula.utils._pytree import tree_flatten, tree_unflatten
 
 RULES: dict[str, Callable[..., Any]] = {}
 
@@ -106,6 +108,34 @@ def one_by_one(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int) 
             for i in range(size)
         ]
     )
+
+
+def element_by_element(f: Any, args: Any, kwargs: Any, error: Diverted) -> Any:
+    """A public function that looks at values, for one element of the batch after the other."""
+    leaves, spec = tree_flatten((args, kwargs))
+    level = level_of(leaves)
+    name = f.__name__
+    if not level:
+        raise error
+    mapped = [type(t) is BatchedTensor and t._level == level for t in leaves]
+    size = leaves[mapped.index(True)]._physical.node.shape[0]
+    if size == 0:
+        raise NotImplementedError(f"{name}: vmap over an empty dimension is not in Facula")
+    rows = []
+    for i in range(size):
+        some = [element(t._physical, i) if b else t for t, b in zip(leaves, mapped, strict=True)]
+        a, k = tree_unflatten(some, spec)
+        rows.append(tree_flatten(f(*a, **k)))
+    out_spec = rows[0][1]
+    columns = list(zip(*[leaves for leaves, _ in rows], strict=True))
+    for column in columns:
+        if any([not isinstance(t, Tensor) for t in column]) or len({t.shape for t in column}) > 1:
+            raise Diverted(
+                error.kind,
+                "vmap: We do not support batching operators that can output dynamic shape. "
+                f"Attempted to vmap over {name}",
+            )
+    return tree_unflatten([batched(stacked(list(c)), level) for c in columns], out_spec)
 
 
 def aligned(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import facula
 from facula.batches import ACTIVE, BatchedTensor, Level, batched, lowered
-from facula.func.indices import rule_for
+from facula.func.calls import rule_for
 from facula.ops.movement import ALIAS
 from facula.ops.table import enter_mode, leave_mode
 from facula.tensor import Tensor, make_view

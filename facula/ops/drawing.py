@@ -78,9 +78,7 @@ def _random(name: str, draw: Any) -> None:
         if d.category < dtypes.FLOAT:
             raise NotImplementedError(f'"{name}" not implemented for {d}')
         strides = like_strides(input.node) if keeps_layout(memory_format) else None
-        made = drawn(
-            generator, input.node.shape, lambda g, n, st: draw(g, n, d.np, st), strides
-        )
+        made = drawn(generator, input.node.shape, lambda g, n, st: draw(g, n, d.np, st), strides)
         return _finish(made, requires_grad)
 
     f.__name__, like.__name__ = name, name + "_like"

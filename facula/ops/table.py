@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from facula.trace.node import Diverted
 from facula.trace.recorder import TLS, follow1, follow2, set_grad
 
 FUNCTIONS: dict[str, Any] = {}
@@ -109,7 +110,9 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
         if out is None:
             try:
                 got = f(*args, **kwargs)
-            except (IndexError, RuntimeError):
+            except (IndexError, RuntimeError) as error:
+                if error.__class__ is Diverted and error.kind.each is not None:
+                    return error.kind.each(call, args, kwargs, error)
                 _tensor.forbidden(args)
                 raise
             if type(got) in PLAIN:
@@ -200,7 +203,13 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
         except RuntimeError:
             _arguments(f, self, args, kwargs)
             raise
-        value = f(own_value(self, args), *args, **kwargs)
+        own = own_value(self, args)
+        try:
+            value = f(own, *args, **kwargs)
+        except Diverted as error:
+            if error.kind.each is None:
+                raise
+            value = error.kind.each(f, (own, *args), kwargs, error)
         _tensor.check_distinct(self, name)
         others = () if name in SEPARATE else (*args, *kwargs.values())
         _tensor.check_overlap(self, others, name, name not in SCATTERING)

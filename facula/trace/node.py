@@ -121,10 +121,11 @@ class Other(Marker):
 
     What would be recorded on them goes to `take(op, tensors, params, scalars)`, views of them to
     `look(tensor, op, params)`, and an in-place result to `store(holder, value)`. `inner(tensor)`
-    has the same elements, in whatever shape.
+    has the same elements, in whatever shape. A public function that can't do with such values is
+    called by `each(function, args, kwargs, error)`, where there is one.
     """
 
-    __slots__ = ("inner", "look", "refusal", "store", "take")
+    __slots__ = ("each", "inner", "look", "refusal", "store", "take")
 
     def __init__(
         self,
@@ -134,6 +135,7 @@ class Other(Marker):
         refusal: str,
         look: Any = None,
         inner: Any = None,
+        each: Any = None,
     ) -> None:
         super().__init__(name)
         self.take = take
@@ -141,13 +143,14 @@ class Other(Marker):
         self.refusal = refusal
         self.look = look or (lambda t, op, params: take(op, (t,), params, ()))
         self.inner = inner
+        self.each = each
 
 
 class Diverted(RuntimeError):
     """Met a value that is not one array. The recorder catches it and hands over to its kind."""
 
-    def __init__(self, kind: Other) -> None:
-        super().__init__(kind.refusal)
+    def __init__(self, kind: Other, what: str = "") -> None:
+        super().__init__(what or kind.refusal)
         self.kind = kind
 
 

@@ -1,6 +1,7 @@
-"""Functions that look at their indices when they are called, for indices that are batched.
+"""Calls that have rules of their own for batches.
 
-Picking from a batch is picking with one index more, which counts along the batch.
+Some look at their indices when they are called: picking from a batch is picking with one index
+more, which counts along the batch. Others make tensors that are to be batches like their operand.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import numpy as np
 
 import facula
 from facula.batches import batched, is_batched, level_of, repeated
-from facula.func.rules import element, stacked
 from facula.ops.indices import _fit, _value, getitem
 from facula.tensor import Tensor, check_in_place, replace, wrap_dim
 
@@ -20,21 +20,18 @@ _MASKS = (facula.bool, facula.uint8)
 
 
 def rule_for(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The result of a call whose indices are batched; NotImplemented for other calls."""
+    """The result of a call that needs a rule here; NotImplemented for other calls."""
     name = f.__name__
+    if name in _LIKE:
+        t = args[0] if args else kwargs.get("input")
+        return _like(f, t, args[1:], kwargs) if is_batched(t) else NotImplemented
     rule = _RULES.get(name)
     if rule is not None:
         return rule(*args, **kwargs)
-    if name in _ONE_BY_ONE:
-        return _one_by_one(f, args, kwargs)
-    if name[-1] != "_" or (name[:-1] not in _RULES and name[:-1] not in _ONE_BY_ONE):
+    base = _RULES.get(name[:-1]) if name[-1] == "_" else None
+    if base is None:
         return NotImplemented
-    base = _RULES.get(name[:-1])
-    made = (
-        base(*args, **kwargs)
-        if base is not None
-        else _one_by_one(getattr(facula, name[:-1]), args, kwargs)
-    )
+    made = base(*args, **kwargs)
     if made is NotImplemented:
         return made
     check_in_place(args[0], name)
@@ -181,11 +178,44 @@ def _update(accumulate: bool) -> Callable[..., Any]:
 
 def _fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     if not is_batched(index) or not input.node.shape:
+        if is_batched(value) and not value.node.shape:
+            marked = facula.zeros(input.shape, dtype=facula.bool).index_fill(dim, index, True)
+            return facula.where(marked, value.to(input.dtype), input)
         return NotImplemented
     return _put(input, _along(input, dim, index), value)
 
 
+def _as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
+    """Offsets are those of the batch, as in PyTorch."""
+    if not is_batched(input):
+        return NotImplemented
+    p = input._physical
+    shape, strides = (p.shape[0], *size), (p.stride(0), *stride)
+    return batched(facula.as_strided(p, shape, strides, storage_offset), input._level)
+
+
+_LIKE = {
+    *("empty_like", "full_like", "ones_like", "zeros_like"),
+    *("new_empty", "new_full", "new_ones", "new_zeros"),
+}
+
+
+def _like(f: Any, t: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """New tensors for each element, which may be written to."""
+    p = t._physical
+    kwargs = {k: v for k, v in kwargs.items() if k != "input"}
+    if f.__name__.startswith("new_"):
+        if "size" in kwargs:
+            kwargs["size"] = (p.shape[0], *kwargs["size"])
+        elif isinstance(args[0], (tuple, list)):
+            args = ((p.shape[0], *args[0]), *args[1:])
+        else:
+            args = ((p.shape[0], *args),)
+    return batched(f(p, *args, **kwargs), t._level)
+
+
 _RULES: dict[str, Callable[..., Any]] = {
+    "as_strided": _as_strided,
     "getitem": _get,
     "index_add": _update(True),
     "index_copy": _update(False),
@@ -194,20 +224,3 @@ _RULES: dict[str, Callable[..., Any]] = {
     "index_select": _select,
     "setitem": _set,
 }
-_ONE_BY_ONE = {"index_reduce", "masked_scatter"}
-
-
-def _one_by_one(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The function for one element of the batch after the other."""
-    values = [*args, *kwargs.values()]
-    level = level_of(values)
-    size = next(t._physical.node.shape[0] for t in values if is_batched(t) and t._level == level)
-
-    def of(t: Any, i: int) -> Any:
-        return element(t._physical, i) if is_batched(t) and t._level == level else t
-
-    made = [
-        f(*[of(a, i) for a in args], **{k: of(a, i) for k, a in kwargs.items()})
-        for i in range(size)
-    ]
-    return batched(stacked(made), level)
