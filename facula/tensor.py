@@ -177,7 +177,8 @@ class Tensor:
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function itself; results keep the subclass."""
-        saved, table.OVERRIDES[:] = list(table.OVERRIDES), []
+        saved = list(table.OVERRIDES)
+        table.OVERRIDES[:] = [o for o in saved if o is table.MIXED]
         try:
             out = func(*args, **(kwargs or {}))
         finally:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ FUNCTIONS: dict[str, Any] = {}
 METHODS: dict[str, Any] = {}
 OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined, and MODES
 MODES: list[Any] = []  # functions that are offered every call first, as mode(f, args, kwargs)
+MIXED: Any = None  # what autocast does with a call (amp/policy.py); in OVERRIDES while it is on
 PLAIN: set[type] = set()  # classes of tensors that override nothing
 # In-place operations that write element by element where an index says: no operand may be self.
 SCATTERING = {
@@ -76,6 +78,20 @@ def api(
 def public(f: Callable[..., Any]) -> Any:
     """A function of a submodule (`facula.fft.fft`): with `out=`, but not in the table."""
     return _outward(f, f.__name__)
+
+
+def mixed(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `nn.functional` whose calls autocast is to see."""
+
+    @functools.wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if OVERRIDES and TLS.r.autocast is not None:
+            done = MIXED(call, args, kwargs)
+            if done is not NotImplemented:
+                return done
+        return f(*args, **kwargs)
+
+    return call
 
 
 # Names of arguments in NumPy's spelling, which PyTorch's functions take as well.
@@ -322,6 +338,8 @@ def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         done = cls.__torch_function__(f, tuple(types), args, kwargs)
         if done is not NotImplemented:
             return done
+    if not types and TLS.r.autocast is not None:
+        return MIXED(f, args, kwargs)
     if types:
         raise TypeError(
             f"Multiple dispatch failed for '{f.__name__}'; all __torch_function__ "

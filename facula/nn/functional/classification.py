@@ -5,6 +5,7 @@ from __future__ import annotations
 import facula
 from facula import Tensor
 from facula.ops.movement import whole
+from facula.ops.table import mixed
 
 from ._common import (
     check_reduction,
@@ -22,6 +23,7 @@ from .activation import logsigmoid
 # ---- likelihood
 
 
+@mixed
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -142,6 +144,7 @@ def _picked(log_probs: Tensor, target: Tensor, weight: Tensor | None, ignore_ind
     return (loss.unsqueeze(0), counted.unsqueeze(0)) if flat else (loss, counted)
 
 
+@mixed
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -242,6 +245,7 @@ def _check_margin_input(input: Tensor) -> None:
         )
 
 
+@mixed
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -289,6 +293,7 @@ def multi_margin_loss(
     return reduced(loss, reduction, input.dtype)
 
 
+@mixed
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.ops import table
 from facula.ops.movement import PERMUTE
-from facula.trace.recorder import record
+from facula.ops.table import OVERRIDES, mixed
+from facula.trace.recorder import TLS, record
 
 from ._common import output
 
@@ -20,6 +22,8 @@ def linear(
         weight: ``(out, in)``, or ``(in)`` for one output without a dimension of its own.
         bias: ``(out)``.
     """
+    if OVERRIDES and TLS.r.autocast is not None:
+        return table.MIXED(linear, (input, weight, bias), {"out": out})
     if weight.dim() != 2:
         if weight.dim() > 2:
             raise RuntimeError(
@@ -41,6 +45,7 @@ def linear(
     return result if out is None else output(result, out)
 
 
+@mixed
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``input1 @ weight[k] @ input2 + bias[k]`` for every output feature ``k``.
 
