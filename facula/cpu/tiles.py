@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.blocking import BLOCK
+from facula.cpu.blocking import BLOCK, LINE
 from facula.cpu.kernels import Kernel, NotCompiled, strides_in
 from facula.cpu.strips import masked_load, masked_store
 from facula.cpu.text import Function, Index
@@ -127,7 +127,8 @@ class TileWriter:
         self.a_row = self.a_k = self.b_k = 0  # bytes from row to row, from one of k to the next
         self.fused = True
         self.packed = False  # whether the panel was copied: then it is filled up to whole vectors
-        self.ahead = 0  # bytes from an element of the left operand to one that is fetched early
+        # Bytes from an element of an operand to one that is fetched early, or 0.
+        self.ahead = self.right_ahead = 0
         self.steps: list[tuple[int, int]] = []  # of the epilogue, in bytes: row, column
         self.known: dict[Any, str] = {}
 
@@ -182,6 +183,11 @@ class TileWriter:
             for (x, p), v in zip(spots, sums, strict=True):
                 x.store(v, p)
 
+        if self.k > BLOCK:
+            with f.when(f.let("icmp uge i64 %part, 2")):
+                self._expect(f, rows, across)
+        else:
+            self._expect(f, rows, across)
         count: Index = self.k if self.k <= BLOCK else "%k"
         sums = self._span(f, rows, lanes, offsets, count)
         if self.k > BLOCK:
@@ -207,6 +213,15 @@ class TileWriter:
         if self.k > BLOCK:
             f.do(f"br label %{end}")
             f.start(end)
+
+    def _expect(self, f: Function, rows: int, columns: int) -> None:
+        """Have brought near, while the sums are made, what follows them reads and writes."""
+        e = self.epilogue
+        for k, (kind, (row, step)) in enumerate(zip(e.kinds, self.steps, strict=True)):
+            if step == SIZE[kind] and row:
+                for i in range(rows):
+                    for byte in range(0, columns * step, LINE):
+                        f.fetch(f.at(f"%x{k}", i * row + byte), write=k >= len(e.keys))
 
     def _total(self, f: Function, spots: Any, sums: list[Value]) -> list[Value]:
         """The sums added to those of the parts of k before, which are in the room."""
@@ -240,7 +255,10 @@ class TileWriter:
                 for j, x in enumerate(lanes)
             ]
             if self.ahead:
-                self._fetch(f, f.at(p, u * self.a_k + self.ahead))
+                f.fetch(f.at(p, u * self.a_k + self.ahead))
+            if self.right_ahead:
+                for byte in range(0, offsets[-1] * size + 1, LINE):
+                    f.fetch(f.at(q, u * self.b_k + self.right_ahead + byte))
             out = []
             for i in range(rows):
                 left = one.load(f.at(p, i * self.a_row + u * self.a_k), kind)
@@ -259,11 +277,6 @@ class TileWriter:
                 acc = multiply(p, q, u, acc)
             loop.next = [*acc, f.at(p, unroll * self.a_k), f.at(q, unroll * self.b_k)]
         return [Value(v, kind) for v in loop.values[:-2]]
-
-    def _fetch(self, f: Function, pointer: str) -> None:
-        """Have a line of memory brought near."""
-        f.declare("void", "llvm.prefetch.p0", "ptr", "i32", "i32", "i32")
-        f.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
 
     def _finish(self, x: Lanes, v: Value, i: Index, column: int) -> None:
         """The epilogue for one vector of the product, in row i of the tile."""

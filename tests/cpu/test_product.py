@@ -7,7 +7,7 @@ import pytest
 from cpu.both import both
 
 import facula as torch
-from facula.cpu.blocking import plan
+from facula.cpu.blocking import Size, plan
 from facula.cpu.runtime import get_num_threads, set_num_threads
 from facula.interpreter import program
 
@@ -162,7 +162,7 @@ def test_a_plan_covers_every_row_and_column_once(lanes, most):
         m, n, k, count = (rng.choice([1, 2, 5, 9, 16, 47, 100, 513, 3000]) for _ in range(4))
         straight = rng.random() < 0.5
         steps = (k, 1, n, 1) if straight else (1, m, 1, k)
-        p = plan(count, m, n, k, *steps, 4, lanes, most)
+        p = plan(Size(count, m, n, k, *steps, 4, lanes, most))
         assert p.tiles * p.small + p.big == m and 0 <= p.big < p.tiles
         assert p.panels * p.vectors * lanes + p.edge == n
         assert 0 <= p.edge < p.vectors * lanes
