@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from math import gcd, prod
+from math import gcd, inf, prod
 from typing import Any, NamedTuple
 
 from facula.cpu.kernels import merged, strides_in
@@ -93,8 +93,9 @@ class Size(NamedTuple):
 class Plan(NamedTuple):
     """What `plan` decides."""
 
+    dot: bool  # whether a tile's vectors go along k, else along the columns
     rows: int  # of a tile, at most
-    vectors: int  # of a tile, at most
+    columns: int  # of a panel
     tiles: int  # rows of tiles
     small: int  # rows of a tile; the first `big` tiles have one more
     big: int
@@ -120,6 +121,16 @@ def registers(width: int) -> int:
 def plan(z: Size) -> Plan:
     """The cheapest way by a rough count of cycles."""
     best: tuple[float, Plan] | None = None
+    for dot, rows, columns in _forms(z):
+        for found in cuts(z, dot, rows, columns):
+            if best is None or found[0] < best[0]:
+                best = found
+    assert best is not None
+    return best[1]
+
+
+def _forms(z: Size) -> Iterator[tuple[bool, int, int]]:
+    """Tiles that may do: whether their vectors go along k, rows and columns."""
     vectors = -(-z.n // z.lanes)
     seen = set()
     for v in (1, 2, 3, 4, 6, 8, 12):
@@ -128,16 +139,17 @@ def plan(z: Size) -> Plan:
         if rows * wide > z.most or (rows, wide) in seen or (v > 4 and rows < z.m):
             continue
         seen.add((rows, wide))
-        for found in cuts(z, rows, wide):
-            if best is None or found[0] < best[0]:
-                best = found
-    assert best is not None
-    return best[1]
+        yield False, rows, wide * z.lanes
+    if (z.a_k == 1 or z.m == 1) and z.b_k == 1 and z.k >= 2 * z.lanes:
+        for columns in (1, 2, 4, 8, 16):
+            if columns <= z.lanes and columns < 2 * z.n:
+                yield True, min(z.m, z.most // min(columns, z.n)), columns
 
 
 def _parts(count: int) -> list[int]:
-    """Ways to cut a row of things: how many come in one part."""
-    return sorted({-(-count // i) for i in range(1, count + 1)})
+    """Ways to cut a row of things into parts, more and more of them: how many come in one."""
+    cuts = [i << j for j in range(12) for i in (2, 3)]
+    return sorted({count, 1} | {-(-count // i) for i in cuts if i < count})
 
 
 def _crowded(rows: float, step: int, lines: int) -> bool:
@@ -153,7 +165,7 @@ class _Costs:
     All is for the whole of k: of a left operand's rows for one tile, of a panel's columns.
     """
 
-    def __init__(self, z: Size, high: float, columns: float) -> None:
+    def __init__(self, z: Size, dot: bool, high: float, columns: float) -> None:
         """`high`: rows of a tile, `columns`: of a panel, both on average."""
         bytes_of_all = z.products * (z.m * z.k + z.k * z.n + z.m * z.n) * z.item
         self.first = first = 2.0 if bytes_of_all < NEAR else 6.0
@@ -164,7 +176,7 @@ class _Costs:
         if z.a_k == 1 or high == 1:  # each row is in one piece
             self.left, self.left_again = first * lines, 1.0 * lines
             self.left_copy = (first + 6.0) * lines
-            if _crowded(high, z.a_row * z.item, 1):
+            if _crowded(high, z.a_row * z.item, 1) and not dot:
                 self.left += 0.5 * high * z.k
                 self.left_again += 0.5 * high * z.k
         elif z.a_row == 1:
@@ -177,42 +189,50 @@ class _Costs:
             self.left, self.left_again = first * high * z.k, 1.0 * high * z.k
             self.left_copy = (first + 1.0) * high * z.k
         lines = z.k * columns * z.item / LINE
-        self.right, self.right_again = first * 1.5 * lines, 0.15 * lines
-        if _crowded(depth, z.b_k * z.item, max(1, int(columns * z.item / LINE))):
-            self.right_again = 0.7 * lines
         self.right_copied = (0.05 if depth * columns * z.item <= PANEL else 0.4) * lines
+        if dot:
+            self.left_copy = self.right_copy = inf
+            self.right = first * lines
+            self.right_again = (0.1 if z.k * columns * z.item <= PANEL else 1.0) * lines
+            return
+        row = max(1, int(columns * z.item / LINE))  # lines
+        self.right, self.right_again = first * (1 + 1 / row) * lines, 0.15 * lines
+        if _crowded(depth, z.b_k * z.item, row):
+            self.right_again = 0.7 * lines
         if z.b_column == 1:
             self.right_copy = (first + 1.5) * lines
         else:
             self.right_copy = (first + 6.0) * lines if z.b_k == 1 else first * z.k * columns
 
 
-def cuts(z: Size, rows: int, v: int) -> Iterator[tuple[float, Plan]]:
-    """Ways to cut a product into units of tiles of so many rows and vectors, with their costs."""
+def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, Plan]]:
+    """Ways to cut a product into units of tiles of such a form, with their costs."""
     tiles = -(-z.m // rows)
     small, big = divmod(z.m, tiles)
-    panel = v * z.lanes
-    whole, edge = divmod(z.n, panel)
-    edge_vectors = -(-edge // z.lanes)
+    whole, edge = divmod(z.n, columns)
     high = z.m / tiles
-    sums = -(-z.k // BLOCK)
     panels = whole + (edge > 0)
-    costs = _Costs(z, high, z.n / panels)
+    costs = _Costs(z, dot, high, z.n / panels)
 
-    def tile(wide: int) -> float:
-        loads = (high + wide) * 0.55
-        return z.k * max(high * wide / 2, loads, 4.0) + 40 + 2 * high * wide * sums
+    def tile(columns: int) -> float:
+        if dot:
+            once = max(high * columns / 2, (high + columns) * 0.55, 4.0)
+            return z.k / z.lanes * once + 60 + 3 * high * columns
+        wide = -(-columns // z.lanes)
+        once = max(high * wide / 2, (high + wide) * 0.55, 4.0)
+        return z.k * once + 40 + 2 * high * wide * -(-z.k // BLOCK)
 
     # The time of a tile, for a panel on average.
-    one = (whole * tile(v) + (tile(edge_vectors) if edge else 0)) / panels
-    must = z.b_column != 1 and z.n > 1
+    one = (whole * tile(columns) + (tile(edge) if edge else 0)) / panels
+    must = z.b_column != 1 and z.n > 1 and not dot
+    parts = z.k > BLOCK and not dot
     for row_tiles in _parts(tiles):
         for unit_panels in _parts(panels):
             many = row_tiles * unit_panels
             depth = min(z.k, BLOCK)
             near = row_tiles * high * depth * z.item
-            if z.k > BLOCK:
-                near += many * high * panel * z.item
+            if parts:
+                near += many * high * columns * z.item
             if near > NEAR and (row_tiles > 1 or unit_panels > 1):
                 continue
             again = costs.left_again
@@ -240,8 +260,9 @@ def cuts(z: Size, rows: int, v: int) -> Iterator[tuple[float, Plan]]:
             yield (
                 score,
                 Plan(
+                    dot,
                     rows,
-                    v,
+                    columns,
                     tiles,
                     small,
                     big,

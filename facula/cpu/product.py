@@ -14,7 +14,7 @@ from facula.cpu.blocking import AHEAD, BLOCK, PANEL, SOON, Shape, Size, plan, re
 from facula.cpu.kernels import Kernel
 from facula.cpu.packing import copy_panel, copy_rows, copy_tile
 from facula.cpu.text import Index
-from facula.cpu.tiles import Epilogue, TileWriter
+from facula.cpu.tiles import DotWriter, Epilogue, TileWriter
 from facula.cpu.vector import SIZE
 from facula.trace.node import Node
 
@@ -57,10 +57,11 @@ class ProductKernel(Kernel):
             ([x * i for x in batch], row * i, column * i)
             for (batch, row, column), i in zip(tables, items, strict=True)
         ]
-        self.panel = p.vectors * self.width
+        self.panel = p.columns
         self.rows = p.small + (p.big > 0)  # of the largest tile
-        self.tile = t = TileWriter(self, e, kind, self.width)
-        t.k, t.fused, t.packed = s.k, n.shape[-1] >= NARROW, p.pack_b
+        self.tile = t = (DotWriter if p.dot else TileWriter)(self, e, kind, self.width)
+        t.k, t.parts = s.k, s.k > BLOCK and not p.dot
+        t.fused, t.packed = n.shape[-1] >= NARROW, p.pack_b
         t.steps = [(row, column) for _, row, column in self.steps]
         self._rooms()
         self.units = p.units
@@ -87,7 +88,8 @@ class ProductKernel(Kernel):
         if p.depth < s.k:
             sums *= p.row_tiles * p.unit_panels
         self.sums = f.scratch(element, sums)
-        t.a_row, t.a_k, t.b_k = s.a_row * size, s.a_k * size, s.b_k * size
+        t.a_row, t.a_k = s.a_row * size, s.a_k * size
+        t.b_k, t.b_column = s.b_k * size, s.b_column * size
         if s.a_row == 1 and not p.pack_a:
             t.ahead = self.rows * size  # what the next tile needs
         if p.pack_a:
@@ -98,7 +100,9 @@ class ProductKernel(Kernel):
             self.panel_copy = f.scratch(element, self.panel * p.depth)
             t.b_k = self.panel * size
         if not p.pack_b or self.panel * p.depth * size > PANEL:
-            t.right_ahead = SOON * t.b_k
+            # Small tiles are done with a step of k sooner.
+            small = self.width * registers(self.width) // (self.rows * min(self.panel, s.n))
+            t.right_ahead = SOON * max(1, small) * t.b_k
         self.copies: dict[Any, str] = {}
 
     def _ranges(self, row_block: Index, column_block: Index) -> None:
@@ -214,7 +218,7 @@ class ProductKernel(Kernel):
         return f.at(self.left_copy, at)
 
     def _panel(self, a: str, b: str, j: Index, columns: int, k: Index, part: Index) -> None:
-        f, s, p, size = self.f, self.s, self.p, self.size
+        f, s, p, t, size = self.f, self.s, self.p, self.tile, self.size
         column = f.mul(j, self.panel)
         b = f.at(b, f.mul(column, s.b_column * size))
         if p.pack_b:
@@ -235,16 +239,16 @@ class ProductKernel(Kernel):
                     spot = f.mul(f.sub(i.index, self.first_tile), p.unit_panels)
                     spot = f.add(spot, f.sub(j, self.first_panel))
                     room = f.at(self.sums, f.mul(spot, self.rows * self.panel * size))
-                    self.tile.call(rows, columns, left, b, room, k, part, at)
-                elif s.k <= BLOCK:
-                    self.tile.call(rows, columns, left, b, self.sums, k, part, at)
+                    t.call(rows, columns, left, b, room, k, part, at)
+                elif not t.parts:
+                    t.call(rows, columns, left, b, self.sums, k, part, at)
                 else:
                     with f.loop(0, s.k, BLOCK) as block:
                         count = f.smaller(f.sub(s.k, block.index), BLOCK)
-                        x = f.at(left, f.mul(block.index, self.tile.a_k))
-                        y = f.at(b, f.mul(block.index, self.tile.b_k))
+                        x = f.at(left, f.mul(block.index, t.a_k))
+                        y = f.at(b, f.mul(block.index, t.b_k))
                         which = self._part(block.index, count)
-                        self.tile.call(rows, columns, x, y, self.sums, count, which, at)
+                        t.call(rows, columns, x, y, self.sums, count, which, at)
 
 
 class Product:
