@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
@@ -23,19 +24,23 @@ SECTIONS = {
 }
 
 
-def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+def _options(
+    argv: Sequence[str] | None, prog: str, sections: Sequence[str], peers: Sequence[str]
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument(
         "sections",
         nargs="*",
         metavar="section",
-        help=f"what to measure: {', '.join(SECTIONS)} (default: all), or readme: fill the "
-        "project's README from the kept results",
+        help=f"what to measure: {', '.join(SECTIONS)} (default: {' '.join(sections)}), or readme: "
+        "fill the project's README from the kept results",
     )
     parser.add_argument(
         "--only", action="append", metavar="PART", help="workloads with this in their names"
     )
-    parser.add_argument("--peers", help=f"comma-separated, of {','.join(PEERS)} (default: all)")
+    parser.add_argument(
+        "--peers", help=f"comma-separated, of {','.join(PEERS)} (default: {','.join(peers)})"
+    )
     parser.add_argument("--threads", type=int, help="for everyone (default: as many as processors)")
     parser.add_argument("--alternations", type=int, help="processes of each (default: 5; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="short; the figures are indications")
@@ -58,7 +63,8 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of the results")
     options = parser.parse_args(argv)
     options.cache = cache_folder(options.cache)
-    options.peers = options.peers.split(",") if options.peers else list(PEERS)
+    options.sections = options.sections or list(sections)
+    options.peers = options.peers.split(",") if options.peers else list(peers)
     unknown = [p for p in options.peers if p not in PEERS]
     unknown += [s for s in options.sections if s not in (*SECTIONS, "readme")]
     if unknown:
@@ -77,13 +83,18 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Measure, write and print what was asked for."""
-    options = _options(argv)
+def main(
+    argv: Sequence[str] | None = None,
+    prog: str = "python -m benchmarks",
+    sections: Sequence[str] = tuple(SECTIONS),
+    peers: Sequence[str] = tuple(PEERS),
+) -> None:
+    """Measure, write and print what was asked for; `sections` and `peers` when nothing was."""
+    options = _options(argv, prog, sections, peers)
     if options.sections == ["readme"]:
         report.fill_readme(options.out)
         return
-    for section in options.sections or list(SECTIONS):
+    for section in options.sections:
         result = SECTIONS[section](options)
         path = report.write(result, options.out)
         print(report.REPORTS[section](result))

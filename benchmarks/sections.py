@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tqdm import tqdm
-
 from benchmarks.curves import POINTS
 from benchmarks.machine import describe, measure_peaks
 from benchmarks.peers import PEERS, environment
 from benchmarks.products import SHAPES, label
 from benchmarks.steps import find_pythons, kept_caches, run_worker
+from facula.progress import Progress
 
 PAIR = ("facula", "torch")
 
@@ -49,17 +48,18 @@ def _run(
     jobs = [job for _ in range(options.alternations) for job in tasks if job[0] in pythons]
     limit = options.limit or (120.0 if options.quick else 1200.0)
     result["failures"] = []
-    with kept_caches(options.cache) as caches, tqdm(jobs, unit="process") as progress:
-        for peer, task in progress:
+    shown = Progress("beginning", len(jobs), "process")
+    with kept_caches(options.cache) as caches, shown as progress:
+        for done, (peer, task) in enumerate(jobs):
             what = task.get("curve") or task.get("module") or module
-            progress.set_description(f"{what}: {PEERS[peer]['title']}")
+            progress.advance(done - progress.done, f"{what}: {PEERS[peer]['title']}")
             env = environment(options.threads, caches / peer)
             task = {"peer": peer, "threads": options.threads, "show": options.show, **task}
             got = run_worker(pythons[peer], module, task, env, limit)
             if "failure" in got:
                 failure = f"{what} {task.get('n', '')}, {PEERS[peer]['title']}: {got['failure']}"
                 result["failures"].append(failure)
-                progress.write(failure)
+                progress.say(failure)
             else:
                 keep(peer, task, got)
 

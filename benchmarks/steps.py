@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from benchmarks.machine import describe, measure_peaks
 from benchmarks.peers import PEERS, EnvironmentFailed, environment, python_of, version_of
 from benchmarks.workloads import WORKLOADS
+from facula.progress import Progress
 
 # Seconds of one timed block, of warming up and of timing; blocks; seconds for the first steps.
 FULL = {"block": 0.1, "warm": 2.0, "seconds": 3.0, "blocks": 7, "start_limit": 120.0}
@@ -107,11 +106,12 @@ def run_steps(options: argparse.Namespace) -> dict[str, Any]:
         for peer in _rotated(list(pythons), alternation)
     ]
     failed: set[tuple[str, str]] = set()
-    with kept_caches(cache) as caches, tqdm(jobs, unit="process") as progress:
-        for alternation, workload, peer in progress:
+    shown = Progress("beginning", len(jobs), "process")
+    with kept_caches(cache) as caches, shown as progress:
+        for done, (alternation, workload, peer) in enumerate(jobs):
             if (workload, peer) in failed:
                 continue
-            progress.set_description(f"{workload}: {PEERS[peer]['title']}")
+            progress.advance(done - progress.done, f"{workload}: {PEERS[peer]['title']}")
             task = {
                 "peer": peer,
                 "programs": PEERS[peer]["programs"],
@@ -130,7 +130,7 @@ def run_steps(options: argparse.Namespace) -> dict[str, Any]:
             if "failure" in got:
                 failed.add((workload, peer))
                 if "absent" not in got:
-                    progress.write(f"{workload}, {PEERS[peer]['title']}: {got['failure']}")
+                    progress.say(f"{workload}, {PEERS[peer]['title']}: {got['failure']}")
             result["runs"].append(
                 {"workload": workload, "peer": peer, "alternation": alternation, **got}
             )

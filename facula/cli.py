@@ -14,6 +14,7 @@ USAGE = """\
 usage: facula run script.py [arguments]      run a program written for PyTorch on Facula
        facula run -m module [arguments]      the same for a module, as `python -m` does
        facula explain script.py [arguments]  run it, printing what was recorded and executed
+       facula bench [options]                time Facula on the project's workloads (in a checkout)
        facula --version
        facula --help
 
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(USAGE, end="")
     elif first in ("-V", "--version"):
         print(_version())
+    elif first == "bench":
+        _bench(args[1:])
     elif first in _COMMANDS:
         _start(first, args[1:])
     elif first == "-m" or (not first.startswith("-") and os.path.exists(first)):
@@ -80,6 +83,20 @@ def _start(command: str, args: list[str]) -> None:
             run.run_script(args[0], args[1:])
     except run.ScriptError as error:
         _fail(str(error), error.status)
+
+
+def _bench(args: list[str]) -> None:
+    """`facula bench`: `python -m benchmarks` with Facula alone, and training steps by default.
+
+    The benchmarks are no part of the package: they stand beside it in a checkout.
+    """
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if not os.path.exists(os.path.join(root, "benchmarks", "__main__.py")):
+        _fail("the benchmarks are in the source tree, not in the installed package", 1)
+    sys.path.insert(0, root)
+    from benchmarks.__main__ import main
+
+    main(args, "facula bench", ["steps"], ["facula"])
 
 
 def _explain_programs() -> None:

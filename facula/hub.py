@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from facula.errors import honest, refuse
+from facula.progress import Progress
 
 __all__ = [
     "download_url_to_file",
@@ -116,7 +117,11 @@ def load(
 def download_url_to_file(
     url: str, dst: str, hash_prefix: str | None = None, progress: bool = True
 ) -> None:
-    """Fetch a file; RuntimeError when its SHA-256 does not begin with `hash_prefix`."""
+    """Fetch a file; RuntimeError when its SHA-256 does not begin with `hash_prefix`.
+
+    With `progress`, a download that takes long says on a terminal how far it is.
+    """
+    from contextlib import nullcontext
     from urllib.request import Request, urlopen
 
     if not url.startswith(("http://", "https://", "file://")):
@@ -127,9 +132,15 @@ def download_url_to_file(
     handle, part = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(dst)))
     try:
         with os.fdopen(handle, "wb") as out, urlopen(request) as answer:
-            for chunk in iter(lambda: answer.read(1 << 16), b""):
-                out.write(chunk)
-                sha.update(chunk)
+            size = answer.headers.get("Content-Length")
+            name = os.path.basename(dst)
+            shown = Progress(name, int(size) if size else None, "B") if progress else nullcontext()
+            with shown as bar:
+                for chunk in iter(lambda: answer.read(1 << 16), b""):
+                    out.write(chunk)
+                    sha.update(chunk)
+                    if bar is not None:
+                        bar.advance(len(chunk))
         if hash_prefix and not sha.hexdigest().startswith(hash_prefix):
             raise RuntimeError(
                 f'invalid hash value (expected "{hash_prefix}", got "{sha.hexdigest()}")'

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 _SUBMODULES = """
     _C _custom_ops
-    __config__ _dynamo accelerator amp ao autograd backends compiler cpu cuda distributed
+    __config__ _dynamo accelerator amp ao array_api autograd backends compiler cpu cuda distributed
     distributions fft func futures fx hub jit library linalg masked mps mtia multiprocessing
-    nn onnx ops optim overrides profiler random serialization signal sparse special storage
+    nn notebook onnx ops optim overrides profiler random serialization signal sparse special storage
     testing torch_version types utils version xpu
 """
 SUBMODULES = frozenset(_SUBMODULES.split())
@@ -19,11 +19,15 @@ _MODULES = {
     "facula.printing": "get_printoptions set_printoptions",
     "facula.serialization": "load save",
     "facula.amp": "GradScaler autocast is_autocast_available",
-    "facula.amp.autocast_mode": """clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype
-        get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled
-        set_autocast_dtype""",
+    "facula.amp.autocast_mode": """autocast_decrement_nesting autocast_increment_nesting
+        clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype
+        is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled
+        set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled
+        set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype""",
     "facula.checks": """_assert _check _check_index _check_is_size _check_not_implemented
         _check_tensor_all _check_type _check_value""",
+    "facula.notebook": "load_ipython_extension unload_ipython_extension",
+    "facula.func.vmap": "vmap",
     "facula.optimized": "compile",
     "facula.memory": "TypedStorage UntypedStorage",
     "facula.legacy": """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor

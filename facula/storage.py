@@ -18,7 +18,7 @@ from typing import Any
 
 from facula.autograd.graph import GradNode, Token, edge_of
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, STALE, Diverted, Node, leaf, stale
+from facula.trace.node import INPUT, LEAF, STALE, Diverted, Node, Other, leaf, stale
 from facula.trace.recorder import TLS, assign, flush, prepare, record
 from facula.trace.rescue import refuse
 
@@ -158,7 +158,7 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     try:
         t = prepare(r, t)
     except Diverted as met:
-        return met.kind.take(op, (t,), params, ())
+        return met.kind.look(t, op, params)
     s = storage_of(t)
     node = t.node
     if (node.op is LEAF or node.op is INPUT) and not (r.grad and node.rg and linked):
@@ -211,6 +211,9 @@ def reseat(t: Any, op: Any, params: Any) -> None:
 
 def take_place(t: Any, v: Any, counts: bool = True) -> None:
     """Let t be what its view v is; the other tensors of the storage stay as they are."""
+    if t.node.op.__class__ is Other:  # it holds what it is a view of, and nothing else
+        t.__dict__.update(v.__dict__)
+        return
     s = t._storage
     _group_of(t)
     seen = _counted(t)
@@ -482,6 +485,9 @@ def write(t: Any, value: Any) -> None:
     if t._storage is None and t._token is None and t._gfn is None and not t.node.rg:
         assign(t, value)  # nothing else knows this memory
         t._writes += 1
+        return
+    if t.node.op.__class__ is Other:
+        t.node.op.store(t, value)
         return
     has = t.requires_grad
     if r.grad and has and not value.node.rg:  # the gradient of what is overwritten is zero

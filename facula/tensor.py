@@ -177,7 +177,8 @@ class Tensor:
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function itself; results keep the subclass."""
-        saved, table.OVERRIDES[:] = list(table.OVERRIDES), []
+        saved = list(table.OVERRIDES)
+        table.OVERRIDES[:] = [o for o in saved if o is table.MIXED]
         try:
             out = func(*args, **(kwargs or {}))
         finally:
@@ -623,6 +624,12 @@ class Tensor:
         realise(self)
         return tensor_str(self._data, self.node.dtype._name, requires_grad=rg, grad_fn_name=name)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from facula.notebook.html import tensor
+
+        return tensor(self)
+
     def __format__(self, spec: str) -> str:
         if not self.node.shape and not self._is_meta():
             return format(self.item(), spec)
@@ -670,13 +677,33 @@ class Tensor:
             self._leaf_rg,
         )
 
-    def __dlpack__(self, *, stream: Any = None, **kwargs: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: bool | None = None,
+    ) -> Any:
         if self.requires_grad:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self.numpy().__dlpack__()
+        return self.numpy().__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        """The Python array API standard's functions for this tensor."""
+        from facula import array_api
+
+        return array_api.namespace(api_version)
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Any:
+        """This tensor, on the device where it is: there is one."""
+        if stream is not None:
+            raise ValueError(f"to_device(): the CPU has no streams, got {stream!r}")
+        devices.check(device)
+        return self
 
 
 _backward: Any = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +140,37 @@ def test_real_pytorch_imported_first_is_refused(folder):
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("facula: PyTorch is already imported")
+
+
+def test_bench_times_facula_alone(tmp_path):
+    """Really, in a process of its own; how long anything takes is not looked at."""
+    options = [
+        "--quick",
+        "--threads",
+        "1",
+        "--only",
+        "gt, a number",
+        "--cache",
+        str(tmp_path / "c"),
+    ]
+    done = facula(tmp_path, "bench", "operations", *options)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^\| gt, a number \| \d\S* .s \| - \|", done.stdout, re.MULTILINE)
+    (written,) = (tmp_path / "c").rglob("operations.json")
+    assert set(json.loads(written.read_text())["versions"]) == {"facula"}
+
+
+def test_bench_measures_steps_unless_told_otherwise(tmp_path):
+    done = facula(tmp_path, "bench", "--help")
+    assert done.stdout.startswith("usage: facula bench ") and "(default: steps)" in done.stdout
+    assert "(default: facula)" in done.stdout
+    done = facula(tmp_path, "bench", "stops")
+    assert done.returncode == 2 and "unknown: stops" in done.stderr
+
+
+def test_bench_needs_the_checkout(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "facula" / "cli.py"))
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["bench"])
+    assert stop.value.code == 1
+    assert "the benchmarks are in the source tree" in capsys.readouterr().err

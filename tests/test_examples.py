@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TWO_LAYER_NET = ROOT / "examples" / "two_layer_net.py"
 DIGITS = ROOT / "examples" / "digits.py"
+GROWING_NET = ROOT / "examples" / "growing_net.py"
 
 # PyTorch 2.13 after manual_seed(0), at iterations 100, 200, 300, 400, 500
 LOSSES = {
@@ -86,3 +87,40 @@ def test_digits_learns_to_read(tmp_path):
     found = re.fullmatch(r"training accuracy: (\S+)\ntest accuracy: (\S+)\n", output)
     assert found, output
     assert 0.98 <= float(found[1]) <= 1 and 0.97 <= float(found[2]) <= 1
+
+
+# PyTorch 2.13: hidden units; loss before, after resizing and after training
+GROWING = [
+    (8, 0.32821, 0.32821, 0.29882),
+    (32, 0.29882, 0.29882, 0.00155),
+    (64, 0.00155, 0.00155, 0.00108),
+    (32, 0.00108, 0.01213, 0.00075),
+    (64, 0.00075, 0.00075, 0.00052),
+]
+
+
+def test_growing_net_has_the_losses_of_pytorch(tmp_path):
+    output = run(tmp_path, "-m", "facula", "run", str(GROWING_NET))
+    line = r" *(\d+) hidden units: loss (\S+), resized (\S+), trained (\S+)"
+    found = [re.fullmatch(line, text).groups() for text in output.splitlines()]
+    for size, losses in zip(found, GROWING, strict=True):
+        assert [float(v) for v in size] == pytest.approx(losses, rel=2e-2, abs=2e-5)
+
+
+def test_growing_net_has_the_programs_of_a_size_that_comes_back(tmp_path):
+    """The steps of the fourth and fifth size are those of the second and third."""
+    program = GROWING_NET.read_text()
+    counts = {}
+    for sizes in ("(8, 32, 64)", "(8, 32, 64, 32, 64)"):
+        text = program.replace("SIZES = (8, 32, 64, 32, 64)", f"SIZES = {sizes}")
+        assert f"SIZES = {sizes}\n" in text
+        (tmp_path / "program.py").write_text(text.replace("STEPS = 300", "STEPS = 5"))
+        command = [sys.executable, "-m", "facula", "explain", "program.py"]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        recorded = re.findall(r"^program \d+: (\d+) of these", done.stderr, re.MULTILINE)
+        counts[sizes] = [int(n) for n in recorded]
+    steps = {sizes: [n for n in found if n > 50] for sizes, found in counts.items()}
+    first, second = steps.values()
+    assert first == second and len(first) >= 3  # one for each size at least

@@ -232,6 +232,7 @@ def run(
             pending[n] = have + d
 
     before = r.grad
+    low, r.autocast = r.autocast, None  # formulas compute in the dtypes that they meet
     recorder.set_grad(create_graph)
     PASSES.append(_Pass(roots, wanted))
     try:
@@ -283,6 +284,7 @@ def run(
                     send(e, d)
     finally:
         PASSES.pop()
+        r.autocast = low
         recorder.set_grad(before)
         for n in touched:
             free = getattr(n.custom, "free", None)  # of a function of the user

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from bisect import bisect_left, insort
 from heapq import heappop, heappush
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -184,6 +186,62 @@ class Memory:
                 raw = arena[base + at : base + at + self.sizes[key]]
                 arrays[self.slot[key]] = raw.view(n.dtype.np).reshape(n.shape)
         return arrays
+
+
+class Pool:
+    """Arrays of one shape and dtype that were handed out as results. One that nobody has any more
+    is handed out again: fresh memory is slow, since the system clears each page when it is first
+    touched. All programs share it, or each one that ran once would keep memory of its own."""
+
+    __slots__ = ("__weakref__", "arrays", "dtype", "hand", "most", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.arrays: list[Any] = []
+        self.hand = 0
+        self.most = 0  # arrays that are kept
+
+    def take(self, keep: bool = True) -> Any:
+        """An array whose elements are anything. Without `keep` the pool forgets it."""
+        arrays = self.arrays
+        # What was handed out first is looked at first, since it is likely to be free again.
+        for _ in range(len(arrays)):
+            self.hand = at = (self.hand + 1) % len(arrays)
+            a = arrays[at]
+            if getrefcount(a) == 3:  # the list, this name, the question
+                if not keep:
+                    del arrays[at]
+                return a
+        a = np.empty(self.shape, self.dtype)
+        if keep:
+            self.give(a)
+        return a
+
+    def give(self, a: Any) -> None:
+        """Keep an array, to hand it out when nobody else has it."""
+        arrays = self.arrays
+        if not a.flags.owndata or not a.flags.writeable or any([a is b for b in arrays]):
+            return
+        if len(arrays) < self.most:
+            arrays.append(a)
+        else:
+            self.hand = at = (self.hand + 1) % len(arrays)
+            arrays[at] = a  # the one before belongs to whoever has it
+
+
+_pools: weakref.WeakValueDictionary[Any, Pool] = weakref.WeakValueDictionary()
+
+
+def pool_of(shape: tuple[int, ...], dtype: Any, many: int) -> Pool:
+    """The pool for results of this kind, of which a program has so many. Those of two runs fit:
+    the old ones are often let go only after the new ones are there."""
+    key = (shape, np.dtype(dtype))
+    pool = _pools.get(key)
+    if pool is None:
+        pool = _pools[key] = Pool(shape, dtype)
+    pool.most = max(pool.most, 2 * many)
+    return pool
 
 
 class _Arena(threading.local):

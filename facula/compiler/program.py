@@ -17,7 +17,7 @@ from numpy import ndarray
 from facula.compiler.grouping import same_element
 from facula.compiler.layout import Place, place
 from facula.compiler.lower import NOT_MEMORY, Lowered
-from facula.compiler.memory import ARENA, Memory, bytes_of
+from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
 from facula.cpu import runtime
 from facula.cpu.kernels import NotCompiled
 from facula.cpu.runtime import Call
@@ -29,7 +29,6 @@ _constants: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary(
 # list of inputs, the list handed to `run`, and the question itself.
 ALONE = 4
 LARGE = 1 << 16  # bytes from which on the memory of results is used again
-POOLED = 2
 
 
 class CompiledProgram:
@@ -52,11 +51,15 @@ class CompiledProgram:
         self.arena: Any = None
         self.arrays: dict[int, Any] = {}
         # For each result: shape, dtype, the input it may be written over, and for a large one the
-        # arrays handed out before, of which one that nobody has any more is used again.
-        self.fresh: list[tuple[Any, Any, int, list[Any] | None]] = [
-            (b.shape, b.dtype.np, memory.donors.get(b, -1), [] if bytes_of(b) >= LARGE else None)
-            for b in memory.fresh
+        # pool of arrays handed out before.
+        self.fresh: list[tuple[Any, Any, int, Pool | None]] = [
+            (b.shape, b.dtype.np, memory.donors.get(b, -1), None) for b in memory.fresh
         ]
+        large = [(b.shape, b.dtype.np) for b in memory.fresh if bytes_of(b) >= LARGE]
+        for k, (shape, dtype, donor, _) in enumerate(self.fresh):
+            if bytes_of(memory.fresh[k]) >= LARGE:
+                pool = pool_of(shape, dtype, large.count((shape, dtype)))
+                self.fresh[k] = shape, dtype, donor, pool
         self._numbers(scalars)
         self._tables(low)
         self._results(low, program)
@@ -214,8 +217,11 @@ class CompiledProgram:
                 fresh.append(inputs[donor])
             elif pool is None:
                 fresh.append(np.empty(shape, dtype))
-            else:
-                fresh.append(_again(pool, shape, dtype))
+            elif donor < 0:
+                fresh.append(pool.take())
+            else:  # not kept in the pool: what the pool holds as well is never alone
+                pool.give(inputs[donor])
+                fresh.append(pool.take(keep=False))
         objects = self.objects
         # What is no array would be a wild address: it makes the list too short, which raises.
         objects[:n] = [id(a) for a in inputs if isinstance(a, ndarray)]
@@ -297,19 +303,6 @@ def _described(low: Lowered, clusters: list[Any]) -> list[Any]:
     from facula.compiler.timing import describe
 
     return [k for c, calls in clusters for k in describe(low, c, calls)]
-
-
-def _again(pool: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
-    """An array of the pool that nobody has any more, or a new one: fresh memory is slow, since
-    the system clears each page when it is first touched."""
-    for a in pool:
-        if getrefcount(a) == 3:  # the pool, the loop, the question
-            return a
-    a = np.empty(shape, dtype)
-    if len(pool) == POOLED:
-        del pool[0]
-    pool.append(a)
-    return a
 
 
 def _constant(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -9,16 +9,22 @@ not depend on it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
-from math import prod
+from math import gcd, inf, prod
 from typing import Any, NamedTuple
 
 from facula.cpu.kernels import merged, strides_in
 from facula.trace.node import Node, contiguous_strides
 
 BLOCK = 192  # products that are summed before the sum is added to the total
-WIDE = 264  # rows and columns that a unit may have in any case
-NEAR = 1 << 20  # bytes of the left operand that a unit may go over again and again
+NEAR = 1 << 20  # bytes that stay in a core's own cache while a unit goes over them
+PANEL = 40 << 10  # bytes of a panel that stay in its first cache
+LINE = 64  # bytes that the caches move at a time
+SAME = 4096  # bytes between lines that share their place in the first cache
+WAYS = 8  # lines that may share a place
+AHEAD = 512  # how many bytes early a copied left operand is fetched
+SOON = 8  # how many of k early other operands are fetched
 LEAST = 1500  # cycles that are worth a unit of their own
 THREADS = ((2, 4.0), (3, 1.0), (4, 2.0), (8, 1.0), (16, 1.0))  # to balance for, with weights
 
@@ -68,11 +74,28 @@ class Shape:
         self.steps = list(zip(others, rows[1:], columns, strict=True))
 
 
+class Size(NamedTuple):
+    """What `plan` needs to know of a product; steps are in elements."""
+
+    products: int  # of the batch
+    m: int
+    n: int
+    k: int
+    a_row: int
+    a_k: int
+    b_k: int
+    b_column: int
+    item: int  # bytes of an element
+    lanes: int  # elements of a vector
+    most: int  # accumulators that a tile may have
+
+
 class Plan(NamedTuple):
     """What `plan` decides."""
 
+    dot: bool  # whether a tile's vectors go along k, else along the columns
     rows: int  # of a tile, at most
-    vectors: int  # of a tile, at most
+    columns: int  # of a panel
     tiles: int  # rows of tiles
     small: int  # rows of a tile; the first `big` tiles have one more
     big: int
@@ -95,127 +118,164 @@ def registers(width: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def plan(
-    count: int,
-    m: int,
-    n: int,
-    k: int,
-    a_row: int,
-    a_k: int,
-    b_k: int,
-    b_column: int,
-    size: int,
-    lanes: int,
-    most: int,
-) -> Plan:
-    """The cheapest way by a rough count of cycles.
-
-    `size`: bytes of an element; `lanes`: of a vector; `most`: accumulators of a tile.
-    """
+def plan(z: Size) -> Plan:
+    """The cheapest way by a rough count of cycles."""
     best: tuple[float, Plan] | None = None
-    vectors = -(-n // lanes)
-    seen = set()
-    for v in (1, 2, 3, 4, 6, 8, 12):
-        rows = min(m, max(1, most // v))
-        wide = min(v, vectors)
-        if wide < v and wide in (1, 2, 3, 4, 6, 8):
-            continue  # the same as another
-        if rows * wide > most or (rows, wide) in seen or (v > 4 and rows < m):
-            continue
-        seen.add((rows, wide))
-        for found in _cut(count, m, n, k, a_row, a_k, b_k, b_column, size, lanes, rows, wide):
+    for dot, rows, columns in _forms(z):
+        for found in cuts(z, dot, rows, columns):
             if best is None or found[0] < best[0]:
                 best = found
     assert best is not None
     return best[1]
 
 
-def _parts(count: int, most: int) -> list[int]:
-    """Ways to cut a row of things: how many come in one part."""
-    return sorted({-(-count // i) for i in range(1, count + 1) if -(-count // i) <= most})
+def _forms(z: Size) -> Iterator[tuple[bool, int, int]]:
+    """Tiles that may do: whether their vectors go along k, rows and columns."""
+    vectors = -(-z.n // z.lanes)
+    seen = set()
+    for v in (1, 2, 3, 4, 6, 8, 12):
+        rows = min(z.m, max(1, z.most // v))
+        wide = min(v, vectors)
+        if rows * wide > z.most or (rows, wide) in seen or (v > 4 and rows < z.m):
+            continue
+        seen.add((rows, wide))
+        yield False, rows, wide * z.lanes
+    if (z.a_k == 1 or z.m == 1) and z.b_k == 1 and z.k >= 2 * z.lanes:
+        for columns in (1, 2, 4, 8, 16):
+            if columns <= z.lanes and columns < 2 * z.n:
+                yield True, min(z.m, z.most // min(columns, z.n)), columns
 
 
-def _cut(
-    count: int,
-    m: int,
-    n: int,
-    k: int,
-    a_row: int,
-    a_k: int,
-    b_k: int,
-    b_column: int,
-    size: int,
-    lanes: int,
-    rows: int,
-    v: int,
-) -> list[tuple[float, Plan]]:
-    tiles = -(-m // rows)
-    small, big = divmod(m, tiles)
-    panel = v * lanes
-    whole, edge = divmod(n, panel)
-    edge_vectors = -(-edge // lanes)
-    high = m / tiles
-    sums = -(-k // BLOCK)
+def _parts(count: int) -> list[int]:
+    """Ways to cut a row of things into parts, more and more of them: how many come in one."""
+    cuts = [i << j for j in range(12) for i in (2, 3)]
+    return sorted({count, 1} | {-(-count // i) for i in cuts if i < count})
 
-    def tile(wide: int) -> float:
-        loads = (high + wide) * 0.55
-        return k * max(high * wide / 2, loads, 4.0) + 40 + 2 * high * wide * sums
 
-    vectors = whole * v + edge_vectors
+def _crowded(rows: float, step: int, lines: int) -> bool:
+    """Whether rows that are `step` bytes apart, of so many lines each, push each other out of the
+    first cache, because few places are left to them."""
+    places = min(SAME // LINE, SAME // gcd(step, SAME) * lines)
+    return rows * lines > places * WAYS
+
+
+class _Costs:
+    """Cycles that memory costs the tiles of one form. `first`: of a line read for the first time.
+
+    All is for the whole of k: of a left operand's rows for one tile, of a panel's columns.
+    """
+
+    def __init__(self, z: Size, dot: bool, high: float, columns: float) -> None:
+        """`high`: rows of a tile, `columns`: of a panel, both on average."""
+        bytes_of_all = z.products * (z.m * z.k + z.k * z.n + z.m * z.n) * z.item
+        self.first = first = 2.0 if bytes_of_all < NEAR else 6.0
+        depth = min(z.k, BLOCK)
+        lines = high * z.k * z.item / LINE
+        self.left_bytes = high * z.k * z.item
+        self.left_copied = 0.2 * lines
+        if z.a_k == 1 or high == 1:  # each row is in one piece
+            self.left, self.left_again = first * lines, 1.0 * lines
+            self.left_copy = (first + 6.0) * lines
+            if _crowded(high, z.a_row * z.item, 1) and not dot:
+                self.left += 0.5 * high * z.k
+                self.left_again += 0.5 * high * z.k
+        elif z.a_row == 1:
+            touched = z.k * (high * z.item / LINE + 0.5)
+            near = z.a_k * z.item < 256
+            self.left = (first + 1.0) * touched
+            self.left_again = (0.3 if near else 2.0) * touched
+            self.left_copy = first * lines + 2.5 * z.k
+        else:
+            self.left, self.left_again = first * high * z.k, 1.0 * high * z.k
+            self.left_copy = (first + 1.0) * high * z.k
+        lines = z.k * columns * z.item / LINE
+        self.right_copied = (0.05 if depth * columns * z.item <= PANEL else 0.4) * lines
+        if dot:
+            self.left_copy = self.right_copy = inf
+            self.right = first * lines
+            self.right_again = (0.1 if z.k * columns * z.item <= PANEL else 1.0) * lines
+            return
+        row = max(1, int(columns * z.item / LINE))  # lines
+        self.right, self.right_again = first * (1 + 1 / row) * lines, 0.15 * lines
+        if _crowded(depth, z.b_k * z.item, row):
+            self.right_again = 0.7 * lines
+        if z.b_column == 1:
+            self.right_copy = (first + 1.5) * lines
+        else:
+            self.right_copy = (first + 6.0) * lines if z.b_k == 1 else first * z.k * columns
+
+
+def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, Plan]]:
+    """Ways to cut a product into units of tiles of such a form, with their costs."""
+    tiles = -(-z.m // rows)
+    small, big = divmod(z.m, tiles)
+    whole, edge = divmod(z.n, columns)
+    high = z.m / tiles
     panels = whole + (edge > 0)
-    # The time of a row of tiles, and of packing, for one panel on average.
-    one = (whole * tile(v) + (tile(edge_vectors) if edge else 0)) / panels
-    copy = k * vectors / panels * (2.0 if b_column == 1 else 6.0 if b_k == 1 else 2.0 * lanes)
-    found = []
-    most = max(WIDE, min(2048, NEAR // (k * size)))
-    # Rows of the right operand that are far apart are slow to read in place, again and again.
-    far = b_k * size
-    slow = 0.3 if far < 1024 else 1.5 if far % 1024 else 3.0
-    # So is a left operand that is transposed.
-    left_slow = 1.5 if m > 1 and a_row == 1 and a_k * size >= 256 else 0.0
-    for row_tiles in _parts(tiles, max(1, int(most / high))):
-        for unit_panels in _parts(panels, max(1, most // panel)):
-            in_place = row_tiles * k * vectors / panels * slow
-            pack_b = n > 1 and (b_column != 1 or copy < in_place)
-            unit = row_tiles * unit_panels * one + 80
-            unit += unit_panels * (copy if pack_b else in_place)
-            again, once = row_tiles * unit_panels * k * left_slow, row_tiles * k * 5.0
-            pack_a = once < again
-            unit += min(once, again)
+    costs = _Costs(z, dot, high, z.n / panels)
+
+    def tile(columns: int) -> float:
+        if dot:
+            once = max(high * columns / 2, (high + columns) * 0.55, 4.0)
+            return z.k / z.lanes * once + 60 + 3 * high * columns
+        wide = -(-columns // z.lanes)
+        once = max(high * wide / 2, (high + wide) * 0.55, 4.0)
+        return z.k * once + 40 + 2 * high * wide * -(-z.k // BLOCK)
+
+    # The time of a tile, for a panel on average.
+    one = (whole * tile(columns) + (tile(edge) if edge else 0)) / panels
+    must = z.b_column != 1 and z.n > 1 and not dot
+    parts = z.k > BLOCK and not dot
+    for row_tiles in _parts(tiles):
+        for unit_panels in _parts(panels):
+            many = row_tiles * unit_panels
+            depth = min(z.k, BLOCK)
+            near = row_tiles * high * depth * z.item
+            if parts:
+                near += many * high * columns * z.item
+            if near > NEAR and (row_tiles > 1 or unit_panels > 1):
+                continue
+            again = costs.left_again
+            if row_tiles * costs.left_bytes > NEAR:
+                again += costs.first * high * z.k * z.item / LINE
+            left = row_tiles * (costs.left + (unit_panels - 1) * again)
+            copied = row_tiles * (costs.left_copy + unit_panels * costs.left_copied)
+            pack_a = copied < left
+            right = unit_panels * (costs.right + (row_tiles - 1) * costs.right_again)
+            packed = unit_panels * (costs.right_copy + row_tiles * costs.right_copied)
+            pack_b = must or (packed < right and z.n > 1)
+            unit = many * one + 80 + (copied if pack_a else left) + (packed if pack_b else right)
             row_blocks = -(-tiles // row_tiles)
             column_blocks = -(-panels // unit_panels)
             cut = row_blocks * column_blocks
             together = 1
             if cut == 1:
-                together = min(count, max(1, int(LEAST / unit)))
-            depth = BLOCK if k > BLOCK and (pack_a or pack_b) else k
-            units = -(-count // together) * cut
-            score = 0.0
+                together = min(z.products, max(1, int(LEAST / unit)))
+            units = -(-z.products // together) * cut
             if cut > 1 and unit < LEAST:
-                unit += LEAST - unit
+                unit = LEAST
+            score = 0.0
             for threads, weight in THREADS:
-                score += weight * -(-units // threads) * threads * unit * together
-            found.append(
-                (
-                    score,
-                    Plan(
-                        rows,
-                        v,
-                        tiles,
-                        small,
-                        big,
-                        whole,
-                        edge,
-                        row_tiles,
-                        unit_panels,
-                        row_blocks,
-                        column_blocks,
-                        together,
-                        pack_a,
-                        pack_b,
-                        depth,
-                        units,
-                    ),
-                )
+                score += weight * -(-units // threads) * unit * together
+            yield (
+                score,
+                Plan(
+                    dot,
+                    rows,
+                    columns,
+                    tiles,
+                    small,
+                    big,
+                    whole,
+                    edge,
+                    row_tiles,
+                    unit_panels,
+                    row_blocks,
+                    column_blocks,
+                    together,
+                    pack_a,
+                    pack_b,
+                    depth if pack_a or pack_b else z.k,
+                    units,
+                ),
             )
-    return found

@@ -20,6 +20,7 @@ from facula.cpu.vector import Lanes, Value
 LN2 = math.log(2)
 LOG2E = 1 / LN2
 HALF_PI = math.pi / 2
+UNITS = 1.5 * 2**23  # float32 near this are whole: adding it rounds, and it can be taken off again
 
 # (exp(r) - 1 - r) / r**2 for |r| <= ln(2) / 2: relative to exp(r), 2**-39.7 and 2**-58.
 EXP = (
@@ -129,7 +130,9 @@ def power_of_two(x: Lanes, n: Value, kind: str) -> Value:
 
 
 def scaled(x: Lanes, p: Value, n: Value) -> Value:
-    """p times 2**n for a whole n, in two steps, so that it may underflow."""
+    """p times 2**n for a whole n. It may underflow: in one instruction, or in two steps."""
+    if x.scales(p):
+        return x.scale(p, n)
     i = whole(x, n)
     half = x.op("ashr", i, x.const(1, "i32"))
     for part in (half, x.sub(i, half)):
@@ -165,7 +168,7 @@ def exp(x: Lanes, a: Value) -> Value:
     if a.kind == "f64":
         return _exp64(x, a, full=True)
     t = clamped(x, a, -104.0, 89.0)
-    n = x.intrinsic("roundeven", x.mul(t, x.const(LOG2E, "f32")))
+    n = x.sub(x.fma(t, x.const(LOG2E, "f32"), x.const(UNITS, "f32")), x.const(UNITS, "f32"))
     r = x.fma(n, x.const(-0.693145751953125, "f32"), t)
     r = x.fma(n, x.const(-1.428606765330187e-6, "f32"), r)
     p = x.fma(x.mul(r, r), polynomial(x, r, EXPM1), r)
@@ -479,7 +482,7 @@ def erf(x: Lanes, a: Value) -> Value:
     n = x.intrinsic("roundeven", t)
     r = x.sub(t, n)
     e = x.fma(polynomial(x, r, EXP2), r, x.const(1.0, "f32"))
-    e = x.mul(e, power_of_two(x, whole(x, n), "f32"))
+    e = scaled(x, e, n) if x.scales(e) else x.mul(e, power_of_two(x, whole(x, n), "f32"))
     far = x.intrinsic("copysign", x.sub(x.const(1.0, "f32"), e), a)
     return x.select(x.compare("gt", m, x.const(0.921875, "f32")), far, near)
 

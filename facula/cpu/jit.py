@@ -46,6 +46,11 @@ def has_fma() -> bool:
     return "x86" not in TRIPLE or "+fma" in FEATURES.split(",")
 
 
+def has_avx512() -> bool:
+    """Whether vectors of 64 bytes are scaled and classified in one instruction."""
+    return "x86" in TRIPLE and {"+avx512f", "+avx512dq"} <= set(FEATURES.split(","))
+
+
 def _machine() -> Any:
     return _target.create_target_machine(
         cpu=CPU, features=FEATURES, opt=3, reloc="pic", codemodel="small", jit=True

@@ -407,7 +407,7 @@ class MapKernel(Kernel):
                 assert kind is not None
                 self.out[n] = f.at(self.buffer(n), f.mul(row, self.columns * SIZE[kind]))
         self.row_values: dict[Node, Value] = {}
-        self.splats: dict[tuple[str, int], Value] = {}
+        self.extreme: dict[Value, str] = {}
         one = Lanes(f, 1)
         for stage in range(self.stages):
             for n in c.nodes:  # row-level values that are known by now
@@ -456,6 +456,12 @@ class MapKernel(Kernel):
         ]
         if not stores and not sums:
             return
+        extreme = self._invert()
+
+        def unless(end: Index) -> Index:
+            """Where vectors end: lanes are divided one by one if a divisor is extreme."""
+            return f.let(f"select i1 {extreme}, i64 {low}, i64 {end}") if extreme else end
+
         carried = [n for n in sums if c.level[n] != COLUMN]
         w = self.width
         known = isinstance(low, int) and isinstance(high, int)
@@ -470,11 +476,13 @@ class MapKernel(Kernel):
         if known and carried and middle - low >= 8 * w:  # type: ignore[operator]
             unroll = 4
         values: list[Value] = []
+        at = low
         if not known or middle > low:  # type: ignore[operator]
             start = [self._identity(wide, n) for n in carried]
-            main: Index = middle
+            at = end = unless(middle)
+            main = end
             if unroll > 1:
-                main = low + (middle - low) // (w * unroll) * (w * unroll)  # type: ignore
+                main = unless(low + (middle - low) // (w * unroll) * (w * unroll))  # type: ignore
             first = [(wide.type(v.kind), v.name) for v in start] * unroll
             with f.loop(low, main, w * unroll, first) as loop:
                 out: list[str] = []
@@ -485,12 +493,10 @@ class MapKernel(Kernel):
                 loop.next = out
             values = [Value(name, v.kind) for name, v in zip(loop.values, start * unroll)]
             if unroll > 1:
-                if main != middle:
+                if main != end:
                     k = len(carried)
                     rest = values[:k]
-                    with f.loop(
-                        main, middle, w, [(wide.type(v.kind), v.name) for v in rest], some=True
-                    ) as loop:
+                    with f.loop(main, end, w, [(wide.type(v.kind), v.name) for v in rest]) as loop:
                         loop.next = self._step(
                             wide, loop.index, row, stores, sums, carried, loop.values
                         )
@@ -512,9 +518,25 @@ class MapKernel(Kernel):
             self._horizontal(wide, n, values[k]) if values else self._identity(one, n)
             for k, n in enumerate(carried)
         ]
-        if not known or middle < high:  # type: ignore[operator]
+        if known:
+            w //= 2
+            if w > 1 and high - middle >= w:  # type: ignore[operator]
+                middle += w  # type: ignore[operator]
+                narrow, end = Lanes(f, w), unless(middle)
+                none = [self._identity(narrow, n) for n in carried]
+                with f.loop(at, end, w, [(narrow.type(v.kind), v.name) for v in none]) as loop:
+                    loop.next = self._step(
+                        narrow, loop.index, row, stores, sums, carried, loop.values
+                    )
+                some = [Value(name, v.kind) for name, v in zip(loop.values, none, strict=True)]
+                singles = [
+                    self._combine(one, n, a, self._horizontal(narrow, n, b))
+                    for n, a, b in zip(carried, singles, some, strict=True)
+                ]
+                at = end
+        if not known or extreme or middle < high:  # type: ignore[operator]
             first = [(one.type(v.kind), v.name) for v in singles]
-            with f.loop(middle, high, 1, first, some=known) as loop:
+            with f.loop(at, high, 1, first) as loop:
                 loop.next = self._step(one, loop.index, row, stores, sums, carried, loop.values)
             singles = [Value(name, v.kind) for name, v in zip(loop.values, singles, strict=True)]
         for n, v in zip(carried, singles, strict=True):
@@ -523,6 +545,23 @@ class MapKernel(Kernel):
                 one.store(one.add(one.load(p, v.kind), v), p)
             else:
                 self.row_values[n] = v
+
+    def _invert(self) -> str:
+        """Prepare to divide by what is known of the row; an i1, whether that is not possible."""
+        from facula.cpu.jit import has_avx512
+
+        f, out = self.f, ""
+        if self.columns < 4 * self.width or not has_avx512():
+            return out
+        for n in self.cluster.nodes:
+            if n.op.name == "div" and self.cluster.level[n] == FULL:
+                v = self.row_values.get(self.places[n.b].base)
+                if v is None or v.kind != "f32":
+                    continue
+                if v not in self.extreme:
+                    self.extreme[v] = Lanes(f, 1).invert(v)
+                out = f.let(f"or i1 {out}, {self.extreme[v]}") if out else self.extreme[v]
+        return out
 
     def _step(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facula.cpu.blocking import Shape
+from facula.cpu.blocking import LINE, SOON, Shape
 from facula.cpu.kernels import Kernel
 from facula.cpu.text import Function, Index
 from facula.cpu.tiles import Edge, lanes_of
@@ -18,6 +18,8 @@ def copy_panel(kernel: Kernel, s: Shape, kind: str, width: int, columns: int, pa
         with f.loop(0, "%k", some=True) as k:
             a = f.at("%source", f.mul(k.index, s.b_k * size))
             b = f.at("%target", f.mul(k.index, panel * size))
+            for byte in range(0, columns * size, LINE):
+                f.fetch(f.at(a, SOON * s.b_k * size + byte))
             for j, x in enumerate(lanes_of(f, columns, width)):
                 v = x.load(f.at(a, j * width * size), kind)
                 Lanes(f, x.width).store(v, f.at(b, j * width * size))
@@ -52,38 +54,67 @@ def _turn(
 ) -> None:
     """Transpose `rows` rows of k elements, `step` bytes apart, to k vectors `out` bytes apart.
 
-    The last of k, `rest` elements, are less than a vector.
+    The last of k, `rest` elements, are less than a vector. What of a vector is no row becomes zero
+    where there is room for whole vectors, and else stays as it is.
     """
     size = SIZE[kind]
+    plain = Lanes(f, width)
+    target = plain if out % (width * size) == 0 or rows == width else Edge(f, width, rows)
 
     def square(at: Index, x: Lanes, count: int) -> None:
         p, q = f.at(a, f.mul(at, size)), f.at(b, f.mul(at, out))
-        plain = Lanes(f, width)
         values = [
             x.load(f.at(p, r * step), kind) if r < rows else plain.const(0, kind)
             for r in range(width)
         ]
         for r, v in enumerate(transposed(plain, values)[:count]):
-            plain.store(v, f.at(q, r * out))
+            target.store(v, f.at(q, r * out))
 
     middle = f.let(f"and i64 %k, {-width}")
     with f.loop(0, middle, width) as k:
-        square(k.index, Lanes(f, width), width)
+        square(k.index, plain, width)
     if rest:
         with f.when(f.let(f"icmp ne i64 {middle}, %k")):
             square(middle, Edge(f, width, rest), rest)
 
 
 def copy_tile(kernel: Kernel, s: Shape, kind: str, width: int, rows: int, across: int) -> str:
-    """Write a function (source, target, k) that copies a tile of a transposed left operand."""
+    """Write a function (source, target, k) that copies a tile's rows of the left operand, those of
+    one k next to each other."""
     name = f"tile{len(kernel.functions)}"
     f = Function(name, "ptr %source, ptr %target, i64 %k", kernel.declarations)
     size = SIZE[kind]
-    with f.loop(0, "%k", some=True) as k:
-        a = f.at("%source", f.mul(k.index, s.a_k * size))
-        b = f.at("%target", f.mul(k.index, across * size))
+    if s.a_k == 1:
+        for first in range(0, rows, width):
+            a = f.at("%source", first * s.a_row * size)
+            b = f.at("%target", first * size)
+            count = min(width, rows - first)
+            _turn(f, kind, width, count, s.a_row * size, across * size, a, b, s.k % width)
+    else:
+        with f.loop(0, "%k", some=True) as k:
+            a = f.at("%source", f.mul(k.index, s.a_k * size))
+            b = f.at("%target", f.mul(k.index, across * size))
+            for j, x in enumerate(lanes_of(f, rows, width)):
+                v = x.load_strided(f.at(a, j * width * s.a_row * size), s.a_row * size, kind)
+                x.store(v, f.at(b, j * width * size))
+    kernel.functions.append(f.text("internal "))
+    return name
+
+
+def copy_rows(kernel: Kernel, s: Shape, kind: str, width: int, rows: int, room: int) -> str:
+    """Write a function (source, target, tiles) that copies the rows of many tiles for one k, where
+    they are next to each other. `room`: elements that each tile has in the copy."""
+    name = f"tile{len(kernel.functions)}"
+    f = Function(name, "ptr %source, ptr %target, i64 %tiles", kernel.declarations)
+    size = SIZE[kind]
+    carried = [("ptr", "%source"), ("ptr", "%target")]
+    with f.loop(0, "%tiles", carried=carried) as tile:
+        a, b = tile.values
+        f.fetch(f.at(a, SOON * s.a_k * size))
         for j, x in enumerate(lanes_of(f, rows, width)):
-            x.store(x.load(f.at(a, j * width * size), kind), f.at(b, j * width * size))
+            v = x.load(f.at(a, j * width * size), kind)
+            x.store(v, f.at(b, j * width * size))
+        tile.next = [f.at(a, rows * size), f.at(b, room * size)]
     kernel.functions.append(f.text("internal "))
     return name
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.blocking import BLOCK, Shape, plan, registers
+from facula.cpu.blocking import AHEAD, BLOCK, PANEL, SOON, Shape, Size, plan, registers
 from facula.cpu.kernels import Kernel
-from facula.cpu.packing import copy_panel, copy_tile
+from facula.cpu.packing import copy_panel, copy_rows, copy_tile
 from facula.cpu.text import Index
-from facula.cpu.tiles import Epilogue, TileWriter
+from facula.cpu.tiles import DotWriter, Epilogue, TileWriter
 from facula.cpu.vector import SIZE
 from facula.trace.node import Node
 
@@ -41,19 +41,9 @@ class ProductKernel(Kernel):
         self.width = width if kind == "f32" else width // 2
         self.epilogue = e = Epilogue(self)
         self.s = s = Shape(n, self.places, e.steps)
-        self.p = p = plan(
-            s.count,
-            s.m,
-            s.n,
-            s.k,
-            s.a_row,
-            s.a_k,
-            s.b_k,
-            s.b_column,
-            self.size,
-            self.width,
-            registers(width),
-        )
+        steps = (s.a_row, s.a_k, s.b_k, s.b_column)
+        size = Size(s.count, s.m, s.n, s.k, *steps, self.size, self.width, registers(width))
+        self.p = p = plan(size)
         f = self.f
         left = self.places[n.inputs[s.left]]
         right = self.places[n.inputs[s.right]]
@@ -61,16 +51,17 @@ class ProductKernel(Kernel):
         b = self.origin(right.base, s.b_offset)
         self.bases = e.bases()
         self.preload()
-        steps = [*s.steps[:-1], *[s.steps[-1]] * len(e.outs)]
+        tables = [*s.steps[:-1], *[s.steps[-1]] * len(e.outs)]
         items = [SIZE[k] for k in e.kinds]
         self.steps = [
             ([x * i for x in batch], row * i, column * i)
-            for (batch, row, column), i in zip(steps, items, strict=True)
+            for (batch, row, column), i in zip(tables, items, strict=True)
         ]
-        self.panel = p.vectors * self.width
+        self.panel = p.columns
         self.rows = p.small + (p.big > 0)  # of the largest tile
-        self.tile = t = TileWriter(self, e, kind, self.width)
-        t.k, t.fused, t.packed = s.k, n.shape[-1] >= NARROW, p.pack_b
+        self.tile = t = (DotWriter if p.dot else TileWriter)(self, e, kind, self.width)
+        t.k, t.parts = s.k, s.k > BLOCK and not p.dot
+        t.fused, t.packed = n.shape[-1] >= NARROW, p.pack_b
         t.steps = [(row, column) for _, row, column in self.steps]
         self._rooms()
         self.units = p.units
@@ -97,15 +88,21 @@ class ProductKernel(Kernel):
         if p.depth < s.k:
             sums *= p.row_tiles * p.unit_panels
         self.sums = f.scratch(element, sums)
-        t.a_row, t.a_k, t.b_k = s.a_row * size, s.a_k * size, s.b_k * size
+        t.a_row, t.a_k = s.a_row * size, s.a_k * size
+        t.b_k, t.b_column = s.b_k * size, s.b_column * size
         if s.a_row == 1 and not p.pack_a:
             t.ahead = self.rows * size  # what the next tile needs
         if p.pack_a:
             self.left_copy = f.scratch(element, p.row_tiles * self.rows * p.depth)
             t.a_row, t.a_k = size, self.rows * size
+            t.ahead = AHEAD
         if p.pack_b:
             self.panel_copy = f.scratch(element, self.panel * p.depth)
             t.b_k = self.panel * size
+        if not p.pack_b or self.panel * p.depth * size > PANEL:
+            # Small tiles are done with a step of k sooner.
+            small = self.width * registers(self.width) // (self.rows * min(self.panel, s.n))
+            t.right_ahead = SOON * max(1, small) * t.b_k
         self.copies: dict[Any, str] = {}
 
     def _ranges(self, row_block: Index, column_block: Index) -> None:
@@ -189,16 +186,30 @@ class ProductKernel(Kernel):
                 self._panel(a, b, p.panels, p.edge, count, part)
 
     def _copy_left(self, a: str, k: Index) -> None:
+        """Copy the unit's rows of the left operand, tile by tile or, where the rows of all tiles
+        are next to each other, one of k after the other."""
         f, s = self.f, self.s
+        if s.a_row == 1:
+            with f.loop(0, k, some=True) as one:
+                source = f.at(a, f.mul(one.index, s.a_k * self.size))
+                across = f.mul(one.index, self.rows * self.size)
+                for low, high, rows in self.tile_ranges:
+                    p = f.at(source, f.mul(self._row(low), self.size))
+                    q = f.at(self._left(low), across)
+                    self._copy(copy_rows, rows, p, q, f.sub(high, low))
+            return
         for low, high, rows in self.tile_ranges:
-            if rows not in self.copies:
-                self.copies[rows] = copy_tile(self, s, self.kind, self.width, rows, self.rows)
             with f.loop(low, high) as i:
                 source = f.at(a, f.mul(self._row(i.index), s.a_row * self.size))
-                f.do(
-                    f"call void @{self.copies[rows]}(ptr {source}, ptr {self._left(i.index)}, "
-                    f"i64 {k})"
-                )
+                self._copy(copy_tile, rows, source, self._left(i.index), k)
+
+    def _copy(self, write: Any, rows: int, source: str, target: str, count: Index) -> None:
+        """Call the function that `write` writes for tiles of so many rows."""
+        if rows not in self.copies:
+            room = self.rows if write is copy_tile else self.rows * self.p.depth
+            self.copies[rows] = write(self, self.s, self.kind, self.width, rows, room)
+        name = self.copies[rows]
+        self.f.do(f"call void @{name}(ptr {source}, ptr {target}, i64 {count})")
 
     def _left(self, tile: Index) -> str:
         """Where the copy of a tile's rows lies."""
@@ -207,7 +218,7 @@ class ProductKernel(Kernel):
         return f.at(self.left_copy, at)
 
     def _panel(self, a: str, b: str, j: Index, columns: int, k: Index, part: Index) -> None:
-        f, s, p, size = self.f, self.s, self.p, self.size
+        f, s, p, t, size = self.f, self.s, self.p, self.tile, self.size
         column = f.mul(j, self.panel)
         b = f.at(b, f.mul(column, s.b_column * size))
         if p.pack_b:
@@ -228,16 +239,16 @@ class ProductKernel(Kernel):
                     spot = f.mul(f.sub(i.index, self.first_tile), p.unit_panels)
                     spot = f.add(spot, f.sub(j, self.first_panel))
                     room = f.at(self.sums, f.mul(spot, self.rows * self.panel * size))
-                    self.tile.call(rows, columns, left, b, room, k, part, at)
-                elif s.k <= BLOCK:
-                    self.tile.call(rows, columns, left, b, self.sums, k, part, at)
+                    t.call(rows, columns, left, b, room, k, part, at)
+                elif not t.parts:
+                    t.call(rows, columns, left, b, self.sums, k, part, at)
                 else:
                     with f.loop(0, s.k, BLOCK) as block:
                         count = f.smaller(f.sub(s.k, block.index), BLOCK)
-                        x = f.at(left, f.mul(block.index, self.tile.a_k))
-                        y = f.at(b, f.mul(block.index, self.tile.b_k))
+                        x = f.at(left, f.mul(block.index, t.a_k))
+                        y = f.at(b, f.mul(block.index, t.b_k))
                         which = self._part(block.index, count)
-                        self.tile.call(rows, columns, x, y, self.sums, count, which, at)
+                        t.call(rows, columns, x, y, self.sums, count, which, at)
 
 
 class Product:

@@ -120,6 +120,11 @@ class Function:
             pointer if offset == 0 else self.let(f"getelementptr i8, ptr {pointer}, i64 {offset}")
         )
 
+    def fetch(self, pointer: str, write: bool = False) -> None:
+        """Have a line of memory brought near; the address may be anything."""
+        self.declare("void", "llvm.prefetch.p0", "ptr", "i32", "i32", "i32")
+        self.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(write)}, i32 3, i32 1)")
+
     @contextmanager
     def loop(
         self, low: Index, high: Index, step: int = 1, carried: Any = (), some: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.blocking import BLOCK
+from facula.cpu.blocking import LINE
 from facula.cpu.kernels import Kernel, NotCompiled, strides_in
 from facula.cpu.strips import masked_load, masked_store
 from facula.cpu.text import Function, Index
@@ -113,8 +113,8 @@ class TileWriter:
     """Writes tile functions for one kernel.
 
     A tile is called with the addresses of its rows of the left operand, of its panel of the right
-    one, of room for its sums, with how much of k to do (`BLOCK` at most) and whether that is the
-    first (1) and the last part (2) of it, and with an address for each operand and result of the
+    one, of room for its sums, with how much of k to do and whether that is the first (1) and the
+    last part (2) of it, and with an address for each operand and result of the
     epilogue.
     """
 
@@ -124,10 +124,12 @@ class TileWriter:
         self.kind = kind
         self.width = width
         self.k = 0
-        self.a_row = self.a_k = self.b_k = 0  # bytes from row to row, from one of k to the next
+        self.parts = False  # whether a call does a part of k only, `BLOCK` at most
+        self.a_row = self.a_k = self.b_k = self.b_column = 0  # steps of the operands, in bytes
         self.fused = True
         self.packed = False  # whether the panel was copied: then it is filled up to whole vectors
-        self.ahead = 0  # bytes from an element of the left operand to one that is fetched early
+        # Bytes from an element of an operand to one that is fetched early, or 0.
+        self.ahead = self.right_ahead = 0
         self.steps: list[tuple[int, int]] = []  # of the epilogue, in bytes: row, column
         self.known: dict[Any, str] = {}
 
@@ -175,16 +177,21 @@ class TileWriter:
             (Lanes(f, x.width), f.at("%room", (i * across + offsets[j]) * size))
             for i in range(rows)
             for j, x in enumerate(lanes)
-            if self.k > BLOCK or self.many
+            if self.parts or self.many
         ]
 
         def leave(sums: list[Value]) -> None:
             for (x, p), v in zip(spots, sums, strict=True):
                 x.store(v, p)
 
-        count: Index = self.k if self.k <= BLOCK else "%k"
+        if self.parts:
+            with f.when(f.let("icmp uge i64 %part, 2")):
+                self._expect(f, rows, across)
+        else:
+            self._expect(f, rows, across)
+        count: Index = "%k" if self.parts else self.k
         sums = self._span(f, rows, lanes, offsets, count)
-        if self.k > BLOCK:
+        if self.parts:
             sums = self._total(f, spots, sums)
             last = f.let("icmp uge i64 %part, 2")
             then, more, end = f.label("then"), f.label("more"), f.label("end")
@@ -204,9 +211,18 @@ class TileWriter:
             for i in range(rows):
                 for j, x in enumerate(lanes):
                     self._finish(x, sums[i * len(lanes) + j], i, offsets[j])
-        if self.k > BLOCK:
+        if self.parts:
             f.do(f"br label %{end}")
             f.start(end)
+
+    def _expect(self, f: Function, rows: int, columns: int) -> None:
+        """Have brought near, while the sums are made, what follows them reads and writes."""
+        e = self.epilogue
+        for k, (kind, (row, step)) in enumerate(zip(e.kinds, self.steps, strict=True)):
+            if step == SIZE[kind] and row:
+                for i in range(rows):
+                    for byte in range(0, columns * step, LINE):
+                        f.fetch(f.at(f"%x{k}", i * row + byte), write=k >= len(e.keys))
 
     def _total(self, f: Function, spots: Any, sums: list[Value]) -> list[Value]:
         """The sums added to those of the parts of k before, which are in the room."""
@@ -240,7 +256,10 @@ class TileWriter:
                 for j, x in enumerate(lanes)
             ]
             if self.ahead:
-                self._fetch(f, f.at(p, u * self.a_k + self.ahead))
+                f.fetch(f.at(p, u * self.a_k + self.ahead))
+            if self.right_ahead:
+                for byte in range(0, offsets[-1] * size + 1, LINE):
+                    f.fetch(f.at(q, u * self.b_k + self.right_ahead + byte))
             out = []
             for i in range(rows):
                 left = one.load(f.at(p, i * self.a_row + u * self.a_k), kind)
@@ -259,11 +278,6 @@ class TileWriter:
                 acc = multiply(p, q, u, acc)
             loop.next = [*acc, f.at(p, unroll * self.a_k), f.at(q, unroll * self.b_k)]
         return [Value(v, kind) for v in loop.values[:-2]]
-
-    def _fetch(self, f: Function, pointer: str) -> None:
-        """Have a line of memory brought near."""
-        f.declare("void", "llvm.prefetch.p0", "ptr", "i32", "i32", "i32")
-        f.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
 
     def _finish(self, x: Lanes, v: Value, i: Index, column: int) -> None:
         """The epilogue for one vector of the product, in row i of the tile."""
@@ -292,3 +306,77 @@ class TileWriter:
                 memo[n] = kernel.compute(n, x, [operand(n, k) for k in range(len(n.inputs))])
         for k, n in enumerate(e.outs):
             x.store(memo[n], address(len(e.keys) + k))
+
+
+class DotWriter(TileWriter):
+    """Tiles whose vectors go along k, for operands that both have it in one piece: nothing needs
+    to be copied, which few rows or columns would not pay for."""
+
+    def _span(
+        self, f: Function, rows: int, lanes: list[Lanes], offsets: list[int], count: Index
+    ) -> list[Value]:
+        """Sums over all of k."""
+        (x,) = lanes
+        columns = x.active if isinstance(x, Edge) else x.width
+        kind, size, w = self.kind, SIZE[self.kind], self.width
+        plain = Lanes(f, w)
+        zero = plain.const(0, kind)
+        each = rows * columns
+        sets = 1  # of sums: with few of them, each would wait for the one before
+        while each * sets < 8 and (2 * sets) * w <= self.k:
+            sets *= 2
+
+        def multiply(y: Lanes, at: Index, acc: list[str]) -> list[str]:
+            p, q = f.at("%a", f.mul(at, size)), f.at("%b", f.mul(at, size))
+            left = [y.load(f.at(p, i * self.a_row), kind) for i in range(rows)]
+            out = []
+            for j in range(columns):
+                right = y.load(f.at(q, j * self.b_column), kind)
+                for i in range(rows):
+                    out.append(y.fma(left[i], right, Value(acc[j * rows + i], kind)).name)
+            return out
+
+        sums = [zero.name] * (each * sets)
+        step = w * sets
+        main = self.k // step * step
+        with f.loop(0, main, step, [(plain.type(kind), v) for v in sums]) as loop:
+            for u in range(sets):
+                acc = loop.values[u * each : (u + 1) * each]
+                loop.next += multiply(plain, f.add(loop.index, u * w), acc)
+        sums = loop.values
+        for at in range(main, self.k, w):
+            rest = min(w, self.k - at)
+            y = plain if rest == w else Edge(f, w, rest)
+            sums[:each] = multiply(y, at, sums[:each])
+        while len(sums) > each:
+            half = len(sums) // 2
+            pairs = zip(sums[:half], sums[half:], strict=True)
+            sums = [plain.add(Value(a, kind), Value(b, kind)).name for a, b in pairs]
+        out = []
+        for i in range(rows):
+            row = [Value(sums[j * rows + i], kind) for j in range(columns)]
+            out.append(added(plain, row + [zero] * (x.width - columns)))
+        return out
+
+
+def added(x: Lanes, values: list[Value]) -> Value:
+    """The sums of the lanes of each value, side by side; their number is a power of two."""
+    f, w, d, count, kind = x.f, x.width, 1, len(values), values[0].kind
+    t = x.type(kind)
+
+    def mixed(a: Value, b: Value, lanes: list[int]) -> Value:
+        mask = ", ".join([f"i32 {i}" for i in lanes])
+        return Value(f.let(f"shufflevector {t} {a.name}, {t} {b.name}, <{w} x i32> <{mask}>"), kind)
+
+    while len(values) > 1:
+        low = [i if not i & d else w + i - d for i in range(w)]
+        high = [i + d if not i & d else w + i for i in range(w)]
+        pairs = zip(values[::2], values[1::2], strict=True)
+        values = [x.add(mixed(a, b, low), mixed(a, b, high)) for a, b in pairs]
+        d *= 2
+    (v,) = values
+    while w > count:
+        w //= 2
+        wide, x = x, Lanes(f, w)
+        v = x.add(wide.part(v, 0, w), wide.part(v, w, w))
+    return v

@@ -40,15 +40,19 @@ _TYPE = {
 SIZE = {"f32": 4, "f64": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "u8": 1, "b": 1}
 SIZE |= {"bf16": 2, "f16": 2}
 
+NOT_USUAL = 0x9F  # classes of floats as x86 numbers them: zero, infinite or NaN
+
 
 class Value:
-    """The name of a value and its kind."""
+    """The name of a value and its kind; `same` is the scalar that all lanes are, if it is known."""
 
-    __slots__ = ("kind", "name")
+    __slots__ = ("inverse", "kind", "name", "same")
 
-    def __init__(self, name: str, kind: str) -> None:
+    def __init__(self, name: str, kind: str, same: Value | None = None) -> None:
         self.name = name
         self.kind = kind
+        self.same = same
+        self.inverse: Value | None = None  # of a scalar: see `Lanes.invert`
 
 
 class Lanes:
@@ -83,7 +87,7 @@ class Lanes:
         v = f.let(f"insertelement <{self.width} x {t}> poison, {t} {a.name}, i32 0")
         zero = f"<{self.width} x i32> zeroinitializer"
         wide = f"<{self.width} x {t}>"
-        return Value(f.let(f"shufflevector {wide} {v}, {wide} poison, {zero}"), a.kind)
+        return Value(f.let(f"shufflevector {wide} {v}, {wide} poison, {zero}"), a.kind, a)
 
     # Memory. Bools are bytes there, narrow floats 16-bit patterns.
     def unpack(self, raw: Value, kind: str) -> Value:
@@ -209,7 +213,27 @@ class Lanes:
         return self.op("fmul" if self.floating(a) else "mul", a, b)
 
     def div(self, a: Value, b: Value) -> Value:
-        return self.op("fdiv", a, b)
+        if b.same is None or b.same.inverse is None or self.width != 16:
+            return self.op("fdiv", a, b)
+        # The product with the inverse, and with what that leaves over. Where that is zero or not
+        # finite, the product is exact, infinite or NaN. A fifth of the time of dividing.
+        y = self.splat(b.same.inverse)
+        q = self.mul(a, y)
+        left = self.fma(self.neg(q), b, a)
+        t, test = self.type(a.kind), "llvm.x86.avx512.fpclass.ps.512"
+        self.f.declare(self.type("b"), test, t, "i32")
+        done = self.f.let(f"call {self.type('b')} @{test}({t} {left.name}, i32 {NOT_USUAL})")
+        return self.select(Value(done, "b"), q, self.fma(left, y, q))
+
+    def invert(self, a: Value) -> str:
+        """Prepare to divide many vectors by a scalar of float32. Returns an i1: whether it or its
+        inverse is too small, too large or no number, so that they must not be divided so."""
+        f, one = self.f, Lanes(self.f, 1)
+        i = f.let(f"shl i32 {one.bits(a).name}, 1")  # without the sign
+        a.inverse = one.op("fdiv", one.const(1, "f32"), a)
+        low = 4 << 24  # exponents
+        away = f.let(f"sub i32 {i}, {low}")
+        return f.let(f"icmp ugt i32 {away}, {(1 << 32) - 2 * low}")
 
     def neg(self, a: Value) -> Value:
         if self.floating(a):
@@ -226,6 +250,19 @@ class Lanes:
         self.f.declare(t, full, *[t] * len(args))
         listed = ", ".join([f"{t} {a.name}" for a in args])
         return Value(self.f.let(f"call {t} @{full}({listed})"), kind)
+
+    def scales(self, a: Value) -> bool:
+        """Whether `scale` is one instruction."""
+        from facula.cpu.jit import has_avx512
+
+        return self.width == 16 and a.kind == "f32" and has_avx512()
+
+    def scale(self, a: Value, n: Value) -> Value:
+        """a times 2**n for whole n, rounded once."""
+        t, name = self.type(a.kind), "llvm.x86.avx512.mask.scalef.ps.512"
+        self.f.declare(t, name, t, t, t, "i16", "i32")
+        listed = f"{t} {a.name}, {t} {n.name}, {t} zeroinitializer, i16 -1, i32 4"
+        return Value(self.f.let(f"call {t} @{name}({listed})"), a.kind)
 
     def library(self, name: str, *args: Value) -> Value:
         """A function of the C library on every lane."""

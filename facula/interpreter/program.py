@@ -108,8 +108,10 @@ class Program:
             return self
         try:
             from facula.compiler.program import CompiledProgram
+            from facula.progress import Progress
 
-            c = CompiledProgram(self, r, r.scalars)
+            with Progress(f"compiling {len(self.entries)} operations"):
+                c = CompiledProgram(self, r, r.scalars)
         except Exception as err:
             self.entries = []
             if type(err).__name__ != "NotCompiled":

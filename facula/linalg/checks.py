@@ -7,7 +7,7 @@ from typing import Any
 from facula import dtypes
 from facula.linalg.primitives import LinAlgError
 from facula.ops.arithmetic import need
-from facula.tensor import realise
+from facula.ops.indices import known
 
 
 def matrix(name: str, a: Any, square: bool = True, what: str = "A") -> None:
@@ -48,7 +48,7 @@ def same(name: str, a: Any, b: Any) -> None:
 
 def succeeded(name: str, info: Any, what: str) -> None:
     """LinAlgError where a factorisation failed: computed now, as its result depends on data."""
-    codes = realise(info.detach())._data.reshape(-1)
+    codes = known(info).reshape(-1)
     bad = codes.nonzero()[0]
     if len(bad):
         where = f"(Batch element {bad[0]}): " if len(codes) > 1 or info.node.shape else ""

@@ -214,7 +214,7 @@ def tensor(
     return _finish(from_array(np.ascontiguousarray(a).reshape(a.shape)), requires_grad)
 
 
-@api(method=False, names=("asarray",))
+@api(method=False)
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """The data as a tensor, sharing memory where possible."""
     devices.check(device)
@@ -227,6 +227,45 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
 
         return seen_as(data, dtype)
     return tensor.__wrapped__(data, dtype=dtype)
+
+
+@api(method=False)
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool | None = None,
+) -> Any:
+    """A tensor of a tensor, an array, a buffer, a number or nested sequences.
+
+    `copy`: True always copies, False never does (ValueError where it would have to).
+    """
+    devices.check(device)
+    if isinstance(obj, Tensor):
+        out = obj
+    elif isinstance(obj, np.ndarray):
+        out = from_numpy(obj.copy() if copy else obj)
+    elif hasattr(obj, "__dlpack__") and not isinstance(obj, np.generic):
+        out = from_dlpack(obj)
+    elif isinstance(obj, (bytes, bytearray, memoryview)):
+        out = frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
+    elif copy is False:
+        raise ValueError("asarray(): can't alias arbitrary sequence into a tensor.")
+    else:
+        return tensor.__wrapped__(obj, dtype=dtype, requires_grad=bool(requires_grad))
+    if dtype is not None and dtype is not out.dtype:
+        if copy is False:
+            raise ValueError(
+                f"asarray(): can't alias tensor with dtype {out.dtype} into dtype {dtype}."
+            )
+        out = out.to(dtype)
+    elif copy:
+        out = out.clone()
+    if requires_grad is False and out.requires_grad:
+        out = out.detach()
+    return _finish(out, True) if requires_grad and not out.requires_grad else out
 
 
 def from_numpy(ndarray: Any) -> Any:

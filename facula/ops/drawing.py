@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from facula import devices, dtypes
+from facula.batches import ACTIVE, all_lowered, all_raised, random_levels
 from facula.ops import pointwise as pw
 from facula.ops.creations import _finish, _shape
+from facula.ops.indices import known
 from facula.ops.registry import like_strides
 from facula.ops.shapes import keeps_layout
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor, check_in_place, from_array, realise, write
+from facula.trace.node import Other
 from facula.trace.recorder import record, relayout
 
 
@@ -20,6 +24,24 @@ def _gen(generator: Any) -> Any:
     from facula import random
 
     return random.default_generator if generator is None else generator
+
+
+def drawn(generator: Any, shape: Any, draw: Any, strides: Any = None) -> Any:
+    """A tensor of draw(generator, shape, strides); inside a vmap, as it asks for random numbers."""
+    if not ACTIVE.levels:
+        return _laid_out(draw(_gen(generator), shape, strides), strides)
+    levels = random_levels()
+    if not levels:
+        return _laid_out(draw(_gen(generator), shape, strides), strides)
+    full = (*[level.size for level in levels], *shape)
+    return all_raised(_laid_out(draw(_gen(generator), full, None), None), levels)
+
+
+def drawn_of(generator: Any, draw: Any, *ts: Any) -> Any:
+    """A tensor of draw(generator, *values of tensors), each batch of a vmap with its numbers."""
+    levels = random_levels(ts) if ACTIVE.levels else []
+    values = [realise(all_lowered(t.detach(), levels))._data for t in ts]
+    return all_raised(from_array(np.asarray(draw(_gen(generator), *values))), levels)
 
 
 def _random(name: str, draw: Any) -> None:
@@ -37,8 +59,9 @@ def _random(name: str, draw: Any) -> None:
         d = dtype or dtypes.get_default_dtype()
         if d.category < dtypes.FLOAT:
             raise NotImplementedError(f'"{name}" not implemented for {d}')
-        a = draw(_gen(generator), _shape(size, kw.pop("size", None)), d.np, None)
-        return _finish(from_array(np.asarray(a)), requires_grad)
+        shape = _shape(size, kw.pop("size", None))
+        made = drawn(generator, shape, lambda g, n, st: draw(g, n, d.np, st))
+        return _finish(made, requires_grad)
 
     def like(
         input: Any,
@@ -55,8 +78,8 @@ def _random(name: str, draw: Any) -> None:
         if d.category < dtypes.FLOAT:
             raise NotImplementedError(f'"{name}" not implemented for {d}')
         strides = like_strides(input.node) if keeps_layout(memory_format) else None
-        a = draw(_gen(generator), input.node.shape, d.np, strides)
-        return _finish(_laid_out(a, strides), requires_grad)
+        made = drawn(generator, input.node.shape, lambda g, n, st: draw(g, n, d.np, st), strides)
+        return _finish(made, requires_grad)
 
     f.__name__, like.__name__ = name, name + "_like"
     f.__doc__ = f"Random numbers ({name})."
@@ -101,8 +124,10 @@ def randint(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
     d = dtype or dtypes.int64
-    a = _gen(generator).integers(_shape((size,)), int(low), int(high), d.np)
-    return _finish(from_array(np.asarray(a)), requires_grad)
+    made = drawn(
+        generator, _shape((size,)), lambda g, n, st: g.integers(n, int(low), int(high), d.np)
+    )
+    return _finish(made, requires_grad)
 
 
 @api(method=False)
@@ -116,8 +141,12 @@ def randint_like(
     devices.check(device)
     strides = like_strides(input.node)
     d = (dtype or input.dtype).np
-    a = _gen(None).integers(input.node.shape, int(lo), int(hi), d, strides=strides)
-    return _laid_out(a, strides)
+    return drawn(
+        None,
+        input.node.shape,
+        lambda g, n, st: g.integers(n, int(lo), int(hi), d, strides=st),
+        strides,
+    )
 
 
 @api(method=False)
@@ -135,18 +164,47 @@ def randperm(
     devices.check(device)
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
-    return from_array(np.asarray(_gen(generator).permutation(n, (dtype or dtypes.int64).np)))
+    kind = (dtype or dtypes.int64).np
+
+    def draw(g: Any, shape: Any, strides: Any) -> Any:
+        if len(shape) == 1:
+            return g.permutation(n, kind)
+        rows = [g.permutation(n, kind) for _ in range(math.prod(shape[:-1]))]
+        return np.reshape(np.asarray(rows, kind), shape)
+
+    return drawn(generator, (n,), draw)
 
 
-def _order(t: Any) -> Any:
-    """The strides that say in which order a fill visits the elements: None for row-major."""
-    return t.node.strides
-
-
-def _store(self: Any, a: Any, name: str) -> Any:
+def _store(self: Any, name: str, generator: Any, draw: Any) -> Any:
+    """Write draw(generator, shape, dtype, strides) into a tensor."""
     check_in_place(self, name)
-    write(self, from_array(np.ascontiguousarray(a).reshape(self.node.shape)))
+    n = self.node
+    shape, d = n.shape, n.dtype.np
+    if ACTIVE.levels:
+        _differs(self, random_levels())
+    made = drawn(
+        generator,
+        shape,
+        lambda g, full, st: np.ascontiguousarray(
+            draw(g, full, d, n.strides if full is shape else None)
+        ).reshape(full),
+    )
+    write(self, made)
     return self
+
+
+def _differs(t: Any, levels: list[Any]) -> None:
+    """RuntimeError for one tensor that is to be filled differently along a batch."""
+    mine = set()
+    while t.node.op.__class__ is Other and hasattr(t, "_level"):
+        mine.add(t._level)
+        t = t._physical
+    if not mine.issuperset([level.number for level in levels]):
+        raise RuntimeError(
+            "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This will "
+            "appear like same randomness. If this is necessary for your usage, please file an "
+            "issue with functorch."
+        )
 
 
 def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Any = None, **kw: Any) -> Any:
@@ -156,38 +214,45 @@ def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Any = None
         raise RuntimeError(
             f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}"
         )
-    check_in_place(self, "uniform_")
-    drawn = _gen(generator).uniform(self.node.shape, self.dtype.np, a, b, strides=_order(self))
-    return _store(self, drawn, "uniform_")
+    return _store(
+        self, "uniform_", generator, lambda g, n, d, st: g.uniform(n, d, a, b, strides=st)
+    )
 
 
 def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
     """Fill with normal numbers."""
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-    check_in_place(self, "normal_")
-    drawn = _gen(generator).normal(self.node.shape, self.dtype.np, mean, std, strides=_order(self))
-    return _store(self, drawn, "normal_")
+    return _store(
+        self, "normal_", generator, lambda g, n, d, st: g.normal(n, d, mean, std, strides=st)
+    )
 
 
 def random_(self: Any, *args: Any, generator: Any = None) -> Any:
     """Fill with integers over the dtype's range, or from the given range."""
-    check_in_place(self, "random_")
-    g = _gen(generator)
     if not args:
-        drawn = g.random_full(self.node.shape, self.dtype.np, strides=_order(self))
-        return _store(self, drawn, "random_")
+        return _store(
+            self, "random_", generator, lambda g, n, d, st: g.random_full(n, d, strides=st)
+        )
     lo, hi = (0, args[0]) if len(args) == 1 else args
-    drawn = g.integers(self.node.shape, lo, hi, self.dtype.np, strides=_order(self))
-    return _store(self, drawn, "random_")
+    return _store(
+        self, "random_", generator, lambda g, n, d, st: g.integers(n, lo, hi, d, strides=st)
+    )
 
 
 def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
     """Fill with ones of probability p, zeros elsewhere."""
+    if isinstance(p, Tensor) and ACTIVE.levels:
+        check_in_place(self, "bernoulli_")
+        _differs(self, random_levels())
+        shape, d = self.node.shape, self.node.dtype.np
+        q = p if p.node.shape == shape else p.expand(shape)
+        write(self, drawn_of(generator, lambda g, a: g.bernoulli(a, a.shape, d), q))
+        return self
     q = realise(p)._data if isinstance(p, Tensor) else p
-    check_in_place(self, "bernoulli_")
-    a = _gen(generator).bernoulli(q, self.node.shape, self.dtype.np, strides=_order(self))
-    return _store(self, a, "bernoulli_")
+    return _store(
+        self, "bernoulli_", generator, lambda g, n, d, st: g.bernoulli(q, n, d, strides=st)
+    )
 
 
 METHODS.update(uniform_=uniform_, normal_=normal_, random_=random_, bernoulli_=bernoulli_)
@@ -195,10 +260,12 @@ for _n in ("exponential", "cauchy", "log_normal", "geometric"):
 
     def _make(n: str) -> Any:
         def f(self: Any, *args: Any, generator: Any = None, **kw: Any) -> Any:
-            check_in_place(self, n + "_")
-            draw = getattr(_gen(generator), n)
-            drawn = draw(self.node.shape, self.dtype.np, *args, strides=_order(self), **kw)
-            return _store(self, drawn, n + "_")
+            return _store(
+                self,
+                n + "_",
+                generator,
+                lambda g, s, d, st: getattr(g, n)(s, d, *args, strides=st, **kw),
+            )
 
         f.__name__ = n + "_"
         f.__doc__ = f"Fill with {n} numbers."
@@ -211,8 +278,13 @@ for _n in ("exponential", "cauchy", "log_normal", "geometric"):
 def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
     """Ones with the probabilities of the input, zeros elsewhere; the gradient is zero."""
     q = input.detach() if p is None else p
-    drawn = bernoulli_(FUNCTIONS["zeros"](input.shape, dtype=input.dtype), q, generator=generator)
-    return record(pw.COPY, (input, drawn)) if input.requires_grad else drawn
+    if isinstance(q, Tensor) and ACTIVE.levels:
+        d = input.node.dtype.np
+        made = drawn_of(generator, lambda g, a: g.bernoulli(a, a.shape, d), q)
+    else:
+        zeros = FUNCTIONS["zeros"] if not ACTIVE.levels else input.new_zeros
+        made = bernoulli_(zeros(input.shape, dtype=input.dtype), q, generator=generator)
+    return record(pw.COPY, (input, made)) if input.requires_grad else made
 
 
 @api(method=False)
@@ -231,14 +303,13 @@ def normal(
     """Normal numbers with a mean and a standard deviation for each."""
     if size is not None:
         d = dtype or dtypes.get_default_dtype()
-        return _finish(
-            from_array(_gen(generator).normal(_shape((size,)), d.np, mean, std)), requires_grad
-        )
+        made = drawn(generator, _shape((size,)), lambda g, n, st: g.normal(n, d.np, mean, std))
+        return _finish(made, requires_grad)
     like = mean if isinstance(mean, Tensor) else std
     shape = FUNCTIONS["broadcast_shapes"](*[x.shape for x in (mean, std) if isinstance(x, Tensor)])
-    if isinstance(std, Tensor) and bool((std < 0).any()):
+    if isinstance(std, Tensor) and (known(std) < 0).any():
         raise RuntimeError("normal expects all elements of std >= 0.0")
-    z = from_array(_gen(generator).normal(tuple(shape), like.dtype.np, 0.0, 1.0))
+    z = drawn(generator, tuple(shape), lambda g, n, st: g.normal(n, like.dtype.np, 0.0, 1.0))
     return (z * std + mean).detach()
 
 
@@ -247,9 +318,9 @@ def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None
 ) -> Any:
     """Indices drawn with the weights of each row."""
-    a = realise(input.detach())._data
-    if a.ndim not in (1, 2):
-        raise RuntimeError(f"multinomial: prob_dist must be 1 or 2 dim, got {a.ndim}")
+    a = known(input)
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"multinomial: prob_dist must be 1 or 2 dim, got {input.ndim}")
     if np.any(a.astype(np.float64).sum(-1) <= 0):
         raise RuntimeError(
             "multinomial: invalid multinomial distribution (sum of probabilities <= 0)"
@@ -262,7 +333,13 @@ def multinomial(
         raise RuntimeError(
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
         )
-    return from_array(np.asarray(_gen(generator).multinomial(a, num_samples, replacement)))
+
+    def draw(g: Any, weights: Any) -> Any:
+        rows = weights if weights.ndim < 3 else weights.reshape(-1, weights.shape[-1])
+        made = g.multinomial(rows, num_samples, replacement)
+        return made.reshape((*weights.shape[:-1], num_samples))
+
+    return drawn_of(generator, draw, input)
 
 
 @api(method=False)
@@ -274,7 +351,10 @@ def dropout(input: Any, p: float, train: bool) -> Any:
         return input
     if p == 1:
         return input * input.new_zeros(())
-    strides = like_strides(input.node)
-    drawn = _gen(None).bernoulli(1 - p, input.node.shape, np.bool_, strides=strides)
-    keep = from_array(np.asarray(drawn))
+    keep = drawn(
+        None,
+        input.node.shape,
+        lambda g, n, st: g.bernoulli(1 - p, n, np.bool_, strides=st),
+        like_strides(input.node),
+    )
     return input * (pw.cast(keep, input.node.dtype) * (1 / (1 - p)))

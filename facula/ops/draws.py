@@ -15,15 +15,11 @@ import numpy as np
 from facula import rejection
 from facula.ops import gamma as gm
 from facula.ops.arithmetic import need
-from facula.ops.drawing import _gen
+from facula.ops.drawing import drawn_of
+from facula.ops.indices import known
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import api
-from facula.tensor import from_array, realise
 from facula.trace.recorder import record
-
-
-def _values(t: Any) -> Any:
-    return realise(t.detach())._data
 
 
 def _density_log(a: Any, x: Any) -> Any:
@@ -128,7 +124,7 @@ def _drawn(name: str, t: Any, draw: Any, op: Op, generator: Any) -> Any:
     need(name, input=t)
     if not t.is_floating_point():
         raise NotImplementedError(f'"{name}" not implemented for {t.dtype}')
-    out = from_array(np.asarray(draw(_gen(generator), _values(t))))
+    out = drawn_of(generator, draw, t)
     return record(op, (t, out)) if t.requires_grad else out
 
 
@@ -150,10 +146,9 @@ def poisson(input: Any, generator: Any = None) -> Any:
     need("poisson", input=input)
     if not input.is_floating_point():
         raise NotImplementedError(f'"poisson_cpu" not implemented for {input.dtype}')
-    a = _values(input)
-    if not np.all(a >= 0):
+    if not np.all(known(input) >= 0):
         raise RuntimeError("poisson: invalid Poisson rate, expected rate to be non-negative")
-    return from_array(np.asarray(rejection.poisson(_gen(generator), a)))
+    return drawn_of(generator, rejection.poisson, input)
 
 
 @api(method=False)
@@ -165,6 +160,4 @@ def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
             f"binomial: Expected count and prob of one floating-point dtype, got {count.dtype} "
             f"and {prob.dtype}"
         )
-    return from_array(
-        np.asarray(rejection.binomial(_gen(generator), _values(count), _values(prob)))
-    )
+    return drawn_of(generator, rejection.binomial, count, prob)

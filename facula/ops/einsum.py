@@ -7,10 +7,8 @@ from typing import Any
 
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need, result_type
-from facula.ops.contraction import MATMUL
 from facula.ops.table import api
 from facula.tensor import Tensor, wrap_dim
-from facula.trace.recorder import record
 
 
 def contract(
@@ -45,7 +43,7 @@ def contract(
     y = b.permute([lb.index(z) for z in (*batch, *inner, *right)])
     x = x.reshape((*[sa[z] for z in batch], m, k))
     y = y.reshape((*[sb[z] for z in batch], k, n))
-    out = record(MATMUL, (x, y)) if inner or not (left and right) else x * y
+    out = x.matmul(y) if inner or not (left and right) else x * y
     shape = [max(sa[z], sb[z]) if 0 not in (sa[z], sb[z]) else 0 for z in batch]
     out = out.reshape((*shape, *[sa[z] for z in left], *[sb[z] for z in right]))
     return out, [*batch, *left, *right]

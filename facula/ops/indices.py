@@ -27,7 +27,7 @@ from facula.tensor import (
     wrap_dim,
     write,
 )
-from facula.trace.node import contiguous_strides
+from facula.trace.node import Other, contiguous_strides
 from facula.trace.recorder import TLS, record
 
 
@@ -35,6 +35,13 @@ def _array(t: Any) -> Any:
     """The values of an index tensor, now: bounds are checked at the call."""
     t = realise(t)
     return t._data
+
+
+def known(t: Any) -> Any:
+    """The values of a tensor in whatever shape, for checks; also of a batch of tensors."""
+    while t.node.op.__class__ is Other and t.node.op.inner is not None:
+        t = t.node.op.inner(t)
+    return _array(t.detach())
 
 
 def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:

@@ -178,7 +178,9 @@ def inner(input: Any, other: Any) -> Any:
         )
     x = input.reshape(-1, a[-1]) if a[-1] else input.reshape(math.prod(a[:-1]), 0)
     y = other.reshape(-1, b[-1]) if b[-1] else other.reshape(math.prod(b[:-1]), 0)
-    return record(MATMUL, (x, y.transpose(0, 1))).reshape((*a[:-1], *b[:-1]))
+    if len(a) == len(b) == 1:
+        return dot.__wrapped__(input, other)
+    return mm(x, y.transpose(0, 1)).reshape((*a[:-1], *b[:-1]))
 
 
 @api(method=False)

@@ -13,7 +13,7 @@ from facula import dtypes
 from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
-from facula.ops.indices import _array, _table, _value, getitem
+from facula.ops.indices import _array, _table, _value, getitem, known
 from facula.ops.movement import in_layout, watched
 from facula.ops.registry import Op, broadcast, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
@@ -22,7 +22,7 @@ from facula.trace.recorder import record
 
 
 def _check_index(name: str, index: Any, size: int, wrong: type[Exception] = IndexError) -> None:
-    a = _array(index)
+    a = known(index)
     if a.dtype.kind not in "iu":
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
     if a.size and (a.min() < 0 or a.max() >= size):
@@ -54,7 +54,7 @@ def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) 
                     f"apart from dimension {d}"
                 )
     n = input.node.shape[d] if rank else 1
-    a = _array(index)
+    a = known(index)
     if a.min() < 0 or a.max() >= n:
         bad = a[(a < 0) | (a >= n)].reshape(-1)[0]
         raise RuntimeError(
@@ -444,11 +444,11 @@ def _wrapped(name: str, index: Any, n: int) -> Any:
     """Flat positions counted from the front, checked."""
     if index.node.dtype is not dtypes.int64:
         raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index.dtype}")
-    a = _array(index)
+    a = known(index)
     if a.size and (a.min() < -n or a.max() >= n):
         bad = a[(a < -n) | (a >= n)].reshape(-1)[0]
         raise IndexError(f"{name}(): out of range: index {bad} for {n} elements")
-    return index if not a.size or a.min() >= 0 else from_array(np.where(a < 0, a + n, a))
+    return index if not a.size or a.min() >= 0 else index.where(index >= 0, index + n)
 
 
 @api

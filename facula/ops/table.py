@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+from facula.trace.node import Diverted
 from facula.trace.recorder import TLS, follow1, follow2, set_grad
 
 FUNCTIONS: dict[str, Any] = {}
 METHODS: dict[str, Any] = {}
-OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined
+OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined, and MODES
+MODES: list[Any] = []  # functions that are offered every call first, as mode(f, args, kwargs)
+MIXED: Any = None  # what autocast does with a call (amp/policy.py); in OVERRIDES while it is on
 PLAIN: set[type] = set()  # classes of tensors that override nothing
 # In-place operations that write element by element where an index says: no operand may be self.
 SCATTERING = {
@@ -76,6 +80,20 @@ def public(f: Callable[..., Any]) -> Any:
     return _outward(f, f.__name__)
 
 
+def mixed(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `nn.functional` whose calls autocast is to see."""
+
+    @functools.wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if OVERRIDES and TLS.r.autocast is not None:
+            done = MIXED(call, args, kwargs)
+            if done is not NotImplemented:
+                return done
+        return f(*args, **kwargs)
+
+    return call
+
+
 # Names of arguments in NumPy's spelling, which PyTorch's functions take as well.
 _NUMPY = {
     "axis": "dim",
@@ -108,7 +126,9 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
         if out is None:
             try:
                 got = f(*args, **kwargs)
-            except (IndexError, RuntimeError):
+            except (IndexError, RuntimeError) as error:
+                if error.__class__ is Diverted and error.kind.each is not None:
+                    return error.kind.each(call, args, kwargs, error)
                 _tensor.forbidden(args)
                 raise
             if type(got) in PLAIN:
@@ -199,7 +219,13 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
         except RuntimeError:
             _arguments(f, self, args, kwargs)
             raise
-        value = f(own_value(self, args), *args, **kwargs)
+        own = own_value(self, args)
+        try:
+            value = f(own, *args, **kwargs)
+        except Diverted as error:
+            if error.kind.each is None:
+                raise
+            value = error.kind.each(f, (own, *args), kwargs, error)
         _tensor.check_distinct(self, name)
         others = () if name in SEPARATE else (*args, *kwargs.values())
         _tensor.check_overlap(self, others, name, name not in SCATTERING)
@@ -280,8 +306,24 @@ def store(name: str, out: Any, result: Any) -> Any:
     return out
 
 
+def enter_mode(mode: Any) -> None:
+    """Offer calls to a function, until `leave_mode`."""
+    MODES.append(mode)
+    OVERRIDES.append(mode)
+
+
+def leave_mode(mode: Any) -> None:
+    """Take back one `enter_mode`."""
+    MODES.remove(mode)
+    OVERRIDES.remove(mode)
+
+
 def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Offer the call to `__torch_function__` of the arguments' subclasses."""
+    """Offer the call to the modes, then to `__torch_function__` of the arguments' subclasses."""
+    for mode in reversed(MODES):
+        done = mode(f, args, kwargs)
+        if done is not NotImplemented:
+            return done
     types = []
     for a in (*args, *kwargs.values()):
         for t in a if isinstance(a, (tuple, list)) else (a,):
@@ -296,6 +338,8 @@ def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         done = cls.__torch_function__(f, tuple(types), args, kwargs)
         if done is not NotImplemented:
             return done
+    if not types and TLS.r.autocast is not None:
+        return MIXED(f, args, kwargs)
     if types:
         raise TypeError(
             f"Multiple dispatch failed for '{f.__name__}'; all __torch_function__ "

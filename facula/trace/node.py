@@ -110,24 +110,38 @@ class Marker:
 class Other(Marker):
     """The `op` of values that are not one array: sparse tensors, batches of a `vmap`.
 
-    What would be recorded on them goes to `take(op, tensors, params, scalars)`, and an in-place
-    result to `store(holder, value)`.
+    What would be recorded on them goes to `take(op, tensors, params, scalars)`, views of them to
+    `look(tensor, op, params)`, and an in-place result to `store(holder, value)`. `inner(tensor)`
+    has the same elements, in whatever shape. A public function that can't do with such values is
+    called by `each(function, args, kwargs, error)`, where there is one.
     """
 
-    __slots__ = ("refusal", "store", "take")
+    __slots__ = ("each", "inner", "look", "refusal", "store", "take")
 
-    def __init__(self, name: str, take: Any, store: Any, refusal: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        take: Any,
+        store: Any,
+        refusal: str,
+        look: Any = None,
+        inner: Any = None,
+        each: Any = None,
+    ) -> None:
         super().__init__(name)
         self.take = take
         self.store = store
         self.refusal = refusal
+        self.look = look or (lambda t, op, params: take(op, (t,), params, ()))
+        self.inner = inner
+        self.each = each
 
 
 class Diverted(RuntimeError):
     """Met a value that is not one array. The recorder catches it and hands over to its kind."""
 
-    def __init__(self, kind: Other) -> None:
-        super().__init__(kind.refusal)
+    def __init__(self, kind: Other, what: str = "") -> None:
+        super().__init__(what or kind.refusal)
         self.kind = kind
 
 

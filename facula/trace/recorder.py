@@ -42,6 +42,7 @@ class Recorder:
         "__weakref__",
         "add",
         "anomaly",
+        "autocast",
         "complaint",
         "counters",
         "cur",
@@ -68,6 +69,7 @@ class Recorder:
         self.grad = True
         self.inference = False
         self.anomaly = False
+        self.autocast: Any = None  # the dtype of products and convolutions (amp/policy.py)
         self.packing: Any = None  # what is done with values saved for backward (autograd/saved.py)
         self.saved_hooks: Any = None
         self.complaint: Exception | None = None  # why a program is not run compiled

@@ -90,7 +90,10 @@ SUPPORTED_NODES: dict[Any, NodeDef] = {
         lambda v, c: defaultdict(c[0], zip(c[1], v)),
     ),
     deque: NodeDef(lambda x: (list(x), x.maxlen), lambda v, c: deque(v, maxlen=c)),
-    namedtuple: NodeDef(lambda x: (list(x), type(x)), lambda v, c: c(*v)),
+    namedtuple: NodeDef(
+        lambda x: (list(x), type(x)),
+        lambda v, c: c._make(v) if hasattr(c, "_make") else c(v),  # c: a type of results
+    ),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import facula
 from facula.autograd.recompute import CheckpointError, run
 from facula.errors import honest, refuse
+from facula.trace.recorder import TLS
 
 __all__ = [
     "CheckpointError",
@@ -106,6 +107,7 @@ def checkpoint(
             return function(*args, **kwargs)
     first, second = context_fn()
     state = facula.get_rng_state() if preserve else None
+    low = TLS.r.autocast
 
     def forward() -> Any:
         with first:
@@ -116,7 +118,7 @@ def checkpoint(
         if state is not None:
             facula.set_rng_state(state)
         try:
-            with second:
+            with second, contextlib.nullcontext() if low is None else facula.autocast("cpu", low):
                 return function(*args, **kwargs)
         finally:
             if state is not None:

@@ -7,7 +7,7 @@ import pytest
 from cpu.both import both
 
 import facula as torch
-from facula.cpu.blocking import plan
+from facula.cpu.blocking import Size, plan
 from facula.cpu.runtime import get_num_threads, set_num_threads
 from facula.interpreter import program
 
@@ -158,16 +158,20 @@ def test_the_number_of_threads_does_not_change_the_bits(shape):
 @pytest.mark.parametrize("lanes, most", [(16, 24), (8, 12), (4, 12)])
 def test_a_plan_covers_every_row_and_column_once(lanes, most):
     rng = random.Random(lanes)
+    kinds = set()
     for _ in range(300):
         m, n, k, count = (rng.choice([1, 2, 5, 9, 16, 47, 100, 513, 3000]) for _ in range(4))
         straight = rng.random() < 0.5
         steps = (k, 1, n, 1) if straight else (1, m, 1, k)
-        p = plan(count, m, n, k, *steps, 4, lanes, most)
+        p = plan(Size(count, m, n, k, *steps, 4, lanes, most))
+        kinds.add((p.dot, p.pack_a, p.pack_b))
         assert p.tiles * p.small + p.big == m and 0 <= p.big < p.tiles
-        assert p.panels * p.vectors * lanes + p.edge == n
-        assert 0 <= p.edge < p.vectors * lanes
-        assert (p.small + (p.big > 0)) * p.vectors <= most or (p.edge and not p.panels)
+        assert p.panels * p.columns + p.edge == n
+        assert 0 <= p.edge < p.columns
+        sums = min(p.columns, n) if p.dot else p.columns // lanes
+        assert (p.small + (p.big > 0)) * sums <= most or (p.edge and not p.panels)
         assert p.row_blocks == -(-p.tiles // p.row_tiles)
         assert p.column_blocks == -(-(p.panels + (p.edge > 0)) // p.unit_panels)
         assert p.together == 1 or p.row_blocks == p.column_blocks == 1
         assert p.units == -(-count // p.together) * p.row_blocks * p.column_blocks
+    assert len(kinds) == 5

@@ -11,6 +11,7 @@ import warnings
 import facula
 from facula import Tensor
 from facula.ops.movement import whole
+from facula.ops.table import mixed
 
 from ._common import in_place, output, require_float, scalar_type, upcast
 
@@ -105,6 +106,7 @@ def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     return leaky_relu(input, negative_slope, inplace=True)
 
 
+@mixed
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``input`` where positive, else ``weight * input``.
 

@@ -6,6 +6,7 @@ import math
 
 import facula
 from facula import Tensor
+from facula.ops.table import mixed
 
 from ._common import upcast
 from .linear import linear
@@ -26,6 +27,7 @@ def _dtype_name(t: Tensor) -> str:
     return _KERNEL_NAMES.get(name, name)
 
 
+@mixed
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -243,9 +245,11 @@ def multi_head_attention_forward(
         dropout_p = 0.0
 
     if need_weights:
-        scores = (q * math.sqrt(1.0 / head_dim)).matmul(k.transpose(-2, -1))
-        if attn_mask is not None:
-            scores = scores + attn_mask
+        q = q * math.sqrt(1.0 / head_dim)
+        if attn_mask is None:
+            scores = q.bmm(k.transpose(-2, -1))
+        else:
+            scores = facula.baddbmm(attn_mask, q, k.transpose(-2, -1))
         attention = scores.softmax(-1)
         if dropout_p > 0:
             attention = facula.dropout(attention, dropout_p, True)

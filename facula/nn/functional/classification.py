@@ -9,6 +9,7 @@ import numpy as np
 import facula
 from facula import Tensor
 from facula.ops.movement import RESHAPE, whole
+from facula.ops.table import mixed
 from facula.tensor import from_array
 from facula.trace.recorder import record
 from facula.trace.spans import run
@@ -29,6 +30,7 @@ from .activation import logsigmoid
 # ---- likelihood
 
 
+@mixed
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -162,6 +164,7 @@ def _picked(
     return (loss.unsqueeze(0), counted.unsqueeze(0)) if flat else (loss, counted)
 
 
+@mixed
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -271,6 +274,7 @@ def _check_margin_input(input: Tensor) -> None:
         )
 
 
+@mixed
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -318,6 +322,7 @@ def multi_margin_loss(
     return reduced(loss, reduction, input.dtype)
 
 
+@mixed
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.ops.table import mixed
 
 from ._common import check_reduction, require_float, scalar_type
 
@@ -11,6 +12,7 @@ from ._common import check_reduction, require_float, scalar_type
 _IMPOSSIBLE = -1e30
 
 
+@mixed
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

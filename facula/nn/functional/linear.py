@@ -6,9 +6,11 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.ops import table
 from facula.ops.arithmetic import need
 from facula.ops.movement import PERMUTE
-from facula.trace.recorder import record
+from facula.ops.table import OVERRIDES, mixed
+from facula.trace.recorder import TLS, record
 from facula.trace.spans import run
 
 from ._common import output
@@ -24,6 +26,8 @@ def linear(
         weight: ``(out, in)``, or ``(in)`` for one output without a dimension of its own.
         bias: ``(out)``.
     """
+    if OVERRIDES and TLS.r.autocast is not None:
+        return table.MIXED(linear, (input, weight, bias), {"out": out})
     need("linear", input=input, weight=weight)
     if bias is not None:
         need("linear", bias=bias)
@@ -52,6 +56,7 @@ def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
     return result + tensors[2] if len(tensors) > 2 else result
 
 
+@mixed
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``input1 @ weight[k] @ input2 + bias[k]`` for every output feature ``k``.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from facula import Tensor
+from facula.ops.table import mixed
 
 from ._common import check_reduction
 from .classification import cross_entropy
 from .linear import linear
 
 
+@mixed
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,

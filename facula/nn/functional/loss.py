@@ -11,6 +11,7 @@ import warnings
 import facula
 from facula import Tensor
 from facula.ops.movement import whole
+from facula.ops.table import mixed
 
 from ._common import (
     check_reduction,
@@ -61,6 +62,7 @@ def _finish(
     return reduced(loss, reduction, dtype)
 
 
+@mixed
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -80,6 +82,7 @@ def mse_loss(
     return whole(loss, "MseLoss", input, target)
 
 
+@mixed
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -96,6 +99,7 @@ def l1_loss(
     return _finish((a - b).abs(), weight, reduction, dtype)
 
 
+@mixed
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -119,6 +123,7 @@ def smooth_l1_loss(
     return whole(reduced(loss, reduction, dtype), "SmoothL1Loss", input, target)
 
 
+@mixed
 def huber_loss(
     input: Tensor,
     target: Tensor,
@@ -148,6 +153,7 @@ def _self_entropy(t: Tensor) -> Tensor:
     return facula.where(zero, 0.0, t * facula.where(zero, 1.0, t).log())
 
 
+@mixed
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -188,6 +194,7 @@ def _limited_log(x: Tensor) -> Tensor:
     return facula.where(zero, -100.0, facula.where(zero, 1.0, x).log().clamp(min=-100))
 
 
+@mixed
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -220,6 +227,7 @@ def binary_cross_entropy(
     return whole(loss, "BinaryCrossEntropy", input, target)
 
 
+@mixed
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -250,6 +258,7 @@ def binary_cross_entropy_with_logits(
     return whole(loss, "BinaryCrossEntropyWithLogits", input, target)
 
 
+@mixed
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -325,6 +334,7 @@ def _broadcasts_one_dim(full, size) -> bool:
     )
 
 
+@mixed
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -342,6 +352,7 @@ def hinge_embedding_loss(
     return reduced(together + apart, reduction, input.dtype)
 
 
+@mixed
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -361,6 +372,7 @@ def soft_margin_loss(
     return reduced(-logsigmoid(t * x), reduction, dtype)
 
 
+@mixed
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -393,6 +405,7 @@ def cosine_embedding_loss(
     return reduced(together + apart, reduction, dtype)
 
 
+@mixed
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -423,6 +436,7 @@ def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor) -> None:
         )
 
 
+@mixed
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

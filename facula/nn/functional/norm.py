@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.batches import level_of
 from facula.ops.movement import whole
 
 from ._common import dims, is_low, require_float, scalar_type, upcast
@@ -121,6 +122,14 @@ def _update_running(running_mean, running_var, mean, variance, momentum, x) -> N
             (running_var, variance, count / max(count - 1, 1)),  # unbiased
         ):
             if running is not None:
+                if level_of([new]) > level_of([running]):
+                    raise RuntimeError(
+                        "Batch norm got a batched tensor as input while the running_mean or "
+                        "running_var, which will be updated in place, were not batched.\nIf you "
+                        "are using a module and do not need eval mode, please set "
+                        "`track_running_stats` to be False, or patch the module with "
+                        "`func.replace_all_batch_norm_modules_`."
+                    )
                 new = new.detach().reshape(running.shape) * (momentum * correction)
                 running.copy_(upcast(running) * (1 - momentum) + new)
 

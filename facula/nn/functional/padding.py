@@ -5,10 +5,12 @@ from __future__ import annotations
 import facula
 from facula import Tensor
 from facula.ops.movement import whole
+from facula.ops.table import mixed
 
 from ._common import dims
 
 
+@mixed
 def pad(input: Tensor, pad, mode: str = "constant", value: float | None = None) -> Tensor:
     """Lengthen (or, by a negative amount, shorten) the last dimensions of ``input``.
 

@@ -7,6 +7,7 @@ import math
 import facula
 from facula import Tensor
 from facula.ops import pool, windows
+from facula.ops.table import mixed
 from facula.trace.recorder import record
 
 from ._common import dims, ntuple, output, require_float, scalar_type
@@ -374,7 +375,7 @@ def _declare(n: int) -> None:
             f"{text} of (N, C, {letters}) or (C, {letters}).\n\n"
             f"RuntimeError where sizes do not fit. Source: {_PAGE}{page}{n}d.html"
         )
-        globals()[name] = function
+        globals()[name] = mixed(function) if n == 3 or "un" in name or "frac" in name else function
         NAMES.append(name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.ops.indices import known
 
 from ._common import type_name, upcast
 
@@ -262,11 +263,12 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return facula.zeros([*tensor.shape, num_classes], dtype=facula.int64, device=tensor.device)
-    if bool((tensor < 0).any()):
+    classes = known(tensor)
+    if (classes < 0).any():
         raise RuntimeError("Class values must be non-negative.")
     if num_classes == -1:
         num_classes = int(tensor.max()) + 1
-    elif num_classes < 1 or bool((tensor >= num_classes).any()):
+    elif num_classes < 1 or (classes >= num_classes).any():
         raise RuntimeError("Class values must be smaller than num_classes.")
     numbers = facula.arange(num_classes, device=tensor.device)
     return (tensor.unsqueeze(-1) == numbers).to(facula.int64)

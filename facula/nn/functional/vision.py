@@ -7,6 +7,7 @@ import warnings
 
 import facula
 from facula import Tensor
+from facula.ops.table import mixed
 
 from . import pooling
 from ._common import dims, require_float, scalar_type, upcast
@@ -22,6 +23,7 @@ _MODE_DIMS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5, "lanczos
 # ---- resizing
 
 
+@mixed
 def interpolate(
     input: Tensor,
     size=None,
@@ -235,6 +237,7 @@ def _warn_corners() -> None:
     )
 
 
+@mixed
 def affine_grid(theta: Tensor, size, align_corners: bool | None = None) -> Tensor:
     """The sampling grid of affine maps ``theta`` for results of ``size``.
 
@@ -274,6 +277,7 @@ def affine_grid(theta: Tensor, size, align_corners: bool | None = None) -> Tenso
     return grid.reshape([size[0], *spatial, n])
 
 
+@mixed
 def grid_sample(
     input: Tensor,
     grid: Tensor,

@@ -516,6 +516,12 @@ class Module(HookMixin, StateDictMixin):
             return f"{self._get_name()}({''.join(extra_lines)})"
         return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from facula.notebook import summary
+
+        return summary(self)._repr_html_()
+
     def _replicate_for_data_parallel(self):
         replica = self.__new__(type(self))
         replica.__dict__ = self.__dict__.copy()

@@ -7,6 +7,8 @@ import warnings
 
 import facula
 from facula import Tensor
+from facula.ops import table
+from facula.trace.recorder import TLS
 
 from .. import functional as F
 from .. import init
@@ -237,7 +239,15 @@ class RNNBase(Module):
         sizes = None if batch_sizes is None else batch_sizes.tolist()
         if sizes is None and self.batch_first:
             data = data.transpose(0, 1)
-        output, states = self._run(data, sizes, states)
+        weights = [self._weights(k) for k in range(len(self._all_weights))]
+        run = self._run
+        if self.mode == "LSTM" and TLS.r.autocast is not None:  # one operation to autocast
+
+            def lstm(*args):
+                return self._run(*args)
+
+            run = table.mixed(lstm)
+        output, states = run(data, sizes, states, weights)
         if packed:
             output = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
         else:
@@ -250,7 +260,7 @@ class RNNBase(Module):
             states = tuple(apply_permutation(s, unsorted_indices) for s in states)
         return output, (states if self.mode == "LSTM" else states[0])
 
-    def _run(self, x: Tensor, sizes: list[int] | None, states: tuple):
+    def _run(self, x: Tensor, sizes: list[int] | None, states: tuple, weights: list):
         step, _ = STEPS[self.mode]
         directions = 2 if self.bidirectional else 1
         last = []
@@ -258,11 +268,11 @@ class RNNBase(Module):
             outputs = []
             for direction in range(directions):
                 k = layer * directions + direction
-                weights, state = self._weights(k), tuple(s[k] for s in states)
+                state = tuple(s[k] for s in states)
                 if sizes is None:
-                    out, state = run_padded(step, x, state, weights, direction == 1)
+                    out, state = run_padded(step, x, state, weights[k], direction == 1)
                 else:
-                    out, state = run_packed(step, x, sizes, state, weights, direction == 1)
+                    out, state = run_packed(step, x, sizes, state, weights[k], direction == 1)
                 outputs.append(out)
                 last.append(state)
             x = outputs[0] if directions == 1 else facula.cat(outputs, -1)

@@ -1,0 +1,325 @@
+"""Derivatives of functions: `grad`, `vjp`, `jvp` and Jacobians.
+
+Forward derivatives are taken through backward ones: the map from vectors u to the products u J is
+linear, and its derivative along v is J v. Source: https://docs.pytorch.org/docs/stable/func.api.html
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import facula
+from facula.batches import all_lowered, all_raised
+from facula.func.tracking import (
+    Tracked,
+    detached,
+    graph_wanted,
+    outputs,
+    pull_back,
+    recording,
+)
+from facula.func.vmap import vmap
+from facula.tensor import Tensor
+from facula.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+Argnums = int | tuple[int, ...]
+
+
+def _chosen(args: tuple[Any, ...], argnums: Argnums, name: str) -> Any:
+    """The arguments to differentiate by."""
+    for n in argnums if isinstance(argnums, tuple) else (argnums,):
+        if not isinstance(n, int) or isinstance(n, bool):
+            raise RuntimeError(f"{name}: argnums must be int or tuple of ints, got {argnums}")
+        if not -len(args) <= n < len(args):
+            raise RuntimeError(f"{name}: Got argnum={n}, but only {len(args)} positional inputs")
+    if isinstance(argnums, int):
+        return args[argnums]
+    if not argnums:
+        raise RuntimeError("argnums must be non-empty")
+    places = [n % len(args) for n in argnums]
+    if len(set(places)) < len(places):
+        raise RuntimeError(f"argnums elements must be unique, got {argnums}")
+    return tuple([args[n] for n in argnums])
+
+
+def _replaced(args: tuple[Any, ...], argnums: Argnums, new: Any) -> tuple[Any, ...]:
+    out = list(args)
+    if isinstance(argnums, int):
+        out[argnums] = new
+    else:
+        for n, x in zip(argnums, new, strict=True):
+            out[n] = x
+    return tuple(out)
+
+
+def _with_aux(out: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
+    if not has_aux:
+        return out, None
+    if not (isinstance(out, tuple) and len(out) == 2):
+        raise RuntimeError(
+            f"{name}: output of function f should be a tuple: (output, aux) if has_aux is True"
+        )
+    return out
+
+
+def grad_and_value(
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function that gives the gradient of `func` and its value."""
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        name = "grad_and_value(f)(*args)"
+        tracked = Tracked(_chosen(args, argnums, name), name)
+        out = recording(func, *_replaced(args, argnums, tracked.seen), **kwargs)
+        y, aux = _with_aux(out, has_aux, name)
+        if not isinstance(y, Tensor):
+            raise RuntimeError(
+                f"{name}: Expected f(*args) to return a single tensor, got {type(y).__name__}"
+            )
+        if y.dim():
+            raise RuntimeError(
+                f"{name}: Expected f(*args) to return a scalar tensor, got tensor with {y.dim()} "
+                "dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
+            )
+        ys, _ = outputs(y, name, tracked.levels)
+        again = graph_wanted(ys, tracked.places)
+        ones = [facula.ones_like(ys[0])]
+        found = pull_back(ys, tracked.places, ones, keep=False, create_graph=again)
+        grads = tracked.value([all_raised(g, tracked.levels) for g in found])
+        y, aux = (y, aux) if again else (y.detach(), detached(aux))
+        return (grads, (y, aux)) if has_aux else (grads, y)
+
+    return wrapper
+
+
+def grad(
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function that gives the gradient of `func`, whose result is one number."""
+    both = grad_and_value(func, argnums, has_aux)
+
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        grads, value = both(*args, **kwargs)
+        return (grads, value[1]) if has_aux else grads
+
+    return wrapper
+
+
+def _same_structure(v: Any, spec: Any, like: list[Any], what: str) -> list[Any]:
+    leaves, got = tree_flatten(v)
+    if len(leaves) != len(like) or (got != spec and len(leaves) > 1):
+        raise RuntimeError(
+            f"{what}: expected the vectors to have the structure {spec}, but they have {got}"
+        )
+    for a, b in zip(leaves, like, strict=True):
+        if not isinstance(a, Tensor):
+            raise RuntimeError(f"{what}: the vectors must be tensors, got {type(a).__name__}")
+        if a.shape != b.shape:
+            raise RuntimeError(
+                f"{what}: a vector of shape {list(a.shape)} for a tensor of shape {list(b.shape)}"
+            )
+    return leaves
+
+
+def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The value of `func`, and a function that multiplies vectors with its Jacobian."""
+    name = "vjp(f, *primals)"
+    tracked = Tracked(primals, name)
+    y, aux = _with_aux(recording(func, *tracked.seen), has_aux, name)
+    ys, spec = outputs(y, name, tracked.levels)
+    leaves = tree_flatten(y)[0]
+    again = graph_wanted(ys, tracked.places)
+
+    def vjp_fn(
+        *cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None
+    ) -> Any:
+        v = cotangents[0] if len(cotangents) == 1 else cotangents
+        vs = _same_structure(v, spec, leaves, "vjp_fn")
+        vs = [all_lowered(v, tracked.levels) for v in vs]
+        more = again or any([v.requires_grad for v in vs])
+        found = pull_back(ys, tracked.places, vs, keep=retain_graph, create_graph=more)
+        return tracked.value([all_raised(g, tracked.levels) for g in found])
+
+    if not again:
+        y, aux = detached(y), detached(aux)
+    return (y, vjp_fn, aux) if has_aux else (y, vjp_fn)
+
+
+class _Forward:
+    """The linear map of tangents that belongs to a function at a point."""
+
+    def __init__(self, func: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool) -> None:
+        name = "jvp(f, primals, tangents)"
+        tracked = self.tracked = Tracked(primals, name)
+        with facula.enable_grad():
+            out, self.aux = _with_aux(func(*tracked.seen), has_aux, name)
+            ys, self.spec = outputs(out, name, tracked.levels)
+            self.again = graph_wanted(ys, tracked.places)
+            self.us = [facula.zeros_like(y, requires_grad=_real(y)) for y in ys]
+            back = pull_back(ys, tracked.places, self.us, keep=True, create_graph=True)
+        self.back = back
+        self.out = out if self.again else detached(out)
+        if not self.again:
+            self.aux = detached(self.aux)
+
+    def __call__(self, tangents: Any) -> Any:
+        levels = self.tracked.levels
+        vs = [all_lowered(v, levels) for v in tangents]
+        more = facula.is_grad_enabled() and (self.again or any([v.requires_grad for v in vs]))
+        us = [u for u in self.us if u.requires_grad]
+        found = iter(pull_back(self.back, us, vs, keep=True, create_graph=more))
+        made = [next(found) if u.requires_grad else u for u in self.us]
+        return tree_unflatten([all_raised(t, levels) for t in made], self.spec)
+
+
+def _real(y: Any) -> bool:
+    return y.is_floating_point() or y.is_complex()
+
+
+def jvp(
+    func: Callable[..., Any],
+    primals: Any,
+    tangents: Any,
+    *,
+    strict: bool = False,
+    has_aux: bool = False,
+) -> Any:
+    """The value of `func`, and its Jacobian times the tangents."""
+    name = "jvp(f, primals, tangents)"
+    for what, value in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(value, tuple):
+            raise RuntimeError(
+                f"{name}: Expected {what} to be a tuple. E.g. it should be valid to call "
+                f"f(*primals). Got {type(value).__name__}"
+            )
+    leaves, spec = tree_flatten(primals)
+    if tree_flatten(tangents)[1] != spec:
+        raise RuntimeError(
+            f"{name}: Expected primals and tangents to have the same python structure. primals has "
+            f"{spec}, tangents has {tree_flatten(tangents)[1]}"
+        )
+    forward = _Forward(func, primals, has_aux)
+    vs = _same_structure(tangents, spec, leaves, name)
+    made = forward(vs)
+    return (forward.out, made, forward.aux) if has_aux else (forward.out, made)
+
+
+def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """The value of `func`, and a function that multiplies its Jacobian with tangents."""
+    forward = _Forward(func, primals, False)
+    leaves, spec = tree_flatten(primals)
+
+    def jvp_fn(*tangents: Any) -> Any:
+        return forward(_same_structure(tangents, spec, leaves, "jvp_fn"))
+
+    return forward.out, jvp_fn
+
+
+# ---- Jacobians
+
+
+def _basis(like: list[Any]) -> list[Any]:
+    """For each tensor its unit vectors, among those of all."""
+    sizes = [t.numel() for t in like]
+    total, at, out = sum(sizes), 0, []
+    for t, n in zip(like, sizes, strict=True):
+        part = facula.zeros((total, n), dtype=t.dtype)
+        part[at : at + n] = facula.eye(n, dtype=t.dtype)
+        out.append(part.reshape((total, *t.shape)))
+        at += n
+    return out
+
+
+def _pieces(t: Any, like: list[Any]) -> list[Any]:
+    """The rows of each tensor's unit vectors, in its shape."""
+    parts = t.split([x.numel() for x in like])
+    return [p.reshape((*x.shape, *t.shape[1:])) for p, x in zip(parts, like, strict=True)]
+
+
+def jacrev(
+    func: Callable[..., Any],
+    argnums: Argnums = 0,
+    *,
+    has_aux: bool = False,
+    chunk_size: int | None = None,
+    _preallocate_and_copy: bool = False,
+) -> Callable[..., Any]:
+    """A function that gives the Jacobian of `func`, row by row."""
+    if chunk_size is not None and chunk_size <= 0:
+        raise ValueError("jacrev: `chunk_size` should be greater than 0.")
+
+    @functools.wraps(func)
+    def wrapper(*args: Any) -> Any:
+        name = "jacrev(f)(*args)"
+        chosen = _chosen(args, argnums, name)
+        made = vjp(lambda x: func(*_replaced(args, argnums, x)), chosen, has_aux=has_aux)
+        y, vjp_fn = made[:2]
+        ys, spec = tree_flatten(y)
+        vs = _basis(ys)
+        rows = (
+            vmap(
+                lambda *v: vjp_fn(tree_unflatten(v, spec))[0],
+                chunk_size=chunk_size,
+                randomness="same",
+            )(*vs)
+            if sum([t.numel() for t in ys])
+            else _no_rows(chosen)
+        )
+        leaves, in_spec = tree_flatten(rows)
+        columns = [_pieces(t, ys) for t in leaves]
+        found = tree_unflatten(
+            [tree_unflatten([c[i] for c in columns], in_spec) for i in range(len(ys))], spec
+        )
+        return (found, made[2]) if has_aux else found
+
+    return wrapper
+
+
+def _no_rows(tree: Any) -> Any:
+    return tree_map(lambda x: x.new_zeros((0, *x.shape)), tree)
+
+
+def jacfwd(
+    func: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    *,
+    randomness: str = "error",
+) -> Callable[..., Any]:
+    """A function that gives the Jacobian of `func`, column by column."""
+
+    @functools.wraps(func)
+    def wrapper(*args: Any) -> Any:
+        name = "jacfwd(f)(*args)"
+        chosen = _chosen(args, argnums, name)
+        forward = _Forward(lambda x: func(*_replaced(args, argnums, x)), (chosen,), has_aux)
+        xs, in_spec = tree_flatten(chosen)
+        columns = (
+            vmap(lambda *v: forward(v), randomness=randomness)(*_basis(xs))
+            if sum([x.numel() for x in xs])
+            else _no_rows(forward.out)
+        )
+        leaves, spec = tree_flatten(columns)
+
+        def of(t: Any) -> Any:
+            parts = _pieces(t, xs)
+            rank = t.dim() - 1
+            made = [
+                p.permute((*range(x.dim(), x.dim() + rank), *range(x.dim())))
+                for p, x in zip(parts, xs, strict=True)
+            ]
+            return tree_unflatten(made, in_spec)
+
+        found = tree_unflatten([of(t) for t in leaves], spec)
+        return (found, forward.aux) if has_aux else found
+
+    return wrapper
+
+
+def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """A function that gives the second derivatives of `func`."""
+    return jacfwd(jacrev(func, argnums), argnums)

@@ -1,0 +1,117 @@
+"""What the transforms of derivatives share: inputs that are tracked, and what leads to them.
+
+The transforms use the graph that the operations record. The inputs of the function get a place of
+their own in it, so that an inner derivative sees its own inputs only; batches of the vmaps under
+way are dimensions of these places, since each element of a batch has its own derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import facula
+from facula.autograd import engine
+from facula.autograd.graph import AccumulateGrad, GradNode, edge_of
+from facula.batches import ACTIVE, BatchedTensor, all_lowered, all_raised
+from facula.tensor import Tensor
+from facula.trace.recorder import TLS
+from facula.utils._pytree import tree_flatten, tree_unflatten
+
+
+class Tracked:
+    """A structure of tensors whose derivatives are wanted.
+
+    `places` are the tensors as they are in the graph, `seen` is what the function gets.
+    """
+
+    def __init__(self, tree: Any, name: str) -> None:
+        self.levels = list(ACTIVE.levels)
+        leaves, self.spec = tree_flatten(tree)
+        for x in leaves:
+            if not isinstance(x, Tensor):
+                raise RuntimeError(
+                    f"{name}: Expected all inputs to be tensors (or structures of them), but got "
+                    f"a {type(x).__name__}"
+                )
+        self.leaves = leaves
+        self.places = [_place(all_lowered(x, self.levels)) for x in leaves]
+        self.seen = tree_unflatten([all_raised(p, self.levels) for p in self.places], self.spec)
+
+    def value(self, leaves: Any) -> Any:
+        """A structure like the inputs'."""
+        return tree_unflatten(leaves, self.spec)
+
+
+def _place(t: Any) -> Any:
+    """The tensor at a place of its own in the graph."""
+    if t.requires_grad:
+        return t.view_as(t)
+    return t.detach().requires_grad_()
+
+
+def recording(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function with gradient recording on."""
+    with facula.enable_grad():
+        return f(*args, **kwargs)
+
+
+def outputs(out: Any, name: str, levels: list[Any]) -> tuple[list[Any], Any]:
+    """The results of a function as they are in the graph, and their structure."""
+    leaves, spec = tree_flatten(out)
+    for y in leaves:
+        if not isinstance(y, Tensor):
+            raise RuntimeError(
+                f"{name}: Expected f to be a function that has tensor outputs (or structures of "
+                f"them), got an output of type {type(y).__name__}"
+            )
+    return [all_lowered(y, levels) for y in leaves], spec
+
+
+def detached(tree: Any) -> Any:
+    """The structure with tensors that have no history."""
+    leaves, spec = tree_flatten(tree)
+    return tree_unflatten([x.detach() if isinstance(x, Tensor) else x for x in leaves], spec)
+
+
+def leads_elsewhere(ys: list[Any], own: list[Any]) -> bool:
+    """Whether results depend, by the graph, on anything but these places."""
+    mine = {id(t) for t in own}
+    edges = {id(e) for t in own if not t._leaf_rg and (e := edge_of(t)) is not None}
+    if edges:  # places of an outer transform or of the user
+        return True
+    stack = [edge_of(y) for y in ys if y.requires_grad]
+    seen = set()
+    while stack:
+        n = stack.pop()
+        if n is None or n in seen:
+            continue
+        seen.add(n)
+        if isinstance(n, AccumulateGrad):
+            if id(n.variable) not in mine:
+                return True
+        elif isinstance(n, GradNode):
+            stack.extend(n.edges)
+    return False
+
+
+def pull_back(
+    ys: list[Any], xs: list[Any], vs: list[Any], *, keep: bool, create_graph: bool
+) -> list[Any]:
+    """The products of vectors with the Jacobian of ys by xs; zeros where nothing leads."""
+    pairs = [(y, v) for y, v in zip(ys, vs, strict=True) if y.requires_grad]
+    if not pairs:
+        return [facula.zeros_like(x) for x in xs]
+    tops, weights = zip(*pairs, strict=True)
+    found = engine.grad(
+        tops, xs, weights, keep or create_graph, create_graph=create_graph, allow_unused=True
+    )
+    return [facula.zeros_like(x) if g is None else g for g, x in zip(found, xs, strict=True)]
+
+
+def graph_wanted(ys: list[Any], places: list[Any]) -> bool:
+    """Whether a derivative may be differentiated again: by whoever else recorded something."""
+    return TLS.r.grad and leads_elsewhere(ys, places)
+
+
+__all__ = ["BatchedTensor", "Tracked"]

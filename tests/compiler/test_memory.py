@@ -1,0 +1,101 @@
+"""Where results lie: memory that is written over, and memory that is used again."""
+
+import numpy as np
+import pytest
+
+import facula as torch
+from facula.compiler.memory import Pool, pool_of
+from facula.interpreter import program
+
+
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch):
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+
+
+def address(t):
+    return t.data_ptr()
+
+
+def test_a_pool_hands_out_what_nobody_has():
+    pool = Pool((3,), np.float32)
+    pool.most = 2
+    a, b = pool.take(), pool.take()
+    assert a is not b
+    c = pool.take()  # a third is not kept
+    assert c is not a and c is not b
+    where = id(b)
+    del b
+    again = [pool.take() for _ in range(3)]
+    assert where in [id(x) for x in again]
+    assert not any(x is a for x in again)
+
+
+def test_a_pool_forgets_what_it_gives_away():
+    pool = Pool((3,), np.float32)
+    pool.most = 2
+    first = id(pool.take())
+    a = pool.take(keep=False)
+    assert id(a) == first and not any(a is x for x in pool.arrays)
+    pool.give(a)
+    pool.give(a)
+    assert [x is a for x in pool.arrays] == [True]
+
+
+def test_a_pool_takes_no_memory_of_others():
+    pool = Pool((3,), np.float32)
+    pool.most = 2
+    pool.give(np.zeros(6, np.float32)[:3])
+    constant = np.zeros(3, np.float32)
+    constant.flags.writeable = False
+    pool.give(constant)
+    assert not pool.arrays
+
+
+def test_programs_share_pools():
+    a, b = pool_of((5, 7), np.float32, 1), pool_of((5, 7), np.dtype("f4"), 3)
+    assert a is b and a.most == 6
+    assert pool_of((5, 7), np.float64, 1) is not a
+
+
+def test_two_programs_use_the_same_memory_for_their_results():
+    x = torch.ones(300, 100)
+    where = set()
+    for _ in range(3):
+        for f in (torch.exp, torch.sin, torch.cos):
+            where.add(address(f(x)))
+    assert len(where) <= 2
+
+
+def test_a_large_parameter_is_written_in_place_though_its_memory_was_a_result_once():
+    w = torch.ones(300, 100, requires_grad=True)
+    x = torch.ones(4, 300)
+    where = []
+    held = w.detach().clone()
+    for step in range(6):
+        with torch.no_grad():
+            if step == 2:  # the memory of a result, which the pool has as well
+                w.copy_(held * 2)
+        (x @ w).sum().backward()
+        with torch.no_grad():
+            w -= 0.1 * w.grad
+        w.grad = None
+        where.append(address(w))
+    assert len(set(where[3:])) == 1
+
+
+def test_what_somebody_holds_is_not_written_over():
+    w = torch.ones(300, 100, requires_grad=True)
+    x = torch.ones(4, 300)
+    old = []
+    for _ in range(5):
+        torch.synchronize()
+        old.append(w.detach().numpy())
+        w.data = w.detach() - x.sum() * 0  # a new value; the arrays above stay as they are
+        (x @ w).sum().backward()
+        with torch.no_grad():
+            w.data = w.data - 0.25 * w.grad
+        w.grad = None
+    torch.synchronize()
+    for k, a in enumerate(old):
+        assert (a == 1 - k).all()
