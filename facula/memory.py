@@ -168,8 +168,13 @@ class UntypedStorage:
         return False
 
     def is_shared(self) -> bool:
-        """False: the memory is this process's own."""
-        return False
+        """Whether the memory is shared between processes."""
+        return self._bytes.is_shared()
+
+    def share_memory_(self) -> UntypedStorage:
+        """Move the memory to where processes share it."""
+        self._bytes.share_memory_()
+        return self
 
     def resizable(self) -> bool:
         """False."""

@@ -299,7 +299,7 @@ class Tensor:
         """The address of the first element; 0 where there is none."""
         if 0 in self.node.shape:
             return 0
-        _own_memory(self)
+        own_memory(self)
         return int(self._data.ctypes.data)
 
     # Autograd.
@@ -525,8 +525,8 @@ class Tensor:
                 "Can't call numpy() on Tensor that requires grad. Use "
                 "tensor.detach().numpy() instead."
             )
-        owner = _own_memory(self)
-        if _in_use(owner):
+        owner = own_memory(self)
+        if in_use(owner):
             flush()  # what is pending reads this memory: before NumPy code can write to it
         base = _lend(owner)
         if owner is self:
@@ -728,7 +728,7 @@ def _share(out: Tensor, source: Tensor) -> None:
         TLS.r.add(out)
 
 
-def _own_memory(t: Any) -> Any:
+def own_memory(t: Any) -> Any:
     """Realise t, in memory that is its own and its aliases'; returns who holds that memory.
 
     A constant of a program lies in memory that can't be written, once for all tensors that hold it.
@@ -736,15 +736,20 @@ def _own_memory(t: Any) -> Any:
     realise(t)
     owner = t if t._storage is None else t._storage
     if not owner._data.flags.writeable:
-        owner._data = owner._data.copy(order="K")
-        for ref in () if owner is t else owner.aliases:
-            a = ref()
-            if a is not None and a.node.op in (LEAF, INPUT):
-                data = owner._data
-                for op, params in a._chain:
-                    data = op.body(params, (), data)
-                a._data = data
+        move_memory(owner, owner._data.copy(order="K"))
     return owner
+
+
+def move_memory(owner: Any, data: Any) -> None:
+    """Let a realised tensor or storage, and its aliases, lie in the memory of `data`, its copy."""
+    owner._data = data
+    for ref in getattr(owner, "aliases", ()):
+        a = ref()
+        if a is not None and a.node.op in (LEAF, INPUT):
+            part = data
+            for op, params in a._chain:
+                part = op.body(params, (), part)
+            a._data = part
 
 
 def _rebuild(cls: type, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool) -> Any:
@@ -779,7 +784,7 @@ def realise(t: Any) -> Any:
                 return s
 
 
-def _in_use(owner: Any) -> bool:
+def in_use(owner: Any) -> bool:
     """Whether the frame being recorded reads the memory of a tensor or storage."""
     seen = [owner, *[ref() for ref in getattr(owner, "aliases", ())]]
     return any([t is not None and t.node.op is not LEAF and t.node.op is not STALE for t in seen])

@@ -23,6 +23,7 @@ MODULES = {
         layer_norm native_batch_norm native_group_norm native_layer_norm""",
 }
 METHODS_ONLY = {
+    "facula.multiprocessing.shared": "is_shared share_memory_",
     "facula.sparse.methods": """_indices _nnz _values coalesce dense_dim indices is_coalesced
         sparse_dim sparse_mask to_dense to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo
         to_sparse_csc to_sparse_csr values""",

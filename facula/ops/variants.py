@@ -183,4 +183,3 @@ def _storage(self: Any) -> Any:
 
 METHODS.update(new=_new, untyped_storage=_untyped_storage, storage=_storage)
 METHODS["is_pinned"] = lambda self, device=None: False
-METHODS["is_shared"] = lambda self: False

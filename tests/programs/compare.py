@@ -25,6 +25,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,7 @@ class Run:
     times: list[float] = field(default_factory=list)  # of each step, since the start
     imported: float = 0.0
     seconds: float = 0.0
+    cpu: float = 0.0  # of the processor, starting Python included
     output: str = ""
     error: str = ""
 
@@ -67,6 +69,7 @@ def run(command: list[str], options: argparse.Namespace, read: bool) -> Run:
         if "facula" in command:
             paths.insert(0, str(ROOT))
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [
                 *command,
@@ -81,8 +84,10 @@ def run(command: list[str], options: argparse.Namespace, read: bool) -> Run:
             text=True,
             timeout=options.timeout,
         )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         found = json.loads(report.read_text()) if report.exists() else {}
-    return Run(status=done.returncode, output=done.stdout, error=done.stderr, **found)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Run(status=done.returncode, output=done.stdout, error=done.stderr, cpu=cpu, **found)
 
 
 def difference(a: list[float], b: list[float]) -> float:
@@ -119,6 +124,7 @@ class Result:
     printed: float | None
     missing: list[str]
     error: str
+    cpu: dict[str, float]
     seconds: dict[str, float]
     step: dict[str, float]
 
@@ -132,6 +138,10 @@ class Result:
             lines.append(f"  in float64, where rounding is too small to grow: {self.double:.2e}")
         if self.printed is not None:
             lines.append(f"  largest difference of the printed numbers: {self.printed:.2e}")
+        lines.append(
+            f"  processor time with starting Python: Facula {self.cpu['facula']:.2f} s, "
+            f"PyTorch {self.cpu['torch']:.2f} s"
+        )
         if self.seconds:
             ratio = self.seconds["facula"] / self.seconds["torch"]
             lines.append(
@@ -177,9 +187,9 @@ def compare(options: argparse.Namespace) -> Result:
     double = None
     if worst > options.tolerance and not options.double and not ours.status + theirs.status:
         wide = argparse.Namespace(**{**vars(options), "double": True})
-        double = difference(
-            run(ours_command, wide, read=True).losses, run([options.torch], wide, read=True).losses
-        )
+        a, b = run(ours_command, wide, read=True), run([options.torch], wide, read=True)
+        if a.losses and len(a.losses) == len(b.losses):  # else the program has no float64 form
+            double = difference(a.losses, b.losses)
     same = (
         not ours.status
         and not theirs.status
@@ -207,6 +217,7 @@ def compare(options: argparse.Namespace) -> Result:
         printed=printed,
         missing=sorted(set(re.findall(r"(torch[\w.]*\.\w+) is not in Facula", ours.error))),
         error=error.rstrip(),
+        cpu={"torch": theirs.cpu, "facula": ours.cpu},
         seconds=seconds,
         step=step,
     )
