@@ -90,7 +90,7 @@ class BatchedTensor(Tensor):
     def _edge(self) -> Any:
         return self._physical._edge()
 
-    def __repr__(self, **kwargs: Any) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         inner = repr(self._physical).replace("\n", "\n    ")
         return f"BatchedTensor(lvl={self._level}, bdim=0, value=\n    {inner}\n)"
 
