@@ -324,8 +324,7 @@ def settle(r: Any) -> None:
 
 def leaves_of(r: Any, m: Any) -> dict[Entry, Any]:
     """The leaves that a followed pass depends on, by input."""
-    inputs = [i for n in m.graph for i in n.inputs if i.op is INPUT and i.rg]
-    return {i: r.inputs[i.index][0] for i in inputs}
+    return {i: r.inputs[i.index][0] for i in m.reached}
 
 
 def overwritten(r: Any) -> set[Any]:

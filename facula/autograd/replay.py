@@ -27,9 +27,10 @@ class Replay:
     scalars   the Python numbers recorded on the way
     end       the last entry
     graph     the entries whose saved values are freed by the pass
+    reached   the inputs that require grad, on which these entries depend
     """
 
-    __slots__ = ("binds", "end", "graph", "leaves", "numbers", "scalars", "sources")
+    __slots__ = ("binds", "end", "graph", "leaves", "numbers", "reached", "scalars", "sources")
 
     numbers: list[Any]
     sources: list[int]
@@ -38,6 +39,7 @@ class Replay:
     scalars: list[Any]
     end: Node
     graph: frozenset[Node]
+    reached: list[Node]
 
 
 def _watched(t: Any) -> bool:
@@ -162,6 +164,7 @@ def remember(r: Any, root: Node, state: Any) -> None:
         return
     m = Replay()
     m.graph = frozenset(ancestors(root))
+    m.reached = list({i for n in m.graph for i in n.inputs if i.op is INPUT and i.rg})
     nodes = [g for g in (r.gnodes.get(n) for n in m.graph) if isinstance(g, GradNode)]
     if not any([g.freed for g in nodes]) or any(
         [g.custom or g.tensor_hooks or g.retain or g.pre_hooks or g.post_hooks for g in nodes]

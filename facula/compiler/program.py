@@ -43,7 +43,10 @@ class CompiledProgram:
         self.low = low = Lowered(program.entries, roots, scalars, width)
         if all([calls is None for _, calls in low.steps]):
             raise NotCompiled("no operation of this program has a kernel")
-        self.guards = list(low.guards.items())
+        self.guarded = list(low.guards)
+        self.folded = list(low.guards.values())
+        self.folded_types = [type(x) for x in self.folded]
+        self.zeros = [(at, x) for at, x in low.guards.items() if x == 0]
         self.n_inputs = n = len(r.inputs)
         self._compile(low, width)
         self.memory = memory = Memory(low, n, roots)
@@ -199,8 +202,11 @@ class CompiledProgram:
     # Running.
     def matches(self, scalars: list[Any]) -> bool:
         """Whether the numbers that were folded in are as they were."""
-        for at, value in self.guards:
-            if scalars[at] != value or type(scalars[at]) is not type(value):
+        found = [scalars[at] for at in self.guarded]
+        if found != self.folded or [type(x) for x in found] != self.folded_types:
+            return False
+        for at, zero in self.zeros:  # 0.0 and -0.0 are equal, and not the same factor
+            if scalars[at] is not zero and str(scalars[at]) != str(zero):
                 return False
         return True
 

@@ -624,13 +624,12 @@ def _materialise(r: Recorder) -> bool:
     from facula.autograd.graph import grad_node, seal
 
     freed: Any = ()
+    leaves: Any = None
     if r.replayed:
         from facula.autograd.graph import Freed, leaves_of
 
-        freed = frozenset().union(*[m.graph for m in r.replayed])
-        leaves: dict[Node, Any] = {}
-        for m in r.replayed:
-            leaves.update(leaves_of(r, m))
+        graphs = [m.graph for m in r.replayed]
+        freed = graphs[0] if len(graphs) == 1 else frozenset().union(*graphs)
     base = _BASE + 1  # the list above holds one reference more
     quiet = not r.gnodes
     for i, refs in enumerate([getrefcount(h) for h in waiting]):
@@ -638,7 +637,14 @@ def _materialise(r: Recorder) -> bool:
         if refs > base and not h._leaf_rg:
             quiet = False
             node = h.node
-            h._gfn = Freed(node, leaves, r.frame) if node in freed else grad_node(r, node)
+            if node not in freed:
+                h._gfn = grad_node(r, node)
+                continue
+            if leaves is None:
+                leaves = {}
+                for m in r.replayed:
+                    leaves.update(leaves_of(r, m))
+            h._gfn = Freed(node, leaves, r.frame)
     del waiting
     seal(r)
     return quiet

@@ -100,7 +100,7 @@ def _ready(r: Any, t: Any, want: Node) -> bool:
     if t._storage is not None:
         if t._storage._exported is not None:
             return False
-        if t._base_t is not None and r.grad and not want.rg:
+        if r.grad and not want.rg and t._base_t is not None and t._base_t.requires_grad:
             return False  # it has to ask its base for a history
     return want.op is LEAF or want.op is INPUT or not (r.grad and t._leaf_rg)
 

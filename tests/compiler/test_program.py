@@ -1,5 +1,6 @@
 """Compiled programs against the interpreter: random graphs over awkward shapes and layouts."""
 
+import math
 import random
 
 import numpy as np
@@ -204,3 +205,9 @@ def test_inputs_are_read_in_their_own_layout(monkeypatch):
     want = results()
     monkeypatch.setattr(program, "COMPILE_AFTER", 0)
     assert results() == want
+
+
+def test_a_negative_zero_is_another_factor(tier):
+    x = torch.ones(3)
+    signs = [math.copysign(1, (x * k).tolist()[0]) for k in [0.0] * 5 + [-0.0] * 5 + [0.0]]
+    assert signs == [1] * 5 + [-1] * 5 + [1]

@@ -6,8 +6,13 @@ multiplied with their weights at once; what is left for every step is the produc
 
 from __future__ import annotations
 
+from typing import Any
+
 import facula
 from facula import Tensor
+from facula.ops.movement import SELF
+from facula.trace import spans
+from facula.trace.recorder import record
 
 from ..functional.linear import linear
 
@@ -47,6 +52,39 @@ STEPS = {
     "LSTM": (lstm_step, 4),
     "GRU": (gru_step, 3),
 }
+
+
+def run(tensors: tuple, static: tuple) -> tuple:
+    """The outputs of the last layer and the last states of all, as one step of the trace.
+
+    `tensors`: the input, the first states ``(layers * directions, N, out)``, and the weights of
+    all layers and directions. `static`: the kind of network, the number of directions, the sizes
+    of the steps if packed, and which of its five weights each layer and direction has.
+    """
+    return spans.run(_layers, tensors, static)
+
+
+def _layers(tensors: tuple, static: tuple, numbers: Any) -> tuple:
+    mode, directions, sizes, given = static
+    step, _ = STEPS[mode]
+    # Values: views of a tensor that is there already would be operands unknown to the caller.
+    x, *states = [record(SELF, (t,)) for t in tensors[: 3 if mode == "LSTM" else 2]]
+    rest = iter(tensors[1 + len(states) :])
+    last = []
+    for layer in range(0, len(given), directions):
+        outputs = []
+        for k in range(layer, layer + directions):
+            weights = [next(rest) if has else None for has in given[k]]
+            state = tuple([s[k] for s in states])
+            reverse = k > layer
+            if sizes is None:
+                out, state = run_padded(step, x, state, weights, reverse)
+            else:
+                out, state = run_packed(step, x, list(sizes), state, weights, reverse)
+            outputs.append(out)
+            last.append(state)
+        x = outputs[0] if directions == 1 else facula.cat(outputs, -1)
+    return x, *[facula.stack(parts) for parts in zip(*last, strict=True)]
 
 
 def run_padded(step, x: Tensor, state: tuple, weights, reverse: bool):

@@ -14,7 +14,7 @@ from .. import functional as F
 from .. import init
 from ..parameter import Parameter
 from ..utils.rnn import PackedSequence
-from ._recurrence import STEPS, gru_step, lstm_step, run_packed, run_padded
+from ._recurrence import STEPS, gru_step, lstm_step, run
 from .module import Module
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
@@ -261,24 +261,25 @@ class RNNBase(Module):
         return output, (states if self.mode == "LSTM" else states[0])
 
     def _run(self, x: Tensor, sizes: list[int] | None, states: tuple, weights: list):
-        step, _ = STEPS[self.mode]
         directions = 2 if self.bidirectional else 1
+        given = tuple([tuple([w is not None for w in ws]) for ws in weights])
+        flat = [w for ws in weights for w in ws if w is not None]
+        steps = None if sizes is None else tuple(sizes)
+        if not (self.dropout and self.training and self.num_layers > 1):
+            out, *last = run((x, *states, *flat), (self.mode, directions, steps, given))
+            return out, tuple(last)
+        # Dropout between the layers draws numbers, so each layer is a call of its own.
         last = []
         for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(directions):
-                k = layer * directions + direction
-                state = tuple(s[k] for s in states)
-                if sizes is None:
-                    out, state = run_padded(step, x, state, weights[k], direction == 1)
-                else:
-                    out, state = run_packed(step, x, sizes, state, weights[k], direction == 1)
-                outputs.append(out)
-                last.append(state)
-            x = outputs[0] if directions == 1 else facula.cat(outputs, -1)
-            if self.dropout and self.training and layer < self.num_layers - 1:
+            at = slice(layer * directions, (layer + 1) * directions)
+            if layer:
                 x = F.dropout(x, self.dropout, True)
-        return x, tuple(facula.stack(parts) for parts in zip(*last, strict=True))
+            flat = [w for ws in weights[at] for w in ws if w is not None]
+            x, *state = run(
+                (x, *[s[at] for s in states], *flat), (self.mode, directions, steps, given[at])
+            )
+            last.append(state)
+        return x, tuple([facula.cat(parts) for parts in zip(*last, strict=True)])
 
     def _weights(self, k: int) -> tuple:
         """w_ih, w_hh, b_ih, b_hh, w_hr of one layer and direction; None for what it lacks."""
