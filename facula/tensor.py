@@ -349,6 +349,8 @@ class Tensor:
     def is_leaf(self) -> bool:
         if self.node.op is STALE:
             storage.rederive(self)
+        elif self._base_t is not None and not self.node.rg:
+            self._awaken()
         n = self.node
         return self._leaf_rg or not n.rg or (n.op in (LEAF, INPUT) and self._gfn is None)
 
@@ -501,8 +503,15 @@ class Tensor:
         return storage.rederive(self, linked and TLS.r.grad)
 
     def _awaken(self) -> None:
-        """Let a view without a history require grad where its base does: nothing flows there."""
-        if self._base_t.requires_grad:
+        """Let a view without a history require grad where its base does.
+
+        Nothing flows there, unless the memory was written since: then it has its base's history.
+        """
+        if not self._base_t.requires_grad:
+            return
+        if self._seen != storage.version_of(self):
+            storage.rederive(self)
+        else:
             realise(self)
             n = self.node
             self.node = leaf(n.shape, n.dtype, n.strides, True)
@@ -649,10 +658,13 @@ class Tensor:
         realise(self)
         out = object.__new__(type(self))
         n = self.node
-        data = self._data.copy(order="K")
         rg = self.requires_grad  # a view has it from its base
+        if self._storage is None:
+            data = self._data.copy(order="K")
+            out._data = data if n.strides is None else recorder.relayout(data, n.strides)
+        else:  # what shares memory goes on sharing it
+            _share(out, storage.copied_view(self, memo))
         out.node = leaf(n.shape, n.dtype, n.strides, rg)
-        out._data = data if n.strides is None else recorder.relayout(data, n.strides)
         out._leaf_rg = rg
         memo[id(self)] = out
         if self._grad is not None:
@@ -787,7 +799,9 @@ def realise(t: Any) -> Any:
 def in_use(owner: Any) -> bool:
     """Whether the frame being recorded reads the memory of a tensor or storage."""
     seen = [owner, *[ref() for ref in getattr(owner, "aliases", ())]]
-    return any([t is not None and t.node.op is not LEAF and t.node.op is not STALE for t in seen])
+    if any([t is not None and t.node.op is not LEAF and t.node.op is not STALE for t in seen]):
+        return True
+    return any([t is owner or t._storage is owner for t, _, _ in TLS.r.inputs])
 
 
 def _lend(owner: Any) -> Any:

@@ -327,8 +327,14 @@ def relu(input: Any) -> Any:
     return record(pw.RELU, (input,))
 
 
+def _no_bool(name: str, t: Any) -> None:
+    if t.node.dtype is dtypes.bool:
+        raise NotImplementedError(f'{name}: "{name}_vml_cpu" not implemented for {t.dtype}')
+
+
 def _rounding(name: str, prim: Any, names: tuple[str, ...] = ()) -> Any:
     def f(input: Any) -> Any:
+        _no_bool(name, input)
         return record(prim, (input,)) if input.dtype.category >= dtypes.FLOAT else input.clone()
 
     f.__name__ = name
@@ -344,6 +350,7 @@ _rounding("trunc", pw.TRUNC, ("fix",))
 @api(inplace=True)
 def round(input: Any, *, decimals: int = 0) -> Any:
     """The nearest integer, ties to even; or rounded to some decimals."""
+    _no_bool("round", input)
     if input.dtype.category < dtypes.FLOAT:
         return input.clone()
     if decimals == 0:
@@ -372,7 +379,8 @@ def neg(input: Any) -> Any:
 @api(names=("absolute",), inplace=True)
 def abs(input: Any) -> Any:
     """The absolute value."""
-    return record(pw.ABS, (input,)) if input.dtype is not dtypes.bool else input.clone()
+    _no_bool("abs", input)
+    return record(pw.ABS, (input,))
 
 
 @api(inplace=True)

@@ -76,7 +76,9 @@ _cumulative_extreme("cummin", _running("cummin_index", np.minimum.accumulate))
 
 def _log_scan(p: Any, s: Any, a: Any) -> Any:
     if a.dtype.kind != "c":
-        return np.logaddexp.accumulate(a, axis=p[0])
+        out = np.logaddexp.accumulate(a, axis=p[0])
+        out += 0  # a sum begins with log(0): of -0.0 it is 0.0
+        return out
     out = np.moveaxis(a.copy(), p[0], 0)
     for i in range(1, len(out)):
         x, y = out[i - 1], out[i]

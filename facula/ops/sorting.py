@@ -142,18 +142,18 @@ def _median(name: str, ignore: bool) -> None:
 
     def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
         _no_complex(name, input)
+        shape = input.node.shape
+        d = None if dim is None else wrap_dim(dim, len(shape))
+        if d is not None and shape and shape[d] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
         if input.node.dtype is dtypes.bool:
             raise NotImplementedError(
-                f"{name}(): not implemented for bool; got a tensor of shape "
-                f"{list(input.node.shape)}"
+                f"{name}(): not implemented for bool; got a tensor of shape {list(shape)}"
             )
-        if dim is None:
+        if d is None:
             return record(value, (input,))
-        d = wrap_dim(dim, len(input.node.shape))
-        if not input.node.shape:
+        if not shape:
             return kind((input.clone(), _first(input)))
-        if input.node.shape[d] == 0:
-            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
         i = record(index, (input,), ((d,), keepdim))
         return kind((_pick(input, i, d, keepdim), i))
 

@@ -79,7 +79,7 @@ def largest(x) -> float:
     """The largest finite magnitude in nested lists, at least 1."""
     if isinstance(x, (list, tuple)):
         return max([1.0, *[largest(y) for y in x]])
-    return abs(x) if isinstance(x, float) and math.isfinite(x) else 1.0
+    return max(1.0, abs(x)) if isinstance(x, float) and math.isfinite(x) else 1.0
 
 
 def difference(ours: dict, theirs: dict, statements: list[str]) -> str | None:
