@@ -549,7 +549,7 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
     before = r.grad
     mine = differentiable and group is s  # the storage's own history changes
     edge = None
-    origin = value.node
+    origin, written = value.node, value
     try:
         if differentiable:
             recorder.set_grad(True)
@@ -582,6 +582,8 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
             flush(r)
         if edge is not None:
             group.gfn = edge
+            if written._token is not None:  # its frame ended before it was stored
+                (s if t._counter is None else t._counter)._token = written._token
         if differentiable:
             for x in (t, base):
                 if x._retains is not None:

@@ -11,6 +11,7 @@ from facula import dtypes
 from facula.dtypes import promote_types
 from facula.errors import describe
 from facula.ops import pointwise as pw
+from facula.ops.movement import watched
 from facula.ops.table import METHODS, api
 from facula.tensor import Tensor, from_array, realise
 from facula.trace.recorder import record
@@ -477,9 +478,14 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 * tensor2."""
 
     return in_float32(
-        lambda t, a, b: _add(t, _mul(_times(a, value), b)),
+        lambda t, a, b: _add(t, _mul(_times(_kept(a, b), value), b)),
         *_common(input, tensor1, tensor2),
     )
+
+
+def _kept(a: Any, b: Any) -> Any:
+    """A factor that the gradient of another needs: PyTorch saves it as it is."""
+    return watched(a) if b.requires_grad and a.requires_grad else a
 
 
 def _common(*ts: Any) -> list[Any]:
@@ -494,6 +500,6 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
         raise RuntimeError("Integer division with addcdiv is no longer supported")
 
     return in_float32(
-        lambda t, a, b: _add(t, _div(_times(a, value), b)),
+        lambda t, a, b: _add(t, _div(_times(_kept(a, b), value), b)),
         *_common(input, tensor1, tensor2),
     )

@@ -447,19 +447,24 @@ def _end(shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> int:
 def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     """A view by sizes and strides of the whole storage."""
     forbidden((input,))
-    s = input._storage
     offset = input._offset if storage_offset is None else storage_offset
     base: Any = input
-    start = 0
-    if s is not None and input._chain:
-        base = whole(input)
-    shape, strides = _strided(base, size, stride, offset)
-    if base is not input and TLS.r.grad and input.requires_grad and not base.requires_grad:
-        base, start = input, input._offset  # the history begins here, not with the memory
-        if offset < start or _end(shape, strides, offset) > start + base.numel():
-            raise NotImplementedError(
-                "as_strided of memory beyond a view that is a leaf is not in Facula"
-            )
+    start = input._offset
+    shape, strides = sizes((size,)), sizes((stride,))
+    if not (
+        len(shape) == len(strides)
+        and like_strides(input.node) == input.node.strides
+        and start <= offset
+        and _end(shape, strides, offset) <= start + input.numel()
+    ):  # what is looked at is not a part of the input, whose history it has if it can
+        start = 0
+        if input._storage is not None and input._chain:
+            base = whole(input)
+    shape, strides = _strided(base, size, stride, offset - start)
+    if TLS.r.grad and input.requires_grad and not base.requires_grad:
+        raise NotImplementedError(
+            "as_strided of memory beyond a view that is a leaf is not in Facula"
+        )
     if not base.is_contiguous():
         steps = base.stride()
         if like_strides(base.node) != steps:

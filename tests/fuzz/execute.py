@@ -81,7 +81,8 @@ def run(program: dict, torch, after_step=None) -> dict:
             broken |= "INTERNAL ASSERT" in str(e)
             if before is not None:
                 for t, g, kept in before:
-                    t.grad = g
+                    if g is None or g.shape == t.shape:  # else t was reshaped in place
+                        t.grad = g
                     if g is not None:
                         g.data.copy_(kept)
         else:
