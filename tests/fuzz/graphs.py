@@ -38,8 +38,12 @@ INTS = (*SIGNED, "uint8", "uint16", "uint32", "uint64")
 SIZES = (1, 2, 3, 4, 5, 7, 8, 11, 13, 16, 17, 31, 32, 37, 64, 67, 128)
 # By how much results may differ, in units of the largest magnitude in a result (at least 1).
 TOLERANCES = {
-    **{"float32": 2e-5, "float64": 2e-13, "complex64": 2e-5, "complex128": 2e-13},
-    **{"float16": 2e-2, "bfloat16": 1.5e-1},
+    "float32": 2e-5,
+    "float64": 2e-13,
+    "complex64": 2e-5,
+    "complex128": 2e-13,
+    "float16": 2e-2,
+    "bfloat16": 1.5e-1,
 }
 LAYOUTS = ("plain", "transposed", "gaps", "shifted", "expanded")
 
@@ -250,7 +254,7 @@ class Graph:
         else:
             text = f"torch.{op}({v.name}, {o.name}.abs() + 1)"
         whole = v.dtype not in (*FLOATS, *COMPLEX) and o.dtype not in (*FLOATS, *COMPLEX)
-        self.add(text, v.exact and o.exact and (whole and op in "+-*" or op in ("max", "min")))
+        self.add(text, v.exact and o.exact and ((whole and op in "+-*") or op in ("max", "min")))
 
     def whole(self) -> None:
         """Two integers, or bools."""
