@@ -169,6 +169,22 @@ def tensor_str(
         body = _lines(a, fmt, 7, summarise)
     if not usual:
         suffixes.append("dtype=torch." + dtype_name)
+    return _with_suffixes(body, suffixes, requires_grad, grad_fn_name)
+
+
+def meta_str(t: Any, grad_fn_name: str | None) -> str:
+    """A tensor without data, as PyTorch prints it."""
+    from facula import dtypes
+
+    suffixes = ["device='meta'", f"size={tuple(t.shape)}"]
+    if t.dtype is not dtypes.get_default_dtype():
+        suffixes.append(f"dtype={t.dtype}")
+    return _with_suffixes("...", suffixes, t.requires_grad, grad_fn_name)
+
+
+def _with_suffixes(
+    body: str, suffixes: list[str], requires_grad: bool, grad_fn_name: str | None
+) -> str:
     if grad_fn_name is not None:
         suffixes.append(f"grad_fn=<{grad_fn_name}>")
     elif requires_grad:

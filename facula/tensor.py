@@ -15,10 +15,11 @@ import numpy as np
 from facula import devices, dtypes, storage
 from facula.autograd import graph
 from facula.dtypes import can_cast
+from facula.meta import META
 from facula.ops import table
 from facula.storage import make_view, write
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, STALE, contiguous_strides, is_contiguous, leaf
+from facula.trace.node import INPUT, LEAF, STALE, Node, contiguous_strides, is_contiguous, leaf
 from facula.trace.recorder import TLS, flush
 
 __all__ = ["Size", "Tensor", "can_cast", "from_array", "make_view", "write"]
@@ -204,7 +205,7 @@ class Tensor:
 
     @property
     def device(self) -> devices.device:
-        return devices.CPU
+        return devices.META if self.node.op is META else devices.CPU
 
     @property
     def layout(self) -> Any:
@@ -277,10 +278,17 @@ class Tensor:
         """Whether the dtype has a sign."""
         return self.node.dtype.is_signed
 
-    is_cuda = is_sparse = is_quantized = is_meta = is_mkldnn = is_nested = False
+    is_cuda = is_sparse = is_quantized = is_mkldnn = is_nested = False
     is_xpu = is_mps = is_mtia = is_ipu = is_xla = is_vulkan = is_maia = is_sparse_csr = False
-    is_cpu = True
     _is_view_cache = None
+
+    @property
+    def is_meta(self) -> bool:
+        return self.node.op is META
+
+    @property
+    def is_cpu(self) -> bool:
+        return self.node.op is not META
 
     def is_conj(self) -> bool:
         """Always False: conjugation is not lazy here."""
@@ -297,7 +305,7 @@ class Tensor:
 
     def data_ptr(self) -> int:
         """The address of the first element; 0 where there is none."""
-        if 0 in self.node.shape:
+        if 0 in self.node.shape or self.node.op is META:
             return 0
         own_memory(self)
         return int(self._data.ctypes.data)
@@ -336,6 +344,11 @@ class Tensor:
                 "require differentiation use var_no_grad = var.detach()."
             )
         if requires_grad == self._leaf_rg or (bare and not requires_grad) or not self.is_leaf:
+            return self
+        if self.node.op is META:
+            n = self.node
+            self._leaf_rg = requires_grad
+            self.node = Node(META, n.shape, n.dtype, n.strides, n.offset, requires_grad)
             return self
         realise(self)
         if not requires_grad:
@@ -419,7 +432,10 @@ class Tensor:
         """Cut this tensor off from its history."""
         if self._base_t is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
-        if self.requires_grad:
+        if self.node.op is META:
+            _replace(self, self.detach())
+            self.requires_grad_(False)
+        elif self.requires_grad:
             realise(self)
             flush()  # what was recorded knows this tensor with its history
             held = self if self._storage is None else self._storage
@@ -438,6 +454,8 @@ class Tensor:
         from facula.ops.movement import DETACH
 
         v = make_view(self, DETACH, "data")
+        if v.node.op is META:
+            return v
         v._counter = storage.Counter()  # autograd does not see what is written through it
         if v.node.op is not LEAF:
             storage.mark(v)
@@ -452,6 +470,9 @@ class Tensor:
                 "data set to a tensor that requires gradients must be floating point or complex "
                 f"dtype, got {value.node.dtype}"
             )
+        if META in (self.node.op, value.node.op):
+            _replace(self, value.detach())
+            return
         v = realise(value.detach())
         realise(self)
         flush()  # what was saved of the old memory is to be tied to this tensor's version
@@ -527,6 +548,11 @@ class Tensor:
     # Values.
     def numpy(self, *, force: bool = False) -> Any:
         """The values as a NumPy array that shares the tensor's memory."""
+        if self.node.op is META:
+            raise TypeError(
+                "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the "
+                "tensor to host memory first."
+            )
         if force:
             return self.detach().numpy()
         if self.requires_grad and TLS.r.grad:
@@ -563,6 +589,8 @@ class Tensor:
             raise RuntimeError(
                 f"a Tensor with {self.numel()} elements cannot be converted to Scalar"
             )
+        if self.node.op is META:
+            raise RuntimeError("Tensor.item() cannot be called on meta tensors")
         realise(self)
         a = self._data
         return float(a.reshape(-1)[0]) if a.dtype == dtypes.bfloat16.np else a.item()
@@ -619,7 +647,7 @@ class Tensor:
         return bool((self == value).any())
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
-        from facula.printing import tensor_str
+        from facula.printing import meta_str, tensor_str
 
         rg = self.requires_grad
         name = None
@@ -630,6 +658,8 @@ class Tensor:
         else:
             if fn is not None:
                 name = fn.name() if hasattr(fn, "name") else type(fn).__name__
+        if self.node.op is META:
+            return meta_str(self, None if self._leaf_rg else name)
         realise(self)
         return tensor_str(self._data, self.node.dtype._name, requires_grad=rg, grad_fn_name=name)
 
@@ -640,12 +670,9 @@ class Tensor:
         return tensor(self)
 
     def __format__(self, spec: str) -> str:
-        if not self.node.shape and not self._is_meta():
+        if not self.node.shape and self.node.op is not META:
             return format(self.item(), spec)
         return object.__format__(self, spec)
-
-    def _is_meta(self) -> bool:
-        return False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if not self.is_leaf:
@@ -655,6 +682,11 @@ class Tensor:
             )
         if id(self) in memo:
             return memo[id(self)]
+        if self.node.op is META:
+            made = self.detach()
+            out = made if type(self) is Tensor else Tensor._make_subclass(type(self), made)
+            memo[id(self)] = out
+            return out.requires_grad_(self.requires_grad)
         realise(self)
         out = object.__new__(type(self))
         n = self.node
@@ -679,6 +711,9 @@ class Tensor:
     def __reduce_ex__(self, protocol: Any) -> Any:
         if not self.is_leaf:
             raise RuntimeError("Only graph leaves can be pickled; call detach() first")
+        if self.node.op is META:
+            n = self.node
+            return _rebuild_meta, (type(self), tuple(n.shape), n.dtype, n.strides, self._leaf_rg)
         realise(self)
         a = np.ascontiguousarray(self._data)
         return _rebuild, (
@@ -714,8 +749,7 @@ class Tensor:
         """This tensor, on the device where it is: there is one."""
         if stream is not None:
             raise ValueError(f"to_device(): the CPU has no streams, got {stream!r}")
-        devices.check(device)
-        return self
+        return self.to(device)
 
 
 _backward: Any = None
@@ -730,6 +764,10 @@ def _new() -> Tensor:
 
 def _share(out: Tensor, source: Tensor) -> None:
     """Give `out` the value and memory of another tensor."""
+    if source.node.op is META:
+        n = source.node
+        out.node = Node(META, n.shape, n.dtype, n.strides, n.offset)
+        return
     if source._storage is None:
         raise AssertionError("memory is shared through a storage: give _share a view")
     for k, v in source.__dict__.items():
@@ -769,6 +807,25 @@ def _rebuild(cls: type, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool
     if cls is not Tensor:
         return Tensor._make_subclass(cls, t, rg)
     return t.requires_grad_(rg)
+
+
+def _rebuild_meta(cls: type, shape: Any, dtype: Any, strides: Any, rg: bool) -> Any:
+    t = _new()
+    t.node = Node(META, shape, dtype, strides)
+    if cls is not Tensor:
+        return Tensor._make_subclass(cls, t, rg)
+    return t.requires_grad_(rg)
+
+
+def _replace(t: Any, v: Any) -> None:
+    """Let t be what v is, where one of them has no data; what t requires stays."""
+    rg = t._leaf_rg
+    for k in ("_data", "_storage", "_chain", "_offset", "_base_t", "_own", "_counter", "_exported"):
+        t.__dict__.pop(k, None)
+    t._leaf_rg, t._gfn = False, None
+    _share(t, v)
+    if rg:
+        t.requires_grad_(True)
 
 
 def realise(t: Any) -> Any:
@@ -985,6 +1042,9 @@ def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = Non
             UserWarning,
             stacklevel=4,
         )
+    if t.node.op is META:
+        t.node = Node(META, shape, t.dtype, strides)
+        return
     zeros = np.zeros(shape, t.dtype.np)
     new = from_array(zeros if strides is None else recorder.relayout(zeros, strides))
     for k in ("_storage", "_chain", "_offset", "_exported", "_base_t", "_own", "_counter"):

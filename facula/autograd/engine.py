@@ -9,6 +9,7 @@ import numpy as np
 
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, spoilt
 from facula.autograd.replay import before_pass, follow, remember
+from facula.meta import META, no_backward
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, leaf
 from facula.trace.recorder import TLS
@@ -412,6 +413,8 @@ def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
                 f"element 0 of tensors does not require grad and does not have a "
                 f"grad_fn ({name} of a tensor of shape {list(t.shape)})"
             )
+        if t.node.op is META:
+            no_backward(t)
         first = _first_gradient(t, g, name)
         edge = t._edge()
         if edge is None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.meta import META, is_meta, like
 from facula.ops import indexing as ix
 from facula.ops import layouts
 from facula.ops import movement as mv
@@ -33,13 +34,23 @@ from facula.trace.recorder import TLS, record
 
 
 def _array(t: Any) -> Any:
-    """The values of an index tensor, now: bounds are checked at the call."""
+    """The values of an index tensor, now: bounds are checked at the call.
+
+    Numbers of a meta tensor may be taken for zeros: only their shape matters.
+    """
+    if t.node.op is META and t.node.dtype.category == dtypes.INT:
+        return np.broadcast_to(np.zeros((), t.node.dtype.np), t.node.shape)
     t = realise(t)
     return t._data
 
 
 def known(t: Any) -> Any:
-    """The values of a tensor in whatever shape, for checks; also of a batch of tensors."""
+    """The values of a tensor in whatever shape, for checks; also of a batch of tensors.
+
+    Of a meta tensor there are none to check.
+    """
+    if t.node.op is META:
+        return np.empty((0,) * max(t.ndim, 1), t.dtype.np)
     while t.node.op.__class__ is Other and t.node.op.inner is not None:
         t = t.node.op.inner(t)
     return _array(t.detach())
@@ -211,7 +222,13 @@ def getitem(self: Any, index: Any) -> Any:
     if advanced is None:
         return make_view(v, mv.ALIAS, ()) if v is self else v
     table, p = _table(advanced, v.node.shape)
+    if any([is_meta(getattr(i, "device", None)) for i in _items(index)]):
+        table = like(table)
     return mv.in_layout(record(ix.INDEX, (v, table), p), _picked_strides(v.node, p))
+
+
+def _items(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)
 
 
 class _Operand:

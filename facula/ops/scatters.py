@@ -55,7 +55,7 @@ def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) 
                 )
     n = input.node.shape[d] if rank else 1
     a = known(index)
-    if a.min() < 0 or a.max() >= n:
+    if a.size and (a.min() < 0 or a.max() >= n):
         bad = a[(a < 0) | (a >= n)].reshape(-1)[0]
         raise RuntimeError(
             f"{name}(): index {bad} is out of bounds for dimension {d} with size {n}"

@@ -266,7 +266,7 @@ def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
 def _foreign(t: Any) -> Any:
     """A stand-in, in this thread, for a tensor that is pending in another thread."""
     if t.node.op.__class__ is Other:
-        raise Diverted(t.node.op)
+        raise t.node.op.error(t.node.op)
     while True:
         node = t.node
         rec = node.rec

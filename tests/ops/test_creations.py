@@ -61,7 +61,7 @@ def test_asarray_copies_where_it_is_told_to():
     assert torch.asarray(leaf) is leaf
     assert not torch.asarray(leaf, requires_grad=False).requires_grad
     assert torch.asarray([1.0], requires_grad=True).requires_grad
-    with pytest.raises(ValueError, match="float32 into dtype torch.float64"):
+    with pytest.raises(ValueError, match=r"float32 into dtype torch\.float64"):
         torch.asarray(x, dtype=torch.float64, copy=False)
     with pytest.raises(ValueError, match="arbitrary sequence"):
         torch.asarray([1.0], copy=False)
