@@ -77,8 +77,13 @@ def is_meta(device: Any) -> bool:
     return device is not None and (device == "meta" or getattr(device, "type", None) == "meta")
 
 
+# Operations inside of which nobody puts a mask or numbers from the CPU: operands of two devices
+# are the program's own mistake.
+_MUST_MEET = ("add", "sub", "mul", "div", "pow")
+
+
 def _take(op: Any, ts: tuple[Any, ...], params: Any, scalars: tuple[Any, ...]) -> Any:
-    if op.pointwise and op.name != "where":  # masks are made on the CPU inside of operations
+    if op.name in _MUST_MEET:
         for t in ts:
             if t.node.op is not META and t.node.shape:
                 raise RuntimeError(
