@@ -91,8 +91,10 @@ def trunc_normal_(
             "values may be incorrect.",
             stacklevel=2,
         )
+    if tensor.is_meta:
+        return tensor
     often = below((b - mean) / std) - below((a - mean) / std) > 0.3
-    lowest, highest = [tensor.new_tensor(x, device="cpu").item() for x in (a, b)]
+    lowest, highest = [tensor.new_tensor(x).item() for x in (a, b)]
     peak = _log_density((max(a, min(mean, b)) - mean) / std)
 
     def draw() -> tuple[Tensor, Tensor]:
