@@ -12,16 +12,17 @@ from facula.ops import reduce as rd
 from facula.ops.arithmetic import result_type, tensor_of
 from facula.ops.indexing import GATHER
 from facula.ops.movement import in_layout
-from facula.ops.reductions import _pick, fields
+from facula.ops.reductions import _pick
 from facula.ops.registry import Op, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
+from facula.return_types import fields
 from facula.tensor import Tensor, from_array, realise, wrap_dim
 from facula.trace.recorder import record
 
-_SORT = fields("sort", "values", "indices")
-_TOPK = fields("topk", "values", "indices")
-_KTH = fields("kthvalue", "values", "indices")
-_MODE = fields("mode", "values", "indices")
+_SORT = fields("sort")
+_TOPK = fields("topk")
+_KTH = fields("kthvalue")
+_MODE = fields("mode")
 
 
 def _first(t: Any) -> Any:
@@ -138,7 +139,7 @@ def _middle_index(ignore: bool) -> Any:
 def _median(name: str, ignore: bool) -> None:
     value = Op(name, lambda p, st, a: ((), a.dtype, None, 0), _middle(ignore), (_share,))
     index = Op(name + "_index", _index_infer, _middle_index(ignore))
-    kind = fields(name, "values", "indices")
+    kind = fields(name)
 
     def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
         _no_complex(name, input)
