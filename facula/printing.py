@@ -69,18 +69,15 @@ class _Formatter:
             mags = np.abs(finite)
             low, high = float(mags.min()), float(mags.max())
             self.int_mode = bool(np.all(finite == np.ceil(finite)))
-            if self.int_mode:
-                self.sci = high / low > 1000.0 or high > 1.0e8
-            else:
-                self.sci = high / low > 1000.0 or high > 1.0e8 or low < 1.0e-4
+            self.sci = high / low > 1000.0 or high > 1.0e8 or low < 1.0e-4
+            if _options["sci_mode"] is not None:  # of zeros and infinities alone it says nothing
+                self.sci = _options["sci_mode"]
             if self.int_mode and not self.sci:
                 self.width = max([len(f"{v:.0f}") + 1 for v in finite.tolist()])
             elif self.sci:
                 self.width = max([len(f"{v:.{precision}e}") for v in finite.tolist()])
             else:
                 self.width = max([len(f"{v:.{precision}f}") for v in finite.tolist()])
-        if _options["sci_mode"] is not None:
-            self.sci = _options["sci_mode"]
 
     def __call__(self, v: Any) -> str:
         if not self.floating:
@@ -190,7 +187,7 @@ def _with_suffixes(
     elif requires_grad:
         suffixes.append("requires_grad=True")
     out = "tensor(" + body
-    last = len(out) - out.rfind("\n") - 1
+    last = len(out) - out.rfind("\n") + 1  # PyTorch counts the end of the line and the bracket
     for s in suffixes:
         if last + len(s) + 2 > _options["linewidth"]:
             out += ",\n" + " " * 7 + s
