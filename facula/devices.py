@@ -57,8 +57,25 @@ class device:
     def __reduce__(self) -> Any:
         return device, (self.type, self.index)
 
+    def __enter__(self) -> device:
+        """Make new tensors on this device, until the block ends."""
+        from facula.meta import placing
+        from facula.ops.table import enter_mode
 
+        check(self)
+        _entered.append(placing(self))
+        enter_mode(_entered[-1])
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        from facula.ops.table import leave_mode
+
+        leave_mode(_entered.pop())
+
+
+_entered: list[Any] = []  # the modes of `with device:` blocks
 CPU = device("cpu")
+META = device("meta")
 
 
 def check(where: object) -> device:
@@ -68,6 +85,8 @@ def check(where: object) -> device:
     d = where if isinstance(where, device) else device(where)  # type: ignore[arg-type]
     if d.type == "cpu":
         return CPU
+    if d.type == "meta":
+        return META
     if d.type == "cuda":
         raise NoDeviceError(f"device '{d}' asked for, but no CUDA device is available")
     raise NotImplementedError(f"device '{d}' is not in Facula")

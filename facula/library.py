@@ -203,7 +203,7 @@ def load_library(path: Any) -> None:
     torchvision's is not loaded either, but its most used operators are here in its place.
     """
     folder, file = os.path.split(os.fspath(path))
-    if os.path.basename(folder) == "torchvision" and file.startswith("_C."):
+    if os.path.basename(folder) == "torchvision" and file.startswith(("_C.", "_C_stable.")):
         from facula import torchvision_operators
 
         return torchvision_operators.register()

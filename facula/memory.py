@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from facula import devices, dtypes, storage
+from facula import devices, dtypes, meta, storage
 from facula.grad_mode import no_grad
 from facula.ops import movement as mv
 from facula.ops.layouts import view_dtype
@@ -88,7 +88,7 @@ class UntypedStorage:
 
     @property
     def device(self) -> devices.device:
-        return devices.CPU
+        return self._bytes.device
 
     @property
     def _cdata(self) -> int:
@@ -198,7 +198,7 @@ class TypedStorage:
 
     @property
     def device(self) -> devices.device:
-        return devices.CPU
+        return self._untyped_storage.device
 
     is_cuda = False
 
@@ -274,6 +274,12 @@ def _position(index: Any, n: int) -> int:
 
 def untyped_storage(t: Tensor) -> UntypedStorage:
     """The memory that the tensor lies in, as bytes."""
+    if t.is_meta:
+        n, s = t.node, t.stride()
+        span = (
+            0 if 0 in n.shape else 1 + sum([(a - 1) * b for a, b in zip(n.shape, s, strict=True)])
+        )
+        return UntypedStorage._over(meta.empty(((t._offset + span) * t.itemsize,), dtypes.uint8))
     return UntypedStorage._over(flat_bytes(t))
 
 

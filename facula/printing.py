@@ -69,18 +69,15 @@ class _Formatter:
             mags = np.abs(finite)
             low, high = float(mags.min()), float(mags.max())
             self.int_mode = bool(np.all(finite == np.ceil(finite)))
-            if self.int_mode:
-                self.sci = high / low > 1000.0 or high > 1.0e8
-            else:
-                self.sci = high / low > 1000.0 or high > 1.0e8 or low < 1.0e-4
+            self.sci = high / low > 1000.0 or high > 1.0e8 or low < 1.0e-4
+            if _options["sci_mode"] is not None:  # of zeros and infinities alone it says nothing
+                self.sci = _options["sci_mode"]
             if self.int_mode and not self.sci:
                 self.width = max([len(f"{v:.0f}") + 1 for v in finite.tolist()])
             elif self.sci:
                 self.width = max([len(f"{v:.{precision}e}") for v in finite.tolist()])
             else:
                 self.width = max([len(f"{v:.{precision}f}") for v in finite.tolist()])
-        if _options["sci_mode"] is not None:
-            self.sci = _options["sci_mode"]
 
     def __call__(self, v: Any) -> str:
         if not self.floating:
@@ -169,12 +166,28 @@ def tensor_str(
         body = _lines(a, fmt, 7, summarise)
     if not usual:
         suffixes.append("dtype=torch." + dtype_name)
+    return _with_suffixes(body, suffixes, requires_grad, grad_fn_name)
+
+
+def meta_str(t: Any, grad_fn_name: str | None) -> str:
+    """A tensor without data, as PyTorch prints it."""
+    from facula import dtypes
+
+    suffixes = ["device='meta'", f"size={tuple(t.shape)}"]
+    if t.dtype is not dtypes.get_default_dtype():
+        suffixes.append(f"dtype={t.dtype}")
+    return _with_suffixes("...", suffixes, t.requires_grad, grad_fn_name)
+
+
+def _with_suffixes(
+    body: str, suffixes: list[str], requires_grad: bool, grad_fn_name: str | None
+) -> str:
     if grad_fn_name is not None:
         suffixes.append(f"grad_fn=<{grad_fn_name}>")
     elif requires_grad:
         suffixes.append("requires_grad=True")
     out = "tensor(" + body
-    last = len(out) - out.rfind("\n") - 1
+    last = len(out) - out.rfind("\n") + 1  # PyTorch counts the end of the line and the bracket
     for s in suffixes:
         if last + len(s) + 2 > _options["linewidth"]:
             out += ",\n" + " " * 7 + s

@@ -156,7 +156,7 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     if not linked and t.node.op is STALE:
         t = rederive(t, False)
     try:
-        t = prepare(r, t)
+        t = prepare(r, t, linked)
     except Diverted as met:
         return met.kind.look(t, op, params)
     s = storage_of(t)
@@ -165,7 +165,8 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
         shape, dtype, strides, offset = op.infer(params, (), node)
         v = recorder._new_tensor()
         v._data = op.body(params, (), t._data)
-        v.node = leaf(shape, dtype, strides)
+        base = t if t._base_t is None else t._base_t
+        v.node = leaf(shape, dtype, strides, node.rg and linked and base.requires_grad)
     else:
         v = record(op, (t,), params)
         r.views = True
@@ -183,10 +184,15 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     else:
         v._own = DETACHED
     _join(s, v)
-    exported = s._exported
-    if exported is not None and v.node.op is not LEAF and exported() is not None:
-        flush(r)  # a pending view would not see what NumPy code writes
+    if v.node.op is not LEAF:
+        _settle_lent(s)
     return v
+
+
+def _settle_lent(s: Storage) -> None:
+    """Compute the views of memory that NumPy code holds: pending, they would not see its writes."""
+    if s._exported is not None and s._exported() is not None:
+        flush(TLS.r)
 
 
 def whole(t: Any) -> Any:
@@ -202,6 +208,22 @@ def whole(t: Any) -> Any:
     u._own = DETACHED if t._own is not None else None
     _join(s, u)
     return u
+
+
+def copied_view(t: Any, memo: dict[int, Any]) -> Any:
+    """The view, of a copy of the whole memory, that the realised t is of its own."""
+    s = t._storage
+    v = memo.get(id(s))
+    if v is None:
+        v = memo[id(s)] = recorder._new_tensor()
+        n = s.node
+        data = s._data.copy(order="K")
+        v._data = data if n.strides is None else recorder.relayout(data, n.strides)
+        v.node = leaf(n.shape, n.dtype, n.strides)
+    v = make_view(v, _detach_op(), ())
+    for op, params in t._chain:
+        v = make_view(v, op, params)
+    return make_view(v, _detach_op(), ()) if v._base_t is not None else v
 
 
 def reseat(t: Any, op: Any, params: Any) -> None:
@@ -378,7 +400,7 @@ def rederive(t: Any, checked: bool = True) -> Any:
         else:
             _history(t)
         return t
-    had = t._gfn is not None or (t.node.rg and not t._leaf_rg)
+    had = t._gfn is not None or (t.node.rg and not t._leaf_rg and not t._no_grad)
     if (had or base.requires_grad) and t._seen != version_of(t):
         if t._multi or t._no_grad:
             if checked:
@@ -395,6 +417,8 @@ def rederive(t: Any, checked: bool = True) -> Any:
         if had:  # it stays a result, of something that requires no grad any more
             t._gfn = GradNode()
             t._gfn.op, t._gfn.order = _self_op(), (TLS.r.frame, -1)
+            if t._retains is not None:
+                t._gfn.retain, t._retains = t._retains.retain, t._gfn
     _value(t)
     return t
 
@@ -439,6 +463,7 @@ def _history(t: Any) -> None:
     if t._counter is not None:
         mark(t)
     TLS.r.add(t)
+    _settle_lent(t._storage)
 
 
 def _value(t: Any) -> None:
@@ -475,7 +500,7 @@ def settle_alias(t: Any) -> None:
     pending = node.op is not STALE and node.op is not LEAF and node.op is not INPUT
     if pending and node.rg and t._gfn is None and not t._chain:
         t._gfn = s._gfn
-    rg = t._leaf_rg or t._gfn is not None
+    rg = t._leaf_rg or t._gfn is not None or (t._no_grad and t._base_t.requires_grad)
     t.node = leaf(node.shape, node.dtype, node.strides, rg)
 
 
@@ -524,11 +549,11 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
     before = r.grad
     mine = differentiable and group is s  # the storage's own history changes
     edge = None
-    origin = value.node
+    origin, written = value.node, value
     try:
         if differentiable:
             recorder.set_grad(True)
-            new = _scatter(t, _root(t), t._chain[len(group.chain) :], value)
+            new = _scatter(_root(t), t._chain[len(group.chain) :], value)
             if t._base_t is not None:
                 from facula.ops.movement import COPY_SLICES
 
@@ -538,8 +563,7 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
                 value = new
         if not mine:
             recorder.set_grad(False)
-            whose = base if differentiable else t
-            new = _scatter(whose, s, group.chain if differentiable else t._chain, value)
+            new = _scatter(s, group.chain if differentiable else t._chain, value)
         keeps = not mine and (s._gfn is not None or s.node.rg)
         if keeps and s._gfn is None:
             s._gfn = edge_of(s)
@@ -558,6 +582,8 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
             flush(r)
         if edge is not None:
             group.gfn = edge
+            if written._token is not None:  # its frame ended before it was stored
+                (s if t._counter is None else t._counter)._token = written._token
         if differentiable:
             for x in (t, base):
                 if x._retains is not None:
@@ -579,15 +605,19 @@ def _retain_again(t: Any) -> None:
         t._retains = now
 
 
-def _scatter(t: Any, root: Any, chain: Any, value: Any) -> Any:
+def _scatter(root: Any, chain: Any, value: Any) -> Any:
     """The value at `root` with the part that `chain` sees replaced."""
-    if root.node.strides is None and any([op.name in _OVERLAPPING for op, _ in chain]):
+    if any([op.name in _OVERLAPPING for op, _ in chain]):
         # Going back through the views would not know which of several elements was written.
-        if chain is t._chain or not getattr(root, "_chain", ()):
-            from facula.ops.movement import AS_STRIDED_SCATTER, strides_of
+        from facula.ops.movement import WRITE_THROUGH
 
-            n = t.node
-            return record(AS_STRIDED_SCATTER, (root, value), (n.shape, strides_of(n), t._offset))
+        other = [op.name for op, _ in chain if op.name in _OF_BYTES]
+        if other:
+            raise NotImplementedError(
+                f"writing through {other[0]} of a view of which elements may share memory is not "
+                "in Facula"
+            )
+        return record(WRITE_THROUGH, (root, value), tuple(chain))
     parents = [root]
     for op, params in chain[:-1]:
         parents.append(record(op, (parents[-1],), params))
@@ -597,6 +627,7 @@ def _scatter(t: Any, root: Any, chain: Any, value: Any) -> Any:
 
 
 _OVERLAPPING = ("expand", "unfold", "as_strided")
+_OF_BYTES = ("real_view", "imag_view", "view_as_real", "view_as_complex", "view_dtype")
 
 
 def _sole(t: Any, s: Storage) -> bool:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula import devices, dtypes
+from facula import devices, dtypes, meta
+from facula.ops import table
 
 _settings: dict[str, Any] = {
     "matmul_precision": "highest",
     "deterministic": 0,  # 0: no, 1: warn, 2: error
     "warn_always": False,
     "interop_threads": 1,
+    "placing": None,  # the mode in which new tensors are made on another device
 }
 _PRECISIONS = ("highest", "high", "medium")
 _MODES = {"default": 0, "warn": 1, "error": 2}
@@ -90,13 +92,19 @@ def set_flush_denormal(mode: bool) -> bool:
 
 
 def get_default_device() -> devices.device:
-    """The device of new tensors: the CPU."""
-    return devices.CPU
+    """The device of this thread's new tensors."""
+    return meta.default_device()
 
 
 def set_default_device(device: Any) -> None:
-    """Set the device of new tensors; the CPU is the only one there is."""
-    devices.check(device)
+    """Set the device of this thread's new tensors: 'cpu' (also None) or 'meta'."""
+    where = devices.check(device)
+    before = _settings["placing"]
+    if before is not None:
+        table.leave_mode(before)
+    _settings["placing"] = None if where is devices.CPU else meta.placing(where)
+    if where is not devices.CPU:
+        table.enter_mode(_settings["placing"])
 
 
 def get_device_module(device: Any = None) -> Any:

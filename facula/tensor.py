@@ -15,10 +15,11 @@ import numpy as np
 from facula import devices, dtypes, storage
 from facula.autograd import graph
 from facula.dtypes import can_cast
+from facula.meta import META
 from facula.ops import table
 from facula.storage import make_view, write
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, STALE, contiguous_strides, is_contiguous, leaf
+from facula.trace.node import INPUT, LEAF, STALE, Node, contiguous_strides, is_contiguous, leaf
 from facula.trace.recorder import TLS, flush
 
 __all__ = ["Size", "Tensor", "can_cast", "from_array", "make_view", "write"]
@@ -204,7 +205,7 @@ class Tensor:
 
     @property
     def device(self) -> devices.device:
-        return devices.CPU
+        return devices.META if self.node.op is META else devices.CPU
 
     @property
     def layout(self) -> Any:
@@ -277,10 +278,17 @@ class Tensor:
         """Whether the dtype has a sign."""
         return self.node.dtype.is_signed
 
-    is_cuda = is_sparse = is_quantized = is_meta = is_mkldnn = is_nested = False
+    is_cuda = is_sparse = is_quantized = is_mkldnn = is_nested = False
     is_xpu = is_mps = is_mtia = is_ipu = is_xla = is_vulkan = is_maia = is_sparse_csr = False
-    is_cpu = True
     _is_view_cache = None
+
+    @property
+    def is_meta(self) -> bool:
+        return self.node.op is META
+
+    @property
+    def is_cpu(self) -> bool:
+        return self.node.op is not META
 
     def is_conj(self) -> bool:
         """Always False: conjugation is not lazy here."""
@@ -297,7 +305,7 @@ class Tensor:
 
     def data_ptr(self) -> int:
         """The address of the first element; 0 where there is none."""
-        if 0 in self.node.shape:
+        if 0 in self.node.shape or self.node.op is META:
             return 0
         own_memory(self)
         return int(self._data.ctypes.data)
@@ -337,6 +345,11 @@ class Tensor:
             )
         if requires_grad == self._leaf_rg or (bare and not requires_grad) or not self.is_leaf:
             return self
+        if self.node.op is META:
+            n = self.node
+            self._leaf_rg = requires_grad
+            self.node = Node(META, n.shape, n.dtype, n.strides, n.offset, requires_grad)
+            return self
         realise(self)
         if not requires_grad:
             flush()  # what was recorded knows this tensor as a leaf that wants a gradient
@@ -349,6 +362,8 @@ class Tensor:
     def is_leaf(self) -> bool:
         if self.node.op is STALE:
             storage.rederive(self)
+        elif self._base_t is not None and not self.node.rg:
+            self._awaken()
         n = self.node
         return self._leaf_rg or not n.rg or (n.op in (LEAF, INPUT) and self._gfn is None)
 
@@ -417,7 +432,10 @@ class Tensor:
         """Cut this tensor off from its history."""
         if self._base_t is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
-        if self.requires_grad:
+        if self.node.op is META:
+            _replace(self, self.detach())
+            self.requires_grad_(False)
+        elif self.requires_grad:
             realise(self)
             flush()  # what was recorded knows this tensor with its history
             held = self if self._storage is None else self._storage
@@ -436,6 +454,8 @@ class Tensor:
         from facula.ops.movement import DETACH
 
         v = make_view(self, DETACH, "data")
+        if v.node.op is META:
+            return v
         v._counter = storage.Counter()  # autograd does not see what is written through it
         if v.node.op is not LEAF:
             storage.mark(v)
@@ -450,6 +470,9 @@ class Tensor:
                 "data set to a tensor that requires gradients must be floating point or complex "
                 f"dtype, got {value.node.dtype}"
             )
+        if META in (self.node.op, value.node.op):
+            _replace(self, value.detach())
+            return
         v = realise(value.detach())
         realise(self)
         flush()  # what was saved of the old memory is to be tied to this tensor's version
@@ -501,8 +524,15 @@ class Tensor:
         return storage.rederive(self, linked and TLS.r.grad)
 
     def _awaken(self) -> None:
-        """Let a view without a history require grad where its base does: nothing flows there."""
-        if self._base_t.requires_grad:
+        """Let a view without a history require grad where its base does.
+
+        Nothing flows there, unless the memory was written since: then it has its base's history.
+        """
+        if not self._base_t.requires_grad:
+            return
+        if self._seen != storage.version_of(self):
+            storage.rederive(self)
+        else:
             realise(self)
             n = self.node
             self.node = leaf(n.shape, n.dtype, n.strides, True)
@@ -518,6 +548,11 @@ class Tensor:
     # Values.
     def numpy(self, *, force: bool = False) -> Any:
         """The values as a NumPy array that shares the tensor's memory."""
+        if self.node.op is META:
+            raise TypeError(
+                "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the "
+                "tensor to host memory first."
+            )
         if force:
             return self.detach().numpy()
         if self.requires_grad and TLS.r.grad:
@@ -554,6 +589,8 @@ class Tensor:
             raise RuntimeError(
                 f"a Tensor with {self.numel()} elements cannot be converted to Scalar"
             )
+        if self.node.op is META:
+            raise RuntimeError("Tensor.item() cannot be called on meta tensors")
         realise(self)
         a = self._data
         return float(a.reshape(-1)[0]) if a.dtype == dtypes.bfloat16.np else a.item()
@@ -610,7 +647,7 @@ class Tensor:
         return bool((self == value).any())
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
-        from facula.printing import tensor_str
+        from facula.printing import meta_str, tensor_str
 
         rg = self.requires_grad
         name = None
@@ -621,6 +658,8 @@ class Tensor:
         else:
             if fn is not None:
                 name = fn.name() if hasattr(fn, "name") else type(fn).__name__
+        if self.node.op is META:
+            return meta_str(self, None if self._leaf_rg else name)
         realise(self)
         return tensor_str(self._data, self.node.dtype._name, requires_grad=rg, grad_fn_name=name)
 
@@ -631,12 +670,9 @@ class Tensor:
         return tensor(self)
 
     def __format__(self, spec: str) -> str:
-        if not self.node.shape and not self._is_meta():
+        if not self.node.shape and self.node.op is not META:
             return format(self.item(), spec)
         return object.__format__(self, spec)
-
-    def _is_meta(self) -> bool:
-        return False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if not self.is_leaf:
@@ -646,13 +682,21 @@ class Tensor:
             )
         if id(self) in memo:
             return memo[id(self)]
+        if self.node.op is META:
+            made = self.detach()
+            out = made if type(self) is Tensor else Tensor._make_subclass(type(self), made)
+            memo[id(self)] = out
+            return out.requires_grad_(self.requires_grad)
         realise(self)
         out = object.__new__(type(self))
         n = self.node
-        data = self._data.copy(order="K")
         rg = self.requires_grad  # a view has it from its base
+        if self._storage is None:
+            data = self._data.copy(order="K")
+            out._data = data if n.strides is None else recorder.relayout(data, n.strides)
+        else:  # what shares memory goes on sharing it
+            _share(out, storage.copied_view(self, memo))
         out.node = leaf(n.shape, n.dtype, n.strides, rg)
-        out._data = data if n.strides is None else recorder.relayout(data, n.strides)
         out._leaf_rg = rg
         memo[id(self)] = out
         if self._grad is not None:
@@ -667,6 +711,9 @@ class Tensor:
     def __reduce_ex__(self, protocol: Any) -> Any:
         if not self.is_leaf:
             raise RuntimeError("Only graph leaves can be pickled; call detach() first")
+        if self.node.op is META:
+            n = self.node
+            return _rebuild_meta, (type(self), tuple(n.shape), n.dtype, n.strides, self._leaf_rg)
         realise(self)
         a = np.ascontiguousarray(self._data)
         return _rebuild, (
@@ -702,8 +749,7 @@ class Tensor:
         """This tensor, on the device where it is: there is one."""
         if stream is not None:
             raise ValueError(f"to_device(): the CPU has no streams, got {stream!r}")
-        devices.check(device)
-        return self
+        return self.to(device)
 
 
 _backward: Any = None
@@ -718,6 +764,10 @@ def _new() -> Tensor:
 
 def _share(out: Tensor, source: Tensor) -> None:
     """Give `out` the value and memory of another tensor."""
+    if source.node.op is META:
+        n = source.node
+        out.node = Node(META, n.shape, n.dtype, n.strides, n.offset)
+        return
     if source._storage is None:
         raise AssertionError("memory is shared through a storage: give _share a view")
     for k, v in source.__dict__.items():
@@ -759,6 +809,25 @@ def _rebuild(cls: type, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool
     return t.requires_grad_(rg)
 
 
+def _rebuild_meta(cls: type, shape: Any, dtype: Any, strides: Any, rg: bool) -> Any:
+    t = _new()
+    t.node = Node(META, shape, dtype, strides)
+    if cls is not Tensor:
+        return Tensor._make_subclass(cls, t, rg)
+    return t.requires_grad_(rg)
+
+
+def _replace(t: Any, v: Any) -> None:
+    """Let t be what v is, where one of them has no data; what t requires stays."""
+    rg = t._leaf_rg
+    for k in ("_data", "_storage", "_chain", "_offset", "_base_t", "_own", "_counter", "_exported"):
+        t.__dict__.pop(k, None)
+    t._leaf_rg, t._gfn = False, None
+    _share(t, v)
+    if rg:
+        t.requires_grad_(True)
+
+
 def realise(t: Any) -> Any:
     """Make the tensor's values present in `_data`."""
     while True:
@@ -787,7 +856,9 @@ def realise(t: Any) -> Any:
 def in_use(owner: Any) -> bool:
     """Whether the frame being recorded reads the memory of a tensor or storage."""
     seen = [owner, *[ref() for ref in getattr(owner, "aliases", ())]]
-    return any([t is not None and t.node.op is not LEAF and t.node.op is not STALE for t in seen])
+    if any([t is not None and t.node.op is not LEAF and t.node.op is not STALE for t in seen]):
+        return True
+    return any([t is owner or t._storage is owner for t, _, _ in TLS.r.inputs])
 
 
 def _lend(owner: Any) -> Any:
@@ -971,6 +1042,9 @@ def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = Non
             UserWarning,
             stacklevel=4,
         )
+    if t.node.op is META:
+        t.node = Node(META, shape, t.dtype, strides)
+        return
     zeros = np.zeros(shape, t.dtype.np)
     new = from_array(zeros if strides is None else recorder.relayout(zeros, strides))
     for k in ("_storage", "_chain", "_offset", "_exported", "_base_t", "_own", "_counter"):

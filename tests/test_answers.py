@@ -67,6 +67,7 @@ def test_answers_are_those_of_pytorch_without_a_gpu():
         (lambda: facula.jit.save(None, "f"), "state_dict"),
         (lambda: facula.jit.load("f"), "torch.jit.load"),
         (lambda: facula.onnx.export(None), "torch.onnx.export"),
+        (lambda: facula.utils.mobile_optimizer.optimize_for_mobile(None), "optimize_for_mobile"),
         (lambda: facula.hub.load("pytorch/vision", "resnet18"), "source='local'"),
         (lambda: facula.utils.cpp_extension.load("x", ["x.cpp"]), "cpp_extension.load"),
         (lambda: facula.utils.cpp_extension.CUDAExtension("x", []), "CUDAExtension"),
@@ -201,7 +202,7 @@ PUBLIC = """
     nn.modules nn.modules.utils nn.parallel nn.parameter nn.utils nn.utils.parametrize
     nn.utils.prune nn.utils.rnn onnx optim optim.lr_scheduler optim.optimizer overrides random
     serialization signal signal.windows special types utils utils.cpp_extension utils.data
-    utils.data.dataset utils.model_zoo version xpu
+    utils.data.dataset utils.mobile_optimizer utils.model_zoo version xpu
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TWO_LAYER_NET = ROOT / "examples" / "two_layer_net.py"
 DIGITS = ROOT / "examples" / "digits.py"
+YOLOV5 = ROOT / "examples" / "yolov5.py"
 GROWING_NET = ROOT / "examples" / "growing_net.py"
 
 # PyTorch 2.13 after manual_seed(0), at iterations 100, 200, 300, 400, 500
@@ -124,3 +126,46 @@ def test_growing_net_has_the_programs_of_a_size_that_comes_back(tmp_path):
     steps = {sizes: [n for n in found if n > 50] for sizes, found in counts.items()}
     first, second = steps.values()
     assert first == second and len(first) >= 3  # one for each size at least
+
+
+@pytest.mark.skipif(importlib.util.find_spec("PIL") is None, reason="the pictures need Pillow")
+def test_make_shapes_makes_pictures_with_their_boxes(tmp_path):
+    from PIL import Image
+
+    run(tmp_path, str(ROOT / "examples" / "make_shapes.py"))
+    for part, count in (("train", 64), ("val", 16)):
+        pictures = sorted((tmp_path / "shapes" / "images" / part).iterdir())
+        assert len(pictures) == count
+        for picture in pictures:
+            label = tmp_path / "shapes" / "labels" / part / (picture.stem + ".txt")
+            rows = [line.split() for line in label.read_text().splitlines()]
+            assert 1 <= len(rows) <= 3
+            pixels = Image.open(picture).load()
+            kind, x, y, width, height = rows[-1]  # the last one drawn covers the others
+            assert 0.15 < float(width) == float(height) < 0.4
+            colour = {"0": (60, 60, 220), "1": (220, 60, 60)}[kind]
+            assert pixels[round(float(x) * 128), round(float(y) * 128)] == colour
+    assert "disc" in (tmp_path / "shapes.yaml").read_text()
+
+
+def test_yolov5_starts_a_program_with_its_classes_allowed(tmp_path):
+    """With a stand-in of YOLOv5: a package `models` and a program that reads a pickled model."""
+    (tmp_path / "models").mkdir()
+    for name in ("__init__", "common"):
+        (tmp_path / "models" / f"{name}.py").touch()
+    (tmp_path / "models" / "yolo.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.parts = nn.ModuleList([nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.SiLU()])\n"
+    )
+    (tmp_path / "train.py").write_text(
+        "import sys, torch\n"
+        "from models.yolo import Net\n"
+        "torch.save({'model': Net().half()}, 'last.pt')\n"
+        "model = torch.load('last.pt')['model'].float()\n"
+        "print(type(model).__name__, model.parts[0].weight.shape, sys.argv)\n"
+    )
+    output = run(tmp_path, "-m", "facula", "run", str(YOLOV5), "train.py", "--epochs", "3")
+    assert output == "Net torch.Size([2, 1, 3, 3]) ['train.py', '--epochs', '3']\n"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 import facula as torch
@@ -37,3 +40,16 @@ def test_options_change_the_precision():
         assert repr(torch.tensor(1.23456)) == "tensor(1.23)"
     finally:
         torch.set_printoptions(profile="default")
+
+
+STORED = json.loads((Path(__file__).parent / "data" / "printing.json").read_text())
+
+
+@pytest.mark.parametrize("k", range(len(STORED["options"])))
+def test_options_as_in_pytorch(k):
+    torch.set_printoptions(**STORED["options"][k])
+    try:
+        printed = [repr(eval(t)) for t in STORED["tensors"]]
+    finally:
+        torch.set_printoptions(profile="default")
+    assert printed == STORED["texts"][k]

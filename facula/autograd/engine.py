@@ -9,6 +9,7 @@ import numpy as np
 
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, spoilt
 from facula.autograd.replay import before_pass, follow, remember
+from facula.meta import META, no_backward
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, leaf
 from facula.trace.recorder import TLS
@@ -34,13 +35,18 @@ def _check(s: Saved, node: GradNode, gone: set[Any]) -> None:
         )
 
 
+def _bare(n: Any) -> bool:
+    """Whether a saved value has outlived its frame, so that it comes without its history."""
+    return n.op is LEAF or (n.op is INPUT and not n.rg)
+
+
 def _unpack(s: Saved, node: GradNode, create_graph: bool) -> Any:
     t = s.tensor
     if s.packed is not None:
         from facula.autograd.saved import unpacked
 
         t = unpacked(s, node)
-    if t.node.op is not LEAF:
+    if not _bare(t.node):
         return t  # pending in this frame: its own entry (or input) carries the history
     if not create_graph or s.edge is None:
         return t
@@ -91,7 +97,7 @@ def _formula_arguments(
         else:
             if name not in cache:
                 s = node.saved[name]
-                realised = s.packed is not None or s.tensor.node.op is LEAF
+                realised = s.packed is not None or _bare(s.tensor.node)
                 if name == "o" and create_graph and realised:
                     s.edge = node
                 cache[name] = _unpack(s, node, create_graph)
@@ -243,8 +249,11 @@ def run(
                 continue
             if wanted is None or n in wanted:
                 send(n, d)
-            elif len(roots) == 1 and isinstance(n, GradNode):  # nothing is wanted of it but this
-                _hand_over(n, _run_tensor_hooks(n.tensor_hooks, d))
+            elif len(roots) == 1:  # nothing is wanted of it but this
+                if isinstance(n, AccumulateGrad):
+                    _run_tensor_hooks(n.variable._hooks, d)
+                else:
+                    _hand_over(n, _run_tensor_hooks(n.tensor_hooks, d))
         while heap:
             n = heapq.heappop(heap)[3]
             g = pending.pop(n)
@@ -404,6 +413,8 @@ def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
                 f"element 0 of tensors does not require grad and does not have a "
                 f"grad_fn ({name} of a tensor of shape {list(t.shape)})"
             )
+        if t.node.op is META:
+            no_backward(t)
         first = _first_gradient(t, g, name)
         edge = t._edge()
         if edge is None:

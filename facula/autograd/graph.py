@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from facula.meta import META
 from facula.trace.node import ASSIGN, INPUT, LEAF, Other
 from facula.trace.node import Node as Entry
 
@@ -150,6 +151,8 @@ def edge_of(t: Any) -> Any:
         return None
     if node.op is LEAF or node.op is INPUT:
         return _expanded(t._gfn)
+    if node.op is META:
+        return t._gfn
     if node.op.__class__ is Other:
         return t._edge()
     return grad_node(node.rec, node)

@@ -11,21 +11,21 @@ from facula.linalg import primitives as pm
 from facula.linalg import spectral as sp
 from facula.linalg.checks import matrix, succeeded
 from facula.ops import pointwise as pw
-from facula.ops.reductions import fields
 from facula.ops.registry import Op, broadcast
 from facula.ops.table import public
+from facula.return_types import fields
 from facula.trace.recorder import record
 
-_CHOLESKY_EX = fields("linalg_cholesky_ex", "L", "info")
-_LU = fields("linalg_lu", "P", "L", "U")
-_LU_FACTOR = fields("linalg_lu_factor", "LU", "pivots")
-_LU_FACTOR_EX = fields("linalg_lu_factor_ex", "LU", "pivots", "info")
-_QR = fields("linalg_qr", "Q", "R")
-_EIGH = fields("linalg_eigh", "eigenvalues", "eigenvectors")
-_EIG = fields("linalg_eig", "eigenvalues", "eigenvectors")
-_SVD = fields("linalg_svd", "U", "S", "Vh")
-_LDL = fields("linalg_ldl_factor", "LD", "pivots")
-_LDL_EX = fields("linalg_ldl_factor_ex", "LD", "pivots", "info")
+_CHOLESKY_EX = fields("linalg_cholesky_ex")
+_LU = fields("linalg_lu")
+_LU_FACTOR = fields("linalg_lu_factor")
+_LU_FACTOR_EX = fields("linalg_lu_factor_ex")
+_QR = fields("linalg_qr")
+_EIGH = fields("linalg_eigh")
+_EIG = fields("linalg_eig")
+_SVD = fields("linalg_svd")
+_LDL = fields("linalg_ldl_factor")
+_LDL_EX = fields("linalg_ldl_factor_ex")
 _NOT_POSITIVE = (
     "The factorization could not be completed because the input is not positive-definite (the "
     "leading minor of order {} is not positive-definite)."

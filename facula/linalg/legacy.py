@@ -13,18 +13,17 @@ from facula.linalg.checks import matrix, succeeded
 from facula.linalg.factor import _NOT_POSITIVE, _int32, reflected
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
-from facula.ops.reductions import fields
 from facula.ops.table import FUNCTIONS, api
+from facula.return_types import fields
 from facula.trace.recorder import record
 
-_QR = fields("qr", "Q", "R")
-_SVD = fields("svd", "U", "S", "V")
-_GEQRF = fields("geqrf", "a", "tau")
-_TRIANGULAR = fields("triangular_solve", "solution", "cloned_coefficient")
-_LU = fields("lu", "LU", "pivots")
-_LU_INFOS = fields("lu", "LU", "pivots", "info")
-_LU_UNPACK = fields("lu_unpack", "P", "L", "U")
-_SLOGDET = fields("slogdet", "sign", "logabsdet")
+_QR = fields("qr")
+_SVD = fields("svd")
+_GEQRF = fields("geqrf")
+_TRIANGULAR = fields("triangular_solve")
+_LU_INFOS = fields("_lu_with_info")
+_LU_UNPACK = fields("lu_unpack")
+_SLOGDET = fields("slogdet")
 
 
 def _same_as(name: str, f: Any) -> None:
@@ -178,7 +177,7 @@ def triangular_solve(
 def lu(input: Any, pivot: bool = True, get_infos: bool = False) -> Any:
     """The compact LU factor and the rows exchanged (and the first zero pivots)."""
     out = la.lu_factor_ex(input, pivot=pivot)
-    return _LU_INFOS(out) if get_infos else _LU(out[:2])
+    return _LU_INFOS(out) if get_infos else tuple(out[:2])
 
 
 @api

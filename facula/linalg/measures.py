@@ -15,13 +15,13 @@ from facula.ops import reduce as rd
 from facula.ops.arithmetic import need
 from facula.ops.norms import norm_over
 from facula.ops.norms import vector_norm as _vector_norm
-from facula.ops.reductions import fields
 from facula.ops.table import FUNCTIONS, public
+from facula.return_types import fields
 from facula.tensor import wrap_dim
 from facula.trace.recorder import record
 
 vector_norm = public(_vector_norm)
-_SLOGDET = fields("linalg_slogdet", "sign", "logabsdet")
+_SLOGDET = fields("linalg_slogdet")
 
 
 @public

@@ -10,14 +10,14 @@ from facula.linalg import primitives as pm
 from facula.linalg import spectral as sp
 from facula.linalg.checks import floating, matrix, same, succeeded
 from facula.linalg.factor import _int32, svdvals
-from facula.ops.reductions import fields
 from facula.ops.table import public
+from facula.return_types import fields
 from facula.tensor import Tensor, realise, wrap_dim
 from facula.trace.recorder import record
 
-_SOLVE_EX = fields("linalg_solve_ex", "result", "info")
-_INV_EX = fields("linalg_inv_ex", "inverse", "info")
-_LSTSQ = fields("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
+_SOLVE_EX = fields("linalg_solve_ex")
+_INV_EX = fields("linalg_inv_ex")
+_LSTSQ = fields("linalg_lstsq")
 _SINGULAR = "The solver failed because the input matrix is singular."
 _NO_INVERSE = (
     "The diagonal element {} is zero, the inversion could not be completed because the input "

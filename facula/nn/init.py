@@ -75,7 +75,12 @@ def trunc_normal_(
     b: float = 2.0,
     generator=None,
 ) -> Tensor:
-    """Normally distributed numbers, limited to ``[a, b]``, by the inverse of the distribution."""
+    """Normally distributed numbers between ``a`` and ``b``, by drawing again what is not.
+
+    As in PyTorch 2.13, all elements are drawn in each round. Where less than 0.3 of the
+    distribution is between the limits, candidates are drawn evenly between them and kept with the
+    probability that is their share of the highest density.
+    """
 
     def below(x: float) -> float:
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
@@ -86,28 +91,34 @@ def trunc_normal_(
             "values may be incorrect.",
             stacklevel=2,
         )
+    if tensor.is_meta:
+        return tensor
+    often = below((b - mean) / std) - below((a - mean) / std) > 0.3
+    lowest, highest = [tensor.new_tensor(x).item() for x in (a, b)]
+    peak = _log_density((max(a, min(mean, b)) - mean) / std)
+
+    def draw() -> tuple[Tensor, Tensor]:
+        """Values for all elements, and which of them are refused."""
+        values = facula.empty_like(tensor, requires_grad=False)
+        if often:
+            values.normal_(mean, std, generator=generator)
+            return values, (values < lowest) | (values > highest)
+        values.uniform_(a, b, generator=generator)
+        chance = facula.empty_like(values).uniform_(generator=generator).log_()
+        return values, chance > _log_density((values - mean) / std) - peak
+
     with facula.no_grad():
-        low, high = below((a - mean) / std), below((b - mean) / std)
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.copy_(_inverse_erf(tensor))
-        tensor.mul_(std * math.sqrt(2.0))
-        tensor.add_(mean)
-        return tensor.clamp_(min=a, max=b)
+        result, refused = draw()
+        while refused.any():
+            again, refused_again = draw()
+            result = facula.where(refused, again, result)
+            refused = refused & refused_again
+        return tensor.copy_(result)
 
 
-def _inverse_erf(y: Tensor) -> Tensor:
-    """The number whose error function is ``y``: a good guess, improved by Halley's method.
-
-    The guess is Winitzki's, "A handy approximation for the error function", 2008.
-    """
-    y = y.to(facula.float64)
-    tail = (-y * y).log1p()
-    middle = 2 / (math.pi * 0.147) + tail / 2
-    x = ((middle * middle - tail / 0.147).sqrt() - middle).sqrt() * y.sign()
-    for _ in range(3):
-        step = (x.erf() - y) * (math.sqrt(math.pi) / 2) * (x * x).exp()
-        x = x - step / (1 + x * step)
-    return facula.where(y.abs() == 1, y * math.inf, x)
+def _log_density(x):
+    """The logarithm of the normal density, but for a constant."""
+    return -0.5 * x**2
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -160,7 +171,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator=None) -> Tensor:
     """A matrix with orthogonal rows or columns (https://arxiv.org/abs/1312.6120)."""
     if tensor.ndimension() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
-    if tensor.numel() == 0:
+    if tensor.numel() == 0 or tensor.is_meta:
         return tensor
     rows = tensor.size(0)
     columns = tensor.numel() // rows

@@ -11,6 +11,7 @@ from facula import dtypes
 from facula.dtypes import promote_types
 from facula.errors import describe
 from facula.ops import pointwise as pw
+from facula.ops.movement import watched
 from facula.ops.table import METHODS, api
 from facula.tensor import Tensor, from_array, realise
 from facula.trace.recorder import record
@@ -327,8 +328,14 @@ def relu(input: Any) -> Any:
     return record(pw.RELU, (input,))
 
 
+def _no_bool(name: str, t: Any) -> None:
+    if t.node.dtype is dtypes.bool:
+        raise NotImplementedError(f'{name}: "{name}_vml_cpu" not implemented for {t.dtype}')
+
+
 def _rounding(name: str, prim: Any, names: tuple[str, ...] = ()) -> Any:
     def f(input: Any) -> Any:
+        _no_bool(name, input)
         return record(prim, (input,)) if input.dtype.category >= dtypes.FLOAT else input.clone()
 
     f.__name__ = name
@@ -344,6 +351,7 @@ _rounding("trunc", pw.TRUNC, ("fix",))
 @api(inplace=True)
 def round(input: Any, *, decimals: int = 0) -> Any:
     """The nearest integer, ties to even; or rounded to some decimals."""
+    _no_bool("round", input)
     if input.dtype.category < dtypes.FLOAT:
         return input.clone()
     if decimals == 0:
@@ -372,7 +380,8 @@ def neg(input: Any) -> Any:
 @api(names=("absolute",), inplace=True)
 def abs(input: Any) -> Any:
     """The absolute value."""
-    return record(pw.ABS, (input,)) if input.dtype is not dtypes.bool else input.clone()
+    _no_bool("abs", input)
+    return record(pw.ABS, (input,))
 
 
 @api(inplace=True)
@@ -469,9 +478,14 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 * tensor2."""
 
     return in_float32(
-        lambda t, a, b: _add(t, _mul(_times(a, value), b)),
+        lambda t, a, b: _add(t, _mul(_times(_kept(a, b), value), b)),
         *_common(input, tensor1, tensor2),
     )
+
+
+def _kept(a: Any, b: Any) -> Any:
+    """A factor that the gradient of another needs: PyTorch saves it as it is."""
+    return watched(a) if b.requires_grad and a.requires_grad else a
 
 
 def _common(*ts: Any) -> list[Any]:
@@ -486,6 +500,6 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
         raise RuntimeError("Integer division with addcdiv is no longer supported")
 
     return in_float32(
-        lambda t, a, b: _add(t, _div(_times(a, value), b)),
+        lambda t, a, b: _add(t, _div(_times(_kept(a, b), value), b)),
         *_common(input, tensor1, tensor2),
     )

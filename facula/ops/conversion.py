@@ -6,6 +6,7 @@ from typing import Any
 
 from facula import dtypes
 from facula.errors import NoDeviceError
+from facula.meta import META, NoData, moved_to_meta
 from facula.ops import pointwise as pw
 from facula.ops.shapes import clone
 from facula.ops.table import api
@@ -20,15 +21,20 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
 
     d = kwargs.get("dtype")
     copy = kwargs.get("copy", False)
+    where = None
     if kwargs.get("device") is not None:
-        devices.check(kwargs["device"])
+        where = devices.check(kwargs["device"])
     for a in args:
         if isinstance(a, dtypes.dtype):
             d = a
         elif isinstance(a, Tensor):
-            d = a.dtype
+            d, where = a.dtype, a.device
         elif isinstance(a, (str, devices.device, int)) and not isinstance(a, bool):
-            devices.check(a)
+            where = devices.check(a)
+    if where is not None and where is not self.device:
+        if where is not devices.META:
+            raise NoData(META)
+        self = moved_to_meta(self)
     if d is None or d is self.node.dtype:
         return clone.__wrapped__(self) if copy else self
     if self.node.op is STALE:
@@ -71,6 +77,8 @@ def type_as(self: Any, other: Any) -> Any:
 @api(function=False)
 def cpu(self: Any, memory_format: Any = None) -> Any:
     """The tensor on the CPU: itself."""
+    if self.node.op is META:
+        raise NoData(META)
     return self
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from facula import devices, dtypes
+from facula import devices, dtypes, meta
 from facula.ops.creation import FULL
 from facula.ops.movement import in_layout
 from facula.ops.registry import like_strides
@@ -18,7 +18,9 @@ from facula.tensor import Tensor, from_array
 from facula.trace.recorder import record
 
 
-def _finish(t: Any, requires_grad: bool) -> Any:
+def _finish(t: Any, requires_grad: bool, device: Any = None) -> Any:
+    if devices.check(device) is devices.META:  # what was recorded is never computed
+        t = meta.like(t)
     return t.requires_grad_(True) if requires_grad else t
 
 
@@ -33,14 +35,13 @@ def _shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
 
 
 def _full(shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool, device: Any) -> Any:
-    devices.check(device)
-    return _finish(record(FULL, (), (shape, dtype), (value,)), requires_grad)
+    return _finish(record(FULL, (), (shape, dtype), (value,)), requires_grad, device)
 
 
 def _full_like(
     t: Any, value: Any, dtype: Any, requires_grad: bool, device: Any, memory_format: Any
 ) -> Any:
-    out = _full(t.node.shape, value, dtype or t.dtype, False, device)
+    out = _full(t.node.shape, value, dtype or t.dtype, False, device or t.device)
     strides = like_strides(t.node) if keeps_layout(memory_format) else None
     return _finish(in_layout(out, strides), requires_grad)
 
@@ -84,7 +85,8 @@ def _constant(name: str, value: Any) -> None:
         **kw: Any,
     ) -> Any:
         shape = _shape(size, kw.pop("size", None))
-        return _full(shape, value, dtype or self.dtype, requires_grad, device)
+        where = device or self.device
+        return _full(shape, value, dtype or self.dtype, requires_grad, where)
 
     f.__name__, like.__name__, new.__name__ = name, name + "_like", "new_" + name
     f.__doc__ = f"A tensor of {name}."
@@ -147,7 +149,8 @@ def new_full(
     pin_memory: bool = False,
 ) -> Any:
     """A tensor of one value with this one's dtype."""
-    return _full(_shape((size,)), fill_value, dtype or self.dtype, requires_grad, device)
+    where = device or self.device
+    return _full(_shape((size,)), fill_value, dtype or self.dtype, requires_grad, where)
 
 
 def _guess(data: Any) -> Any:
@@ -184,10 +187,9 @@ def tensor(
     pin_memory: bool = False,
 ) -> Any:
     """A tensor with a copy of the data: numbers, nested sequences, arrays or tensors."""
-    devices.check(device)
     if isinstance(data, Tensor):
         out = data.detach().clone()
-        return _finish(out if dtype is None else out.to(dtype), requires_grad)
+        return _finish(out if dtype is None else out.to(dtype), requires_grad, device)
     if isinstance(data, (np.ndarray, np.generic)):
         d = dtype or dtypes.from_np(data.dtype)
         a = np.array(data).astype(d.np)
@@ -197,7 +199,8 @@ def tensor(
         if isinstance(data, Sequence) and not isinstance(data, (list, tuple)):
             data = list(data)  # a deque, a range
         if hasattr(data, "__array__"):
-            return tensor.__wrapped__(np.asarray(data), dtype=dtype, requires_grad=requires_grad)
+            a = np.asarray(data)
+            return tensor.__wrapped__(a, dtype=dtype, device=device, requires_grad=requires_grad)
         d = dtype or _guess(data) or dtypes.get_default_dtype()
         try:
             a = np.array(_plain(data))
@@ -211,13 +214,15 @@ def tensor(
                 f"tensor(): expected numbers nested in sequences of equal lengths, "
                 f"got {type(data).__name__} {str(data)[:60]}"
             ) from None
-    return _finish(from_array(np.ascontiguousarray(a).reshape(a.shape)), requires_grad)
+    made = from_array(np.ascontiguousarray(a).reshape(a.shape))
+    return _finish(made, requires_grad, device)
 
 
 @api(method=False)
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """The data as a tensor, sharing memory where possible."""
-    devices.check(device)
+    if devices.check(device) is devices.META:
+        return meta.like(as_tensor.__wrapped__(data, dtype))
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray) and (dtype is None or dtypes.from_np(data.dtype) is dtype):
@@ -242,9 +247,13 @@ def asarray(
 
     `copy`: True always copies, False never does (ValueError where it would have to).
     """
-    devices.check(device)
+    if devices.check(device) is devices.META:
+        made = asarray.__wrapped__(obj, dtype=dtype, copy=copy)
+        return _finish(made, bool(requires_grad), device)
     if isinstance(obj, Tensor):
         out = obj
+    elif hasattr(obj, "untyped"):  # a storage
+        return as_tensor.__wrapped__(obj, dtype)
     elif isinstance(obj, np.ndarray):
         out = from_numpy(obj.copy() if copy else obj)
     elif hasattr(obj, "__dlpack__") and not isinstance(obj, np.generic):
@@ -315,7 +324,6 @@ def arange(
     pin_memory: bool = False,
 ) -> Any:
     """Numbers from start (0) to end, exclusive, in steps of `step` (1)."""
-    devices.check(device)
     given = [x.item() if isinstance(x, (Tensor, np.generic)) else x for x in args]
     if len(given) == 1:
         given = [0, *given]
@@ -346,7 +354,9 @@ def arange(
             raise RuntimeError("arange(): step must be nonzero")
     n = max(math.ceil((hi - lo) / by), 0)
     wide = np.int64 if dtype.category < dtypes.FLOAT else np.float64
-    return _finish(from_array((lo + np.arange(n, dtype=wide) * by).astype(dtype.np)), requires_grad)
+    return _finish(
+        from_array((lo + np.arange(n, dtype=wide) * by).astype(dtype.np)), requires_grad, device
+    )
 
 
 def _ends(name: str, start: Any, end: Any, steps: Any) -> list[Any]:
@@ -377,14 +387,13 @@ def linspace(
     pin_memory: bool = False,
 ) -> Any:
     """`steps` numbers at equal distances, both ends included."""
-    devices.check(device)
     start, end = _ends("linspace", start, end, steps)
     d = dtype or dtypes.result_default(start, end)
     wide = np.complex128 if d.is_complex else np.float64
     if d.category == dtypes.INT:  # the ends are taken in the result's type
         start, end = int(start), int(end)
     a = np.linspace(start, end, steps, dtype=wide)
-    return _finish(from_array(a.astype(d.np)), requires_grad)
+    return _finish(from_array(a.astype(d.np)), requires_grad, device)
 
 
 @api(method=False)
@@ -398,11 +407,12 @@ def eye(
     layout: Any = None,
 ) -> Any:
     """The identity matrix."""
-    devices.check(device)
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")
     return _finish(
-        from_array(np.eye(n, m, dtype=(dtype or dtypes.get_default_dtype()).np)), requires_grad
+        from_array(np.eye(n, m, dtype=(dtype or dtypes.get_default_dtype()).np)),
+        requires_grad,
+        device,
     )
 
 
@@ -420,7 +430,6 @@ def logspace(
     pin_memory: bool = False,
 ) -> Any:
     """base raised to `steps` exponents at equal distances, both ends included."""
-    devices.check(device)
     start, end = _ends("logspace", start, end, steps)
     d = dtype or dtypes.result_default(start, end)
     wide = np.complex128 if d.is_complex else np.float64
@@ -428,7 +437,7 @@ def logspace(
         start, end = int(start), int(end)
     exponents = np.linspace(start, end, steps, dtype=wide)
     a = np.power(np.asarray(base, wide), exponents)
-    return _finish(from_array(a.astype(d.np)), requires_grad)
+    return _finish(from_array(a.astype(d.np)), requires_grad, device)
 
 
 @api(method=False)
@@ -442,10 +451,8 @@ def scalar_tensor(
     pin_memory: bool = False,
 ) -> Any:
     """A 0-d tensor of a number, of the default dtype."""
-    devices.check(device)
-    return tensor.__wrapped__(
-        s, dtype=dtype or dtypes.get_default_dtype(), requires_grad=requires_grad
-    )
+    d = dtype or dtypes.get_default_dtype()
+    return tensor.__wrapped__(s, dtype=d, device=device, requires_grad=requires_grad)
 
 
 @api(function=False)
@@ -453,7 +460,8 @@ def new_tensor(
     self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Any:
     """A tensor of the data with this one's dtype."""
-    return tensor.__wrapped__(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
+    d, where = dtype or self.dtype, device or self.device
+    return tensor.__wrapped__(data, dtype=d, device=where, requires_grad=requires_grad)
 
 
 @api(method=False)
@@ -468,7 +476,6 @@ def empty_strided(
     pin_memory: bool = False,
 ) -> Any:
     """A tensor of zeros with the given steps through memory, in elements."""
-    devices.check(device)
     shape, steps = _shape((size,)), sizes((stride,))
     if len(shape) != len(steps):
         raise RuntimeError(
@@ -478,7 +485,9 @@ def empty_strided(
     span = sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) + 1
     buffer = np.zeros(0 if 0 in shape else span, d)
     at = tuple([s * d.itemsize for s in steps])
-    return _finish(from_array(np.lib.stride_tricks.as_strided(buffer, shape, at)), requires_grad)
+    return _finish(
+        from_array(np.lib.stride_tricks.as_strided(buffer, shape, at)), requires_grad, device
+    )
 
 
 @api(function=False)
@@ -494,7 +503,11 @@ def new_empty_strided(
 ) -> Any:
     """empty_strided with this tensor's dtype."""
     return empty_strided.__wrapped__(
-        size, stride, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad
+        size,
+        stride,
+        dtype=dtype or self.dtype,
+        device=device or self.device,
+        requires_grad=requires_grad,
     )
 
 
@@ -541,11 +554,11 @@ def _triangle(name: str, indices: Any) -> None:
         layout: Any = None,
         pin_memory: bool = False,
     ) -> Any:
-        devices.check(device)
         if row < 0 or col < 0:
             raise RuntimeError(f"{name}(): row and col must be non-negative, got {row} and {col}")
         at = np.stack(indices(row, offset, col))
-        return from_array(np.ascontiguousarray(at.astype((dtype or dtypes.int64).np)))
+        at = np.ascontiguousarray(at.astype((dtype or dtypes.int64).np))
+        return _finish(from_array(at), False, device)
 
     f.__name__ = name
     f.__doc__ = f"Row and column numbers of a matrix's {name[:4]} triangle, in row-major order."

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from facula import devices, dtypes
+from facula import devices, dtypes, meta
 from facula.batches import ACTIVE, all_lowered, all_raised, random_levels
 from facula.ops import pointwise as pw
 from facula.ops.creations import _finish, _shape
@@ -55,11 +55,12 @@ def _random(name: str, draw: Any) -> None:
         pin_memory: bool = False,
         **kw: Any,
     ) -> Any:
-        devices.check(device)
         d = dtype or dtypes.get_default_dtype()
         if d.category < dtypes.FLOAT:
             raise NotImplementedError(f'"{name}" not implemented for {d}')
         shape = _shape(size, kw.pop("size", None))
+        if devices.check(device) is devices.META:
+            return _finish(meta.empty(shape, d), requires_grad)
         made = drawn(generator, shape, lambda g, n, st: draw(g, n, d.np, st))
         return _finish(made, requires_grad)
 
@@ -73,11 +74,12 @@ def _random(name: str, draw: Any) -> None:
         memory_format: Any = None,
         generator: Any = None,
     ) -> Any:
-        devices.check(device)
         d = dtype or input.dtype
         if d.category < dtypes.FLOAT:
             raise NotImplementedError(f'"{name}" not implemented for {d}')
         strides = like_strides(input.node) if keeps_layout(memory_format) else None
+        if devices.check(device or input.device) is devices.META:
+            return _finish(meta.empty(input.node.shape, d, strides), requires_grad)
         made = drawn(generator, input.node.shape, lambda g, n, st: draw(g, n, d.np, st), strides)
         return _finish(made, requires_grad)
 
@@ -110,7 +112,6 @@ def randint(
     layout: Any = None,
 ) -> Any:
     """Random integers from low (0) to high, exclusive."""
-    devices.check(device)
     rest = list(args)
     if rest and isinstance(rest[-1], (tuple, list)):
         size = rest.pop()
@@ -124,6 +125,8 @@ def randint(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
     d = dtype or dtypes.int64
+    if devices.check(device) is devices.META:
+        return _finish(meta.empty(_shape((size,)), d), requires_grad)
     made = drawn(
         generator, _shape((size,)), lambda g, n, st: g.integers(n, int(low), int(high), d.np)
     )
@@ -138,8 +141,9 @@ def randint_like(
     lo, hi = (0, low) if high is None else (low, high)
     if lo >= hi:
         return randint.__wrapped__(lo, hi, input.node.shape)
-    devices.check(device)
     strides = like_strides(input.node)
+    if devices.check(device or input.device) is devices.META:
+        return meta.empty(input.node.shape, dtype or input.dtype, strides)
     d = (dtype or input.dtype).np
     return drawn(
         None,
@@ -161,9 +165,10 @@ def randperm(
     pin_memory: bool = False,
 ) -> Any:
     """A random order of 0 .. n-1."""
-    devices.check(device)
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
+    if devices.check(device) is devices.META:
+        return _finish(meta.empty((n,), dtype or dtypes.int64), requires_grad)
     kind = (dtype or dtypes.int64).np
 
     def draw(g: Any, shape: Any, strides: Any) -> Any:
@@ -179,6 +184,8 @@ def _store(self: Any, name: str, generator: Any, draw: Any) -> Any:
     """Write draw(generator, shape, dtype, strides) into a tensor."""
     check_in_place(self, name)
     n = self.node
+    if n.op is meta.META:
+        return self
     shape, d = n.shape, n.dtype.np
     if ACTIVE.levels:
         _differs(self, random_levels())
@@ -242,6 +249,10 @@ def random_(self: Any, *args: Any, generator: Any = None) -> Any:
 
 def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
     """Fill with ones of probability p, zeros elsewhere."""
+    if self.node.op is meta.META:
+        return self
+    if self.node.op is meta.META:
+        return self
     if isinstance(p, Tensor) and ACTIVE.levels:
         check_in_place(self, "bernoulli_")
         _differs(self, random_levels())
@@ -277,6 +288,8 @@ for _n in ("exponential", "cauchy", "log_normal", "geometric"):
 @api
 def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
     """Ones with the probabilities of the input, zeros elsewhere; the gradient is zero."""
+    if input.node.op is meta.META:
+        return input * 1.0
     q = input.detach() if p is None else p
     if isinstance(q, Tensor) and ACTIVE.levels:
         d = input.node.dtype.np
@@ -303,10 +316,14 @@ def normal(
     """Normal numbers with a mean and a standard deviation for each."""
     if size is not None:
         d = dtype or dtypes.get_default_dtype()
+        if devices.check(device) is devices.META:
+            return _finish(meta.empty(_shape((size,)), d), requires_grad)
         made = drawn(generator, _shape((size,)), lambda g, n, st: g.normal(n, d.np, mean, std))
         return _finish(made, requires_grad)
     like = mean if isinstance(mean, Tensor) else std
     shape = FUNCTIONS["broadcast_shapes"](*[x.shape for x in (mean, std) if isinstance(x, Tensor)])
+    if like.is_meta:
+        return meta.empty(shape, like.dtype)
     if isinstance(std, Tensor) and (known(std) < 0).any():
         raise RuntimeError("normal expects all elements of std >= 0.0")
     z = drawn(generator, tuple(shape), lambda g, n, st: g.normal(n, like.dtype.np, 0.0, 1.0))
@@ -318,6 +335,8 @@ def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None
 ) -> Any:
     """Indices drawn with the weights of each row."""
+    if input.is_meta:
+        return meta.empty((*input.shape[:-1], num_samples), dtypes.int64)
     a = known(input)
     if input.ndim not in (1, 2):
         raise RuntimeError(f"multinomial: prob_dist must be 1 or 2 dim, got {input.ndim}")
@@ -351,6 +370,8 @@ def dropout(input: Any, p: float, train: bool) -> Any:
         return input
     if p == 1:
         return input * input.new_zeros(())
+    if input.node.op is meta.META:
+        return input * 1.0
     keep = drawn(
         None,
         input.node.shape,

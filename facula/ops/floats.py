@@ -12,9 +12,9 @@ from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need, one_tensor, operands, tensor_of
 from facula.ops.pointwise import _c, _f
-from facula.ops.reductions import fields
 from facula.ops.registry import Op, broadcast, pointwise, to_bool
 from facula.ops.table import METHODS, api
+from facula.return_types import fields
 from facula.tensor import Tensor
 from facula.trace.recorder import record
 
@@ -249,7 +249,7 @@ def _power_dtype(t: Any) -> Any:
 
 
 # Mantissa and exponent.
-_FREXP = fields("frexp", "mantissa", "exponent")
+_FREXP = fields("frexp")
 MANTISSA: Op = pointwise(
     "frexp_mantissa",
     lambda p, s, a: np.frexp(a)[0],

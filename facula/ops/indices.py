@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.meta import META, is_meta, like
 from facula.ops import indexing as ix
 from facula.ops import layouts
 from facula.ops import movement as mv
@@ -18,6 +19,7 @@ from facula.ops.shapes import expand, slice_dim
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch, in_place
 from facula.tensor import (
     Tensor,
+    check_distinct,
     check_in_place,
     check_overlap,
     from_array,
@@ -27,18 +29,28 @@ from facula.tensor import (
     wrap_dim,
     write,
 )
-from facula.trace.node import Other, contiguous_strides
+from facula.trace.node import Other
 from facula.trace.recorder import TLS, record
 
 
 def _array(t: Any) -> Any:
-    """The values of an index tensor, now: bounds are checked at the call."""
+    """The values of an index tensor, now: bounds are checked at the call.
+
+    Numbers of a meta tensor may be taken for zeros: only their shape matters.
+    """
+    if t.node.op is META and t.node.dtype.category == dtypes.INT:
+        return np.broadcast_to(np.zeros((), t.node.dtype.np), t.node.shape)
     t = realise(t)
     return t._data
 
 
 def known(t: Any) -> Any:
-    """The values of a tensor in whatever shape, for checks; also of a batch of tensors."""
+    """The values of a tensor in whatever shape, for checks; also of a batch of tensors.
+
+    Of a meta tensor there are none to check.
+    """
+    if t.node.op is META:
+        return np.empty((0,) * max(t.ndim, 1), t.dtype.np)
     while t.node.op.__class__ is Other and t.node.op.inner is not None:
         t = t.node.op.inner(t)
     return _array(t.detach())
@@ -67,6 +79,8 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
         items.append(Ellipsis)
     params: list[Any] = []  # for SLICE, one for each dimension of t
     layout: list[Any] = []  # for each dimension of the view: 'keep', 'new', or an index array
+    after: list[int] = []  # for each new dimension: how many of t's come before it
+    wrong = ""
     d = 0
     for i in items:
         if i is Ellipsis:
@@ -78,9 +92,11 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
             continue
         if i is None:
             layout.append("new")
+            after.append(d)
             continue
         if isinstance(i, bool):
             layout.append(("flag", i))
+            after.append(d)
             continue
         if isinstance(i, slice):
             n = t.node.shape[d]
@@ -120,6 +136,7 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
             parts = list(np.nonzero(a)) if a.ndim else [np.zeros(int(a), np.int64)]
             if not a.ndim:
                 layout.append(("flag", bool(a)))
+                after.append(d)
                 continue
         elif a.dtype.kind in "iu":
             parts = [a]
@@ -131,13 +148,22 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
             n = t.node.shape[d]
             if part.size and (part.min() < -n or part.max() >= n):
                 bad = part[(part < -n) | (part >= n)].reshape(-1)[0]
-                raise IndexError(f"index {bad} is out of bounds for dimension {d} with size {n}")
+                wrong = f"index {bad} is out of bounds for dimension {d} with size {n}"
+                if n == 0:
+                    raise IndexError(wrong)
             params.append((0, n, 1))
             layout.append(np.where(part < 0, part + n, part).astype(np.int64))
             d += 1
+    if wrong:
+        # Where no element is picked, none is out of bounds.
+        if 0 not in [p[1] for p in params if type(p) is tuple] and all(
+            [type(x) is not np.ndarray or x.size for x in layout]
+        ):
+            raise IndexError(wrong)
+        layout = [np.zeros_like(x) if type(x) is np.ndarray else x for x in layout]
     v = t
-    if any(type(x) is tuple or (type(x) is str and x == "new") for x in layout):
-        v = _with_ones(t, params, layout)
+    if after:
+        v = _with_ones(t, params, after)
     if any(p != (0, n, 1) for p, n in zip(params, v.node.shape, strict=True)):
         v = make_view(v, mv.SLICE, tuple(params))
     advanced = [
@@ -149,29 +175,16 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
     return v, advanced
 
 
-def _with_ones(t: Any, params: list[Any], layout: list[Any]) -> Any:
+def _with_ones(t: Any, params: list[Any], after: list[int]) -> Any:
     """The tensor with a dimension of size 1 for every None and bool of an index.
 
-    They come first, as in PyTorch: the strides that they get are those of what they stand before.
+    They are put in before t is cut, so that their strides are what they are in PyTorch.
     `params` has an item for every dimension of t, and gets one for each of the new ones.
     """
-    shape: list[int] = []
-    kept = iter(list(zip(params, t.node.shape, strict=True)))
-    params.clear()
-    for x in layout:
-        if type(x) is tuple or (type(x) is str and x == "new"):
-            shape.append(1)
-            params.append((0, 1, 1))
-            continue
-        while True:
-            p, n = next(kept)
-            shape.append(n)
-            params.append(p)
-            if type(p) is not int:
-                break
-    for p, n in kept:  # integers at the end
-        shape.append(n)
-        params.append(p)
+    shape = list(t.node.shape)
+    for d in reversed(after):
+        shape.insert(d, 1)
+        params.insert(d, (0, 1, 1))
     return make_view(t, mv.RESHAPE, tuple(shape))
 
 
@@ -209,13 +222,19 @@ def getitem(self: Any, index: Any) -> Any:
     if advanced is None:
         return make_view(v, mv.ALIAS, ()) if v is self else v
     table, p = _table(advanced, v.node.shape)
+    if any([is_meta(getattr(i, "device", None)) for i in _items(index)]):
+        table = like(table)
     return mv.in_layout(record(ix.INDEX, (v, table), p), _picked_strides(v.node, p))
+
+
+def _items(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)
 
 
 class _Operand:
     """What `pointwise_strides` looks at."""
 
-    def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...] | None) -> None:
         self.shape = shape
         self.strides = strides
 
@@ -229,10 +248,9 @@ def _picked_strides(n: Any, p: Any) -> Any:
     rest = [s for s, k in zip(n.strides, where, strict=True) if k is None]
     at = used[0] if used == list(range(used[0], used[-1] + 1)) else 0
     shape = ix._index_shape(p, n)
-    index = contiguous_strides(common)
     source = (*rest[:at], *[0] * len(common), *rest[at:])
-    table = (*[0] * at, *index, *[0] * (len(rest) - at))
-    return pointwise_strides(shape, (_Operand(shape, source), _Operand(shape, table)))
+    table = (*[1] * at, *common, *[1] * (len(rest) - at))
+    return pointwise_strides(shape, (_Operand(shape, source), _Operand(table, None)))
 
 
 def _list_index(index: list[Any]) -> Any:
@@ -268,7 +286,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         _copy_into(v, value, "__setitem__")
         return
     if isinstance(value, Tensor) and not (value.numel() == 1 and _one_mask(index)):
-        check_overlap(v, (value,), "__setitem__", False)
+        check_overlap(v, (_stripped(value),), "__setitem__", False)
         if value.node.dtype is not v.node.dtype:
             raise RuntimeError(
                 f"Index put requires the source and destination dtypes match, got {v.dtype} for "
@@ -280,12 +298,26 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     write(v, record(ix.INDEX_PUT, (v, table, new), p))
 
 
+def _stripped(t: Any) -> Any:
+    """A value without leading dimensions of size 1."""
+    shape = t.node.shape
+    k = next((i for i, n in enumerate(shape) if n != 1), len(shape))
+    return t.reshape(shape[k:]) if k else t
+
+
+def _is_number(i: Any) -> bool:
+    """Whether an index is a tensor that counts as an integer."""
+    if not isinstance(i, Tensor) or i.node.shape:
+        return False
+    return i.node.dtype.category == dtypes.INT and i.node.dtype is not dtypes.bool
+
+
 def _one_mask(index: Any) -> bool:
     """Whether an index has one mask and nothing else that picks elements."""
     items = [
         i
         for i in (index if isinstance(index, tuple) else (index,))
-        if not (i is None or i is Ellipsis or isinstance(i, (slice, int)))
+        if not (i is None or i is Ellipsis or isinstance(i, (slice, int)) or _is_number(i))
     ]
     return (
         len(items) == 1
@@ -362,6 +394,7 @@ def _fill(self: Any, value: Any) -> Any:
                 f"fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{len(value.node.shape)} dimensions."
             )
+        check_distinct(self, "fill_")
         return _copied(self, value)
     n = self.node
     new = (

@@ -149,13 +149,14 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     ds = dims if isinstance(dims, (tuple, list)) else (dims,)
     if len(sh) != len(ds):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(sh)}, dims: {len(ds)}")
+    if not input.numel():
+        return input.clone()
     out = input
     for s, d in zip(sh, ds, strict=True):
         d = wrap_dim(d, len(out.node.shape))
         n = out.node.shape[d]
-        s = s % n if n else 0
-        if n:
-            out = cat.__wrapped__([slice_dim(out, d, n - s, s), slice_dim(out, d, 0, n - s)], d)
+        s = s % n
+        out = cat.__wrapped__([slice_dim(out, d, n - s, s), slice_dim(out, d, 0, n - s)], d)
     return out.clone() if out is input else out
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from facula import dtypes
 from facula.ops.contraction import MATMUL
+from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
 from facula.trace.recorder import record
@@ -122,6 +123,12 @@ def _number(x: Any, d: Any) -> Any:
 def _add_product(name: str, product: Any) -> Any:
     def f(input: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
         p = product(a, b)
+        want = p.node.shape
+        if input.node.shape != want and broadcast([input.node.shape, want], name) != want:
+            raise RuntimeError(
+                f"{name}: input of shape {list(input.node.shape)} can't be expanded to the shape "
+                f"of the product, {list(want)}"
+            )
         d = p.node.dtype
         if d is dtypes.bool:
             none = p & False

@@ -297,6 +297,33 @@ AS_STRIDED_SCATTER: Op = Op(
     ),
 )
 
+
+def _write_through(p: Any, s: Any, a: Any, b: Any) -> Any:
+    at = np.arange(a.size).reshape(a.shape)
+    for op, params in p:
+        at = op.body(params, (), at)
+    out = np.array(a, order="C")
+    out.reshape(-1)[at] = b
+    return out
+
+
+def _seen_through(t: Any, chain: Any) -> Any:
+    for op, params in chain:
+        t = record(op, (t,), params)
+    return t
+
+
+# Stores b where a chain of views of a looks, though several of its elements may be one.
+WRITE_THROUGH: Op = Op(
+    "write_through",
+    _written,
+    _write_through,
+    (
+        lambda g, bn, p: record(WRITE_THROUGH, (g, zeros_node(bn, g.node.dtype)), p),
+        lambda g, p: _seen_through(g, p),
+    ),
+)
+
 DETACH: Op = Op(
     "detach",
     _same_as_first,

@@ -120,7 +120,7 @@ def _pow(p: Any, s: Any, a: Any, b: Any) -> Any:
 def _pow_s_grad(g: Any, a: Any, s: Any) -> Any:
     e = s[0]
     if e == 0:
-        return g * 0
+        return _zeros(g)
     return g * _c(a.pow(e - 1) * e)
 
 
@@ -308,10 +308,10 @@ ASINH = _f("asinh", np.arcsinh, lambda g, a: g * _c((a * a + 1).rsqrt()))
 ACOSH = _f("acosh", np.arccosh, lambda g, a: g * _c((a * a - 1).rsqrt()))
 ATANH = _f("atanh", np.arctanh, lambda g, a: g / _c(1 - a * a))
 SIGMOID = _f("sigmoid", _sigmoid, lambda g, o: g * _c(o * (1 - o)))
-FLOOR = _f("floor", np.floor, lambda g: g * 0)
-CEIL = _f("ceil", np.ceil, lambda g: g * 0)
-ROUND = _f("round", np.rint, lambda g: g * 0)
-TRUNC = _f("trunc", np.trunc, lambda g: g * 0)
+FLOOR = _f("floor", np.floor, _zeros)
+CEIL = _f("ceil", np.ceil, _zeros)
+ROUND = _f("round", np.rint, _zeros)
+TRUNC = _f("trunc", np.trunc, _zeros)
 
 
 def _sign(a: Any) -> Any:
@@ -322,7 +322,7 @@ def _sign(a: Any) -> Any:
     return np.where(np.isnan(a), a.dtype.type(0), s) if a.dtype.kind == "f" else s
 
 
-SIGN = _f("sign", _sign, lambda g: g * 0)
+SIGN = _f("sign", _sign, _zeros)
 
 
 def _erf(a: Any) -> Any:
@@ -354,7 +354,7 @@ SGN: Op = pointwise(
         if a.dtype.kind == "c"
         else _sign(a)
     ),
-    lambda g: g * 0,
+    _zeros,
 )
 CONJ: Op = pointwise("conj_physical", lambda p, s, a: np.conj(a), lambda g: g.conj())
 REAL: Op = pointwise(
@@ -372,8 +372,8 @@ ATAN2: Op = pointwise(
 FLOOR_DIVIDE: Op = pointwise(
     "floor_divide",
     lambda p, s, a, b: _floor_divide(a, b),
-    lambda g: g * 0,
-    lambda g: g * 0,
+    _zeros,
+    _zeros,
 )
 
 

@@ -93,10 +93,16 @@ def _scan_infer(p: Any, st: Any, a: Any) -> Any:
     return a.shape, a.dtype, like_strides(a), 0
 
 
+def _cumsum(p: Any, s: Any, a: Any) -> Any:
+    out = np.cumsum(a, axis=p[0], dtype=a.dtype)
+    out += 0  # a sum begins with 0: of -0.0 it is 0.0
+    return out
+
+
 CUMSUM: Op = Op(
     "cumsum",
     _scan_infer,
-    widened(lambda p, s, a: np.cumsum(a, axis=p[0], dtype=a.dtype)),
+    widened(_cumsum),
     (lambda g, p: record(CUMSUM, (g.flip(p[0]),), p).flip(p[0]),),
 )
 

@@ -14,6 +14,7 @@ from facula.ops.indexing import GATHER
 from facula.ops.movement import in_layout
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
+from facula.return_types import fields
 from facula.tensor import Tensor, wrap_dim
 from facula.trace.recorder import record
 
@@ -133,26 +134,6 @@ def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     return record(rd.AMIN, (input,), (dims, keepdim))
 
 
-class _Fields(tuple[Any, ...]):
-    """A result of several tensors, by position and by name."""
-
-    _fields: tuple[str, ...] = ()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in type(self)._fields:
-            return self[type(self)._fields.index(name)]
-        raise AttributeError(name)
-
-    def __repr__(self) -> str:
-        parts = ",\n".join([f"{n}={v!r}" for n, v in zip(self._fields, self, strict=True)])
-        return f"torch.return_types.{type(self).__name__}(\n{parts})"
-
-
-def fields(name: str, *names: str) -> Any:
-    """A type of named results, `torch.return_types.<name>`."""
-    return type(name, (_Fields,), {"_fields": names})
-
-
 def _pick(t: Any, index: Any, dim: int, keep: bool) -> Any:
     """The values at the indices of a reduction."""
     if not t.node.shape:
@@ -163,7 +144,7 @@ def _pick(t: Any, index: Any, dim: int, keep: bool) -> Any:
 
 
 def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
-    kind = fields(name, "values", "indices")
+    kind = fields(name)
 
     def f(input: Any, dim: Any = None, keepdim: bool = False, other: Any = None) -> Any:
         need(name, input=input)

@@ -108,11 +108,19 @@ def pointwise_strides(shape: tuple[int, ...], nodes: tuple[Any, ...]) -> tuple[i
             break
     else:
         return None
-    full = [n for n in nodes if n.shape == shape]
-    if not full or len(shape) < 2:
-        return None
     rank = len(shape)
-    table = [n.strides or contiguous_strides(n.shape) for n in full]
+    if rank < 2:
+        return None
+    table = []
+    for n in nodes:
+        steps = n.strides or contiguous_strides(n.shape)
+        if n.shape != shape:  # a dimension that is repeated says nothing about the order
+            wide = shape[rank - len(n.shape) :]
+            steps = tuple(
+                [0 if m == 1 != k else s for s, m, k in zip(steps, n.shape, wide, strict=True)]
+            )
+            steps = (0,) * (rank - len(steps)) + steps
+        table.append(steps)
     order = list(range(rank - 1, -1, -1))  # innermost first
 
     def outer(i: int, j: int) -> int:

@@ -11,10 +11,11 @@ from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.indexing import GATHER
 from facula.ops.movement import in_layout, watched
-from facula.ops.reductions import _wide, fields
+from facula.ops.reductions import _wide
 from facula.ops.registry import Op, widened
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
+from facula.return_types import fields
 from facula.tensor import Tensor, wrap_dim
 from facula.trace.recorder import TLS, record
 
@@ -54,7 +55,7 @@ def _running(name: str, accumulate: Any) -> Op:
 
 
 def _cumulative_extreme(name: str, prim: Op) -> None:
-    kind = fields(name, "values", "indices")
+    kind = fields(name)
 
     def f(input: Any, dim: int) -> Any:
         if input.node.dtype.is_complex:
@@ -76,7 +77,9 @@ _cumulative_extreme("cummin", _running("cummin_index", np.minimum.accumulate))
 
 def _log_scan(p: Any, s: Any, a: Any) -> Any:
     if a.dtype.kind != "c":
-        return np.logaddexp.accumulate(a, axis=p[0])
+        out = np.logaddexp.accumulate(a, axis=p[0])
+        out += 0  # a sum begins with log(0): of -0.0 it is 0.0
+        return out
     out = np.moveaxis(a.copy(), p[0], 0)
     for i in range(1, len(out)):
         x, y = out[i - 1], out[i]

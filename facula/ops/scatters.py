@@ -55,7 +55,7 @@ def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) 
                 )
     n = input.node.shape[d] if rank else 1
     a = known(index)
-    if a.min() < 0 or a.max() >= n:
+    if a.size and (a.min() < 0 or a.max() >= n):
         bad = a[(a < 0) | (a >= n)].reshape(-1)[0]
         raise RuntimeError(
             f"{name}(): index {bad} is out of bounds for dimension {d} with size {n}"
@@ -408,8 +408,12 @@ def _update_slices(
     shape = input.node.shape
     if 0 not in shape:  # of no elements none is out of bounds
         _check_index(name, index, shape[d] if shape else 1, wrong)
+    elif shape[d] == 0 and index.numel() and (prim is ix.INDEX_PUT or len(shape) == 1):
+        raise (RuntimeError if prim is ix.INDEX_PUT else wrong)(
+            f"{name}: an index into dimension {d} of size 0 of shape {list(shape)} is out of bounds"
+        )
     if 0 in shape or 0 in source.node.shape:
-        return input.clone()
+        return input + source.sum() if source.requires_grad else input.clone()  # its history
     if not shape:
         return input + source.reshape(()) if prim is ix.INDEX_ADD else source.reshape(()).clone()
     table, p = _one_dim(input, d, index)
@@ -429,8 +433,11 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
         )
     n = shape[d] if shape else 1
     at = _array(index).reshape(-1)
+    if at.size and shape and n == 0:
+        raise RuntimeError(f"index_fill(): dimension {d} has size 0 but index is not empty: {at}")
     if 0 in shape:  # of no elements none is out of bounds
-        return input.clone()
+        linked = isinstance(value, Tensor) and value.requires_grad
+        return input + value if linked else input.clone()
     if at.size and (at.min() < -n or at.max() >= n):
         raise IndexError(f"index_fill(): index out of range for dimension {d} with size {n}: {at}")
     hit = np.zeros(n, bool)

@@ -11,8 +11,8 @@ from facula.ops.arithmetic import need
 from facula.ops.registry import broadcast, like_strides
 from facula.ops.table import METHODS, api
 from facula.storage import whole
-from facula.tensor import Tensor, make_view, wrap_dim
-from facula.trace.recorder import record
+from facula.tensor import Tensor, forbidden, make_view, wrap_dim
+from facula.trace.recorder import TLS, record
 
 
 def sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
@@ -425,7 +425,7 @@ def _strided(base: Any, size: Any, stride: Any, offset: int) -> tuple[Any, Any]:
         )
     if offset < 0:
         raise RuntimeError(f"as_strided: Tensor: invalid storage offset {offset}")
-    span = offset + sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)]) + 1
+    span = _end(shape, strides, offset)
     if 0 not in shape and span > base.numel():
         step = base.itemsize
         raise RuntimeError(
@@ -436,22 +436,42 @@ def _strided(base: Any, size: Any, stride: Any, offset: int) -> tuple[Any, Any]:
     return shape, strides
 
 
+def _end(shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> int:
+    """The position after the last element."""
+    if 0 in shape:
+        return offset
+    return offset + sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)]) + 1
+
+
 @api
 def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     """A view by sizes and strides of the whole storage."""
-    s = input._storage
+    forbidden((input,))
     offset = input._offset if storage_offset is None else storage_offset
     base: Any = input
-    if s is not None and input._chain:
-        base = whole(input)
-    shape, strides = _strided(base, size, stride, offset)
+    start = input._offset
+    shape, strides = sizes((size,)), sizes((stride,))
+    if not (
+        len(shape) == len(strides)
+        and like_strides(input.node) == input.node.strides
+        and start <= offset
+        and _end(shape, strides, offset) <= start + input.numel()
+    ):  # what is looked at is not a part of the input, whose history it has if it can
+        start = 0
+        if input._storage is not None and input._chain:
+            base = whole(input)
+    shape, strides = _strided(base, size, stride, offset - start)
+    if TLS.r.grad and input.requires_grad and not base.requires_grad:
+        raise NotImplementedError(
+            "as_strided of memory beyond a view that is a leaf is not in Facula"
+        )
     if not base.is_contiguous():
         steps = base.stride()
         if like_strides(base.node) != steps:
             raise NotImplementedError("as_strided of a storage with gaps is not in Facula")
         order = sorted(range(len(steps)), key=lambda d: -steps[d])
         base = make_view(base, mv.PERMUTE, tuple(order))  # as it lies in memory
-    v = make_view(base, mv.AS_STRIDED, (shape, strides, offset))
+    v = make_view(base, mv.AS_STRIDED, (shape, strides, offset - start))
     v._offset = offset
     v._multi = input._multi
     return v

@@ -12,16 +12,17 @@ from facula.ops import reduce as rd
 from facula.ops.arithmetic import result_type, tensor_of
 from facula.ops.indexing import GATHER
 from facula.ops.movement import in_layout
-from facula.ops.reductions import _pick, fields
+from facula.ops.reductions import _pick
 from facula.ops.registry import Op, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
+from facula.return_types import fields
 from facula.tensor import Tensor, from_array, realise, wrap_dim
 from facula.trace.recorder import record
 
-_SORT = fields("sort", "values", "indices")
-_TOPK = fields("topk", "values", "indices")
-_KTH = fields("kthvalue", "values", "indices")
-_MODE = fields("mode", "values", "indices")
+_SORT = fields("sort")
+_TOPK = fields("topk")
+_KTH = fields("kthvalue")
+_MODE = fields("mode")
 
 
 def _first(t: Any) -> Any:
@@ -138,22 +139,22 @@ def _middle_index(ignore: bool) -> Any:
 def _median(name: str, ignore: bool) -> None:
     value = Op(name, lambda p, st, a: ((), a.dtype, None, 0), _middle(ignore), (_share,))
     index = Op(name + "_index", _index_infer, _middle_index(ignore))
-    kind = fields(name, "values", "indices")
+    kind = fields(name)
 
     def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
         _no_complex(name, input)
+        shape = input.node.shape
+        d = None if dim is None else wrap_dim(dim, len(shape))
+        if d is not None and shape and shape[d] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
         if input.node.dtype is dtypes.bool:
             raise NotImplementedError(
-                f"{name}(): not implemented for bool; got a tensor of shape "
-                f"{list(input.node.shape)}"
+                f"{name}(): not implemented for bool; got a tensor of shape {list(shape)}"
             )
-        if dim is None:
+        if d is None:
             return record(value, (input,))
-        d = wrap_dim(dim, len(input.node.shape))
-        if not input.node.shape:
+        if not shape:
             return kind((input.clone(), _first(input)))
-        if input.node.shape[d] == 0:
-            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
         i = record(index, (input,), ((d,), keepdim))
         return kind((_pick(input, i, d, keepdim), i))
 

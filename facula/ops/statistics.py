@@ -12,15 +12,16 @@ from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import need
 from facula.ops.indexing import GATHER
-from facula.ops.reductions import _dims, amax, amin, fields, mean, std, sum, var
+from facula.ops.reductions import _dims, amax, amin, mean, std, sum, var
 from facula.ops.registry import Op, widened
 from facula.ops.table import api
+from facula.return_types import fields
 from facula.tensor import Tensor, from_array, realise, wrap_dim
 from facula.trace.recorder import record
 
-_AMINMAX = fields("aminmax", "min", "max")
-_HISTOGRAM = fields("histogram", "hist", "bin_edges")
-_HISTOGRAMDD = fields("histogramdd", "hist", "bin_edges")
+_AMINMAX = fields("aminmax")
+_HISTOGRAM = fields("histogram")
+_HISTOGRAMDD = fields("histogramdd")
 
 
 def _with_mean(name: str, spread: Any) -> None:

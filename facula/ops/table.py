@@ -211,6 +211,7 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             try:
                 value = f(self, *args, **kwargs)
                 _tensor.check_distinct(self, name)
+                _tensor.check_overlap(self, args, name)
                 return _tensor.replace(self, value, name)
             finally:
                 set_grad(before)
@@ -265,7 +266,8 @@ def _no_overlap(name: str, out: Any, args: tuple[Any, ...]) -> None:
         for t in a if isinstance(a, (tuple, list)) else (a,):
             for o in outs:
                 if isinstance(t, _tensor.Tensor) and isinstance(o, _tensor.Tensor):
-                    _tensor.check_overlap(o, (t,), name, False)
+                    if t.node.shape != (0,):  # which is passed over where tensors are joined
+                        _tensor.check_overlap(o, (t,), name, False)
 
 
 def store(name: str, out: Any, result: Any) -> Any:

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 import facula
-from facula import Size, Tensor, dtypes
+from facula import Size, Tensor, dtypes, meta
 from facula.devices import device
 from facula.nn import parameter
 from facula.ops.table import METHODS
 from facula.serialization.unpickler import Budget, Function, make_set, shown
 from facula.tensor import from_array
+from facula.trace.node import canonical
 
 STORAGE_DTYPES = {
     "BoolStorage": dtypes.bool,
@@ -179,6 +180,7 @@ class Rebuilder:
             "torch._utils._rebuild_tensor": _tensor,
             "torch._utils._rebuild_tensor_v2": _tensor_v2,
             "torch._utils._rebuild_tensor_v3": _tensor_v3,
+            "torch._utils._rebuild_meta_tensor_no_storage": _meta_tensor,
             "torch._utils._rebuild_parameter": _parameter,
             "torch._utils._rebuild_parameter_with_state": _parameter_with_state,
             "torch._tensor._rebuild_from_type_v2": self._from_type,
@@ -411,6 +413,23 @@ def _tensor_v2(
     return made
 
 
+def _meta_tensor(dtype: Any, size: Any, stride: Any, requires_grad: Any) -> Any:
+    lists = [tuple(v) for v in (size, stride) if isinstance(v, (tuple, list))]
+    if (
+        len(lists) != 2
+        or len(lists[0]) != len(lists[1])
+        or any([type(n) is not int or n < 0 for v in lists for n in v])
+        or not isinstance(dtype, dtypes.dtype)
+        or type(requires_grad) is not bool
+    ):
+        raise UnpicklingError(
+            "a meta tensor is made from a dtype, a size, strides and whether it requires grad, not "
+            f"from {shown(dtype)}, {shown(size)}, {shown(stride)}, {shown(requires_grad)}"
+        )
+    made = meta.empty(lists[0], dtype, canonical(*lists))
+    return made.requires_grad_(True) if requires_grad else made
+
+
 def _tensor_v3(
     storage: Any,
     offset: Any,
@@ -450,13 +469,13 @@ def _uninitialized(kind: type) -> Callable[..., Any]:
 _REBUILDS = {
     *("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"),
     *("torch._utils._rebuild_tensor_v3", "torch._utils._rebuild_parameter"),
+    "torch._utils._rebuild_meta_tensor_no_storage",
 }
 _LATER = {
     "_rebuild_sparse_tensor": "sparse tensors",
     "_rebuild_sparse_csr_tensor": "sparse tensors",
     "_rebuild_qtensor": "quantised tensors",
     "_rebuild_nested_tensor": "nested tensors",
-    "_rebuild_meta_tensor_no_storage": "tensors on the meta device",
     "_rebuild_wrapper_subclass": "wrapper subclasses",
     "_rebuild_device_tensor_from_numpy": "tensors of other devices that were saved by NumPy",
     "_rebuild_device_tensor_from_cpu_tensor": "tensors of other devices that were saved by the CPU",

@@ -158,6 +158,9 @@ class _Pickler(_Base):
 
     def _reduce_data(self, t: Any) -> tuple[_Name, tuple[Any, ...]]:
         requires_grad = t.requires_grad
+        if t.is_meta:
+            meta = t.dtype, tuple(t.shape), tuple(t.stride()), requires_grad
+            return _name("torch._utils", "_rebuild_meta_tensor_no_storage"), meta
         t = realise(t)
         storage, offset = self._storage(t)
         args: tuple[Any, ...] = (

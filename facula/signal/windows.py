@@ -14,13 +14,14 @@ import numpy as np
 from facula import devices, dtypes
 from facula.errors import honest
 from facula.ops.bessel import i as _bessel_i
+from facula.ops.creations import _finish
 from facula.tensor import from_array
 
 
 def _window(name: str, M: int, sym: bool, shape: Any, options: dict[str, Any]) -> Any:
     """The window whose values are `shape(points, span)`, span one less than the (full) length."""
     d = options.pop("dtype", None) or dtypes.get_default_dtype()
-    devices.check(options.pop("device", None))
+    device = devices.check(options.pop("device", None))
     requires_grad = options.pop("requires_grad", False)
     options.pop("layout", None)
     if options:
@@ -33,7 +34,7 @@ def _window(name: str, M: int, sym: bool, shape: Any, options: dict[str, Any]) -
         a = np.ones(M)
     else:
         a = shape(np.arange(M, dtype=np.float64), float(M - 1 if sym else M))
-    return from_array(np.asarray(a).astype(d.np)).requires_grad_(requires_grad)
+    return _finish(from_array(np.asarray(a).astype(d.np)), requires_grad, device)
 
 
 def _positive(name: str, what: str, value: float) -> None:

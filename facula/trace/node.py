@@ -116,7 +116,7 @@ class Other(Marker):
     called by `each(function, args, kwargs, error)`, where there is one.
     """
 
-    __slots__ = ("each", "inner", "look", "refusal", "store", "take")
+    __slots__ = ("each", "error", "inner", "look", "refusal", "store", "take")
 
     def __init__(
         self,
@@ -135,6 +135,7 @@ class Other(Marker):
         self.look = look or (lambda t, op, params: take(op, (t,), params, ()))
         self.inner = inner
         self.each = each
+        self.error: type[Diverted] = Diverted  # what asking for the values raises
 
 
 class Diverted(RuntimeError):

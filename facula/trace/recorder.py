@@ -247,17 +247,18 @@ def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
     node = t.node
     op = node.op
     if op is LEAF:
-        if t._base_t is not None and r.grad and not node.rg:
+        if linked and t._base_t is not None and r.grad and not node.rg:
             t._awaken()
         return t
     if op is STALE:
-        return prepare(r, t._rederive(linked))
+        return prepare(r, t._rederive(linked), linked)
     if node.rec is not r:
         return _foreign(t)
-    if r.grad and op is not INPUT:
+    if r.grad:
         if t._leaf_rg:
-            flush(r)  # a parameter with a pending update enters a new differentiable forward
-        elif t._base_t is not None and not node.rg:
+            if op is not INPUT:
+                flush(r)  # a parameter with a pending update enters a new differentiable forward
+        elif linked and t._base_t is not None and not node.rg:
             t._awaken()
     return t
 
@@ -265,7 +266,7 @@ def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
 def _foreign(t: Any) -> Any:
     """A stand-in, in this thread, for a tensor that is pending in another thread."""
     if t.node.op.__class__ is Other:
-        raise Diverted(t.node.op)
+        raise t.node.op.error(t.node.op)
     while True:
         node = t.node
         rec = node.rec
@@ -303,7 +304,7 @@ def _record_slow(
     grad = r.grad
     for t, node in zip(ts, names):
         if node.rec is not r or (
-            grad and node.op is not INPUT and (t._leaf_rg or t._base_t is not None)
+            grad and (t._base_t is not None or (t._leaf_rg and node.op is not INPUT))
         ):
             break
     else:  # all are values of this frame: the common case of a program that is new

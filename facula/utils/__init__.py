@@ -17,6 +17,7 @@ _SUBMODULES = (
     "data",
     "dlpack",
     "hooks",
+    "mobile_optimizer",
     "model_zoo",
     "tensorboard",
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 from facula.errors import honest
+from facula.return_types import Fields
 
 PyTree: TypeAlias = Any
 
@@ -109,7 +110,8 @@ _register_pytree_node = register_pytree_node
 
 def _node_type(tree: Any) -> Any:
     kind = type(tree)
-    if isinstance(tree, tuple) and hasattr(kind, "_fields") and kind not in SUPPORTED_NODES:
+    named = isinstance(tree, Fields) or (isinstance(tree, tuple) and hasattr(kind, "_fields"))
+    if named and kind not in SUPPORTED_NODES:
         return namedtuple
     return kind
 

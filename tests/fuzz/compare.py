@@ -79,7 +79,7 @@ def largest(x) -> float:
     """The largest finite magnitude in nested lists, at least 1."""
     if isinstance(x, (list, tuple)):
         return max([1.0, *[largest(y) for y in x]])
-    return abs(x) if isinstance(x, float) and math.isfinite(x) else 1.0
+    return max(1.0, abs(x)) if isinstance(x, float) and math.isfinite(x) else 1.0
 
 
 def difference(ours: dict, theirs: dict, statements: list[str]) -> str | None:
@@ -187,16 +187,15 @@ def main() -> None:
     p.add_argument("--oracle", required=True)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--count", type=int, default=1000)
-    p.add_argument("--show", type=int, default=5, help="how many failing programs to print")
+    p.add_argument("--show", type=int, default=5, help="stop after so many that differ")
     p.add_argument("--batch", type=int, default=50)
     args = p.parse_args()
     warnings.simplefilter("ignore")
     oracle = Oracle(args.oracle)
-    failed, skipped, kinds, done = [], Counter(), Counter(), 0
-    for first in range(args.seed, args.seed + args.count, args.batch):
-        batch = [
-            programs.make(s) for s in range(first, min(first + args.batch, args.seed + args.count))
-        ]
+    failed, skipped, kinds, done = 0, Counter(), Counter(), 0
+    end = args.seed + args.count
+    for first in range(args.seed, end, args.batch):
+        batch = [programs.make(s) for s in range(first, min(first + args.batch, end))]
         oracle.start(batch)
         mine = [ours(q) for q in batch]
         for q, a, b in zip(batch, mine, oracle.finish(), strict=True):
@@ -205,18 +204,24 @@ def main() -> None:
             if b["spoilt"]:
                 skipped[str(b["spoilt"])] += 1
             elif verdict(q, a, b):
-                failed.append(q)
-        if len(failed) >= args.show:
+                failed += 1
+                show(q, oracle)
+        if done % 1000 < args.batch:
+            print(f"{done} programs, {failed} differ", flush=True)
+        if failed >= args.show:
             break
-    for q in failed[: args.show]:
-        short = shrink(q, oracle)
-        print(f"# seed {q['seed']}: {differ(short, oracle)}")
-        print("\n".join(short["bases"] + short["steps"]), end="\n\n")
     print(
-        f"{done} programs from seed {args.seed}, {len(failed)} differ; without a right answer: "
+        f"{done} programs from seed {args.seed}, {failed} differ; without a right answer: "
         f"{dict(skipped)}; PyTorch's outcomes: {dict(kinds)}"
     )
     sys.exit(bool(failed))
+
+
+def show(program: dict, oracle: Oracle) -> None:
+    """Print what differs, in a program that is as short as it can be."""
+    short = shrink(program, oracle)
+    print(f"# seed {program['seed']}: {differ(short, oracle)}")
+    print("\n".join(short["bases"] + short["steps"]), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ import warnings
 import numpy as np
 
 # Writes that read operands elsewhere than where they write, without a copy.
-WHOLE = ("addmm_", "addmv_", "addr_", "masked_scatter_")
+WHOLE = {
+    *("addmm_", "addmv_", "addr_", "masked_scatter_", "index_add_", "index_copy_", "index_put_"),
+    *("index_reduce_", "put_", "scatter_", "scatter_add_", "scatter_reduce_"),
+}
 PASSES = ("backward(", "autograd.grad(")
 
 
@@ -49,7 +52,7 @@ def names_for(torch, values: list) -> dict:
         "cube": Cube.apply,
         "double_": Double.apply,
         "held": lambda t: torch.zeros_like(t.detach()) if t.grad is None else t.grad,
-        "some": lambda x, t: torch.zeros_like(t.detach()) if x is None else x.contiguous(),
+        "some": lambda x, t: torch.zeros_like(t.detach()) if x is None else x.clone(),
         "out": lambda x: values.append(plain(x)),
         "steps": lambda t: [s for s, n in zip(t.stride(), t.shape) if n != 1 and t.numel()],
     }
@@ -78,7 +81,8 @@ def run(program: dict, torch, after_step=None) -> dict:
             broken |= "INTERNAL ASSERT" in str(e)
             if before is not None:
                 for t, g, kept in before:
-                    t.grad = g
+                    if g is None or g.shape == t.shape:  # else t was reshaped in place
+                        t.grad = g
                     if g is not None:
                         g.data.copy_(kept)
         else:
@@ -121,7 +125,7 @@ def state(t, torch, born: int) -> dict | str:
     out = {
         "shape": tuple(t.shape),
         "strides": tuple(t.stride()),
-        "offset": t.storage_offset(),
+        "offset": t.storage_offset() - (0 if t._base is None else t._base.storage_offset()),
         "view": t._base is not None,
         "dtype": str(t.dtype).rpartition(".")[2],
         "version": t._version - born,
@@ -230,7 +234,7 @@ def reads_what_it_writes(program: dict, torch) -> bool:
             if o.untyped_storage().data_ptr() != target.untyped_storage().data_ptr():
                 return
             a, b = places(target), places(o)
-            if (whole or a != b) and set(a) & set(b):
+            if (whole or a != b or target.dim() != o.dim()) and set(a) & set(b):
                 found.append(1)
 
     with Watch():

@@ -37,10 +37,11 @@ class Gradients(Results):
         if c < 0.1:
             self.do(f"{v.name}.backward({self.literal(v.shape, v.dtype)}{extra})")
         elif c < 0.16:
+            o = self.pick(leaf=True)
             self.do(f"{self.root(v)}.backward(inputs=[{o.name}]{extra})")
         elif c < 0.24:
             roots = f"[{self.root(v)}, {o.name}]"
-            ones = f"[None, {self.like(o)}]"
+            ones = f"[None, {self.like(o)}.detach().clone()]"
             self.do(f"torch.autograd.backward({roots}, {ones}{extra})")
         elif c < 0.7:
             self.do(f"{self.root(v)}.backward({keep})")
@@ -54,7 +55,8 @@ class Gradients(Results):
         unused = ", allow_unused=True" if self.chance(0.6) else ""
         root = self.root(v)
         if root == v.name:
-            root, unused = f"{v.name}, [{o.name}], [{self.like(v)}]", unused
+            cut = "" if create else ".detach()"
+            root = f"{v.name}, [{o.name}], [{self.like(v)}{cut}.clone()]"
         else:
             root = f"{root}, [{o.name}]"
         if self.chance(0.1):
@@ -96,7 +98,10 @@ class Gradients(Results):
         )
         if c < 0.5:
             text = f"{v.name}.register_post_accumulate_grad_hook(lambda t: out(t.grad.tolist()))"
+        elif v.hooked:
+            return
         else:
+            v.hooked = True
             text = f"{v.name}.register_hook({f})"
         self.steps.append(f"h{self.handles} = {text}")
         self.handles += 1

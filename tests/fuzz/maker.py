@@ -13,10 +13,11 @@ ORDER = ("bool", "int64", "float32", "float64")
 class Var:
     """What is known of a name while the program is made."""
 
-    __slots__ = ("dtype", "leaf", "name", "rg", "shape")
+    __slots__ = ("dtype", "hooked", "leaf", "name", "rg", "shape")
 
     def __init__(self, name, shape, dtype, rg=False, leaf=False):
         self.name, self.shape, self.dtype, self.rg, self.leaf = name, tuple(shape), dtype, rg, leaf
+        self.hooked = False
 
 
 class Maker:
@@ -82,11 +83,13 @@ class Maker:
 
     # Names.
     def pick(self, **want) -> Var:
-        """A name; `rg`, `rank`, `float`, `write`, `dtype` narrow the choice where possible."""
+        """A name; the wishes narrow the choice where possible."""
         pool = self.vars
         for key, value in want.items():
             if key == "rg":
                 narrowed = [v for v in pool if v.rg]
+            elif key == "leaf":
+                narrowed = [v for v in pool if v.rg and v.leaf]
             elif key == "rank":
                 narrowed = [v for v in pool if len(v.shape) >= value]
             elif key == "float":
@@ -117,11 +120,13 @@ class Maker:
             if fits_in(o.shape, v.shape) and (v.dtype in FLOATS or o.dtype not in FLOATS)
         ]
         if fits and self.chance(0.8):
-            return self.r.choice(fits).name
+            o = self.r.choice(fits)
+            return o.name if o.dtype == v.dtype else f"{o.name}.clone()"
         shape = list(v.shape)[self.r.randint(0, len(v.shape)) :]
         return self.literal(tuple(1 if self.chance(0.2) else n for n in shape), v.dtype)
 
     def named(self, name: str) -> Var | None:
+        name = name.removesuffix(".clone()")
         return next((v for v in self.vars if v.name == name), None)
 
     # Statements.
@@ -151,7 +156,7 @@ class Maker:
 
     def wrote(self, v: Var, *operands: str | None) -> None:
         """After a write: v requires grad if an operand does."""
-        if self.grad and any(o.rg and o.name in operands for o in self.vars):
+        if self.grad and any(o is not None and (w := self.named(o)) and w.rg for o in operands):
             v.rg, v.leaf = True, False
 
 

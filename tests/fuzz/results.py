@@ -121,14 +121,15 @@ class Results(Views):
             n = v.shape[0]
             text = self.choice(
                 "torch.outer({0}, {0})",
-                "torch.einsum('i,j->ij', {0}, {0})",
+                "torch.einsum('i,j->ij', {0}, {0}).clone()",
                 "{0}[:, None] * {0}",
             )
             self.add(text.format(v.name), (n, n), v.dtype, v.rg)
         elif len(v.shape) == 2 and v.dtype in FLOATS:
             m, n = v.shape
             if self.chance(0.5):
-                self.add(f"torch.einsum('ij,kj->ik', {v.name}, {v.name})", (m, m), v.dtype, v.rg)
+                text = f"torch.einsum('ij,kj->ik', {v.name}, {v.name}).clone()"
+                self.add(text, (m, m), v.dtype, v.rg)
             else:
                 w, b = self.like(v, (2, n)), self.like(v, (2,))
                 text = f"torch.nn.functional.linear({v.name}, {w}, {b})"

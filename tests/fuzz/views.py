@@ -265,6 +265,8 @@ class Views(Maker):
                 d += 1
         if self.chance(0.3):
             parts = parts[: self.r.randint(1, max(1, len(parts)))]
+        if len(parts) == 1 and parts[0].startswith("[["):
+            parts[0] = f"torch.tensor({parts[0]})"  # else a tuple of lists to some versions
         return ", ".join(parts) or "..."
 
     def index_shape(self, v: Var, index: str):

@@ -1,6 +1,6 @@
 """The losses of the programs in tests/programs/scripts, and what they print, under PyTorch.
 
-python tests/generate/programs.py    # with PyTorch; writes tests/data/programs.json
+python tests/generate/programs.py [name ...]    # with PyTorch; writes tests/data/programs.json
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ OUT = TESTS / "data" / "programs.json"
 
 
 def main() -> None:
-    """Write the file."""
-    found = {}
+    """Write the file: all programs, or those that are named anew."""
+    found = json.loads(OUT.read_text()) if sys.argv[1:] else {}
     for script in sorted((TESTS / "programs" / "scripts").glob("*.py")):
+        if sys.argv[1:] and script.stem not in sys.argv[1:]:
+            continue
         options = argparse.Namespace(
             script=str(script),
             arguments=[],
@@ -34,7 +36,7 @@ def main() -> None:
         done = run([sys.executable], options, read=True)
         assert done.status == 0, done.error
         found[script.stem] = {"losses": done.losses, "printed": numbers(done.output)}
-    OUT.write_text(json.dumps(found, indent=0) + "\n")
+    OUT.write_text(json.dumps(dict(sorted(found.items())), indent=0) + "\n")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,11 @@ def test_other_kinds_of_tensors():
     assert "Parameter containing:" in torch.nn.Parameter(torch.ones(1))._repr_html_()
 
 
+def test_tensors_without_values():
+    shown = torch.empty(3, 10**9, device="meta")._repr_html_()
+    assert "3 × 1000000000 · torch.float32 · meta · 12 GB" in shown and "tensor(...," in shown
+
+
 def test_a_pending_tensor_is_computed_when_it_is_shown():
     x = torch.ones(3) + 1
     assert "tensor([2., 2., 2.])" in x._repr_html_()

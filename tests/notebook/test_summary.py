@@ -56,6 +56,13 @@ def test_the_shapes_cost_no_computing(model):
     assert TLS.r.frame == before  # nothing was run
 
 
+def test_a_module_without_values():
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(10**5, 10**5), nn.BatchNorm1d(10**5))
+    text = repr(summary(model, torch.empty(4, 10**5, device="meta")))
+    assert "[4, 100000]" in text and text.endswith("10,000,300,000 parameters; 40 GB with buffers")
+
+
 def test_calling_it_changes_nothing():
     model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout())
     state = torch.get_rng_state()

@@ -129,7 +129,8 @@ WRONG = {
     "sparse": (b"ctorch._utils\n_rebuild_sparse_tensor\n)R", NotImplementedError, "sparse"),
     "quantised": (b"ctorch._utils\n_rebuild_qtensor\n)R", NotImplementedError, "quantised"),
     "meta": (
-        b"ctorch._utils\n_rebuild_meta_tensor_no_storage\n)R", NotImplementedError, "meta device",
+        b"ctorch._utils\n_rebuild_meta_tensor_no_storage\n" + args(b"N", b")", b")", b"\x89"),
+        U, "a meta tensor is made from",
     ),
     "float8": (b"ctorch\nfloat8_e5m2\n", NotImplementedError, "float8_e5m2"),
     "device of a number": (b"ctorch\ndevice\nK\x01\x85R", U, "device"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.meta import is_meta
 
 from ..functional._common import type_name
 from ..parameter import Buffer, Parameter
@@ -415,6 +416,12 @@ class Module(HookMixin, StateDictMixin):
             )
 
         def convert(t: Tensor) -> Tensor:
+            if t.is_meta and device is not None and not is_meta(device):
+                raise NotImplementedError(
+                    "Cannot copy out of meta tensor; no data! Please use torch.nn.Module."
+                    "to_empty() instead of torch.nn.Module.to() when moving module from meta to "
+                    "a different device."
+                )
             target = dtype if t.is_floating_point() or t.is_complex() else None
             if memory_format is not None and t.dim() in (4, 5):
                 return t.to(device, target, non_blocking, memory_format=memory_format)
