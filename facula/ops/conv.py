@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from facula.ops import windows
-from facula.ops.movement import whole
+from facula.ops.movement import RESHAPE, whole
 from facula.ops.registry import Op, widened
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor
@@ -305,8 +305,9 @@ def _run(f: Any, x: Any, w: Any, bias: Any, n: int) -> Any:
 
     if bias is None:
         return whole(f(x, w), "Convolution", x, w)
-    shape = (1, -1) + (1,) * n
-    out = in_float32(lambda a, b, c: f(a, b) + c.reshape(shape), x, w, bias)
+    shape = (1, bias.node.shape[0]) + (1,) * n
+    # The bias's value, reshaped: no view of the parameter has to be kept up to date.
+    out = in_float32(lambda a, b, c: f(a, b) + record(RESHAPE, (c,), shape), x, w, bias)
     return whole(out, "Convolution", x, w, bias)
 
 

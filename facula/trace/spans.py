@@ -19,6 +19,7 @@ from facula.trace.node import INPUT, LEAF, Node
 from facula.trace.recorder import TLS, flush
 
 VARIANTS = 4  # stretches remembered for one position, function and settings
+KEYS = 64  # functions and settings remembered for one position
 _MISS = object()
 
 
@@ -70,7 +71,7 @@ def run(
 
     What f does may depend on nothing but its arguments and on the shapes, dtypes and layouts of
     `tensors`; it may not look at their values. It records operations and returns None, a new
-    tensor or a tuple of new tensors; while gradients are not recorded it may write to `tensors`.
+    tensor or a tuple of new tensors; it may write to `tensors` where no gradient is concerned.
     `static` is hashable. `numbers` are floats that change from call to call; f hands them to
     operations as they are: a number that it computes from them would be a constant of the stretch,
     so a call that does that is not remembered.
@@ -123,7 +124,8 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         if t.node is not want or not _ready(r, t, want):
             return _MISS
     for i, _, _ in s.writes:
-        if not _writable(tensors[i]):
+        t = tensors[i]
+        if not _writable(t) or (r.grad and t._leaf_rg):
             return _MISS
     if s.numbers is not None:
         for x in numbers:
@@ -184,7 +186,7 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
         and _numbers(s, own, r.scalars[n_scalars:])
         and _results(r, s, out, cur)
     ):
-        if cur.spans is None:
+        if cur.spans is None or len(cur.spans) >= KEYS:
             cur.spans = {}
         variants = cur.spans.setdefault((f, static, len(tensors)), [])
         if len(variants) == VARIANTS:
@@ -215,7 +217,7 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
     for i, (t, (node, writes)) in enumerate(zip(tensors, before)):
         if t.node is node or t.node.op is INPUT:
             continue
-        if r.grad or t.node.rec is not r or not _writable(t):
+        if t.node.rec is not r or not _writable(t) or (r.grad and (t._leaf_rg or t.node.rg)):
             return False
         s.writes.append((i, t.node, t._writes - writes))
     return True

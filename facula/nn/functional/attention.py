@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import facula
 from facula import Tensor
 from facula.ops.table import mixed
+from facula.trace.spans import run
 
 from ._common import upcast
 from .linear import linear
@@ -52,6 +54,17 @@ def scaled_dot_product_attention(
         enable_gqa: whether each head of ``key`` and ``value`` serves several of ``query``.
     """
     _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
+    tensors = (query, key, value) if attn_mask is None else (query, key, value, attn_mask)
+    static = (dropout_p, is_causal, scale, enable_gqa)
+    if dropout_p > 0 or isinstance(scale, Tensor):  # it draws numbers, or reads one
+        return _attention(tensors, static, ())
+    return run(_attention, tensors, static)
+
+
+def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    query, key, value = tensors[:3]
+    attn_mask = tensors[3] if len(tensors) > 3 else None
+    dropout_p, is_causal, scale, enable_gqa = static
     q, k, v = upcast(query), upcast(key), upcast(value)
     if enable_gqa and q.dim() > 2:
         k = _repeat_heads(k, q.shape[-3])

@@ -5,10 +5,14 @@ All are compositions: subtract a mean, multiply by the reciprocal of a deviation
 
 from __future__ import annotations
 
+from typing import Any
+
 import facula
 from facula import Tensor
 from facula.batches import level_of
-from facula.ops.movement import whole
+from facula.ops.movement import RESHAPE, whole
+from facula.trace.recorder import record
+from facula.trace.spans import run
 
 from ._common import dims, is_low, require_float, scalar_type, upcast
 
@@ -24,11 +28,28 @@ def _standardised(x: Tensor, over, eps: float):
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape=None) -> Tensor:
     if weight is not None:
         weight = upcast(weight)
-        x = x * (weight if shape is None else weight.reshape(shape))
+        x = x * (weight if shape is None else _shaped(weight, shape))
     if bias is not None:
         bias = upcast(bias)
-        x = x + (bias if shape is None else bias.reshape(shape))
+        x = x + (bias if shape is None else _shaped(bias, shape))
     return x
+
+
+def _shaped(t: Tensor, shape) -> Tensor:
+    """The value in another shape: no view of a parameter has to be kept up to date."""
+    return record(RESHAPE, (t,), tuple(shape))
+
+
+def _run(f: Any, tensors: tuple, settings: tuple = ()) -> Tensor:
+    """f(settings, *tensors), known stretches of the trace as one step; None stays None."""
+    given = tuple([t is not None for t in tensors])
+    return run(_spread, tuple([t for t in tensors if t is not None]), (f, given, settings))
+
+
+def _spread(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    f, given, settings = static
+    rest = iter(tensors)
+    return f(settings, *[next(rest) if has else None for has in given])
 
 
 def _check_parameter_dtype(x: Tensor, *params: Tensor | None) -> None:
@@ -85,7 +106,13 @@ def batch_norm(
 
     if input.dim() < 2:  # no channels: there is nothing to normalise
         return input.clone()
-    shape = [1, channels] + [1] * (input.dim() - 2)
+    tensors = (input, running_mean, running_var, weight, bias)
+    return _run(_batch_norm, tensors, (training, momentum, eps))
+
+
+def _batch_norm(settings, input, running_mean, running_var, weight, bias) -> Tensor:
+    training, momentum, eps = settings
+    shape = [1, input.shape[1]] + [1] * (input.dim() - 2)
     x = upcast(input)
     if training:
         over = [d for d in range(x.dim()) if d != 1]
@@ -96,7 +123,7 @@ def batch_norm(
         scale = (upcast(running_var) + eps).rsqrt()
         if weight is not None:
             scale = scale * upcast(weight)
-        out = (x - upcast(running_mean).reshape(shape)) * scale.reshape(shape)
+        out = (x - _shaped(upcast(running_mean), shape)) * _shaped(scale, shape)
         out = _affine(out, None, bias, shape)
     return whole(out.to(input.dtype), "NativeBatchNorm", input, weight, bias)
 
@@ -130,7 +157,7 @@ def _update_running(running_mean, running_var, mean, variance, momentum, x) -> N
                         "`track_running_stats` to be False, or patch the module with "
                         "`func.replace_all_batch_norm_modules_`."
                     )
-                new = new.detach().reshape(running.shape) * (momentum * correction)
+                new = _shaped(new, running.shape) * (momentum * correction)
                 running.copy_(upcast(running) * (1 - momentum) + new)
 
 
@@ -232,6 +259,11 @@ def layer_norm(
     n = _check_normalized_shape(input, normalized_shape, "layer_norm", weight, bias)
     require_float(input, "LayerNormKernelImpl")
     _check_parameter_dtype(input, weight, bias)
+    return _run(_layer_norm, (input, weight, bias), (n, eps))
+
+
+def _layer_norm(settings, input, weight, bias) -> Tensor:
+    n, eps = settings
     normal, _, _ = _standardised(upcast(input), list(range(-n, 0)), eps)
     out = _affine(normal, weight, bias).to(input.dtype)
     return whole(out, "NativeLayerNorm", input, weight, bias)
@@ -250,9 +282,14 @@ def rms_norm(
     """
     n = _check_normalized_shape(input, normalized_shape, "rms_norm", weight)
     require_float(input, "rms_norm")
-    x = upcast(input)
     if eps is None:
-        eps = facula.finfo(x.dtype).eps
+        eps = facula.finfo(upcast(input).dtype).eps
+    return _run(_rms_norm, (input, weight), (n, eps))
+
+
+def _rms_norm(settings, input, weight) -> Tensor:
+    n, eps = settings
+    x = upcast(input)
     out = x * ((x * x).mean(list(range(-n, 0)), keepdim=True) + eps).rsqrt()
     return _affine(out, weight, None).to(input.dtype)
 
@@ -299,10 +336,17 @@ def group_norm(
     _check_parameter_dtype(input, weight, bias)
     if input.numel() == 0:
         return _affine(upcast(input), None, None).to(input.dtype)
-    grouped = upcast(input).reshape(n, num_groups, -1)
+    return _run(_group_norm, (input, weight, bias), (num_groups, eps))
+
+
+def _group_norm(settings, input, weight, bias) -> Tensor:
+    num_groups, eps = settings
+    n, channels = input.shape[:2]
+    x = upcast(input)
+    grouped = _shaped(x, (n, num_groups, x.numel() // (n * num_groups)))
     normal, _, _ = _standardised(grouped, [2], eps)
     shape = [1, channels] + [1] * (input.dim() - 2)
-    out = _affine(normal.reshape(input.shape), weight, bias, shape).to(input.dtype)
+    out = _affine(_shaped(normal, input.shape), weight, bias, shape).to(input.dtype)
     return whole(out, "NativeGroupNorm", input, weight, bias)
 
 
