@@ -375,6 +375,7 @@ FLOOR_DIVIDE: Op = pointwise(
     _zeros,
     _zeros,
 )
+FLOOR_DIVIDE.watches = "b"
 
 
 def _underivable(g: Any, p: Any) -> Any:
