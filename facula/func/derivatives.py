@@ -197,6 +197,8 @@ def jvp(
                 f"f(*primals). Got {type(value).__name__}"
             )
     leaves, spec = tree_flatten(primals)
+    if not leaves:
+        raise RuntimeError(f"{name}: Expected primals to contain at least one Tensor.")
     if tree_flatten(tangents)[1] != spec:
         raise RuntimeError(
             f"{name}: Expected primals and tangents to have the same python structure. primals has "

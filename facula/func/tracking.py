@@ -30,9 +30,8 @@ class Tracked:
         leaves, self.spec = tree_flatten(tree)
         for x in leaves:
             if not isinstance(x, Tensor):
-                raise RuntimeError(
-                    f"{name}: Expected all inputs to be tensors (or structures of them), but got "
-                    f"a {type(x).__name__}"
+                raise ValueError(
+                    f"{name}: Thing passed to transform API must be Tensor, got {type(x)}"
                 )
         self.leaves = leaves
         self.places = [_place(all_lowered(x, self.levels)) for x in leaves]
