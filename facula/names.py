@@ -14,6 +14,8 @@ _MODULES = {
     "facula.random": """Generator default_generator get_rng_state initial_seed manual_seed seed
         set_rng_state""",
     "facula.sparse": "hspmm smm sspaddmm",
+    "facula.sparse.compressed": """sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor
+        sparse_csc_tensor sparse_csr_tensor""",
     "facula.sparse.tensor": "sparse_coo_tensor",
     "facula.printing": "get_printoptions set_printoptions",
     "facula.serialization": "load save",

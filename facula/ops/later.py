@@ -25,8 +25,8 @@ MODULES = {
 METHODS_ONLY = {
     "facula.multiprocessing.shared": "is_shared share_memory_",
     "facula.sparse.methods": """_indices _nnz _values coalesce dense_dim indices is_coalesced
-        sparse_dim sparse_mask to_dense to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo
-        to_sparse_csc to_sparse_csr values""",
+        ccol_indices col_indices crow_indices row_indices sparse_dim sparse_mask to_dense
+        to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values""",
 }
 HOME = {
     name: module for module, names in {**MODULES, **METHODS_ONLY}.items() for name in names.split()
