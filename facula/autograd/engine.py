@@ -11,7 +11,7 @@ from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, 
 from facula.autograd.replay import before_pass, follow, remember
 from facula.meta import META, no_backward
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, leaf
+from facula.trace.node import INPUT, LEAF, Other, leaf
 from facula.trace.recorder import TLS
 
 _INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
@@ -204,6 +204,16 @@ class _Pass:
 PASSES: list[_Pass] = []
 
 
+def _settle(r: Any, roots: list[tuple[Any, Any]]) -> None:
+    """Let a frame end now that would end where a given gradient is first read.
+
+    Inside a formula it would cut off from their histories the saved values that are at hand.
+    """
+    for _, d in roots:
+        if d.node.op.__class__ is not Other:
+            recorder.prepare(r, d)
+
+
 def run(
     roots: list[tuple[Any, Any]],
     *,
@@ -244,6 +254,8 @@ def run(
     recorder.set_grad(create_graph)
     PASSES.append(_Pass(roots, wanted))
     try:
+        if create_graph:
+            _settle(r, roots)
         gone = overwritten(r)
         frame = r.frame
         for n, d in roots:

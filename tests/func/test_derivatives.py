@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from cases import Stored
+
 import facula
 from facula import func
 from facula.func import grad, jacrev, jvp, linearize, vjp
 
-from .stored import cases, check
+STORED = Stored("func", func)
 
 
-@cases("derivatives")
+@STORED.cases("derivatives")
 def test_results_and_errors_are_those_of_pytorch(text, expected):
-    check(text, expected, func)
+    STORED.check(text, expected)
 
 
 def test_results_have_no_history_unless_somebody_recorded():

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from cases import Stored
 
 import facula
 from facula import func
 from facula.func import grad, vmap
 
-from .stored import cases, check
+STORED = Stored("func", func)
 
 
-@cases("vmap")
+@STORED.cases("vmap")
 def test_results_and_errors_are_those_of_pytorch(text, expected):
-    check(text, expected, func)
+    STORED.check(text, expected)
 
 
-@cases("random")
+@STORED.cases("random")
 def test_random_numbers_are_those_of_pytorch(text, expected):
-    check(text, expected, func)
+    STORED.check(text, expected)
 
 
 @pytest.mark.parametrize(
