@@ -7,6 +7,7 @@ never run, since nobody sees its values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import facula
@@ -14,7 +15,7 @@ from facula.autograd import engine
 
 
 def gradients(
-    ys: list[Any], xs: list[Any], vs: list[Any], *, keep: bool, create_graph: bool
+    ys: Sequence[Any], xs: Sequence[Any], vs: Sequence[Any], *, keep: bool, create_graph: bool
 ) -> list[Any]:
     """The products of vectors with the Jacobian of ys by xs; None where nothing leads."""
     pairs = [(y, v) for y, v in zip(ys, vs, strict=True) if y is not None and y.requires_grad]
@@ -27,7 +28,7 @@ def gradients(
     return list(found)
 
 
-def filled(found: list[Any], like: list[Any]) -> list[Any]:
+def filled(found: Sequence[Any], like: Sequence[Any]) -> list[Any]:
     """Zeros in the place of what is None."""
     return [facula.zeros_like(x) if g is None else g for g, x in zip(found, like, strict=True)]
 
@@ -35,7 +36,7 @@ def filled(found: list[Any], like: list[Any]) -> list[Any]:
 class PushForward:
     """The linear map of tangents of xs to tangents of ys, at the point where ys was recorded."""
 
-    def __init__(self, ys: list[Any], xs: list[Any]) -> None:
+    def __init__(self, ys: Sequence[Any], xs: Sequence[Any]) -> None:
         with facula.enable_grad():
             self.us = [
                 facula.zeros_like(y, requires_grad=y.is_floating_point() or y.is_complex())
@@ -43,7 +44,7 @@ class PushForward:
             ]
             self.back = gradients(ys, xs, self.us, keep=True, create_graph=True)
 
-    def __call__(self, vs: list[Any], *, create_graph: bool) -> list[Any]:
+    def __call__(self, vs: Sequence[Any], *, create_graph: bool) -> list[Any]:
         """The tangents of ys; None where nothing leads."""
         at = [n for n, u in enumerate(self.us) if u.requires_grad]
         found = gradients(
@@ -55,7 +56,7 @@ class PushForward:
         return out
 
 
-def basis(like: list[Any]) -> list[Any]:
+def basis(like: Sequence[Any]) -> list[Any]:
     """For each tensor its unit vectors, among those of all."""
     sizes = [t.numel() for t in like]
     total, at, out = sum(sizes), 0, []
@@ -67,13 +68,13 @@ def basis(like: list[Any]) -> list[Any]:
     return out
 
 
-def pieces(t: Any, like: list[Any]) -> list[Any]:
+def pieces(t: Any, like: Sequence[Any]) -> list[Any]:
     """The rows of each tensor's unit vectors, in its shape."""
     parts = t.split([x.numel() for x in like])
     return [p.reshape((*x.shape, *t.shape[1:])) for p, x in zip(parts, like, strict=True)]
 
 
-def reach(t: Any, xs: list[Any]) -> bool:
+def reach(t: Any, xs: Sequence[Any]) -> bool:
     """Whether a tensor depends, by the graph, on one of these."""
     if not t.requires_grad:
         return False

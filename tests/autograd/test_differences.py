@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from func.table import BATCHES, GROUPS, function, names_in
 
 import facula
 from facula.autograd import gradcheck, gradgradcheck
-
-from .table import BATCHES, GROUPS, function, names_in
 
 # Their differences say nothing: jumps, infinities, single precision.
 ROUGH = ("x.round(decimals=1)", "torch.nan_to_num(x / 0)", "x.to(torch.float32)")
