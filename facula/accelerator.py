@@ -33,8 +33,22 @@ def _needs_device(name: str) -> Any:
     return call
 
 
+class device_index:
+    """Make an accelerator the current one inside a `with` block; None changes nothing."""
+
+    def __init__(self, device: int | None) -> None:
+        self.idx = device
+
+    def __enter__(self) -> None:
+        if self.idx is not None:
+            raise NoDeviceError("torch.accelerator.device_index(): no accelerator is available")
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+
 _NAMES = """
-    current_device_idx current_device_index current_stream device_index empty_cache
+    current_device_idx current_device_index current_stream empty_cache
     empty_host_cache get_device_capability get_memory_info max_memory_allocated
     max_memory_reserved memory_allocated memory_reserved memory_stats
     reset_accumulated_memory_stats reset_peak_memory_stats set_device_idx set_device_index

@@ -197,10 +197,11 @@ def _store(holder: Any, value: Any) -> None:
     if level_of([value]) > level:
         raise RuntimeError(
             "vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a "
-            f"Tensor `other` in extra_args that has more elements than `self`: self is a "
-            f"{holder.node.dtype} tensor of shape {list(holder.node.shape)} of which there is one "
-            "for the whole batch. Please use the out-of-place version of the operation, or make "
-            "self from a tensor that is mapped over (new_zeros, zeros_like)."
+            "Tensor `other` in extra_args that has more elements than `self`. This happened due to "
+            "`other` being vmapped over but `self` not being vmapped over in a vmap: self is a "
+            f"{holder.node.dtype} tensor of shape {list(holder.node.shape)}. Please try to use "
+            "out-of-place operators instead of inplace arithmetic, or make self from a tensor that "
+            "is mapped over (new_zeros, zeros_like)."
         )
     physical = holder._physical
     if type(value) is BatchedTensor and value._level == level:

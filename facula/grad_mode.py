@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from facula.trace.recorder import TLS, set_grad
+
+_HERE = __file__.rsplit("grad_mode", 1)[0]
+
+
+def _switch_off() -> None:
+    """Stop recording. In a level of dual tensors only the package itself does: where a program
+    asks for it, tangents still are to be known."""
+    if TLS.dual is not None:
+        f: Any = sys._getframe(2)
+        while f is not None and f.f_code.co_filename == __file__:
+            f = f.f_back
+        if f is None or not f.f_code.co_filename.startswith(_HERE):
+            return
+    set_grad(False)
 
 
 class _Mode:
@@ -57,7 +72,7 @@ class no_grad(_Mode):
 
     def __enter__(self) -> None:
         self.before = TLS.r.grad
-        set_grad(False)
+        _switch_off()
 
     def __exit__(self, *exc: object) -> None:
         set_grad(self.before)
@@ -92,7 +107,7 @@ class inference_mode(_Mode):
         r = TLS.r
         self.before = r.grad, r.inference
         if self.mode:
-            set_grad(False)
+            _switch_off()
             r.inference = True
 
     def __exit__(self, *exc: object) -> None:
@@ -106,7 +121,7 @@ class set_grad_enabled(_Mode):
     def __init__(self, mode: bool) -> None:
         self.mode = mode
         self.before = TLS.r.grad
-        set_grad(mode)
+        self.__enter__()
 
     def clone(self) -> set_grad_enabled:
         """The same switch again."""
@@ -117,7 +132,10 @@ class set_grad_enabled(_Mode):
         return super().__call__(f)
 
     def __enter__(self) -> None:
-        set_grad(self.mode)
+        if self.mode:
+            set_grad(True)
+        else:
+            _switch_off()
 
     def __exit__(self, *exc: object) -> None:
         set_grad(self.before)

@@ -14,6 +14,8 @@ _MODULES = {
     "facula.random": """Generator default_generator get_rng_state initial_seed manual_seed seed
         set_rng_state""",
     "facula.sparse": "hspmm smm sspaddmm",
+    "facula.sparse.compressed": """sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor
+        sparse_csc_tensor sparse_csr_tensor""",
     "facula.sparse.tensor": "sparse_coo_tensor",
     "facula.printing": "get_printoptions set_printoptions",
     "facula.serialization": "load save",
@@ -31,9 +33,12 @@ _MODULES = {
     "facula.memory": "TypedStorage UntypedStorage",
     "facula.legacy": """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor
         HalfTensor IntTensor LongTensor ShortTensor""",
+    "facula.symbolic": """SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not
+        sym_sqrt sym_sum""",
     "facula.switches": """are_deterministic_algorithms_enabled get_default_device
         get_deterministic_debug_mode get_device_module get_float32_matmul_precision
-        get_num_interop_threads is_deterministic_algorithms_warn_only_enabled
+        get_num_interop_threads is_anomaly_check_nan_enabled is_anomaly_enabled is_distributed
+        is_inference is_storage set_anomaly_enabled is_deterministic_algorithms_warn_only_enabled
         is_warn_always_enabled set_default_device set_default_tensor_type
         set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal
         set_num_interop_threads set_warn_always typename use_deterministic_algorithms""",

@@ -500,7 +500,7 @@ def settle_alias(t: Any) -> None:
     pending = node.op is not STALE and node.op is not LEAF and node.op is not INPUT
     if pending and node.rg and t._gfn is None and not t._chain:
         t._gfn = s._gfn
-    rg = t._leaf_rg or t._gfn is not None or (t._no_grad and t._base_t.requires_grad)
+    rg = t._leaf_rg or t._gfn is not None or (t._no_grad and node.rg)
     t.node = leaf(node.shape, node.dtype, node.strides, rg)
 
 

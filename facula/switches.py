@@ -10,6 +10,7 @@ from typing import Any
 
 from facula import devices, dtypes, meta
 from facula.ops import table
+from facula.trace.recorder import TLS
 
 _settings: dict[str, Any] = {
     "matmul_precision": "highest",
@@ -143,3 +144,35 @@ def typename(obj: Any, /) -> str:
     cls = obj if hasattr(obj, "__qualname__") else type(obj)
     module = getattr(cls, "__module__", "") or ""
     return cls.__qualname__ if module in ("", "builtins") else f"{module}.{cls.__qualname__}"
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether a backward pass that makes NaN is an error (`autograd.set_detect_anomaly`)."""
+    return TLS.r.anomaly
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether NaN is looked for where anomalies are: always."""
+    return True
+
+
+def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
+    """Make a backward pass that makes NaN an error."""
+    TLS.r.anomaly = bool(enabled and check_nan)
+
+
+def is_storage(obj: Any, /) -> bool:
+    """Whether it is a storage, typed or not."""
+    from facula.memory import TypedStorage, UntypedStorage
+
+    return isinstance(obj, (TypedStorage, UntypedStorage))
+
+
+def is_distributed(input: Any) -> bool:
+    """False: no tensor is spread over processes."""
+    return False
+
+
+def is_inference(input: Any) -> bool:
+    """Whether a tensor was made in inference mode."""
+    return bool(input.is_inference())

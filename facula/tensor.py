@@ -513,7 +513,7 @@ class Tensor:
         """Call hook(tensor) after a leaf's `.grad` has been updated."""
         from facula.autograd.hooks import add_hook
 
-        if not self._leaf_rg:
+        if not self.requires_grad or self.grad_fn is not None:
             raise RuntimeError(
                 "post accumulate grad hooks cannot be registered on non-leaf tensors"
             )

@@ -29,3 +29,14 @@ def test_the_page_has_every_namespace():
     assert text.count("<!-- list: names -->") == text.count("<!-- end of list -->") == 1
     for namespace in names:
         assert not names[namespace] or f"| `{namespace}` |" in text
+
+
+def test_names_of_a_list_are_looked_up(tmp_path, monkeypatch, capsys):
+    page = script()
+    names = tmp_path / "names.txt"
+    names.write_text(
+        "# programs\nnn.Linear 3\nTensor.view 2\nF.no_such 1\ntorch.utils.data\nTensor.x\n"
+    )
+    monkeypatch.setattr("sys.argv", ["make_compatibility.py", str(names)])
+    page.main()
+    assert capsys.readouterr().out.splitlines() == ["F.no_such 1", "Tensor.x"]

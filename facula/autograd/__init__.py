@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from facula.autograd.gradcheck import gradcheck, gradgradcheck
 from facula.trace.recorder import TLS
 
 # name -> module: loaded when first used, because the engine and the tensors need each other.
@@ -17,7 +18,7 @@ _WHERE = {
     "no_grad": "facula.grad_mode",
     "set_grad_enabled": "facula.grad_mode",
 }
-__all__ = ["detect_anomaly", "set_detect_anomaly"]
+__all__ = ["detect_anomaly", "gradcheck", "gradgradcheck", "set_detect_anomaly"]
 __all__.extend(_WHERE)
 
 
@@ -55,7 +56,7 @@ def __getattr__(name: str) -> Any:
     if name in _WHERE:
         module = importlib.import_module(_WHERE[name])
         return getattr(module, "Tensor" if name == "Variable" else name)
-    if name in ("function", "functional", "graph", "profiler"):
+    if name in ("forward_ad", "function", "functional", "graph", "profiler"):
         return importlib.import_module("facula.autograd." + name)
     from facula.errors import missing_name
 

@@ -11,7 +11,7 @@ from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, 
 from facula.autograd.replay import before_pass, follow, remember
 from facula.meta import META, no_backward
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, leaf
+from facula.trace.node import INPUT, LEAF, Other, leaf
 from facula.trace.recorder import TLS
 
 _INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
@@ -204,6 +204,16 @@ class _Pass:
 PASSES: list[_Pass] = []
 
 
+def _settle(r: Any, roots: list[tuple[Any, Any]]) -> None:
+    """Let a frame end now that would end where a given gradient is first read.
+
+    Inside a formula it would cut off from their histories the saved values that are at hand.
+    """
+    for _, d in roots:
+        if d.node.op.__class__ is not Other:
+            recorder.prepare(r, d)
+
+
 def run(
     roots: list[tuple[Any, Any]],
     *,
@@ -217,6 +227,8 @@ def run(
     With `targets` only what leads to them is computed, and their gradients are returned.
     """
     r = TLS.r
+    if TLS.dual is not None:  # gradients too are to have tangents
+        create_graph = keep = True
     wanted = None if targets is None else _wanted([n for n, _ in roots], set(targets))
     found: dict[Any, Any] = {}
     goals = set(targets or ())
@@ -242,6 +254,8 @@ def run(
     recorder.set_grad(create_graph)
     PASSES.append(_Pass(roots, wanted))
     try:
+        if create_graph:
+            _settle(r, roots)
         gone = overwritten(r)
         frame = r.frame
         for n, d in roots:
@@ -445,7 +459,8 @@ def backward(
     Source: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
     """
     state = None
-    if inputs is None and grad_tensors is None and not (retain_graph or create_graph):
+    usual = inputs is None and grad_tensors is None and not (retain_graph or create_graph)
+    if usual and TLS.dual is None:
         # The usual call: where the same pass was run at this place before, it is followed.
         r, root = TLS.r, getattr(tensors, "node", None)
         if root is not None:
@@ -489,7 +504,15 @@ def grad(
     Source: https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
     """
     if is_grads_batched:
-        raise NotImplementedError("autograd.grad: is_grads_batched is not in Facula")
+        return _batch_of_grads(
+            outputs,
+            inputs,
+            grad_outputs,
+            retain_graph,
+            create_graph,
+            allow_unused,
+            materialize_grads,
+        )
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when "
@@ -517,6 +540,42 @@ def grad(
             )
         out.append(g)
     return tuple(out)
+
+
+def _batch_of_grads(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any,
+    keep: Any,
+    create_graph: bool,
+    unused: Any,
+    materialize_grads: bool,
+) -> tuple[Any, ...]:
+    """`grad` for many gradients of the outputs at once, which lie along their first dimension."""
+    from facula.func.vmap import vmap
+
+    given = _sequence(grad_outputs)
+    missing: list[int] = []
+
+    def one(*gs: Any) -> Any:
+        rest = iter(gs)
+        weights = [None if g is None else next(rest) for g in given]
+        found = grad(
+            outputs,
+            inputs,
+            weights,
+            keep,
+            create_graph,
+            allow_unused=unused,
+            materialize_grads=materialize_grads,
+        )
+        missing.extend([i for i, g in enumerate(found) if g is None])
+        return tuple([g for g in found if g is not None])
+
+    found = list(vmap(one)(*[g for g in given if g is not None]))
+    for i in missing:
+        found.insert(i, None)
+    return tuple(found)
 
 
 __all__ = ["INPUT", "backward", "grad", "run", "sum_to"]

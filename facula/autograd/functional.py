@@ -10,10 +10,12 @@ from typing import Any
 
 import facula
 from facula import Tensor
-from facula.autograd.engine import grad
+from facula.autograd.products import PushForward, basis, filled, gradients, pieces
 from facula.errors import honest
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
+
+_STRATEGIES = ("forward-mode", "reverse-mode")
 
 
 def _tuple(value: Any, what: str, name: str) -> tuple[bool, tuple[Any, ...]]:
@@ -29,21 +31,16 @@ def _tuple(value: Any, what: str, name: str) -> tuple[bool, tuple[Any, ...]]:
     return many, tuple(values)
 
 
-def _inputs(values: tuple[Any, ...], create_graph: bool) -> tuple[Any, ...]:
-    """The inputs as new leaves, or as views with a history of their own."""
-    if create_graph:
-        return tuple([v.view_as(v) if v.requires_grad else v.detach() for v in values])
-    return tuple([v.detach() for v in values])
-
-
 def _start(func: Any, inputs: Any, create_graph: bool, name: str) -> Any:
-    """Call the function on inputs that require grad: (many, inputs, many, outputs)."""
+    """Call the function on inputs that require grad: (many, inputs, many, outputs).
+
+    They are new leaves, or views with a history of their own.
+    """
     many_in, values = _tuple(inputs, "inputs given to the function", name)
-    values = tuple(
-        [v if v.requires_grad else v.requires_grad_() for v in _inputs(values, create_graph)]
-    )
-    many_out, outputs = _tuple(func(*values), "outputs of the function", name)
-    return many_in, values, many_out, outputs
+    keeps = [create_graph and v.requires_grad for v in values]
+    xs = tuple([v.view_as(v) if k else v.detach().requires_grad_() for v, k in zip(values, keeps)])
+    many_out, ys = _tuple(func(*xs), "outputs of the function", name)
+    return many_in, xs, many_out, ys
 
 
 def _vectors(v: Any, like: tuple[Any, ...], name: str) -> tuple[Any, ...]:
@@ -64,30 +61,30 @@ def _vectors(v: Any, like: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     return vs
 
 
-def _zeros(found: tuple[Any, ...], like: tuple[Any, ...], strict: bool, name: str) -> Any:
+def _zeros(found: Any, like: Any, strict: bool, name: str) -> list[Any]:
     """Zeros in place of None; RuntimeError for them if `strict`."""
-    out = []
-    for i, (g, x) in enumerate(zip(found, like)):
+    for i, g in enumerate(found):
         if g is None and strict:
             raise RuntimeError(f"{name}(): output or input {i} is independent of the other side")
-        out.append(facula.zeros_like(x) if g is None else g)
-    return tuple(out)
+    return filled(found, like)
 
 
-def _finish(values: tuple[Any, ...], many: bool, create_graph: bool) -> Any:
-    values = values if create_graph else tuple([v.detach() for v in values])
+def _products(ys: Any, xs: Any, vs: Any, create_graph: bool, strict: bool, name: str) -> list[Any]:
+    """The products of vectors with a Jacobian, which is used again."""
+    found = gradients(ys, xs, vs, keep=True, create_graph=create_graph)
+    return _zeros(found, xs, strict, name)
+
+
+def _slopes(ys: Any, xs: Any, strict: bool, name: str) -> list[Any]:
+    """The gradient of a function of one number, which can be differentiated."""
+    if len(ys) != 1 or not isinstance(ys[0], Tensor) or ys[0].numel() != 1:
+        raise RuntimeError(f"{name}(): the function should return a Tensor of one element")
+    return _products(ys, xs, [facula.ones_like(ys[0])], True, strict, name)
+
+
+def _finish(values: Any, many: bool, create_graph: bool) -> Any:
+    values = tuple(values) if create_graph else tuple([v.detach() for v in values])
     return values if many else values[0]
-
-
-def _grad(
-    outputs: Any, inputs: Any, vs: Any, create_graph: bool, again: bool = False
-) -> tuple[Any, ...]:
-    pairs = [(o, v) for o, v in zip(outputs, vs) if o.requires_grad]
-    if not pairs:
-        return (None,) * len(inputs)
-    os, ws = zip(*pairs)
-    keep = again or create_graph
-    return grad(os, inputs, ws, keep, create_graph=create_graph, allow_unused=True)
 
 
 def vjp(
@@ -101,7 +98,7 @@ def vjp(
     with facula.enable_grad():
         many_in, xs, many_out, ys = _start(func, inputs, create_graph, "vjp")
         vs = _vectors(v, ys, "vjp")
-        found = _zeros(_grad(ys, xs, vs, create_graph), xs, strict, "vjp")
+        found = _products(ys, xs, vs, create_graph, strict, "vjp")
     return _finish(ys, many_out, create_graph), _finish(found, many_in, create_graph)
 
 
@@ -112,13 +109,12 @@ def jvp(
     create_graph: bool = False,
     strict: bool = False,
 ) -> tuple[Any, Any]:
-    """The function's value, and its Jacobian times `v`: the derivative of `u -> vjp(u)`."""
+    """The function's value, and its Jacobian times `v`."""
     with facula.enable_grad():
         _, xs, many_out, ys = _start(func, inputs, create_graph, "jvp")
         vs = _vectors(v, xs, "jvp")
-        us = tuple([facula.zeros_like(y, requires_grad=True) for y in ys])
-        back = _zeros(_grad(ys, xs, us, True), xs, strict, "jvp")
-        found = _zeros(_grad(back, us, vs, create_graph), ys, strict, "jvp")
+        found = PushForward(ys, xs)(vs, create_graph=create_graph)
+        found = _zeros(found, ys, strict, "jvp")
     return _finish(ys, many_out, create_graph), _finish(found, many_out, create_graph)
 
 
@@ -130,33 +126,76 @@ def jacobian(
     vectorize: bool = False,
     strategy: str = "reverse-mode",
 ) -> Any:
-    """The derivative of each element of each output by each element of each input."""
-    if strategy not in ("reverse-mode", "forward-mode"):
-        raise AssertionError(f'jacobian(): strategy must be a mode of two, got "{strategy}"')
+    """The derivative of each element of each output by each element of each input.
+
+    With `vectorize` all rows are computed at once, by vmap; in `strategy` 'forward-mode' all
+    columns, which is possible in this way only.
+    """
+    name = "torch.autograd.functional.jacobian"
+    if strategy not in _STRATEGIES:
+        raise AssertionError(
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your '
+            'function has more outputs than inputs, "forward-mode" tends to be more performant. '
+            f'Otherwise, prefer to use "reverse-mode". Got "{strategy}"'
+        )
+    forward = strategy == "forward-mode"
+    if forward and create_graph:
+        raise NotImplementedError(
+            f'{name}: `create_graph=True` and `strategy="forward-mode"` are not supported together '
+            '(yet). Please either set `create_graph=False` or `strategy="reverse-mode"`.'
+        )
+    if strict and (forward or vectorize):
+        what = '`strategy="forward-mode"`' if forward else "`vectorized=True`"
+        raise RuntimeError(
+            f"{name}: `strict=True` and {what} are not supported together (yet). Please set "
+            "`strict=False`."
+        )
+    if forward and not vectorize:
+        raise NotImplementedError(
+            "Computing Jacobian using forward-AD or forward-over-reverse Hessian is only "
+            "implemented for `vectorize=True`."
+        )
     with facula.enable_grad():
         many_in, xs, many_out, ys = _start(func, inputs, create_graph, "jacobian")
-        rows = []
-        for y in ys:
-            parts: list[list[Any]] = [[] for _ in xs]
-            for element in y.reshape(-1).unbind() if y.dim() else (y,):
-                found = _grad((element,), xs, (facula.ones_like(element),), create_graph, True)
-                for column, g in zip(parts, _zeros(found, xs, strict, "jacobian")):
-                    column.append(g)
-            rows.append(
-                tuple(
-                    [
-                        facula.stack(column).reshape(y.shape + x.shape)
-                        if column
-                        else facula.zeros(y.shape + x.shape, dtype=y.dtype)
-                        for column, x in zip(parts, xs)
-                    ]
-                )
-            )
-    if not create_graph:
-        rows = [tuple([g.detach() for g in row]) for row in rows]
-    if many_out:
-        return tuple([row if many_in else row[0] for row in rows])
-    return rows[0] if many_in else rows[0][0]
+        if forward:
+            parts = _columns(ys, xs)
+        elif vectorize:
+            parts = _rows(ys, xs, create_graph)
+        else:
+            parts = [_row_by_row(y, xs, create_graph, strict) for y in ys]
+    rows = [_finish(row, many_in, create_graph) for row in parts]
+    return tuple(rows) if many_out else rows[0]
+
+
+def _row_by_row(y: Any, xs: Any, create_graph: bool, strict: bool) -> list[Any]:
+    """The Jacobians of one output, with a backward pass for each element."""
+    rows = [_products([y], xs, [unit], create_graph, strict, "jacobian") for unit in basis([y])[0]]
+    if not rows:
+        return [x.new_zeros(y.shape + x.shape) for x in xs]
+    return [facula.stack(list(c)).reshape(y.shape + x.shape) for c, x in zip(zip(*rows), xs)]
+
+
+def _rows(ys: Any, xs: Any, create_graph: bool) -> list[list[Any]]:
+    """The Jacobians of all outputs, with a backward pass for a batch of all their elements."""
+
+    def row(*vs: Any) -> Any:
+        return tuple(_products(ys, xs, vs, create_graph, False, "jacobian"))
+
+    return [list(part) for part in zip(*[pieces(g, ys) for g in facula.vmap(row)(*basis(ys))])]
+
+
+def _columns(ys: Any, xs: Any) -> list[list[Any]]:
+    """The Jacobians of all outputs from the tangents for a batch of all elements of the inputs."""
+    push = PushForward(ys, xs)
+
+    def column(*vs: Any) -> Any:
+        return tuple(filled(push(list(vs), create_graph=False), ys))
+
+    found = facula.vmap(column)(*basis(xs))
+    return [
+        [p.permute((*range(x.dim(), p.dim()), *range(x.dim()))) for p, x in zip(pieces(t, xs), xs)]
+        for t in found
+    ]
 
 
 def hessian(
@@ -169,16 +208,16 @@ def hessian(
 ) -> Any:
     """The second derivatives of a function of one number's result."""
     many_in, _ = _tuple(inputs, "inputs given to hessian", "hessian")
-
-    def gradient(*xs: Any) -> Any:
-        y = func(*xs)
-        if not isinstance(y, Tensor) or y.numel() != 1:
-            raise RuntimeError("hessian(): the function should return a Tensor of one element")
-        return _zeros(
-            _grad((y.reshape(()),), xs, (facula.ones(()).to(y.dtype),), True), xs, strict, "hessian"
+    if outer_jacobian_strategy not in _STRATEGIES:
+        raise AssertionError(
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Got '
+            f'"{outer_jacobian_strategy}"'
         )
 
-    found = jacobian(gradient, inputs, create_graph=create_graph, strict=strict)
+    def gradient(*xs: Any) -> Any:
+        return tuple(_slopes((func(*xs),), xs, strict, "hessian"))
+
+    found = jacobian(gradient, inputs, create_graph, strict, vectorize, outer_jacobian_strategy)
     return found if many_in else found[0]
 
 
@@ -192,11 +231,9 @@ def vhp(
     """The function's value, and `v` times its Hessian."""
     with facula.enable_grad():
         many_in, xs, many_out, ys = _start(func, inputs, create_graph, "vhp")
-        if len(ys) != 1 or ys[0].numel() != 1:
-            raise RuntimeError("vhp(): the function should return a Tensor of one element")
+        first = _slopes(ys, xs, strict, "vhp")
         vs = _vectors(v, xs, "vhp")
-        first = _zeros(_grad(ys, xs, (facula.ones_like(ys[0]),), True), xs, strict, "vhp")
-        found = _zeros(_grad(first, xs, vs, create_graph), xs, strict, "vhp")
+        found = _products(first, xs, vs, create_graph, strict, "vhp")
     return _finish(ys, many_out, create_graph), _finish(found, many_in, create_graph)
 
 

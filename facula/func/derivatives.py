@@ -1,7 +1,6 @@
 """Derivatives of functions: `grad`, `vjp`, `jvp` and Jacobians.
 
-Forward derivatives are taken through backward ones: the map from vectors u to the products u J is
-linear, and its derivative along v is J v. Source: https://docs.pytorch.org/docs/stable/func.api.html
+Source: https://docs.pytorch.org/docs/stable/func.api.html
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import facula
+from facula.autograd.products import PushForward, basis, filled, gradients, pieces
 from facula.batches import all_lowered, all_raised
 from facula.func.tracking import (
     Tracked,
     detached,
     graph_wanted,
     outputs,
-    pull_back,
     recording,
 )
 from facula.func.vmap import vmap
@@ -87,7 +86,8 @@ def grad_and_value(
         ys, _ = outputs(y, name, tracked.levels)
         again = graph_wanted(ys, tracked.places)
         ones = [facula.ones_like(ys[0])]
-        found = pull_back(ys, tracked.places, ones, keep=False, create_graph=again)
+        found = gradients(ys, tracked.places, ones, keep=False, create_graph=again)
+        found = filled(found, tracked.places)
         grads = tracked.value([all_raised(g, tracked.levels) for g in found])
         y, aux = (y, aux) if again else (y.detach(), detached(aux))
         return (grads, (y, aux)) if has_aux else (grads, y)
@@ -141,7 +141,8 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         vs = _same_structure(v, spec, leaves, "vjp_fn")
         vs = [all_lowered(v, tracked.levels) for v in vs]
         more = again or any([v.requires_grad for v in vs])
-        found = pull_back(ys, tracked.places, vs, keep=retain_graph, create_graph=more)
+        found = gradients(ys, tracked.places, vs, keep=retain_graph, create_graph=more)
+        found = filled(found, tracked.places)
         return tracked.value([all_raised(g, tracked.levels) for g in found])
 
     if not again:
@@ -155,29 +156,19 @@ class _Forward:
     def __init__(self, func: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool) -> None:
         name = "jvp(f, primals, tangents)"
         tracked = self.tracked = Tracked(primals, name)
-        with facula.enable_grad():
-            out, self.aux = _with_aux(func(*tracked.seen), has_aux, name)
-            ys, self.spec = outputs(out, name, tracked.levels)
-            self.again = graph_wanted(ys, tracked.places)
-            self.us = [facula.zeros_like(y, requires_grad=_real(y)) for y in ys]
-            back = pull_back(ys, tracked.places, self.us, keep=True, create_graph=True)
-        self.back = back
-        self.out = out if self.again else detached(out)
+        self.out, self.aux = _with_aux(recording(func, *tracked.seen), has_aux, name)
+        self.ys, self.spec = outputs(self.out, name, tracked.levels)
+        self.again = graph_wanted(self.ys, tracked.places)
+        self.push = PushForward(self.ys, tracked.places)
         if not self.again:
-            self.aux = detached(self.aux)
+            self.out, self.aux = detached(self.out), detached(self.aux)
 
     def __call__(self, tangents: Any) -> Any:
         levels = self.tracked.levels
         vs = [all_lowered(v, levels) for v in tangents]
         more = facula.is_grad_enabled() and (self.again or any([v.requires_grad for v in vs]))
-        us = [u for u in self.us if u.requires_grad]
-        found = iter(pull_back(self.back, us, vs, keep=True, create_graph=more))
-        made = [next(found) if u.requires_grad else u for u in self.us]
+        made = filled(self.push(vs, create_graph=more), self.ys)
         return tree_unflatten([all_raised(t, levels) for t in made], self.spec)
-
-
-def _real(y: Any) -> bool:
-    return y.is_floating_point() or y.is_complex()
 
 
 def jvp(
@@ -197,6 +188,8 @@ def jvp(
                 f"f(*primals). Got {type(value).__name__}"
             )
     leaves, spec = tree_flatten(primals)
+    if not leaves:
+        raise RuntimeError(f"{name}: Expected primals to contain at least one Tensor.")
     if tree_flatten(tangents)[1] != spec:
         raise RuntimeError(
             f"{name}: Expected primals and tangents to have the same python structure. primals has "
@@ -222,24 +215,6 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
 # ---- Jacobians
 
 
-def _basis(like: list[Any]) -> list[Any]:
-    """For each tensor its unit vectors, among those of all."""
-    sizes = [t.numel() for t in like]
-    total, at, out = sum(sizes), 0, []
-    for t, n in zip(like, sizes, strict=True):
-        part = facula.zeros((total, n), dtype=t.dtype)
-        part[at : at + n] = facula.eye(n, dtype=t.dtype)
-        out.append(part.reshape((total, *t.shape)))
-        at += n
-    return out
-
-
-def _pieces(t: Any, like: list[Any]) -> list[Any]:
-    """The rows of each tensor's unit vectors, in its shape."""
-    parts = t.split([x.numel() for x in like])
-    return [p.reshape((*x.shape, *t.shape[1:])) for p, x in zip(parts, like, strict=True)]
-
-
 def jacrev(
     func: Callable[..., Any],
     argnums: Argnums = 0,
@@ -259,7 +234,7 @@ def jacrev(
         made = vjp(lambda x: func(*_replaced(args, argnums, x)), chosen, has_aux=has_aux)
         y, vjp_fn = made[:2]
         ys, spec = tree_flatten(y)
-        vs = _basis(ys)
+        vs = basis(ys)
         rows = (
             vmap(
                 lambda *v: vjp_fn(tree_unflatten(v, spec))[0],
@@ -270,7 +245,7 @@ def jacrev(
             else _no_rows(chosen)
         )
         leaves, in_spec = tree_flatten(rows)
-        columns = [_pieces(t, ys) for t in leaves]
+        columns = [pieces(t, ys) for t in leaves]
         found = tree_unflatten(
             [tree_unflatten([c[i] for c in columns], in_spec) for i in range(len(ys))], spec
         )
@@ -299,14 +274,14 @@ def jacfwd(
         forward = _Forward(lambda x: func(*_replaced(args, argnums, x)), (chosen,), has_aux)
         xs, in_spec = tree_flatten(chosen)
         columns = (
-            vmap(lambda *v: forward(v), randomness=randomness)(*_basis(xs))
+            vmap(lambda *v: forward(v), randomness=randomness)(*basis(xs))
             if sum([x.numel() for x in xs])
             else _no_rows(forward.out)
         )
         leaves, spec = tree_flatten(columns)
 
         def of(t: Any) -> Any:
-            parts = _pieces(t, xs)
+            parts = pieces(t, xs)
             rank = t.dim() - 1
             made = [
                 p.permute((*range(x.dim(), x.dim() + rank), *range(x.dim())))

@@ -117,6 +117,8 @@ def element_by_element(f: Any, args: Any, kwargs: Any, error: Diverted) -> Any:
     name = f.__name__
     if not level:
         raise error
+    if name in _DYNAMIC:
+        raise _dynamic(name, error)
     mapped = [type(t) is BatchedTensor and t._level == level for t in leaves]
     size = leaves[mapped.index(True)]._physical.node.shape[0]
     if size == 0:
@@ -130,12 +132,19 @@ def element_by_element(f: Any, args: Any, kwargs: Any, error: Diverted) -> Any:
     columns = list(zip(*[leaves for leaves, _ in rows], strict=True))
     for column in columns:
         if any([not isinstance(t, Tensor) for t in column]) or len({t.shape for t in column}) > 1:
-            raise Diverted(
-                error.kind,
-                "vmap: We do not support batching operators that can output dynamic shape. "
-                f"Attempted to vmap over {name}",
-            )
+            raise _dynamic(name, error)
     return tree_unflatten([batched(stacked(list(c)), level) for c in columns], out_spec)
+
+
+_DYNAMIC = ("masked_select", "nonzero", "unique", "unique_consecutive")
+
+
+def _dynamic(name: str, error: Diverted) -> Diverted:
+    return Diverted(
+        error.kind,
+        "vmap: We do not support batching operators that can output dynamic shape. Attempted to "
+        f"vmap over {name}",
+    )
 
 
 def aligned(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int) -> Any:

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import facula
-from facula.autograd import engine
 from facula.autograd.graph import AccumulateGrad, GradNode, edge_of
-from facula.batches import ACTIVE, BatchedTensor, all_lowered, all_raised
+from facula.batches import ACTIVE, all_lowered, all_raised
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS
 from facula.utils._pytree import tree_flatten, tree_unflatten
@@ -30,12 +29,11 @@ class Tracked:
         leaves, self.spec = tree_flatten(tree)
         for x in leaves:
             if not isinstance(x, Tensor):
-                raise RuntimeError(
-                    f"{name}: Expected all inputs to be tensors (or structures of them), but got "
-                    f"a {type(x).__name__}"
+                raise ValueError(
+                    f"{name}: Thing passed to transform API must be Tensor, got {type(x)}"
                 )
         self.leaves = leaves
-        self.places = [_place(all_lowered(x, self.levels)) for x in leaves]
+        self.places = [place(all_lowered(x, self.levels)) for x in leaves]
         self.seen = tree_unflatten([all_raised(p, self.levels) for p in self.places], self.spec)
 
     def value(self, leaves: Any) -> Any:
@@ -43,7 +41,7 @@ class Tracked:
         return tree_unflatten(leaves, self.spec)
 
 
-def _place(t: Any) -> Any:
+def place(t: Any) -> Any:
     """The tensor at a place of its own in the graph."""
     if t.requires_grad:
         return t.view_as(t)
@@ -95,23 +93,6 @@ def leads_elsewhere(ys: list[Any], own: list[Any]) -> bool:
     return False
 
 
-def pull_back(
-    ys: list[Any], xs: list[Any], vs: list[Any], *, keep: bool, create_graph: bool
-) -> list[Any]:
-    """The products of vectors with the Jacobian of ys by xs; zeros where nothing leads."""
-    pairs = [(y, v) for y, v in zip(ys, vs, strict=True) if y.requires_grad]
-    if not pairs:
-        return [facula.zeros_like(x) for x in xs]
-    tops, weights = zip(*pairs, strict=True)
-    found = engine.grad(
-        tops, xs, weights, keep or create_graph, create_graph=create_graph, allow_unused=True
-    )
-    return [facula.zeros_like(x) if g is None else g for g, x in zip(found, xs, strict=True)]
-
-
 def graph_wanted(ys: list[Any], places: list[Any]) -> bool:
     """Whether a derivative may be differentiated again: by whoever else recorded something."""
     return TLS.r.grad and leads_elsewhere(ys, places)
-
-
-__all__ = ["BatchedTensor", "Tracked"]

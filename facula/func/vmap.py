@@ -44,14 +44,14 @@ def vmap(
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         call = _Call(func, in_dims, out_dims, randomness)
-        leaves, spec, dims, size = call.arguments(args, kwargs)
+        leaves, spec, dims, size = call.arguments(args)
         if chunk_size is None or chunk_size >= size:
-            return call.run(leaves, spec, dims, size)
+            return call.run(leaves, spec, dims, size, kwargs)
         parts = []
         for start in range(0, size, chunk_size):
             n = min(chunk_size, size - start)
             some = [t if d is None else t.narrow(d, start, n) for t, d in zip(leaves, dims)]
-            parts.append(call.run(some, spec, dims, n))
+            parts.append(call.run(some, spec, dims, n, kwargs))
         return call.joined(parts)
 
     return wrapped
@@ -68,7 +68,7 @@ class _Call:
     def _bad(self, what: str) -> ValueError:
         return ValueError(f"{self.name}(<inputs>): {what}")
 
-    def arguments(self, args: Any, kwargs: Any) -> tuple[list[Any], Any, list[Any], int]:
+    def arguments(self, args: Any) -> tuple[list[Any], Any, list[Any], int]:
         """The arguments flat, their structure, the mapped dimension of each, and its size."""
         if not isinstance(self.in_dims, (int, tuple)):
             raise self._bad(
@@ -80,18 +80,13 @@ class _Call:
                 "got no inputs. Maybe you forgot to add inputs, or you are trying to vmap over a "
                 "function with no inputs. The latter is unsupported."
             )
-        leaves, spec = tree_flatten(args)
+        leaves, spec = tree_flatten(args)  # keyword arguments are not mapped
         dims = spread(self.in_dims, spec)
         if dims is None:
             raise self._bad(
                 "in_dims is not compatible with the structure of `inputs`. in_dims has structure "
                 f"{tree_flatten(self.in_dims)[1]} but inputs has structure {spec}."
             )
-        more, kw_spec = tree_flatten(kwargs)
-        leaves, dims = (
-            [*leaves, *more],
-            [*dims, *[0 if isinstance(t, Tensor) else None for t in more]],
-        )
         dims = [self._dim(t, d) for t, d in zip(leaves, dims)]
         sizes = [t.shape[d] for t, d in zip(leaves, dims) if d is not None]
         if not sizes:
@@ -101,7 +96,7 @@ class _Call:
                 "vmap: Expected all tensors to have the same size in the mapped dimension, got "
                 f"sizes {sizes} for the mapped dimension"
             )
-        return leaves, (spec, kw_spec), dims, sizes[0]
+        return leaves, spec, dims, sizes[0]
 
     def _dim(self, t: Any, d: Any) -> Any:
         if d is None:
@@ -123,21 +118,17 @@ class _Call:
             )
         return d % t.dim()
 
-    def run(self, leaves: Any, spec: Any, dims: Any, size: int) -> Any:
+    def run(self, leaves: Any, spec: Any, dims: Any, size: int, kwargs: Any) -> Any:
         """Call the function on one batch."""
         level = Level(size, self.randomness)
         wrapped = [
             t if d is None else batched(t.movedim(d, 0) if d else t, level.number)
             for t, d in zip(leaves, dims)
         ]
-        spec, kw_spec = spec
-        count = spec.num_leaves
         ACTIVE.levels.append(level)
         enter_mode(rule_for)
         try:
-            out = self.func(
-                *tree_unflatten(wrapped[:count], spec), **tree_unflatten(wrapped[count:], kw_spec)
-            )
+            out = self.func(*tree_unflatten(wrapped, spec), **kwargs)
         finally:
             leave_mode(rule_for)
             ACTIVE.levels.pop()

@@ -42,6 +42,8 @@ def _full_like(
     t: Any, value: Any, dtype: Any, requires_grad: bool, device: Any, memory_format: Any
 ) -> Any:
     out = _full(t.node.shape, value, dtype or t.dtype, False, device or t.device)
+    if value == 0 and getattr(t.node.op, "name", "") in ("sparse", "compressed"):
+        return _finish(out.to_sparse(layout=t.layout), requires_grad)
     strides = like_strides(t.node) if keeps_layout(memory_format) else None
     return _finish(in_layout(out, strides), requires_grad)
 
@@ -60,7 +62,12 @@ def _constant(name: str, value: Any) -> None:
         shape = _shape(size, kw.pop("size", None))
         if kw:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kw))}'")
-        return _full(shape, value, dtype or dtypes.get_default_dtype(), requires_grad, device)
+        out = _full(shape, value, dtype or dtypes.get_default_dtype(), False, device)
+        if layout is not None and str(layout) != "torch.strided":
+            if value:
+                raise RuntimeError(f"{name}(layout=...) is not implemented for layout {layout}")
+            out = out.to_sparse(layout=layout)
+        return _finish(out, requires_grad)
 
     def like(
         input: Any,

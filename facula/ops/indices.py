@@ -22,6 +22,7 @@ from facula.tensor import (
     check_distinct,
     check_in_place,
     check_overlap,
+    forbidden,
     from_array,
     make_view,
     realise,
@@ -218,7 +219,11 @@ def getitem(self: Any, index: Any) -> Any:
             return done
     if isinstance(index, list):
         index = _list_index(index)
-    v, advanced = _parse(self, index)
+    try:
+        v, advanced = _parse(self, index)
+    except (IndexError, RuntimeError):
+        forbidden((self,))
+        raise
     if advanced is None:
         return make_view(v, mv.ALIAS, ()) if v is self else v
     table, p = _table(advanced, v.node.shape)

@@ -15,6 +15,12 @@ MODULES = {
         conv_transpose3d cosine_similarity feature_alpha_dropout hardshrink max_pool1d max_pool2d
         max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu rms_norm rrelu selu
         threshold""",
+    "facula.ops.aten": """adaptive_max_pool1d affine_grid_generator alpha_dropout_ as_strided_
+        binary_cross_entropy_with_logits celu_ cosine_embedding_loss ctc_loss dropout_ embedding
+        feature_alpha_dropout_ feature_dropout feature_dropout_ gru_cell hinge_embedding_loss
+        instance_norm kl_div lstm_cell margin_ranking_loss max_pool1d_with_indices
+        native_channel_shuffle norm_except_dim poisson_nll_loss range resize_as_ rnn_relu_cell
+        rnn_tanh_cell rrelu_ selu_ threshold_ triplet_margin_loss""",
     "facula.ops.draws": "_sample_dirichlet _standard_gamma binomial poisson",
     "facula.ops.special": """digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma""",
     "facula.ops.spectra": """bartlett_window blackman_window hamming_window hann_window istft
@@ -25,8 +31,8 @@ MODULES = {
 METHODS_ONLY = {
     "facula.multiprocessing.shared": "is_shared share_memory_",
     "facula.sparse.methods": """_indices _nnz _values coalesce dense_dim indices is_coalesced
-        sparse_dim sparse_mask to_dense to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo
-        to_sparse_csc to_sparse_csr values""",
+        ccol_indices col_indices crow_indices row_indices sparse_dim sparse_mask to_dense
+        to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values""",
 }
 HOME = {
     name: module for module, names in {**MODULES, **METHODS_ONLY}.items() for name in names.split()

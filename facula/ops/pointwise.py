@@ -347,6 +347,19 @@ def _abs_grad(g: Any, a: Any) -> Any:
 
 
 ABS: Op = pointwise("abs", lambda p, s, a: np.abs(a), _abs_grad, out=_real)
+
+
+def _sgn_grad(g: Any, a: Any, o: Any) -> Any:
+    """What of g is at a right angle to the number, which alone turns it; 0 at 0."""
+    if not a.node.dtype.is_complex:
+        return _zeros(g)
+    size = a.abs()
+    zero = size == 0
+    safe = record(WHERE, (zero, size.new_ones(()), size))
+    along = record(REAL, (g * o.conj(),))
+    return record(WHERE, (zero, g.new_zeros(()), (g - o * along) / safe))
+
+
 SGN: Op = pointwise(
     "sgn",
     lambda p, s, a: (
@@ -354,7 +367,7 @@ SGN: Op = pointwise(
         if a.dtype.kind == "c"
         else _sign(a)
     ),
-    _zeros,
+    _sgn_grad,
 )
 CONJ: Op = pointwise("conj_physical", lambda p, s, a: np.conj(a), lambda g: g.conj())
 REAL: Op = pointwise(
@@ -375,6 +388,7 @@ FLOOR_DIVIDE: Op = pointwise(
     _zeros,
     _zeros,
 )
+FLOOR_DIVIDE.watches = "b"
 
 
 def _underivable(g: Any, p: Any) -> Any:

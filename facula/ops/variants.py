@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from facula import dtypes
@@ -157,6 +158,18 @@ def map_(self: Any, tensor: Any, callable: Any) -> Any:
     return self.copy_(FUNCTIONS["tensor"](flat, dtype=self.dtype).reshape(self.node.shape))
 
 
+def resize(self: Any, *sizes: Any) -> Any:
+    """The elements in another shape: `view`, by an old name."""
+    warnings.warn("non-inplace resize is deprecated", UserWarning, stacklevel=2)
+    return self.contiguous().view(*sizes)
+
+
+def resize_as(self: Any, tensor: Any) -> Any:
+    """The elements in the shape of another tensor, by an old name."""
+    warnings.warn("non-inplace resize_as is deprecated", UserWarning, stacklevel=2)
+    return self.contiguous().view(tensor.shape)
+
+
 def _new(self: Any, *args: Any, device: Any = None) -> Any:
     """A tensor of this one's dtype with these sizes or this data; a constructor of old."""
     from facula.legacy import new
@@ -182,4 +195,5 @@ def _storage(self: Any) -> Any:
 
 
 METHODS.update(new=_new, untyped_storage=_untyped_storage, storage=_storage)
+METHODS.update(resize=resize, resize_as=resize_as)
 METHODS["is_pinned"] = lambda self, device=None: False

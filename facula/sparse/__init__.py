@@ -48,7 +48,9 @@ def sspaddmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1)
 def to_sparse(input: Any, sparse_dim: int | None = None, **kwargs: Any) -> Any:
     """A sparse tensor of the elements (or slices) that are not zero."""
     if kwargs.get("layout") not in (None, facula.sparse_coo):
-        raise NotImplementedError(f"to_sparse: layout {kwargs['layout']} is not in Facula")
+        from facula.sparse.compressed import convert
+
+        return convert(input, kwargs["layout"])
     n = input.dim() if sparse_dim is None else sparse_dim
     if not 0 <= n <= input.dim() or (n == 0 and input.dim()):
         raise RuntimeError(

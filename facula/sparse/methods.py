@@ -51,12 +51,37 @@ def _only_sparse(name: str) -> Any:
     return f
 
 
-def _other_layout(name: str) -> Any:
+def _in_blocks(name: str) -> Any:
     def f(self: Any, *args: Any, **kwargs: Any) -> Any:
-        refuse(f"Tensor.{name}", "of the sparse layouts there is COO")
+        refuse(f"Tensor.{name}", "of the sparse layouts there are COO, CSR and CSC")
 
     f.__name__ = name
     f.__doc__ = "Not here."
+    return f
+
+
+def _compressed(layout: str) -> Any:
+    def f(self: Any, dense_dim: int | None = None) -> Any:
+        if dense_dim:
+            refuse(f"Tensor.to_{layout}(dense_dim={dense_dim})", "values are numbers")
+        import facula
+        from facula.sparse.compressed import convert
+
+        return convert(self, getattr(facula, layout))
+
+    f.__name__ = "to_" + layout
+    f.__doc__ = f"The matrix in the layout {layout}."
+    return f
+
+
+def _only_compressed(name: str, kind: str) -> Any:
+    def f(self: Any) -> Any:
+        raise RuntimeError(
+            f"{name} expected sparse {kind} compressed tensor layout but got {self.layout}"
+        )
+
+    f.__name__ = name
+    f.__doc__ = "Only for compressed matrices."
     return f
 
 
@@ -70,5 +95,9 @@ METHODS.update(
 )
 for _n in ("coalesce", "indices", "values", "is_coalesced", "_indices", "_values", "_nnz"):
     METHODS[_n] = _only_sparse(_n)
-for _n in ("csr", "csc", "bsr", "bsc"):
-    METHODS["to_sparse_" + _n] = _other_layout("to_sparse_" + _n)
+for _n in ("bsr", "bsc"):
+    METHODS["to_sparse_" + _n] = _in_blocks("to_sparse_" + _n)
+for _n in ("csr", "csc"):
+    METHODS["to_sparse_" + _n] = _compressed("sparse_" + _n)
+for _n, _k in (("crow", "row"), ("col", "row"), ("ccol", "column"), ("row", "column")):
+    METHODS[_n + "_indices"] = _only_compressed(_n + "_indices", _k)

@@ -12,12 +12,16 @@ import numpy as np
 
 from facula.sparse.tensor import SparseTensor, make
 from facula.tensor import from_array
+from facula.trace.node import Other
 from facula.trace.recorder import record
 
 
 def take(op: Any, ts: tuple[Any, ...], params: Any, scalars: tuple[Any, ...]) -> Any:
     """The result of a primitive of which an operand is sparse."""
     name = op.name
+    for t in ts:
+        if t.node.op.__class__ is Other and t.node.op.name == "compressed":
+            return t.node.op.take(op, ts, params, scalars)
     if name in _BY_NAME:
         return _BY_NAME[name](op, ts, params, scalars)
     if len(ts) == 1 and name in _KEEP_ZERO:

@@ -106,6 +106,7 @@ class Recorder:
 class _Local(threading.local):
     def __init__(self) -> None:
         self.r = Recorder()
+        self.dual: Any = None  # the level of dual tensors under way (autograd/forward_ad.py)
 
 
 TLS = _Local()

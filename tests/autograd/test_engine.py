@@ -298,3 +298,20 @@ def test_threads_train_as_if_they_were_alone(tier):
         t.join()
     assert together == alone
     assert alone[1] != alone[2] and alone[1][0][-1] < alone[1][0][0]
+
+
+@pytest.mark.parametrize("write", ["data", "no_grad"])
+def test_gradients_given_as_a_leaf_that_was_just_written(write):
+    def second(written):
+        c = torch.tensor([1 + 2j, -0.5 + 1j], requires_grad=True)
+        g = torch.tensor([0.5 - 1j, 2 + 1j], requires_grad=True)
+        if written and write == "data":
+            g.data.copy_(g.detach().clone())
+        elif written:
+            with torch.no_grad():
+                g.copy_(g.detach().clone())
+        (first,) = torch.autograd.grad(c.sgn(), c, g, create_graph=True)
+        return torch.autograd.grad(first.abs().sum(), (c, g))
+
+    for a, b in zip(second(True), second(False), strict=True):
+        torch.testing.assert_close(a, b)

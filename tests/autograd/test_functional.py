@@ -54,3 +54,16 @@ def test_the_inputs_are_left_alone_and_graphs_are_made_when_asked_for():
     _, product = functional.vjp(lambda t: t**2, x, facula.ones(2), create_graph=True)
     product.sum().backward()
     assert x.grad.tolist() == [2, 2]
+
+
+def test_columns_are_the_same_as_rows_for_several_inputs():
+    x, y = KNOWN["x"], KNOWN["y"]
+    found = functional.jacobian(KNOWN["pair"], (x, y), vectorize=True, strategy="forward-mode")
+    expected = functional.jacobian(KNOWN["pair"], (x, y))
+    np.testing.assert_allclose(flat(found), flat(expected), rtol=1e-6)
+    found = functional.hessian(
+        KNOWN["both"], (x, y), vectorize=True, outer_jacobian_strategy="forward-mode"
+    )
+    np.testing.assert_allclose(
+        flat(found), flat(functional.hessian(KNOWN["both"], (x, y))), rtol=1e-6
+    )

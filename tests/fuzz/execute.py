@@ -52,7 +52,11 @@ def names_for(torch, values: list) -> dict:
         "cube": Cube.apply,
         "double_": Double.apply,
         "held": lambda t: torch.zeros_like(t.detach()) if t.grad is None else t.grad,
-        "some": lambda x, t: torch.zeros_like(t.detach()) if x is None else x.clone(),
+        "some": lambda x, t: (
+            torch.zeros_like(t.detach())
+            if x is None
+            else x.clone(memory_format=torch.contiguous_format)
+        ),
         "out": lambda x: values.append(plain(x)),
         "steps": lambda t: [s for s, n in zip(t.stride(), t.shape) if n != 1 and t.numel()],
     }
@@ -242,6 +246,20 @@ def reads_what_it_writes(program: dict, torch) -> bool:
     return bool(found)
 
 
+def answer(program: dict, torch) -> dict:
+    """The report of a program, and why it is none to compare with, if so."""
+    report = run(program, torch)
+    report["spoilt"] = None
+    states = [s for s in report["final"].values() if isinstance(s, dict)]
+    if report["broken"] or any("internal" in s.values() for s in states):
+        report["spoilt"] = "PyTorch's own assertion fails"
+    elif any(".data" in s or "numpy" in s for s in program["steps"]) and spoilt(program, torch):
+        report["spoilt"] = "a saved value was changed without autograd's knowledge"
+    elif reads_what_it_writes(program, torch):
+        report["spoilt"] = "the result depends on the order in which elements are written"
+    return report
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     torch = importlib.import_module(sys.argv[1])
@@ -253,19 +271,7 @@ def main() -> None:
             programs = pickle.load(stdin)
         except EOFError:
             return
-        reports = []
-        for p in programs:
-            report = run(p, torch)
-            report["spoilt"] = None
-            states = [s for s in report["final"].values() if isinstance(s, dict)]
-            if report["broken"] or any("internal" in s.values() for s in states):
-                report["spoilt"] = "PyTorch's own assertion fails"
-            elif any(".data" in s or "numpy" in s for s in p["steps"]) and spoilt(p, torch):
-                report["spoilt"] = "a saved value was changed without autograd's knowledge"
-            elif reads_what_it_writes(p, torch):
-                report["spoilt"] = "the result depends on the order in which elements are written"
-            reports.append(report)
-        pickle.dump(reports, stdout)
+        pickle.dump([answer(p, torch) for p in programs], stdout)
         stdout.flush()
 
 

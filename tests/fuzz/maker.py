@@ -113,7 +113,9 @@ class Maker:
     def other(self, v: Var) -> str:
         """An operand that (mostly) broadcasts to v."""
         if self.chance(0.04):
-            return self.r.choice(self.vars).name
+            o = self.r.choice(self.vars)
+            if v.dtype in FLOATS or not o.rg:  # a bool with a history is nobody's business
+                return o.name
         fits = [
             o
             for o in self.vars

@@ -219,7 +219,7 @@ def test_positions_outside_are_refused():
     with pytest.raises(RuntimeError, match="index 3 is out of range"):
         facula.sparse_coo_tensor([[0, 3]], [1.0, 2.0], (2,))
     with pytest.raises(NotImplementedError, match="COO"):
-        facula.eye(2).to_sparse_csr()
+        facula.eye(2).to_sparse_bsr((1, 1))
 
 
 def test_copies():

@@ -1,0 +1,108 @@
+"""A sample of the random programs and graphs (see README.md)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from fuzz import compare, execute, graphs, programs
+
+import facula as torch
+
+STORED = json.loads(
+    gzip.decompress((Path(__file__).parents[1] / "data" / "fuzz.json.gz").read_bytes())
+)
+QUIET = pytest.mark.filterwarnings("ignore")  # what PyTorch warns of, programs do all the time
+
+
+@pytest.fixture(autouse=True)
+def _as_found(monkeypatch):
+    """The programs set the gradient mode, and begin with traces that have seen nothing."""
+    monkeypatch.setattr(graphs.TLS, "r", graphs.Recorder())
+    yield
+    torch.set_grad_enabled(True)
+
+
+def listed(report: dict) -> dict:
+    """A report as it comes back from JSON."""
+    return json.loads(json.dumps(report))
+
+
+@QUIET
+@pytest.mark.parametrize("part", range(4))
+def test_stored_programs_do_what_they_do_in_pytorch(part, tier):
+    for stored in STORED[part :: 4 if tier == "interpreted" else 16]:
+        program = stored["program"]
+        mine = [r if "crash" in r else listed(r) for r in compare.ours(program)]
+        found = compare.verdict(program, mine, stored["report"])
+        assert found is None, f"program of seed {program['seed']}: {found}"
+
+
+@QUIET
+def test_fresh_programs_do_the_same_in_both_tiers(seed, monkeypatch):
+    for s in range(seed, seed + 20):
+        program = programs.make(s)
+        reports = []
+        for after in (1 << 30, 0):
+            monkeypatch.setattr(graphs.interpreter, "COMPILE_AFTER", after)
+            reports.append(compare.ours(program, 1)[0])
+        assert "crash" not in reports[0], f"program of seed {s}: {reports[0]['crash']}"
+        found = compare.verdict(program, reports[1:], {**reports[0], "spoilt": None})
+        assert found is None, f"program of seed {s}, compiled: {found}"
+
+
+@QUIET
+@pytest.mark.parametrize("part", range(4))
+def test_fresh_graphs_give_the_same_in_both_tiers(part, seed):
+    for s in range(seed, seed + 5):
+        found = graphs.differ(graphs.make(s))
+        assert found is None, f"graph of seed {s}: {found}"
+
+
+def test_a_difference_is_found():
+    """That the comparison can fail: of values, of gradients, of errors and of what a tensor is."""
+    program = {
+        "seed": 0,
+        "bases": ["v0 = torch.tensor([1.0, 2.0], dtype=torch.float64).requires_grad_()"],
+        "steps": ["v1 = v0 * 3", "v1.sum().backward()", "v0[5]"],
+    }
+    (right,) = compare.ours(program, 1)
+    assert right["outcomes"] == ["ok", "ok", "ok", "IndexError"]
+    assert compare.verdict(program, [right], right) is None
+    for wrong in ("v1 = v0 * 4", "v1 = (v0 * 3).detach()", "v1 = (v0 * 3)[None]"):
+        other = {**program, "steps": [wrong, *program["steps"][1:]]}
+        assert compare.verdict(program, compare.ours(other, 1), right) is not None
+    for wrong in ("v0[1]", "v0.grad.zero_()"):
+        other = {**program, "steps": [*program["steps"][:2], wrong]}
+        assert compare.verdict(program, compare.ours(other, 1), right) is not None
+
+
+def test_a_difference_of_tiers_is_found():
+    graph = {
+        "seed": 0,
+        "leaves": ["x0 = leaf([3, 4], 'float32', 1, 'transposed')"],
+        "steps": ["v0 = x0.sum(1)"],
+        "keep": ["v0"],
+        "grads": [],
+    }
+    want, got = graphs.run(graph, False), graphs.run(graph, True)
+    assert graphs.difference(graph, want, got) is None
+    for wrong in (got["v0"] + 1e-3, got["v0"].double(), got["v0"][None], got["v0"] / 0):
+        torch.synchronize()
+        assert graphs.difference(graph, want, {"v0": wrong}) is not None
+
+
+def test_the_makers_are_determined_by_the_seed():
+    assert programs.make(5) == programs.make(5)
+    assert graphs.make(5) == graphs.make(5)
+
+
+def test_execute_notes_errors_and_goes_on():
+    program = {
+        "seed": 0,
+        "bases": ["v0 = torch.ones(2)"],
+        "steps": ["v9 + 1", "out(v0.sum().item())"],
+    }
+    assert execute.run(program, torch)["outcomes"] == ["ok", "NameError", [2.0]]
