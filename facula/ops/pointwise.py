@@ -253,7 +253,7 @@ CLAMP_MAX: Op = pointwise(
 RELU: Op = pointwise(
     "relu",
     lambda p, s, a: np.maximum(a, a.dtype.type(0)),
-    lambda g, o, z: tied(_select(o > 0, g, _zero_like(g)), z),
+    lambda g, o, z: tied(_select(o <= 0, _zero_like(g), g), z),  # NaN lets the gradient through
 )
 
 

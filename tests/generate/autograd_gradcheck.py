@@ -171,7 +171,11 @@ def names(torch):
         "layer": torch.nn.Linear(3, 2).double(),
         "s_grad": s.clone().requires_grad_(),
         **{f.__name__: f for f in (Wrong, Careless, Noisy, Once, dual, inside, written)},
-        "unrecorded": unrecorded, "batch": batch, "forward": forward, "s": s, "t": t,
+        "unrecorded": unrecorded,
+        "batch": batch,
+        "forward": forward,
+        "s": s,
+        "t": t,
     }
 
 

@@ -69,7 +69,7 @@ def _hardtanh(x: Tensor, low: float, high: float) -> Tensor:
     if not x.requires_grad:
         return x.clamp(low, high)
     # Unlike clamp, hardtanh has no gradient at the two limits themselves.
-    limited = facula.where((x > low) & (x < high), x, x.detach().clamp(low, high))
+    limited = facula.where((x <= low) | (x >= high), x.detach().clamp(low, high), x)
     return whole(limited, "Hardtanh", x)
 
 
@@ -187,7 +187,7 @@ def _elu(x: Tensor, alpha: float, scale: float = 1.0, stretch: float = 1.0) -> T
     negative = x.clamp(max=0)  # keeps exp of large inputs out of the branch not taken
     if stretch != 1.0:
         negative = negative * stretch
-    out = facula.where(x > 0, x, negative.expm1() * alpha)
+    out = facula.where(x <= 0, negative.expm1() * alpha, x)  # NaN's slope is 1
     if scale != 1.0:
         out = out * scale
     return out.to(dtype)
@@ -359,8 +359,8 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
             f"{scalar_type(input.dtype).lower()}, but found {lambd}."
         )
     x = upcast(input)
-    low = facula.where(x < -lambd, x + lambd, x * 0)  # NaN stays NaN
-    moved = facula.where(x > lambd, x - lambd, low).to(input.dtype)
+    low = facula.where(x < -lambd, x + lambd, x * 0)
+    moved = facula.where(x <= lambd, low, x - lambd).to(input.dtype)
     return output(whole(moved, "Softshrink", input), out)
 
 

@@ -1,0 +1,31 @@
+"""Activations where their definitions leave room: the slope that PyTorch gives them at NaN."""
+
+import math
+
+import pytest
+
+import facula as torch
+from facula.nn import functional as F
+
+SLOPES = {  # of PyTorch 2.13 on the CPU, at NaN, 1, -1 and 0
+    "relu": (F.relu, [1, 1, 0, 0]),
+    "relu6": (F.relu6, [1, 1, 0, 0]),
+    "hardtanh": (F.hardtanh, [1, 0, 0, 1]),
+    "leaky_relu": (F.leaky_relu, [0.01, 1, 0.01, 0.01]),
+    "abs": (torch.abs, [0, 1, -1, 0]),
+    "elu": (F.elu, [1, 1, math.exp(-1), 1]),
+    "threshold": (lambda x: F.threshold(x, 0.0, 0.0), [1, 1, 0, 0]),
+    "softshrink": (F.softshrink, [1, 1, 1, 0]),
+    "hardshrink": (F.hardshrink, [1, 1, 1, 0]),
+    "clamp": (lambda x: x.clamp(-1, 1), [0, 1, 1, 1]),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_slope_at_nan(name, tier):
+    f, slopes = SLOPES[name]
+    x = torch.tensor([math.nan, 1.0, -1.0, 0.0], requires_grad=True)
+    for _ in range(2):
+        x.grad = None
+        f(x).sum().backward()
+        assert x.grad.tolist() == pytest.approx(slopes)
