@@ -19,6 +19,7 @@ from facula.trace.node import Node, contiguous_strides
 
 BLOCK = 192  # products that are summed before the sum is added to the total
 NEAR = 1 << 20  # bytes that stay in a core's own cache while a unit goes over them
+PAGES = 64  # pages of 4 KB that a core finds without looking them up
 PANEL = 40 << 10  # bytes of a panel that stay in its first cache
 LINE = 64  # bytes that the caches move at a time
 SAME = 4096  # bytes between lines that share their place in the first cache
@@ -159,6 +160,12 @@ def _crowded(rows: float, step: int, lines: int) -> bool:
     return rows * lines > places * WAYS
 
 
+def _looked_up(rows: int, step: int) -> float:
+    """Cycles for finding the pages of rows that are `step` bytes apart."""
+    pages = rows * min(1.0, step / 4096)
+    return 5.0 * pages if pages > PAGES else 0.0
+
+
 class _Costs:
     """Cycles that memory costs the tiles of one form. `first`: of a line read for the first time.
 
@@ -169,12 +176,11 @@ class _Costs:
         """`high`: rows of a tile, `columns`: of a panel, both on average."""
         bytes_of_all = z.products * (z.m * z.k + z.k * z.n + z.m * z.n) * z.item
         self.first = first = 2.0 if bytes_of_all < NEAR else 6.0
-        depth = min(z.k, BLOCK)
         lines = high * z.k * z.item / LINE
         self.left_bytes = high * z.k * z.item
         self.left_copied = 0.2 * lines
         if z.a_k == 1 or high == 1:  # each row is in one piece
-            self.left, self.left_again = first * lines, 1.0 * lines
+            self.left, self.left_again = first * lines, 0.5 * lines
             self.left_copy = (first + 6.0) * lines
             if _crowded(high, z.a_row * z.item, 1) and not dot:
                 self.left += 0.5 * high * z.k
@@ -183,22 +189,22 @@ class _Costs:
             touched = z.k * (high * z.item / LINE + 0.5)
             near = z.a_k * z.item < 256
             self.left = (first + 1.0) * touched
-            self.left_again = (0.3 if near else 2.0) * touched
+            self.left_again = (0.3 if near else 2.0) * touched + _looked_up(z.k, z.a_k * z.item)
             self.left_copy = first * lines + 2.5 * z.k
         else:
             self.left, self.left_again = first * high * z.k, 1.0 * high * z.k
             self.left_copy = (first + 1.0) * high * z.k
         lines = z.k * columns * z.item / LINE
-        self.right_copied = (0.05 if depth * columns * z.item <= PANEL else 0.4) * lines
+        self.right_copied = (0.05 if z.k * columns * z.item <= PANEL else 0.15) * lines
         if dot:
             self.left_copy = self.right_copy = inf
             self.right = first * lines
             self.right_again = (0.1 if z.k * columns * z.item <= PANEL else 1.0) * lines
             return
         row = max(1, int(columns * z.item / LINE))  # lines
-        self.right, self.right_again = first * (1 + 1 / row) * lines, 0.15 * lines
-        if _crowded(depth, z.b_k * z.item, row):
-            self.right_again = 0.7 * lines
+        self.right = 0.5 * first * (1 + 1 / row) * lines  # it is fetched early
+        stays = z.k * columns * z.item <= PANEL and not _crowded(z.k, z.b_k * z.item, row)
+        self.right_again = (0.15 if stays else 0.4) * lines + _looked_up(z.k, z.b_k * z.item)
         if z.b_column == 1:
             self.right_copy = (first + 1.5) * lines
         else:
@@ -219,7 +225,8 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
             once = max(high * columns / 2, (high + columns) * 0.55, 4.0)
             return z.k / z.lanes * once + 60 + 3 * high * columns
         wide = -(-columns // z.lanes)
-        once = max(high * wide / 2, (high + wide) * 0.55, 4.0)
+        loads = high + wide
+        once = max(high * wide / 2, loads * 0.55, 4.0) + 0.06 * loads
         return z.k * once + 40 + 2 * high * wide * -(-z.k // BLOCK)
 
     # The time of a tile, for a panel on average.
@@ -229,10 +236,13 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
     for row_tiles in _parts(tiles):
         for unit_panels in _parts(panels):
             many = row_tiles * unit_panels
-            depth = min(z.k, BLOCK)
-            near = row_tiles * high * depth * z.item
-            if parts:
-                near += many * high * columns * z.item
+            # As much of k at a time as can be copied and stay near.
+            fits = min(NEAR / (row_tiles * high), NEAR / 4 / columns) / z.item
+            passes = -(-z.k // max(BLOCK, int(fits))) if parts else 1
+            depth = min(z.k, -(-z.k // (passes * BLOCK)) * BLOCK) if parts else z.k
+            near = row_tiles * high * min(z.k, BLOCK) * z.item
+            if passes > 1:
+                near = max(near, many * high * columns * z.item)
             if near > NEAR and (row_tiles > 1 or unit_panels > 1):
                 continue
             again = costs.left_again
@@ -244,7 +254,8 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
             right = unit_panels * (costs.right + (row_tiles - 1) * costs.right_again)
             packed = unit_panels * (costs.right_copy + row_tiles * costs.right_copied)
             pack_b = must or (packed < right and z.n > 1)
-            unit = many * one + 80 + (copied if pack_a else left) + (packed if pack_b else right)
+            unit = many * (one + (passes - 1) * high * columns / z.lanes * 2) + 80
+            unit += (copied if pack_a else left) + (packed if pack_b else right)
             row_blocks = -(-tiles // row_tiles)
             column_blocks = -(-panels // unit_panels)
             cut = row_blocks * column_blocks

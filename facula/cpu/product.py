@@ -172,18 +172,17 @@ class ProductKernel(Kernel):
         f, s, p, size = self.f, self.s, self.p, self.size
         a = f.at(a, f.mul(first, s.a_k * size))
         b = f.at(b, f.mul(first, s.b_k * size))
-        part = self._part(first, count)
         if p.pack_a:
             self._copy_left(a, count)
         low, high = self.first_panel, self.last_panel
         if p.panels and low != high:
             with f.loop(low, high) as j:
-                self._panel(a, b, j.index, self.panel, count, part)
+                self._panel(a, b, j.index, self.panel, first, count)
         if self.at_edge is True:
-            self._panel(a, b, p.panels, p.edge, count, part)
+            self._panel(a, b, p.panels, p.edge, first, count)
         elif self.at_edge:
             with f.when(self.at_edge):
-                self._panel(a, b, p.panels, p.edge, count, part)
+                self._panel(a, b, p.panels, p.edge, first, count)
 
     def _copy_left(self, a: str, k: Index) -> None:
         """Copy the unit's rows of the left operand, tile by tile or, where the rows of all tiles
@@ -217,7 +216,8 @@ class ProductKernel(Kernel):
         at = f.mul(f.sub(tile, self.first_tile), self.rows * p.depth * self.size)
         return f.at(self.left_copy, at)
 
-    def _panel(self, a: str, b: str, j: Index, columns: int, k: Index, part: Index) -> None:
+    def _panel(self, a: str, b: str, j: Index, columns: int, first: Index, count: Index) -> None:
+        """All tiles of a panel, over a part of k."""
         f, s, p, t, size = self.f, self.s, self.p, self.tile, self.size
         column = f.mul(j, self.panel)
         b = f.at(b, f.mul(column, s.b_column * size))
@@ -225,7 +225,7 @@ class ProductKernel(Kernel):
             key = ("panel", columns)
             if key not in self.copies:
                 self.copies[key] = copy_panel(self, s, self.kind, self.width, columns, self.panel)
-            f.do(f"call void @{self.copies[key]}(ptr {b}, ptr {self.panel_copy}, i64 {k})")
+            f.do(f"call void @{self.copies[key]}(ptr {b}, ptr {self.panel_copy}, i64 {count})")
             b = self.panel_copy
         for low, high, rows in self.tile_ranges:
             with f.loop(low, high) as i:
@@ -235,20 +235,20 @@ class ProductKernel(Kernel):
                     f.at(x, f.add(f.mul(row, down), f.mul(column, across)))
                     for x, (_, down, across) in zip(self.pointers, self.steps, strict=True)
                 ]
+                room = self.sums
                 if p.depth < s.k:
                     spot = f.mul(f.sub(i.index, self.first_tile), p.unit_panels)
                     spot = f.add(spot, f.sub(j, self.first_panel))
-                    room = f.at(self.sums, f.mul(spot, self.rows * self.panel * size))
-                    t.call(rows, columns, left, b, room, k, part, at)
-                elif not t.parts:
-                    t.call(rows, columns, left, b, self.sums, k, part, at)
-                else:
-                    with f.loop(0, s.k, BLOCK) as block:
-                        count = f.smaller(f.sub(s.k, block.index), BLOCK)
-                        x = f.at(left, f.mul(block.index, t.a_k))
-                        y = f.at(b, f.mul(block.index, t.b_k))
-                        which = self._part(block.index, count)
-                        t.call(rows, columns, x, y, self.sums, count, which, at)
+                    room = f.at(room, f.mul(spot, self.rows * self.panel * size))
+                if p.depth <= BLOCK or not t.parts:
+                    t.call(rows, columns, left, b, room, count, self._part(first, count), at)
+                    continue
+                with f.loop(0, count, BLOCK, some=True) as block:
+                    some = f.smaller(f.sub(count, block.index), BLOCK)
+                    x = f.at(left, f.mul(block.index, t.a_k))
+                    y = f.at(b, f.mul(block.index, t.b_k))
+                    part = self._part(f.add(first, block.index), some)
+                    t.call(rows, columns, x, y, room, some, part, at)
 
 
 class Product:
