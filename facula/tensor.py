@@ -1053,6 +1053,7 @@ def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = Non
 
 
 recorder._new_tensor = _new
+recorder._graph = graph
 graph._new_tensor = _new
 table.PLAIN.add(Tensor)
 table._tensor = __import__("sys").modules[__name__]

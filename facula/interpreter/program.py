@@ -56,6 +56,7 @@ class Program:
         "runs",
         "size",
         "steps",
+        "watched",
     )
 
     def __init__(self, r: Any, live: tuple[Any, ...]) -> None:
@@ -80,6 +81,7 @@ class Program:
         self.roots = [(n, slots[n]) for n in dict.fromkeys(roots)]
         self.runs = 0
         self.quiet = False  # whether no history outlives the frame
+        self.watched: list[int] = []  # the live handles that have one
         self.after: int | None = None
         self.compiled: list[Any] = []
         owner: dict[Node, Node] = {}

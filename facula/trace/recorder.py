@@ -111,7 +111,7 @@ class _Local(threading.local):
 
 TLS = _Local()
 _new_tensor: Any = None  # set by facula.tensor, which imports this module
-_new_storage: Any = None
+_graph: Any = None  # facula.autograd.graph, set by facula.tensor too
 
 
 def set_grad(mode: bool) -> None:
@@ -548,7 +548,7 @@ def flush(r: Recorder | None = None) -> None:
         live = tuple([h.node if getrefcount(h) > _BASE else None for h in handles])
         cur = r.cur
         program = None if cur.programs is None or r.gnodes else cur.programs.get(live)
-        if program is None or not program.quiet:
+        if program is None or not (program.quiet or _all_consumed(r, program)):
             quiet = _materialise(r)
             if not quiet:  # what was saved is live too
                 live = tuple([h.node if getrefcount(h) > _BASE else None for h in handles])
@@ -562,6 +562,11 @@ def flush(r: Recorder | None = None) -> None:
                     cur.programs.clear()
                 program = cur.programs[live] = Program(r, live)
                 program.quiet = quiet
+                program.watched = [
+                    i
+                    for i, node in enumerate(live)
+                    if node is not None and node.rg and node.op is not LEAF and node.op is not STALE
+                ]
         try:
             chosen = program.choose(r)
             values = chosen.run([i[1] for i in r.inputs], r.scalars)
@@ -623,15 +628,8 @@ def _materialise(r: Recorder) -> bool:
     ]
     if not waiting and not r.gnodes:
         return True
-    from facula.autograd.graph import grad_node, seal
-
-    freed: Any = ()
+    freed = _consumed(r)
     leaves: Any = None
-    if r.replayed:
-        from facula.autograd.graph import Freed, leaves_of
-
-        graphs = [m.graph for m in r.replayed]
-        freed = graphs[0] if len(graphs) == 1 else frozenset().union(*graphs)
     base = _BASE + 1  # the list above holds one reference more
     quiet = not r.gnodes
     for i, refs in enumerate([getrefcount(h) for h in waiting]):
@@ -640,16 +638,45 @@ def _materialise(r: Recorder) -> bool:
             quiet = False
             node = h.node
             if node not in freed:
-                h._gfn = grad_node(r, node)
+                h._gfn = _graph.grad_node(r, node)
                 continue
             if leaves is None:
-                leaves = {}
-                for m in r.replayed:
-                    leaves.update(leaves_of(r, m))
-            h._gfn = Freed(node, leaves, r.frame)
+                leaves = _leaves(r)
+            h._gfn = _graph.Freed(node, leaves, r.frame)
     del waiting
-    seal(r)
+    _graph.seal(r)
     return quiet
+
+
+def _consumed(r: Recorder) -> Any:
+    """The entries whose saved values were freed by backward passes that were followed."""
+    graphs = [m.graph for m in r.replayed]
+    return graphs[0] if len(graphs) == 1 else frozenset().union(*graphs)
+
+
+def _leaves(r: Recorder) -> dict[Node, Any]:
+    """The leaves on which these entries depend, by input."""
+    found = {}
+    for m in r.replayed:
+        found.update(_graph.leaves_of(r, m))
+    return found
+
+
+def _all_consumed(r: Recorder, program: Any) -> bool:
+    """Where every live result with a history is one that a followed backward pass has consumed
+    (in most programs: the last loss), give them what stands for it. Otherwise False."""
+    if not r.replayed:
+        return False
+    freed = _consumed(r)
+    handles = r.handles
+    waiting = [h for h in [handles[i] for i in program.watched] if not (h._saved or h._leaf_rg)]
+    for h in waiting:
+        if h.node not in freed:
+            return False
+    leaves = _leaves(r)
+    for h in waiting:
+        h._gfn = _graph.Freed(h.node, leaves, r.frame)
+    return True
 
 
 def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
