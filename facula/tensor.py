@@ -178,12 +178,8 @@ class Tensor:
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function itself; results keep the subclass."""
-        saved = list(table.OVERRIDES)
-        table.OVERRIDES[:] = [o for o in saved if o is table.MIXED]
-        try:
+        with table.without_subclasses(keep_modes=False):
             out = func(*args, **(kwargs or {}))
-        finally:
-            table.OVERRIDES[:] = saved
         if type(out) is Tensor and cls is not Tensor:
             return out.as_subclass(cls)
         return out
