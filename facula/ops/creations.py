@@ -308,7 +308,7 @@ def from_numpy(ndarray: Any) -> Any:
 
 
 class _Capsule:
-    """A DLPack capsule by itself, as `utils.dlpack.to_dlpack` makes it, with what NumPy asks for."""
+    """A DLPack capsule by itself (see `utils.dlpack.to_dlpack`), with what NumPy asks for."""
 
     def __init__(self, capsule: Any) -> None:
         self._capsule = capsule

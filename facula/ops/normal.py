@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from facula.ops.erf import erf, erfc
+from facula.ops.erf import erfc
 
 _SPLIT = 2.5
 
