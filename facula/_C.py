@@ -7,6 +7,7 @@ import enum
 from typing import Any
 
 from facula.errors import honest
+from facula.ops import table
 from facula.tensor import Size, Tensor
 
 TensorBase = Tensor
@@ -28,6 +29,16 @@ DispatchKeySet = DispatchKey
 def _ExcludeDispatchKeyGuard(keys: Any) -> contextlib.AbstractContextManager[None]:
     """Leave out kinds of kernels inside a block: there is one kind."""
     return contextlib.nullcontext()
+
+
+def DisableTorchFunctionSubclass() -> contextlib.AbstractContextManager[None]:
+    """Leave out `__torch_function__` of subclasses inside a block."""
+    return table.without_subclasses(keep_modes=True)
+
+
+def DisableTorchFunction() -> contextlib.AbstractContextManager[None]:
+    """Leave out `__torch_function__` of subclasses and of modes inside a block."""
+    return table.without_subclasses(keep_modes=False)
 
 
 def _get_tracing_state() -> None:

@@ -87,6 +87,10 @@ class BatchedTensor(Tensor):
     def is_leaf(self) -> bool:
         return self._physical.is_leaf
 
+    @property
+    def _version(self) -> int:
+        return self._physical._version
+
     def _edge(self) -> Any:
         return self._physical._edge()
 

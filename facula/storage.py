@@ -450,10 +450,26 @@ def _stand_in(t: Any) -> Any:
     return u
 
 
+def _leads(base: Any, t: Any) -> bool:
+    """Whether the history of t is one of its base, which is a view of the memory itself."""
+    n = len(base._chain)
+    return (
+        base._counter is t._counter
+        and _group_of(base) is _group_of(t)
+        and t._chain[:n] == base._chain
+        and not base._leaf_rg
+    )
+
+
 def _history(t: Any) -> None:
     """Derive value and history together from t's group."""
-    root = _root(t)
-    chain = t._chain[len(_group_of(t).chain) :]
+    base = t._base_t
+    if base is not None and base._chain and _leads(base, t):
+        root = rederive(base) if base.node.op is STALE else base
+        chain = t._chain[len(base._chain) :]
+    else:
+        root = _root(t)
+        chain = t._chain[len(_group_of(t).chain) :]
     if not chain and (root.node.op is LEAF or root.node.op is INPUT):
         t._data, t._gfn = root._data, root._gfn
         t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, True)

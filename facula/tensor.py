@@ -178,12 +178,8 @@ class Tensor:
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function itself; results keep the subclass."""
-        saved = list(table.OVERRIDES)
-        table.OVERRIDES[:] = [o for o in saved if o is table.MIXED]
-        try:
+        with table.without_subclasses(keep_modes=False):
             out = func(*args, **(kwargs or {}))
-        finally:
-            table.OVERRIDES[:] = saved
         if type(out) is Tensor and cls is not Tensor:
             return out.as_subclass(cls)
         return out
@@ -569,9 +565,10 @@ class Tensor:
         if self._data is None or not np.may_share_memory(self._data, base):
             storage.settle_alias(self)
         for op, params in self._chain:
-            base = op.body(params, (), base)
-        if not base.flags.writeable:  # NumPy's broadcasts are not, PyTorch's are
-            base.flags.writeable = True
+            seen = op.body(params, (), base)
+            if base.flags.writeable and not seen.flags.writeable:  # PyTorch's broadcasts are
+                seen = np.lib.stride_tricks.as_strided(base, seen.shape, seen.strides)
+            base = seen
         return base
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
@@ -1045,11 +1042,14 @@ def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = Non
     if t.node.op is META:
         t.node = Node(META, shape, t.dtype, strides)
         return
+    rg = t.requires_grad  # which it goes on to do
+    edge = t._edge() if rg and not t._leaf_rg else None
     zeros = np.zeros(shape, t.dtype.np)
     new = from_array(zeros if strides is None else recorder.relayout(zeros, strides))
     for k in ("_storage", "_chain", "_offset", "_exported", "_base_t", "_own", "_counter"):
         t.__dict__.pop(k, None)
-    t.node, t._data = new.node, new._data
+    t._gfn, t._data = edge, new._data
+    t.node = leaf(shape, new.node.dtype, new.node.strides, rg)
 
 
 recorder._new_tensor = _new

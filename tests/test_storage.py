@@ -255,3 +255,59 @@ def test_operands_that_share_memory_with_what_is_written(torch):
             raised(lambda op=op: op([x[:2], x[2:]], out=x if op is torch.cat else x.view(2, 2)))
         )
     return out
+
+
+@agrees
+def test_writes_through_overlapping_views_of_any_layout(torch):
+    x = torch.zeros(3, 1).t()  # of the layout (1, 1)
+    x.expand(2, 3)[1:, 0].add_(1)
+    y = torch.zeros(4, 6)
+    z = y[::2, ::3].t()[:, :1].expand(2, 3)
+    z[0, 1] = 5
+    z[1, :1] = 4
+    w = torch.ones(2, requires_grad=True)
+    u = torch.arange(6.0).reshape(2, 3).t().requires_grad_() * 1
+    u.unfold(0, 2, 1)[1, 0] = w.sum()
+    (u * u).sum().backward()
+    p = torch.zeros(2, 3)
+    p.data = torch.arange(3.0).expand(2, 3)
+    p[0] = 5
+    p[0, 0] = 3
+    return [x, y, u, w.grad, p, raised(p.mul_, 2)]
+
+
+@agrees
+def test_histories_of_views_that_began_without_one(torch):
+    x = torch.tensor([1.0, 2.0, 3.0]).requires_grad_()
+    y = x * 2
+    with torch.no_grad():
+        y.div_(4)
+        v = y[:]
+        w = y * v
+    late = torch.arange(3.0)
+    seen = late[1:]
+    late.mul_(2)
+    late.requires_grad_()
+    turned = torch.arange(4.0).reshape(2, 2).t().requires_grad_()
+    strided = turned.as_strided((2, 2), (2, 1))
+    (strided * torch.arange(4.0).reshape(2, 2)).sum().backward()
+    base = x * 3
+    base.unsqueeze_(0)
+    part = base.transpose(0, 1)
+    part.mul_(2)
+    (at_base,) = torch.autograd.grad(part.sum(), [base])
+    return [
+        *(str(t.requires_grad) for t in (v, w, v[[0, 1]], seen, seen * 2, strided)),
+        turned.grad,
+        at_base,
+    ]
+
+
+@agrees
+def test_a_deep_copy_shares_memory_as_its_source_does(torch):
+    import copy
+
+    x = torch.arange(6.0).reshape(2, 3)
+    a, b = copy.deepcopy([x, x[1:]])
+    a.add_(1)
+    return [b, str(b.storage_offset()), str(b._base is None), x]

@@ -50,13 +50,23 @@ class GradScaler:
         # what is known of each optimizer since the last update: were there infinite gradients?
         self._found: dict[int, bool] = {}
         self._stepped: set[int] = set()
+        self._empty: set[int] = set()  # optimizers without a gradient
+        self._used = False  # whether a loss was scaled
+
+    def _require_use(self, name: str) -> None:
+        if not self._used:
+            raise AssertionError(
+                f"Attempted {name} but _scale is None.  This may indicate your script did not use "
+                "scaler.scale(loss or outputs) earlier in the iteration."
+            )
 
     def scale(self, outputs: Any) -> Any:
         """The loss (or losses) times the factor."""
         if not self._enabled:
             return outputs
+        self._used = True
         if isinstance(outputs, Tensor):
-            return outputs * self._scale
+            return outputs * facula.tensor(self._scale, dtype=facula.float32)
         if isinstance(outputs, Iterable):
             scaled = [self.scale(x) for x in outputs]
             return type(outputs)(scaled) if isinstance(outputs, (list, tuple)) else scaled
@@ -66,13 +76,14 @@ class GradScaler:
         """Divide the gradients of the optimizer's parameters by the factor."""
         if not self._enabled:
             return
+        self._require_use("unscale_")
         if id(optimizer) in self._stepped:
             raise RuntimeError("unscale_() is being called after step().")
         if id(optimizer) in self._found:
             raise RuntimeError(
                 "unscale_() has already been called on this optimizer since the last update()."
             )
-        found = False
+        found = some = False
         with facula.no_grad():
             for group in optimizer.param_groups:
                 for p in group["params"]:
@@ -82,6 +93,9 @@ class GradScaler:
                         raise ValueError("Attempting to unscale FP16 gradients.")
                     p.grad.mul_(1.0 / self._scale)
                     found = found or not bool(facula.isfinite(p.grad).all())
+                    some = True
+        if not some:
+            self._empty.add(id(optimizer))
         self._found[id(optimizer)] = found
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -92,8 +106,11 @@ class GradScaler:
             raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
         if id(optimizer) in self._stepped:
             raise RuntimeError("step() has already been called since the last update().")
+        self._require_use("step")
         if id(optimizer) not in self._found:
             self.unscale_(optimizer)
+        if id(optimizer) in self._empty:
+            raise AssertionError("No inf checks were recorded for this optimizer.")
         self._stepped.add(id(optimizer))
         return None if self._found[id(optimizer)] else optimizer.step(*args, **kwargs)
 
@@ -101,9 +118,10 @@ class GradScaler:
         """Set the factor for the next step."""
         if not self._enabled:
             return
+        self._require_use("update")
         if new_scale is not None:
             self._scale = float(new_scale)
-        elif not self._found:
+        elif not set(self._found) - self._empty:
             raise AssertionError("No inf checks were recorded prior to update.")
         elif any(self._found.values()):
             self._scale *= self._backoff_factor
@@ -114,6 +132,7 @@ class GradScaler:
                 self._scale *= self._growth_factor
                 self._growth_tracker = 0
         self._found.clear()
+        self._empty.clear()
         self._stepped.clear()
 
     def get_scale(self) -> float:

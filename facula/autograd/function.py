@@ -9,6 +9,7 @@ from typing import Any
 
 from facula import grad_mode
 from facula.autograd.graph import GradNode
+from facula.batches import ACTIVE, level_of
 from facula.ops import movement as mv
 from facula.storage import bump
 from facula.tensor import Tensor, check_in_place, make_view, realise, write
@@ -80,6 +81,8 @@ class _Several:
 class Function:
     """Base of custom functions: define static `forward(ctx, ...)` and `backward(ctx, ...)`."""
 
+    generate_vmap_rule = False
+
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Compute the outputs."""
@@ -100,9 +103,22 @@ class Function:
             "custom autograd.Function to use it with backward mode AD."
         )
 
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """The outputs for batches, and where their batch dimensions are."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or "
+            "set generate_vmap_rule=True."
+        )
+
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run the function on tensors and other arguments."""
+        level = level_of(args) if ACTIVE.levels else 0
+        if level:
+            from facula.func.functions import apply_batched
+
+            return apply_batched(cls, args, level)
         ctx = Context()
         flags = [isinstance(a, Tensor) and a.requires_grad for a in args]
         ctx.needs_input_grad = tuple(flags)

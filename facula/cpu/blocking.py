@@ -141,7 +141,7 @@ def _forms(z: Size) -> Iterator[tuple[bool, int, int]]:
             continue
         seen.add((rows, wide))
         yield False, rows, wide * z.lanes
-    if (z.a_k == 1 or z.m == 1) and z.b_k == 1 and z.k >= 2 * z.lanes:
+    if z.a_k == 1 and z.b_k == 1 and z.k >= 2 * z.lanes:
         for columns in (1, 2, 4, 8, 16):
             if columns <= z.lanes and columns < 2 * z.n:
                 yield True, min(z.m, z.most // min(columns, z.n)), columns

@@ -47,7 +47,8 @@ class Following:
         c = kernel.cluster
         self.operands: dict[Any, Operand] = {}
         self.keys: dict[tuple[Node, int], Any] = {}
-        for n in c.nodes[1:]:
+        self.nodes = c.nodes[1:]
+        for n in self.nodes:
             for k, i in enumerate(n.inputs):
                 p = kernel.places[i]
                 if p.base in c.level or p.base in kernel.constants:
@@ -115,7 +116,7 @@ class Following:
         try:
             for i, v in enumerate(rows):
                 memo: dict[Node, Value] = {c.nodes[0]: v}
-                for n in c.nodes[1:]:
+                for n in self.nodes:
                     args = [self._operand(n, k, x, i, memo, bases) for k in range(len(n.inputs))]
                     memo[n] = kernel.compute(n, x, args)
                 for n, target in zip(self.outs, targets, strict=True):

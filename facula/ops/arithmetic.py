@@ -131,7 +131,7 @@ _pow = _binary("pow", pw.POW, pw.POW_S, pw.RPOW_S)
 
 def _scaled(name: str, a: Any, b: Any, alpha: Any) -> Any:
     """alpha * b, for adding to a."""
-    if alpha == 1 and not isinstance(alpha, bool):
+    if alpha == 1 and type(alpha) is int:
         return b
     d = result_type(a, b)
     if isinstance(alpha, bool) and d is not dtypes.bool:
@@ -226,8 +226,15 @@ def floor_divide(input: Any, other: Any) -> Any:
 
 def _floor_divide(input: Any, other: Any) -> Any:
     a, b, d = operands("floor_divide", input, other)
+    implemented("floor_divide", d, dtypes.INT, dtypes.FLOAT)
     _nonzero("floor_divide", b, d)
     return record(pw.FLOOR_DIVIDE, (tensor_of(a, d), tensor_of(b, d)))
+
+
+def implemented(name: str, d: Any, *categories: int) -> None:
+    """NotImplementedError for a dtype that an operation is not defined for."""
+    if d.category not in categories:
+        raise NotImplementedError(f'{name}: "{name}_cpu" not implemented for {d}')
 
 
 def _underivable(name: str, t: Any) -> Any:
@@ -239,6 +246,7 @@ def remainder(input: Any, other: Any) -> Any:
     """Python's modulus: the result has the divisor's sign."""
     one_tensor("remainder", input, other)
     a, b, d = operands("remainder", input, other)
+    implemented("remainder", d, dtypes.INT, dtypes.FLOAT)
     _nonzero("remainder", b, d)
     out = record(pw.REMAINDER, (tensor_of(a, d), tensor_of(b, d)))
     return out if isinstance(input, Tensor) else _underivable("aten::remainder", out)
@@ -249,6 +257,7 @@ def fmod(input: Any, other: Any) -> Any:
     """C's modulus: the result has the dividend's sign."""
     need("fmod", input=input)
     a, b, d = operands("fmod", input, other)
+    implemented("fmod", d, dtypes.INT, dtypes.FLOAT)
     _nonzero("fmod", b, d)
     return record(pw.FMOD, (tensor_of(a, d), tensor_of(b, d)))
 
@@ -272,6 +281,7 @@ def atan2(input: Any, other: Any) -> Any:
     """The angle of the point (other, input)."""
     need("atan2", input=input, other=other)
     a, b, d = operands("atan2", input, other, True)
+    implemented("atan2", d, dtypes.FLOAT)
     return record(pw.ATAN2, (tensor_of(a, d), tensor_of(b, d)))
 
 

@@ -284,26 +284,56 @@ def asarray(
     return _finish(out, True) if requires_grad and not out.requires_grad else out
 
 
+def _writable(array: Any) -> Any:
+    """The array, or a copy of one that can't be written, with a warning."""
+    if array.flags.writeable:
+        return array
+    import warnings
+
+    warnings.warn(
+        "The given NumPy array is not writable, and PyTorch does not support "
+        "non-writable tensors. It was copied.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return array.copy()
+
+
 def from_numpy(ndarray: Any) -> Any:
     """A tensor that shares the array's memory."""
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    if not ndarray.flags.writeable:
-        import warnings
-
-        warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support "
-            "non-writable tensors.",
-            UserWarning,
-            stacklevel=2,
-        )
-        ndarray = ndarray.copy()
+    ndarray = _writable(ndarray)
     return from_array(ndarray, owned=False)
 
 
-def from_dlpack(ext_tensor: Any) -> Any:
-    """A tensor that shares the memory of any object with `__dlpack__`."""
-    return from_array(np.from_dlpack(ext_tensor), owned=False)
+class _Capsule:
+    """A DLPack capsule by itself (see `utils.dlpack.to_dlpack`), with what NumPy asks for."""
+
+    def __init__(self, capsule: Any) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
+    """A tensor that shares the memory of an object with `__dlpack__`, or of a DLPack capsule."""
+    devices.check(device)
+    if type(ext_tensor).__name__ == "PyCapsule":
+        ext_tensor = _Capsule(ext_tensor)
+    elif not hasattr(ext_tensor, "__dlpack__"):
+        raise TypeError(
+            "from_dlpack(): expected a DLPack capsule or an object with __dlpack__, got "
+            f"{type(ext_tensor).__name__}"
+        )
+    array = np.from_dlpack(ext_tensor)
+    if copy:
+        return from_array(array.copy())
+    return from_array(_writable(array), owned=False)
 
 
 def frombuffer(

@@ -10,7 +10,7 @@ import numpy as np
 
 from facula import dtypes
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need, one_tensor, operands, tensor_of
+from facula.ops.arithmetic import implemented, need, one_tensor, operands, tensor_of
 from facula.ops.pointwise import _c, _f
 from facula.ops.registry import Op, broadcast, pointwise, to_bool
 from facula.ops.table import METHODS, api
@@ -57,6 +57,14 @@ def _not_complex(d: Any) -> bool:
     return not d.is_complex
 
 
+def _float_only(d: Any) -> bool:
+    return d.category >= dtypes.FLOAT
+
+
+def _real_float(d: Any) -> bool:
+    return d.category == dtypes.FLOAT
+
+
 _two(
     "gcd",
     pointwise("gcd", lambda p, s, a, b: np.gcd(a, b), None, None),
@@ -77,6 +85,7 @@ _two(
         lambda g, a, o: g * (a / o),
         lambda g, b, o: g * (b / o),
     ),
+    allowed=_real_float,
     doc="The length of the hypotenuse, sqrt(input^2 + other^2).",
 )
 
@@ -97,7 +106,12 @@ def _next(p: Any, s: Any, a: Any, b: Any) -> Any:
 
 NEXTAFTER: Op = pointwise("nextafter", _next, lambda g: g, lambda g: g * 0)
 NEXTAFTER.body = _next  # in the dtype itself: widening would step in float32
-_two("nextafter", NEXTAFTER, doc="The next number after input in the direction of other.")
+_two(
+    "nextafter",
+    NEXTAFTER,
+    allowed=_real_float,
+    doc="The next number after input in the direction of other.",
+)
 
 
 def _copysign_grad(g: Any, a: Any, o: Any) -> Any:
@@ -118,6 +132,7 @@ def copysign(input: Any, other: Any) -> Any:
     """The size of input with the sign of other."""
     need("copysign", input=input)
     a, b, d = operands("copysign", input, other, True)
+    implemented("copysign", d, dtypes.FLOAT)
     return record(COPYSIGN, (a, tensor_of(b, d)))
 
 
@@ -156,6 +171,8 @@ def heaviside(input: Any, values: Any) -> Any:
             f"heaviside: input and values must have the same dtype, got {input.dtype} and "
             f"{values.dtype}"
         )
+    if input.dtype.is_complex:
+        raise RuntimeError(f"heaviside is not yet implemented for {input.dtype} tensors")
     return record(HEAVISIDE, (input, values))
 
 
@@ -164,6 +181,7 @@ def xlogy(input: Any, other: Any) -> Any:
     """input * log(other), 0 where input is 0 (NaN where other is)."""
     one_tensor("xlogy", input, other)
     a, b, d = operands("xlogy", input, other, True)
+    implemented("xlogy", d, dtypes.FLOAT)
     return record(XLOGY, (tensor_of(a, d), tensor_of(b, d)))
 
 
@@ -202,12 +220,8 @@ LOGADDEXP2: Op = pointwise(
 )
 
 
-def _float_only(d: Any) -> bool:
-    return d.category >= dtypes.FLOAT
-
-
 _two("logaddexp", LOGADDEXP, inplace=False, allowed=_float_only, doc="log(exp(a) + exp(b)).")
-_two("logaddexp2", LOGADDEXP2, inplace=False, allowed=_float_only, doc="log2(2^a + 2^b).")
+_two("logaddexp2", LOGADDEXP2, inplace=False, allowed=_real_float, doc="log2(2^a + 2^b).")
 
 
 @api

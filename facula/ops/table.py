@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from facula.trace.node import Diverted
@@ -318,6 +319,17 @@ def leave_mode(mode: Any) -> None:
     """Take back one `enter_mode`."""
     MODES.remove(mode)
     OVERRIDES.remove(mode)
+
+
+@contextlib.contextmanager
+def without_subclasses(keep_modes: bool) -> Iterator[None]:
+    """Call operations themselves inside a block, whatever subclasses of Tensor say."""
+    saved = list(OVERRIDES)
+    OVERRIDES[:] = [o for o in saved if o is MIXED or (keep_modes and o in MODES)]
+    try:
+        yield
+    finally:
+        OVERRIDES[:] = saved
 
 
 def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

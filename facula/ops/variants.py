@@ -194,6 +194,11 @@ def _storage(self: Any) -> Any:
     return typed_storage(self)
 
 
+def _pin_memory(self: Any, device: Any = None) -> Any:
+    """Memory that an accelerator reads faster: an error, as in PyTorch where there is none."""
+    raise RuntimeError("Cannot access accelerator device when none is available.")
+
+
 METHODS.update(new=_new, untyped_storage=_untyped_storage, storage=_storage)
-METHODS.update(resize=resize, resize_as=resize_as)
+METHODS.update(resize=resize, resize_as=resize_as, pin_memory=_pin_memory)
 METHODS["is_pinned"] = lambda self, device=None: False

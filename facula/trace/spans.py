@@ -15,7 +15,7 @@ from typing import Any
 
 from facula.ops.table import OVERRIDES, PLAIN
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, Node
+from facula.trace.node import INPUT, LEAF, STALE, Node
 from facula.trace.recorder import TLS, flush
 
 VARIANTS = 4  # stretches remembered for one position, function and settings
@@ -96,7 +96,7 @@ def run(
 
 def _ready(r: Any, t: Any, want: Node) -> bool:
     """Whether nothing but its node says in which state an operand is."""
-    if t._exported is not None or t._counter is not None:
+    if want.op is STALE or t._exported is not None or t._counter is not None:
         return False
     if t._storage is not None:
         if t._storage._exported is not None:

@@ -20,15 +20,30 @@ __all__ = [
     "checkpoint",
     "checkpoint_sequential",
     "detach_variable",
+    "get_device_states",
     "noop_context_fn",
     "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
+    "set_device_states",
 ]
 _REENTRANT = (
     "the use_reentrant parameter should be passed explicitly. Starting in PyTorch 2.9, calling "
     "checkpoint without use_reentrant will raise an exception. use_reentrant=False is recommended, "
     "but if you need to preserve the current default behavior, you can pass use_reentrant=True."
 )
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
+    """The devices, other than the CPU, that the arguments are on, and the states of their draws."""
+    return [], []
+
+
+def set_device_states(devices: Any, states: Any, *, device_type: str | None = None) -> None:
+    """Take back what `get_device_states` gave."""
+    if devices or states:
+        raise NotImplementedError(
+            f"set_device_states(): the CPU is the only device, but got devices {list(devices)}"
+        )
 
 
 def noop_context_fn() -> tuple[Any, Any]:

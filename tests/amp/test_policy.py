@@ -11,7 +11,7 @@ import pytest
 import facula
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import cases
+import autocast_cases as cases
 
 STORED = json.loads((Path(__file__).resolve().parents[1] / "data" / "amp.json").read_text())
 CHECK = cases.checker()

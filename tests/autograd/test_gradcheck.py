@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from cases import Stored
+from evaluated import Stored
 
 import facula
 from facula.autograd.gradcheck import GradcheckError

@@ -79,3 +79,9 @@ def test_a_result_is_not_written_over_what_it_adds(monkeypatch):
     torch.synchronize()
     a += F.conv2d(x, w, None, 1, 1)
     assert abs(a.numpy() - want).max() < 1e-4
+
+
+def test_what_follows_and_does_not_lie_like_the_result_gets_a_kernel_of_its_own():
+    x, w, b = torch.randn(2, 1, 5, 5, 5), torch.randn(3, 1, 3, 3, 3), torch.randn(3)
+    torch.synchronize()
+    both(lambda: [F.conv3d(x, w, b, 1, 1, 2) * b])

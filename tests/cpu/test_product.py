@@ -123,6 +123,19 @@ def test_what_follows_a_batch_of_products(shape):
     both(build, tolerance=2e-5)
 
 
+@pytest.mark.parametrize("k", [16, 64, 100])
+def test_one_row_whose_elements_are_apart(k):
+    """Vectors can't be read along it, whether it is of the left operand or of the right."""
+
+    def build():
+        a, b = torch.randn(5, k, 7), torch.randn(5, 7, k)
+        row, column = a[:, :, 2:3].transpose(1, 2), b[:, :1, :].transpose(1, 2)
+        torch.synchronize()
+        return [row @ column, column.transpose(1, 2) @ row.transpose(1, 2), row @ (b * 2).mT]
+
+    both(build, tolerance=2e-5)
+
+
 def test_an_update_may_be_written_over_what_it_reads():
     def build():
         w = torch.randn(70, 45)

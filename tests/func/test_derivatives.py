@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cases import Stored
+from evaluated import Stored
 
 import facula
 from facula import func

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cases import Stored
+from evaluated import Stored
 
 import facula
 from facula import func

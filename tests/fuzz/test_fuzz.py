@@ -86,6 +86,7 @@ def test_a_difference_of_tiers_is_found():
         "steps": ["v0 = x0.sum(1)"],
         "keep": ["v0"],
         "grads": [],
+        "dtypes": ["float32"],
     }
     want, got = graphs.run(graph, False), graphs.run(graph, True)
     assert graphs.difference(graph, want, got) is None

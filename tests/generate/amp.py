@@ -13,7 +13,7 @@ import torch
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS / "amp"))
-import cases  # noqa: E402
+import autocast_cases as cases  # noqa: E402
 
 
 def operations() -> dict[str, list[str]]:

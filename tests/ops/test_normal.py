@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -25,6 +26,19 @@ def test_inverses():
     np.testing.assert_allclose(np.log(p), normal.log_ndtr(normal.ndtri(p)), rtol=1e-12)
     assert normal.erfinv(np.array([1.0, -1.0])).tolist() == [math.inf, -math.inf]
     assert np.isnan(normal.ndtri(np.array([1.5, -0.1]))).all()
+
+
+def test_inverses_agree_with_the_standard_library():
+    """Over all three parts of the approximation, and where they meet."""
+    p = np.concatenate([np.linspace(0.01, 0.99, 99), [0.075, 0.925, 1e-11, 1.5e-11, 1e-300]])
+    want = [statistics.NormalDist().inv_cdf(v) for v in p]
+    np.testing.assert_allclose(normal.ndtri(p), want, rtol=1e-14)
+    y = 2 * p[:-3] - 1
+    np.testing.assert_allclose(
+        normal.erfinv(y), [v / math.sqrt(2) for v in want[:-3]], rtol=1e-12, atol=1e-15
+    )
+    assert normal.erfinv(np.float64(0.0)) == 0 and normal.ndtri(0.0) == -math.inf
+    assert normal.ndtri(np.array([[0.5, 1.0]])).tolist() == [[0.0, math.inf]]
 
 
 def test_tails():

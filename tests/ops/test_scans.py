@@ -49,3 +49,10 @@ def test_gradient_against_numpy(rng, edge):
     got = torch.gradient(torch.tensor(y), spacing=[2.0, torch.tensor(x)], edge_order=edge)
     for a, b in zip(got, np.gradient(y, 2.0, x, edge_order=edge), strict=True):
         np.testing.assert_allclose(a.numpy(), b)
+
+
+def test_sums_of_negative_zeros_begin_with_zero(tier):
+    x = torch.full((2, 3), -0.0)
+    for t in (x.cumsum(0), x.cumsum(1), x.logcumsumexp(1), x.sum(0)):
+        assert not t.signbit().any()
+    assert x.cumprod(1)[0].signbit().tolist() == [True, False, True]

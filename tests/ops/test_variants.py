@@ -42,3 +42,10 @@ def test_python_functions_of_elements():
 
 def test_adjoint():
     assert torch.adjoint(torch.tensor([[1j, 2]])).tolist() == [[-1j], [2]]
+
+
+def test_no_memory_is_pinned():
+    x = torch.ones(1)
+    assert not x.is_pinned()
+    with pytest.raises(RuntimeError, match="accelerator"):
+        x.pin_memory()

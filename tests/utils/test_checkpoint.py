@@ -104,3 +104,13 @@ def test_what_is_inside_is_computed_again_and_not_kept():
     y.backward()
     assert len(runs) == 2
     assert x.grad.item() == pytest.approx(2 * torch_.tensor(1.0).exp().item())
+
+
+def test_there_are_no_device_states_to_keep():
+    from facula.utils.checkpoint import get_device_states, set_device_states
+
+    states = get_device_states(torch_.ones(2), 3)
+    assert states == ([], [])
+    set_device_states(*states)
+    with pytest.raises(NotImplementedError, match="the CPU is the only device"):
+        set_device_states([0], [None])
