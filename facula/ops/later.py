@@ -6,7 +6,14 @@ from __future__ import annotations
 
 import importlib
 
+FOREACH_UNARY = """abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10
+    log1p log2 neg reciprocal round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc zero"""
+FOREACH_BINARY = "add div mul pow sub"
+_FOREACH = f"""{FOREACH_UNARY} {FOREACH_BINARY} addcdiv addcmul clamp_max clamp_min copy lerp max
+    maximum minimum norm"""
+
 MODULES = {
+    "facula.ops.foreach": " ".join([f"_foreach_{name}" for name in _FOREACH.split()]),
     "facula.linalg.legacy": """cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu
         lu_solve lu_unpack matrix_exp matrix_power orgqr ormqr pca_lowrank pinverse qr slogdet svd
         svd_lowrank triangular_solve""",
