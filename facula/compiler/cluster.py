@@ -16,12 +16,13 @@ REDUCTIONS = ("sum", "amax", "amin")
 
 
 class Cluster:
-    """What one kernel computes. `split`: how many leading dimensions are rows, once it matters."""
+    """What one kernel computes. `split`: the dimensions of which a row has one element each, once
+    it matters: those that a reduction of rows keeps."""
 
     def __init__(self, index: int, shape: tuple[int, ...]) -> None:
         self.index = index
         self.shape = shape
-        self.split: int | None = None
+        self.split: tuple[int, ...] | None = None
         self.nodes: list[Node] = []
         self.level: dict[Node, str] = {}
         self.core: Node | None = None  # an operation with kernels of its own
@@ -34,7 +35,7 @@ class Cluster:
         self.level[n] = level
 
     def row_shape(self) -> tuple[int, ...]:
-        return self.shape[: self.split]
+        return tuple([self.shape[d] for d in self.split or ()])
 
 
 def kind_of(n: Node) -> str | None:

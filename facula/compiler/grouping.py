@@ -16,6 +16,8 @@ from facula.cpu.emitters import EMITTERS
 from facula.trace.node import INPUT, Node, contiguous_strides
 
 MOST = 120  # operations in one cluster: expressions are written by recursion, code stays small
+PIECE = 16  # elements of a row that lie together, at least
+ROWS = 16  # rows that a reduction of rows in pieces has at least: they are what is divided
 LOOK_BACK = 24  # clusters that an operation without a producer among them may join
 
 
@@ -28,25 +30,33 @@ def same_element(p: Place) -> bool:
     return p.key() == (0, _steps(p.shape, contiguous_strides(p.shape)))
 
 
-def same_row(p: Place, split: int) -> bool:
+def same_row(p: Place, split: tuple[int, ...]) -> bool:
     """Whether each row of the place is one element of its base, in order."""
-    rows = p.shape[:split]
-    want = (*_steps(rows, contiguous_strides(rows)), *[0] * (len(p.shape) - split))
-    return p.key() == (0, want)
+    rows = tuple([p.shape[d] for d in split])
+    want = [0] * len(p.shape)
+    for d, step in zip(split, _steps(rows, contiguous_strides(rows)), strict=True):
+        want[d] = step
+    return p.key() == (0, tuple(want))
 
 
-def _span(dims: tuple[int, ...], shape: tuple[int, ...]) -> tuple[str, int] | None:
+def _span(dims: tuple[int, ...], shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]] | None:
     """How a reduction over dims lies in the domain: its level and the split it asks for."""
     rank = len(shape)
     real = [d for d in range(rank) if shape[d] != 1]
     gone = [d for d in real if d in dims]
     if gone == real:
-        return ALL, 0
-    first = [d for d in real if d not in dims]
-    if first and gone and max(first) < min(gone):
-        return ROW, min(gone)
-    if first and gone and max(gone) < min(first):
-        return COLUMN, min(first)
+        return ALL, ()
+    kept = [d for d in real if d not in dims]
+    if not gone:
+        return None
+    if max(kept) < min(gone):
+        return ROW, tuple(kept)
+    if max(gone) < min(kept):
+        return COLUMN, tuple(gone)
+    # Rows in several pieces: worth it if there is enough of them, and of each.
+    run = prod(shape[max(kept) + 1 :])
+    if run >= PIECE and prod([shape[d] for d in kept]) >= ROWS:
+        return ROW, tuple(kept)
     return None
 
 
@@ -174,7 +184,7 @@ class Grouping:
                 if level == ROW:
                     if prod(p.shape) != prod(shape) or not same_element(p):
                         return None
-                elif not _row_of(p, shape, c.split or 0):
+                elif not _row_of(p, shape, c.split or ()):
                     return None
             else:
                 return None
@@ -187,6 +197,8 @@ class Grouping:
             homes = self._gather(homes, shape)
         for k in sorted(homes, reverse=True):
             c = self.clusters[k]
+            if c.core is not None and self._beside(n, c, own, shape):
+                return
             level = self._fits(n, c, shape)
             if level is not None:
                 self._add(c, n, level)
@@ -199,6 +211,18 @@ class Grouping:
                     return
         c = self._new(shape)
         self._add(c, n, FULL)
+
+    def _beside(self, n: Node, core: Cluster, own: set[Node], shape: tuple[int, ...]) -> bool:
+        """Join a later cluster of rows that reads from memory what a core has made: there it need
+        not be stored for what the row's sums are used for."""
+        made = {b for b in own if self.home.get(b) is core}
+        for c in self.clusters[: max(core.index, len(self.clusters) - LOOK_BACK - 1) : -1]:
+            if c.core is None and c.split is not None and c.shape == shape and made <= c.reads:
+                level = self._fits(n, c, shape)
+                if level is not None:
+                    self._add(c, n, level)
+                    return True
+        return False
 
     def _gather(self, homes: set[int], shape: tuple[int, ...]) -> set[int]:
         """Move clusters that wait for nothing into the first one, which then has all in registers:
@@ -253,7 +277,7 @@ class Grouping:
         self._add(c, n, level)
 
 
-def _row_of(p: Place, shape: tuple[int, ...], split: int) -> bool:
+def _row_of(p: Place, shape: tuple[int, ...], split: tuple[int, ...]) -> bool:
     """Whether a broadcast operand of a full operation is one element of its base for each row."""
     extra = len(shape) - len(p.shape)
     if extra < 0:

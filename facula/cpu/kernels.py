@@ -7,6 +7,7 @@ What a unit is depends on shapes alone, so the bits do not depend on the number 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, Cluster, kind_of, number_kind, wide
@@ -14,7 +15,7 @@ from facula.compiler.expressions import CHEAP, EXACT, expression, power
 from facula.compiler.layout import Place
 from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.vector import NARROW, SIZE, Lanes, Value
-from facula.trace.node import Node
+from facula.trace.node import Node, contiguous_strides
 
 PARAMS = "ptr %P, ptr %S, ptr %D, i64 %lo, i64 %hi"
 CHUNK = 16384  # elements that a unit should have at least
@@ -156,14 +157,22 @@ class Kernel:
 class Access:
     """An operand outside the kernel: its buffer and its steps along the loop's dimensions."""
 
-    __slots__ = ("column", "kind", "node", "offset", "rows")
+    __slots__ = ("column", "kind", "node", "offset", "pieces", "rows")
 
-    def __init__(self, node: Node, kind: str, offset: int, rows: tuple[int, ...], column: int):
+    def __init__(
+        self, node: Node, kind: str, offset: int, rows: list[int], pieces: list[int], column: int
+    ) -> None:
         self.node = node
         self.kind = kind
         self.offset = offset
         self.rows = rows
+        self.pieces = pieces
         self.column = column
+
+
+def renamed(values: list[Value], names: list[str]) -> list[Value]:
+    """Values of the same kinds under other names."""
+    return [Value(name, v.kind) for v, name in zip(values, names, strict=True)]
 
 
 def merged(sizes: list[int], tables: list[list[int]]) -> tuple[list[int], list[list[int]]]:
@@ -233,7 +242,7 @@ class MapKernel(Kernel):
                     low, high = 0, self.rows
                 self._begin_partials()
                 with f.loop(low, high, some=True) as row:
-                    self._row(row.index, 0, self.columns)
+                    self._row(row.index, 0, self.piece)
 
     def partial_step(self, n: Node) -> int:
         """Elements between the partial results of one unit and the next: whole cache lines."""
@@ -270,38 +279,42 @@ class MapKernel(Kernel):
                 self.operand[(n, k)] = key
         split = c.split
         rank = len(shape)
+        contiguous = list(contiguous_strides(shape))
         has_rows = any([c.level[n] == ROW for n in c.nodes])
         if split is not None and (has_rows or any([c.level[n] == COLUMN for n in c.nodes])):
+            across = [d for d in range(rank) if d not in split]
+            tables = [*[s for _, _, s in full], contiguous]
             r_sizes, r_tables = merged(
-                list(shape[:split]),
-                [s[:split] for _, _, s in full] + [list(s) for _, _, s in row_only],
+                [shape[d] for d in split],
+                [[s[d] for d in split] for s in tables] + [list(s) for _, _, s in row_only],
             )
-            c_sizes, c_tables = merged(list(shape[split:]), [s[split:] for _, _, s in full])
-            if len(c_sizes) > 1:
+            c_sizes, c_tables = merged(
+                [shape[d] for d in across], [[s[d] for d in across] for s in tables]
+            )
+            if len(c_sizes) > 1 and any([c.level[n] == COLUMN for n in c.nodes]):
                 raise NotCompiled("columns that do not merge")
-            self.columns = c_sizes[0] if c_sizes else 1
-            c_steps = [t[0] if t else 0 for t in c_tables]
+            self.out_rows = r_tables.pop(len(full))
             self.flat = False
         else:
-            contiguous = [1] * rank
-            for d in range(rank - 2, -1, -1):
-                contiguous[d] = contiguous[d + 1] * shape[d + 1]
-            sizes, tables = merged(list(shape), [*[s for _, _, s in full], contiguous])
-            if not sizes:
-                sizes, tables = [1], [[0] for _ in tables]
-            self.columns = sizes[-1]
-            c_steps = [t[-1] for t in tables]
-            r_sizes, r_tables = sizes[:-1], [t[:-1] for t in tables]
+            c_sizes, c_tables = merged(list(shape), [*[s for _, _, s in full], contiguous])
+            r_sizes, r_tables = c_sizes[:-1], [t[:-1] for t in c_tables]
+            c_sizes, c_tables = c_sizes[-1:], [t[-1:] for t in c_tables]
+            self.out_rows = r_tables[-1]
             self.flat = not r_sizes
+        if not c_sizes:
+            c_sizes, c_tables = [1], [[0] for _ in c_tables]
+        # A row may lie in several pieces.
+        self.pieces, self.piece = c_sizes[:-1], c_sizes[-1]
+        self.columns = math.prod(c_sizes)
+        self.out_pieces = c_tables[len(full)][:-1]
         self.row_sizes = r_sizes
-        self.rows = 1
-        for m in r_sizes:
-            self.rows *= m
+        self.rows = math.prod(r_sizes)
         for k, (key, kind, _) in enumerate(full):
-            self.accesses[key] = Access(key[0], kind, key[1], tuple(r_tables[k]), c_steps[k])
+            steps = c_tables[k]
+            self.accesses[key] = Access(key[0], kind, key[1], r_tables[k], steps[:-1], steps[-1])
         for k, (key, kind, _) in enumerate(row_only):
             table = r_tables[len(full) + k]
-            self.accesses[key] = Access(key[0], kind, key[1], tuple(table), 0)
+            self.accesses[key] = Access(key[0], kind, key[1], table, [0] * len(self.pieces), 0)
         if self.flat:
             total = self.columns
             self.per_unit = max(CHUNK, -(-total // UNITS))
@@ -387,25 +400,21 @@ class MapKernel(Kernel):
 
     def _row(self, row: Index, low: Index, high: Index) -> None:
         f, c = self.f, self.cluster
-        parts: list[Index] = []
-        rest = row
-        for m in reversed(self.row_sizes[1:]):
-            parts.append(f.rem(rest, m))
-            rest = f.div(rest, m)
-        parts.append(rest)
-        parts.reverse()
-        self.pointer: dict[Any, str] = {}
+        parts = self._parts(row, self.row_sizes)
+        self.row_starts: dict[Any, str] = {}
         for key, a in self.accesses.items():
-            offset: Index = 0
-            for part, s in zip(parts, a.rows, strict=False):
-                offset = f.add(offset, f.mul(part, s * SIZE[a.kind]))
-            self.pointer[key] = f.at(self.origin(a.node, a.offset), offset)
-        self.out: dict[Node, str] = {}
+            offset = self._offset(parts, a.rows, SIZE[a.kind])
+            self.row_starts[key] = f.at(self.origin(a.node, a.offset), offset)
+        self.out_starts: dict[Node, str] = {}
         for n in c.nodes:
             if n in self.stored and c.level[n] == FULL:
                 kind = kind_of(n)
                 assert kind is not None
-                self.out[n] = f.at(self.buffer(n), f.mul(row, self.columns * SIZE[kind]))
+                offset = self._offset(parts, self.out_rows, SIZE[kind])
+                self.out_starts[n] = f.at(self.buffer(n), offset)
+        self.pointer = dict(self.row_starts)
+        self.out = dict(self.out_starts)
+        self.at = dict(self.kept)
         self.row_values: dict[Node, Value] = {}
         self.extreme: dict[Value, str] = {}
         one = Lanes(f, 1)
@@ -421,6 +430,37 @@ class MapKernel(Kernel):
                 kind = kind_of(n)
                 assert kind is not None
                 one.store(self.row_values[n], f.at(self.buffer(n), f.mul(row, SIZE[kind])))
+
+    def _parts(self, index: Index, sizes: list[int]) -> list[Index]:
+        """An index over dimensions of these sizes as one for each."""
+        f, parts = self.f, []
+        for m in reversed(sizes[1:]):
+            parts.append(f.rem(index, m))
+            index = f.div(index, m)
+        return [index, *reversed(parts)]
+
+    def _offset(self, parts: list[Index], steps: list[int], size: int) -> Index:
+        """Bytes from the first element."""
+        offset: Index = 0
+        for part, s in zip(parts, steps, strict=False):
+            offset = self.f.add(offset, self.f.mul(part, s * size))
+        return offset
+
+    def _enter(self, piece: Index) -> None:
+        """Where the operands and results of this piece of the row begin."""
+        f = self.f
+        parts = self._parts(piece, self.pieces)
+        for key, a in self.accesses.items():
+            offset = self._offset(parts, a.pieces, SIZE[a.kind])
+            self.pointer[key] = f.at(self.row_starts[key], offset)
+        for n, start in self.out_starts.items():
+            kind = kind_of(n)
+            assert kind is not None
+            self.out[n] = f.at(start, self._offset(parts, self.out_pieces, SIZE[kind]))
+        for n, start in self.kept.items():
+            kind = kind_of(n)
+            assert kind is not None
+            self.at[n] = f.at(start, f.mul(piece, self.piece * SIZE[kind]))
 
     def _row_operand(self, n: Node, k: int, one: Lanes) -> Value:
         b = self.places[n.inputs[k]].base
@@ -457,94 +497,110 @@ class MapKernel(Kernel):
         if not stores and not sums:
             return
         extreme = self._invert()
-
-        def unless(end: Index) -> Index:
-            """Where vectors end: lanes are divided one by one if a divisor is extreme."""
-            return f.let(f"select i1 {extreme}, i64 {low}, i64 {end}") if extreme else end
-
         carried = [n for n in sums if c.level[n] != COLUMN]
-        w = self.width
-        known = isinstance(low, int) and isinstance(high, int)
-        if known:
-            middle: Index = low + (high - low) // w * w  # type: ignore[operator]
-        else:
-            span = f.sub(high, low)
-            middle = f.add(low, f.let(f"and i64 {span}, {-w}"))
-        wide = Lanes(f, w)
-        one = Lanes(f, 1)
-        unroll = 1
-        if known and carried and middle - low >= 8 * w:  # type: ignore[operator]
-            unroll = 4
-        values: list[Value] = []
-        at = low
-        if not known or middle > low:  # type: ignore[operator]
-            start = [self._identity(wide, n) for n in carried]
-            at = end = unless(middle)
-            main = end
-            if unroll > 1:
-                main = unless(low + (middle - low) // (w * unroll) * (w * unroll))  # type: ignore
-            first = [(wide.type(v.kind), v.name) for v in start] * unroll
-            with f.loop(low, main, w * unroll, first) as loop:
-                out: list[str] = []
-                for u in range(unroll):
-                    accs = loop.values[u * len(carried) : (u + 1) * len(carried)]
-                    column = f.add(loop.index, u * w)
-                    out += self._step(wide, column, row, stores, sums, carried, accs)
-                loop.next = out
-            values = [Value(name, v.kind) for name, v in zip(loop.values, start * unroll)]
-            if unroll > 1:
-                if main != end:
-                    k = len(carried)
-                    rest = values[:k]
-                    with f.loop(main, end, w, [(wide.type(v.kind), v.name) for v in rest]) as loop:
-                        loop.next = self._step(
-                            wide, loop.index, row, stores, sums, carried, loop.values
-                        )
-                    values[:k] = [
-                        Value(name, v.kind) for name, v in zip(loop.values, rest, strict=True)
-                    ]
+        wide, one = Lanes(f, self.width), Lanes(f, 1)
+        values = [self._identity(wide, n) for n in carried]
+        singles = [self._identity(one, n) for n in carried]
+        do = (row, low, high, extreme, stores, sums, carried)
+        if self.pieces:
+            pairs = [
+                (x.type(v.kind), v.name) for x, vs in ((wide, values), (one, singles)) for v in vs
+            ]
+            with f.loop(0, math.prod(self.pieces), 1, pairs, some=True) as piece:
+                self._enter(piece.index)
                 k = len(carried)
-                groups = [values[u * k : (u + 1) * k] for u in range(unroll)]
-                while len(groups) > 1:
-                    groups = [
-                        [
-                            self._combine(wide, n, a, b)
-                            for n, a, b in zip(carried, groups[i], groups[i + 1], strict=True)
-                        ]
-                        for i in range(0, len(groups), 2)
-                    ]
-                values = groups[0]
-        singles = [
-            self._horizontal(wide, n, values[k]) if values else self._identity(one, n)
-            for k, n in enumerate(carried)
-        ]
-        if known:
-            w //= 2
-            if w > 1 and high - middle >= w:  # type: ignore[operator]
-                middle += w  # type: ignore[operator]
-                narrow, end = Lanes(f, w), unless(middle)
-                none = [self._identity(narrow, n) for n in carried]
-                with f.loop(at, end, w, [(narrow.type(v.kind), v.name) for v in none]) as loop:
-                    loop.next = self._step(
-                        narrow, loop.index, row, stores, sums, carried, loop.values
-                    )
-                some = [Value(name, v.kind) for name, v in zip(loop.values, none, strict=True)]
-                singles = [
-                    self._combine(one, n, a, self._horizontal(narrow, n, b))
-                    for n, a, b in zip(carried, singles, some, strict=True)
-                ]
-                at = end
-        if not known or extreme or middle < high:  # type: ignore[operator]
-            first = [(one.type(v.kind), v.name) for v in singles]
-            with f.loop(at, high, 1, first) as loop:
-                loop.next = self._step(one, loop.index, row, stores, sums, carried, loop.values)
-            singles = [Value(name, v.kind) for name, v in zip(loop.values, singles, strict=True)]
+                values = renamed(values, piece.values[:k])
+                singles = renamed(singles, piece.values[k:])
+                values, singles = self._piece(*do, values, singles)
+                piece.next = [v.name for v in (*values, *singles)]
+            values, singles = renamed(values, piece.values[:k]), renamed(singles, piece.values[k:])
+        else:
+            values, singles = self._piece(*do, values, singles)
+        if not isinstance(low, int) or not isinstance(high, int) or high - low >= self.width:
+            singles = [
+                self._combine(one, n, a, self._horizontal(wide, n, b))
+                for n, a, b in zip(carried, singles, values, strict=True)
+            ]
         for n, v in zip(carried, singles, strict=True):
             if c.level[n] == ALL:
                 p = f.at(self.buffer(n, "partial"), f.mul(self.unit, 64))
                 one.store(one.add(one.load(p, v.kind), v), p)
             else:
                 self.row_values[n] = v
+
+    def _piece(
+        self,
+        row: Index,
+        low: Index,
+        high: Index,
+        extreme: str,
+        stores: list[Node],
+        sums: list[Node],
+        carried: list[Node],
+        values: list[Value],
+        singles: list[Value],
+    ) -> tuple[list[Value], list[Value]]:
+        """The columns of one piece, by vectors, half a vector, and one by one. Returns the sums so
+        far, in vectors and of what did not fit into vectors."""
+        f, w, many = self.f, self.width, len(carried)
+
+        def unless(end: Index) -> Index:
+            """Where vectors end: lanes are divided one by one if a divisor is extreme."""
+            return f.let(f"select i1 {extreme}, i64 {low}, i64 {end}") if extreme else end
+
+        def over(x: Lanes, low: Index, high: Index, accs: list[Value], unroll: int) -> list[Value]:
+            """The columns from low to high; `accs` has accumulators for each of the unrolled."""
+            first = [(x.type(v.kind), v.name) for v in accs]
+            with f.loop(low, high, x.width * unroll, first) as loop:
+                out: list[str] = []
+                for u in range(unroll):
+                    some = loop.values[u * many : (u + 1) * many]
+                    column = f.add(loop.index, u * x.width)
+                    out += self._step(x, column, row, stores, sums, carried, some)
+                loop.next = out
+            return renamed(accs, loop.values)
+
+        wide, one = Lanes(f, w), Lanes(f, 1)
+        known = isinstance(low, int) and isinstance(high, int)
+        if known:
+            middle: Index = low + (high - low) // w * w  # type: ignore[operator]
+        else:
+            middle = f.add(low, f.let(f"and i64 {f.sub(high, low)}, {-w}"))
+        at = low
+        if not known or middle > low:  # type: ignore[operator]
+            main = middle
+            if known and carried and middle - low >= 8 * w:  # type: ignore[operator]
+                main = low + (middle - low) // (4 * w) * (4 * w)  # type: ignore[operator]
+                none = [self._identity(wide, n) for n in carried]
+                groups = over(wide, low, unless(main), values + 3 * none, 4)
+                while len(groups) > many:
+                    half = len(groups) // 2
+                    groups = [
+                        self._combine(wide, n, a, b)
+                        for n, a, b in zip(2 * carried, groups[:half], groups[half:], strict=False)
+                    ]
+                values = groups
+                at = main
+            if at != middle:
+                begin = unless(at) if at != low else low
+                values = over(wide, begin, unless(middle), values, 1)
+            at = unless(middle)
+        if known:
+            w //= 2
+            if w > 1 and high - middle >= w:  # type: ignore[operator]
+                middle += w  # type: ignore[operator]
+                narrow, end = Lanes(f, w), unless(middle)
+                none = [self._identity(narrow, n) for n in carried]
+                singles = [
+                    self._combine(one, n, a, self._horizontal(narrow, n, b))
+                    for n, a, b in zip(
+                        carried, singles, over(narrow, at, end, none, 1), strict=True
+                    )
+                ]
+                at = end
+        if not known or extreme or middle < high:  # type: ignore[operator]
+            singles = over(one, at, high, singles, 1)
+        return values, singles
 
     def _invert(self) -> str:
         """Prepare to divide by what is known of the row; an i1, whether that is not possible."""
@@ -582,7 +638,7 @@ class MapKernel(Kernel):
             if n in self.stored:
                 x.store(v, f.at(self.out[n], f.mul(column, size)))
             if n in self.kept:
-                x.store(v, f.at(self.kept[n], f.mul(column, size)))
+                x.store(v, f.at(self.at[n], f.mul(column, size)))
         out = []
         for n in sums:
             b = self.places[n.inputs[0]].base
@@ -676,7 +732,7 @@ class MapKernel(Kernel):
         if known and n in self.stored:
             v = x.load(f.at(self.out[n], f.mul(column, SIZE[kind])), kind)
         elif known and n in self.kept:
-            v = x.load(f.at(self.kept[n], f.mul(column, SIZE[kind])), kind)
+            v = x.load(f.at(self.at[n], f.mul(column, SIZE[kind])), kind)
         else:
             args = [self._operand(n, k, x, column, memo, loads) for k in range(len(n.inputs))]
             v = self.compute(n, x, args)
