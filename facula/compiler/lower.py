@@ -8,6 +8,7 @@ from facula.compiler.assembly import Assembly
 from facula.compiler.cluster import ALL, FULL, Cluster
 from facula.compiler.grouping import Grouping
 from facula.compiler.layout import Place, place
+from facula.compiler.recompute import recompute
 from facula.compiler.simplify import simplify
 from facula.compiler.widen import widen
 from facula.cpu.emitters import EMITTERS, REVISITING
@@ -51,6 +52,7 @@ class Lowered:
         entries = Assembly(entries, roots, scalars, self.guards, places).entries
         self.grouping = g = Grouping(entries, places)
         self.roots = [place(n, g.places) for n in roots]
+        recompute(g, {p.base for p in self.roots})
         while not self._lower_all():
             pass
 

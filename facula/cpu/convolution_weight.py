@@ -16,6 +16,7 @@ from facula.cpu.convolution import fused
 from facula.cpu.convolution_gradient import TARGET, WORK, GradientKernel, PartsKernel, layout
 from facula.cpu.convolution_lanes import LaneKernel
 from facula.cpu.convolution_plan import Copies, parts
+from facula.cpu.following import rest
 from facula.cpu.kernels import Kernel
 from facula.cpu.packing import transposed
 from facula.cpu.strips import inside, masked_load, masked_store, positions, row_lanes
@@ -309,9 +310,10 @@ class SumKernel(GradientKernel):
 
 
 class ConvolutionWeight:
-    """The emitter of `conv_weight`."""
+    """The emitter of `conv_weight`. What follows has a kernel of its own, in the same cluster: it
+    finds the gradient in a near cache, and the gradient's memory is free afterwards."""
 
-    joins = False
+    joins = True
     relocates = False
     constants: Container[int] = ()
 
@@ -326,8 +328,11 @@ class ConvolutionWeight:
         few = core.shape[0] // core.params[3 * (len(core.shape) - 2)] < 4
         kernel: LaneKernel | SumKernel = (LaneKernel if few else SumKernel)(*args)
         kernel.build(width)
-        if kernel.split == 1:
-            return [kernel]
-        total = PartsKernel(*args)
-        total.combine(kernel, width)
-        return [kernel, total]
+        kernels: list[Kernel] = [kernel]
+        if kernel.split > 1:
+            total = PartsKernel(*args)
+            total.combine(kernel, width)
+            kernels.append(total)
+        if len(args[0].nodes) > 1:
+            kernels += rest(args, guards, width)
+        return kernels

@@ -1,0 +1,142 @@
+"""What is computed again instead of stored, and rows that lie in pieces."""
+
+import numpy as np
+import pytest
+
+import facula as torch
+from facula.compiler.timing import Timeline
+from facula.interpreter import program
+from facula.nn import functional as F
+
+
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch):
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+
+
+def kernels(call):
+    """The kernels of a call, by what they compute, and the bytes that they touch."""
+    with Timeline() as timeline:
+        call()
+        torch.synchronize()
+    assert all(e.category == "kernel" for e in timeline.events)
+    return [e.kernel.name for e in timeline.events], [e.kernel.bytes for e in timeline.events]
+
+
+def test_a_batch_norm_is_one_kernel_forward_and_one_backward():
+    x = torch.randn(8, 16, 10, 12, requires_grad=True)
+    w, b = torch.randn(16, requires_grad=True), torch.randn(16, requires_grad=True)
+    m, g = torch.randn(12, 12), torch.randn(8, 16, 10, 12)
+    out = []
+
+    def step():
+        y = F.batch_norm(x, None, None, w, b, training=True).relu()
+        out[:] = [y @ m]
+        out[0].backward(g)
+
+    names, sizes = kernels(step)
+    assert len(names) == 4
+    forward, product, back, backward = names
+    assert "rsqrt" in forward and forward.endswith("relu+gt_s+pow_s+mul_s")
+    assert product == "matmul" and back == "matmul+where"
+    assert backward.count("sum") == 4
+    # Stored are the centred x (not the normalised one), the result and its sign; and then the
+    # gradients of the result and of x.
+    one = 4 * x.numel()
+    assert sizes[0] < (1 + 1 + 1 + 0.25) * one + 2048
+    assert sizes[3] < (1 + 1 + 1) * one + 2048
+
+
+def test_a_cheap_value_is_not_stored_for_others():
+    x, y = torch.randn(64, 64), torch.randn(64)
+    out = []
+
+    def step():
+        a = x * y
+        total = a.sum(1, keepdim=True)
+        product = a @ torch.ones(64, 1)  # a core, which has to read it
+        out[:] = [total, product]
+
+    names, _ = kernels(step)
+    assert any("matmul" in n for n in names)
+    np.testing.assert_allclose(out[0].numpy(), out[1].numpy(), 1e-4, 1e-4)
+
+
+def batch_norm(x, w, b, g):
+    """Result and gradients in float64."""
+    dims = (0, *range(2, x.ndim))
+    across = [-1 if d == 1 else 1 for d in range(x.ndim)]
+    mean, var = x.mean(dims, keepdims=True), x.var(dims, keepdims=True)
+    inverse = 1 / np.sqrt(var + 1e-5)
+    hat = (x - mean) * inverse
+    gh = g * w.reshape(across)
+    gx = inverse * (gh - gh.mean(dims, keepdims=True) - hat * (gh * hat).mean(dims, keepdims=True))
+    return hat * w.reshape(across) + b.reshape(across), gx, (g * hat).sum(dims), g.sum(dims)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *((4, 16, 5, 7), (3, 17, 4, 4), (2, 20, 1, 16), (5, 16, 3, 20), (2, 33, 8, 16)),
+        *(
+            (2, 16, 2, 3, 8),
+            (4, 16, 64),
+            (7, 40, 3, 3),
+            (2, 16, 32, 33),
+            (1, 16, 9, 9),
+            (9, 3, 8, 8),
+        ),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_batch_norm_over_pieces_of_all_sizes(shape, dtype, rng):
+    x, g = rng.standard_normal(shape), rng.standard_normal(shape)
+    w, b = rng.standard_normal(shape[1]), rng.standard_normal(shape[1])
+    tx, tw, tb = [torch.tensor(a.astype(dtype), requires_grad=True) for a in (x, w, b)]
+    y = F.batch_norm(tx, None, None, tw, tb, training=True)
+    y.backward(torch.tensor(g.astype(dtype)))
+    got = [y.detach(), tx.grad, tw.grad, tb.grad]
+    for have, want in zip(got, batch_norm(x, w, b, g), strict=True):
+        np.testing.assert_allclose(have.numpy(), want, 2e-4, 2e-4)
+
+
+@pytest.mark.parametrize("dims", [(0, 2), (0, 2, 3), (0, 3), (2,), (1, 3), (0, 1, 3), (0,), (3,)])
+@pytest.mark.parametrize("layout", ["plain", "turned", "sliced"])
+def test_reductions_over_dimensions_apart(dims, layout, rng):
+    a = rng.standard_normal((6, 18, 8, 20)).astype(np.float32)
+    if layout == "turned":
+        a = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    x = torch.tensor(np.ascontiguousarray(a))
+    if layout == "turned":
+        x = torch.tensor(np.ascontiguousarray(a.transpose(0, 2, 3, 1))).permute(0, 3, 1, 2)
+    if layout == "sliced":
+        x, a = x[:, 1:, :, 2:18], a[:, 1:, :, 2:18]
+    centred = x - x.mean(dims, keepdim=True)
+    largest = (x * 2).amax(dims, keepdim=True)
+    ratio = x / largest
+    wide = a.astype(np.float64)
+    np.testing.assert_allclose(centred.numpy(), wide - wide.mean(dims, keepdims=True), 1e-4, 1e-5)
+    np.testing.assert_array_equal(largest.numpy(), a.max(dims, keepdims=True) * 2)
+    np.testing.assert_allclose(
+        ratio.numpy(), wide / (wide.max(dims, keepdims=True) * 2), 1e-5, 1e-6
+    )
+    np.testing.assert_allclose((x * x).sum(dims).numpy(), (wide * wide).sum(dims), 1e-4)
+    np.testing.assert_array_equal(x.amin(dims).numpy(), a.min(dims))
+
+
+def test_threads_do_not_change_a_bit():
+    from facula.cpu.runtime import get_num_threads, set_num_threads
+
+    before = get_num_threads()
+    x, g = torch.randn(6, 40, 9, 16), torch.randn(6, 40, 9, 16)
+    results = []
+    try:
+        for n in (1, 2):
+            set_num_threads(n)
+            t = x.clone().requires_grad_()
+            y = F.batch_norm(t, None, None, training=True)
+            y.backward(g)
+            results.append((y.tolist(), t.grad.tolist()))
+    finally:
+        set_num_threads(before)
+    assert results[0] == results[1]
