@@ -12,6 +12,7 @@ from math import prod
 from facula.compiler.cluster import ALL, COLUMN, FULL, REDUCTIONS, ROW, Cluster, kind_of, wide
 from facula.compiler.expressions import expression
 from facula.compiler.layout import Place, place
+from facula.cpu import turning
 from facula.cpu.emitters import EMITTERS
 from facula.trace.node import INPUT, Node, contiguous_strides
 
@@ -150,7 +151,11 @@ class Grouping:
 
     def _copy(self, n: Node) -> None:
         """A copy into contiguous order: an identity over the operand's domain."""
-        self._join(n, n.inputs[0].shape)
+        (p,) = self.operands(n)
+        if kind_of(n) in turning.KINDS and turning.exchanged(p.shape, p.strides):
+            self._core(n)
+        else:
+            self._join(n, p.shape)
 
     def _before(self, base: Node, c: Cluster) -> bool:
         if base.op is INPUT or base in self.constants:

@@ -19,6 +19,7 @@ from facula.cpu.parts import Parts
 from facula.cpu.pooling_back import POOLING, Pooling
 from facula.cpu.product import Product
 from facula.cpu.scans import Scans
+from facula.cpu.turning import Turning
 from facula.trace.node import Node
 
 
@@ -42,6 +43,7 @@ class Emitter(Protocol):
 EMITTERS: dict[str, Emitter] = {
     "matmul": Product(),
     "assemble": Parts(),
+    **dict.fromkeys(("reshape", "clone", "flatten_copy"), Turning()),
     **dict.fromkeys(
         ("sum", "prod", "amax", "amin", "any", "all", "argmax", "argmin"),
         Folds(),

@@ -352,7 +352,11 @@ class Folds:
         slices = 1
         if count * reduced >= 4 * CHUNK and count <= 1024 and reduced >= 256:
             longest = max(sizes)
-            slices = max(1, min(SLICES, count * reduced // CHUNK, longest // 8))
+            _, kept, steps = _split(n, args[1])
+            # Lanes along the reduced dimensions are added up at the end of each slice: no more
+            # slices then than the results leave threads idle.
+            many = SLICES if _along_result(kept, n.shape, steps, sizes) else -(-SLICES // count)
+            slices = max(1, min(many, count * reduced // CHUNK, longest // 8))
             slices = -(-longest // -(-longest // slices))
         out: list[Kernel] = []
         if slices > 1:
