@@ -13,7 +13,7 @@ from facula.cpu.kernels import CHUNK, UNITS, Kernel, merged
 from facula.cpu.packing import transposed
 from facula.cpu.strips import inside, masked_load, masked_store, positions
 from facula.cpu.text import Index
-from facula.cpu.vector import SIZE, Lanes
+from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node, contiguous_strides
 
 LEAST = 8  # elements of both dimensions
@@ -58,7 +58,7 @@ class TurningKernel(Kernel):
             """Up to w rows of the result from a column on, `count` of its columns."""
             zero = x.const(0, kind)
             rows = inside(x, positions(x, first, 1), high) if high % w else None
-            values = []
+            values: list[Value] = []
             for j in range(w):
                 if j >= count:
                     values.append(values[0])

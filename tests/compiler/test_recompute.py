@@ -37,8 +37,8 @@ def test_a_batch_norm_is_one_kernel_forward_and_one_backward():
     names, sizes = kernels(step)
     assert len(names) == 4
     forward, product, back, backward = names
-    assert "rsqrt" in forward and forward.endswith("relu+gt_s+pow_s+mul_s")
-    assert product == "matmul" and back == "matmul+where"
+    assert "rsqrt" in forward and "relu" in forward
+    assert product == "matmul" and back.startswith("matmul+")
     assert backward.count("sum") == 4
     # Stored are the centred x (not the normalised one), the result and its sign; and then the
     # gradients of the result and of x.
