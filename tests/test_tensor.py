@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import facula as torch
@@ -60,3 +61,12 @@ def test_a_value_of_a_frame_that_has_ended_is_an_error():
         with pytest.raises(AssertionError, match=r"float32 tensor of shape \[2\].*has ended"):
             read()
     assert TLS.r.handles == [] and x.tolist() == [2, 2]
+
+
+def test_what_a_tensor_can_contain():
+    x = torch.ones(3)
+    assert 1 in x and 2.0 not in x and True in x and 1j not in x
+    assert np.float32(1) in x and torch.ones(3) in x
+    for value in ("x", None, [1]):
+        with pytest.raises(RuntimeError, match="only supports Tensor or scalar"):
+            assert value not in x
