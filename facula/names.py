@@ -11,6 +11,7 @@ _SUBMODULES = """
 SUBMODULES = frozenset(_SUBMODULES.split())
 
 _MODULES = {
+    "facula.futures": "Future",
     "facula._C": "DisableTorchFunction DisableTorchFunctionSubclass",
     "facula.random": """Generator default_generator get_rng_state initial_seed manual_seed seed
         set_rng_state""",

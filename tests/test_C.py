@@ -23,10 +23,3 @@ def test_subclasses_can_be_left_out():
             assert torch.add(t, 1).tolist() == [2, 2, 2]
         assert len(Noted.calls) == 1
     assert type(torch.mul(t, 2)) is Noted and len(Noted.calls) == 2
-
-
-def test_no_tensor_is_fake():
-    from facula._subclasses.fake_tensor import is_fake
-
-    assert not is_fake(torch.ones(1))
-    assert not hasattr(torch._subclasses, "FakeTensorMode")

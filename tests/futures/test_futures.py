@@ -60,3 +60,9 @@ def test_callbacks_are_functions(call):
         call(5)
     with pytest.raises(ValueError, match="devices"):
         Future(devices=["cuda:0"])
+
+
+def test_the_name_at_the_top():
+    import facula
+
+    assert facula.Future is Future

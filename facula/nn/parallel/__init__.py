@@ -10,8 +10,9 @@ from typing import Any
 import facula
 from facula.errors import honest, refuse
 from facula.nn.modules.module import Module
+from facula.nn.parallel.scatter_gather import gather, scatter
 
-__all__ = ["DataParallel", "DistributedDataParallel"]
+__all__ = ["DataParallel", "DistributedDataParallel", "gather", "scatter"]
 
 
 class DataParallel(Module):
