@@ -543,24 +543,25 @@ def flush(r: Recorder | None = None) -> None:
     failed: Exception | None = None
     handles = r.handles
     if handles:
-        if r.views:
-            _let_go(handles)
+        aliases = _let_go(handles) if r.views else ()
         live = tuple([h.node if getrefcount(h) > _BASE else None for h in handles])
         cur = r.cur
-        program = None if cur.programs is None or r.gnodes else cur.programs.get(live)
+        key: Any = (live, aliases) if aliases else live
+        program = None if cur.programs is None or r.gnodes else cur.programs.get(key)
         if program is None or not (program.quiet or _all_consumed(r, program)):
             quiet = _materialise(r)
             if not quiet:  # what was saved is live too
                 live = tuple([h.node if getrefcount(h) > _BASE else None for h in handles])
+                key = (live, aliases) if aliases else live
             if cur.programs is None:
                 cur.programs = {}
-            program = cur.programs.get(live)
+            program = cur.programs.get(key)
             if program is None:
                 from facula.interpreter.program import Program
 
                 if len(cur.programs) > 64:
                     cur.programs.clear()
-                program = cur.programs[live] = Program(r, live)
+                program = cur.programs[key] = Program(r, live)
                 program.quiet = quiet
                 program.watched = [
                     i
@@ -608,11 +609,22 @@ def _after_failure(
     return first
 
 
-def _let_go(handles: list[Any]) -> None:
-    """Take from views that nobody has any more what they are views of, which may be unused too."""
+def _let_go(handles: list[Any]) -> tuple[int, ...]:
+    """Take from views that nobody has any more what they are views of, which may be unused too.
+
+    Returns where the other views are: their values are their storages', while an operation that is
+    recorded like a view, in a derivative, has a value of its own.
+    """
+    left = []
+    at = len(handles)
     for h in reversed(handles):
-        if h._storage is not None and getrefcount(h) <= _BASE:
-            h._storage = h._base_t = None
+        at -= 1
+        if h._storage is not None:
+            if getrefcount(h) <= _BASE:
+                h._storage = h._base_t = None
+            else:
+                left.append(at)
+    return tuple(left)
 
 
 def _materialise(r: Recorder) -> bool:

@@ -84,3 +84,23 @@ def test_the_snapshot_of_a_view_of_shared_memory_has_the_views_strides(view, tie
     z = y * y + 1
     a[:] = 0  # what was recorded before has the old values
     assert z.tolist() == want and not y.any()
+
+
+def test_a_derivative_recorded_like_a_view_is_no_view():
+    def viewed():
+        x, g = torch.ones(3, 1, requires_grad=True), torch.arange(3.0).requires_grad_()
+        y, v = x.reshape(3), g.reshape(3, 1)
+        torch.synchronize()
+        assert y.shape == (3,)
+        return np.shares_memory(v.detach().numpy(), g.detach().numpy())
+
+    def differentiated():
+        x, g = torch.ones(3, 1, requires_grad=True), torch.arange(3.0).requires_grad_()
+        y = x.reshape(3)
+        (v,) = torch.autograd.grad(y, x, g, create_graph=True)
+        torch.synchronize()
+        return v.tolist()
+
+    for _ in range(3):
+        assert viewed()
+        assert differentiated() == [[0.0], [1.0], [2.0]]
