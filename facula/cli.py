@@ -94,9 +94,9 @@ def _bench(args: list[str]) -> None:
     if not os.path.exists(os.path.join(root, "benchmarks", "__main__.py")):
         _fail("the benchmarks are in the source tree, not in the installed package", 1)
     sys.path.insert(0, root)
-    from benchmarks.__main__ import main
+    import importlib
 
-    main(args, "facula bench", ["steps"], ["facula"])
+    importlib.import_module("benchmarks.__main__").main(args, "facula bench", ["steps"], ["facula"])
 
 
 def _explain_programs() -> None:
