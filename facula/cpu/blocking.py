@@ -179,6 +179,7 @@ class _Costs:
         lines = high * z.k * z.item / LINE
         self.left_bytes = high * z.k * z.item
         self.left_copied = 0.2 * lines
+        self.left_start = 0.0  # for all tiles together
         if z.a_k == 1 or high == 1:  # each row is in one piece
             self.left, self.left_again = first * lines, 0.5 * lines
             self.left_copy = (first + 6.0) * lines
@@ -191,6 +192,7 @@ class _Costs:
             self.left = (first + 1.0) * touched
             self.left_again = (0.3 if near else 2.0) * touched + _looked_up(z.k, z.a_k * z.item)
             self.left_copy = first * lines + 2.5 * z.k
+            self.left_start = 8.0 * z.k
         else:
             self.left, self.left_again = first * high * z.k, 1.0 * high * z.k
             self.left_copy = (first + 1.0) * high * z.k
@@ -250,6 +252,7 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
                 again += costs.first * high * z.k * z.item / LINE
             left = row_tiles * (costs.left + (unit_panels - 1) * again)
             copied = row_tiles * (costs.left_copy + unit_panels * costs.left_copied)
+            copied += costs.left_start
             pack_a = copied < left
             right = unit_panels * (costs.right + (row_tiles - 1) * costs.right_again)
             packed = unit_panels * (costs.right_copy + row_tiles * costs.right_copied)

@@ -101,20 +101,25 @@ def copy_tile(kernel: Kernel, s: Shape, kind: str, width: int, rows: int, across
     return name
 
 
-def copy_rows(kernel: Kernel, s: Shape, kind: str, width: int, rows: int, room: int) -> str:
-    """Write a function (source, target, tiles) that copies the rows of many tiles for one k, where
-    they are next to each other. `room`: elements that each tile has in the copy."""
+def copy_rows(
+    kernel: Kernel, s: Shape, kind: str, width: int, rows: int, across: int, room: int
+) -> str:
+    """Write a function (source, target, k, tiles) that copies the rows of many tiles, where those
+    of one k are next to each other. In the copy they are `across` elements apart, and each tile
+    has `room` elements."""
     name = f"tile{len(kernel.functions)}"
-    f = Function(name, "ptr %source, ptr %target, i64 %tiles", kernel.declarations)
+    f = Function(name, "ptr %source, ptr %target, i64 %k, i64 %tiles", kernel.declarations)
     size = SIZE[kind]
-    carried = [("ptr", "%source"), ("ptr", "%target")]
-    with f.loop(0, "%tiles", carried=carried) as tile:
-        a, b = tile.values
-        f.fetch(f.at(a, SOON * s.a_k * size))
-        for j, x in enumerate(lanes_of(f, rows, width)):
-            v = x.load(f.at(a, j * width * size), kind)
-            x.store(v, f.at(b, j * width * size))
-        tile.next = [f.at(a, rows * size), f.at(b, room * size)]
+    with f.loop(0, "%k", some=True) as k:
+        a = f.at("%source", f.mul(k.index, s.a_k * size))
+        b = f.at("%target", f.mul(k.index, across * size))
+        with f.loop(0, "%tiles", carried=[("ptr", a), ("ptr", b)]) as tile:
+            a, b = tile.values
+            f.fetch(f.at(a, SOON * s.a_k * size))
+            for j, x in enumerate(lanes_of(f, rows, width)):
+                v = x.load(f.at(a, j * width * size), kind)
+                x.store(v, f.at(b, j * width * size))
+            tile.next = [f.at(a, rows * size), f.at(b, room * size)]
     kernel.functions.append(f.text("internal "))
     return name
 

@@ -185,30 +185,28 @@ class ProductKernel(Kernel):
                 self._panel(a, b, p.panels, p.edge, first, count)
 
     def _copy_left(self, a: str, k: Index) -> None:
-        """Copy the unit's rows of the left operand, tile by tile or, where the rows of all tiles
-        are next to each other, one of k after the other."""
+        """Copy the unit's rows of the left operand: tile by tile, or all tiles for one k after the
+        other where they are next to each other."""
         f, s = self.f, self.s
-        if s.a_row == 1:
-            with f.loop(0, k, some=True) as one:
-                source = f.at(a, f.mul(one.index, s.a_k * self.size))
-                across = f.mul(one.index, self.rows * self.size)
-                for low, high, rows in self.tile_ranges:
-                    p = f.at(source, f.mul(self._row(low), self.size))
-                    q = f.at(self._left(low), across)
-                    self._copy(copy_rows, rows, p, q, f.sub(high, low))
-            return
         for low, high, rows in self.tile_ranges:
+            if s.a_row == 1:
+                source = f.at(a, f.mul(self._row(low), self.size))
+                count = f", i64 {f.sub(high, low)}"
+                self._copy(copy_rows, rows, source, self._left(low), k, count)
+                continue
             with f.loop(low, high) as i:
                 source = f.at(a, f.mul(self._row(i.index), s.a_row * self.size))
                 self._copy(copy_tile, rows, source, self._left(i.index), k)
 
-    def _copy(self, write: Any, rows: int, source: str, target: str, count: Index) -> None:
+    def _copy(
+        self, write: Any, rows: int, source: str, target: str, k: Index, more: str = ""
+    ) -> None:
         """Call the function that `write` writes for tiles of so many rows."""
         if rows not in self.copies:
-            room = self.rows if write is copy_tile else self.rows * self.p.depth
-            self.copies[rows] = write(self, self.s, self.kind, self.width, rows, room)
+            room = [self.rows * self.p.depth] if write is copy_rows else []
+            self.copies[rows] = write(self, self.s, self.kind, self.width, rows, self.rows, *room)
         name = self.copies[rows]
-        self.f.do(f"call void @{name}(ptr {source}, ptr {target}, i64 {count})")
+        self.f.do(f"call void @{name}(ptr {source}, ptr {target}, i64 {k}{more})")
 
     def _left(self, tile: Index) -> str:
         """Where the copy of a tile's rows lies."""
