@@ -623,7 +623,7 @@ def _retain_again(t: Any) -> None:
 
 def _scatter(root: Any, chain: Any, value: Any) -> Any:
     """The value at `root` with the part that `chain` sees replaced."""
-    if any([op.name in _OVERLAPPING for op, _ in chain]):
+    if any([_overlapping(op, params) for op, params in chain]):
         # Going back through the views would not know which of several elements was written.
         from facula.ops.movement import WRITE_THROUGH
 
@@ -642,7 +642,18 @@ def _scatter(root: Any, chain: Any, value: Any) -> Any:
     return value
 
 
-_OVERLAPPING = ("expand", "unfold", "as_strided")
+def _overlapping(op: Any, params: Any) -> bool:
+    """Whether several elements of such a view may be one of what it views."""
+    if op.name != "as_strided":
+        return op.name in ("expand", "unfold")
+    reach = 0  # of the dimensions with smaller strides
+    for stride, n in sorted([(s, n) for n, s in zip(*params[:2], strict=True) if n > 1]):
+        if stride <= reach:
+            return True
+        reach += stride * (n - 1)
+    return False
+
+
 _OF_BYTES = ("real_view", "imag_view", "view_as_real", "view_as_complex", "view_dtype")
 
 
