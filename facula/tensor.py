@@ -646,7 +646,8 @@ class Tensor:
                 "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
                 f"{type(value)}."
             )
-        return bool((self == value).any())
+        same: Any = self == value
+        return bool(same.any())
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         from facula.printing import meta_str, tensor_str

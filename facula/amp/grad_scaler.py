@@ -11,6 +11,7 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.tensor import tensor
 
 
 class GradScaler:
@@ -66,7 +67,7 @@ class GradScaler:
             return outputs
         self._used = True
         if isinstance(outputs, Tensor):
-            return outputs * facula.tensor(self._scale, dtype=facula.float32)
+            return outputs * tensor(self._scale, dtype=facula.float32)
         if isinstance(outputs, Iterable):
             scaled = [self.scale(x) for x in outputs]
             return type(outputs)(scaled) if isinstance(outputs, (list, tuple)) else scaled
