@@ -94,7 +94,8 @@ class Results(Views):
         """Values of operations that give values and indices."""
         d = self.dim(len(v.shape))
         f = self.choice("max", "min", "sort", "median")
-        text = f"{v.name}.{f}({d}){self.choice('.values', '[0]')}"
+        of = f"{v.name}.clone()" if f == "median" else v.name  # PyTorch's of spread ones is wrong
+        text = f"{of}.{f}({d}){self.choice('.values', '[0]')}"
         reduced = f in ("max", "min", "median")
         self.result(v, text, lambda a: a.sum(d) if reduced and a.ndim else a)
 
