@@ -99,7 +99,9 @@ def expm1(x: Any, /) -> Any:
     """exp(x) - 1, precise near zero; infinities of complex numbers as `exp` has them."""
     if not x.is_complex():
         return torch.expm1(x)
-    return torch.where(torch.isfinite(x), torch.expm1(x), torch.exp(x) - 1)
+    near = torch.expm1(x)
+    near = torch.complex(near.real + 0.0, near.imag)  # a real part of -0 gives +0
+    return torch.where(torch.isfinite(x), near, torch.exp(x) - 1)
 
 
 @standard

@@ -162,6 +162,7 @@ def test_where_numpy_differs_from_the_standard() -> None:
     assert xp.unique_values(xp.asarray(DUP)).tolist() == [1, 2, 3]
     big = xp.asarray([complex("inf+infj"), complex("-inf+infj")])
     assert [z.real for z in xp.expm1(big).tolist()] == [float("inf"), -1.0]
+    assert str(xp.expm1(xp.asarray(complex(-0.0, 0.0))).tolist()) == "0j"
 
 
 def test_every_function_returns_arrays_of_plain_tensors_too() -> None:
