@@ -78,13 +78,16 @@ def _around(at: int, common: tuple[int, ...], dims: list[int | None]) -> list[in
     return [0] * at + list(common) + [0] * (len(dims) - at - len(common))
 
 
+_POSITIONS = ("argmax", "argmin", "argsort", "cummax_index", "cummin_index", "topk_index")
+
+
 def in_range(index: Place, picks: list[Pick]) -> bool:
     """Whether the indices need no check: they were there at the call, which checked them, or they
     are positions along a dimension that is not longer than what they pick from."""
     n = index.base
     if n.op is INPUT:
         return True
-    if n.op.name not in ("argmax", "argmin", "argsort", "cummax_index", "cummin_index"):
+    if n.op.name not in _POSITIONS:
         return False
     d = n.params[0]
     size = n.inputs[0].shape[d[0] if type(d) is tuple else d]

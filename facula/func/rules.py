@@ -184,6 +184,7 @@ RULES.update(
             *("all", "amax", "amin", "any", "argmax", "argmin", "prod", "sum"),
             *("hash_tensor", "median_index", "mode_index", "nanmedian_index"),
             *("argsort", "cummax_index", "cummin_index", "cumprod", "cumsum", "logcumsumexp"),
+            "topk_index",
             *("fft_c2c", "fft_c2r", "fft_r2c", "unfold_scatter"),
         ),
         _dims_first,

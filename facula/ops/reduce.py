@@ -156,3 +156,24 @@ def _argsort(a: Any, dim: int, descending: bool) -> Any:
     flipped = np.flip(a, dim)
     index = np.flip(np.argsort(flipped, axis=dim, kind="stable"), dim)
     return (a.shape[dim] - 1 - index).astype(np.int64)
+
+
+def _topk_index(a: Any, dim: int, k: int, largest: bool) -> Any:
+    n = a.shape[dim]
+    ends = [slice(None)] * a.ndim
+    if k == 0 or 8 * k >= n:
+        ends[dim] = slice(0, k)
+        return _argsort(a, dim, largest)[tuple(ends)]
+    # Selecting takes one pass on average; NaN is the largest, as it is for PyTorch.
+    ends[dim] = slice(n - k, n) if largest else slice(0, k)
+    chosen = np.argpartition(a, n - k if largest else k - 1, axis=dim)[tuple(ends)]
+    chosen = np.sort(chosen, axis=dim)  # of equal values the first comes first
+    order = _argsort(np.take_along_axis(a, chosen, dim), dim, largest)
+    return np.take_along_axis(chosen, order, dim).astype(np.int64)
+
+
+TOPK_INDEX: Op = Op(
+    "topk_index",
+    lambda p, st, a: ((*a.shape[: p[0]], p[1], *a.shape[p[0] + 1 :]), dtypes.int64, None, 0),
+    widened(lambda p, s, a: np.ascontiguousarray(_topk_index(a, *p))),
+)

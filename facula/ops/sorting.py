@@ -71,7 +71,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
         raise RuntimeError(f"topk(): selected index k out of range: k = {k}, size {n}")
     if not input.node.shape:
         return _TOPK((input.clone(), _first(input)))
-    i = record(rd.ARGSORT, (input,), (d, largest)).narrow(d, 0, k).contiguous()
+    i = record(rd.TOPK_INDEX, (input,), (d, k, largest))
     return _TOPK((record(GATHER, (input, i), d), i))
 
 

@@ -73,3 +73,27 @@ def test_medians_of_bools_are_refused(name, args):
     for shape in ((), (3,), (2, 3)):
         with pytest.raises(NotImplementedError, match="bool"):
             getattr(torch, name)(torch.ones(shape, dtype=torch.bool), *args)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int64, torch.uint8], ids=str)
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("k", [1, 3, 40])
+def test_topk_is_the_head_of_the_sorted_values(k, largest, dtype, tier, rng):
+    a = torch.tensor(rng.integers(0, 30, (3, 40, 5))).to(dtype)
+    for dim in (0, 1, -1):
+        n = min(k, a.shape[dim])
+        values, index = a.topk(n, dim, largest)
+        assert values.tolist() == a.sort(dim, descending=largest)[0].narrow(dim, 0, n).tolist()
+        assert a.gather(dim, index).tolist() == values.tolist()
+        assert all([len(set(i)) == n for i in index.movedim(dim, -1).reshape(-1, n).tolist()])
+
+
+def test_topk_of_nan():
+    a = torch.tensor([1.0, float("nan"), 3.0] + [0.0] * 30)
+    assert str(a.topk(2)[0].tolist()) == "[nan, 3.0]" and a.topk(2)[1].tolist() == [1, 2]
+    assert a.topk(2, largest=False)[0].tolist() == [0.0, 0.0]
+
+
+def test_topk_of_nothing():
+    assert torch.ones(3, 4).topk(0, 1)[1].shape == (3, 0)
+    assert torch.ones(0, 4).topk(2)[1].shape == (0, 2)

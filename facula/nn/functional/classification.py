@@ -59,9 +59,16 @@ def nll_loss(
         raise RuntimeError(
             f"expected scalar type {scalar_type(input.dtype)} but found {scalar_type(weight.dtype)}"
         )
-    log_probs, weight = upcast(input), None if weight is None else upcast(weight)
     checked = _check_range(target, input.shape[1 if input.dim() > 1 else 0], ignore_index)
-    loss, counted = _picked(log_probs, target, weight, ignore_index, checked)
+    tensors = (input, target) if weight is None else (input, target, weight)
+    return run(_nll_loss, tensors, (ignore_index, reduction, checked))
+
+
+def _nll_loss(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, target = tensors[:2]
+    ignore_index, reduction, checked = static
+    weight = upcast(tensors[2]) if len(tensors) > 2 else None
+    loss, counted = _picked(upcast(input), target, weight, ignore_index, checked)
     return _finished(loss, counted, reduction, input)
 
 
