@@ -59,7 +59,12 @@ def nll_loss(
         raise RuntimeError(
             f"expected scalar type {scalar_type(input.dtype)} but found {scalar_type(weight.dtype)}"
         )
-    checked = _check_range(target, input.shape[1 if input.dim() > 1 else 0], ignore_index)
+    classes = input.shape[1 if input.dim() > 1 else 0]
+    checked, all_count = _check_range(target, classes, ignore_index)
+    if all_count and weight is None and input.dim() > 1 and present(input) is not None:
+        # Scores that are there already: nothing is to be fused with, and few of them are read.
+        loss = -upcast(input).gather(1, target.to(facula.int64).unsqueeze(1)).squeeze(1)
+        return _finished(loss, facula.ones_like(loss), reduction, input)
     tensors = (input, target) if weight is None else (input, target, weight)
     return run(_nll_loss, tensors, (ignore_index, reduction, checked))
 
@@ -128,17 +133,21 @@ def _matches(target: Tensor, classes: int, dim: int, ndim: int) -> Tensor:
     return from_array(numbers) == record(RESHAPE, (target,), (*shape[:dim], 1, *shape[dim:]))
 
 
-def _check_range(target: Tensor, classes: int, ignore_index: int) -> bool:
-    """Whether the targets are there to be looked at; IndexError for one that is no class."""
+def _check_range(target: Tensor, classes: int, ignore_index: int) -> tuple[bool, bool]:
+    """Whether the targets are there to be looked at, and whether none of them is ignored.
+
+    IndexError for one that is no class.
+    """
     values = present(target)
     if values is None:
-        return False
+        return False, False
     # As unsigned numbers the negative ones are the largest: mostly one pass is enough.
     if values.size and values.view(f"u{values.itemsize}").max() >= classes:
         bad = values[(values != ignore_index) & ((values < 0) | (values >= classes))]
         if bad.size:
             raise IndexError(f"Target {bad.flat[0]} is out of bounds.")
-    return True
+        return True, False
+    return True, not 0 <= ignore_index < classes
 
 
 def _picked(
@@ -203,7 +212,7 @@ def cross_entropy(
         raise RuntimeError(
             f"expected scalar type {scalar_type(input.dtype)} but found {scalar_type(weight.dtype)}"
         )
-    checked = _check_range(target, input.shape[1 if input.dim() > 1 else 0], ignore_index)
+    checked, _ = _check_range(target, input.shape[1 if input.dim() > 1 else 0], ignore_index)
     tensors = (input, target) if weight is None else (input, target, weight)
     return run(_cross_entropy, tensors, (ignore_index, reduction, label_smoothing, checked))
 
