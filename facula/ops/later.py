@@ -9,8 +9,8 @@ import importlib
 FOREACH_UNARY = """abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10
     log1p log2 neg reciprocal round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc zero"""
 FOREACH_BINARY = "add div mul pow sub"
-_FOREACH = f"""{FOREACH_UNARY} {FOREACH_BINARY} addcdiv addcmul clamp_max clamp_min copy lerp max
-    maximum minimum norm"""
+_FOREACH = f"""{FOREACH_UNARY}_ {FOREACH_BINARY} addcdiv addcmul clamp_max clamp_min copy_ lerp max
+    maximum minimum norm"""  # zero_ and copy_ have no other form
 
 MODULES = {
     "facula.ops.foreach": " ".join([f"_foreach_{name}" for name in _FOREACH.split()]),
