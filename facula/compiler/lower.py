@@ -103,13 +103,11 @@ class Lowered:
         alike = Likeness(self, c)
         known = _written.get(alike.key)
         if known is None:
-            if len(_written) > 10_000:
-                _written.clear()
             try:
                 known = alike.general(self._write(c))
             except NotCompiled as no:
                 known = str(no)
-            _written[alike.key] = known
+            _remember(alike.key, known)
         if isinstance(known, str):
             raise NotCompiled(known)
         return alike.own(known)
@@ -217,4 +215,18 @@ class Likeness:
         return out
 
 
+MAX_TEXT = 64 << 20  # characters of kernels that are remembered
 _written: dict[Any, Any] = {}
+_characters = 0
+
+
+def _remember(key: Any, known: Any) -> None:
+    """Keep the kernels that were written for clusters of this key, within a bound."""
+    global _characters
+    if _characters > MAX_TEXT:
+        _written.clear()
+        _characters = 0
+    _written[key] = known
+    _characters += 2000  # the key's own size, about
+    if not isinstance(known, str):
+        _characters += sum([len(text) for text, *_ in known])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from facula.compiler import keeping
 from facula.compiler.grouping import same_element
 from facula.compiler.layout import Place, place
 from facula.compiler.lower import NOT_MEMORY, Lowered
@@ -23,12 +24,23 @@ from facula.cpu.kernels import NotCompiled
 from facula.cpu.runtime import Call
 from facula.trace.node import INPUT, Node
 
-_kernels: dict[tuple[str, int], int] = {}  # text and vector width -> address
+# By text and vector width, those that a program has.
+_kernels: weakref.WeakValueDictionary[tuple[str, int], Kernel] = weakref.WeakValueDictionary()
 _constants: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
 # References to an input's array when nothing but its tensor needs it: the tensor, the recorder's
 # list of inputs, the list handed to `run`, and the question itself.
 ALONE = 4
 LARGE = 1 << 16  # bytes from which on the memory of results is used again
+
+
+class Kernel:
+    """A kernel in memory."""
+
+    __slots__ = ("__weakref__", "address", "library")
+
+    def __init__(self, library: Any, name: str) -> None:
+        self.library = library  # the code is there as long as this is
+        self.address: int = library.addresses[name]
 
 
 class CompiledProgram:
@@ -38,6 +50,7 @@ class CompiledProgram:
         from facula.cpu.jit import vector_width
 
         self.program = program
+        self.used = 0  # when it ran last (facula/compiler/keeping.py)
         width = vector_width()
         roots = [n for n, _ in program.roots]
         self.low = low = Lowered(program.entries, roots, scalars, width)
@@ -71,11 +84,16 @@ class CompiledProgram:
         """Native code for every distinct kernel, in one module."""
         from facula.cpu.jit import compile_functions
 
+        self.kernels: dict[str, Kernel] = {}
         fresh: dict[str, str] = {}
         for _, calls in low.steps:
             for call in calls or ():
-                key = (call.text, width)
-                if key not in _kernels and call.text not in fresh:
+                if call.text in self.kernels or call.text in fresh:
+                    continue
+                known = _kernels.get((call.text, width))
+                if known is not None:
+                    self.kernels[call.text] = known
+                else:
                     fresh[call.text] = f"k{len(fresh)}"
         if not fresh:
             return
@@ -90,9 +108,9 @@ class CompiledProgram:
             body = body.replace("@NAME(", f"@{name}(").replace("@tile", f"@{name}_tile")
             parts.append(body)
         module = "\n".join(sorted(declared)) + "\n" + "\n".join(parts)
-        addresses = compile_functions(module, list(fresh.values()))
+        library = compile_functions(module, list(fresh.values()))
         for text, name in fresh.items():
-            _kernels[(text, width)] = addresses[name]
+            _kernels[(text, width)] = self.kernels[text] = Kernel(library, name)
 
     def _numbers(self, scalars: list[Any]) -> None:
         """Room for the Python numbers, eight bytes each, and then the status: a kernel that meets
@@ -146,7 +164,7 @@ class CompiledProgram:
                         ids.append(slot[(what, n)])
                 d = np.array(ids or [0], np.int64)
                 self.keep.append(d)
-                address = _kernels[(call.text, low.width)]
+                address = self.kernels[call.text].address
                 records.append([address, d.ctypes.data, call.units, 1])
                 parallel = parallel or call.units > 1
         close()
@@ -212,6 +230,7 @@ class CompiledProgram:
 
     def run(self, inputs: list[Any], scalars: list[Any]) -> list[Any]:
         """The values of `outputs`."""
+        self.used = keeping.clock
         n = self.n_inputs
         arena = ARENA.of(self.memory.total)
         if arena is not self.arena:

@@ -25,7 +25,9 @@ STATE, SHIFT = 624, 397
 class Natives:
     """The functions, on arrays."""
 
-    def __init__(self, addresses: dict[str, int]) -> None:
+    def __init__(self, library: Any) -> None:
+        self._library = library  # the code is there as long as this is
+        addresses = library.addresses
         p, i, d = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
         self._words = ctypes.CFUNCTYPE(None, p, p, i)(addresses["words"])
         self._uniform32 = ctypes.CFUNCTYPE(None, p, p, i)(addresses["uniform32"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+import weakref
 from typing import Any
 
 import llvmlite
@@ -22,9 +23,9 @@ _target = llvm.Target.from_triple(TRIPLE)
 CPU = os.environ.get("FACULA_CPU") or llvm.get_host_cpu_name()
 FEATURES = os.environ.get("FACULA_CPU_FEATURES") or llvm.get_host_cpu_features().flatten()
 VERSION = f"{__version__} {llvmlite.__version__} {'.'.join(map(str, llvm.llvm_version_info))}"
-_jit: Any = None
-_libraries: list[Any] = []  # native code lives as long as the process
-_serial = 0
+OVERHEAD = 64 << 10  # bytes that a module takes besides its code: pages, tables of symbols
+_libraries: weakref.WeakSet[Library] = weakref.WeakSet()
+_unused: list[Any] = []  # what is left of libraries that nobody has any more
 
 for _name in ("m", "c"):
     _path = ctypes.util.find_library(_name)
@@ -57,24 +58,54 @@ def _machine() -> Any:
     )
 
 
-def compile_functions(text: str, names: list[str]) -> dict[str, int]:
-    """Compile a module, or find it in the cache on disk; the addresses of its functions."""
-    global _jit, _serial
+class Library:
+    """The functions of one module: native code that is there as long as this object is.
+
+    Each has an engine of its own, since LLVM forgets a library only with its engine. It is taken
+    down before the next library is made and not when this object goes, because that may be in the
+    middle of anything, and llvmlite may be at work in another thread.
+    """
+
+    __slots__ = ("__weakref__", "_parts", "addresses", "size")
+
+    def __init__(self, payload: bytes, names: list[str], size: int) -> None:
+        self._parts: tuple[Any, ...] = ()
+        engine = llvm.create_lljit_compiler(_machine())
+        builder = llvm.JITLibraryBuilder().add_object_img(payload).add_current_process()
+        for n in names:
+            builder.export_symbol(n)
+        tracker = builder.link(engine, "kernels")
+        self.addresses = {n: tracker[n] for n in names}
+        self.size = size
+        self._parts = tracker, engine
+        _libraries.add(self)
+
+    def __del__(self, unused: list[Any] = _unused) -> None:
+        unused.append(self._parts)
+
+
+def held() -> int:
+    """About how many bytes native code takes that somebody has."""
+    return sum([x.size for x in _libraries])
+
+
+def release() -> None:
+    """Give back the memory of native code that nobody has any more."""
+    while _unused:
+        for part in _unused.pop():
+            part.close()
+
+
+def compile_functions(text: str, names: list[str]) -> Library:
+    """Compile a module, or find it in the cache on disk."""
+    release()
     name = cache.key(VERSION, TRIPLE, CPU, FEATURES, text)
-    if _jit is None:
-        _jit = llvm.create_lljit_compiler(_machine())
     payload = cache.load(name)
     if payload is None:
         module = llvm.parse_assembly(f'target triple = "{TRIPLE}"\n{text}')
         payload = _machine().emit_object(module)
         cache.store(name, payload)
-    _serial += 1
-    builder = llvm.JITLibraryBuilder().add_object_img(payload).add_current_process()
-    for n in names:
-        builder.export_symbol(n)
-    library = builder.link(_jit, f"m{_serial}")
-    _libraries.append(library)
-    return {n: library[n] for n in names}
+    return Library(payload, names, OVERHEAD + len(payload) + len(text))
 
 
 def assembly(text: str) -> str:

@@ -308,7 +308,7 @@ def _text() -> str:
 
 _lock = threading.Lock()
 _busy = threading.Lock()
-_native: dict[str, int] | None = None
+_library: Any = None  # the native code of this file
 _launch: Any = None
 _wake: Any = None
 _pool: Pool | None = None
@@ -316,16 +316,18 @@ _threads = 0
 
 
 def _functions() -> dict[str, int]:
-    global _native, _launch, _wake
+    global _library, _launch, _wake
     with _lock:
-        if _native is None:
+        if _library is None:
             from facula.cpu.jit import compile_functions
 
-            _native = compile_functions(_text(), ["worker", "launch", "wake"])
+            _library = compile_functions(_text(), ["worker", "launch", "wake"])
+            native = _library.addresses
             p, i = ctypes.c_void_p, ctypes.c_int64
-            _wake = ctypes.CFUNCTYPE(None, p)(_native["wake"])
-            _launch = ctypes.CFUNCTYPE(None, p, p, i, p, p, i, p, p, i)(_native["launch"])
-    return _native
+            _wake = ctypes.CFUNCTYPE(None, p)(native["wake"])
+            _launch = ctypes.CFUNCTYPE(None, p, p, i, p, p, i, p, p, i)(native["launch"])
+    addresses: dict[str, int] = _library.addresses
+    return addresses
 
 
 class Pool:

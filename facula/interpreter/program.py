@@ -83,7 +83,7 @@ class Program:
         self.quiet = False  # whether no history outlives the frame
         self.watched: list[int] = []  # the live handles that have one
         self.after: int | None = None
-        self.compiled: list[Any] = []
+        self.compiled: list[Any] = []  # replaced, never changed: other threads may let go of some
         owner: dict[Node, Node] = {}
         self.outputs: list[tuple[int, int | None, bool]] = []
         for i, out in chosen:
@@ -109,6 +109,7 @@ class Program:
         if len(self.compiled) >= MAX_VARIANTS:
             return self
         try:
+            from facula.compiler.keeping import keep
             from facula.compiler.program import CompiledProgram
             from facula.progress import Progress
 
@@ -119,7 +120,7 @@ class Program:
             if type(err).__name__ != "NotCompiled":
                 r.complaint = err
             return self
-        self.compiled.append(c)
+        keep(c)
         return c
 
     def run(self, inputs: list[Any], scalars: list[Any]) -> list[Any]:
