@@ -22,7 +22,7 @@ from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
 from facula.cpu import runtime
 from facula.cpu.kernels import NotCompiled
 from facula.cpu.runtime import Call
-from facula.trace.node import INPUT, Node
+from facula.trace.node import INPUT, Node, contiguous_strides
 
 # By text and vector width, those that a program has.
 _kernels: weakref.WeakValueDictionary[tuple[str, int], Kernel] = weakref.WeakValueDictionary()
@@ -68,12 +68,14 @@ class CompiledProgram:
         self.arrays: dict[int, Any] = {}
         # For each result: shape, dtype, the input it may be written over, and for a large one the
         # pool of arrays handed out before.
+        self.shapes = _shapes(low)
         self.fresh: list[tuple[Any, Any, int, Pool | None]] = [
-            (b.shape, b.dtype.np, memory.donors.get(b, -1), None) for b in memory.fresh
+            (self.shapes.get(b, b.shape), b.dtype.np, memory.donors.get(b, -1), None)
+            for b in memory.fresh
         ]
-        large = [(b.shape, b.dtype.np) for b in memory.fresh if bytes_of(b) >= LARGE]
+        large = [x[:2] for x, b in zip(self.fresh, memory.fresh, strict=True) if _large(b)]
         for k, (shape, dtype, donor, _) in enumerate(self.fresh):
-            if bytes_of(memory.fresh[k]) >= LARGE:
+            if _large(memory.fresh[k]):
                 pool = pool_of(shape, dtype, large.count((shape, dtype)))
                 self.fresh[k] = shape, dtype, donor, pool
         self._numbers(scalars)
@@ -179,8 +181,11 @@ class CompiledProgram:
             where, index = "constant", (b.scalar_at, b.dtype.np)
         else:
             where, index = "slot", self.memory.slot[("buffer", b)]
-        own = place(b, low.grouping.places)  # an input's array has strides of its own
-        plain = p.shape == b.shape and p.key() == own.key()
+        if b in self.shapes:
+            plain = True
+        else:
+            own = place(b, low.grouping.places)  # an input's array has strides of its own
+            plain = p.shape == b.shape and p.key() == own.key()
         return where, index, p.shape, None if plain else p.strides, p.offset
 
     def _interpreted(self, n: Node, low: Lowered) -> Any:
@@ -322,6 +327,29 @@ class CompiledProgram:
         return np.lib.stride_tricks.as_strided(
             flat[offset:], shape, tuple([x * step for x in strides])
         )
+
+
+def _large(b: Node) -> bool:
+    return bytes_of(b) >= LARGE
+
+
+def _shapes(low: Lowered) -> dict[Node, Any]:
+    """The shapes of buffers that all results show whole, row by row, in one other shape: an array
+    of that shape is handed over as it is. Interpreted steps read buffers in their own."""
+    if any([calls is None for _, calls in low.steps]):
+        return {}
+    seen: dict[Node, set[Any]] = {}
+    for p in low.roots:
+        whole = Place(p.base, 0, p.shape, contiguous_strides(p.shape))
+        same = p.key() == whole.key() and math.prod(p.shape) == math.prod(p.base.shape)
+        seen.setdefault(p.base, set()).add(p.shape if same else None)
+    return {
+        b: shape
+        for b, shapes in seen.items()
+        if b in low.grouping.home and len(shapes) == 1
+        for shape in shapes
+        if shape is not None and shape != b.shape
+    }
 
 
 def _described(low: Lowered, clusters: list[Any]) -> list[Any]:

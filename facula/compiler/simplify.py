@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from facula.compiler.layout import Place, source
+from facula.compiler.layout import VIEWS, Place, place, source
 from facula.interpreter.program import PASSES
 from facula.ops.movement import PERMUTE
-from facula.trace.node import ASSIGN, Node, contiguous_strides
+from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
 
 def simplify(entries: list[Node], roots: list[Node], places: dict[Node, Place]) -> list[Node]:
@@ -32,6 +32,30 @@ def simplify(entries: list[Node], roots: list[Node], places: dict[Node, Place]) 
                 made = instead[product] = _transposed(product, n)
                 places[n] = Place(made, 0, n.shape, contiguous_strides(n.shape))
     return [instead.get(n, n) for n in entries]
+
+
+def without_copies(entries: list[Node], roots: list[Node], places: dict[Node, Place]) -> list[Node]:
+    """The entries without copies that only the program reads and that lie as what they copy, or
+    repeat one element. Comes last before grouping, since `places` then knows of all bases."""
+    shown = {_shown(n) for n in roots}
+    out: list[Node] = []
+    for n in entries:
+        if n.op is not ASSIGN and n.op.name == "clone" and n not in shown and 0 not in n.shape:
+            p = place(n.a, places)
+            whole = Place(n, 0, n.shape, contiguous_strides(n.shape))
+            if p.key()[1] in (whole.key()[1], (0,) * len(n.shape)):
+                places[n] = Place(p.base, p.offset, n.shape, p.strides)
+                continue
+        out.append(n)
+    return out
+
+
+def _shown(n: Node) -> Node:
+    """What computes the memory that a result is seen in."""
+    n = source(n)
+    while n.op is not INPUT and n.op.name in VIEWS:
+        n = source(n.a)
+    return n
 
 
 def _swaps(p: tuple[int, ...]) -> bool:
@@ -63,4 +87,4 @@ def _turned(n: Node) -> Node:
     return made
 
 
-__all__ = ["simplify"]
+__all__ = ["simplify", "without_copies"]

@@ -16,6 +16,9 @@ from facula.trace.node import Node, contiguous_strides
 _FOLDS = {"cumsum": "sum", "cumprod": "prod", "cummax_index": "amax", "cummin_index": "amin"}
 
 
+TOGETHER = 4  # lines that lie apart and are gone along together
+
+
 class ScanKernel(Kernel):
     """Goes along the dimension, with as many lines at a time as lie next to each other."""
 
@@ -45,6 +48,12 @@ class ScanKernel(Kernel):
         fold = Fold(f, _FOLDS[n.op.name], wide(kind), count)
 
         def along(x: Lanes, q: list[str], steps: list[int]) -> None:
+            if steps != [size, out_size] and x.width > TOGETHER:
+                # Lines that lie apart, a few at a time: more push each other out of the cache.
+                for k in range(0, x.width, TOGETHER):
+                    these = [f.at(a, k * s) for a, s in zip(q, steps, strict=True)]
+                    along(Lanes(f, TOGETHER), these, steps)
+                return
             state = fold.first(x)
             positions = n.op.name in ("cummax_index", "cummin_index")
             if positions:

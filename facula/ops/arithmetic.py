@@ -295,6 +295,8 @@ def _unary(name: str, prim: Any, real: bool = True, names: tuple[str, ...] = ())
             )
         if real and input.node.dtype.category < dtypes.FLOAT:
             input = pw.cast(input, dtypes.get_default_dtype())
+        if name in ("erf", "erfc") and input.node.dtype.is_complex:
+            raise NotImplementedError(f'"{name}_vml_cpu" not implemented for {input.node.dtype}')
         return record(prim, (input,))
 
     f.__name__ = name

@@ -390,10 +390,13 @@ def arange(
         if by == 0:
             raise RuntimeError("arange(): step must be nonzero")
     n = max(math.ceil((hi - lo) / by), 0)
-    wide = np.int64 if dtype.category < dtypes.FLOAT else np.float64
-    return _finish(
-        from_array((lo + np.arange(n, dtype=wide) * by).astype(dtype.np)), requires_grad, device
-    )
+    wide = np.int64 if dtype.category == dtypes.INT else np.float64
+    values = np.arange(n, dtype=wide)
+    if by != 1:
+        values *= by
+    if lo != 0 or by < 0:  # 0 * -1.0 is -0.0
+        values += lo
+    return _finish(from_array(values.astype(dtype.np, copy=False)), requires_grad, device)
 
 
 def _ends(name: str, start: Any, end: Any, steps: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,21 @@ def known(t: Any) -> Any:
     while t.node.op.__class__ is Other and t.node.op.inner is not None:
         t = t.node.op.inner(t)
     return _array(t.detach())
+
+
+def positions(a: Any) -> tuple[Any, ...]:
+    """np.nonzero, from positions in one dimension: a quarter of its time where there are more."""
+    if a.ndim < 2 or not a.size:
+        return np.nonzero(a)
+    n = a.shape[-1]
+    rows = np.ascontiguousarray(a if a.dtype == bool else a != 0).reshape(-1, n)
+    counts = np.count_nonzero(rows, axis=1)
+    row = np.repeat(np.arange(len(rows)), counts)
+    last = np.flatnonzero(rows) - row * n
+    if a.ndim == 2:
+        return row, last
+    leading = np.unravel_index(np.arange(len(rows)), a.shape[:-1])
+    return (*[np.repeat(x, counts) for x in leading], last)
 
 
 def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
@@ -134,11 +150,15 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
                         f"match the shape of the indexed tensor "
                         f"{list(t.node.shape)} at index {d + k}"
                     )
-            parts = list(np.nonzero(a)) if a.ndim else [np.zeros(int(a), np.int64)]
             if not a.ndim:
                 layout.append(("flag", bool(a)))
                 after.append(d)
                 continue
+            for part in positions(a):
+                params.append((0, t.node.shape[d], 1))
+                layout.append(part)
+                d += 1
+            continue
         elif a.dtype.kind in "iu":
             parts = [a]
         else:
@@ -219,6 +239,13 @@ def getitem(self: Any, index: Any) -> Any:
             return done
     if isinstance(index, list):
         index = _list_index(index)
+    elif (
+        isinstance(index, Tensor)
+        and index.node.dtype is dtypes.bool
+        and len(index.node.shape) > 1
+        and index.node.shape == self.node.shape
+    ):  # the elements one after the other: one index each, instead of one a dimension
+        self, index = _flat(self), _flat(index)
     try:
         v, advanced = _parse(self, index)
     except (IndexError, RuntimeError):
@@ -230,6 +257,10 @@ def getitem(self: Any, index: Any) -> Any:
     if any([is_meta(getattr(i, "device", None)) for i in _items(index)]):
         table = like(table)
     return mv.in_layout(record(ix.INDEX, (v, table), p), _picked_strides(v.node, p))
+
+
+def _flat(t: Any) -> Any:
+    return record(mv.RESHAPE, (t,), (math.prod(t.node.shape),))
 
 
 def _items(index: Any) -> tuple[Any, ...]:
@@ -455,7 +486,7 @@ METHODS["index_put_"] = index_put_
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The positions of the elements that are not zero (computed at once: the shape is data)."""
     found = (
-        np.nonzero(np.atleast_1d(_array(input)) if as_tuple else _array(input))
+        positions(np.atleast_1d(_array(input)) if as_tuple else _array(input))
         if (input.node.shape or as_tuple)
         else ()
     )
@@ -471,7 +502,9 @@ def triangle(name: str, keep: Any) -> None:
         if len(input.node.shape) < 2:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
         m, n = input.node.shape[-2:]
-        mask = from_array(keep(np.ones((m, n), bool), diagonal))
+        rows = from_array(np.arange(m, dtype=np.int64).reshape(m, 1))
+        columns = from_array(np.arange(n, dtype=np.int64) - diagonal)
+        mask = record(keep, (columns, rows))
         return mv.in_layout(record(pw.WHERE, (mask, input, input.new_zeros(()))), None)
 
     f.__name__ = name
@@ -479,8 +512,8 @@ def triangle(name: str, keep: Any) -> None:
     api(f, inplace=True)
 
 
-triangle("tril", np.tril)
-triangle("triu", np.triu)
+triangle("tril", pw.LE)
+triangle("triu", pw.GE)
 
 
 @api

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import facula as torch
+from facula.compiler.program import CompiledProgram
 from facula.interpreter import program
 
 SIZES = [0, 1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 64, 100]
@@ -211,3 +212,36 @@ def test_a_negative_zero_is_another_factor(tier):
     x = torch.ones(3)
     signs = [math.copysign(1, (x * k).tolist()[0]) for k in [0.0] * 5 + [-0.0] * 5 + [0.0]]
     assert signs == [1] * 5 + [-1] * 5 + [1]
+
+
+def test_a_result_in_another_shape_is_handed_over_as_it_is(monkeypatch):
+    made = []
+    init = CompiledProgram.__init__
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    monkeypatch.setattr(CompiledProgram, "__init__", lambda s, *a: (init(s, *a), made.append(s))[0])
+    x = torch.arange(12.0).reshape(3, 4)
+    torch.synchronize()
+    a = np.arange(12.0, dtype=np.float32).reshape(3, 4)
+    tests = [
+        (lambda: x.repeat(2, 1), np.tile(a, (2, 1))),
+        (lambda: (x + 1).reshape(2, 6).detach(), (a + 1).reshape(2, 6)),
+    ]
+    for f, want in tests:
+        made.clear()
+        got = f()
+        torch.synchronize()
+        assert got.tolist() == want.tolist()
+        (p,) = made
+        assert p.results[0][0] == 0, "copied"
+
+
+def test_a_result_in_two_shapes(monkeypatch):
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    x = torch.arange(12.0)
+    torch.synchronize()
+    y = x * 2
+    shapes = [y.reshape(3, 4).clone(), y.reshape(2, 6).contiguous(), y]
+    assert [t.shape for t in shapes] == [(3, 4), (2, 6), (12,)]
+    assert [t.reshape(-1).tolist() for t in shapes] == [(np.arange(12) * 2).tolist()] * 3
+    shapes[0].zero_()
+    assert y.sum().item() == 132

@@ -63,3 +63,42 @@ def test_an_update_joins_the_product_that_makes_its_gradient(monkeypatch):
     found = kernels(step, monkeypatch)
     (update,) = [names for names in found if names[0] == "matmul" and "sqrt" in names]
     assert "div" in update
+
+
+def test_a_copy_that_only_the_program_reads_is_not_made(monkeypatch):
+    x = torch.randn(6, 5)
+
+    def assigned():
+        z = x.clone()
+        z[2:4] = 0.5
+        return [z]
+
+    assert kernels(assigned, monkeypatch) == [["assemble"]]
+    assert kernels(lambda: [x.clone() + x.expand(6, 5).clone()], monkeypatch) == [["add"]]
+
+
+def test_what_is_written_into_a_copy_and_read_again(monkeypatch):
+    column = torch.randn(1, 1, 2, 1)
+
+    def written():
+        z = torch.zeros(1, 1, 2, 2)
+        z[...] = column
+        z[:1, 0, 1, ..., -1] -= 1.5
+        return [z]
+
+    kernels(written, monkeypatch)
+
+
+def test_a_copy_that_is_seen_is_made(monkeypatch):
+    x = torch.randn(6, 5)
+
+    def both():
+        z = x.clone()
+        return [z, z + 1, x.clone().reshape(5, 6)]
+
+    found = kernels(both, monkeypatch)
+    assert sum([names.count("clone") for names in found]) == 2
+    z, _, _ = both()
+    torch.synchronize()
+    z.zero_()
+    assert x.abs().sum().item() > 0

@@ -42,3 +42,14 @@ def test_gradients():
         return (t.grad,)
 
     both(build)
+
+
+def test_rows_of_any_number():
+    """Lines that lie apart are gone along a few at a time, and what is left over too."""
+
+    def build():
+        ts = [torch.randn(n, 50)[:, :37] for n in (1, 3, 4, 6, 16, 23, 40)]
+        torch.synchronize()
+        return [t.cumsum(1) for t in ts] + [t.cummax(1)[1] for t in ts]
+
+    both(build, tolerance=1e-4)

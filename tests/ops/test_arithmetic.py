@@ -40,3 +40,11 @@ def test_a_number_in_place_of_a_tensor_is_a_type_error(name):
 def test_sign_of_nan_is_zero_and_square_of_bool_counts():
     assert torch.tensor([float("nan"), -2.0]).sign().tolist() == [0, -1]
     assert torch.tensor([True, False]).square().dtype is torch.int64
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_error_functions_are_of_real_numbers(n):
+    z = torch.ones(n, dtype=torch.complex64)
+    for f in (torch.erf, torch.erfc, torch.special.erf, torch.nn.functional.gelu):
+        with pytest.raises(NotImplementedError, match="not implemented for"):
+            f(z)

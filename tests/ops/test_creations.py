@@ -65,3 +65,10 @@ def test_asarray_copies_where_it_is_told_to():
         torch.asarray(x, dtype=torch.float64, copy=False)
     with pytest.raises(ValueError, match="arbitrary sequence"):
         torch.asarray([1.0], copy=False)
+
+
+def test_a_range_downwards_begins_with_a_positive_zero():
+    x = torch.arange(0.0, -3.0, -1.0)
+    assert [str(v) for v in x.tolist()] == ["0.0", "-1.0", "-2.0"]
+    assert torch.arange(5, 0, -2, dtype=torch.int8).tolist() == [5, 3, 1]
+    assert torch.arange(1, 2, 0.25).tolist() == [1.0, 1.25, 1.5, 1.75]

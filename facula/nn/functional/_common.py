@@ -86,9 +86,9 @@ def reduced(loss: Tensor, reduction: str, dtype=None) -> Tensor:
     return loss if dtype is None or loss.dtype is dtype else loss.to(dtype)
 
 
-def require_float(x: Tensor, name: str) -> None:
+def require_float(x: Tensor, name: str, complex_too: bool = True) -> None:
     """Raise as PyTorch's kernels do for a dtype they are not compiled for."""
-    if not (x.dtype.is_floating_point or x.dtype.is_complex):
+    if not (x.dtype.is_floating_point or (complex_too and x.dtype.is_complex)):
         raise NotImplementedError(f"\"{name}\" not implemented for '{scalar_type(x.dtype)}'")
 
 

@@ -248,7 +248,7 @@ def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None)
     """
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
-    require_float(input, "GeluKernelImpl")
+    require_float(input, "GeluKernelImpl", False)
     x = upcast(input)
     if approximate == "none":
         below = (x * _SQRT_HALF).erf()

@@ -1,0 +1,55 @@
+"""Indexing: positions of what is not zero, masks of whole tensors, triangles."""
+
+import numpy as np
+import pytest
+
+import facula as torch
+from facula.ops.indices import positions
+
+
+@pytest.mark.parametrize(
+    "shape", [(0,), (7,), (3, 4), (0, 4), (4, 0), (1, 1), (2, 3, 5), (5, 1, 2, 3)], ids=str
+)
+@pytest.mark.parametrize("dtype", [bool, np.float32, np.int64, np.complex64])
+def test_positions(shape, dtype, rng):
+    a = rng.integers(0, 2, shape).astype(dtype)
+    for b in (a, a.T, a[..., ::-1]):
+        got = positions(b)
+        want = np.nonzero(b)
+        assert len(got) == len(want)
+        for x, y in zip(got, want, strict=True):
+            assert x.dtype == y.dtype
+            assert x.tolist() == y.tolist()
+
+
+def test_what_is_no_number_is_not_zero():
+    assert [x.tolist() for x in positions(np.array([[0.0, -0.0], [np.nan, 2]]))] == [[1, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 4), (0, 3)], ids=str)
+def test_masks_of_the_whole(shape, tier, rng):
+    a = rng.standard_normal(shape)
+    m = rng.random(shape) > 0.5
+    x = torch.tensor(a, requires_grad=True)
+    got = x[torch.tensor(m)]
+    assert got.tolist() == a[m].tolist()
+    assert torch.masked_select(x, torch.tensor(m)).tolist() == a[m].tolist()
+    (got * 2).sum().backward()
+    assert x.grad.tolist() == (m * 2.0).tolist()
+    turned = torch.tensor(a).permute(*range(len(shape) - 1, -1, -1))
+    assert turned[torch.tensor(m.T)].tolist() == a.T[m.T].tolist()
+    x.detach()[torch.tensor(m)] = 7
+    assert x.tolist() == np.where(m, 7, a).tolist()
+
+
+@pytest.mark.parametrize("diagonal", [-9, -2, 0, 1, 9])
+@pytest.mark.parametrize("shape", [(4, 6), (2, 5, 3), (0, 3)], ids=str)
+def test_triangles(shape, diagonal, tier):
+    a = np.arange(1.0, np.prod(shape) + 1).reshape(shape)
+    x = torch.tensor(a, requires_grad=True)
+    low, high = x.tril(diagonal), torch.triu(x, diagonal)
+    assert low.tolist() == np.tril(a, diagonal).tolist()
+    assert high.tolist() == np.triu(a, diagonal).tolist()
+    low.sum().backward()
+    assert x.grad.tolist() == np.tril(np.ones(shape), diagonal).tolist()
+    assert torch.ones(3, 3, dtype=torch.bool).tril().tolist() == np.tri(3, dtype=bool).tolist()
