@@ -31,7 +31,7 @@ from facula.tensor import (
     wrap_dim,
     write,
 )
-from facula.trace.node import Other
+from facula.trace.node import INPUT, LEAF, Other
 from facula.trace.recorder import TLS, record
 
 
@@ -51,6 +51,8 @@ def known(t: Any) -> Any:
 
     Of a meta tensor there are none to check.
     """
+    if t.node.op is LEAF or t.node.op is INPUT:  # the values are there
+        return t._data
     if t.node.op is META:
         return np.empty((0,) * max(t.ndim, 1), t.dtype.np)
     while t.node.op.__class__ is Other and t.node.op.inner is not None:
@@ -167,13 +169,16 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
             )
         for part in parts:
             n = t.node.shape[d]
-            if part.size and (part.min() < -n or part.max() >= n):
+            low = part.min() if part.size else 0
+            if part.size and (low < -n or part.max() >= n):
                 bad = part[(part < -n) | (part >= n)].reshape(-1)[0]
                 wrong = f"index {bad} is out of bounds for dimension {d} with size {n}"
                 if n == 0:
                     raise IndexError(wrong)
             params.append((0, n, 1))
-            layout.append(np.where(part < 0, part + n, part).astype(np.int64))
+            if low < 0:
+                part = np.where(part < 0, part + n, part)
+            layout.append(part.astype(np.int64, copy=False))
             d += 1
     if wrong:
         # Where no element is picked, none is out of bounds.
@@ -216,6 +221,9 @@ def _int(x: Any) -> Any:
 def _table(advanced: list[Any], shape: tuple[int, ...]) -> tuple[Any, Any]:
     """The stacked index table (as a tensor) and the parameters of the primitives."""
     arrays = [a for a in advanced if a is not None]
+    if len(arrays) == 1:
+        where = tuple([None if a is None else 0 for a in advanced])
+        return from_array(arrays[0].reshape(1, -1).copy()), (where, arrays[0].shape)
     try:
         common = np.broadcast_shapes(*[a.shape for a in arrays])
     except ValueError:
@@ -224,11 +232,11 @@ def _table(advanced: list[Any], shape: tuple[int, ...]) -> tuple[Any, Any]:
             f"shapes {', '.join([str(list(a.shape)) for a in arrays])}"
         ) from None
     table = np.stack([np.broadcast_to(a, common).reshape(-1) for a in arrays])
-    where, k = [], 0
+    places, k = [], 0
     for a in advanced:
-        where.append(None if a is None else k)
+        places.append(None if a is None else k)
         k += a is not None
-    return from_array(table), (tuple(where), common)
+    return from_array(table), (tuple(places), common)
 
 
 def getitem(self: Any, index: Any) -> Any:

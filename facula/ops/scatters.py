@@ -286,7 +286,7 @@ def index_reduce(
 
 # Slices named by a vector.
 def _one_dim(t: Any, d: int, index: Any) -> tuple[Any, Any]:
-    a = _array(index).reshape(-1).astype(np.int64)
+    a = _array(index).reshape(-1).astype(np.int64, copy=False)
     return _table([None] * d + [a] + [None] * (len(t.node.shape) - d - 1), t.node.shape)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 import facula
 from facula import Tensor
-from facula.ops.movement import RESHAPE, whole
+from facula.ops.indexing import GATHER
+from facula.ops.movement import RESHAPE, watched, whole
 from facula.ops.table import mixed
 from facula.tensor import from_array
 from facula.trace.recorder import record
@@ -61,10 +62,10 @@ def nll_loss(
         )
     classes = input.shape[1 if input.dim() > 1 else 0]
     checked, all_count = _check_range(target, classes, ignore_index)
-    if all_count and weight is None and input.dim() > 1 and present(input) is not None:
+    there = input.dim() > 1 and target.numel() and present(input) is not None
+    if there and all_count and weight is None:
         # Scores that are there already: nothing is to be fused with, and few of them are read.
-        loss = -upcast(input).gather(1, target.to(facula.int64).unsqueeze(1)).squeeze(1)
-        return _finished(loss, facula.ones_like(loss), reduction, input)
+        return run(_nll_there, (input, target), (reduction,))
     tensors = (input, target) if weight is None else (input, target, weight)
     return run(_nll_loss, tensors, (ignore_index, reduction, checked))
 
@@ -77,12 +78,24 @@ def _nll_loss(tensors: Any, static: Any, numbers: Any) -> Tensor:
     return _finished(loss, counted, reduction, input)
 
 
+def _nll_there(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, target = tensors
+    shape = target.shape
+    at = record(RESHAPE, (target.to(facula.int64),), (shape[0], 1, *shape[1:]))
+    loss = -record(RESHAPE, (record(GATHER, (watched(upcast(input)), at), 1),), tuple(shape))
+    return whole(reduced(loss, static[0], input.dtype), _name(input), input)
+
+
+def _name(input: Tensor) -> str:
+    return "NllLoss" if input.dim() < 4 else "NllLoss2D"
+
+
 def _finished(loss, counted, reduction: str, input: Tensor) -> Tensor:
     if reduction == "mean":
         loss = (loss.sum() / counted.sum()).to(input.dtype)
     else:
         loss = reduced(loss, reduction, input.dtype)
-    return whole(loss, "NllLoss" if input.dim() < 4 else "NllLoss2D", input)
+    return whole(loss, _name(input), input)
 
 
 def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
