@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facula.compiler.assembly import Assembly
-from facula.compiler.cluster import ALL, FULL, Cluster
+from facula.compiler.cluster import ALL, COLUMN, FULL, Cluster
 from facula.compiler.grouping import Grouping
 from facula.compiler.layout import Place, place
 from facula.compiler.recompute import recompute
@@ -95,8 +95,28 @@ class Lowered:
             try:
                 self.steps.append((c, self._lower(c)))
             except NotCompiled:
-                c.fallback = True
+                if not self._columns_apart(c):
+                    c.fallback = True
+                    # What it computes again is made elsewhere too, and is read from there.
+                    c.nodes = [n for n in c.nodes if g.home[n] is c]
                 return False
+        return True
+
+    def _columns_apart(self, c: Cluster) -> bool:
+        """Give the sums of columns a cluster of their own. Where operands are spread over only some
+        of the dimensions that are kept, columns have no common step; those of a stored value do."""
+        columns = [n for n in c.nodes if c.level[n] == COLUMN]
+        if not columns or len(columns) == len(c.nodes):
+            return False
+        g = self.grouping
+        own = Cluster(c.index, c.shape)
+        own.split = c.split
+        for n in columns:
+            c.nodes.remove(n)
+            del c.level[n]
+            own.add(n, COLUMN)
+            g.home[n] = own
+        g.clusters.insert(g.clusters.index(c) + 1, own)
         return True
 
     def _lower(self, c: Cluster) -> list[KernelCall]:
