@@ -99,6 +99,8 @@ _TANH32 = (
     *(1.33314422036e-1, -3.33332819422e-1),
 )
 _HALF_PI_PARTS = (1.5707963267948966, 6.123233995736765e-17, 1.0828566739219139e-32)
+_HALF_PI_PARTS32 = (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15)
+NEAR32 = 8192.0  # up to here those three are enough
 
 
 def polynomial(x: Lanes, a: Value, coefficients: tuple[float, ...]) -> Value:
@@ -370,14 +372,16 @@ def _atanh64(x: Lanes, a: Value) -> Value:
 
 
 def _circular(x: Lanes, a: Value, which: str, full: bool) -> Value:
-    """sin, cos or tan in float64, for |a| up to 2**31 (with `full`, to 2**20)."""
-    k = x.intrinsic("roundeven", x.mul(a, x.const(2 / math.pi, "f64")))
+    """sin, cos or tan in float64, for |a| up to 2**31 (with `full`, to 2**20); sin and cos in
+    float32 up to `NEAR32`."""
+    kind = a.kind
+    k = x.intrinsic("roundeven", x.mul(a, x.const(2 / math.pi, kind)))
     r = a
-    for part in _HALF_PI_PARTS[: 2 + full]:
-        r = x.fma(k, x.const(-part, "f64"), r)
+    for part in _HALF_PI_PARTS[: 2 + full] if kind == "f64" else _HALF_PI_PARTS32:
+        r = x.fma(k, x.const(-part, kind), r)
     z = x.mul(r, r)
     s = x.fma(x.mul(polynomial(x, z, SIN_FULL if full else SIN), z), r, r)
-    c = x.fma(z, x.const(-0.5, "f64"), x.const(1.0, "f64"))
+    c = x.fma(z, x.const(-0.5, kind), x.const(1.0, kind))
     c = x.fma(x.mul(z, z), polynomial(x, z, COS_FULL if full else COS), c)
     i = whole(x, k)
     one = x.const(1, "i32")
@@ -391,7 +395,7 @@ def _circular(x: Lanes, a: Value, which: str, full: bool) -> Value:
         out, turned = x.select(odd, c, s), i
     back = x.compare("ne", x.op("and", turned, x.const(2, "i32")), x.const(0, "i32"))
     out = x.select(back, x.neg(out), out)
-    return x.select(x.compare("eq", a, x.const(0.0, "f64")), a, out) if which == "sin" else out
+    return x.select(x.compare("eq", a, x.const(0.0, kind)), a, out) if which == "sin" else out
 
 
 def _periodic(which: str) -> Callable[[Lanes, Value], Value]:
@@ -407,7 +411,13 @@ def _periodic(which: str) -> Callable[[Lanes, Value], Value]:
                 return _circular(x, a, which, True)
             return x.cast(_circular(x, x.cast(a, "f64"), which, False), "f32")
 
-        return x.branch(far, lambda: x.library(which, a), near)
+        def usual() -> Value:
+            return x.branch(far, lambda: x.library(which, a), near)
+
+        if full or which == "tan":
+            return usual()
+        middle = x.compare("ge", x.absolute(a), x.const(NEAR32, "f32"))
+        return x.branch(middle, usual, lambda: _circular(x, a, which, False))
 
     return f
 

@@ -95,6 +95,21 @@ def test_a_difference_of_tiers_is_found():
         assert graphs.difference(graph, want, {"v0": wrong}) is not None
 
 
+def test_values_that_are_rounding_alone_may_differ_and_others_not():
+    """The normalisation of equal numbers has no gradient but what rounding leaves of it."""
+    graph = graphs.make(712906)
+    assert graphs.differ(graph) is None
+    run = graphs.run
+
+    def wrong(g, compiled):
+        out = run(g, compiled)
+        return {n: t + 0.05 for n, t in out.items()} if compiled else out
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphs, "run", wrong)
+        assert "off by" in graphs.differ(graph)
+
+
 def test_the_makers_are_determined_by_the_seed():
     assert programs.make(5) == programs.make(5)
     assert graphs.make(5) == graphs.make(5)
