@@ -49,11 +49,12 @@ from facula.sampling import (
     integer_range,
     largest,
     require_float,
+    running_sums,
     with_replacement,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from numpy.typing import DTypeLike
@@ -519,12 +520,14 @@ class Generator:
         replacement: bool = False,
         *,
         strides: Strides = None,
+        sums: Callable[[np.ndarray], np.ndarray] = running_sums,
     ) -> np.ndarray:
         """``n`` indices drawn from each row of ``weights``, as int64 of shape (n,) or (rows, n).
 
         Without replacement, or for one draw, weights are divided by exponentials and the largest
-        ``n`` win, the largest first; ``strides`` are then those of the weights. RuntimeError if
-        the dtype, dimensions or entries of the weights, or ``n``, do not allow the draw.
+        ``n`` win, the largest first; ``strides`` are then those of the weights. ``sums``: see
+        ``with_replacement``. RuntimeError if the dtype, dimensions or entries of the weights, or
+        ``n``, do not allow the draw.
         """
         check_weights(weights, n, replacement)
         shape = (*weights.shape[:-1], n)
@@ -533,7 +536,7 @@ class Generator:
         if replacement and n > 1:
             with self._lock:
                 uniforms = self._engine.uniform64(math.prod(shape)).reshape(shape)
-            return with_replacement(weights, uniforms)
+            return with_replacement(weights, uniforms, sums)
         rivals = self.exponential(weights.shape, weights.dtype, strides=strides)
         return largest(weights, rivals, n)
 

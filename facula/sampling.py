@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import DTypeLike
 
     Shape = tuple[int, ...]
@@ -153,6 +155,14 @@ def _nearest(value: int, digits: int) -> int:
 # ---- weighted choice ---------------------------------------------------------------------------
 
 
+def fit(weights: np.ndarray) -> bool:
+    """Whether no weight is negative, infinite or NaN, and every row has a positive one."""
+    if not weights.size:
+        return False
+    largest = weights.max(axis=-1)  # NaN where there is one
+    return bool(weights.min() >= 0 and largest.min() > 0 and largest.max() < np.inf)
+
+
 def check_weights(weights: np.ndarray, n: int, replacement: bool) -> None:
     """RuntimeError unless ``n`` indices can be drawn by these weights."""
     op = f"multinomial of {weights.dtype} weights of shape {weights.shape}, n={n}"
@@ -171,36 +181,51 @@ def check_weights(weights: np.ndarray, n: int, replacement: bool) -> None:
         return
     if categories == 0:
         raise RuntimeError(f"{op}: there is nothing to draw from")
+    if fit(weights):
+        return
     if not ((weights >= 0) & (weights < np.inf)).all():
         raise RuntimeError(f"{op}: some entry is negative, infinite or NaN")
     if not (weights > 0).any(axis=-1).all():
         raise RuntimeError(f"{op}: invalid distribution, the sum of weights is not positive")
 
 
-def with_replacement(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+def running_sums(weights: np.ndarray) -> np.ndarray:
+    """Along the last dimension, one after the other, in the dtype of the weights."""
+    return np.add.accumulate(weights, axis=-1, dtype=weights.dtype)
+
+
+def with_replacement(
+    weights: np.ndarray,
+    uniforms: np.ndarray,
+    sums: Callable[[np.ndarray], np.ndarray] = running_sums,
+) -> np.ndarray:
     """For each float64 uniform, the first index whose cumulative weight reaches it.
 
-    ``weights`` (categories,) or (rows, categories); ``uniforms`` (n,) or (rows, n).
+    ``weights`` (categories,) or (rows, categories); ``uniforms`` (n,) or (rows, n). ``sums`` does
+    what ``running_sums`` does, to the bit.
     """
     if weights.dtype.itemsize == 2:
         weights = weights.astype(np.float32)
     # Sequential sums in the dtype of the weights, then normalised: both as in PyTorch.
     with np.errstate(all="ignore"):
-        cumulative = np.add.accumulate(weights, axis=-1, dtype=weights.dtype)
+        cumulative = sums(weights)
         cumulative /= cumulative[..., -1:].copy()
     cumulative[..., -1] = 1
     if weights.ndim == 1:
         return np.searchsorted(cumulative, uniforms).astype(np.int64, copy=False)
-    # A binary search in all rows at once.
-    low = np.zeros(uniforms.shape, np.int64)
-    high = np.full(uniforms.shape, weights.shape[1], np.int64)
-    for _ in range(weights.shape[1].bit_length()):
-        open_ = low < high
-        middle = np.where(open_, (low + high) // 2, 0)
-        right = open_ & (np.take_along_axis(cumulative, middle, axis=1) < uniforms)
-        low = np.where(right, middle + 1, low)
-        high = np.where(open_ & ~right, middle, high)
-    return low
+    # A binary search in all rows at once: how many are below grows by powers of two.
+    n = cumulative.shape[1]
+    flat = cumulative.reshape(-1)
+    last = np.arange(len(cumulative))[:, None] * n - 1  # before each row
+    below = np.zeros(uniforms.shape, np.int64)
+    step = 1 << (n.bit_length() - 1)
+    while step:
+        more = below + step
+        right = flat.take(np.minimum(more, n) + last) < uniforms
+        right &= more <= n
+        below += step * right
+        step >>= 1
+    return below
 
 
 def largest(weights: np.ndarray, rivals: np.ndarray, n: int) -> np.ndarray:

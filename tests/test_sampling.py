@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from facula import sampling
-from facula.sampling import arrange, cast, contiguous, integer_range, largest, with_replacement
+from facula.sampling import (
+    arrange,
+    cast,
+    contiguous,
+    fit,
+    integer_range,
+    largest,
+    with_replacement,
+)
 
 LAYOUTS = [
     ((), (), True),
@@ -151,3 +159,32 @@ def test_largest_is_a_stable_sort(rng, n):
     together = largest(np.stack([weights, weights[::-1]]), np.ones((2, 100)), n)
     assert together.dtype == np.int64 and together[0].tolist() == expected
     assert together[1].tolist() == largest(weights[::-1], ones, n).tolist()
+
+
+@pytest.mark.parametrize("categories", [1, 2, 3, 4, 5, 7, 8, 9, 100])
+def test_the_search_in_rows_finds_the_first_that_reaches(categories, rng):
+    weights = rng.integers(0, 3, (20, categories)).astype(np.float64)
+    weights[:, rng.integers(categories)] += 1
+    uniforms = rng.random((20, 30))
+    uniforms[:, :4] = [0.0, 1.0, 0.5, 0.25]
+    got = with_replacement(weights, uniforms)
+    sums = weights.cumsum(1) / weights.sum(1, keepdims=True)
+    sums[:, -1] = 1
+    want = [np.searchsorted(a, b) for a, b in zip(sums, uniforms, strict=True)]
+    assert got.tolist() == np.array(want).tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "good"),
+    [
+        ([[1.0, 0.0], [0.0, 2.0]], True),
+        ([1.0, 0.0], True),
+        ([[1.0, 0.0], [0.0, -0.0]], False),
+        ([[1.0, -1.0]], False),
+        ([[1.0, float("nan")]], False),
+        ([[1.0, float("inf")]], False),
+        ([[]], False),
+    ],
+)
+def test_weights_that_can_be_drawn_by(rows, good):
+    assert fit(np.array(rows)) is good

@@ -12,9 +12,11 @@ from facula.batches import ACTIVE, all_lowered, all_raised, random_levels
 from facula.ops import pointwise as pw
 from facula.ops.creations import _finish, _shape
 from facula.ops.indices import known
+from facula.ops.reduce import CUMSUM
 from facula.ops.registry import like_strides
 from facula.ops.shapes import keeps_layout
 from facula.ops.table import FUNCTIONS, METHODS, api
+from facula.sampling import fit, running_sums
 from facula.tensor import Tensor, check_in_place, from_array, realise, write
 from facula.trace.node import Other
 from facula.trace.recorder import record, relayout
@@ -330,6 +332,15 @@ def normal(
     return (z * std + mean).detach()
 
 
+def _running_sums(weights: Any) -> Any:
+    """As an operation, which has a kernel: rows are summed side by side there."""
+    if weights.size < 1 << 15:
+        return running_sums(weights)
+    return realise(
+        record(CUMSUM, (from_array(np.ascontiguousarray(weights)),), (weights.ndim - 1,))
+    )._data
+
+
 @api
 def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None
@@ -340,12 +351,13 @@ def multinomial(
     a = known(input)
     if input.ndim not in (1, 2):
         raise RuntimeError(f"multinomial: prob_dist must be 1 or 2 dim, got {input.ndim}")
-    if np.any(a.astype(np.float64).sum(-1) <= 0):
-        raise RuntimeError(
-            "multinomial: invalid multinomial distribution (sum of probabilities <= 0)"
-        )
-    if np.any(a < 0) or not np.all(np.isfinite(a)):
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if not fit(a):
+        if np.any(a.astype(np.float64).sum(-1) <= 0):
+            raise RuntimeError(
+                "multinomial: invalid multinomial distribution (sum of probabilities <= 0)"
+            )
+        if np.any(a < 0) or not np.all(np.isfinite(a)):
+            raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > a.shape[-1]:
@@ -355,7 +367,7 @@ def multinomial(
 
     def draw(g: Any, weights: Any) -> Any:
         rows = weights if weights.ndim < 3 else weights.reshape(-1, weights.shape[-1])
-        made = g.multinomial(rows, num_samples, replacement)
+        made = g.multinomial(rows, num_samples, replacement, sums=_running_sums)
         return made.reshape((*weights.shape[:-1], num_samples))
 
     return drawn_of(generator, draw, input)

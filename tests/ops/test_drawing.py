@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 
+import numpy as np
 import pytest
 from nn.stored import agrees
 
@@ -93,3 +94,21 @@ def digest(t):
     a = t.detach().numpy()
     whole = float(a.sum()) if a.dtype == "float64" else zlib.crc32(a.tobytes())
     return [whole, t.reshape(-1)[:8], t.reshape(-1)[-8:], t.reshape(-1)[::99_991]]
+
+
+def test_large_weights_are_summed_by_a_kernel_to_the_same_bits(tier):
+    """And draw what a row alone draws, whose sums NumPy makes."""
+    torch.manual_seed(0)
+    weights = torch.rand(70, 500)
+    torch.synchronize()
+    torch.manual_seed(1)
+    found = torch.multinomial(weights, 6, True)
+    torch.manual_seed(1)
+    uniforms = torch.rand(70, 6, dtype=torch.float64).numpy()
+    w = weights.numpy()
+    sums = np.add.accumulate(w, axis=1, dtype=np.float32)
+    sums /= sums[:, -1:].copy()
+    sums[:, -1] = 1
+    assert found.tolist() == [
+        np.searchsorted(a, b).tolist() for a, b in zip(sums, uniforms, strict=True)
+    ]
