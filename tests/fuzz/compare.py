@@ -28,30 +28,18 @@ class Oracle:
     """PyTorch in a process of its own."""
 
     def __init__(self, python: str) -> None:
-        self.python = python
-        self.launch()
-
-    def launch(self) -> None:
         self.process = subprocess.Popen(
-            [self.python, str(HERE / "execute.py"), "torch"],
+            [python, str(HERE / "execute.py"), "torch"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
 
     def start(self, batch: list[dict]) -> None:
-        self.batch = batch
         pickle.dump(batch, self.process.stdin)
         self.process.stdin.flush()
 
     def finish(self) -> list[dict]:
-        """The reports; where PyTorch itself dies (it does), the batch is run one by one."""
-        try:
-            return pickle.load(self.process.stdout)
-        except EOFError:
-            self.launch()
-            if len(self.batch) == 1:
-                return [{"outcomes": [], "final": {}, "spoilt": "PyTorch dies"}]
-            return [self.run(program) for program in self.batch]
+        return pickle.load(self.process.stdout)
 
     def run(self, program: dict) -> dict:
         self.start([program])
