@@ -243,8 +243,8 @@ class CompiledProgram:
             self.arrays = self.memory.settle(arena, self.pointers)
         fresh = []
         for shape, dtype, donor, pool in self.fresh:
-            if donor >= 0 and getrefcount(inputs[donor]) == ALONE:
-                fresh.append(inputs[donor])
+            if donor >= 0 and getrefcount(inputs[donor]) == ALONE and inputs[donor].base is None:
+                fresh.append(inputs[donor])  # views of a view would count as its base's
             elif pool is None:
                 fresh.append(np.empty(shape, dtype))
             elif donor < 0:

@@ -649,7 +649,7 @@ def _materialise(r: Recorder) -> bool:
         if refs > base and not h._leaf_rg:
             quiet = False
             node = h.node
-            if node not in freed:
+            if node not in freed or not r.replayed:  # these may have been built for another
                 h._gfn = _graph.grad_node(r, node)
                 continue
             if leaves is None:
@@ -709,7 +709,7 @@ def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
         if node.strides is not None:
             data = relayout(data, node.strides)
         elif not data.flags.c_contiguous:
-            data = np.ascontiguousarray(data).reshape(data.shape)
+            data = np.ascontiguousarray(data)
         old = h._exported
         if old is not None and old() is not None and h._data is not None:
             np.copyto(h._data, data)

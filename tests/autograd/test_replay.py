@@ -173,3 +173,18 @@ def test_memory_shared_with_numpy_sees_every_write():
     for i in range(5):
         t += 1
         assert a.tolist() == [i + 1.0] * 2
+
+
+def test_a_followed_pass_beside_a_history_that_outlives_the_frame():
+    """What the pass has consumed keeps the way to its leaf, whichever result is looked at first."""
+    got = []
+    for _ in range(3):
+        w = torch.tensor([1.5, 1.0, -0.5]).requires_grad_()
+        x = torch.tensor([2.0, 1.0]).requires_grad_()
+        other = x.exp()  # its history is built at the flush
+        part = w[None, ::3]  # consumed by the pass, without saved values of its own
+        (part.sum() * x.sum()).backward()
+        torch.synchronize()
+        (part * part).sum().backward()
+        got.append((w.grad.tolist(), other.requires_grad))
+    assert got == [([6.0, 0.0, 0.0], True)] * 3

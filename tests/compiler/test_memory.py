@@ -99,3 +99,16 @@ def test_what_somebody_holds_is_not_written_over():
     torch.synchronize()
     for k, a in enumerate(old):
         assert (a == 1 - k).all()
+
+
+def test_memory_that_a_view_reads_in_another_order_is_not_written_over():
+    """Also where the storage's array is itself a view, so that views of it are its base's."""
+    for base in (np.arange(6.0).reshape(3, 2), np.arange(6.0).reshape(3, 2)[...]):
+        t = torch.from_numpy(base.copy()[...] if base.base is None else base)
+        t = t.clone()
+        t.t_()
+        twice = t * 2
+        t.index_copy_(0, torch.tensor([0]), torch.tensor([[5.0, 6.0, 7.0]], dtype=torch.float64))
+        torch.synchronize()
+        t.mul_(twice)
+        assert t.tolist() == [[0.0, 24.0, 56.0], [2.0, 18.0, 50.0]]
