@@ -183,11 +183,7 @@ class Assembly:
             return [source(i) for i in n.inputs]
         if name == "cat":
             out = [source(i) for i in n.inputs]
-            return [
-                s
-                for s in out
-                if s in self.fits and self.users[s] == 1 and s.op is n.op and s.params == n.params
-            ]
+            return [s for s in out if s in self.fits and self.users[s] == 1 and s.op is n.op]
         s = source(n.inputs[0])
         if name == "slice_scatter" and s in self.fits and self.users[s] == 1:
             if s.op.name in ("slice_scatter", "add"):

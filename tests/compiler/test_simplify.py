@@ -102,3 +102,10 @@ def test_a_copy_that_is_seen_is_made(monkeypatch):
     torch.synchronize()
     z.zero_()
     assert x.abs().sum().item() > 0
+
+
+@pytest.mark.parametrize("amounts", [(1, 1, 1, 1), (2, 0, 1, 3), (0, 1), (1, 2, 0, 0, 3, 1)])
+def test_joins_along_several_dimensions_are_one(amounts, monkeypatch):
+    x = torch.randn(2, 3, 5, 4)
+    pad = torch.nn.functional.pad
+    assert kernels(lambda: [pad(x, amounts, value=0.5)], monkeypatch) == [["assemble"]]
