@@ -1,4 +1,4 @@
-"""Where a tensor lives. The CPU is the only device of this release."""
+"""Where a tensor lives: on the CPU, or on a CUDA device."""
 
 from __future__ import annotations
 
@@ -78,6 +78,46 @@ CPU = device("cpu")
 META = device("meta")
 
 
+_made: dict[int, device] = {}  # the devices of tensors, one object each
+
+
+def _cuda(d: device) -> device:
+    from facula.cuda import driver
+
+    count = driver.device_count()
+    if count == 0:
+        raise NoDeviceError(f"device '{d}' asked for, but no CUDA device is available")
+    index = d.index or 0
+    if index >= count:
+        raise RuntimeError(
+            f"CUDA error: invalid device ordinal: '{d}' asked for, but there are {count} device(s)"
+        )
+    if index:
+        raise NotImplementedError(
+            f"device '{d}': Facula computes on the first CUDA device only; CUDA_VISIBLE_DEVICES "
+            "says which that is"
+        )
+    return _made.setdefault(index, device("cuda", index))
+
+
+def moved(t: Any, where: device) -> Any:
+    """The tensor on a device that `check` gave."""
+    if where is t.device:
+        return t
+    if where is META:
+        from facula.meta import moved_to_meta
+
+        return moved_to_meta(t)
+    if t.device is META:
+        from facula.meta import META as OP
+        from facula.meta import NoData
+
+        raise NoData(OP)
+    from facula.cuda.transfer import move
+
+    return move(t, where)
+
+
 def check(where: object) -> device:
     """The device asked for, if this release has it; raises otherwise."""
     if where is None or where is CPU:
@@ -88,5 +128,5 @@ def check(where: object) -> device:
     if d.type == "meta":
         return META
     if d.type == "cuda":
-        raise NoDeviceError(f"device '{d}' asked for, but no CUDA device is available")
+        return _cuda(d)
     raise NotImplementedError(f"device '{d}' is not in Facula")

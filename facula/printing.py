@@ -164,6 +164,8 @@ def tensor_str(
         flat = np.ascontiguousarray(shown).reshape(-1)
         fmt: Any = _Complex(flat) if a.dtype.kind == "c" else _Formatter(flat)
         body = _lines(a, fmt, 7, summarise)
+    if device != "cpu":
+        suffixes.append(f"device='{device}'")
     if not usual:
         suffixes.append("dtype=torch." + dtype_name)
     return _with_suffixes(body, suffixes, requires_grad, grad_fn_name)

@@ -28,6 +28,7 @@ from __future__ import annotations
 import _thread
 import math
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,11 @@ class Generator:
     __slots__ = ("__weakref__", "_engine", "_lock")
 
     def __init__(self, device: Any = "cpu") -> None:
-        devices.check(device)
+        if devices.check(device).type == "cuda":
+            raise NotImplementedError(
+                "Generator(device='cuda') is not in Facula: CUDA has its default generator, which "
+                "torch.manual_seed and torch.cuda.manual_seed seed"
+            )
         self._engine = Mersenne(DEFAULT_SEED)
         self._lock = _thread.allocate_lock()
 
@@ -547,12 +552,25 @@ default_generator = Generator()
 default_generator.seed()
 
 
+def default_generator_of(device: Any) -> Any:
+    """The default generator of a device (None: the CPU)."""
+    if device is None or device.type != "cuda":
+        return default_generator
+    from facula.cuda.generator import DEFAULT
+
+    return DEFAULT
+
+
 def manual_seed(seed: int) -> Generator:
-    """Seeds the default generator with ``int(seed)`` and returns it.
+    """Seeds the default generators of all devices with ``int(seed)`` and returns the CPU's.
 
     ValueError if the seed is outside [-2**63, 2**64).
     """
-    return default_generator.manual_seed(int(seed))
+    made = default_generator.manual_seed(int(seed))
+    known = sys.modules.get("facula.cuda.generator")  # else it takes this seed when it begins
+    if known is not None:
+        known.DEFAULT.manual_seed(int(seed))
+    return made
 
 
 def seed() -> int:

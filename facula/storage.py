@@ -16,6 +16,8 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+import numpy as np
+
 from facula.autograd.graph import GradNode, Token, edge_of
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, STALE, Diverted, Node, Other, leaf, stale
@@ -70,7 +72,7 @@ class Storage:
         if node.op is INPUT:
             node = node.leaf
         if node.op is LEAF and node.rg and t._leaf_rg:  # the leaf keeps its gradient for itself
-            node = leaf(node.shape, node.dtype, node.strides)
+            node = leaf(node.shape, node.dtype, node.strides, device=node.device)
         self.node = node
         self._data = t._data
         self._gfn = None if t._leaf_rg else t._gfn
@@ -117,7 +119,7 @@ def forget(t: Any) -> None:
     if group is t._storage:
         n = group.node
         group._gfn = None
-        group.node = leaf(n.shape, n.dtype, n.strides)
+        group.node = leaf(n.shape, n.dtype, n.strides, device=n.device)
 
 
 def storage_of(t: Any) -> Storage:
@@ -164,9 +166,10 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     if (node.op is LEAF or node.op is INPUT) and not (r.grad and node.rg and linked):
         shape, dtype, strides, offset = op.infer(params, (), node)
         v = recorder._new_tensor()
-        v._data = op.body(params, (), t._data)
+        v._data = seen(t._data, op, params)
         base = t if t._base_t is None else t._base_t
-        v.node = leaf(shape, dtype, strides, node.rg and linked and base.requires_grad)
+        rg = node.rg and linked and base.requires_grad
+        v.node = leaf(shape, dtype, strides, rg, node.device)
     else:
         v = record(op, (t,), params)
         r.views = True
@@ -189,6 +192,13 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     return v
 
 
+def seen(data: Any, op: Any, params: Any) -> Any:
+    """An array, of whatever device, seen through a view operation."""
+    if data.__class__ is np.ndarray:
+        return op.body(params, (), data)
+    return data.look(op, params)
+
+
 def _settle_lent(s: Storage) -> None:
     """Compute the views of memory that NumPy code holds: pending, they would not see its writes."""
     if s._exported is not None and s._exported() is not None:
@@ -203,7 +213,7 @@ def whole(t: Any) -> Any:
     s = t._storage
     u = recorder._new_tensor()
     n = s.node
-    u.node = stale(leaf(n.shape, n.dtype, n.strides))
+    u.node = stale(leaf(n.shape, n.dtype, n.strides, device=n.device))
     u._storage, u._chain, u._counter = s, (), t._counter
     u._own = DETACHED if t._own is not None else None
     _join(s, u)
@@ -217,9 +227,8 @@ def copied_view(t: Any, memo: dict[int, Any]) -> Any:
     if v is None:
         v = memo[id(s)] = recorder._new_tensor()
         n = s.node
-        data = s._data.copy(order="K")
-        v._data = data if n.strides is None else recorder.relayout(data, n.strides)
-        v.node = leaf(n.shape, n.dtype, n.strides)
+        v._data = recorder.duplicate(s._data, n.strides)
+        v.node = leaf(n.shape, n.dtype, n.strides, device=n.device)
     v = make_view(v, _detach_op(), ())
     for op, params in t._chain:
         v = make_view(v, op, params)
@@ -297,7 +306,7 @@ def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:
     t._own.gfn = t._gfn = gfn
     t._counter = Counter(version, token)
     rg = t._leaf_rg or gfn is not None
-    t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, rg)
+    t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, rg, t.node.device)
     _join(t._storage, t)
 
 
@@ -364,12 +373,13 @@ def _root(t: Any) -> Any:
     u._storage, u._chain = s, group.chain
     data = s._data
     for op, params in group.chain:
-        data = op.body(params, (), data)
+        data = seen(data, op, params)
     u._data, u._gfn = data, group.gfn
     n = s.node
     for op, params in group.chain:
-        n = leaf(*op.infer(params, (), n)[:3])
-    u.node = leaf(n.shape, n.dtype, n.strides, True)
+        shape, dtype, strides, _ = op.infer(params, (), n)
+        n = leaf(shape, dtype, strides, device=n.device)
+    u.node = leaf(n.shape, n.dtype, n.strides, True, n.device)
     return u
 
 
@@ -441,7 +451,7 @@ def _stand_in(t: Any) -> Any:
     """An alias of t that has t's present value and no history."""
     u = recorder._new_tensor()
     n = t.node
-    u.node = stale(leaf(n.shape, n.dtype, n.strides))
+    u.node = stale(leaf(n.shape, n.dtype, n.strides, device=n.device))
     for k in ("_storage", "_chain", "_offset", "_own", "_base_t", "_multi", "_no_grad", "_seen"):
         setattr(u, k, getattr(t, k))
     u._counter = t._counter
@@ -472,7 +482,7 @@ def _history(t: Any) -> None:
         chain = t._chain[len(_group_of(t).chain) :]
     if not chain and (root.node.op is LEAF or root.node.op is INPUT):
         t._data, t._gfn = root._data, root._gfn
-        t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, True)
+        t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, True, t.node.device)
         return
     v = _at_once(lambda: _follow(root, chain), True)
     t.node = v.node
@@ -511,13 +521,13 @@ def settle_alias(t: Any) -> None:
     node = t.node
     data = s._data
     for op, params in t._chain:
-        data = op.body(params, (), data)
+        data = seen(data, op, params)
     t._data = data
     pending = node.op is not STALE and node.op is not LEAF and node.op is not INPUT
     if pending and node.rg and t._gfn is None and not t._chain:
         t._gfn = s._gfn
     rg = t._leaf_rg or t._gfn is not None or (t._no_grad and node.rg)
-    t.node = leaf(node.shape, node.dtype, node.strides, rg)
+    t.node = leaf(node.shape, node.dtype, node.strides, rg, node.device)
 
 
 def write(t: Any, value: Any) -> None:
@@ -593,7 +603,7 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
         assign(s, new, (seen, origin))
         if differentiable:
             n = t.node
-            t.node = stale(leaf(n.shape, n.dtype, n.strides, True))
+            t.node = stale(leaf(n.shape, n.dtype, n.strides, True, n.device))
         if keeps or edge is not None:
             flush(r)
         if edge is not None:
@@ -677,7 +687,7 @@ def _sole(t: Any, s: Storage) -> bool:
             return False
     if t.node.op is STALE:  # written through a view that is gone
         n = s.node
-        t.node, t._data = leaf(n.shape, n.dtype, n.strides, t._leaf_rg), s._data
+        t.node, t._data = leaf(n.shape, n.dtype, n.strides, t._leaf_rg, n.device), s._data
     t._storage = None
     t._chain = ()
     t._own = None

@@ -201,7 +201,7 @@ class Tensor:
 
     @property
     def device(self) -> devices.device:
-        return devices.META if self.node.op is META else devices.CPU
+        return devices.META if self.node.op is META else self.node.device or devices.CPU
 
     @property
     def layout(self) -> Any:
@@ -274,7 +274,7 @@ class Tensor:
         """Whether the dtype has a sign."""
         return self.node.dtype.is_signed
 
-    is_cuda = is_sparse = is_quantized = is_mkldnn = is_nested = False
+    is_sparse = is_quantized = is_mkldnn = is_nested = False
     is_xpu = is_mps = is_mtia = is_ipu = is_xla = is_vulkan = is_maia = is_sparse_csr = False
     _is_view_cache = None
 
@@ -284,7 +284,11 @@ class Tensor:
 
     @property
     def is_cpu(self) -> bool:
-        return self.node.op is not META
+        return self.node.op is not META and self.node.device is None
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.node.device is not None
 
     def is_conj(self) -> bool:
         """Always False: conjugation is not lazy here."""
@@ -304,6 +308,8 @@ class Tensor:
         if 0 in self.node.shape or self.node.op is META:
             return 0
         own_memory(self)
+        if self.node.device is not None:
+            return int(self._data.address)
         return int(self._data.ctypes.data)
 
     # Autograd.
@@ -351,7 +357,7 @@ class Tensor:
             flush()  # what was recorded knows this tensor as a leaf that wants a gradient
         self._leaf_rg = requires_grad
         n = self.node
-        self.node = leaf(n.shape, n.dtype, n.strides, requires_grad)
+        self.node = leaf(n.shape, n.dtype, n.strides, requires_grad, n.device)
         return self
 
     @property
@@ -440,7 +446,7 @@ class Tensor:
             self._leaf_rg = False
             self._gfn = None
             n = self.node
-            self.node = leaf(n.shape, n.dtype, n.strides)
+            self.node = leaf(n.shape, n.dtype, n.strides, device=n.device)
             if self._storage is not None:
                 storage.forget(self)
         return self
@@ -531,7 +537,7 @@ class Tensor:
         else:
             realise(self)
             n = self.node
-            self.node = leaf(n.shape, n.dtype, n.strides, True)
+            self.node = leaf(n.shape, n.dtype, n.strides, True, n.device)
 
     def _settle_alias(self) -> None:
         if self.node.op is not STALE:
@@ -550,7 +556,12 @@ class Tensor:
                 "tensor to host memory first."
             )
         if force:
-            return self.detach().numpy()
+            return self.detach().cpu().numpy()
+        if self.node.device is not None:
+            raise TypeError(
+                f"can't convert {self.node.device} device type tensor to numpy. Use Tensor.cpu() "
+                "to copy the tensor to host memory first."
+            )
         if self.requires_grad and TLS.r.grad:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use "
@@ -588,14 +599,12 @@ class Tensor:
             )
         if self.node.op is META:
             raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-        realise(self)
-        a = self._data
+        a = values(self)
         return float(a.reshape(-1)[0]) if a.dtype == dtypes.bfloat16.np else a.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
-        realise(self)
-        a = self._data
+        a = values(self)
         return (a.astype(np.float32) if a.dtype == dtypes.bfloat16.np else a).tolist()
 
     def __bool__(self) -> bool:
@@ -663,8 +672,10 @@ class Tensor:
                 name = fn.name() if hasattr(fn, "name") else type(fn).__name__
         if self.node.op is META:
             return meta_str(self, None if self._leaf_rg else name)
-        realise(self)
-        return tensor_str(self._data, self.node.dtype._name, requires_grad=rg, grad_fn_name=name)
+        shown = values(self)
+        where = str(self.device)
+        name_ = self.node.dtype._name
+        return tensor_str(shown, name_, requires_grad=rg, grad_fn_name=name, device=where)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -695,11 +706,10 @@ class Tensor:
         n = self.node
         rg = self.requires_grad  # a view has it from its base
         if self._storage is None:
-            data = self._data.copy(order="K")
-            out._data = data if n.strides is None else recorder.relayout(data, n.strides)
+            out._data = recorder.duplicate(self._data, n.strides)
         else:  # what shares memory goes on sharing it
             _share(out, storage.copied_view(self, memo))
-        out.node = leaf(n.shape, n.dtype, n.strides, rg)
+        out.node = leaf(n.shape, n.dtype, n.strides, rg, n.device)
         out._leaf_rg = rg
         memo[id(self)] = out
         if self._grad is not None:
@@ -717,8 +727,7 @@ class Tensor:
         if self.node.op is META:
             n = self.node
             return _rebuild_meta, (type(self), tuple(n.shape), n.dtype, n.strides, self._leaf_rg)
-        realise(self)
-        a = np.ascontiguousarray(self._data)
+        a = np.ascontiguousarray(values(self))
         return _rebuild, (
             type(self),
             a.tobytes(),
@@ -788,7 +797,7 @@ def own_memory(t: Any) -> Any:
     """
     realise(t)
     owner = t if t._storage is None else t._storage
-    if not owner._data.flags.writeable:
+    if owner.node.device is None and not owner._data.flags.writeable:
         move_memory(owner, owner._data.copy(order="K"))
     return owner
 
@@ -854,6 +863,12 @@ def realise(t: Any) -> Any:
             s = recorder._foreign(t)
             if t.node is node:
                 return s
+
+
+def values(t: Any) -> Any:
+    """The values as an array of the CPU, to be read and not kept."""
+    a = realise(t)._data
+    return a if a.__class__ is np.ndarray else a.download()
 
 
 def in_use(owner: Any) -> bool:

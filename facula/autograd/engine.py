@@ -55,7 +55,7 @@ def _unpack(s: Saved, node: GradNode, create_graph: bool) -> Any:
     u = recorder._new_tensor()
     u._data = t._data
     n = t.node
-    u.node = leaf(n.shape, n.dtype, n.strides, True)
+    u.node = leaf(n.shape, n.dtype, n.strides, True, n.device)
     u._gfn = s.edge
     return u
 
@@ -67,7 +67,7 @@ def _stand_ins(node: GradNode) -> tuple[Any, ...]:
         if edge is not None:
             u = recorder._new_tensor()
             u._data = np.zeros((), n.dtype.np)
-            u.node = leaf((), n.dtype, None, True)
+            u.node = leaf((), n.dtype, None, True, n.device)
             u._gfn = edge
             out.append((u, n))
     return tuple(out)

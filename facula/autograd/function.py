@@ -176,7 +176,7 @@ class Function:
 def _follow(t: Any, n: Any, node: GradNode) -> None:
     """Give a realised tensor, laid out as n, the history of a node."""
     t._gfn = node
-    t.node = leaf(n.shape, n.dtype, n.strides, True)
+    t.node = leaf(n.shape, n.dtype, n.strides, True, n.device)
 
 
 class _Runner:

@@ -173,5 +173,5 @@ def run(function: Callable[[], Any], again: Callable[[], Any], name: str | None 
     for i, v in enumerate(values):
         v._gfn = node if len(values) == 1 else _Part.of(node, i, r.frame)
         n = v.node
-        v.node = leaf(n.shape, n.dtype, n.strides, True)
+        v.node = leaf(n.shape, n.dtype, n.strides, True, n.device)
     return result

@@ -30,6 +30,11 @@ def _intrinsic(name: str) -> Build:
     return lambda x, a: x.intrinsic(name, a)
 
 
+def _elementary(name: str) -> Build:
+    """A function that each emitter has its own form of."""
+    return lambda x, *args: x.function(name, *args)
+
+
 def _sign(x: Any, a: Any) -> Any:
     zero = x.const(0, a.kind)
     up = x.select(x.compare("gt", a, zero), x.const(1, a.kind), zero)
@@ -121,7 +126,7 @@ def _floor_divide(x: Any, a: Any, b: Any) -> Any:
         apart = x.op("xor", x.compare("lt", r, zero), x.compare("lt", b, zero))
         down = x.op("and", x.compare("ne", r, zero), apart)
         return x.select(down, x.sub(q, x.const(1, a.kind)), q)
-    r = FUNCTIONS["fmod"](x, a, b)
+    r = x.function("fmod", a, b)
     q = x.div(x.sub(a, r), b)
     apart = x.op("xor", x.compare("lt", r, zero), x.compare("lt", b, zero))
     down = x.op("and", x.compare("ne", r, zero), apart)
@@ -136,7 +141,7 @@ def _floor_divide(x: Any, a: Any, b: Any) -> Any:
 
 def _remainder(x: Any, a: Any, b: Any) -> Any:
     if x.floating(a):
-        return FUNCTIONS["remainder"](x, a, b)
+        return x.function("remainder", a, b)
     _, r = _quotient(x, a, b)
     if a.kind == "u8":
         return x.select(x.compare("eq", b, x.const(0, "u8")), b, r)
@@ -148,7 +153,7 @@ def _remainder(x: Any, a: Any, b: Any) -> Any:
 
 def _fmod(x: Any, a: Any, b: Any) -> Any:
     if x.floating(a):
-        return FUNCTIONS["fmod"](x, a, b)
+        return x.function("fmod", a, b)
     zero = x.const(0, a.kind)
     return x.select(x.compare("eq", b, zero), zero, _quotient(x, a, b)[1])
 
@@ -207,7 +212,7 @@ def _times_log(name: str) -> Build:
     def build(x: Any, a: Any, b: Any) -> Any:
         zero = x.const(0, a.kind)
         none = x.op("and", x.compare("eq", a, zero), x.op("fcmp ord", b, b, "b"))
-        return x.select(none, zero, x.mul(a, FUNCTIONS[name](x, b)))
+        return x.select(none, zero, x.mul(a, x.function(name, b)))
 
     return build
 
@@ -216,8 +221,8 @@ def _log_add(two: bool) -> Build:
     """log(exp(a) + exp(b)), or the same with powers of two."""
 
     def build(x: Any, a: Any, b: Any) -> Any:
-        up = FUNCTIONS["exp2" if two else "exp"](x, x.neg(x.absolute(x.sub(a, b))))
-        r = FUNCTIONS["log1p"](x, up)
+        up = x.function("exp2" if two else "exp", x.neg(x.absolute(x.sub(a, b))))
+        r = x.function("log1p", up)
         if two:
             r = x.mul(r, x.const(1 / math.log(2), a.kind))
         same = x.add(a, x.const(1 if two else math.log(2), a.kind))
@@ -228,17 +233,17 @@ def _log_add(two: bool) -> Build:
 
 def _normal(x: Any, a: Any) -> Any:
     """The normal distribution function."""
-    half = FUNCTIONS["erfc"](x, x.mul(a, x.const(-math.sqrt(0.5), a.kind)))
+    half = x.function("erfc", x.mul(a, x.const(-math.sqrt(0.5), a.kind)))
     return x.mul(half, x.const(0.5, a.kind))
 
 
 def _logit(x: Any, a: Any) -> Any:
-    return FUNCTIONS["log"](x, x.div(a, x.sub(x.const(1, a.kind), a)))
+    return x.function("log", x.div(a, x.sub(x.const(1, a.kind), a)))
 
 
 def _entropy(x: Any, a: Any) -> Any:
     zero = x.const(0, a.kind)
-    out = x.neg(x.mul(a, FUNCTIONS["log"](x, a)))
+    out = x.neg(x.mul(a, x.function("log", a)))
     out = x.select(x.compare("eq", a, zero), zero, out)
     return x.select(x.compare("lt", a, zero), x.const(float("-inf"), a.kind), out)
 
@@ -246,7 +251,7 @@ def _entropy(x: Any, a: Any) -> Any:
 def _sinc(x: Any, a: Any) -> Any:
     zero = x.compare("eq", a, x.const(0, a.kind))
     y = x.mul(x.const(math.pi, a.kind), x.select(zero, x.const(1e-20, a.kind), a))
-    return x.div(FUNCTIONS["sin"](x, y), y)
+    return x.div(x.function("sin", y), y)
 
 
 def _nan_to_num(x: Any, a: Any, nan: Any, high: Any, low: Any) -> Any:
@@ -272,8 +277,8 @@ FLOAT: dict[str, Build] = {
     "ceil": _intrinsic("ceil"),
     "trunc": _intrinsic("trunc"),
     "round": _intrinsic("roundeven"),
-    **FUNCTIONS,
-    "rpow_s": lambda x, a, s: FUNCTIONS["pow"](x, s, a),
+    **{name: _elementary(name) for name in FUNCTIONS},
+    "rpow_s": lambda x, a, s: x.function("pow", s, a),
     "copysign": lambda x, a, b: x.intrinsic("copysign", a, b),
     "fmax": _passing("ge"),
     "fmin": _passing("le"),
@@ -330,7 +335,7 @@ def power(exponent: Any, kind: str) -> Build | None:
         return FLOAT["reciprocal"]
     if exponent == -2:
         return lambda x, a: x.div(x.const(1, a.kind), x.mul(a, a))
-    return lambda x, a: FUNCTIONS["pow"](x, a, x.const(float(exponent), a.kind))
+    return lambda x, a: x.function("pow", a, x.const(float(exponent), a.kind))
 
 
 CHEAP = {"to", "full", *ANY} - {"floor_divide", "remainder", "fmod"}

@@ -7,7 +7,9 @@ reads besides the members of its cluster must come from clusters before it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
+from typing import Any
 
 from facula.compiler.cluster import ALL, COLUMN, FULL, REDUCTIONS, ROW, Cluster, kind_of, wide
 from facula.compiler.expressions import expression
@@ -64,8 +66,11 @@ def _span(dims: tuple[int, ...], shape: tuple[int, ...]) -> tuple[str, tuple[int
 class Grouping:
     """Assigns every entry of a program to a cluster."""
 
-    def __init__(self, entries: list[Node], places: dict[Node, Place]) -> None:
+    def __init__(
+        self, entries: list[Node], places: dict[Node, Place], emitters: Mapping[str, Any] = EMITTERS
+    ) -> None:
         self.places = places
+        self.emitters = emitters  # of the operations with kernels of their own, on this device
         self.clusters: list[Cluster] = []
         self.home: dict[Node, Cluster] = {}
         self.constants: set[Node] = set()
@@ -77,7 +82,7 @@ class Grouping:
         """Constants that an operation with kernels of its own reads from memory."""
         out = set()
         for n in entries:
-            e = EMITTERS.get(n.op.name)
+            e = self.emitters.get(n.op.name)
             if e is not None and e.accepts(n):
                 for k, i in enumerate(n.inputs):
                     base = place(i, self.places).base
@@ -104,7 +109,7 @@ class Grouping:
             ("f32", "f64", "i64") if name == "sum" else ("f32", "f64")
         ):
             self._reduce(n)
-        elif name in EMITTERS and EMITTERS[name].accepts(n):
+        elif name in self.emitters and self.emitters[name].accepts(n):
             self._core(n)
         elif self._pointwise(n):
             self._join(n, n.shape)
@@ -146,13 +151,14 @@ class Grouping:
         """An operation that has kernels of its own."""
         c = self._new(n.shape)
         c.core = n
-        c.open = EMITTERS[n.op.name].joins
+        c.open = self.emitters[n.op.name].joins
         self._add(c, n, FULL)
 
     def _copy(self, n: Node) -> None:
         """A copy into contiguous order: an identity over the operand's domain."""
         (p,) = self.operands(n)
-        if kind_of(n) in turning.KINDS and turning.exchanged(p.shape, p.strides):
+        turns = n.op.name in self.emitters and kind_of(n) in turning.KINDS
+        if turns and turning.exchanged(p.shape, p.strides):
             self._core(n)
         else:
             self._join(n, p.shape)

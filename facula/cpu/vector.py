@@ -277,6 +277,12 @@ class Lanes:
             out.append(Value(self.f.let(f"call {t} @{symbol}({listed})"), kind))
         return out[0] if self.width == 1 else self.join(out)
 
+    def function(self, name: str, *args: Value) -> Value:
+        """An elementary function."""
+        from facula.cpu.elementary import FUNCTIONS
+
+        return FUNCTIONS[name](self, *args)
+
     def compare(self, how: str, a: Value, b: Value) -> Value:
         """how: eq ne lt le gt ge; a NaN compares unequal to everything."""
         if self.floating(a):

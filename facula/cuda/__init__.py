@@ -1,7 +1,8 @@
-"""CUDA on a machine without a device, which is what this release has everywhere.
+"""CUDA: the names of `torch.cuda`. What computes there is in the other files of this folder.
 
-Questions are answered as PyTorch answers them without a GPU: there is none, nothing is allocated,
-seeding does nothing. What needs a device raises RuntimeError.
+Without a GPU questions are answered as PyTorch answers them: there is none, nothing is allocated,
+seeding does nothing. What needs a device raises RuntimeError. Nothing of CUDA is loaded before it
+is asked for.
 
 Source: https://pytorch.org/docs/stable/cuda.html
 """
@@ -9,6 +10,7 @@ Source: https://pytorch.org/docs/stable/cuda.html
 from __future__ import annotations
 
 import importlib
+import os
 from collections import OrderedDict
 from typing import Any, NoReturn
 
@@ -24,38 +26,65 @@ def _no_device(what: str) -> NoReturn:
     raise NoDeviceError(f"torch.cuda.{what}: no CUDA device is available")
 
 
+def _device(what: str, index: Any = None) -> Any:
+    """The driver of the device that a question is about; RuntimeError where there is none."""
+    from facula import devices
+    from facula.cuda import driver
+
+    if not is_available():
+        _no_device(what)
+    if index is not None:
+        devices.check(devices.device(index) if isinstance(index, int) else index)
+    return driver.get()
+
+
 def is_available() -> bool:
-    """False: this release computes on the CPU only."""
-    return False
+    """Whether there is a CUDA device, and the libraries that compile for it and multiply on it."""
+    from facula.cuda import driver, libraries
+
+    if driver.started():
+        return True
+    return driver.device_count() > 0 and all(map(libraries.has_library, ("nvrtc", "cublas")))
 
 
 def device_count() -> int:
-    """The number of CUDA devices: none."""
-    return 0
+    """The number of CUDA devices. Facula computes on the first."""
+    if not is_available():
+        return 0
+    from facula.cuda import driver
+
+    return driver.device_count()
 
 
 def is_initialized() -> bool:
-    """Whether CUDA has been initialised: never."""
-    return False
+    """Whether CUDA has been initialised."""
+    from facula.cuda import driver
+
+    return driver.started()
+
+
+def init() -> None:
+    """Initialise CUDA, which happens by itself when a device is first used."""
+    _device("init()")
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """Whether the device computes in bfloat16: there is no device."""
-    return False
+    """Whether the device computes in bfloat16."""
+    return is_available() and (including_emulation or get_device_capability()[0] >= 8)
 
 
 def is_tf32_supported() -> bool:
-    """Whether the device computes in TF32: there is no device."""
+    """False: products of float32 are computed in float32."""
     return False
 
 
 def is_current_stream_capturing() -> bool:
-    """Whether a graph is being captured: never."""
+    """False: graphs are captured by the programs themselves, between operations."""
     return False
 
 
 def get_arch_list() -> list[str]:
-    """The architectures that kernels were built for: none."""
+    """The architectures that kernels were built for: none, they are compiled for what is there."""
     return []
 
 
@@ -64,69 +93,166 @@ def get_gencode_flags() -> str:
     return ""
 
 
-# Seeds: without a device there is nothing to seed.
+# The device.
+def current_device() -> int:
+    """The index of the device in use."""
+    return int(_device("current_device()").index)
+
+
+def get_device_name(device: Any = None) -> str:
+    """What the device is called."""
+    return str(_device("get_device_name()", device).name())
+
+
+def get_device_capability(device: Any = None) -> tuple[int, int]:
+    """The device's compute capability."""
+    d = _device("get_device_capability()", device)
+    return d.attribute("major"), d.attribute("minor")
+
+
+def get_device_properties(device: Any = None) -> Any:
+    """Name, memory and numbers of the device, as attributes."""
+    from facula.cuda.properties import Properties
+
+    return Properties(_device("get_device_properties()", device))
+
+
+def mem_get_info(device: Any = None) -> tuple[int, int]:
+    """Free and total bytes of the device's memory."""
+    free, total = _device("mem_get_info()", device).memory_info()
+    return free, total
+
+
+def synchronize(device: Any = None) -> None:
+    """Compute what is pending and wait until the device has done it."""
+    d = _device("synchronize()", device)
+    from facula.cuda import status
+    from facula.trace.recorder import flush
+
+    flush()
+    d.synchronize()
+    status.check()
+
+
+# Seeds.
 def manual_seed(seed: int) -> None:
-    """Does nothing without a device, as in PyTorch."""
+    """Seed the device's generator; without a device this does nothing, as in PyTorch."""
+    if is_available():
+        from facula.cuda.generator import DEFAULT
+
+        DEFAULT.manual_seed(int(seed))
 
 
-def manual_seed_all(seed: int) -> None:
-    """Does nothing without a device, as in PyTorch."""
+manual_seed_all = manual_seed
 
 
 def seed() -> None:
-    """Does nothing without a device, as in PyTorch."""
+    """Seed the device's generator from the operating system."""
+    manual_seed(int.from_bytes(os.urandom(8), "little") % 2**53)
 
 
-def seed_all() -> None:
-    """Does nothing without a device, as in PyTorch."""
+seed_all = seed
+
+
+def initial_seed() -> int:
+    """The seed of the device's generator."""
+    _device("initial_seed()")
+    from facula.cuda.generator import DEFAULT
+
+    return DEFAULT.initial_seed()
+
+
+def get_rng_state(device: Any = "cuda") -> Any:
+    """The state of the device's generator: 16 bytes, which are not PyTorch's."""
+    _device("get_rng_state()", device)
+    from facula.cuda.generator import DEFAULT
+
+    return DEFAULT.get_state()
+
+
+def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
+    """Let the device's generator go on from a state."""
+    _device("set_rng_state()", device)
+    from facula.cuda.generator import DEFAULT
+
+    DEFAULT.set_state(new_state)
 
 
 def get_rng_state_all() -> list[Any]:
-    """The states of all devices' generators: an empty list."""
-    return []
+    """The states of all devices' generators."""
+    return [get_rng_state()] if is_available() else []
 
 
 def set_rng_state_all(new_states: Any) -> None:
-    """Set the generators of all devices: only an empty list fits."""
+    """Set the generators of all devices."""
     if len(new_states) > 0:
-        _no_device("set_rng_state_all()")
+        set_rng_state(new_states[0])
 
 
-# Memory: none of it is used.
+# Memory.
+def _pool() -> Any:
+    """The pool of the device's memory; None while CUDA has not been used."""
+    if not is_initialized():
+        return None
+    from facula.cuda.arrays import POOL
+
+    return POOL
+
+
 def empty_cache() -> None:
-    """Does nothing without a device, as in PyTorch."""
+    """Give memory that no tensor lies in back to the driver."""
+    pool = _pool()
+    if pool is not None:
+        pool.trim()
 
 
 def memory_allocated(device: Any = None) -> int:
-    """Bytes of device memory that tensors occupy: 0."""
-    return 0
+    """Bytes of device memory that tensors and programs occupy."""
+    pool = _pool()
+    return 0 if pool is None else pool.used
 
 
 def max_memory_allocated(device: Any = None) -> int:
-    """The most bytes that tensors have occupied: 0."""
-    return 0
+    """The most bytes that tensors and programs have occupied."""
+    pool = _pool()
+    return 0 if pool is None else pool.most_used
 
 
 def memory_reserved(device: Any = None) -> int:
-    """Bytes that the allocator holds: 0."""
-    return 0
+    """Bytes that the pool holds."""
+    pool = _pool()
+    return 0 if pool is None else pool.held
 
 
 def max_memory_reserved(device: Any = None) -> int:
-    """The most bytes that the allocator has held: 0."""
-    return 0
+    """The most bytes that the pool has held."""
+    pool = _pool()
+    return 0 if pool is None else pool.most_held
 
 
 memory_cached, max_memory_cached = memory_reserved, max_memory_reserved
 
 
 def memory_stats(device: Any = None) -> OrderedDict[str, Any]:
-    """The allocator's counters: empty, there is no allocator."""
-    return OrderedDict()
+    """The pool's counters; empty while there is no pool."""
+    pool = _pool()
+    if pool is None:
+        return OrderedDict()
+    return OrderedDict(
+        {
+            "allocated_bytes.all.current": pool.used,
+            "allocated_bytes.all.peak": pool.most_used,
+            "reserved_bytes.all.current": pool.held,
+            "reserved_bytes.all.peak": pool.most_held,
+        }
+    )
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
-    """Does nothing without a device: the peaks are 0."""
+    """Let the peaks begin at what is used now."""
+    pool = _pool()
+    if pool is not None:
+        pool.most_used, pool.most_held = pool.used, pool.held
 
 
 reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
@@ -141,7 +267,7 @@ class device:
 
     def __enter__(self) -> None:
         if self.idx >= 0:
-            _no_device(f"device({self.idx})")
+            _device(f"device({self.idx})", self.idx)
 
     def __exit__(self, *exc: object) -> None:
         return None
@@ -157,7 +283,7 @@ class device_of(device):
 def set_device(device: Any) -> None:
     """Make a device the current one; a negative index is no device and does nothing."""
     if _index(device) >= 0:
-        _no_device(f"set_device({device!r})")
+        _device(f"set_device({device!r})", _index(device))
 
 
 def _index(device: Any) -> int:
@@ -173,54 +299,86 @@ def _index(device: Any) -> int:
     return -1 if d.index is None else d.index
 
 
+def _streams() -> Any:
+    from facula.cuda import streams
+
+    return streams
+
+
+def current_stream(device: Any = None) -> Any:
+    """The stream that work is queued in: there is one."""
+    _device("current_stream()", device)
+    return _streams().Stream()
+
+
+default_stream = current_stream
+
+
+def set_stream(stream: Any) -> None:
+    """Nothing: all work is queued in one stream, in the order in which it was recorded."""
+    _device("set_stream()")
+
+
 def stream(stream: Any) -> Any:
-    """Queue the work of a `with` block on a stream: None is no stream, as in PyTorch."""
+    """The context of a stream: its work is queued in the one stream; None is no stream."""
     import contextlib
 
     if stream is not None:
-        _no_device("stream()")
+        _device("stream()")
     return contextlib.nullcontext()
 
 
-class Stream:
-    """A queue of work on a device: RuntimeError without one."""
+StreamContext = stream
+
+
+class _Made:
+    """A class of `streams.py`, whose instances need a device."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        _no_device(f"{cls.__name__}()")
+        _device(f"{cls.__name__}()")
+        return getattr(_streams(), cls.__name__)(*args, **kwargs)
 
 
-class StreamContext(Stream):
-    """The context of `stream()`: RuntimeError without a device."""
+class Stream(_Made):
+    """A queue of work on a device: RuntimeError without one."""
 
 
-class Event(Stream):
+class Event(_Made):
     """A mark in a stream: RuntimeError without a device."""
 
 
-class ExternalStream(Stream):
-    """A stream that another library made: RuntimeError without a device."""
+class ExternalStream:
+    """A stream that another library made: not in Facula, which queues its work in one stream."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        _device("ExternalStream()")
+        raise NotImplementedError("torch.cuda.ExternalStream is not in Facula")
 
 
-class CUDAGraph(Stream):
-    """A captured graph of work: RuntimeError without a device."""
+class CUDAGraph(ExternalStream):
+    """A captured graph of work: not in Facula, which captures what repeats by itself."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        _device("CUDAGraph()")
+        raise NotImplementedError(
+            "torch.cuda.CUDAGraph is not in Facula: steps that repeat are captured by themselves"
+        )
 
 
 def _needs_device(name: str) -> Any:
     def call(*args: Any, **kwargs: Any) -> NoReturn:
-        _no_device(f"{name}()")
+        _device(f"{name}()")
+        raise NotImplementedError(f"torch.cuda.{name} is not in Facula")
 
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = "RuntimeError: there is no CUDA device."
+    call.__doc__ = "Not in Facula; without a CUDA device, RuntimeError."
     return call
 
 
 _NEED_A_DEVICE = """
-    can_device_access_peer clock_rate current_device current_stream default_stream
-    get_device_capability get_device_name get_device_properties get_rng_state
-    get_sync_debug_mode graph graph_pool_handle init initial_seed ipc_collect
-    list_gpu_processes mem_get_info make_graphed_callables memory_snapshot memory_summary
-    memory_usage power_draw set_rng_state set_per_process_memory_fraction set_stream
-    set_sync_debug_mode synchronize temperature utilization
+    can_device_access_peer clock_rate get_sync_debug_mode graph graph_pool_handle ipc_collect
+    list_gpu_processes make_graphed_callables memory_snapshot memory_summary memory_usage
+    power_draw set_per_process_memory_fraction set_sync_debug_mode temperature utilization
 """
 for _name in _NEED_A_DEVICE.split():
     globals()[_name] = _needs_device(_name)

@@ -191,6 +191,16 @@ def _worthwhile(entries: list[Node]) -> int:
     return 1 if once > 100.0 else max(1, min(10_000, int(compiling / once)))
 
 
+def program_of(r: Any, live: tuple[Any, ...]) -> Any:
+    """The program of a frame; of one that has values on another device, that device's."""
+    for n in live:
+        if n is not None and n.device is not None:
+            from facula.cuda.program import DeviceProgram
+
+            return DeviceProgram(r, live)
+    return Program(r, live)
+
+
 _warned = False
 
 

@@ -158,6 +158,8 @@ def _nonzero(name: str, divisor: Any, d: Any) -> None:
     if d.category >= dtypes.FLOAT:
         return
     if isinstance(divisor, Tensor):
+        if divisor.node.device is not None:
+            return  # the kernel looks
         divisor = realise(divisor)._data
     if np.any(np.equal(divisor, 0)):
         raise RuntimeError(f"{name}: ZeroDivisionError: integer division by zero")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula import dtypes
-from facula.errors import NoDeviceError
-from facula.meta import META, NoData, moved_to_meta
+from facula import devices, dtypes
 from facula.ops import pointwise as pw
 from facula.ops.shapes import clone
 from facula.ops.table import api
@@ -17,8 +15,6 @@ from facula.trace.node import STALE
 @api(function=False)
 def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     """The tensor with another dtype or on another device; itself where nothing changes."""
-    from facula import devices
-
     d = kwargs.get("dtype")
     copy = kwargs.get("copy", False)
     where = None
@@ -32,9 +28,9 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
         elif isinstance(a, (str, devices.device, int)) and not isinstance(a, bool):
             where = devices.check(a)
     if where is not None and where is not self.device:
-        if where is not devices.META:
-            raise NoData(META)
-        self = moved_to_meta(self)
+        moved = devices.moved(self, where)
+        copy = copy and moved is self
+        self = moved
     if d is None or d is self.node.dtype:
         return clone.__wrapped__(self) if copy else self
     if self.node.op is STALE:
@@ -76,13 +72,11 @@ def type_as(self: Any, other: Any) -> Any:
 
 @api(function=False)
 def cpu(self: Any, memory_format: Any = None) -> Any:
-    """The tensor on the CPU: itself."""
-    if self.node.op is META:
-        raise NoData(META)
-    return self
+    """The tensor on the CPU: itself where it is there."""
+    return devices.moved(self, devices.CPU)
 
 
 @api(function=False)
 def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
-    """Moves to CUDA, which this release does not have."""
-    raise NoDeviceError("cuda(): no CUDA device is available")
+    """The tensor on a CUDA device."""
+    return devices.moved(self, devices.check("cuda" if device is None else device))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from facula import devices, dtypes, meta
-from facula.ops.creation import FULL
+from facula.ops.creation import FULL, full_on
 from facula.ops.movement import in_layout
 from facula.ops.registry import like_strides
 from facula.ops.shapes import keeps_layout, sizes
@@ -19,8 +19,11 @@ from facula.trace.recorder import record
 
 
 def _finish(t: Any, requires_grad: bool, device: Any = None) -> Any:
-    if devices.check(device) is devices.META:  # what was recorded is never computed
+    where = devices.check(device)
+    if where is devices.META:  # what was recorded is never computed
         t = meta.like(t)
+    elif device is not None and where is not t.device:
+        t = devices.moved(t, where)
     return t.requires_grad_(True) if requires_grad else t
 
 
@@ -35,7 +38,8 @@ def _shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
 
 
 def _full(shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool, device: Any) -> Any:
-    return _finish(record(FULL, (), (shape, dtype), (value,)), requires_grad, device)
+    where = devices.check(device)
+    return _finish(record(FULL, (), full_on(shape, dtype, where), (value,)), requires_grad, device)
 
 
 def _full_like(
@@ -231,7 +235,10 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     if devices.check(device) is devices.META:
         return meta.like(as_tensor.__wrapped__(data, dtype))
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
+        data = data if dtype is None else data.to(dtype)
+        return data if device is None else data.to(device)
+    if device is not None and devices.check(device) is not devices.CPU:
+        return tensor.__wrapped__(data, dtype=dtype, device=device)
     if isinstance(data, np.ndarray) and (dtype is None or dtypes.from_np(data.dtype) is dtype):
         return from_numpy(data)
     if hasattr(data, "untyped"):  # a storage

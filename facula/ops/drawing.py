@@ -22,14 +22,20 @@ from facula.trace.node import Other
 from facula.trace.recorder import record, relayout
 
 
-def _gen(generator: Any) -> Any:
+def _gen(generator: Any, device: Any = None) -> Any:
     from facula import random
 
-    return random.default_generator if generator is None else generator
+    return random.default_generator_of(device) if generator is None else generator
 
 
-def drawn(generator: Any, shape: Any, draw: Any, strides: Any = None) -> Any:
+def drawn(generator: Any, shape: Any, draw: Any, strides: Any = None, device: Any = None) -> Any:
     """A tensor of draw(generator, shape, strides); inside a vmap, as it asks for random numbers."""
+    if device is not None and device is not devices.CPU:
+        from facula.cuda.transfer import tensor_of
+
+        if ACTIVE.levels:
+            raise NotImplementedError("random numbers of a CUDA device inside vmap")
+        return tensor_of(draw(_gen(generator, device), shape, strides), device)
     if not ACTIVE.levels:
         return _laid_out(draw(_gen(generator), shape, strides), strides)
     levels = random_levels()
@@ -61,9 +67,10 @@ def _random(name: str, draw: Any) -> None:
         if d.category < dtypes.FLOAT:
             raise NotImplementedError(f'"{name}" not implemented for {d}')
         shape = _shape(size, kw.pop("size", None))
-        if devices.check(device) is devices.META:
+        where = devices.check(device)
+        if where is devices.META:
             return _finish(meta.empty(shape, d), requires_grad)
-        made = drawn(generator, shape, lambda g, n, st: draw(g, n, d.np, st))
+        made = drawn(generator, shape, lambda g, n, st: draw(g, n, d.np, st), None, where)
         return _finish(made, requires_grad)
 
     def like(
@@ -80,9 +87,11 @@ def _random(name: str, draw: Any) -> None:
         if d.category < dtypes.FLOAT:
             raise NotImplementedError(f'"{name}" not implemented for {d}')
         strides = like_strides(input.node) if keeps_layout(memory_format) else None
-        if devices.check(device or input.device) is devices.META:
+        where = devices.check(device or input.device)
+        if where is devices.META:
             return _finish(meta.empty(input.node.shape, d, strides), requires_grad)
-        made = drawn(generator, input.node.shape, lambda g, n, st: draw(g, n, d.np, st), strides)
+        size = input.node.shape
+        made = drawn(generator, size, lambda g, n, st: draw(g, n, d.np, st), strides, where)
         return _finish(made, requires_grad)
 
     f.__name__, like.__name__ = name, name + "_like"
@@ -127,10 +136,15 @@ def randint(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
     d = dtype or dtypes.int64
-    if devices.check(device) is devices.META:
+    where = devices.check(device)
+    if where is devices.META:
         return _finish(meta.empty(_shape((size,)), d), requires_grad)
     made = drawn(
-        generator, _shape((size,)), lambda g, n, st: g.integers(n, int(low), int(high), d.np)
+        generator,
+        _shape((size,)),
+        lambda g, n, st: g.integers(n, int(low), int(high), d.np),
+        None,
+        where,
     )
     return _finish(made, requires_grad)
 
@@ -144,7 +158,8 @@ def randint_like(
     if lo >= hi:
         return randint.__wrapped__(lo, hi, input.node.shape)
     strides = like_strides(input.node)
-    if devices.check(device or input.device) is devices.META:
+    where = devices.check(device or input.device)
+    if where is devices.META:
         return meta.empty(input.node.shape, dtype or input.dtype, strides)
     d = (dtype or input.dtype).np
     return drawn(
@@ -152,6 +167,7 @@ def randint_like(
         input.node.shape,
         lambda g, n, st: g.integers(n, int(lo), int(hi), d, strides=st),
         strides,
+        where,
     )
 
 
@@ -179,7 +195,7 @@ def randperm(
         rows = [g.permutation(n, kind) for _ in range(math.prod(shape[:-1]))]
         return np.reshape(np.asarray(rows, kind), shape)
 
-    return drawn(generator, (n,), draw)
+    return _finish(drawn(generator, (n,), draw), requires_grad, device)
 
 
 def _store(self: Any, name: str, generator: Any, draw: Any) -> Any:
@@ -189,6 +205,10 @@ def _store(self: Any, name: str, generator: Any, draw: Any) -> Any:
     if n.op is meta.META:
         return self
     shape, d = n.shape, n.dtype.np
+    if n.device is not None:
+        where = n.device
+        write(self, drawn(generator, shape, lambda g, full, st: draw(g, full, d, st), None, where))
+        return self
     if ACTIVE.levels:
         _differs(self, random_levels())
     made = drawn(
@@ -297,8 +317,7 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
         d = input.node.dtype.np
         made = drawn_of(generator, lambda g, a: g.bernoulli(a, a.shape, d), q)
     else:
-        zeros = FUNCTIONS["zeros"] if not ACTIVE.levels else input.new_zeros
-        made = bernoulli_(zeros(input.shape, dtype=input.dtype), q, generator=generator)
+        made = bernoulli_(input.new_zeros(input.shape), q, generator=generator)
     return record(pw.COPY, (input, made)) if input.requires_grad else made
 
 
@@ -318,9 +337,11 @@ def normal(
     """Normal numbers with a mean and a standard deviation for each."""
     if size is not None:
         d = dtype or dtypes.get_default_dtype()
-        if devices.check(device) is devices.META:
+        where = devices.check(device)
+        if where is devices.META:
             return _finish(meta.empty(_shape((size,)), d), requires_grad)
-        made = drawn(generator, _shape((size,)), lambda g, n, st: g.normal(n, d.np, mean, std))
+        size = _shape((size,))
+        made = drawn(generator, size, lambda g, n, st: g.normal(n, d.np, mean, std), None, where)
         return _finish(made, requires_grad)
     like = mean if isinstance(mean, Tensor) else std
     shape = FUNCTIONS["broadcast_shapes"](*[x.shape for x in (mean, std) if isinstance(x, Tensor)])
@@ -328,7 +349,9 @@ def normal(
         return meta.empty(shape, like.dtype)
     if isinstance(std, Tensor) and (known(std) < 0).any():
         raise RuntimeError("normal expects all elements of std >= 0.0")
-    z = drawn(generator, tuple(shape), lambda g, n, st: g.normal(n, like.dtype.np, 0.0, 1.0))
+    d = like.dtype.np
+    where = like.device
+    z = drawn(generator, tuple(shape), lambda g, n, st: g.normal(n, d, 0.0, 1.0), None, where)
     return (z * std + mean).detach()
 
 
@@ -389,5 +412,6 @@ def dropout(input: Any, p: float, train: bool) -> Any:
         input.node.shape,
         lambda g, n, st: g.bernoulli(1 - p, n, np.bool_, strides=st),
         like_strides(input.node),
+        input.device,
     )
     return input * (pw.cast(keep, input.node.dtype) * (1 / (1 - p)))

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from facula import dtypes
+from facula import devices, dtypes
 from facula.meta import META, is_meta, like
 from facula.ops import indexing as ix
 from facula.ops import layouts
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS, number, tensor_of
-from facula.ops.creation import FULL
+from facula.ops.creation import FULL, full_on
 from facula.ops.registry import pointwise_strides
 from facula.ops.shapes import expand, slice_dim
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch, in_place
@@ -26,8 +26,8 @@ from facula.tensor import (
     forbidden,
     from_array,
     make_view,
-    realise,
     replace,
+    values,
     wrap_dim,
     write,
 )
@@ -42,8 +42,7 @@ def _array(t: Any) -> Any:
     """
     if t.node.op is META and t.node.dtype.category == dtypes.INT:
         return np.broadcast_to(np.zeros((), t.node.dtype.np), t.node.shape)
-    t = realise(t)
-    return t._data
+    return values(t)
 
 
 def known(t: Any) -> Any:
@@ -51,7 +50,7 @@ def known(t: Any) -> Any:
 
     Of a meta tensor there are none to check.
     """
-    if t.node.op is LEAF or t.node.op is INPUT:  # the values are there
+    if t.node.device is None and (t.node.op is LEAF or t.node.op is INPUT):  # the values are there
         return t._data
     if t.node.op is META:
         return np.empty((0,) * max(t.ndim, 1), t.dtype.np)
@@ -313,6 +312,8 @@ def _value(value: Any, like: Any) -> Any:
             f"__setitem__: can't assign a {type(value).__name__} to a {like.dtype} tensor"
         )
     t = tensor_of(value, like.node.dtype)
+    if t.node.device is not like.node.device:
+        t = devices.moved(t, like.device)
     return t if t.node.dtype is like.node.dtype else pw.cast(t, like.node.dtype)
 
 
@@ -417,7 +418,7 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
 
 
 def _copied(self: Any, src: Any) -> Any:
-    t = pw.cast(tensor_of(src), self.node.dtype)
+    t = devices.moved(pw.cast(tensor_of(src), self.node.dtype), self.device)
     if t.node.shape != self.node.shape:
         try:
             t = expand.__wrapped__(t, self.node.shape)
@@ -444,7 +445,7 @@ def _fill(self: Any, value: Any) -> Any:
     new = (
         record(pw.FILL, (self,), (), (value,))
         if self.requires_grad and TLS.r.grad
-        else record(FULL, (), (n.shape, n.dtype), (value,))
+        else record(FULL, (), full_on(n.shape, n.dtype, n.device), (value,))
     )
     write(self, new)
     return self
@@ -499,10 +500,10 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
         else ()
     )
     if as_tuple:
-        return tuple([from_array(x) for x in found])
+        return tuple([devices.moved(from_array(x), input.device) for x in found])
     if not input.node.shape:
         return from_array(np.zeros((int(bool(input.item())), 0), np.int64))
-    return from_array(np.stack(found, 1))
+    return devices.moved(from_array(np.stack(found, 1)), input.device)
 
 
 def triangle(name: str, keep: Any) -> None:
@@ -512,6 +513,8 @@ def triangle(name: str, keep: Any) -> None:
         m, n = input.node.shape[-2:]
         rows = from_array(np.arange(m, dtype=np.int64).reshape(m, 1))
         columns = from_array(np.arange(n, dtype=np.int64) - diagonal)
+        if input.node.device is not None:
+            rows, columns = [devices.moved(t, input.device) for t in (rows, columns)]
         mask = record(keep, (columns, rows))
         return mv.in_layout(record(pw.WHERE, (mask, input, input.new_zeros(()))), None)
 

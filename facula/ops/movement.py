@@ -161,9 +161,9 @@ def _slice_scatter_body(p: Any, s: Any, a: Any, b: Any) -> Any:
 
 def zeros_node(n: Any, dtype: Any = None) -> Any:
     """A recorded tensor of zeros, shaped like a node."""
-    from facula.ops.creation import FULL
+    from facula.ops.creation import FULL, full_on
 
-    return record(FULL, (), (n.shape, dtype or n.dtype), (0,))
+    return record(FULL, (), full_on(n.shape, dtype or n.dtype, n.device), (0,))
 
 
 SLICE: Op = Op(

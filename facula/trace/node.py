@@ -24,6 +24,7 @@ class Node:
         "a",
         "alts",
         "b",
+        "device",
         "dtype",
         "index",
         "inputs",
@@ -54,8 +55,10 @@ class Node:
         strides: tuple[int, ...] | None = None,
         offset: int = 0,
         rg: bool = False,
+        device: Any = None,
     ) -> None:
         self.op = op
+        self.device = device  # None: the CPU
         self.shape = shape
         self.dtype = dtype
         self.strides = strides
@@ -162,26 +165,32 @@ _stale: dict[Any, Node] = {}
 
 
 def leaf(
-    shape: tuple[int, ...], dtype: Dtype, strides: tuple[int, ...] | None = None, rg: bool = False
+    shape: tuple[int, ...],
+    dtype: Dtype,
+    strides: tuple[int, ...] | None = None,
+    rg: bool = False,
+    device: Any = None,
 ) -> Node:
-    """The interned leaf of this layout."""
-    key = (shape, dtype, strides, rg)
+    """The interned leaf of this layout, on this device (None: the CPU)."""
+    key = (shape, dtype, strides, rg, device)
     found = _leaves.get(key)
     if found is None:
         if len(_leaves) > 100_000:  # a bound, for programs that meet ever new shapes
             _leaves.clear()
-        found = _leaves[key] = Node(LEAF, shape, dtype, strides, rg=rg)
+        found = _leaves[key] = Node(LEAF, shape, dtype, strides, rg=rg, device=device)
     return found
 
 
 def stale(of: Node) -> Node:
     """The node of an alias whose storage has moved on: the layout without the value."""
-    key = (of.shape, of.dtype, of.strides, of.rg)
+    key = (of.shape, of.dtype, of.strides, of.rg, of.device)
     found = _stale.get(key)
     if found is None:
         if len(_stale) > 100_000:
             _stale.clear()
-        found = _stale[key] = Node(STALE, of.shape, of.dtype, of.strides, rg=of.rg)
+        found = _stale[key] = Node(
+            STALE, of.shape, of.dtype, of.strides, rg=of.rg, device=of.device
+        )
     return found
 
 

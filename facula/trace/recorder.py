@@ -290,7 +290,7 @@ def _foreign(t: Any) -> Any:
         if t.node is node and rec.inputs is inputs:
             break
     s = _new_tensor()
-    s.node = leaf(node.shape, node.dtype, node.strides)
+    s.node = leaf(node.shape, node.dtype, node.strides, device=node.device)
     s._data = data
     return s
 
@@ -301,6 +301,12 @@ def _record_slow(
     if r.cur.index >= MAX_PENDING:
         flush(r)
     stypes = tuple([type(s) for s in scalars]) if scalars else ()
+    if len(ts) > 1:
+        where = ts[0].node.device
+        for t in ts:
+            if t.node.device != where:
+                ts = meet(op, ts)
+                break
     names: Any = tuple([t.node for t in ts])
     grad = r.grad
     for t, node in zip(ts, names):
@@ -377,6 +383,12 @@ def _entry(
                 e.b = inputs[1]
             elif scalars:  # what the arithmetic methods compare with the type of their number
                 e.b = stypes[0]
+        e.device = params[2] if not inputs and len(params) == 3 else None
+        for n in inputs:
+            if n.device is not None:
+                e.device = n.device
+        if e.device is not None:
+            check_kernel(e)
         e.scalar_at = len(r.scalars)
         e.where = _user_line()
         _append(r, e)
@@ -397,6 +409,45 @@ def _entry(
     return out
 
 
+_INDEXED = ("index", "index_put", "index_put_accumulate")  # whose indices may be on the CPU
+
+
+def meet(op: Any, ts: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The operands on one device: numbers of the CPU, 0-d tensors, go to where the others are."""
+    where = [t.node.device for t in ts if t.node.device is not None][0]
+    out = []
+    for t in ts:
+        if t.node.device is None and t.node.op.__class__ is not Other:
+            index = op.name in _INDEXED and t is ts[1]
+            if not index and (t.node.shape or not op.pointwise):
+                raise apart(*[u.node for u in ts])
+            t = t.to(where)
+        out.append(t)
+    return tuple(out)
+
+
+def apart(*nodes: Node) -> RuntimeError:
+    """What to raise for operands on several devices."""
+    found = sorted({"cpu" if n.device is None else str(n.device) for n in nodes}, reverse=True)
+    if "cpu" in found:
+        found.remove("cpu")
+        found.append("cpu")
+    return RuntimeError(
+        "Expected all tensors to be on the same device, but found at least two devices, "
+        f"{' and '.join(found[:2])}! (operands: "
+        + ", ".join([f"a {n.dtype} tensor of shape {list(n.shape)}" for n in nodes])
+        + ")"
+    )
+
+
+def check_kernel(e: Node) -> None:
+    """NotImplementedError for an operation that the device of its operands has no kernel for."""
+    from facula.cuda.program import no_kernel, supported
+
+    if not supported(e):
+        raise no_kernel(e)
+
+
 def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
     """The operands of a new entry; those that its names call leaves become inputs of the frame."""
     inputs: list[Node] = []
@@ -406,7 +457,7 @@ def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
             inputs.append(name)
         elif name[1] == i:
             of = name[0]
-            node = Node(INPUT, of.shape, of.dtype, of.strides, rg=of.rg)
+            node = Node(INPUT, of.shape, of.dtype, of.strides, rg=of.rg, device=of.device)
             node.leaf, node.index, node.rec = of, count, r
             count += 1
             inputs.append(node)
@@ -494,13 +545,15 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
     names = (a, b)
     e = _known(r.cur, ASSIGN, names, params, ())
     if e is None:
-        e = Node(ASSIGN, a.shape, a.dtype, a.strides)
+        if a.device != b.device:
+            raise apart(a, b)
+        e = Node(ASSIGN, a.shape, a.dtype, a.strides, device=a.device)
         e.params = params
         nodes = []
         count = len(r.inputs)
         for n in (a, b):
             if n.op is LEAF:
-                made = Node(INPUT, n.shape, n.dtype, n.strides, rg=n.rg)
+                made = Node(INPUT, n.shape, n.dtype, n.strides, rg=n.rg, device=n.device)
                 made.leaf, made.index, made.rec = n, count, r
                 count += 1
                 n = made
@@ -557,11 +610,11 @@ def flush(r: Recorder | None = None) -> None:
                 cur.programs = {}
             program = cur.programs.get(key)
             if program is None:
-                from facula.interpreter.program import Program
+                from facula.interpreter.program import program_of
 
                 if len(cur.programs) > 64:
                     cur.programs.clear()
-                program = cur.programs[key] = Program(r, live)
+                program = cur.programs[key] = program_of(r, live)
                 program.quiet = quiet
                 program.watched = [
                     i
@@ -582,7 +635,7 @@ def flush(r: Recorder | None = None) -> None:
     for t in r.temps:
         node = t.node
         if node.op is INPUT:
-            t.node = leaf(node.shape, node.dtype, node.strides)
+            t.node = leaf(node.shape, node.dtype, node.strides, device=node.device)
     made = r.gnodes
     r.reset()
     if r.packing is not None and made:
@@ -602,7 +655,7 @@ def _after_failure(
     """Settle what can be settled; the error to raise, if it was an operation's."""
     from facula.trace.rescue import rescue
 
-    first = rescue(r, live)
+    first = rescue(r, live, error)
     if first is None:  # each operation can be computed: the compiled program is at fault
         program.entries = []
         r.complaint = error
@@ -702,6 +755,11 @@ def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
             aliases.append(h)
             continue
         data = values[slot]
+        if node.device is not None:  # laid out as it is to be, and nobody else's
+            h._data = data
+            rg = not h._saved and (node.rg or h._leaf_rg or h._gfn is not None)
+            h.node = leaf(node.shape, node.dtype, node.strides, rg, node.device)
+            continue
         if data.__class__ is not np.ndarray:  # a reduction to one element gives NumPy's scalars
             data = np.asarray(data)
         if copy or data.base is not None:
@@ -722,6 +780,14 @@ def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
         h.node = known
     for h in aliases:
         h._settle_alias()
+
+
+def duplicate(data: Any, strides: tuple[int, ...] | None) -> Any:
+    """A copy of an array, of whatever device, with the strides that it has."""
+    if data.__class__ is not np.ndarray:
+        return data.duplicate()
+    data = data.copy(order="K")
+    return data if strides is None else relayout(data, strides)
 
 
 def relayout(data: Any, strides: tuple[int, ...]) -> Any:

@@ -24,9 +24,12 @@ class Failure:
         self.error = error
 
 
-def rescue(r: Any, live: tuple[Any, ...]) -> Exception | None:
-    """Compute what can be computed, settle all handles; the first error, None if there is none."""
-    values, first = _evaluate(r, live)
+def rescue(r: Any, live: tuple[Any, ...], error: Exception) -> Exception | None:
+    """Compute what can be computed, settle all handles; the first error, None if there is none.
+
+    What lies on another device has no interpreter: all of it has failed with `error`.
+    """
+    values, first = _evaluate(r, live, error)
     aliases = []
     for h, node in zip(r.handles, live, strict=True):
         if node is None or node.op in (LEAF, INPUT, STALE) or h.node is not node:
@@ -47,7 +50,9 @@ def rescue(r: Any, live: tuple[Any, ...]) -> Exception | None:
     return first
 
 
-def _evaluate(r: Any, live: tuple[Any, ...]) -> tuple[dict[Node, Any], Exception | None]:
+def _evaluate(
+    r: Any, live: tuple[Any, ...], whole: Exception
+) -> tuple[dict[Node, Any], Exception | None]:
     from facula.interpreter.program import _needed
 
     values: dict[Node, Any] = {}
@@ -63,6 +68,10 @@ def _evaluate(r: Any, live: tuple[Any, ...]) -> tuple[dict[Node, Any], Exception
         if n.op is ASSIGN:  # what was to be overwritten stays
             new = get(n.b)
             values[n] = get(n.a) if isinstance(new, Failure) else new
+            continue
+        if n.device is not None:
+            values[n] = Failure(whole)
+            first = first or whole
             continue
         args = [get(i) for i in n.inputs]
         failed = [a for a in args if isinstance(a, Failure)]
@@ -89,6 +98,11 @@ def describe(n: Node) -> str:
 def _settle(h: Any, node: Node, value: Any) -> None:
     from facula.trace.recorder import relayout
 
+    if node.device is not None:  # a value that it had before
+        h._data = value
+        rg = not h._saved and (node.rg or h._leaf_rg or h._gfn is not None)
+        h.node = leaf(node.shape, node.dtype, node.strides, rg, node.device)
+        return
     data = np.array(value, order="K")
     data = np.ascontiguousarray(data) if node.strides is None else relayout(data, node.strides)
     data = data.reshape(node.shape) if node.strides is None else data
@@ -98,7 +112,7 @@ def _settle(h: Any, node: Node, value: Any) -> None:
     else:
         h._data = data
     rg = not h._saved and (node.rg or h._leaf_rg or h._gfn is not None)
-    h.node = leaf(node.shape, node.dtype, node.strides, rg)
+    h.node = leaf(node.shape, node.dtype, node.strides, rg, node.device)
 
 
 def refuse(holder: Any) -> None:

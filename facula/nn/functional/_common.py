@@ -18,7 +18,8 @@ def present(t: Tensor):
     For checks of data that must not make the recorded program run: what a computed tensor holds
     is not known yet. The only look behind the public tensor in this folder.
     """
-    return t._data if t.node.op is LEAF or t.node.op is INPUT else None
+    there = t.node.op is LEAF or t.node.op is INPUT
+    return t._data if there and t.node.device is None else None
 
 
 def output(result: Tensor, out: Tensor | None) -> Tensor:

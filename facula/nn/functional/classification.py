@@ -143,7 +143,8 @@ def _matches(target: Tensor, classes: int, dim: int, ndim: int) -> Tensor:
     numbers = np.arange(classes).reshape([-1 if d == dim else 1 for d in range(ndim)])
     shape = target.shape
     # The target's value, reshaped: a view would give it a storage, and every step a handle more.
-    return from_array(numbers) == record(RESHAPE, (target,), (*shape[:dim], 1, *shape[dim:]))
+    classes_ = from_array(numbers).to(target.device)
+    return classes_ == record(RESHAPE, (target,), (*shape[:dim], 1, *shape[dim:]))
 
 
 def _check_range(target: Tensor, classes: int, ignore_index: int) -> tuple[bool, bool]:

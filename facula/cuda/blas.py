@@ -1,0 +1,84 @@
+"""Matrix products by cuBLAS.
+
+Called through ctypes. cuBLASLt would fuse what follows into the product; it needs a search for an
+algorithm for every shape, so it comes when a measurement asks for it. float32 is computed in
+float32, not in TF32, as PyTorch does unless told otherwise.
+"""
+
+from __future__ import annotations
+
+from ctypes import byref, c_double, c_float, c_int, c_longlong, c_size_t, c_void_p
+from typing import Any
+
+from facula.cuda import driver, libraries
+from facula.trace.node import Node
+
+WORKSPACE = 32 << 20
+_state: dict[str, Any] = {}
+
+
+class Product:
+    """One product, or a batch of them: rows of `m`, columns `n`, `k` terms each.
+
+    A side is (argument, whether it lies column by column, step between columns or rows, step
+    between the matrices of a batch, scratch that it names).
+    """
+
+    __slots__ = ("args", "batch", "kind", "room", "shape", "sides")
+
+    def __init__(
+        self, a: Any, b: Any, out: Node, m: int, n: int, k: int, batch: int, kind: Any
+    ) -> None:
+        self.args = [a[0], b[0], ("buffer", out, 0)]
+        self.room = {**a[4], **b[4]}
+        self.sides = [a[1:4], b[1:4]]
+        self.shape = m, n, k
+        self.batch = batch
+        self.kind = kind
+
+    def bound(self) -> Any:
+        """A function of the three addresses that queues the product."""
+        f, handle, number = _ready(self.kind)
+        (at, ald, astep), (bt, bld, bstep) = self.sides
+        m, n, k = self.shape
+        one, zero = number(1), number(0)
+        batch = self.batch
+
+        # cuBLAS goes by columns: the transposed product of the transposed operands.
+        def run(a: int, b: int, out: int) -> None:
+            code = f(
+                *(handle, int(bt), int(at), n, m, k, byref(one)),
+                *(b, bld, bstep, a, ald, astep, byref(zero), out, n, m * n, batch),
+            )
+            if code:
+                raise RuntimeError(f"CUDA error: cuBLAS failed with status {code} ({self.shape})")
+
+        return run
+
+
+def _ready(kind: str) -> tuple[Any, Any, Any]:
+    if "handle" not in _state:
+        device = driver.get()
+        lib = libraries.open_library("cublas", device.version())
+        lib.cublasCreate_v2.argtypes = (c_void_p,)
+        lib.cublasSetStream_v2.argtypes = (c_void_p, c_void_p)
+        lib.cublasSetWorkspace_v2.argtypes = (c_void_p, c_void_p, c_size_t)
+        handle = c_void_p()
+        code = lib.cublasCreate_v2(byref(handle))
+        if code:
+            raise RuntimeError(f"CUDA error: cublasCreate failed with status {code}")
+        lib.cublasSetStream_v2(handle, device.stream)
+        # Memory of its own, since what it would allocate can't be part of a captured graph.
+        lib.cublasSetWorkspace_v2(handle, device.allocate(WORKSPACE), WORKSPACE)
+        _state["handle"], _state["lib"] = handle, lib
+    letter, number = {"f32": ("S", c_float), "f64": ("D", c_double)}[kind]
+    f = getattr(_state["lib"], f"cublas{letter}gemmStridedBatched")
+    f.argtypes = (
+        *(c_void_p, c_int, c_int, c_int, c_int, c_int, c_void_p),
+        *(c_void_p, c_int, c_longlong, c_void_p, c_int, c_longlong),
+        *(c_void_p, c_void_p, c_int, c_longlong, c_int),
+    )
+    return f, _state["handle"], number
+
+
+__all__ = ["Product"]

@@ -1,0 +1,475 @@
+"""Operations with launches of their own: products, reductions of any dimensions, indexing, parts.
+
+What `cpu/emitters.py` is for the CPU. A core says whether it `accepts` an entry and gives the
+launches that compute it; nothing joins its cluster yet. Sums that several indices go to are made
+by one thread for each line, in the order of the indices, so that the bits are the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from math import prod
+from typing import Any
+
+from facula.compiler.cluster import kind_of
+from facula.compiler.layout import Place, place
+from facula.cpu.kernels import NotCompiled, merged, strides_in
+from facula.cuda.blas import Product
+from facula.cuda.kernels import BLOCK, FOLD, Kernel, Launch, _first, _sum_kind, blocks
+from facula.cuda.lanes import TYPE, Value
+from facula.trace.node import Node, contiguous_strides
+
+
+class Core:
+    """One kind of operation."""
+
+    joins = False
+    relocates = True
+    constants: Container[int] = ()
+
+    def accepts(self, n: Node) -> bool:
+        """Whether an entry of this kind has a kernel: by shapes, dtypes and parameters alone."""
+        return None not in [kind_of(i) for i in (n, *n.inputs)]
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        """What computes it."""
+        raise NotImplementedError
+
+
+def _operands(low: Any, n: Node) -> list[Place]:
+    return [place(i, low.grouping.places) for i in n.inputs]
+
+
+def copied(p: Place, to: Node, what: str = "buffer", into: Place | None = None) -> Launch:
+    """The elements of a place, in order, to the buffer `to` (or to a place in it)."""
+    k = Kernel({})
+    n = prod(p.shape)
+    tables = [list(p.strides), list(into.strides if into else contiguous_strides(p.shape))]
+    k.f.lines.append(_each(n))
+    a, b = k.offsets("i", list(p.shape), tables)
+    source = k.pointer(p.base, p.offset)
+    kind = kind_of(p.base)
+    assert kind is not None
+    if what == "buffer":
+        target = k.pointer(to, into.offset if into else 0, made=True)
+    else:
+        from facula.cuda.lanes import STORED
+
+        target = f"p{len(k.params)}"
+        k.params.append(f"{STORED[kind]}* __restrict__ {target}")
+        k.args.append((what, to, 0))
+    k.f.lines.append(f"{target}[{b}] = {source}[{a}];\n  }}")
+    k.most = max(k.most, n + blocks(n) * BLOCK)
+    out = Launch(k.text(), k.args, (blocks(n), 1), (BLOCK, 1))
+    if what != "buffer":
+        out.room[(what, to)] = n * p.base.dtype.itemsize
+    return out
+
+
+class Matmul(Core):
+    """Products by cuBLAS. An operand that has neither rows nor columns of adjacent elements, or
+    batches that no single step leads through, is copied first."""
+
+    def accepts(self, n: Node) -> bool:
+        return kind_of(n) in ("f32", "f64")
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        out: list[Any] = []
+        batch = n.shape[:-2]
+        sides = []
+        for which, p in enumerate(_operands(low, n)):
+            rows, columns = p.shape[-2:]
+            steps = strides_in(p, (*batch, rows, columns))
+            side = _matrix(rows, columns, *steps[-2:])
+            _, (jump,) = merged(list(batch), [steps[:-2]])
+            if side is None or len(jump) > 1:
+                what = f"operand{which}"
+                full = Place(p.base, p.offset, (*batch, rows, columns), tuple(steps))
+                copy = copied(full, n, what)
+                out.append(copy)
+                sides.append(((what, n, 0), False, columns, rows * columns, dict(copy.room)))
+            else:
+                key = ("buffer", p.base, p.offset)
+                sides.append((key, *side, jump[0] if jump else 0, {}))
+        m, k = _operands(low, n)[0].shape[-2:]
+        out.append(Product(sides[0], sides[1], n, m, n.shape[-1], k, prod(batch), kind_of(n)))
+        return out
+
+
+def _matrix(rows: int, columns: int, down: int, across: int) -> tuple[bool, int] | None:
+    """Whether a matrix lies column by column, and the step from one to the next; None: neither."""
+    if across == 1 or columns == 1:
+        step = down if rows > 1 else columns
+        if step >= columns and (across == 1 or step >= 1):
+            return False, max(step, 1)
+    if down == 1 or rows == 1:
+        step = across if columns > 1 else rows
+        if step >= rows:
+            return True, max(step, 1)
+    return None
+
+
+class Fold(Core):
+    """Reductions over any dimensions: a thread for each result where neighbours lie side by side,
+    otherwise a warp or a block."""
+
+    def accepts(self, n: Node) -> bool:
+        kind = kind_of(n.inputs[0])
+        if kind is None or kind_of(n) is None:
+            return False
+        name = n.op.name
+        if name in ("any", "all", "argmax", "argmin"):
+            return True
+        return name in ("sum", "prod") or kind in ("f32", "f64") or kind not in ("bf16", "f16")
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        (p,) = _operands(low, n)
+        dims, rank = n.params[0], len(p.shape)
+        gone = [d for d in range(rank) if d in dims]
+        kept = [d for d in range(rank) if d not in dims]
+        results, length = prod([p.shape[d] for d in kept]), prod([p.shape[d] for d in gone])
+        real = [d for d in kept if p.shape[d] != 1]
+        alone = results >= 1024 and real and abs(p.strides[real[-1]]) == 1
+        each = 1 if alone else 32 if length <= 512 else 256
+        along = 256 if each == 1 else 8 if each == 32 else 1
+        k = Kernel({})
+        lines = k.f.lines
+        if each == 1:
+            lines.append(f"const I row = blockIdx.x * (I){along} + threadIdx.x;")
+        else:
+            lines.append(f"const I row = blockIdx.x * (I){along} + threadIdx.y;")
+        if along > 1:
+            lines.append(f"if (row >= {results}) return;")
+        (begin,) = k.offsets("row", [p.shape[d] for d in kept], [[p.strides[d] for d in kept]])
+        lines.append(f"const I begin = {begin};")
+        state, loop, finish = self._fold(k, n, p, each)
+        lines += state
+        lane = "0" if each == 1 else "threadIdx.x"
+        lines.append(f"for (I j = {lane}; j < {length}; j += {each}) {{")
+        (at,) = k.offsets("j", [p.shape[d] for d in gone], [[p.strides[d] for d in gone]])
+        kind = kind_of(p.base)
+        assert kind is not None
+        v = k.x.load(f"{k.pointer(p.base, p.offset)}[begin + {at}]", kind)
+        loop(v)
+        lines.append("}")
+        result = finish()
+        who = "" if each == 1 else "if (threadIdx.x == 0) "
+        lines.append(f"{who}{k.pointer(n, made=True)}[row] = {k.x.pack(result)};")
+        k.most = max(k.most, prod(p.shape) + along)
+        grid = (-(-results // along), 1)
+        block = (along, 1) if each == 1 else (each, along)
+        return [Launch(k.text(), k.args, grid, block)]
+
+    def _fold(self, k: Kernel, n: Node, p: Place, each: int) -> Any:
+        name, kind = n.op.name, kind_of(p.base)
+        assert kind is not None
+        lines = k.f.lines
+        if name in ("argmax", "argmin"):
+            return self._arg(k, n, "f32" if kind in ("bf16", "f16") else kind, each)
+        if name in ("any", "all"):
+            how = "||" if name == "any" else "&&"
+            fold = "Max" if name == "any" else "Min"
+
+            def either(v: Value) -> None:
+                lines.append(f"a = a {how} ({v.name} != 0);")
+
+            def known() -> Value:
+                if each > 1:
+                    lines.append(f"a = together<{fold}, {each}>((int)a) != 0;")
+                return k.x.cast(Value("a", "b"), kind_of(n) or "b")
+
+            return [f"bool a = {'false' if name == 'any' else 'true'};"], either, known
+        wide = _sum_kind(n)
+        first = _extreme(k, n, wide)
+        fold = FOLD[name]
+        register = "int" if wide in ("i16", "i8", "u8", "b", "i32") else TYPE[wide]
+
+        def more(v: Value) -> None:
+            lines.append(f"a = {fold}::of(a, ({register}){k.x.cast(v, wide).name});")
+
+        def total() -> Value:
+            if each > 1:
+                lines.append(f"a = together<{fold}, {each}>(a);")
+            v = k.x.let(f"({TYPE[wide]})a", wide)
+            return k.x.cast(v, kind_of(n) or wide)
+
+        return [f"{register} a = {first};"], more, total
+
+    def _arg(self, k: Kernel, n: Node, kind: str, each: int) -> Any:
+        lines = k.f.lines
+        sign = ">" if n.op.name == "argmax" else "<"
+        t = "int" if kind in ("i16", "i8", "u8", "b") else TYPE[kind]
+        # NaN wins; of equals the first.
+        better = (
+            f"(w != w ? (a == a || i < at) : a != a ? false : w {sign} a || (w == a && i < at))"
+        )
+
+        def more(v: Value) -> None:
+            lines.append(f"{{ const {t} w = {v.name}; const long long i = j;")
+            lines.append(f"if (at < 0 || {better}) {{ a = w; at = i; }} }}")
+
+        def total() -> Value:
+            if each > 1:
+                lines.append("for (int m = 16; m; m >>= 1) {")
+                lines.append(f"const {t} w = __shfl_xor_sync(~0u, a, m);")
+                lines.append("const long long i = __shfl_xor_sync(~0u, at, m);")
+                lines.append(f"if (i >= 0 && (at < 0 || {better})) {{ a = w; at = i; }} }}")
+            if each > 32:
+                many = each // 32
+                lines.append(f"__shared__ {t} values[{many}]; __shared__ long long places[{many}];")
+                lines.append("if (threadIdx.x % 32 == 0) { values[threadIdx.x / 32] = a;")
+                lines.append("places[threadIdx.x / 32] = at; }")
+                lines.append("__syncthreads();")
+                lines.append(f"for (int q = 0; q < {many}; q++) {{")
+                lines.append(f"const {t} w = values[q]; const long long i = places[q];")
+                lines.append(f"if (i >= 0 && (at < 0 || {better})) {{ a = w; at = i; }} }}")
+            return Value("at", "i64")
+
+        return [f"{t} a = 0; long long at = -1;"], more, total
+
+
+def _extreme(k: Kernel, n: Node, kind: str) -> str:
+    name = n.op.name
+    if name in ("sum", "prod") or kind in ("f32", "f64"):
+        return _first(k, n, kind)
+    low = {"i64": "(-9223372036854775807ll - 1)", "i32": "(-2147483647 - 1)", "i16": "-32768"}
+    low |= {"i8": "-128", "u8": "0", "b": "0"}
+    high = {"i64": "9223372036854775807ll", "i32": "2147483647", "i16": "32767"}
+    high |= {"i8": "127", "u8": "255", "b": "1"}
+    return (low if name == "amax" else high)[kind]
+
+
+def _checked(k: Kernel, index: str, size: int, name: str) -> str:
+    """An index counted from the front; one that is out of range is reported, and 0."""
+    lines = k.f.lines
+    k.f.used = True
+    lines.append(f"long long {name} = {index}; if ({name} < 0) {name} += {size};")
+    lines.append(f"if ({name} < 0 || {name} >= {size}) {{ *status = 1; {name} = 0; }}")
+    return name
+
+
+class Gather(Core):
+    """Elements picked along one dimension by an index of the result's shape."""
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        a, b = _operands(low, n)
+        if not a.shape:
+            return [copied(Place(a.base, a.offset, n.shape, (0,) * len(n.shape)), n)]
+        d, size = n.params, prod(n.shape)
+        k = Kernel({})
+        k.f.lines.append(_each(size))
+        along = [0 if j == d else s for j, s in enumerate(a.strides)]
+        at, where = k.offsets("i", list(n.shape), [list(b.strides), along])
+        index = _checked(k, f"{k.pointer(b.base, b.offset)}[{at}]", a.shape[d], "q")
+        source = k.pointer(a.base, a.offset)
+        k.f.lines.append(
+            f"{k.pointer(n, made=True)}[i] = {source}[{where} + {index} * {a.strides[d]}];\n  }}"
+        )
+        k.most = max(k.most, prod(a.shape), size + blocks(size) * BLOCK)
+        return [Launch(k.text(), k.args, (blocks(size), 1), (BLOCK, 1))]
+
+
+class Index(Core):
+    """Advanced indexing: elements picked by tables of indices along several dimensions."""
+
+    def accepts(self, n: Node) -> bool:
+        return super().accepts(n) and bool(n.inputs[0].shape)
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        a, b = _operands(low, n)
+        size = prod(n.shape)
+        k = Kernel({})
+        k.f.lines.append(_each(size))
+        where = _picked(k, n, a, b, n.shape, "i", a.strides)
+        source = k.pointer(a.base, a.offset)
+        k.f.lines.append(f"{k.pointer(n, made=True)}[i] = {source}[{where}];\n  }}")
+        k.most = max(k.most, prod(a.shape), size + blocks(size) * BLOCK)
+        return [Launch(k.text(), k.args, (blocks(size), 1), (BLOCK, 1))]
+
+
+def _picking(n: Node, rank: int) -> tuple[int, list[int], list[int]]:
+    """Of advanced indexing: where its dimensions begin, which dimensions it picks along, others."""
+    where, _ = n.params
+    used = [d for d in range(rank) if where[d] is not None]
+    rest = [d for d in range(rank) if where[d] is None]
+    begin = used[0] if used == list(range(used[0], used[-1] + 1)) else 0
+    return begin, used, rest
+
+
+def _picked(
+    k: Kernel, n: Node, a: Place, b: Place, shape: tuple[int, ...], linear: str, strides: Any
+) -> str:
+    """The offset in a base with these strides of an element of what is picked from it."""
+    where, picked = n.params
+    begin, used, rest = _picking(n, len(a.shape))
+    plain = [strides[d] for d in rest]
+    table = [*plain[:begin], *[0] * len(picked), *plain[begin:]]
+    over = contiguous_strides(picked)
+    number = [*[0] * begin, *over, *[0] * (len(plain) - begin)]
+    base, at = k.offsets(linear, list(shape), [table, number])
+    parts = [base]
+    for d in used:
+        row, step = b.strides
+        element = f"{k.pointer(b.base, b.offset)}[{where[d]} * {row} + ({at}) * {step}]"
+        parts.append(f"{_checked(k, element, a.shape[d], f'q{d}')} * {strides[d]}")
+    return " + ".join(parts)
+
+
+class Scatter(Core):
+    """Writing or adding along one dimension: each line of the result belongs to one thread."""
+
+    def __init__(self, adds: bool) -> None:
+        self.adds = adds
+
+    def accepts(self, n: Node) -> bool:
+        return super().accepts(n) and bool(n.shape)
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        a, b, c = _operands(low, n)
+        d = n.params
+        out = [copied(a, n)]
+        rest = [j for j in range(len(n.shape)) if j != d]
+        lines_, many = prod([b.shape[j] for j in rest]), b.shape[d]
+        if not lines_ * many:
+            return out
+        k = Kernel({})
+        own = contiguous_strides(n.shape)
+        k.f.lines.append(_each(lines_))
+        tables = [[s[j] for j in rest] for s in (own, b.strides, c.strides)]
+        to, at, source = k.offsets("i", [b.shape[j] for j in rest], tables)
+        k.f.lines.append(f"for (I j = 0; j < {many}; j++) {{")
+        index = f"{k.pointer(b.base, b.offset)}[{at} + j * (I){b.strides[d]}]"
+        q = _checked(k, index, n.shape[d], "q")
+        value = f"{k.pointer(c.base, c.offset)}[{source} + j * (I){c.strides[d]}]"
+        _put(k, n, f"{to} + {q} * {own[d]}", value, self.adds)
+        k.f.lines.append("} }")
+        k.most = max(k.most, prod(n.shape), prod(c.shape), lines_ + blocks(lines_, 64) * 64)
+        return [*out, Launch(k.text(), k.args, (blocks(lines_, 64), 1), (64, 1))]
+
+
+def _put(k: Kernel, n: Node, where: str, value: str, adds: bool) -> None:
+    """Write or add a value to an element of the result."""
+    kind = kind_of(n)
+    assert kind is not None
+    target = k.pointer(n, made=True)
+    if not adds:
+        k.f.lines.append(f"{target}[{where}] = {value};")
+        return
+    k.f.lines.append(f"const long long o = {where};")
+    v, before = k.x.load(value, kind), k.x.load(f"{target}[o]", kind)
+    total = k.x.add(k.x.widened(before), k.x.widened(v))
+    total = k.x.rounded(total, kind) if kind in ("bf16", "f16") else total
+    k.f.lines.append(f"{target}[o] = {k.x.pack(total)};")
+
+
+class Put(Core):
+    """Writing or adding where tables of indices say: each position of the dimensions that are not
+    picked along belongs to one thread, which goes over the indices in order."""
+
+    def __init__(self, adds: bool) -> None:
+        self.adds = adds
+
+    def accepts(self, n: Node) -> bool:
+        return super().accepts(n) and bool(n.shape)
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        a, b, c = _operands(low, n)
+        out = [copied(a, n)]
+        where, picked = n.params
+        begin, used, rest = _picking(n, len(n.shape))
+        lines_, many = prod([n.shape[d] for d in rest]), prod(picked)
+        if not lines_ * many:
+            return out
+        own = contiguous_strides(n.shape)
+        seen = tuple([n.shape[d] for d in rest])
+        seen = (*seen[:begin], *picked, *seen[begin:])
+        value_steps = strides_in(c, seen)
+        k = Kernel({})
+        k.f.lines.append(_each(lines_))
+        plain = [*value_steps[:begin], *value_steps[begin + len(picked) :]]
+        tables = [[own[d] for d in rest], plain]
+        to, source = k.offsets("i", [n.shape[d] for d in rest], tables)
+        k.f.lines.append(f"for (I j = 0; j < {many}; j++) {{")
+        steps = value_steps[begin : begin + len(picked)]
+        (value_at,) = k.offsets("j", list(picked), [list(steps)])
+        parts = [to]
+        for d in used:
+            row, step = b.strides
+            element = f"{k.pointer(b.base, b.offset)}[{where[d]} * {row} + j * {step}]"
+            parts.append(f"{_checked(k, element, n.shape[d], f'q{d}')} * {own[d]}")
+        value = f"{k.pointer(c.base, c.offset)}[{source} + {value_at}]"
+        _put(k, n, " + ".join(parts), value, self.adds)
+        k.f.lines.append("} }")
+        k.most = max(k.most, prod(n.shape), lines_ * many, lines_ + blocks(lines_, 64) * 64)
+        return [*out, Launch(k.text(), k.args, (blocks(lines_, 64), 1), (64, 1))]
+
+
+def _each(n: int) -> str:
+    return (
+        f"for (I i = blockIdx.x * (I)blockDim.x + threadIdx.x; i < {n}; "
+        "i += (I)gridDim.x * blockDim.x) {"
+    )
+
+
+class Parts(Core):
+    """Values put together from parts: each is copied to its place."""
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        operands = _operands(low, n)
+        parts = n.params[1:]
+        based = len(operands) > len(parts)
+        out = [copied(operands[0], n)] if based else []
+        for p, (shape, strides, offset) in zip(operands[based:], parts, strict=True):
+            if 0 in shape:
+                continue
+            if p.shape != shape:
+                raise NotCompiled("assemble: a part of another shape")
+            out.append(copied(p, n, into=Place(n, offset, shape, strides)))
+        return out
+
+
+class Scan(Core):
+    """Running sums and products: one thread for each line."""
+
+    def accepts(self, n: Node) -> bool:
+        return kind_of(n) in ("f32", "f64", "i64", "i32") and bool(n.shape)
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        (p,) = _operands(low, n)
+        (d,) = n.params
+        rest = [j for j in range(len(n.shape)) if j != d]
+        lines_ = prod([n.shape[j] for j in rest])
+        kind = kind_of(n)
+        assert kind is not None
+        own = contiguous_strides(n.shape)
+        k = Kernel({})
+        k.f.lines.append(_each(lines_))
+        tables = [[s[j] for j in rest] for s in (p.strides, own)]
+        source, to = k.offsets("i", [n.shape[j] for j in rest], tables)
+        first, fold = ("0", "Sum") if n.op.name == "cumsum" else ("1", "Prod")
+        k.f.lines.append(f"{TYPE[kind]} a = {first};")
+        k.f.lines.append(f"for (I j = 0; j < {n.shape[d]}; j++) {{")
+        v = f"{k.pointer(p.base, p.offset)}[{source} + j * (I){p.strides[d]}]"
+        k.f.lines.append(f"a = {fold}::of(a, {v});")
+        k.f.lines.append(f"{k.pointer(n, made=True)}[{to} + j * (I){own[d]}] = a;\n  }} }}")
+        k.most = max(k.most, prod(n.shape), lines_ + blocks(lines_, 64) * 64)
+        return [Launch(k.text(), k.args, (blocks(lines_, 64), 1), (64, 1))]
+
+
+CORES: dict[str, Core] = {
+    "matmul": Matmul(),
+    "assemble": Parts(),
+    **dict.fromkeys(
+        ("sum", "prod", "amax", "amin", "any", "all", "argmax", "argmin"),
+        Fold(),
+    ),
+    "gather": Gather(),
+    "index": Index(),
+    "scatter": Scatter(False),
+    "scatter_add": Scatter(True),
+    "index_put": Put(False),
+    "index_put_accumulate": Put(True),
+    **dict.fromkeys(("cumsum", "cumprod"), Scan()),
+}
+
+__all__ = ["CORES", "Core", "copied"]

@@ -1,0 +1,316 @@
+"""A device in the memory of the CPU: kernels compiled by the host's C++ compiler.
+
+The texts that NVRTC gets are compiled with a few definitions before them, and every thread of a
+block is a fiber, so that barriers and shuffles work. Products are NumPy's. It takes the driver's
+place (`facula.cuda.driver.use`); it is slow, and what it can't show is anything about time, about
+NVRTC or about races between blocks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+COMPILER = shutil.which("g++") or shutil.which("clang++")
+
+_SHIM = r"""
+#include <math.h>
+#include <string.h>
+#include <stdlib.h>
+#include <ucontext.h>
+#define __device__
+#define __forceinline__ inline
+#define __global__
+#define __shared__ static
+template <class T> T min(T a, T b) { return b < a ? b : a; }
+struct dim { int x, y, z; };
+static dim threadIdx, blockIdx, blockDim, gridDim;
+static inline float __int_as_float(int i) { float f; memcpy(&f, &i, 4); return f; }
+static inline int __float_as_int(float f) { int i; memcpy(&i, &f, 4); return i; }
+static inline float __uint_as_float(unsigned i) { float f; memcpy(&f, &i, 4); return f; }
+static inline unsigned __float_as_uint(float f) { unsigned i; memcpy(&i, &f, 4); return i; }
+static inline double __longlong_as_double(long long i) { double d; memcpy(&d, &i, 8); return d; }
+static inline long long __double_as_longlong(double d) { long long i; memcpy(&i, &d, 8); return i; }
+static inline double sinpi(double x) { return sin(M_PI * x); }
+static inline double cospi(double x) { return cos(M_PI * x); }
+
+static const int MOST = 1024, STACK = 1 << 16;
+static ucontext_t scheduler, fibers[MOST];
+static char* stacks = 0;
+static int current, alive, count, done[MOST], phase[MOST], blockphase[MOST];
+static dim indices[MOST];
+static char slots[2][MOST][16];
+static void (*body)(void**);
+static void** arguments;
+static void yield_() {
+  int me = current;
+  swapcontext(&fibers[me], &scheduler);
+  threadIdx = indices[me];
+}
+static void meet(int* phases, int from, int to) {
+  int mine = ++phases[current];
+  for (;;) {
+    bool all = true;
+    for (int i = from; i < to; i++) if (!done[i] && phases[i] < mine) all = false;
+    if (all) return;
+    yield_();
+  }
+}
+static void __syncthreads() { meet(blockphase, 0, count); }
+template <class T> T __shfl_xor_sync(unsigned, T v, int m) {
+  int me = current, warp = me / 32 * 32, parity = phase[me] & 1;
+  memcpy(slots[parity][me], &v, sizeof v);
+  meet(phase, warp, min(warp + 32, count));
+  T out; memcpy(&out, slots[parity][me ^ m], sizeof v);
+  return out;
+}
+static void begin() { threadIdx = indices[current]; body(arguments); done[current] = 1; alive--; }
+extern "C" void run_block(void (*f)(void**), void** args, int bx, int by, int gx, int gy,
+                          int x, int y) {
+  if (!stacks) stacks = (char*)malloc((size_t)MOST * STACK);
+  body = f; arguments = args; count = alive = x * y;
+  blockIdx = {bx, by, 0}; gridDim = {gx, gy, 1}; blockDim = {x, y, 1};
+  for (int i = 0; i < count; i++) {
+    indices[i] = {i % x, i / x, 0}; done[i] = phase[i] = blockphase[i] = 0;
+    getcontext(&fibers[i]);
+    fibers[i].uc_stack.ss_sp = stacks + (size_t)i * STACK; fibers[i].uc_stack.ss_size = STACK;
+    fibers[i].uc_link = &scheduler;
+    makecontext(&fibers[i], begin, 0);
+  }
+  while (alive)
+    for (int i = 0; i < count; i++)
+      if (!done[i]) { current = i; swapcontext(&scheduler, &fibers[i]); }
+}
+"""
+_HALF = r"""
+static inline float from_f16(unsigned short h) { _Float16 x; memcpy(&x, &h, 2); return (float)x; }
+static inline unsigned short to_f16(float f) {
+  _Float16 x = (_Float16)f; unsigned short h; memcpy(&h, &x, 2); return h; }
+"""
+
+
+class Emulator:
+    """What `facula.cuda.driver.Driver` is, on the CPU."""
+
+    index = 0
+    stream = 0
+
+    def __init__(self) -> None:
+        self.memory: dict[int, Any] = {}
+        self.kernels: dict[int, Any] = {}
+        self.launches = 0
+        self.replays = 0
+        self.graphs: dict[int, list[Any]] = {}
+        self.captured: list[Any] | None = None
+        self.keep: list[Any] = []
+
+    def attach(self) -> None:
+        pass
+
+    def version(self) -> int:
+        return 13
+
+    def name(self) -> str:
+        return "emulated device"
+
+    def attribute(self, name: str) -> int:
+        return {"major": 9, "minor": 0, "warp_size": 32}.get(name, 1)
+
+    def total_memory(self) -> int:
+        return 1 << 30
+
+    def memory_info(self) -> tuple[int, int]:
+        return 1 << 29, 1 << 30
+
+    def allocate(self, nbytes: int) -> int:
+        room = np.full(nbytes + 512, 0xAB, np.uint8)  # whatever is read unwritten is wrong
+        address = -(-room.ctypes.data // 512) * 512
+        self.memory[address] = room
+        return address
+
+    def release(self, address: int) -> None:
+        del self.memory[address]
+
+    def _do(self, f: Any) -> None:
+        if self.captured is not None:
+            self.captured.append(f)
+        else:
+            f()
+
+    def upload(self, address: int, host: int, nbytes: int) -> None:
+        ctypes.memmove(address, host, nbytes)
+
+    def download(self, host: int, address: int, nbytes: int) -> None:
+        ctypes.memmove(host, address, nbytes)
+
+    def copy(self, to: int, address: int, nbytes: int) -> None:
+        self._do(lambda: ctypes.memmove(to, address, nbytes))
+
+    def clear(self, address: int, nbytes: int) -> None:
+        self._do(lambda: ctypes.memset(address, 0, nbytes))
+
+    def load(self, cubin: bytes, names: list[str]) -> dict[str, int]:
+        lib = ctypes.CDLL(cubin.decode())
+        self.keep.append(lib)
+        run = lib.run_block
+        run.restype = None
+        out = {}
+        for n in names:
+            f = ctypes.cast(getattr(lib, f"{n}_unpacked"), ctypes.c_void_p).value or 0
+            self.kernels[f] = run
+            out[n] = f
+        return out
+
+    def launch(self, kernel: int, grid: tuple[int, int], block: tuple[int, int], args: Any) -> None:
+        self.launches += 1
+        values = [ctypes.c_uint64.from_address(a).value for a in args]
+        held = (ctypes.c_uint64 * max(len(values), 1))(*values)
+        first = ctypes.addressof(held)
+        argv = (ctypes.c_void_p * max(len(values), 1))(*[first + 8 * i for i in range(len(values))])
+        run = self.kernels[kernel]
+
+        def go(held: Any = held) -> None:
+            for y in range(grid[1]):
+                for x in range(grid[0]):
+                    run(ctypes.c_void_p(kernel), argv, x, y, *grid, *block)
+
+        self._do(go)
+
+    def synchronize(self) -> None:
+        pass
+
+    def idle(self) -> bool:
+        return True
+
+    def capture(self, work: Any) -> int:
+        self.captured = []
+        try:
+            work()
+        finally:
+            graph, self.captured = self.captured, None
+        self.graphs[len(self.graphs) + 1] = graph
+        return len(self.graphs)
+
+    def replay(self, graph: int) -> None:
+        self.replays += 1
+        for f in self.graphs[graph]:
+            f()
+
+    def discard(self, graph: int) -> None:
+        self.graphs[graph] = []
+
+    def event(self, timing: bool) -> int:
+        return 1
+
+    def record_event(self, event: int) -> None:
+        pass
+
+    def event_done(self, event: int) -> bool:
+        return True
+
+    def wait_event(self, event: int) -> None:
+        pass
+
+    def elapsed(self, first: int, second: int) -> float:
+        return 0.0
+
+    def discard_event(self, event: int) -> None:
+        pass
+
+
+def compiled(text: str, arch: str, newest: int | None = None) -> bytes:
+    """In NVRTC's place: the path of a shared library."""
+    folder = Path(tempfile.gettempdir()) / f"facula-emulated-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    path = folder / (hashlib.sha256((_SHIM + text).encode()).hexdigest() + ".so")
+    if not path.exists():
+        source = re.sub(
+            r"static __device__ __forceinline__ float from_f16.*?\n.*?\}\n", _HALF, text
+        )
+        source = re.sub(
+            r"static __device__ __forceinline__ unsigned short to_f16.*?\n.*?\}\n", "", source
+        )
+        for name, listed in re.findall(r"void (k\d+)\((.*?)\) \{", source):
+            types = [
+                p.strip().rsplit(" ", 1)[0].replace("__restrict__", "") for p in listed.split(",")
+            ]
+            args = ", ".join([f"*({t}*)a[{i}]" for i, t in enumerate(types)])
+            source += f'\nextern "C" void {name}_unpacked(void** a) {{ {name}({args}); }}\n'
+        source = source.replace("__restrict__", "")
+        cpp = path.with_suffix(f".{os.getpid()}.cpp")
+        cpp.write_text(_SHIM + source)
+        made = path.with_suffix(f".{os.getpid()}")
+        assert COMPILER is not None
+        options = "-O0 -w -fwrapv -ffp-contract=off -shared -fPIC -std=c++17".split()  # noqa: SIM905
+        subprocess.run([COMPILER, *options, str(cpp), "-o", str(made)], check=True)
+        cpp.unlink()
+        made.rename(path)
+    return str(path).encode()
+
+
+def gemm(kind: str) -> Any:
+    """In cuBLAS's place: the batched product of matrices that lie column by column."""
+    d = {"f32": np.float32, "f64": np.float64}[kind]
+
+    def run(*args: Any) -> int:
+        _handle, ta, tb, m, n, k, _alpha, a, lda, sa, b, ldb, sb, _beta, c, ldc, sc, batch = args
+        one = np.lib.stride_tricks.as_strided
+
+        def seen(at: int, rows: int, columns: int, step: int) -> Any:
+            size = (columns - 1) * step + rows
+            flat = np.ctypeslib.as_array((ctypes.c_byte * (size * d().itemsize)).from_address(at))
+            flat = flat.view(d)
+            return one(flat, (rows, columns), (d().itemsize, step * d().itemsize))
+
+        for i in range(batch):
+            x = seen(a + i * sa * d().itemsize, *((k, m) if ta else (m, k)), lda)
+            y = seen(b + i * sb * d().itemsize, *((n, k) if tb else (k, n)), ldb)
+            out = seen(c + i * sc * d().itemsize, m, n, ldc)
+            out[...] = (x.T if ta else x) @ (y.T if tb else y)
+        return 0
+
+    return run
+
+
+_installed: list[Emulator] = []
+
+
+def install() -> Emulator:
+    """Put an emulated device in the place of the driver, NVRTC and cuBLAS, once for the process:
+    traces remember programs that were compiled for it."""
+    from facula.cuda import blas, driver, nvrtc
+
+    if not _installed:
+        _installed.append(Emulator())
+    device = _installed[0]
+    driver.use(device)
+    nvrtc.compiled = compiled
+    number = {"f32": ctypes.c_float, "f64": ctypes.c_double}
+
+    def ready(kind: str) -> Any:
+        f = gemm(kind)
+
+        def queued(*args: Any) -> int:
+            device._do(lambda: f(*args))
+            return 0
+
+        return queued, 0, number[kind]
+
+    blas._ready = ready
+    return device
+
+
+def remove() -> None:
+    """Let there be no device again."""
+    from facula.cuda import driver
+
+    driver.use(None)

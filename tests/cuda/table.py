@@ -1,0 +1,129 @@
+"""Operations for the device's tests: name, function of tensors, their shapes.
+
+Each is computed on the CPU and on the device, with its gradients where the result has any.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import facula as torch
+from facula.nn import functional as F
+
+UNARY = (
+    *("abs", "neg", "exp", "exp2", "expm1", "sin", "cos", "tan", "tanh"),
+    *("sigmoid", "sinh", "cosh", "atan", "asinh", "erf", "erfc", "floor", "ceil"),
+    *("round", "trunc", "sign", "square", "relu", "isnan", "signbit", "sgn", "sinc", "softmax"),
+)
+POSITIVE = ["log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal", "acosh"]
+
+Case = tuple[str, Any, tuple[tuple[int, ...], ...]]
+
+CASES: list[Case] = [
+    ("add", lambda a, b: a + b, ((3, 4), (3, 4))),
+    ("broadcast", lambda a, b: a * b, ((3, 1, 4), (5, 1))),
+    ("scalars", lambda a: (2 * a + 1) / 3 - 1 / (a * a + 1), ((4, 5),)),
+    ("where", lambda a, b: torch.where(a > b, a, b * 2), ((3, 4), (4,))),
+    ("maximum", torch.maximum, ((5,), (5,))),
+    ("minimum", torch.minimum, ((5,), (5,))),
+    ("clamp", lambda a: a.clamp(-0.5, 0.5), ((7,),)),
+    ("pow", lambda a: a.pow(3) + a.pow(2), ((6,),)),
+    ("pow_float", lambda a: (a * a + 1).pow(1.5), ((6,),)),
+    ("pow_tensor", lambda a, b: (a * a + 1).pow(b), ((6,), (6,))),
+    ("atan2", torch.atan2, ((6,), (6,))),
+    ("fmod", lambda a: torch.fmod(a * 5, 1.5), ((8,),)),
+    ("remainder", lambda a: torch.remainder(a * 5, 1.5), ((8,),)),
+    ("floor_divide", lambda a: torch.floor_divide(a.detach() * 5, 1.5), ((8,),)),
+    ("lerp", lambda a, b: torch.lerp(a, b, 0.3), ((8,), (8,))),
+    ("transposed", lambda a, b: a.t() + b, ((3, 4), (4, 3))),
+    ("sliced", lambda a: a[1:, ::2] * 2, ((4, 7),)),
+    ("flip", lambda a: a.flip(0) + a, ((5, 2),)),
+    ("diagonal", lambda a: a.diagonal() * 2, ((4, 4),)),
+    ("expand", lambda a: a.expand(3, 4) * 1.5, ((4,),)),
+    ("reshape", lambda a: a.t().reshape(6, 2) + 1, ((3, 4),)),
+    ("sum_all", lambda a: a.sum(), ((33, 7),)),
+    ("sum_large", lambda a: (a * 2).sum(), ((70, 200),)),
+    ("sum_rows", lambda a: (a * a).sum(1), ((5, 40),)),
+    ("sum_long_rows", lambda a: (a * a).sum(1), ((2, 700),)),
+    ("sum_columns", lambda a: (a * 2).sum(0), ((40, 5),)),
+    ("sum_many_columns", lambda a: (a * 2).sum(0), ((600, 37),)),
+    ("sum_middle", lambda a: a.sum(1), ((3, 4, 5),)),
+    ("sum_ends", lambda a: a.sum((0, 2)), ((3, 4, 5),)),
+    ("mean", lambda a: a.mean(), ((3, 4),)),
+    ("mean_rows", lambda a: a.mean(-1, keepdim=True) + a, ((3, 4),)),
+    ("var", lambda a: a.var(1), ((3, 9),)),
+    ("std", lambda a: a.std(), ((30,),)),
+    ("amax", lambda a: a.amax(1), ((3, 9),)),
+    ("amin", lambda a: a.amin(0), ((3, 9),)),
+    ("amax_all", lambda a: a.amax(), ((3, 9),)),
+    ("max_pair", lambda a: a.max(1).values, ((3, 9),)),
+    ("argmax", lambda a: a.argmax(1), ((3, 300),)),
+    ("argmin", lambda a: a.argmin(), ((3, 9),)),
+    ("prod", lambda a: a.prod(), ((7,),)),
+    ("any", lambda a: (a > 1).any(1), ((4, 5),)),
+    ("all", lambda a: (a > -1).all(), ((4, 5),)),
+    ("norm", lambda a: a.norm(), ((4, 5),)),
+    ("logsumexp", lambda a: a.logsumexp(1), ((4, 5),)),
+    ("softmax_columns", lambda a: a.softmax(0), ((4, 5),)),
+    ("log_softmax", lambda a: a.log_softmax(1), ((4, 150),)),
+    ("mm", lambda a, b: a @ b, ((3, 4), (4, 5))),
+    ("mm_transposed", lambda a, b: a.t() @ b.t(), ((4, 3), (5, 4))),
+    ("mm_strided", lambda a, b: a[:, ::2] @ b, ((3, 8), (4, 5))),
+    ("mv", lambda a, b: a @ b, ((3, 4), (4,))),
+    ("dot", lambda a, b: a @ b, ((9,), (9,))),
+    ("bmm", lambda a, b: a @ b, ((2, 3, 4), (2, 4, 5))),
+    ("matmul_broadcast", lambda a, b: a @ b, ((2, 3, 3, 4), (3, 4, 5))),
+    ("linear", F.linear, ((6, 4), (5, 4), (5,))),
+    ("gelu", F.gelu, ((4, 5),)),
+    ("silu", F.silu, ((4, 5),)),
+    ("elu", F.elu, ((4, 5),)),
+    ("softplus", F.softplus, ((4, 5),)),
+    ("leaky_relu", F.leaky_relu, ((4, 5),)),
+    ("layer_norm", lambda a, b, c: F.layer_norm(a, (6,), b, c), ((4, 6), (6,), (6,))),
+    ("batch_norm", lambda a: F.batch_norm(a, None, None, training=True), ((8, 3, 20),)),
+    ("mse", F.mse_loss, ((4, 5), (4, 5))),
+    ("bce", lambda a, b: F.binary_cross_entropy_with_logits(a, b.sigmoid()), ((6,), (6,))),
+    ("cat", lambda a, b: torch.cat([a, b * 2], 1), ((3, 2), (3, 4))),
+    ("stack", lambda a, b: torch.stack([a, b], 1), ((3, 2), (3, 2))),
+    ("chunk", lambda a: a.chunk(2, 1)[1] * a.chunk(2, 1)[0], ((3, 4),)),
+    ("pad", lambda a: F.pad(a, (1, 2)), ((3, 4),)),
+    ("cumsum", lambda a: a.cumsum(1), ((3, 4),)),
+    ("tril", lambda a: a.tril(), ((4, 4),)),
+    ("outer", torch.outer, ((3,), (4,))),
+    ("einsum", lambda a, b: torch.einsum("bij,bjk->bik", a, b), ((2, 3, 4), (2, 4, 3))),
+    ("attention", F.scaled_dot_product_attention, ((2, 2, 5, 4), (2, 2, 5, 4), (2, 2, 5, 4))),
+    *[(name, lambda a, n=name: _unary(n, a), ((5, 7),)) for name in UNARY],
+    *[(name, lambda a, n=name: getattr(torch, n)(a * a + 1.1), ((5, 7),)) for name in POSITIVE],
+]
+
+INDEXED: list[tuple[str, Any]] = [
+    ("gather", lambda a, i: a.gather(1, i)),
+    ("index_select", lambda a, i: a.index_select(0, i[0])),
+    ("index", lambda a, i: a[i[0]]),
+    ("index_pair", lambda a, i: a[i[0], i[1]]),
+    ("index_back", lambda a, i: a[:, i[0]]),
+    ("take_along_dim", lambda a, i: a.take_along_dim(i, 1)),
+    ("embedding", lambda a, i: F.embedding(i, a)),
+    ("scatter", lambda a, i: torch.zeros_like(a).scatter(1, i, a)),
+    ("scatter_add", lambda a, i: torch.zeros_like(a).scatter_add(1, i % 2, a)),
+    ("index_add", lambda a, i: torch.zeros_like(a).index_add(0, i[0] % 2, a[: i.shape[1]])),
+    ("index_put", lambda a, i: a.clone().index_put((i[0],), a[0])),
+    ("one_hot", lambda a, i: F.one_hot(i, 4) * 2),
+    ("cross_entropy", lambda a, i: F.cross_entropy(a, i[0, :1].expand(a.shape[0]))),
+    ("nll", lambda a, i: F.nll_loss(a.log_softmax(1), i[:, 0])),
+]
+
+
+def _unary(name: str, a: Any) -> Any:
+    return a.softmax(-1) if name == "softmax" else getattr(torch, name)(a)
+
+
+def results(f: Any, tensors: list[Any], extra: tuple[Any, ...] = ()) -> list[Any]:
+    """The result and the gradients, as arrays."""
+    out = f(*tensors, *extra)
+    made = [out]
+    if out.requires_grad:
+        weight = torch.arange(out.numel(), dtype=out.dtype).reshape(out.shape).to(out.device)
+        (out * (weight * 0.1 - 1)).sum().backward()
+        made += [t.grad for t in tensors]
+    return [None if t is None else t.detach().cpu().numpy() for t in made]

@@ -1,0 +1,58 @@
+"""Every kind of kernel compiles to machine code where NVRTC is installed: no device is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import facula as torch
+from facula.cuda import generator, lanes, libraries, modules, nvrtc
+from facula.cuda.modules import module
+
+from . import emulator
+from .table import CASES, INDEXED, results
+
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
+
+
+def _texts(monkeypatch: Any) -> list[str]:
+    """The kernels of the table's operations, as the emulation meets them."""
+    found: list[str] = []
+    load = modules.load
+
+    def listening(texts: list[str]) -> Any:
+        found.extend(texts)
+        return load(texts)
+
+    monkeypatch.setattr(modules, "load", listening)
+    for _, f, shapes in CASES[::3]:
+        results(f, [torch.ones(s).to("cuda").requires_grad_() for s in shapes])
+    index = torch.zeros(4, 4, dtype=torch.int64).to("cuda")
+    for _, f in INDEXED:
+        results(f, [torch.ones(4, 4).to("cuda").requires_grad_()], (index,))
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.skipif(not libraries.has_library("nvrtc"), reason="NVRTC is not installed")
+def test_kernels_compile_for_every_architecture(monkeypatch: Any) -> None:
+    if emulator.COMPILER is None:
+        pytest.skip("there is no C++ compiler to emulate a device with")
+    compile_ = nvrtc._compile
+    emulator.install()
+    try:
+        texts = _texts(monkeypatch)
+    finally:
+        emulator.remove()
+    texts += [generator.text(n, k) for n in generator._BODIES for k in ("f32", "f64", "bf16")]
+    assert len(texts) > 50
+    text, names = module(texts)
+    for arch in ARCHITECTURES:
+        machine = compile_(text, arch, nvrtc._library(None))
+        assert machine.startswith(b"\x7fELF") and names[-1].encode() in machine
+
+
+@pytest.mark.skipif(not libraries.has_library("nvrtc"), reason="NVRTC is not installed")
+def test_a_text_that_is_wrong_says_where() -> None:
+    with pytest.raises(RuntimeError, match="did not compile for sm_80"):
+        nvrtc._compile(lanes.PRELUDE + "nonsense", "sm_80", nvrtc._library(None))
