@@ -891,6 +891,10 @@ def _lend(owner: Any) -> Any:
     # An array whose own base is no array: NumPy's views of views would skip any other.
     lent = np.lib.stride_tricks.as_strided(base, base.shape, base.strides)
     owner._exported = weakref.ref(lent)
+    for x in (owner, *[ref() for ref in getattr(owner, "aliases", ())]):
+        counted = x if x is None or x._counter is None else x._counter
+        if counted is not None and counted._token is not None:
+            counted._token.lent = owner._exported
     return lent
 
 

@@ -48,12 +48,15 @@ def _unpack(s: Saved, node: GradNode, create_graph: bool) -> Any:
         t = unpacked(s, node)
     if not _bare(t.node):
         return t  # pending in this frame: its own entry (or input) carries the history
+    lent = None if s.token is None else s.token.lent
+    if lent is not None:  # NumPy code may write to this memory before the pass has run
+        t._exported = lent
     if not create_graph or s.edge is None:
         return t
     if isinstance(s.edge, AccumulateGrad):
         return s.edge.variable
     u = recorder._new_tensor()
-    u._data = t._data
+    u._data, u._exported = t._data, t._exported
     n = t.node
     u.node = leaf(n.shape, n.dtype, n.strides, True, n.device)
     u._gfn = s.edge

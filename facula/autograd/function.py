@@ -166,6 +166,7 @@ class Function:
                 value._data = o._data
                 _follow(value, o.node, part)
                 write(o, record(mv.SELF, (value,)))
+                o._grad = None  # it was that of another value
             else:
                 o._leaf_rg = False
                 _follow(o, o.node, part)

@@ -18,10 +18,11 @@ _new_tensor: Any = None  # set by facula.tensor
 class Token:
     """Stands for one version of a tensor's memory; stale once that was written."""
 
-    __slots__ = ("detached", "stale")
+    __slots__ = ("detached", "lent", "stale")
 
     def __init__(self) -> None:
         self.stale = False
+        self.lent: Any = None  # refers to the array of it that NumPy code holds, if some does
         self.detached = False  # whether the tensor was cut off from its history in place
 
 
@@ -388,6 +389,7 @@ def seal(r: Any) -> None:
             if h is not None:
                 if h._token is None:
                     h._token = Token()
+                    h._token.lent = getattr(h, "_exported", None)
                 s.token = h._token
         s.root = None
 

@@ -549,14 +549,13 @@ def fmod(x: Lanes, a: Value, b: Value) -> Value:
 
 
 def remainder(x: Lanes, a: Value, b: Value) -> Value:
-    """The exact remainder, with the sign of b."""
+    """The exact remainder, with the sign of b; a zero has the sign of a."""
     r = fmod(x, a, b)
     zero = x.const(0.0, a.kind)
     signs = x.op("xor", x.compare("lt", r, zero), x.compare("lt", b, zero))
     wrong = x.op("and", x.compare("ne", r, zero), signs)
     wrong = x.op("and", wrong, x.op("fcmp ord", r, r, "b"))
-    r = x.select(wrong, x.add(r, b), r)
-    return x.select(x.compare("eq", r, zero), x.intrinsic("copysign", r, b), r)
+    return x.select(wrong, x.add(r, b), r)
 
 
 def _wide(name: str, f: Callable[..., Value]) -> Callable[..., Value]:

@@ -9,32 +9,18 @@ from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import in_float32, need
-from facula.ops.reductions import _dims
+from facula.ops.reductions import _dims, safe_power, select
 from facula.ops.registry import broadcast
 from facula.ops.table import api
 from facula.tensor import wrap_dim
 from facula.trace.recorder import record
 
 
-def _where(c: Any, a: Any, b: Any) -> Any:
-    return record(pw.WHERE, (c, a, b))
-
-
-def _safe_power(t: Any, p: float) -> Any:
-    """t ** p of non-negative numbers, with derivative zero at zero."""
-    if not t.requires_grad:
-        return t.sqrt() if p == 0.5 else t.pow(p)
-    zero = t == 0
-    rest = _where(zero, t.new_ones(()), t)
-    at_zero = t.new_full((), 0.0 if p > 0 else math.inf)
-    return _where(zero, at_zero, rest.sqrt() if p == 0.5 else rest.pow(p))
-
-
 def norm_over(t: Any, p: float, dims: tuple[int, ...], keep: bool) -> Any:
     """The p-norm of a floating-point tensor over normalised dimensions."""
     if p == 2:
         sq = (t * t.conj()).real if t.dtype.is_complex else t * t
-        return _safe_power(record(rd.SUM, (sq,), (dims, keep)), 0.5)
+        return safe_power(record(rd.SUM, (sq,), (dims, keep)), 0.5)
     a = t.abs()
     if p == math.inf:
         return record(rd.AMAX, (a,), (dims, keep))
@@ -45,7 +31,7 @@ def norm_over(t: Any, p: float, dims: tuple[int, ...], keep: bool) -> Any:
         return record(rd.SUM, (record(pw.COPY, (a, count)),), (dims, keep))
     if p == 1:
         return record(rd.SUM, (a,), (dims, keep))
-    return _safe_power(record(rd.SUM, (_safe_power(a, p),), (dims, keep)), 1 / p)
+    return safe_power(record(rd.SUM, (safe_power(a, p),), (dims, keep)), 1 / p)
 
 
 def vector_norm(
@@ -135,6 +121,6 @@ def renorm(input: Any, p: Any, dim: int, maxnorm: Any) -> Any:
 
     def f(t: Any) -> Any:
         n = norm_over(t, float(p), dims, True)
-        return t * _where(n > maxnorm, maxnorm / (n + 1e-7), n.new_ones(()))
+        return t * select(n > maxnorm, maxnorm / (n + 1e-7), n.new_ones(()))
 
     return in_float32(f, input)

@@ -93,6 +93,7 @@ def _augmented(binary: Any, name: str) -> Any:
             and (self._gfn is None)
             and not (node.rg and not TLS.r.grad)
             and (self._exported is None)
+            and self._retains is None
         ):
             assign(self, value)
             self._writes += 1

@@ -252,7 +252,7 @@ CLAMP_MAX: Op = pointwise(
 )
 RELU: Op = pointwise(
     "relu",
-    lambda p, s, a: np.maximum(a, a.dtype.type(0)),
+    lambda p, s, a: np.maximum(a.dtype.type(0), a),  # of equal ones the second: -0.0 stays
     lambda g, o, z: tied(_select(o <= 0, _zero_like(g), g), z),  # NaN lets the gradient through
 )
 
@@ -397,9 +397,17 @@ def _underivable(g: Any, p: Any) -> Any:
 
 # What PyTorch has no derivative of. The parameter is the operation's name.
 UNDERIVABLE: Op = pointwise("underivable", lambda p, s, a: a, _underivable)
+
+
+def _remainder(a: Any, b: Any) -> Any:
+    """The remainder with the sign of b; a zero has the sign of a, as in PyTorch."""
+    r = np.remainder(a, b)
+    return r if r.dtype.kind in "iub" else np.where(r == 0, np.copysign(r, a), r)
+
+
 REMAINDER: Op = pointwise(
     "remainder",
-    lambda p, s, a, b: np.remainder(a, b),
+    lambda p, s, a, b: _remainder(a, b),
     lambda g: g,
     lambda g, a, b: -g * (a / b).floor(),
 )

@@ -94,6 +94,21 @@ def var(
     )
 
 
+def select(c: Any, a: Any, b: Any) -> Any:
+    """One of two tensors for each element."""
+    return record(pw.WHERE, (c, a, b))
+
+
+def safe_power(t: Any, p: float) -> Any:
+    """t ** p of non-negative numbers, with derivative zero at zero."""
+    if not t.requires_grad:
+        return t.sqrt() if p == 0.5 else t.pow(p)
+    zero = t == 0
+    rest = select(zero, t.new_ones(()), t)
+    at_zero = t.new_full((), 0.0 if p > 0 else math.inf)
+    return select(zero, at_zero, rest.sqrt() if p == 0.5 else rest.pow(p))
+
+
 @api
 def std(
     input: Any,
@@ -104,7 +119,8 @@ def std(
     correction: Any = None,
 ) -> Any:
     """The standard deviation."""
-    return var.__wrapped__(input, dim, unbiased, keepdim, correction=correction).sqrt()
+    t = var.__wrapped__(input, dim, unbiased, keepdim, correction=correction)
+    return safe_power(t, 0.5)
 
 
 def _empty(name: str, t: Any, dims: tuple[int, ...], all_dims: bool = False) -> None:

@@ -317,6 +317,8 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     """The slices of source, times alpha, added to those of a dimension that the index names."""
     need("index_add", index=index, source=source)
     d = _check_slices("index_add_", input, dim, index, source)
+    if input.node.dtype.category < dtypes.FLOAT:
+        alpha = int(alpha)  # PyTorch cuts off a fraction here, where `add` refuses it
     if alpha != 1:
         source = source * alpha
     # PyTorch takes two ways, which fail differently.

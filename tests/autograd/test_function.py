@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from nn.stored import agrees, raised
 
+import facula as torch
+
 
 def functions(torch):
     """Doubles its operand in place; the cube, which keeps its operand."""
@@ -80,3 +82,24 @@ def test_what_a_function_keeps_is_freed_and_checked(torch):
     with torch.no_grad():
         out.append(cube(x).requires_grad)
     return out
+
+
+def test_a_tensor_that_a_function_changed_has_no_gradient_yet():
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    t = torch.ones(2).requires_grad_() * 2
+    t.grad = torch.ones(2)
+    Twice.apply(t)
+    assert t.grad is None
+    t = torch.ones(2)
+    t.grad = torch.ones(2)
+    Twice.apply(t)
+    assert t.grad.tolist() == [1.0, 1.0]  # nothing was recorded

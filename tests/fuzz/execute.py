@@ -206,7 +206,7 @@ def reads_what_it_writes(program: dict, torch) -> bool:
             kwargs = kwargs or {}
             out = func(*args, **kwargs)
             name = getattr(func, "__name__", "")
-            target, others = None, ()
+            target, others, whole = None, (), name in WHOLE
             if "out" in kwargs:
                 target, others = kwargs["out"], args
             elif name == "__setitem__":
@@ -219,6 +219,9 @@ def reads_what_it_writes(program: dict, torch) -> bool:
                     target.untyped_storage().data_ptr()
                 ):
                     target, others = part, args[2:]
+                else:  # picked by indices, which are visited one after the other
+                    many = isinstance(args[2], torch.Tensor) and args[2].numel() > 1
+                    others, whole = args[2:] if many else (), True
             elif args and (
                 (name.endswith("_") and name[-2:] != "__")
                 or (name.startswith("__i") and name not in ("__init__", "__invert__", "__index__"))
@@ -231,8 +234,8 @@ def reads_what_it_writes(program: dict, torch) -> bool:
                 for o in others:
                     flat.extend(o if isinstance(o, (tuple, list)) else [o])
                 for o in flat:
-                    if isinstance(o, torch.Tensor) and (o is not target or name in WHOLE):
-                        self.check(target, o, name in WHOLE)
+                    if isinstance(o, torch.Tensor) and (o is not target or whole):
+                        self.check(target, o, whole)
             return out
 
         def check(self, target, o, whole):

@@ -48,3 +48,14 @@ def test_error_functions_are_of_real_numbers(n):
     for f in (torch.erf, torch.erfc, torch.special.erf, torch.nn.functional.gelu):
         with pytest.raises(NotImplementedError, match="not implemented for"):
             f(z)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_zeros_of_remainder_and_relu_keep_their_sign(dtype, tier):
+    """The sign is the dividend's, as in PyTorch; Python's remainder has the divisor's."""
+    a = torch.tensor([-0.0, 0.0, -4.0, 4.0, -3.0], dtype=dtype)
+    for b in (2.0, -2.0):
+        r = torch.remainder(a, torch.tensor(b, dtype=dtype))
+        assert torch.signbit(r).tolist() == [True, False, True, False, b < 0]
+        assert r.tolist() == [0.0, 0.0, 0.0, 0.0, 1.0 if b > 0 else -1.0]
+    assert torch.signbit(torch.relu(a * 1)).tolist() == [True, False, False, False, False]

@@ -23,3 +23,13 @@ def test_augmented_assignment_keeps_the_object_and_its_dtype():
     assert y.tolist() == [2, 3]
     with pytest.raises(RuntimeError, match="can't be cast"):
         x /= 2
+
+
+def test_a_retained_gradient_is_that_of_the_last_value():
+    w = torch.tensor([1.0, 2.0]).requires_grad_()
+    for write in (lambda t: t.__imul__(1.5), lambda t: t.mul_(1.5)):
+        t = w * w
+        t.retain_grad()
+        t = write(t)
+        t.sum().backward()
+        assert t.grad.tolist() == [1.0, 1.0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from ops.numeric import check_gradients
 
@@ -31,3 +32,12 @@ def test_isclose_checks_its_tolerances():
     assert torch.isclose(torch.tensor([math.inf]), torch.tensor([math.inf])).item()
     with pytest.raises(RuntimeError, match="rtol"):
         torch.isclose(torch.ones(1), torch.ones(1), rtol=-1)
+
+
+def test_the_deviation_of_equal_numbers_has_no_slope():
+    x = torch.tensor([[2.0, 2.0], [2.0, 3.0]], dtype=torch.float64).requires_grad_()
+    torch.std(x, 1).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), [[0, 0], [-(0.5**0.5), 0.5**0.5]])
+    y = torch.tensor([float("nan"), 1.0]).requires_grad_()
+    y.std().backward()
+    assert y.grad.isnan().all()

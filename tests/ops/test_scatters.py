@@ -94,3 +94,10 @@ def test_positions():
 def test_what_does_not_fit(call):
     with pytest.raises(RuntimeError):
         call()
+
+
+def test_index_add_of_integers_cuts_off_the_fraction_of_alpha():
+    for alpha, want in ((0.5, [1, 2]), (2.5, [1, 10]), (-1.5, [1, -2])):
+        t = torch.tensor([1, 2])
+        t.index_add_(0, torch.tensor([1]), torch.tensor([4]), alpha=alpha)
+        assert t.tolist() == want
