@@ -324,12 +324,34 @@ def unique(
                 f"cannot be applied; shape {list(a.shape)}"
             )
         a = a.reshape(1) if a.ndim == 0 else a
-    values, _, inverse, counts = np.unique(
-        a, return_index=True, return_inverse=True, return_counts=True, axis=dim, equal_nan=False
-    )
-    inverse = inverse.reshape(-1) if dim is not None else inverse.reshape(a.shape)
+    values, inverse, counts = _distinct(a, return_inverse, return_counts, dim)
+    if return_inverse:
+        inverse = inverse.reshape(-1) if dim is not None else inverse.reshape(a.shape)
     parts = [values.astype(kind), inverse, counts]
     return _results(parts, return_inverse, return_counts)
+
+
+def _distinct(a: Any, inverse: bool, counts: bool, dim: int | None) -> tuple[Any, Any, Any]:
+    """Distinct values, and where they are and how many, if that is asked for."""
+    if dim is None and a.size and a.dtype.kind in "iu" and a.dtype != np.uint64:
+        low, span = int(a.min()), int(a.max()) - int(a.min()) + 1
+        if span <= a.size:  # counted, without sorting
+            at = (a.reshape(-1).astype(np.int64) - low).astype(np.intp, copy=False)
+            times = np.bincount(at, minlength=span)
+            found = np.flatnonzero(times)
+            place = np.cumsum(times > 0) - 1 if inverse else None
+            return (
+                (found + low).astype(a.dtype),
+                None if place is None else place[at],
+                times[found] if counts else None,
+            )
+    if not inverse and not counts:
+        return np.unique(a, axis=dim, equal_nan=False), None, None
+    # With the index of the first of each, sorting is stable.
+    values, _, where, times = np.unique(
+        a, return_index=True, return_inverse=True, return_counts=True, axis=dim, equal_nan=False
+    )
+    return values, where, times
 
 
 def _without(shape: tuple[int, ...], d: int) -> tuple[int, ...]:

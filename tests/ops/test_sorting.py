@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from ops.numeric import check_gradients
 
@@ -97,3 +98,21 @@ def test_topk_of_nan():
 def test_topk_of_nothing():
     assert torch.ones(3, 4).topk(0, 1)[1].shape == (3, 0)
     assert torch.ones(0, 4).topk(2)[1].shape == (0, 2)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "int8", "uint8", "uint16", "float32", "bool"])
+@pytest.mark.parametrize("most", [2, 7, 1 << 30])
+@pytest.mark.parametrize("shape", [(40,), (5, 8), (1,), (0,), ()], ids=str)
+def test_unique_counted_or_sorted(shape, most, dtype, rng):
+    """Integers of a small range are counted, all else is sorted: the same comes out."""
+    low = 0 if dtype in ("uint8", "uint16", "bool") else -most
+    a = rng.integers(low, most, shape).astype(dtype)
+    x = torch.tensor(a, dtype=getattr(torch, dtype))
+    want = np.unique(a, return_inverse=True, return_counts=True)
+    values, inverse, counts = x.unique(return_inverse=True, return_counts=True)
+    assert values.dtype is x.dtype
+    assert (values.tolist(), counts.tolist()) == (want[0].tolist(), want[2].tolist())
+    assert inverse.tolist() == want[1].reshape(a.shape).tolist()
+    assert x.unique().tolist() == want[0].tolist()
+    assert x.unique(return_counts=True)[1].tolist() == want[2].tolist()
+    assert x.unique(return_inverse=True)[1].tolist() == inverse.tolist()
