@@ -28,6 +28,7 @@ __all__ = [
     "Group",
     "Storage",
     "Token",
+    "alone",
     "bump",
     "forbid",
     "forget",
@@ -308,6 +309,28 @@ def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:
     rg = t._leaf_rg or gfn is not None
     t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, rg, t.node.device)
     _join(t._storage, t)
+
+
+def alone(t: Any) -> None:
+    """Let a realised tensor whose memory nobody else sees any more hold it by itself.
+
+    After `t.data = u` it is a view with a counter of its own, which no known stretch of the trace
+    takes as an operand; once `u` is gone there is no need for that.
+    """
+    s = t._storage
+    if s is None or t.node.op is not LEAF or s.node.op is not LEAF or t._base_t is not None:
+        return
+    if s._gfn is not None or t._gfn is not None or s._exported is not None:
+        return
+    if any([op.name not in ("detach", "alias") for op, _ in t._chain]):
+        return
+    if any([a is not None and a is not t for a in [ref() for ref in s.aliases]]):
+        return
+    counted = s if t._counter is None else t._counter
+    t._writes, t._token = version_of(t), counted._token
+    t._data = s._data
+    t._storage = t._own = t._counter = None
+    t._chain = ()
 
 
 def _self_op() -> Any:

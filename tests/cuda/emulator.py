@@ -282,6 +282,7 @@ def gemm(kind: str) -> Any:
 
 
 _installed: list[Emulator] = []
+_before: list[Any] = []
 
 
 def install() -> Emulator:
@@ -293,6 +294,7 @@ def install() -> Emulator:
         _installed.append(Emulator())
     device = _installed[0]
     driver.use(device)
+    _before.append((nvrtc.compiled, blas._ready))
     nvrtc.compiled = compiled
     number = {"f32": ctypes.c_float, "f64": ctypes.c_double}
 
@@ -311,6 +313,7 @@ def install() -> Emulator:
 
 def remove() -> None:
     """Let there be no device again."""
-    from facula.cuda import driver
+    from facula.cuda import blas, driver, nvrtc
 
     driver.use(None)
+    nvrtc.compiled, blas._ready = _before.pop()

@@ -10,14 +10,13 @@ import facula as torch
 from facula.cuda import generator, lanes, libraries, modules, nvrtc
 from facula.cuda.modules import module
 
-from . import emulator
 from .table import CASES, INDEXED, results
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
 
 
 def _texts(monkeypatch: Any) -> list[str]:
-    """The kernels of the table's operations, as the emulation meets them."""
+    """The kernels of the table's operations, as the device meets them."""
     found: list[str] = []
     load = modules.load
 
@@ -35,20 +34,13 @@ def _texts(monkeypatch: Any) -> list[str]:
 
 
 @pytest.mark.skipif(not libraries.has_library("nvrtc"), reason="NVRTC is not installed")
-def test_kernels_compile_for_every_architecture(monkeypatch: Any) -> None:
-    if emulator.COMPILER is None:
-        pytest.skip("there is no C++ compiler to emulate a device with")
-    compile_ = nvrtc._compile
-    emulator.install()
-    try:
-        texts = _texts(monkeypatch)
-    finally:
-        emulator.remove()
+def test_kernels_compile_for_every_architecture(device: Any, monkeypatch: Any) -> None:
+    texts = _texts(monkeypatch)
     texts += [generator.text(n, k) for n in generator._BODIES for k in ("f32", "f64", "bf16")]
     assert len(texts) > 50
     text, names = module(texts)
     for arch in ARCHITECTURES:
-        machine = compile_(text, arch, nvrtc._library(None))
+        machine = nvrtc._compile(text, arch, nvrtc._library(None))
         assert machine.startswith(b"\x7fELF") and names[-1].encode() in machine
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import facula
 from facula import Tensor
 from facula.meta import is_meta
+from facula.storage import alone
 
 from ..functional._common import type_name
 from ..parameter import Buffer, Parameter
@@ -395,6 +396,8 @@ class Module(HookMixin, StateDictMixin):
             with facula.no_grad():
                 new = fn(param)
             param.data = new
+            del new
+            alone(param)
             if param.grad is not None:
                 with facula.no_grad():
                     grad = fn(param.grad)
