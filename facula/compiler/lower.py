@@ -9,7 +9,7 @@ from facula.compiler.cluster import ALL, COLUMN, FULL, Cluster
 from facula.compiler.grouping import Grouping
 from facula.compiler.layout import Place, place
 from facula.compiler.recompute import recompute
-from facula.compiler.simplify import simplify, without_copies
+from facula.compiler.simplify import simplify, with_copies, without_copies
 from facula.compiler.widen import widen
 from facula.cpu.emitters import EMITTERS, REVISITING
 from facula.cpu.kernels import CombineKernel, Kernel, MapKernel, NotCompiled
@@ -51,6 +51,7 @@ class Lowered:
         entries = simplify(entries, roots, places)
         entries = Assembly(entries, roots, scalars, self.guards, places).entries
         entries = without_copies(entries, roots, places)
+        entries, roots = with_copies(entries, roots, places)
         self.grouping = g = Grouping(entries, places)
         self.roots = [place(n, g.places) for n in roots]
         recompute(g, {p.base for p in self.roots})

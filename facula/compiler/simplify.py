@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
+
+from facula.compiler.cluster import kind_of
 from facula.compiler.layout import VIEWS, Place, place, source
 from facula.interpreter.program import PASSES
-from facula.ops.movement import PERMUTE
+from facula.ops.movement import CONTIGUOUS, PERMUTE
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
+
+LARGE = 1 << 14  # elements from which on a kernel copies what NumPy could
 
 
 def simplify(entries: list[Node], roots: list[Node], places: dict[Node, Place]) -> list[Node]:
@@ -50,6 +55,30 @@ def without_copies(entries: list[Node], roots: list[Node], places: dict[Node, Pl
     return out
 
 
+def with_copies(
+    entries: list[Node], roots: list[Node], places: dict[Node, Place]
+) -> tuple[list[Node], list[Node]]:
+    """Entries and results, with a copy of each large result that is a view of something else: a
+    kernel makes it, often in passing, into memory that is used again."""
+    copies: dict[Node, Node] = {}
+    for n in roots:
+        s = source(n)
+        if s.op is INPUT or s.op.name not in VIEWS or n.strides is not None or kind_of(n) is None:
+            continue
+        p = place(s, places)
+        b = p.base
+        whole = Place(b, 0, n.shape, contiguous_strides(n.shape))
+        own = b.op is not INPUT and p.key() == whole.key() and prod(n.shape) == prod(b.shape)
+        if own or (b.op is not INPUT and b.op.name == "full") or prod(n.shape) < LARGE:
+            continue
+        made = copies[n] = Node(CONTIGUOUS, n.shape, n.dtype)
+        made.params = 0
+        made.inputs = (n,)
+        made.a = n
+        made.index = s.index
+    return [*entries, *copies.values()], [copies.get(n, n) for n in roots]
+
+
 def _shown(n: Node) -> Node:
     """What computes the memory that a result is seen in."""
     n = source(n)
@@ -87,4 +116,4 @@ def _turned(n: Node) -> Node:
     return made
 
 
-__all__ = ["simplify", "without_copies"]
+__all__ = ["simplify", "with_copies", "without_copies"]

@@ -109,3 +109,32 @@ def test_joins_along_several_dimensions_are_one(amounts, monkeypatch):
     x = torch.randn(2, 3, 5, 4)
     pad = torch.nn.functional.pad
     assert kernels(lambda: [pad(x, amounts, value=0.5)], monkeypatch) == [["assemble"]]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.flip(1),
+        lambda x: (x * 2).flip(0, 1),
+        lambda x: x.flip(0).t().clone().flip(1),
+    ],
+)
+def test_a_large_result_that_is_a_view_is_copied_by_a_kernel(f, monkeypatch):
+    x = torch.randn(150, 130)
+    found = kernels(lambda: [f(x)], monkeypatch)
+    assert found[-1][-1] == "clone"
+
+
+def test_a_large_gradient_that_is_spread_or_turned(monkeypatch):
+    def gradients():
+        torch.manual_seed(0)
+        a = torch.randn(140, 150, requires_grad=True)
+        b = torch.randn(150, 140, requires_grad=True)
+        torch.synchronize()
+        (a.sum() + (a.t() * b).sum() + a.flip(0).exp().sum()).backward()
+        return [a.grad, b.grad]
+
+    kernels(gradients, monkeypatch)
+    a = torch.ones(150, 150, requires_grad=True)
+    (a.sum() * 3).backward()
+    assert (a.grad == 3).all() and a.grad.is_contiguous()
