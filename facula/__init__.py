@@ -134,7 +134,7 @@ class AcceleratorError(RuntimeError):
 
 
 def synchronize() -> None:
-    """Compute everything that this thread has recorded."""
+    """Compute everything that this thread has recorded, and wait for what it has begun."""
     _flush()
 
 

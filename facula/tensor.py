@@ -18,7 +18,7 @@ from facula.dtypes import can_cast
 from facula.meta import META
 from facula.ops import table
 from facula.storage import make_view, write
-from facula.trace import recorder
+from facula.trace import flight, recorder
 from facula.trace.node import INPUT, LEAF, STALE, Node, contiguous_strides, is_contiguous, leaf
 from facula.trace.recorder import TLS, flush
 
@@ -846,6 +846,8 @@ def realise(t: Any) -> Any:
         node = t.node
         op = node.op
         if op is LEAF or op is INPUT:
+            if flight.CURRENT is not None:
+                flight.CURRENT.settle(t._data)
             return t
         if op is STALE:
             u = storage.rederive(t, False)

@@ -22,6 +22,7 @@ from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
 from facula.cpu import runtime
 from facula.cpu.kernels import NotCompiled
 from facula.cpu.runtime import Call
+from facula.trace.flight import land
 from facula.trace.node import INPUT, Node, contiguous_strides
 
 # By text and vector width, those that a program has.
@@ -125,6 +126,14 @@ class CompiledProgram:
         self.status = ctypes.c_int64.from_buffer(self.numbers, packing.size - 8)
 
     def _tables(self, low: Lowered) -> None:
+        self.fails = any(
+            [
+                what == "status"
+                for _, calls in low.steps
+                for c in calls or ()
+                for what, _ in c.descriptor
+            ]
+        )
         slot = self.memory.slot
         self.segments: list[Any] = []
         self.keep: list[Any] = []
@@ -233,8 +242,8 @@ class CompiledProgram:
                 return False
         return True
 
-    def run(self, inputs: list[Any], scalars: list[Any]) -> list[Any]:
-        """The values of `outputs`."""
+    def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
+        """The values of `outputs`. `waits`: the recorder that does not wait for them, if any."""
         self.used = keeping.clock
         n = self.n_inputs
         arena = ARENA.of(self.memory.total)
@@ -262,12 +271,14 @@ class CompiledProgram:
         else:
             self.pack(self.numbers, 0, *scalars, 0)
         segments = self.segments
-        if len(segments) == 1:
-            segments[0].run()
-            arrays = self.arrays
-        else:
+        if len(segments) > 1:
             arrays = self._run_mixed(inputs, scalars, fresh)
-        if self.status.value:
+        else:
+            arrays = self.arrays
+            call = segments[0]
+            if waits is None or self.fails or not call.depart(waits, [self, arena, *inputs], fresh):
+                call.run()
+        if self.fails and self.status.value:
             raise IndexError("an index that a program computed is out of range")
         return [
             fresh[k] if k >= 0 else self._result(reader, copy, inputs, scalars, arrays, fresh)
@@ -307,7 +318,10 @@ class CompiledProgram:
         if 0 <= k < len(fresh):
             arrays = {index: fresh[k]}
         a = self._read(reader, inputs, scalars, arrays)
-        return a.copy(order="K") if copy else a
+        if copy:
+            land()
+            return a.copy(order="K")
+        return a
 
     def _read(self, reader: Any, inputs: Any, scalars: Any, arrays: Any) -> Any:
         where, index, shape, strides, offset = reader

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from facula.trace import flight
+
 RECORD = 4  # 64-bit words: function, descriptor, units, nothing
 SPIN = 60_000  # looks at the call number before a worker goes to sleep: about 100 us
 
@@ -176,8 +178,70 @@ entry:
   WAKE
   ret void
 }
+define i64 @done(ptr %st) {
+entry:
+  %tp = getelementptr i8, ptr %st, i64 128
+  %table = load ptr, ptr %tp
+  %cp = getelementptr i8, ptr %st, i64 136
+  %count = load i64, ptr %cp
+  %last = sub i64 %count, 1
+  %o = mul i64 %last, 32
+  %o2 = add i64 %o, 16
+  %up = getelementptr i8, ptr %table, i64 %o2
+  %units = load i64, ptr %up
+  %np = getelementptr i8, ptr %st, i64 160
+  %n = load i64, ptr %np
+  %n1 = add i64 %n, 1
+  %row = mul i64 %last, %n1
+  %at = add i64 %row, %n
+  %kp = getelementptr i8, ptr %st, i64 168
+  %counters = load ptr, ptr %kp
+  %dp = getelementptr i64, ptr %counters, i64 %at
+  %v = load atomic i64, ptr %dp acquire, align 8
+  %here = icmp sge i64 %v, %units
+  %r = zext i1 %here to i64
+  ret i64 %r
+}
+define void @finish(ptr %st) {
+entry:
+  %g = load atomic i32, ptr %st seq_cst, align 4
+  %odd = and i32 %g, 1
+  %open = icmp eq i32 %odd, 1
+  br i1 %open, label %look, label %out
+look:
+  %all = call i64 @done(ptr %st)
+  %left = icmp eq i64 %all, 0
+  br i1 %left, label %help, label %close
+help:
+  %np = getelementptr i8, ptr %st, i64 160
+  %n = load i64, ptr %np
+  call void @walk(ptr %st, i64 0, i64 %n)
+  br label %close
+close:
+  %g3 = atomicrmw add ptr %st, i32 1 seq_cst
+  %ip = getelementptr i8, ptr %st, i64 256
+  br label %wait
+wait:
+  %turns = phi i64 [0, %close], [%turns1, %again2]
+  %d = load atomic i32, ptr %ip seq_cst, align 4
+  %missing = icmp sgt i32 %d, 0
+  br i1 %missing, label %again, label %out
+again:
+  PAUSE
+  %turns1 = add i64 %turns, 1
+  %low = and i64 %turns1, 1023
+  %tired = icmp eq i64 %low, 0
+  br i1 %tired, label %giveway, label %again2
+giveway:
+  %y = call i32 @sched_yield()
+  br label %again2
+again2:
+  br label %wait
+out:
+  ret void
+}
 define void @launch(ptr %st, ptr %table, i64 %count, ptr %P, ptr %S, i64 %n, ptr %counters,
-                    ptr %objects, i64 %many) {
+                    ptr %objects, i64 %many, i64 %leave) {
 entry:
   %some = icmp sgt i64 %many, 0
   br i1 %some, label %address, label %begin
@@ -207,7 +271,6 @@ begin:
   store ptr %counters, ptr %kp
   %n1 = add i64 %n, 1
   %words = mul i64 %n1, %count
-  %ip = getelementptr i8, ptr %st, i64 256
   %sl = getelementptr i8, ptr %st, i64 384
   %any0 = icmp sgt i64 %words, 0
   br i1 %any0, label %zero, label %open
@@ -226,32 +289,19 @@ call:
   %g = atomicrmw add ptr %st, i32 1 seq_cst
   %s = load atomic i32, ptr %sl seq_cst, align 4
   %any = icmp ne i32 %s, 0
-  br i1 %any, label %wake, label %own
+  br i1 %any, label %wake, label %awake
 wake:
   WAKE
-  br label %own
+  br label %awake
+awake:
+  %later = icmp ne i64 %leave, 0
+  br i1 %later, label %out, label %help
+help:
+  call void @finish(ptr %st)
+  br label %out
 own:
-  call void @walk(ptr %st, i64 0, i64 %n)
-  br i1 %alone, label %out, label %close
-close:
-  %g3 = atomicrmw add ptr %st, i32 1 seq_cst
-  br label %wait
-wait:
-  %turns = phi i64 [0, %close], [%turns1, %again2]
-  %d = load atomic i32, ptr %ip seq_cst, align 4
-  %missing = icmp sgt i32 %d, 0
-  br i1 %missing, label %again, label %out
-again:
-  PAUSE
-  %turns1 = add i64 %turns, 1
-  %low = and i64 %turns1, 1023
-  %tired = icmp eq i64 %low, 0
-  br i1 %tired, label %giveway, label %again2
-giveway:
-  %y = call i32 @sched_yield()
-  br label %again2
-again2:
-  br label %wait
+  call void @walk(ptr %st, i64 0, i64 1)
+  br label %out
 out:
   ret void
 }
@@ -310,22 +360,26 @@ _lock = threading.Lock()
 _busy = threading.Lock()
 _library: Any = None  # the native code of this file
 _launch: Any = None
+_finish: Any = None
+_done: Any = None
 _wake: Any = None
 _pool: Pool | None = None
 _threads = 0
 
 
 def _functions() -> dict[str, int]:
-    global _library, _launch, _wake
+    global _library, _launch, _finish, _done, _wake
     with _lock:
         if _library is None:
             from facula.cpu.jit import compile_functions
 
-            _library = compile_functions(_text(), ["worker", "launch", "wake"])
+            _library = compile_functions(_text(), ["worker", "launch", "finish", "done", "wake"])
             native = _library.addresses
             p, i = ctypes.c_void_p, ctypes.c_int64
             _wake = ctypes.CFUNCTYPE(None, p)(native["wake"])
-            _launch = ctypes.CFUNCTYPE(None, p, p, i, p, p, i, p, p, i)(native["launch"])
+            _launch = ctypes.CFUNCTYPE(None, p, p, i, p, p, i, p, p, i, i)(native["launch"])
+            _finish = ctypes.CFUNCTYPE(None, p)(native["finish"])
+            _done = ctypes.CFUNCTYPE(i, p)(native["done"])
     addresses: dict[str, int] = _library.addresses
     return addresses
 
@@ -353,14 +407,23 @@ class Pool:
                 raise RuntimeError("facula: a worker thread could not be started")
             self.arguments.append((args, handle))
 
-    def call(self, c: Call) -> None:
-        """Walk a table of records."""
+    def call(self, c: Call, leave: bool = False) -> None:
+        """Walk a table of records, or leave that to the workers until `_finish`."""
         n = self.workers + 1
         if c.count * (n + 1) > len(self.counters):
             self.counters = np.zeros(c.count * (n + 1), np.int64)
             self.where = self.counters.ctypes.data
         _launch(
-            self.state, c.table, c.count, c.pointers, c.numbers, n, self.where, c.objects, c.many
+            self.state,
+            c.table,
+            c.count,
+            c.pointers,
+            c.numbers,
+            n,
+            self.where,
+            c.objects,
+            c.many,
+            leave,
         )
 
     def stop(self) -> None:
@@ -399,6 +462,7 @@ def set_num_threads(n: int) -> None:
         raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
     if n < 1:
         raise RuntimeError("set_num_threads expects a positive integer")
+    flight.land()
     with _busy:
         _threads = n
         if _pool is not None:
@@ -487,7 +551,7 @@ class Call:
             shared = sharing.wanted()
             begin = perf_counter()
             # Another Python thread may have the workers: then this thread works alone.
-            if shared and _busy.acquire(blocking=False):
+            if shared and _free():
                 try:
                     if _pool is None:
                         _pool = Pool(get_num_threads() - 1)
@@ -500,11 +564,68 @@ class Call:
         else:
             self._run_alone()
 
+    def depart(self, owner: Any, read: list[Any], written: list[Any]) -> bool:
+        """Let the workers walk the table while Python goes on; whether they do."""
+        global _pool
+        if LISTENER is not None or get_num_threads() == 1:
+            return False
+        sharing = self.sharing
+        if not sharing.wanted() or not _free():
+            return False
+        begin = perf_counter()
+        if _pool is None:
+            _pool = Pool(get_num_threads() - 1)
+        with flight.LOCK:
+            away = flight.CURRENT = Away(owner, read, written, _pool, sharing)
+            _pool.call(self, leave=True)
+        away.spent = perf_counter() - begin
+        return True
+
     def _run_alone(self) -> None:
         pool = _alone.pool
         if pool is None:
             pool = _alone.pool = Pool(0)
         pool.call(self)
+
+
+class Away(flight.Flight):
+    """A call that was left to the workers."""
+
+    __slots__ = ("busy", "pool", "sharing", "spent")
+
+    def __init__(
+        self, owner: Any, read: list[Any], written: list[Any], pool: Pool, sharing: Sharing
+    ) -> None:
+        super().__init__(owner, read, written)
+        self.pool, self.sharing = pool, sharing
+        self.spent = 0.0  # seconds for which Python was kept
+        self.busy = True
+
+    def finish(self) -> None:
+        """Do a share of what is left."""
+        begin = perf_counter()
+        try:
+            _finish(self.pool.state)
+        finally:
+            if self.busy:  # once, also where a signal handler came between
+                self.busy = False
+                _busy.release()
+                self.sharing.note(True, self.spent + perf_counter() - begin)
+
+    def done(self) -> bool:
+        """Whether the last unit is done."""
+        return bool(_done(self.pool.state))
+
+
+def _free() -> bool:
+    """Take the workers, if no call has them."""
+    if _busy.acquire(blocking=False):
+        return True
+    f = flight.CURRENT
+    if f is None or not f.done():
+        return False
+    f.land()
+    return _busy.acquire(blocking=False)
 
 
 class _Alone(threading.local):
@@ -514,9 +635,16 @@ class _Alone(threading.local):
 _alone = _Alone()
 
 
+def _before_fork() -> None:
+    """A child is not to see half of what a program writes."""
+    flight.LOCK.acquire()
+    flight.land()
+
+
 def _after_fork() -> None:
     """A child has none of its parent's threads."""
     global _pool, _busy, _lock
+    flight.LOCK.release()
     _pool = None
     _busy = threading.Lock()
     _lock = threading.Lock()
@@ -524,6 +652,7 @@ def _after_fork() -> None:
 
 def _stop() -> None:
     global _pool
+    flight.land()
     if _pool is not None:
         _pool.stop()
         _pool = None
@@ -531,4 +660,8 @@ def _stop() -> None:
 
 atexit.register(_stop)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=flight.LOCK.release,
+        after_in_child=_after_fork,
+    )

@@ -280,8 +280,8 @@ class Runner:
         found = [scalars[at] for at in self.guarded]
         return found == self.folded and [type(x) for x in found] == self.types
 
-    def run(self, inputs: list[Any], scalars: list[Any]) -> list[Any]:
-        """Queue the program; the arrays of its results."""
+    def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
+        """Queue the program; the arrays of its results. `waits`: see the interpreter."""
         device = driver.get()
         if len(self.plain) and not all(self.plain):
             scalars = [x for x, plain in zip(scalars, self.plain, strict=True) if plain]
@@ -431,8 +431,8 @@ class _Both:
         self.away, self.home = away, home
         self.outputs: list[Any] = []
 
-    def run(self, inputs: list[Any], scalars: list[Any]) -> list[Any]:
-        """The values of both."""
+    def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
+        """The values of both. `waits`: see the interpreter."""
         out = [] if self.away is None else self.away.run(inputs, scalars)
         self.outputs = [] if self.away is None else list(self.away.outputs)
         at = len(out)

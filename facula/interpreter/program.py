@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from facula.trace.flight import land
 from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node
 
 # After how many interpreted occurrences a program is compiled; -1: when interpreting it once more
@@ -123,8 +124,10 @@ class Program:
         keep(c)
         return c
 
-    def run(self, inputs: list[Any], scalars: list[Any]) -> list[Any]:
-        """The slots' values; those that no output needs are freed on the way."""
+    def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
+        """The slots' values; those that no output needs are freed on the way.
+
+        `waits` is for compiled programs: this one is done when it returns."""
         values: list[Any] = inputs + [None] * (self.size - len(inputs))
         with np.errstate(all="ignore"):
             for body, params, at, end, args, out, frees in self.steps:
@@ -219,6 +222,7 @@ def warn_once(err: Exception) -> None:
 
 def evaluate(node: Node, inputs: list[Any], scalars: list[Any]) -> Any:
     """The value of one pending node, computed on the side without touching the recorder."""
+    land()
     values = [i[1] for i in inputs]
     entries = [n for n in _needed([node]) if n.op is not MODE and n.op is not ROOT]
     slots, steps, size = _plan(entries, [node], len(values))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from facula.trace import flight
 from facula.trace.node import (
     ASSIGN,
     END,
@@ -258,7 +259,8 @@ def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
     if r.grad:
         if t._leaf_rg:
             if op is not INPUT:
-                flush(r)  # a parameter with a pending update enters a new differentiable forward
+                # A parameter with a pending update enters a new differentiable forward.
+                flush(r, wait=False)
         elif linked and t._base_t is not None and not node.rg:
             t._awaken()
     return t
@@ -478,6 +480,7 @@ def bind(r: Recorder, t: Any, node: Node) -> None:
             owner._exported = None
         else:
             r.loans.append(t)
+            flight.land()
             if data.nbytes <= SNAPSHOT_BYTES:
                 data = data.copy(order="K")
                 if node.strides is not None:  # a view with gaps: kernels look for its elements so
@@ -589,10 +592,16 @@ def _probe() -> int:
 _BASE = _probe()
 
 
-def flush(r: Recorder | None = None) -> None:
-    """Compute every pending value that something can still see."""
+def flush(r: Recorder | None = None, wait: bool = True) -> None:
+    """Compute every pending value that something can still see.
+
+    `wait`: whether somebody wants to see one now; otherwise the program may still be in flight
+    when this returns (`flight.py`).
+    """
     if r is None:
         r = TLS.r
+    if flight.CURRENT is not None:
+        flight.CURRENT.before(r)
     failed: Exception | None = None
     handles = r.handles
     if handles:
@@ -623,7 +632,7 @@ def flush(r: Recorder | None = None) -> None:
                 ]
         try:
             chosen = program.choose(r)
-            values = chosen.run([i[1] for i in r.inputs], r.scalars)
+            values = chosen.run([i[1] for i in r.inputs], r.scalars, None if wait else r)
         except Exception as error:
             failed = _after_failure(r, program, live, error)
         else:
@@ -763,13 +772,16 @@ def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
         if data.__class__ is not np.ndarray:  # a reduction to one element gives NumPy's scalars
             data = np.asarray(data)
         if copy or data.base is not None:
+            flight.land()
             data = data.copy(order="K")
         if node.strides is not None:
             data = relayout(data, node.strides)
         elif not data.flags.c_contiguous:
+            flight.land()
             data = np.ascontiguousarray(data)
         old = h._exported
         if old is not None and old() is not None and h._data is not None:
+            flight.land()
             np.copyto(h._data, data)
         else:
             h._data = data
@@ -796,6 +808,7 @@ def relayout(data: Any, strides: tuple[int, ...]) -> Any:
     want = tuple([s * item for s in strides])
     if data.strides == want or data.size == 0:
         return data
+    flight.land()
     span = 1 + sum([(n - 1) * s for n, s in zip(data.shape, strides, strict=True)])
     out = np.lib.stride_tricks.as_strided(np.empty(span, data.dtype), data.shape, want)
     out[...] = data

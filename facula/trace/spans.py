@@ -83,7 +83,7 @@ def run(
         for t in tensors:
             # A parameter with a pending update enters a new differentiable forward.
             if t._leaf_rg and t.node.op is not LEAF and t.node.op is not INPUT:
-                flush(r)
+                flush(r, wait=False)
                 break
     known = r.cur.spans
     if known is not None:

@@ -122,7 +122,7 @@ def test_a_failure_while_compiled_is_reported_and_interpreted(monkeypatch):
     from facula.interpreter import program
 
     class Broken:
-        def run(self, inputs, scalars):
+        def run(self, inputs, scalars, waits=None):
             raise AttributeError("a defect of the compiler")
 
     monkeypatch.setattr(program, "_warned", False)

@@ -6,6 +6,7 @@ import warnings
 
 import facula
 from facula import Tensor
+from facula.trace import flight
 from facula.trace.node import INPUT, LEAF
 
 # Formats with so few digits that a chain of operations would be rounded at every link.
@@ -18,8 +19,11 @@ def present(t: Tensor):
     For checks of data that must not make the recorded program run: what a computed tensor holds
     is not known yet. The only look behind the public tensor in this folder.
     """
-    there = t.node.op is LEAF or t.node.op is INPUT
-    return t._data if there and t.node.device is None else None
+    if (t.node.op is not LEAF and t.node.op is not INPUT) or t.node.device is not None:
+        return None
+    if flight.CURRENT is not None:
+        flight.CURRENT.settle(t._data, reading=True)
+    return t._data
 
 
 def output(result: Tensor, out: Tensor | None) -> Tensor:
