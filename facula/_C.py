@@ -6,11 +6,12 @@ import contextlib
 import enum
 from typing import Any
 
-from facula.errors import honest
+from facula.errors import honest, refuse
 from facula.ops import table
 from facula.tensor import Size, Tensor
 
 TensorBase = Tensor
+_TensorMeta = type(Tensor)
 __all__ = ["Size", "TensorBase"]
 
 
@@ -26,6 +27,25 @@ class DispatchKey(enum.IntFlag):
 DispatchKeySet = DispatchKey
 
 
+class PyTorchFileReader:
+    """PyTorch's reader of archives, which libraries name in annotations: can't be made."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        refuse("torch.PyTorchFileReader", "files are read by torch.load in Facula")
+
+
+class TensorType:
+    """TorchScript's type of tensors, which libraries name in annotations."""
+
+    @classmethod
+    def get(cls) -> TensorType:
+        """The type of any tensor."""
+        return cls()
+
+    def __repr__(self) -> str:
+        return "Tensor"
+
+
 def _ExcludeDispatchKeyGuard(keys: Any) -> contextlib.AbstractContextManager[None]:
     """Leave out kinds of kernels inside a block: there is one kind."""
     return contextlib.nullcontext()
@@ -39,6 +59,12 @@ def DisableTorchFunctionSubclass() -> contextlib.AbstractContextManager[None]:
 def DisableTorchFunction() -> contextlib.AbstractContextManager[None]:
     """Leave out `__torch_function__` of subclasses and of modes inside a block."""
     return table.without_subclasses(keep_modes=False)
+
+
+def _disabled_torch_function_impl(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """The `__torch_function__` of subclasses that override nothing."""
+    with DisableTorchFunctionSubclass():
+        return func(*args, **(kwargs or {}))
 
 
 def _get_tracing_state() -> None:

@@ -187,14 +187,87 @@ class _Namespace:
         )
 
 
+class _Aten:
+    """`torch.ops.aten`: the functions and methods of Facula by their names in PyTorch's library."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        operator = _AtenOperator(name)
+        # Libraries take private names for keys of tables; what they are is asked when called.
+        if not name.startswith("_") and operator.function() is None:
+            raise AttributeError(
+                f"torch.ops.aten.{name} is not in Facula (see docs/compatibility.md)", name=name
+            )
+        setattr(self, name, operator)
+        return operator
+
+
+_ATEN = _Aten()
+
+
+class _AtenOperator:
+    """One name of `torch.ops.aten`, and one overload of it: they compute the same."""
+
+    def __init__(self, name: str, overload: str = "") -> None:
+        self._name, self._overload, self._call = name, overload, None
+
+    def __getattr__(self, overload: str) -> Any:
+        if overload.startswith("_") or self._overload:
+            raise AttributeError(f"{self!r} has no attribute {overload!r}", name=overload)
+        found = _AtenOperator(self._name, overload)
+        setattr(self, overload, found)
+        return found
+
+    def function(self) -> Any:
+        """The function or method of this name, or None."""
+        import facula
+        from facula.nn import functional
+
+        own = _ATEN_FUNCTIONS.get(self._name)
+        for place in (facula, facula.Tensor, functional):
+            found = own or getattr(place, self._name, None)
+            if callable(found):
+                return found
+        return None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._call is None:
+            self._call = self.function()
+            if self._call is None:
+                raise NotImplementedError(
+                    f"torch.ops.aten.{self._name} is not in Facula (see docs/compatibility.md)"
+                )
+        return self._call(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<OpOverload(op='aten.{self._name}', overload='{self._overload}')>"
+
+
+def _slice(self: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    return self[(slice(None),) * (dim % self.dim()) + (slice(start, end, step),)]
+
+
+def _index(self: Any, indices: Any) -> Any:
+    return self[tuple([slice(None) if i is None else i for i in indices])]
+
+
+_ATEN_FUNCTIONS: dict[str, Any] = {
+    "_to_copy": lambda self, **kwargs: self.to(copy=True, **kwargs),
+    "alias": lambda self: self.view(self.shape),
+    "index": _index,
+    "slice": _slice,
+}
+
+
 def has_namespace(name: str) -> bool:
     """Whether there are operators under `torch.ops.<name>`."""
     return any([key.startswith(name + "::") for key in _OPERATORS])
 
 
-def namespace(name: str) -> _Namespace:
+def namespace(name: str) -> Any:
     """`torch.ops.mine`, for any name."""
-    return _Namespace(name)
+    return _ATEN if name == "aten" else _Namespace(name)
 
 
 def load_library(path: Any) -> None:

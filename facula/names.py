@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 _SUBMODULES = """
-    _C _custom_ops __config__ _dynamo accelerator amp ao array_api autograd backends compiler
-    cpu cuda distributed distributions fft func futures fx hub jit library linalg masked mps
-    mtia multiprocessing nn notebook onnx ops optim overrides profiler random return_types
+    _C _custom_ops __config__ _dynamo _subclasses accelerator amp ao array_api autograd backends
+    compiler cpu cuda distributed distributions fft func futures fx hub jit library linalg masked
+    mps mtia multiprocessing nn notebook onnx ops optim overrides profiler random return_types
     serialization signal sparse special storage testing torch_version types utils version xpu
 """
 SUBMODULES = frozenset(_SUBMODULES.split())
 
 _MODULES = {
     "facula.futures": "Future",
-    "facula._C": "DisableTorchFunction DisableTorchFunctionSubclass",
+    "facula._C": """DisableTorchFunction DisableTorchFunctionSubclass PyTorchFileReader
+        TensorType""",
     "facula.random": """Generator default_generator get_rng_state initial_seed manual_seed seed
         set_rng_state""",
     "facula.sparse": "hspmm smm sspaddmm",

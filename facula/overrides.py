@@ -1,17 +1,25 @@
-"""Arguments that bring their own functions: `__torch_function__`.
+"""Arguments and blocks that bring their own functions: `__torch_function__`.
 
 Source: https://pytorch.org/docs/stable/torch.overrides.html
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from facula import Tensor
 from facula.errors import honest
+from facula.ops import table
 
-__all__ = ["handle_torch_function", "has_torch_function", "is_tensor_like"]
+__all__ = [
+    "BaseTorchFunctionMode",
+    "TorchFunctionMode",
+    "handle_torch_function",
+    "has_torch_function",
+    "is_tensor_like",
+]
 
 
 def _overrides(value: Any) -> bool:
@@ -52,6 +60,50 @@ def handle_torch_function(
 def is_tensor_like(inp: Any) -> bool:
     """Whether it is a tensor or an object with a `__torch_function__`."""
     return type(inp) is Tensor or hasattr(inp, "__torch_function__")
+
+
+class TorchFunctionMode:
+    """A block in which this thread's calls of operations go through `__torch_function__`.
+
+    Blocks can stand in each other, the inner one is asked first. What a handler calls goes to the
+    next outer block, or is computed. Operations are the functions of `torch` and the methods of
+    tensors; a function of `nn.functional` is seen as the operations that it calls.
+    """
+
+    def __init__(self) -> None:
+        pass
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Does in the place of `func` what the subclass says."""
+        raise NotImplementedError
+
+    def __enter__(self) -> TorchFunctionMode:
+        thread = threading.get_ident()
+
+        def offer(f: Any, args: Any, kwargs: Any) -> Any:
+            if threading.get_ident() != thread:
+                return NotImplemented
+            types = tuple(table.overriding(args, kwargs))
+            with table.below(offer):
+                return self.__torch_function__(f, types, args, kwargs)
+
+        self.__dict__.setdefault("_entered", []).append(offer)
+        table.enter_mode(offer)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        table.leave_mode(self.__dict__["_entered"].pop())
+
+
+class BaseTorchFunctionMode(TorchFunctionMode):
+    """A mode that computes what is called."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        return func(*args, **(kwargs or {}))
 
 
 __getattr__ = honest(__name__)

@@ -91,3 +91,24 @@ def test_conditions():
         facula._check(False, lambda: "never")
     with pytest.raises(IndexError):
         facula._check_index(False)
+
+
+def test_functions_and_methods_are_operators_of_aten():
+    x = facula.arange(6.0).reshape(2, 3)
+    aten = facula.ops.aten
+    assert aten is facula.ops.aten and aten.add.Tensor is aten.add.Tensor
+    assert aten.add.Tensor(x, x).tolist() == aten.add(x, x).tolist() == (x + x).tolist()
+    assert aten.expand.default(x[:1], (2, 3)).shape == (2, 3)
+    assert aten.slice.Tensor(x, 1, 0, 2).tolist() == [[0, 1], [3, 4]]
+    assert aten.slice.Tensor(x, -1, 1).tolist() == [[1, 2], [4, 5]]
+    assert aten.index.Tensor(x, [None, facula.tensor([2, 0])]).tolist() == [[2, 0], [5, 3]]
+    assert aten._to_copy.default(x, dtype=facula.int64).dtype is facula.int64
+    assert aten.gelu.default(x).shape == aten.alias.default(x).shape == x.shape
+    assert repr(aten.add.Tensor) == "<OpOverload(op='aten.add', overload='Tensor')>"
+
+
+def test_what_aten_lacks_is_named():
+    with pytest.raises(AttributeError, match=r"torch\.ops\.aten\.no_such_thing"):
+        facula.ops.aten.no_such_thing
+    with pytest.raises(NotImplementedError, match=r"torch\.ops\.aten\._no_such_thing"):
+        facula.ops.aten._no_such_thing.default(1)

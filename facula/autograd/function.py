@@ -70,6 +70,9 @@ class Context:
         self.materialize_grads = value
 
 
+FunctionCtx = Context  # PyTorch's name
+
+
 class _Several:
     """Collects the gradients of a function with several outputs."""
 

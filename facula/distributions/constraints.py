@@ -195,9 +195,14 @@ class _Bounded(Constraint):
     lower_bound: Any
     upper_bound: Any
 
-    def __init__(self, *bounds: Any) -> None:
-        for name, bound in zip(self._names, bounds, strict=True):
-            setattr(self, name, bound)
+    def __init__(self, *bounds: Any, **named: Any) -> None:
+        given = dict(zip(self._names, bounds, strict=False))
+        if len(bounds) > len(self._names) or sorted([*given, *named]) != sorted(self._names):
+            raise TypeError(
+                f"{type(self).__name__}(): takes {' and '.join(self._names)}, "
+                f"got {len(bounds)} by position and {sorted(named)} by name"
+            )
+        self.__dict__.update(given, **named)
 
     def __repr__(self) -> str:
         shown = ", ".join([f"{name}={getattr(self, name)}" for name in self._names])

@@ -46,9 +46,15 @@ def standard_normal(shape: Any, dtype: Any, device: Any = None) -> Any:
     return facula.normal(facula.zeros(shape, dtype=dtype), facula.ones(shape, dtype=dtype))
 
 
+_standard_normal = standard_normal  # PyTorch's name, which libraries import
+
+
 def sum_rightmost(value: Any, dim: int) -> Any:
     """The sum over the last `dim` dimensions."""
     return value if dim == 0 else value.reshape((*value.shape[:-dim], -1)).sum(-1)
+
+
+_sum_rightmost = sum_rightmost
 
 
 def logits_to_probs(logits: Any, is_binary: bool = False) -> Any:

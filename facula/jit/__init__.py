@@ -19,6 +19,7 @@ __all__ = [
     "Final",
     "ScriptFunction",
     "ScriptModule",
+    "TracerWarning",
     "annotate",
     "export",
     "fork",
@@ -49,6 +50,10 @@ _isinstance = isinstance
 
 class Error(RuntimeError):
     """What TorchScript raises for an error in a script."""
+
+
+class TracerWarning(Warning):
+    """What a tracer says of code that it can't follow: never here."""
 
 
 class ScriptFunction:

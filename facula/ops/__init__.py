@@ -17,6 +17,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _brought(name: str) -> bool:
-    """Whether a library has brought operators under this name."""
+    """Whether a library has brought operators under this name; PyTorch's own are "aten"."""
+    if name == "aten":
+        return True
     library = sys.modules.get("facula.library")
     return library is not None and library.has_namespace(name)

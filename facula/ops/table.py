@@ -195,6 +195,7 @@ def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Calla
     quick.__name__ = quick.__qualname__ = call.__name__
     quick.__doc__ = call.__doc__
     quick.__wrapped__ = call.__wrapped__  # type: ignore[attr-defined]
+    call.known_as = quick  # type: ignore[attr-defined]
     return quick
 
 
@@ -322,6 +323,19 @@ def leave_mode(mode: Any) -> None:
 
 
 @contextlib.contextmanager
+def below(mode: Any) -> Iterator[None]:
+    """Inside the block only the modes are on that were entered before `mode`."""
+    above = MODES[MODES.index(mode) :]
+    for m in above:
+        leave_mode(m)
+    try:
+        yield
+    finally:
+        for m in above:
+            enter_mode(m)
+
+
+@contextlib.contextmanager
 def without_subclasses(keep_modes: bool) -> Iterator[None]:
     """Call operations themselves inside a block, whatever subclasses of Tensor say."""
     saved = list(OVERRIDES)
@@ -332,13 +346,9 @@ def without_subclasses(keep_modes: bool) -> Iterator[None]:
         OVERRIDES[:] = saved
 
 
-def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Offer the call to the modes, then to `__torch_function__` of the arguments' subclasses."""
-    for mode in reversed(MODES):
-        done = mode(f, args, kwargs)
-        if done is not NotImplemented:
-            return done
-    types = []
+def overriding(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """The types of the arguments, and of those in lists, that have a `__torch_function__`."""
+    types: list[Any] = []
     for a in (*args, *kwargs.values()):
         for t in a if isinstance(a, (tuple, list)) else (a,):
             cls = type(t)
@@ -348,6 +358,17 @@ def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
                 and getattr(cls.__torch_function__, "__func__", None) is not _tensor.DEFAULT
             ):
                 types.append(cls)
+    return types
+
+
+def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Offer the call to the modes, then to `__torch_function__` of the arguments' subclasses."""
+    f = getattr(f, "known_as", f)  # the function that users have, which they compare it with
+    for mode in reversed(MODES):
+        done = mode(f, args, kwargs)
+        if done is not NotImplemented:
+            return done
+    types = overriding(args, kwargs)
     for cls in sorted(types, key=lambda c: -len(c.__mro__)):
         done = cls.__torch_function__(f, tuple(types), args, kwargs)
         if done is not NotImplemented:

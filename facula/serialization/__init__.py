@@ -5,7 +5,12 @@ Source: https://docs.pytorch.org/docs/stable/notes/serialization.html
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
+from facula.devices import device
 from facula.errors import honest
+from facula.memory import TypedStorage, UntypedStorage
 from facula.serialization.loading import load
 from facula.serialization.registry import (
     add_safe_globals,
@@ -15,7 +20,12 @@ from facula.serialization.registry import (
 )
 from facula.serialization.saving import save
 
+DEFAULT_PROTOCOL = 2  # of pickle, as `save` writes
+STORAGE: TypeAlias = TypedStorage | UntypedStorage
+MAP_LOCATION: TypeAlias = Callable[[STORAGE, str], STORAGE] | device | str | dict[str, str] | None
 __all__ = [
+    "DEFAULT_PROTOCOL",
+    "MAP_LOCATION",
     "add_safe_globals",
     "clear_safe_globals",
     "get_safe_globals",

@@ -56,4 +56,18 @@ class QuantWrapper(Module):
         return self.dequant(self.module(self.quant(X)))
 
 
+class ObserverBase(Module):
+    """What notes the range of values for quantising them: can't be made."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        name = f"torch.ao.quantization.{type(self).__name__}"
+        refuse(name, "quantised networks are not in Facula")
+
+
+class FakeQuantizeBase(Module):
+    """What rounds values as quantising would: can't be made."""
+
+    __init__ = ObserverBase.__init__
+
+
 __getattr__ = honest(__name__)

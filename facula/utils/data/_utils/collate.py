@@ -6,6 +6,7 @@ Source: https://pytorch.org/docs/stable/data.html#torch.utils.data.default_colla
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from facula import Tensor
 
 __all__ = ["collate", "default_collate", "default_collate_fn_map", "default_convert"]
 
+np_str_obj_array_pattern = re.compile(r"[SaUO]")  # by which libraries know arrays of text
 _EXPECTED = "batch must contain tensors, numpy arrays, numbers, dicts or lists"
 
 

@@ -1,4 +1,4 @@
-"""Operators of PyTorch's top level against what PyTorch gives (tests/generate/aten.py)."""
+"""Operators of PyTorch's top level against what PyTorch gives (tests/generate/native.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 import facula
 
-STORED = json.loads((Path(__file__).resolve().parents[1] / "data" / "ops_aten.json").read_text())
+STORED = json.loads((Path(__file__).resolve().parents[1] / "data" / "ops_native.json").read_text())
 
 
 def numbers():

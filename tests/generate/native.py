@@ -1,4 +1,4 @@
-"""Store what PyTorch's operators at its top level give: python tests/generate/aten.py
+"""Store what PyTorch's operators at its top level give: python tests/generate/native.py
 
 Run with a Python that has torch 2.13; needs nothing of Facula. Expressions see `torch` and tensors
 that are the same everywhere: x (4, 6), y (4, 6), w (6, 6), t (4), i (2, 3), of exact numbers.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-OUT = Path(__file__).resolve().parents[1] / "data" / "ops_aten.json"
+OUT = Path(__file__).resolve().parents[1] / "data" / "ops_native.json"
 EXPRESSIONS = [
     "torch.adaptive_max_pool1d(x, 2)",
     "torch.max_pool1d_with_indices(x, 2)",
@@ -59,7 +59,7 @@ def numbers(torch) -> dict[str, object]:
 
 
 def main() -> None:
-    """Write tests/data/ops_aten.json."""
+    """Write tests/data/ops_native.json."""
     out = {}
     for expression in EXPRESSIONS:
         got = eval(expression, numbers(torch))

@@ -267,6 +267,6 @@ def _in_place(name: str) -> Callable[..., Any]:
     return f
 
 
-for _name in MODULES["facula.ops.aten"].split():
+for _name in MODULES["facula.ops.native"].split():
     if _name.endswith("_"):
         FUNCTIONS[_name] = _in_place(_name)
