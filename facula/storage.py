@@ -439,6 +439,8 @@ def rederive(t: Any, checked: bool = True) -> Any:
             if checked:
                 forbid(t, "and its base or another view of its base has been modified inplace")
             return _stand_in(t)
+        if not checked and not had:
+            return _stand_in(t)  # whoever reads the value only does not ask for a history
         t._seen = version_of(t)
         t._gfn = None
         if base.requires_grad:

@@ -484,7 +484,7 @@ class Tensor:
         """Keep the gradient of this non-leaf in `.grad`."""
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        if self._leaf_rg or (self._no_grad and self._gfn is None):
+        if self._leaf_rg or (self._no_grad and self._gfn is None) or self._retains is not None:
             return
         edge = self._edge()
         if isinstance(edge, graph.GradNode):
@@ -509,6 +509,8 @@ class Tensor:
         """Where gradients go; None for a view that only its base makes require grad."""
         if self.node.op is STALE:
             storage.rederive(self)
+        elif self._base_t is not None and not self.node.rg:
+            self._awaken()
         return graph.edge_of(self)
 
     def register_post_accumulate_grad_hook(self, hook: Any) -> Any:
@@ -959,7 +961,8 @@ def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
                 )
             if t._multi or t._no_grad:
                 storage.forbid(t, f"and is being modified inplace by {name}")
-            if t.node.op is STALE and not t.node.rg and t._gfn is None:
+            unasked = not t.node.rg and t._gfn is None
+            if unasked and (t.node.op is STALE or t._seen != storage.version_of(t)):
                 # Its base got a history since it was made, and nobody has asked for its own.
                 raise RuntimeError(
                     f"{name}: a leaf Variable that requires grad is being used in an in-place "

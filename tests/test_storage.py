@@ -340,3 +340,62 @@ def test_memory_that_others_see_is_not_held_alone() -> None:
 def test_modules_that_are_converted_keep_no_views() -> None:
     model = torch.nn.Linear(2, 2).double()
     assert [p._storage for p in model.parameters()] == [None, None]
+
+
+def _written_base():
+    """A view that was made before its base got a history."""
+    w = torch.tensor([0.5]).requires_grad_()
+    base = torch.tensor([1.5, 2.5])
+    view = base[:]
+    base[:1] *= w
+    return w, base, view
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda t: None,
+        lambda t: t < 1,
+        lambda t: t.tolist(),
+        lambda t: t.detach() * 2,
+        lambda t: t.requires_grad,
+    ],
+)
+def test_reading_a_value_asks_for_no_history(read):
+    """PyTorch refuses to write to a view whose history nobody has asked for."""
+    _, _, view = _written_base()
+    read(view)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        view.mul_(2)
+    assert view.tolist() == [0.75, 2.5]
+
+
+@pytest.mark.parametrize("ask", [lambda t: t.grad_fn, lambda t: t.is_leaf, lambda t: t * 2])
+def test_a_view_whose_history_was_asked_for_is_written(ask):
+    w, base, view = _written_base()
+    ask(view)
+    view.mul_(2)
+    base.sum().backward()
+    assert w.grad.tolist() == [3.0]
+
+
+def test_a_view_that_may_have_no_history_says_so():
+    """Also where its value was read between the write and the base's asking for gradients."""
+    base = torch.tensor([1.0, 2.0])
+    part = base.unbind(0)[0]
+    base.mul_(2)
+    part.sum()
+    base.requires_grad_()
+    for ask in (lambda: part.grad_fn, lambda: part.is_leaf):
+        with pytest.raises(RuntimeError, match="modified inplace"):
+            ask()
+    assert part.to(torch.bool).item() and part.bool().item()
+    assert part.long().item() == 2
+
+
+def test_retaining_twice_is_retaining_once():
+    base = torch.tensor([[1.0, 2.0]]).requires_grad_().exp()
+    part = base.unbind(0)[0]
+    part.retain_grad()
+    base.mul_(2)
+    part.retain_grad()

@@ -33,9 +33,15 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
         self = moved
     if d is None or d is self.node.dtype:
         return clone.__wrapped__(self) if copy else self
-    if self.node.op is STALE:
-        self._rederive()
-    return pw.cast(self, d)
+    return _converted(self, d)
+
+
+def _converted(t: Any, d: Any) -> Any:
+    if d.category < dtypes.FLOAT and t.requires_grad:
+        t = t.detach()  # no gradient comes back from there, so no history is asked for
+    elif t.node.op is STALE:
+        t._rederive()
+    return pw.cast(t, d)
 
 
 for _name, _d in {
@@ -55,7 +61,7 @@ for _name, _d in {
 
     def _make(d: Any, name: str) -> Any:
         def f(self: Any, memory_format: Any = None) -> Any:
-            return self if self.node.dtype is d else pw.cast(self, d)
+            return self if self.node.dtype is d else _converted(self, d)
 
         f.__name__ = name
         f.__doc__ = f"The tensor as {d}."

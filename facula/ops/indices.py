@@ -74,11 +74,18 @@ def positions(a: Any) -> tuple[Any, ...]:
     return (*[np.repeat(x, counts) for x in leading], last)
 
 
-def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
+def _parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]:
     """The basic part of an index as a view, and the tensors of the advanced part (or None).
 
     The list has one item for every dimension of the view: None, or an integer index array.
+    `check` is called before an error for an index that is a tensor.
     """
+
+    def fail(message: str) -> None:
+        if check is not None:
+            check()
+        raise IndexError(message)
+
     items = list(index) if isinstance(index, tuple) else [index]
     rank = len(t.node.shape)
     used = 0
@@ -146,7 +153,7 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
             a = a.astype(bool)
             for k, n in enumerate(a.shape):
                 if t.node.shape[d + k] != n:
-                    raise IndexError(
+                    fail(
                         f"The shape of the mask {list(a.shape)} at index {k} does not "
                         f"match the shape of the indexed tensor "
                         f"{list(t.node.shape)} at index {d + k}"
@@ -163,9 +170,7 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
         elif a.dtype.kind in "iu":
             parts = [a]
         else:
-            raise IndexError(
-                f"tensors used as indices must be long, int, byte or bool tensors, got {a.dtype}"
-            )
+            fail(f"tensors used as indices must be long, int, byte or bool tensors, got {a.dtype}")
         for part in parts:
             n = t.node.shape[d]
             low = part.min() if part.size else 0
@@ -173,7 +178,7 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
                 bad = part[(part < -n) | (part >= n)].reshape(-1)[0]
                 wrong = f"index {bad} is out of bounds for dimension {d} with size {n}"
                 if n == 0:
-                    raise IndexError(wrong)
+                    fail(wrong)
             params.append((0, n, 1))
             if low < 0:
                 part = np.where(part < 0, part + n, part)
@@ -184,7 +189,7 @@ def _parse(t: Any, index: Any) -> tuple[Any, list[Any] | None]:
         if 0 not in [p[1] for p in params if type(p) is tuple] and all(
             [type(x) is not np.ndarray or x.size for x in layout]
         ):
-            raise IndexError(wrong)
+            fail(wrong)
         layout = [np.zeros_like(x) if type(x) is np.ndarray else x for x in layout]
     v = t
     if after:
@@ -325,8 +330,8 @@ def setitem(self: Any, index: Any, value: Any) -> None:
             return
     if isinstance(index, list):
         index = _list_index(index)
-    v, advanced = _parse(self, index)
-    check_in_place(v if v is not self else self, "__setitem__")
+    v, advanced = _parse(self, index, lambda: check_in_place(self, "__setitem__", False))
+    check_in_place(v, "__setitem__")
     if advanced is None:
         _copy_into(v, value, "__setitem__")
         return

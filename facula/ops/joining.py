@@ -31,6 +31,10 @@ def cat(tensors: Any, dim: Any = 0, *, axis: Any = None) -> Any:
                 f"cat(): zero-dimensional tensor (at position {i}) cannot be concatenated"
             )
     d = result_type(*ts)
+    if all(
+        [x.node.shape == (0,) for x in ts]
+    ):  # all are passed over, and no dimension is looked at
+        dim = axis = 0
     ts = [pw.cast(x, d) for x in ts if x.node.shape != (0,)] or [pw.cast(ts[0], d)]
     first = ts[0].node.shape
     k = wrap_dim(dim if axis is None else axis, len(first))

@@ -307,7 +307,9 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
             )
         _check_index("index_select", index, 1)
         return input.clone()
-    _check_index("index_select", index, input.node.shape[d])
+    shape = input.node.shape
+    wrong = RuntimeError if 0 in shape and len(shape) > 1 else IndexError
+    _check_index("index_select", index, shape[d], wrong)
     table, p = _one_dim(input, d, index)
     return record(ix.INDEX, (input, table), p)
 

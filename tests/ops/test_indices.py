@@ -53,3 +53,15 @@ def test_triangles(shape, diagonal, tier):
     low.sum().backward()
     assert x.grad.tolist() == np.tril(np.ones(shape), diagonal).tolist()
     assert torch.ones(3, 3, dtype=torch.bool).tril().tolist() == np.tri(3, dtype=bool).tolist()
+
+
+def test_what_is_wrong_with_a_tensor_comes_before_its_index_tensors():
+    leaf = torch.zeros(2, 3).requires_grad_()
+    masks = torch.tensor([True, False, True])
+    for index in (masks, torch.tensor([1, 7]), torch.tensor([1.0])):
+        with pytest.raises(RuntimeError, match="leaf Variable"):
+            leaf[index] = 0.5
+        with pytest.raises(IndexError):
+            leaf.detach()[index] = 0.5
+    with pytest.raises(IndexError):  # plain indices come first
+        leaf[5] = 0.5

@@ -40,3 +40,11 @@ def test_cat_does_not_write_into_its_operand():
     x = torch.ones(2)
     with pytest.raises(RuntimeError, match="single memory location"):
         torch.cat([x, x[:0]], out=x)
+
+
+def test_joined_nothing_has_no_dimension_to_check():
+    e = torch.zeros(0)
+    for dim in (1, -3, 5):
+        assert torch.cat([e, e], dim).shape == (0,)
+        with pytest.raises(IndexError):
+            torch.cat([e, torch.zeros(2)], dim)

@@ -101,3 +101,13 @@ def test_index_add_of_integers_cuts_off_the_fraction_of_alpha():
         t = torch.tensor([1, 2])
         t.index_add_(0, torch.tensor([1]), torch.tensor([4]), alpha=alpha)
         assert t.tolist() == want
+
+
+def test_index_select_of_nothing():
+    for shape, dim, error in (
+        ((0, 2), 0, RuntimeError),
+        ((2, 0), 0, RuntimeError),
+        ((0,), 0, IndexError),
+    ):
+        with pytest.raises(error):
+            torch.zeros(shape).index_select(dim, torch.tensor([1, 2]))
