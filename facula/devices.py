@@ -100,6 +100,15 @@ def _cuda(d: device) -> device:
     return _made.setdefault(index, device("cuda", index))
 
 
+def present(kind: str) -> bool:
+    """Whether there is a device of this kind."""
+    if kind != "cuda":
+        return kind in ("cpu", "meta")
+    from facula import cuda
+
+    return cuda.is_available()
+
+
 def moved(t: Any, where: device) -> Any:
     """The tensor on a device that `check` gave."""
     if where is t.device:

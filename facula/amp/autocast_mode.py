@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from facula.amp import policy
-from facula.devices import device
+from facula.devices import device, present
 from facula.dtypes import bfloat16, float16
 from facula.trace.recorder import TLS
 
@@ -55,7 +55,11 @@ class autocast:
         self._cache_enabled = _settings["cache"] if cache_enabled is None else cache_enabled
         if enabled and self.device == "cuda":
             warnings.warn(
-                "CUDA is not available or torch_xla is imported. Disabling autocast.", stacklevel=2
+                "Facula has no autocast for CUDA yet: operations compute in the dtypes that they "
+                "are given. Disabling autocast."
+                if present("cuda")
+                else "CUDA is not available or torch_xla is imported. Disabling autocast.",
+                stacklevel=2,
             )
             enabled = False
         elif enabled and self.fast_dtype not in _LOW:

@@ -11,6 +11,7 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.devices import present
 from facula.tensor import tensor
 
 
@@ -34,7 +35,7 @@ class GradScaler:
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
-        if enabled and device != "cpu":
+        if enabled and not present(device):
             warnings.warn(
                 f"torch.amp.GradScaler is enabled, but {device} is not available.  Disabling.",
                 stacklevel=2,
@@ -67,7 +68,7 @@ class GradScaler:
             return outputs
         self._used = True
         if isinstance(outputs, Tensor):
-            return outputs * tensor(self._scale, dtype=facula.float32)
+            return outputs * tensor(self._scale, dtype=facula.float32, device=outputs.device)
         if isinstance(outputs, Iterable):
             scaled = [self.scale(x) for x in outputs]
             return type(outputs)(scaled) if isinstance(outputs, (list, tuple)) else scaled

@@ -84,11 +84,13 @@ class Block:
     __slots__ = ("address", "size")
 
     def __init__(self, nbytes: int) -> None:
+        self.address = 0  # while there is none: taking it may fail
         self.size = POOL.rounded(nbytes)
         self.address = POOL.take(self.size)
 
     def __del__(self) -> None:
-        POOL.give(self.address, self.size)
+        if self.address:
+            POOL.give(self.address, self.size)
 
 
 class DeviceArray:

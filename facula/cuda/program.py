@@ -24,15 +24,15 @@ from facula.compiler.recompute import recompute
 from facula.compiler.simplify import simplify
 from facula.compiler.widen import widen
 from facula.cpu.kernels import NotCompiled
-from facula.cuda import arrays, driver, modules, status
+from facula.cuda import arrays, cores, driver, modules, status, windows
 from facula.cuda.arrays import Block, DeviceArray
 from facula.cuda.blas import Product
-from facula.cuda.cores import CORES
 from facula.cuda.kernels import kernels
 from facula.interpreter.program import MAX_VARIANTS, Program
 from facula.ops.movement import CONTIGUOUS, PERMUTE
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
+CORES = {**cores.CORES, **windows.WINDOWS}  # the operations that have launches of their own
 GRAPHS = 16  # captured graphs of a program
 NOT_MEMORY = ("number", "status")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from facula.devices import device
+from facula.devices import device, present
 from facula.serialization.rebuild import StorageRef
 
 
 def restorer(map_location: Any) -> Callable[[StorageRef], StorageRef]:
-    """A function that takes a storage to where it belongs; this release has the CPU only.
+    """A function that takes a storage to where it belongs.
 
     `map_location` may be None (where it was), a device or its name (there, whatever it was), a
     dict from location to location, or a function of the storage and its location, which returns
@@ -52,8 +52,10 @@ def restorer(map_location: Any) -> Callable[[StorageRef], StorageRef]:
 
 def _restore(storage: StorageRef, location: str) -> StorageRef:
     if location == "cpu" or location.startswith("cpu:"):
-        return storage
+        return storage.cpu()
     if location.startswith("cuda"):
+        if present("cuda"):
+            return storage.cuda(location)
         raise RuntimeError(
             f"load: the checkpoint holds a storage on CUDA device {location!r}, but "
             "torch.cuda.is_available() is False. Use map_location='cpu' to put it in the memory of "

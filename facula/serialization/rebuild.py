@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import facula
-from facula import Size, Tensor, dtypes, meta
+from facula import Size, Tensor, devices, dtypes, meta
 from facula.devices import device
 from facula.nn import parameter
 from facula.ops.table import METHODS
@@ -68,9 +68,12 @@ class StorageRef:
         self._dtype = dtype
         self._base: Any = None
         self.location = location
+        self.device = devices.CPU  # where its tensors are to be
 
-    device = device("cpu")
-    is_cuda = False
+    @property
+    def is_cuda(self) -> bool:
+        """Whether its tensors are to be on a CUDA device."""
+        return self.device.type == "cuda"
 
     def nbytes(self) -> int:
         """The size in bytes."""
@@ -83,12 +86,14 @@ class StorageRef:
     __len__ = size
 
     def cpu(self) -> StorageRef:
-        """Itself: it is in the memory of the CPU."""
+        """Itself, with its tensors on the CPU."""
+        self.device = devices.CPU
         return self
 
     def cuda(self, device: Any = None, non_blocking: bool = False) -> StorageRef:
-        """RuntimeError: there is no CUDA device."""
-        raise RuntimeError("map_location asks for a CUDA device, but none is available")
+        """Itself, with its tensors on a CUDA device."""
+        self.device = devices.check("cuda" if device is None else device)
+        return self
 
     def tensor(
         self, dtype: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
@@ -107,11 +112,11 @@ class StorageRef:
             data = self._memory[: numel * dtype.itemsize].view(dtype.np)
             if offset == 0 and math.prod(size) == numel and _contiguous(size, stride):
                 # What almost every tensor is: all of its storage, in order.
-                self._base = from_array(data.reshape(size))
+                self._base = devices.moved(from_array(data.reshape(size)), self.device)
                 return self._base
-            self._base = from_array(data)
+            self._base = devices.moved(from_array(data), self.device)
         if 0 in size:
-            return facula.empty(size, dtype=dtype)  # type: ignore[attr-defined]
+            return devices.moved(facula.empty(size, dtype=dtype), self.device)  # type: ignore[attr-defined]
         return self._base.as_strided(size, stride, offset)
 
 

@@ -43,10 +43,11 @@ class _Name:
 class _Storage:
     """What a tensor's persistent id is made of."""
 
-    __slots__ = ("dtype", "key", "kind", "memory")
+    __slots__ = ("dtype", "key", "kind", "memory", "where")
 
-    def __init__(self, key: str, memory: np.ndarray, dtype: Any) -> None:
+    def __init__(self, key: str, memory: np.ndarray, dtype: Any, where: str) -> None:
         self.key = key
+        self.where = where  # the device
         self.memory = memory
         self.dtype = dtype
         typed = _STORAGE_NAMES.get(dtype)
@@ -125,7 +126,7 @@ class _Pickler(_Base):
                 f"save: the format before PyTorch 1.6 has no {obj.dtype} tensors (PyTorch writes "
                 "such files and can't read them)"
             )
-        parts = "storage", obj.kind, obj.key, "cpu", obj.count()
+        parts = "storage", obj.kind, obj.key, obj.where, obj.count()
         return (*parts, None) if self.legacy else parts  # None: it is not a view of another
 
     def reducer_override(self, obj: Any) -> Any:
@@ -180,8 +181,10 @@ class _Pickler(_Base):
         owner = t if t._storage is None else t._storage
         known = self.storages.get(id(owner))
         if known is None:
-            memory = _memory(np.asarray(owner._data))
-            known = _Storage(str(len(self.storages)), memory, t.dtype)
+            device = owner.node.device
+            data = owner._data if device is None else owner._data.download()
+            memory = _memory(np.asarray(data))
+            known = _Storage(str(len(self.storages)), memory, t.dtype, str(device or "cpu"))
             self.storages[id(owner)] = known
             self.alive.append(owner)
         elif known.dtype is not t.dtype:
@@ -191,7 +194,11 @@ class _Pickler(_Base):
             )
         if owner is t or not t.numel() or known.memory.size == t.itemsize:
             return known, 0
-        return known, (t._data.ctypes.data - owner._data.ctypes.data) // t.itemsize
+        first, start = [
+            a.ctypes.data if a.__class__ is np.ndarray else a.address
+            for a in (owner._data, t._data)
+        ]
+        return known, (start - first) // t.itemsize
 
 
 def _memory(a: np.ndarray) -> np.ndarray:

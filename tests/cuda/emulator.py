@@ -32,6 +32,7 @@ _SHIM = r"""
 #define __global__
 #define __shared__ static
 template <class T> T min(T a, T b) { return b < a ? b : a; }
+template <class T> T max(T a, T b) { return a < b ? b : a; }
 struct dim { int x, y, z; };
 static dim threadIdx, blockIdx, blockDim, gridDim;
 static inline float __int_as_float(int i) { float f; memcpy(&f, &i, 4); return f; }
