@@ -338,7 +338,9 @@ class Tensor:
             )
         if requires_grad and self.requires_grad:
             return self
-        bare = self._no_grad and self._gfn is None  # a view that never had a history
+        # A view that never had a history, or that nobody has asked for the one of its base.
+        bare = self._base_t is not None and self._gfn is None
+        bare = bare and (self._no_grad or not self.node.rg)
         if not requires_grad and not (bare or self.is_leaf):
             raise RuntimeError(
                 "you can only change requires_grad flags of leaf variables. If you "

@@ -393,6 +393,14 @@ def test_a_view_that_may_have_no_history_says_so():
     assert part.long().item() == 2
 
 
+def test_a_view_that_nobody_asked_for_a_history_need_not_give_it_up():
+    _, _, view = _written_base()
+    assert view.requires_grad_(False).requires_grad
+    assert view.grad_fn is not None
+    with pytest.raises(RuntimeError, match="leaf variables"):
+        view.requires_grad_(False)
+
+
 def test_retaining_twice_is_retaining_once():
     base = torch.tensor([[1.0, 2.0]]).requires_grad_().exp()
     part = base.unbind(0)[0]
