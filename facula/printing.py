@@ -136,6 +136,15 @@ def _lines(a: Any, fmt: Any, indent: int, summarise: bool) -> str:
     return "[" + (",\n" + "\n" * (a.ndim - 2) + " " * (indent + 1)).join(parts) + "]"
 
 
+def data_str(a: Any, indent: int) -> str:
+    """The elements in brackets, lines after the first indented."""
+    summarise = a.size > _options["threshold"]
+    shown = _corners(a) if summarise else a
+    flat = np.ascontiguousarray(shown).reshape(-1)
+    fmt: Any = _Complex(flat) if a.dtype.kind == "c" else _Formatter(flat)
+    return _lines(a, fmt, indent, summarise)
+
+
 def tensor_str(
     array: Any,
     dtype_name: str,
@@ -159,11 +168,7 @@ def tensor_str(
         usual = dtype_name == dtypes.get_default_dtype()._name
         body = "[]"
     else:
-        summarise = a.size > _options["threshold"]
-        shown = _corners(a) if summarise else a
-        flat = np.ascontiguousarray(shown).reshape(-1)
-        fmt: Any = _Complex(flat) if a.dtype.kind == "c" else _Formatter(flat)
-        body = _lines(a, fmt, 7, summarise)
+        body = data_str(a, len("tensor("))
     if device != "cpu":
         suffixes.append(f"device='{device}'")
     if not usual:

@@ -79,6 +79,13 @@ class TreeSpec:
         return f"TreeSpec({self.type.__name__}, {self.context}, {self.children_specs})"
 
 
+class LeafSpec(TreeSpec):
+    """A single leaf."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None, [])
+
+
 SUPPORTED_NODES: dict[Any, NodeDef] = {
     list: NodeDef(lambda x: (list(x), None), lambda v, c: list(v)),
     tuple: NodeDef(lambda x: (list(x), None), lambda v, c: tuple(v)),
@@ -116,11 +123,14 @@ def _node_type(tree: Any) -> Any:
     return kind
 
 
+_get_node_type = _node_type  # PyTorch's name
+
+
 def tree_flatten(tree: Any, is_leaf: Any = None) -> tuple[list[Any], TreeSpec]:
     """The leaves, and what puts them together again."""
     kind = _node_type(tree)
     if kind not in SUPPORTED_NODES or (is_leaf is not None and is_leaf(tree)):
-        return [tree], TreeSpec(None, None, [])
+        return [tree], LeafSpec()
     children, context = SUPPORTED_NODES[kind].flatten_fn(tree)
     leaves: list[Any] = []
     specs = []

@@ -42,3 +42,14 @@ def test_a_class_can_be_a_container():
     p.register_pytree_node(Box, lambda b: ([b.x], None), lambda v, c: Box(*v))
     assert p.tree_map(lambda x: x + 1, Box([1, 2])).x == [2, 3]
     del p.SUPPORTED_NODES[Box]
+
+
+def test_libraries_make_specifications_of_their_own():
+    from facula.utils import _pytree
+
+    assert _pytree._get_node_type([1]) in _pytree.SUPPORTED_NODES
+    assert _pytree._get_node_type(1) not in _pytree.SUPPORTED_NODES
+    leaves, spec = _pytree.tree_flatten([1, (2,)])
+    pair = _pytree.TreeSpec(tuple, None, [_pytree.LeafSpec()])
+    assert spec == _pytree.TreeSpec(list, None, [_pytree.LeafSpec(), pair])
+    assert _pytree.tree_unflatten(leaves, spec) == [1, (2,)] and _pytree.LeafSpec().is_leaf()

@@ -330,4 +330,13 @@ class _SingleProcessIter(BaseIter):
         return self._fetcher.fetch(next(self._indices))
 
 
-__getattr__ = honest(__name__)
+_BaseDataLoaderIter, _SingleProcessDataLoaderIter = BaseIter, _SingleProcessIter  # PyTorch's names
+_missing = honest(__name__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "_MultiProcessingDataLoaderIter":
+        from facula.utils.data._utils.multiprocess import MultiProcessIter
+
+        return MultiProcessIter
+    return _missing(name)

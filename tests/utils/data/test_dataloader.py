@@ -197,3 +197,13 @@ def test_warnings():
         DataLoader(range(3), num_workers=5000)
     with pytest.warns(UserWarning, match="pin_memory"):
         assert stored.plain(DataLoader(range(2), pin_memory=True)) == [[0], [1]]
+
+
+def test_iterators_are_of_the_classes_that_libraries_ask_about():
+    from facula.utils.data import dataloader
+
+    one = iter(dataloader.DataLoader([1, 2]))
+    assert isinstance(one, dataloader._BaseDataLoaderIter)
+    assert isinstance(one, dataloader._SingleProcessDataLoaderIter)
+    assert not isinstance(one, dataloader._MultiProcessingDataLoaderIter)
+    assert issubclass(dataloader._MultiProcessingDataLoaderIter, dataloader._BaseDataLoaderIter)

@@ -1,0 +1,27 @@
+"""Printing by its private names; the expected text is PyTorch's."""
+
+import pytest
+
+import facula as torch
+from facula._tensor_str import PRINT_OPTS, _tensor_str
+
+
+def test_elements_without_what_stands_around_them():
+    assert _tensor_str(torch.tensor([[1.5, 2], [3, 4]]), 0) == (
+        "[[1.5000, 2.0000],\n [3.0000, 4.0000]]"
+    )
+    assert _tensor_str(torch.tensor([[1, 2], [3, 40]]), 4) == "[[ 1,  2],\n     [ 3, 40]]"
+    assert _tensor_str(torch.tensor(1.5, dtype=torch.bfloat16, requires_grad=True), 0) == "1.5000"
+    assert _tensor_str(torch.ones(0), 0) == "[]"
+
+
+def test_options_are_read_and_set():
+    assert PRINT_OPTS.threshold == torch.get_printoptions()["threshold"]
+    before = PRINT_OPTS.precision
+    PRINT_OPTS.precision = 2
+    try:
+        assert str(torch.tensor(1.25)) == "tensor(1.25)"
+    finally:
+        PRINT_OPTS.precision = before
+    with pytest.raises(AttributeError, match="colour"):
+        PRINT_OPTS.colour = 1
