@@ -809,7 +809,7 @@ def own_memory(t: Any) -> Any:
 def move_memory(owner: Any, data: Any) -> None:
     """Let a realised tensor or storage, and its aliases, lie in the memory of `data`, its copy."""
     owner._data = data
-    for ref in getattr(owner, "aliases", ()):
+    for ref in _aliases(owner):
         a = ref()
         if a is not None and a.node.op in (LEAF, INPUT):
             part = data
@@ -877,9 +877,14 @@ def values(t: Any) -> Any:
     return a if a.__class__ is np.ndarray else a.download()
 
 
+def _aliases(owner: Any) -> list[Any]:
+    """References to the tensors that lie in a storage; a tensor without one has none."""
+    return owner.aliases if owner.__class__ is storage.Storage else []
+
+
 def in_use(owner: Any) -> bool:
     """Whether the frame being recorded reads the memory of a tensor or storage."""
-    seen = [owner, *[ref() for ref in getattr(owner, "aliases", ())]]
+    seen = [owner, *[ref() for ref in _aliases(owner)]]
     if any([t is not None and t.node.op is not LEAF and t.node.op is not STALE for t in seen]):
         return True
     return any([t is owner or t._storage is owner for t, _, _ in TLS.r.inputs])
@@ -897,7 +902,7 @@ def _lend(owner: Any) -> Any:
     # An array whose own base is no array: NumPy's views of views would skip any other.
     lent = np.lib.stride_tricks.as_strided(base, base.shape, base.strides)
     owner._exported = weakref.ref(lent)
-    for x in (owner, *[ref() for ref in getattr(owner, "aliases", ())]):
+    for x in (owner, *[ref() for ref in _aliases(owner)]):
         counted = x if x is None or x._counter is None else x._counter
         if counted is not None and counted._token is not None:
             counted._token.lent = owner._exported
