@@ -611,10 +611,10 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
                 new = record(COPY_SLICES, (new,))
             if not mine:
                 edge = edge_of(new)
-                value = new
         if not mine:
             recorder.set_grad(False)
-            new = _scatter(s, group.chain if differentiable else t._chain, value)
+            # Not what the group sees now: of elements that share memory it knows old ones too.
+            new = _scatter(s, t._chain, value)
         keeps = not mine and (s._gfn is not None or s.node.rg)
         if keeps and s._gfn is None:
             s._gfn = edge_of(s)

@@ -407,3 +407,16 @@ def test_retaining_twice_is_retaining_once():
     part.retain_grad()
     base.mul_(2)
     part.retain_grad()
+
+
+def test_a_write_with_a_history_into_a_part_of_spread_memory():
+    """What shares memory with the elements written is written, too, though the history is apart."""
+    w = torch.tensor([[-2.0, 4.0]]).requires_grad_()
+    for look in (lambda t: t.detach(), lambda t: t.detach().data):
+        memory = torch.tensor([[-2.0, 4.0]])
+        spread = look(memory.view(2).expand(2, 2))
+        part = spread[0]
+        part *= w[0]
+        assert memory.tolist() == [[4.0, 16.0]]
+        assert spread.tolist() == [[4.0, 16.0]] * 2
+        assert spread.requires_grad and not memory.requires_grad
