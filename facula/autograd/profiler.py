@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from facula.errors import honest
+from facula.profiler import Averages as EventList
 from facula.profiler import profile, record_function
 
-__all__ = ["profile", "record_function"]
+__all__ = ["EventList", "profile", "record_function"]
 __getattr__ = honest(__name__)
