@@ -585,7 +585,7 @@ def write(t: Any, value: Any) -> None:
         elif t._retains is not None:
             _retain_again(t)
         return
-    if _sole(t, s):
+    if sole(t, s):
         write(t, value)
         return
     if differentiable and (t._multi or t._no_grad) and t._base_t is not None:
@@ -692,7 +692,7 @@ def _overlapping(op: Any, params: Any) -> bool:
 _OF_BYTES = ("real_view", "imag_view", "view_as_real", "view_as_complex", "view_dtype")
 
 
-def _sole(t: Any, s: Storage) -> bool:
+def sole(t: Any, s: Storage) -> bool:
     """Whether t was all that is left of a realised storage, which then is t's own again.
 
     A parameter is made over a tensor's memory, and that tensor is usually dropped at once.

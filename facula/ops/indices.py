@@ -18,6 +18,7 @@ from facula.ops.creation import FULL, full_on
 from facula.ops.registry import pointwise_strides
 from facula.ops.shapes import expand, slice_dim
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch, in_place
+from facula.storage import sole, version_of
 from facula.tensor import (
     Tensor,
     check_distinct,
@@ -26,12 +27,14 @@ from facula.tensor import (
     forbidden,
     from_array,
     make_view,
+    own_memory,
+    realise,
     replace,
     values,
     wrap_dim,
     write,
 )
-from facula.trace.node import INPUT, LEAF, Other
+from facula.trace.node import INPUT, LEAF, STALE, Marker, Other
 from facula.trace.recorder import TLS, record
 
 
@@ -322,12 +325,63 @@ def _value(value: Any, like: Any) -> Any:
     return t if t.node.dtype is like.node.dtype else pw.cast(t, like.node.dtype)
 
 
+def _filled(t: Any) -> bool:
+    """Realise a tensor that is written again and again, now and then; whether its memory is its
+    own then. The first writes are recorded: they may be few, and part of a step."""
+    if t.node.op.__class__ is Other or t.node.op is META or t.node.rg or version_of(t) % 16 != 15:
+        return False
+    realise(t)
+    return t._storage is None or sole(t, t._storage)
+
+
+def _set_one(t: Any, index: Any, value: Any) -> bool:
+    """Write one element of memory that nothing recorded reads, at once; whether that was done.
+
+    Data that is filled element by element would otherwise be a new program for every element.
+    """
+    n = t.node
+    items = index if index.__class__ is tuple else (index,)
+    if (n.op is not LEAF or t._storage is not None) and not _filled(t):
+        return False
+    n = t.node
+    if n.op is not LEAF or n.rg or n.strides is not None or n.device is not None:
+        return False
+    if len(items) != len(n.shape) or t._storage is not None or t._token is not None:
+        return False
+    if t._gfn is not None or t._exported is not None or t._counter is not None or TLS.dual:
+        return False
+    for i, size in zip(items, n.shape, strict=True):
+        if not (i.__class__ is int or isinstance(i, np.integer)) or not -size <= i < size:
+            return False
+    if isinstance(value, Tensor):
+        v = value.node
+        kind = v.op.__class__ is Marker and v.op is not META and v.op is not STALE
+        if not (kind or v.rec is TLS.r) or value is t:
+            return False
+        if v.rg or v.shape or v.device is not None or v.dtype is not n.dtype or value._leaf_rg:
+            return False
+        value = realise(value)._data
+        if t.node.op is not LEAF:
+            return False
+    elif n.dtype is dtypes.float32 or n.dtype is dtypes.float64:
+        if value.__class__ not in (int, float) or not (abs(value) < 3e38 or value != value):
+            return False
+    elif n.dtype is not dtypes.int64 or value.__class__ is not int or abs(value) >= 1 << 63:
+        return False
+    own_memory(t)
+    t._data[items] = value
+    t._writes += 1
+    return True
+
+
 def setitem(self: Any, index: Any, value: Any) -> None:
     """t[index] = value."""
     if OVERRIDES:
         done = dispatch(setitem, (self, index, value), {})
         if done is not NotImplemented:
             return
+    if _set_one(self, index, value):
+        return
     if isinstance(index, list):
         index = _list_index(index)
     v, advanced = _parse(self, index, lambda: check_in_place(self, "__setitem__", False))
