@@ -104,7 +104,7 @@ def _reseat(t: Any, op: Any, params: Any) -> Any:
 
 def transpose_(self: Any, dim0: int, dim1: int) -> Any:
     """Exchange two dimensions in place."""
-    check_in_place(self, "transpose_")
+    check_in_place(self, "transpose_", False)
     rank = len(self.node.shape)
     i, j = wrap_dim(dim0, rank), wrap_dim(dim1, rank)
     p = list(range(rank))
@@ -115,7 +115,7 @@ def transpose_(self: Any, dim0: int, dim1: int) -> Any:
 
 def t_(self: Any) -> Any:
     """Transpose a matrix in place."""
-    check_in_place(self, "t_")
+    check_in_place(self, "t_", False)
     rank = len(self.node.shape)
     if rank > 2:
         raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {rank}D")
@@ -124,7 +124,7 @@ def t_(self: Any) -> Any:
 
 def squeeze_(self: Any, dim: Any = None) -> Any:
     """Drop dimensions of size 1 in place."""
-    check_in_place(self, "squeeze_")
+    check_in_place(self, "squeeze_", False)
     shape = self.node.shape
     drop = dims_of(dim, len(shape))
     new = tuple([n for i, n in enumerate(shape) if not (i in drop and n == 1)])
@@ -133,7 +133,7 @@ def squeeze_(self: Any, dim: Any = None) -> Any:
 
 def unsqueeze_(self: Any, dim: int) -> Any:
     """Insert a dimension of size 1 in place."""
-    check_in_place(self, "unsqueeze_")
+    check_in_place(self, "unsqueeze_", False)
     shape = self.node.shape
     d = wrap_dim(dim, len(shape) + 1)
     return _reseat(self, mv.RESHAPE, (*shape[:d], 1, *shape[d:]))
@@ -141,7 +141,7 @@ def unsqueeze_(self: Any, dim: int) -> Any:
 
 def as_strided_(self: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     """Become a view by sizes and strides of the tensor's storage, in place."""
-    check_in_place(self, "as_strided_")
+    check_in_place(self, "as_strided_", False)
     v = as_strided(self, size, stride, storage_offset)
     storage.take_place(self, v)
     return self

@@ -85,6 +85,8 @@ def dot(input: Any, tensor: Any) -> Any:
             f"inconsistent tensor size, expected tensor {list(input.node.shape)} "
             f"and src {list(tensor.node.shape)} to have the same number of elements"
         )
+    if input.node.dtype is dtypes.bool:
+        raise NotImplementedError("dot: \"dot\" not implemented for 'Bool'")
     return record(MATMUL, (input.unsqueeze(0), tensor.unsqueeze(1))).reshape(())
 
 

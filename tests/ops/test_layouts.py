@@ -5,7 +5,11 @@ It decides which views a program may take, and in which order random numbers fil
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from nn.stored import agrees
+
+import facula as torch
 
 
 def operands(torch):
@@ -81,3 +85,19 @@ def test_a_view_of_what_was_indexed(torch):
         x[None, -1].stride(),
         x.mT[0].stride(),
     ]
+
+
+def test_views_in_place_of_expanded_memory():
+    """They write to no element, so elements may share memory."""
+
+    def expanded():
+        return torch.arange(3.0).reshape(3, 1).expand(2, 3, 2)
+
+    want = expanded().numpy()
+    assert np.array_equal(expanded().transpose_(0, 1).numpy(), want.transpose(1, 0, 2))
+    assert np.array_equal(expanded().unsqueeze_(1).numpy(), want[:, None])
+    assert np.array_equal(expanded()[:1].squeeze_(0).numpy(), want[0])
+    assert np.array_equal(expanded()[0].t_().numpy(), want[0].T)
+    assert expanded().transpose_(0, 2).stride() == (0, 1, 0)
+    with pytest.raises(IndexError):
+        expanded().transpose_(-1, 3)

@@ -23,3 +23,10 @@ def test_inner_products(rng):
     assert torch.vdot(torch.tensor([1j]), torch.tensor([1j])).item() == 1
     with pytest.raises(RuntimeError, match="last dimension"):
         torch.inner(torch.ones(2), torch.ones(3))
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_bools_have_no_inner_product(n):
+    a = torch.zeros(n, dtype=torch.bool)
+    with pytest.raises(NotImplementedError, match="dot"):
+        a @ a
