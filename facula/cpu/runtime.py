@@ -334,7 +334,7 @@ def _text() -> str:
     if sys.platform.startswith("linux"):
         sleep_decl = "declare i64 @syscall(i64, ...)"
         call = "call i64 (i64, ...) @syscall"
-        wait = f"%r = {call}(i64 {futex}, ptr %st, i32 128, i32 %seen, ptr null, ptr null, i32 0)"
+        wait = f"%r = {call}(i64 {futex}, ptr %st, i32 128, i32 %g, ptr null, ptr null, i32 0)"
         wake = (
             f"%r = {call}(i64 {futex}, ptr %st, i32 129, i32 2147483647, ptr null, ptr null, i32 0)"
         )

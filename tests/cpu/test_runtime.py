@@ -1,10 +1,12 @@
 """Threads, processors and processes: the same bits whoever computes them."""
 
+import ctypes
 import os
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import pytest
 
@@ -141,3 +143,20 @@ def test_workers_sleep_and_wake():
 
     time.sleep(0.01)  # longer than a worker spins
     assert train() == train()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="others sleep by the clock")
+def test_a_worker_that_missed_a_call_sleeps():
+    """It would keep a processor busy until the next call otherwise."""
+    pool = runtime.Pool(1)
+    try:
+        state = (ctypes.c_int32 * 97).from_address(pool.state)
+        state[0] += 2  # opened and closed before the worker looked
+        for _ in range(50):
+            time.sleep(0.01)
+            asleep = [state[96] for _ in range(200) if time.sleep(0.0001) is None]
+            if set(asleep) == {1}:
+                break
+        assert set(asleep) == {1}
+    finally:
+        pool.stop()
