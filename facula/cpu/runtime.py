@@ -24,6 +24,7 @@ import numpy as np
 from facula.trace import flight
 
 RECORD = 4  # 64-bit words: function, descriptor, units, nothing
+LONG = 5e-3  # seconds: a program that takes longer is always shared
 SPIN = 60_000  # looks at the call number before a worker goes to sleep: about 100 us
 
 # The state, by byte offset: 0 call number, odd while the call is open, 128 table, 136 records,
@@ -485,8 +486,11 @@ class Sharing:
         self.alone = self.together = 0.0  # recent times, in seconds
 
     def wanted(self) -> bool:
-        """Share this run? Now and then the other way is tried."""
+        """Share this run? Now and then the other way is tried, of programs so short that a
+        worker that does not run could be waited for longer than they take."""
         self.runs += 1
+        if self.together > LONG:
+            return True
         better = self.together <= self.alone or not self.alone
         return better if self.runs % 64 not in (8, 9) else not better
 

@@ -160,3 +160,12 @@ def test_a_worker_that_missed_a_call_sleeps():
         assert set(asleep) == {1}
     finally:
         pool.stop()
+
+
+def test_long_programs_are_always_shared():
+    long, short = runtime.Sharing(), runtime.Sharing()
+    for sharing, seconds in ((long, 2 * runtime.LONG), (short, runtime.LONG / 100)):
+        sharing.note(True, seconds)
+        sharing.note(False, 2 * seconds)
+    assert all([long.wanted() for _ in range(64)])
+    assert not all([short.wanted() for _ in range(64)])
