@@ -28,13 +28,14 @@ from facula.tensor import (
     from_array,
     make_view,
     own_memory,
+    present,
     realise,
     replace,
     values,
     wrap_dim,
     write,
 )
-from facula.trace.node import INPUT, LEAF, STALE, Marker, Other
+from facula.trace.node import LEAF, STALE, Marker, Other
 from facula.trace.recorder import TLS, record
 
 
@@ -53,8 +54,9 @@ def known(t: Any) -> Any:
 
     Of a meta tensor there are none to check.
     """
-    if t.node.device is None and (t.node.op is LEAF or t.node.op is INPUT):  # the values are there
-        return t._data
+    there = present(t)
+    if there is not None:
+        return there
     if t.node.op is META:
         return np.empty((0,) * max(t.ndim, 1), t.dtype.np)
     while t.node.op.__class__ is Other and t.node.op.inner is not None:
@@ -341,18 +343,20 @@ def _set_one(t: Any, index: Any, value: Any) -> bool:
     """
     n = t.node
     items = index if index.__class__ is tuple else (index,)
+    if len(items) != len(n.shape):
+        return False
+    for i, size in zip(items, n.shape, strict=True):
+        if not (i.__class__ is int or isinstance(i, np.integer)) or not -size <= i < size:
+            return False
     if (n.op is not LEAF or t._storage is not None) and not _filled(t):
         return False
     n = t.node
     if n.op is not LEAF or n.rg or n.strides is not None or n.device is not None:
         return False
-    if len(items) != len(n.shape) or t._storage is not None or t._token is not None:
+    if t._storage is not None or t._token is not None:
         return False
     if t._gfn is not None or t._exported is not None or t._counter is not None or TLS.dual:
         return False
-    for i, size in zip(items, n.shape, strict=True):
-        if not (i.__class__ is int or isinstance(i, np.integer)) or not -size <= i < size:
-            return False
     if isinstance(value, Tensor):
         v = value.node
         kind = v.op.__class__ is Marker and v.op is not META and v.op is not STALE

@@ -200,3 +200,24 @@ print(a == w.detach().double().sum().item())
 """
     )
     assert out == "True"
+
+
+def test_indices_that_are_being_computed_are_waited_for(two_threads, monkeypatch):
+    net = Net()
+    counts = torch.zeros(64, dtype=torch.int64)
+
+    def step():
+        y = net.step()
+        counts.copy_((y.detach().sum(1) > 0).long())
+
+    for _ in range(12):
+        step()
+        torch.synchronize()
+    monkeypatch.setattr(runtime.Sharing, "wanted", lambda self: True)
+    step()
+    net.x.mm(net.w)
+    assert flight.CURRENT is not None
+    assert any([a is counts._data for a in flight.CURRENT.written])
+    picked = torch.arange(2.0).index_select(0, counts)
+    assert flight.CURRENT is None
+    assert torch.equal(picked, counts.float())

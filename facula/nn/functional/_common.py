@@ -6,24 +6,9 @@ import warnings
 
 import facula
 from facula import Tensor
-from facula.trace import flight
-from facula.trace.node import INPUT, LEAF
 
 # Formats with so few digits that a chain of operations would be rounded at every link.
 _LOW = frozenset((facula.float16, facula.bfloat16))
-
-
-def present(t: Tensor):
-    """The values of ``t`` as an array if they are there already, else None.
-
-    For checks of data that must not make the recorded program run: what a computed tensor holds
-    is not known yet. The only look behind the public tensor in this folder.
-    """
-    if (t.node.op is not LEAF and t.node.op is not INPUT) or t.node.device is not None:
-        return None
-    if flight.CURRENT is not None:
-        flight.CURRENT.settle(t._data, reading=True)
-    return t._data
 
 
 def output(result: Tensor, out: Tensor | None) -> Tensor:

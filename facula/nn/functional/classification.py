@@ -11,7 +11,7 @@ from facula import Tensor
 from facula.ops.indexing import GATHER
 from facula.ops.movement import RESHAPE, watched, whole
 from facula.ops.table import mixed
-from facula.tensor import from_array
+from facula.tensor import from_array, present
 from facula.trace.recorder import record
 from facula.trace.spans import run
 
@@ -20,7 +20,6 @@ from ._common import (
     dims,
     is_low,
     legacy_reduction,
-    present,
     reduced,
     require_float,
     scalar_type,

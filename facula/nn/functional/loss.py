@@ -12,13 +12,13 @@ import facula
 from facula import Tensor
 from facula.ops.movement import whole
 from facula.ops.table import mixed
+from facula.tensor import present
 
 from ._common import (
     check_reduction,
     dims,
     is_low,
     legacy_reduction,
-    present,
     reduced,
     require_float,
     scalar_type,
