@@ -26,7 +26,7 @@ _MISS = object()
 class Span:
     """What one call needed and did.
 
-    wants    for each operand its node, or the leaf that is to be replaced by an input
+    wants    for each operand its node, or the leaf that is to be replaced by an input, or None
     binds    what becomes an input, in order: (operand, its node, None, None) or (-1, node, tensor,
              buffer) for a constant that the function made
     bound    how many operands do
@@ -50,7 +50,7 @@ class Span:
         "writes",
     )
 
-    wants: list[Node]
+    wants: list[Node | None]
     binds: list[tuple[int, Node | None, Any, Any]]
     bound: int
     writes: list[tuple[int, Node, int]]
@@ -70,8 +70,9 @@ def run(
     """f(tensors, static, numbers), whose operations are followed as one step once they are known.
 
     What f does may depend on nothing but its arguments and on the shapes, dtypes and layouts of
-    `tensors`; it may not look at their values. It records operations and returns None, a new
-    tensor or a tuple of new tensors; it may write to `tensors` where no gradient is concerned.
+    `tensors`, of which any may be None; it may not look at their values. It records operations and
+    returns None, a new tensor or a tuple of new tensors; it may write to `tensors` where no
+    gradient is concerned.
     `static` is hashable. `numbers` are floats that change from call to call; f hands them to
     operations as they are: a number that it computes from them would be a constant of the stretch,
     so a call that does that is not remembered.
@@ -82,7 +83,9 @@ def run(
     if r.grad:
         for t in tensors:
             # A parameter with a pending update enters a new differentiable forward.
-            if t._leaf_rg and t.node.op is not LEAF and t.node.op is not INPUT:
+            if t is None or not t._leaf_rg:
+                continue
+            if t.node.op is not LEAF and t.node.op is not INPUT:
                 flush(r, wait=False)
                 break
     known = r.cur.spans
@@ -121,7 +124,10 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     if r.anomaly or r.gnodes or r.packing is not None:
         return _MISS
     for t, want in zip(tensors, s.wants, strict=True):
-        if t.node is not want or not _ready(r, t, want):
+        if t is None:
+            if want is not None:
+                return _MISS
+        elif t.node is not want or not _ready(r, t, want):
             return _MISS
     for i, _, _ in s.writes:
         t = tensors[i]
@@ -169,10 +175,13 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
 def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     """Call the function, and remember what it did where that can be followed."""
     frame, cur, n_inputs, n_scalars = r.frame, r.cur, len(r.inputs), len(r.scalars)
-    before = [(t.node, t._writes) for t in tensors]
+    before = [(None, 0) if t is None else (t.node, t._writes) for t in tensors]
     fit = not (r.anomaly or r.gnodes or r.loans) and r.packing is None
     fit = fit and all(
-        [type(t) in PLAIN and _ready(r, t, node) for t, (node, _) in zip(tensors, before)]
+        [
+            node is None or (type(t) in PLAIN and _ready(r, t, node))
+            for t, (node, _) in zip(tensors, before)
+        ]
     )
     # Each number is an object of its own, by which it is found again.
     own = tuple([x * 1.0 if type(x) is float else x for x in numbers])
@@ -197,8 +206,8 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
 
 def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool:
     """Fill in what became an input and what was written to; False where it can't be repeated."""
-    place = {id(t): i for i, t in enumerate(tensors)}
-    if len(place) < len(tensors):
+    place = {id(t): i for i, t in enumerate(tensors) if t is not None}
+    if len(place) < sum([t is not None for t in tensors]):
         return False  # one tensor as two operands
     s.wants = [node for node, _ in before]
     s.binds = []
@@ -215,7 +224,7 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
             return False
     s.writes = []
     for i, (t, (node, writes)) in enumerate(zip(tensors, before)):
-        if t.node is node or t.node.op is INPUT:
+        if t is None or t.node is node or t.node.op is INPUT:
             continue
         if t.node.rec is not r or not _writable(t) or (r.grad and (t._leaf_rg or t.node.rg)):
             return False

@@ -52,6 +52,22 @@ def test_a_known_stretch_is_not_called_again():
     assert f.calls == 2  # other settings
 
 
+def test_operands_may_be_left_out():
+    def body(ts, p, s):
+        x, weight, bias, more = ts
+        for t in (weight, bias, more):
+            if t is not None:
+                x = x * 2 + t
+        return x.exp()
+
+    f = Counting(body)
+    x, a, b = torch.zeros(2), torch.ones(2), torch.ones(2) * 3
+    for ts in [(x, None, None, b), (x, a, None, None), (x, None, a, b), (x, None, None, None)]:
+        want, calls = body(ts, (), ()).tolist(), f.calls
+        assert frames(lambda i, ts=ts: spans.run(f, ts).tolist()) == [want] * 4
+        assert f.calls == calls + 1
+
+
 def test_gradients_flow_through_a_followed_stretch():
     f = Counting(lambda ts, p, s: (ts[0] * ts[1]).exp())
     a, b = torch.randn(5, requires_grad=True), torch.randn(5)

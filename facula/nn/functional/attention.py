@@ -54,7 +54,7 @@ def scaled_dot_product_attention(
         enable_gqa: whether each head of ``key`` and ``value`` serves several of ``query``.
     """
     _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
-    tensors = (query, key, value) if attn_mask is None else (query, key, value, attn_mask)
+    tensors = (query, key, value, attn_mask)
     static = (dropout_p, is_causal, scale, enable_gqa)
     if dropout_p > 0 or isinstance(scale, Tensor):  # it draws numbers, or reads one
         return _attention(tensors, static, ())
@@ -62,8 +62,7 @@ def scaled_dot_product_attention(
 
 
 def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
-    query, key, value = tensors[:3]
-    attn_mask = tensors[3] if len(tensors) > 3 else None
+    query, key, value, attn_mask = tensors
     dropout_p, is_causal, scale, enable_gqa = static
     q, k, v = upcast(query), upcast(key), upcast(value)
     if enable_gqa and q.dim() > 2:

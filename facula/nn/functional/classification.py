@@ -65,14 +65,13 @@ def nll_loss(
     if there and all_count and weight is None:
         # Scores that are there already: nothing is to be fused with, and few of them are read.
         return run(_nll_there, (input, target), (reduction,))
-    tensors = (input, target) if weight is None else (input, target, weight)
-    return run(_nll_loss, tensors, (ignore_index, reduction, checked))
+    return run(_nll_loss, (input, target, weight), (ignore_index, reduction, checked))
 
 
 def _nll_loss(tensors: Any, static: Any, numbers: Any) -> Tensor:
-    input, target = tensors[:2]
+    input, target, weight = tensors
     ignore_index, reduction, checked = static
-    weight = upcast(tensors[2]) if len(tensors) > 2 else None
+    weight = None if weight is None else upcast(weight)
     loss, counted = _picked(upcast(input), target, weight, ignore_index, checked)
     return _finished(loss, counted, reduction, input)
 
@@ -226,17 +225,17 @@ def cross_entropy(
             f"expected scalar type {scalar_type(input.dtype)} but found {scalar_type(weight.dtype)}"
         )
     checked, _ = _check_range(target, input.shape[1 if input.dim() > 1 else 0], ignore_index)
-    tensors = (input, target) if weight is None else (input, target, weight)
-    return run(_cross_entropy, tensors, (ignore_index, reduction, label_smoothing, checked))
+    static = (ignore_index, reduction, label_smoothing, checked)
+    return run(_cross_entropy, (input, target, weight), static)
 
 
 def _cross_entropy(tensors: Any, static: Any, numbers: Any) -> Tensor:
     """The loss for classes; static: ignored index, reduction, smoothing, whether it is checked."""
-    input, target = tensors[:2]
+    input, target, weight = tensors
     ignore_index, reduction, label_smoothing, checked = static
     class_dim = 1 if input.dim() > 1 else 0
     log_probs = upcast(input).log_softmax(class_dim)
-    weight = upcast(tensors[2]) if len(tensors) > 2 else None
+    weight = None if weight is None else upcast(weight)
     loss, counted = _picked(log_probs, target, weight, ignore_index, checked)
     if label_smoothing > 0:
         spread = log_probs if weight is None else log_probs * _along(weight, log_probs, class_dim)

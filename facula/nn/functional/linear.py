@@ -45,15 +45,15 @@ def linear(
         if bias is not None:
             raise RuntimeError(f"mat2 must be a matrix, got {weight.dim()}-D tensor")
         return output(input.matmul(weight), out)
-    result = run(_linear, (input, weight) if bias is None else (input, weight, bias))
+    result = run(_linear, (input, weight, bias))
     return result if out is None else output(result, out)
 
 
 def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
-    input, weight = tensors[:2]
+    input, weight, bias = tensors
     # The weight's value, transposed: no view of the parameter has to be kept up to date.
     result = input.matmul(record(PERMUTE, (weight,), (1, 0)))
-    return result + tensors[2] if len(tensors) > 2 else result
+    return result if bias is None else result + bias
 
 
 @mixed

@@ -40,18 +40,6 @@ def _shaped(t: Tensor, shape) -> Tensor:
     return record(RESHAPE, (t,), tuple(shape))
 
 
-def _run(f: Any, tensors: tuple, settings: tuple = ()) -> Tensor:
-    """f(settings, *tensors), known stretches of the trace as one step; None stays None."""
-    given = tuple([t is not None for t in tensors])
-    return run(_spread, tuple([t for t in tensors if t is not None]), (f, given, settings))
-
-
-def _spread(tensors: Any, static: Any, numbers: Any) -> Tensor:
-    f, given, settings = static
-    rest = iter(tensors)
-    return f(settings, *[next(rest) if has else None for has in given])
-
-
 def _check_parameter_dtype(x: Tensor, *params: Tensor | None) -> None:
     """Parameters have the input's dtype, or are float32 beside an input of lower precision."""
     low = upcast(x).dtype is not x.dtype
@@ -107,11 +95,12 @@ def batch_norm(
     if input.dim() < 2:  # no channels: there is nothing to normalise
         return input.clone()
     tensors = (input, running_mean, running_var, weight, bias)
-    return _run(_batch_norm, tensors, (training, momentum, eps))
+    return run(_batch_norm, tensors, (training, momentum, eps))
 
 
-def _batch_norm(settings, input, running_mean, running_var, weight, bias) -> Tensor:
-    training, momentum, eps = settings
+def _batch_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, running_mean, running_var, weight, bias = tensors
+    training, momentum, eps = static
     shape = [1, input.shape[1]] + [1] * (input.dim() - 2)
     x = upcast(input)
     if training:
@@ -259,11 +248,12 @@ def layer_norm(
     n = _check_normalized_shape(input, normalized_shape, "layer_norm", weight, bias)
     require_float(input, "LayerNormKernelImpl")
     _check_parameter_dtype(input, weight, bias)
-    return _run(_layer_norm, (input, weight, bias), (n, eps))
+    return run(_layer_norm, (input, weight, bias), (n, eps))
 
 
-def _layer_norm(settings, input, weight, bias) -> Tensor:
-    n, eps = settings
+def _layer_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, weight, bias = tensors
+    n, eps = static
     normal, _, _ = _standardised(upcast(input), list(range(-n, 0)), eps)
     out = _affine(normal, weight, bias).to(input.dtype)
     return whole(out, "NativeLayerNorm", input, weight, bias)
@@ -284,11 +274,12 @@ def rms_norm(
     require_float(input, "rms_norm")
     if eps is None:
         eps = facula.finfo(upcast(input).dtype).eps
-    return _run(_rms_norm, (input, weight), (n, eps))
+    return run(_rms_norm, (input, weight), (n, eps))
 
 
-def _rms_norm(settings, input, weight) -> Tensor:
-    n, eps = settings
+def _rms_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, weight = tensors
+    n, eps = static
     x = upcast(input)
     out = x * ((x * x).mean(list(range(-n, 0)), keepdim=True) + eps).rsqrt()
     return _affine(out, weight, None).to(input.dtype)
@@ -336,11 +327,12 @@ def group_norm(
     _check_parameter_dtype(input, weight, bias)
     if input.numel() == 0:
         return _affine(upcast(input), None, None).to(input.dtype)
-    return _run(_group_norm, (input, weight, bias), (num_groups, eps))
+    return run(_group_norm, (input, weight, bias), (num_groups, eps))
 
 
-def _group_norm(settings, input, weight, bias) -> Tensor:
-    num_groups, eps = settings
+def _group_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, weight, bias = tensors
+    num_groups, eps = static
     n, channels = input.shape[:2]
     x = upcast(input)
     grouped = _shaped(x, (n, num_groups, x.numel() // (n * num_groups)))

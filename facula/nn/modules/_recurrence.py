@@ -57,24 +57,24 @@ STEPS = {
 def run(tensors: tuple, static: tuple) -> tuple:
     """The outputs of the last layer and the last states of all, as one step of the trace.
 
-    `tensors`: the input, the first states ``(layers * directions, N, out)``, and the weights of
-    all layers and directions. `static`: the kind of network, the number of directions, the sizes
-    of the steps if packed, and which of its five weights each layer and direction has.
+    `tensors`: the input, the first states ``(layers * directions, N, out)``, and five weights
+    for each layer and direction, None for what it lacks. `static`: the kind of network, the number
+    of directions, and the sizes of the steps if packed.
     """
     return spans.run(_layers, tensors, static)
 
 
 def _layers(tensors: tuple, static: tuple, numbers: Any) -> tuple:
-    mode, directions, sizes, given = static
+    mode, directions, sizes = static
     step, _ = STEPS[mode]
     # Values: views of a tensor that is there already would be operands unknown to the caller.
     x, *states = [record(SELF, (t,)) for t in tensors[: 3 if mode == "LSTM" else 2]]
-    rest = iter(tensors[1 + len(states) :])
+    all_weights = tensors[1 + len(states) :]
     last = []
-    for layer in range(0, len(given), directions):
+    for layer in range(0, len(all_weights) // 5, directions):
         outputs = []
         for k in range(layer, layer + directions):
-            weights = [next(rest) if has else None for has in given[k]]
+            weights = all_weights[5 * k : 5 * k + 5]
             state = tuple([s[k] for s in states])
             reverse = k > layer
             if sizes is None:

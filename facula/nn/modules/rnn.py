@@ -262,23 +262,20 @@ class RNNBase(Module):
 
     def _run(self, x: Tensor, sizes: list[int] | None, states: tuple, weights: list):
         directions = 2 if self.bidirectional else 1
-        given = tuple([tuple([w is not None for w in ws]) for ws in weights])
-        flat = [w for ws in weights for w in ws if w is not None]
-        steps = None if sizes is None else tuple(sizes)
-        if not (self.dropout and self.training and self.num_layers > 1):
-            out, *last = run((x, *states, *flat), (self.mode, directions, steps, given))
-            return out, tuple(last)
-        # Dropout between the layers draws numbers, so each layer is a call of its own.
+        static = (self.mode, directions, None if sizes is None else tuple(sizes))
+        # Dropout between the layers draws numbers, so that each layer is a call of its own.
+        apart = self.dropout and self.training and self.num_layers > 1
+        step = directions if apart else len(weights)
         last = []
-        for layer in range(self.num_layers):
-            at = slice(layer * directions, (layer + 1) * directions)
-            if layer:
+        for k in range(0, len(weights), step):
+            if k:
                 x = F.dropout(x, self.dropout, True)
-            flat = [w for ws in weights[at] for w in ws if w is not None]
-            x, *state = run(
-                (x, *[s[at] for s in states], *flat), (self.mode, directions, steps, given[at])
-            )
+            given = [w for ws in weights[k : k + step] for w in ws]
+            firsts = [s[k : k + step] for s in states] if apart else states
+            x, *state = run((x, *firsts, *given), static)
             last.append(state)
+        if not apart:
+            return x, tuple(last[0])
         return x, tuple([facula.cat(parts) for parts in zip(*last, strict=True)])
 
     def _weights(self, k: int) -> tuple:
