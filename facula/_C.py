@@ -8,9 +8,9 @@ from typing import Any
 
 from facula.errors import honest, refuse
 from facula.ops import table
-from facula.tensor import Size, Tensor
+from facula.tensor import Tensor
+from facula.tensor_base import Size, TensorBase
 
-TensorBase = Tensor
 _TensorMeta = type(Tensor)
 __all__ = ["Size", "TensorBase"]
 

@@ -55,7 +55,8 @@ from facula.ops import (
 from facula.ops import later as _later
 from facula.ops.table import FUNCTIONS as _FUNCTIONS
 from facula.ops.table import METHODS as _METHODS
-from facula.tensor import Size, Tensor
+from facula.tensor import Tensor
+from facula.tensor_base import Size
 from facula.torch_version import TorchVersion as _TorchVersion
 from facula.trace.recorder import flush as _flush
 from facula.version import __version__ as _text
@@ -64,7 +65,7 @@ __version__ = _TorchVersion(_text)
 
 
 for _name, _method in _METHODS.items():
-    if _name not in Tensor.__dict__ or _name.startswith("__"):
+    if not hasattr(Tensor, _name) or _name.startswith("__"):
         setattr(Tensor, _name, _method)
 globals().update(_FUNCTIONS)
 
@@ -72,7 +73,7 @@ globals().update(_FUNCTIONS)
 def _attach() -> None:
     """Give the package and Tensor what a module that was imported late has entered."""
     for name, method in _METHODS.items():
-        if name not in Tensor.__dict__:
+        if not hasattr(Tensor, name):
             setattr(Tensor, name, method)
     for name, function in _FUNCTIONS.items():
         globals().setdefault(name, function)

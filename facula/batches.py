@@ -17,9 +17,10 @@ from typing import Any
 
 from facula.ops.movement import EXPAND, PERMUTE
 from facula.ops.table import PLAIN
-from facula.tensor import Tensor, write
+from facula.tensor import Tensor
 from facula.trace.node import STALE, Diverted, Node, Other, canonical
 from facula.trace.recorder import record
+from facula.writes import write
 
 _REFUSAL = (
     "vmap: the values of a batched tensor can't be looked at: there is no operation whose result's "

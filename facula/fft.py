@@ -21,7 +21,7 @@ from facula.ops.complexes import REAL_VIEW
 from facula.ops.creations import arange
 from facula.ops.registry import Op
 from facula.ops.table import FUNCTIONS, public
-from facula.tensor import wrap_dim
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 
 # Modes of scaling: 0 none, 1 by 1/sqrt(n), 2 by 1/n. NumPy's names, by direction.

@@ -10,7 +10,8 @@ from typing import Any
 
 from facula import devices, dtypes
 from facula.ops.table import FUNCTIONS
-from facula.tensor import Size, Tensor
+from facula.tensor import Tensor
+from facula.tensor_base import Size
 
 KINDS = {
     "FloatTensor": dtypes.float32,

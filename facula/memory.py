@@ -20,7 +20,8 @@ from facula.ops import movement as mv
 from facula.ops.layouts import view_dtype
 from facula.ops.shapes import _strided
 from facula.storage import make_view
-from facula.tensor import Tensor, from_array
+from facula.tensor import Tensor
+from facula.values import from_array
 
 
 def flat_bytes(t: Tensor) -> Tensor:

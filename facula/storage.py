@@ -18,28 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from facula.autograd.graph import GradNode, Token, edge_of
+from facula.autograd.graph import GradNode, edge_of
+from facula.meta import META
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, STALE, Diverted, Node, Other, leaf, stale
-from facula.trace.recorder import TLS, assign, flush, prepare, record
+from facula.trace.node import INPUT, LEAF, STALE, Diverted, Node, leaf, stale
+from facula.trace.recorder import TLS, flush, prepare, record
 from facula.trace.rescue import refuse
-
-__all__ = [
-    "Group",
-    "Storage",
-    "Token",
-    "alone",
-    "bump",
-    "forbid",
-    "forget",
-    "make_view",
-    "reseat",
-    "storage_of",
-    "take_place",
-    "version_of",
-    "whole",
-    "write",
-]
 
 
 def __getattr__(name: str) -> Any:
@@ -115,7 +99,7 @@ DETACHED = Group(())  # stands for a group that is made when a view or a history
 
 def forget(t: Any) -> None:
     """Drop the history of the realised base t."""
-    group = _group_of(t)
+    group = group_of(t)
     group.gfn = None
     if group is t._storage:
         n = group.node
@@ -142,7 +126,7 @@ def version_of(t: Any) -> int:
     return t._writes if s is None else s._version
 
 
-def _group_of(t: Any) -> Any:
+def group_of(t: Any) -> Any:
     """Who keeps the history of t and its views: its storage or a group."""
     own = t._own
     if own is None:
@@ -181,7 +165,7 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     v._counter = t._counter
     if linked:
         v._base_t = t if t._base_t is None else t._base_t
-        v._own = _group_of(t) if t._own is not None else None
+        v._own = group_of(t) if t._own is not None else None
         v._multi = t._multi
         v._no_grad = t._no_grad or not r.grad
         v._seen = version_of(t)
@@ -236,59 +220,6 @@ def copied_view(t: Any, memo: dict[int, Any]) -> Any:
     return make_view(v, _detach_op(), ()) if v._base_t is not None else v
 
 
-def reseat(t: Any, op: Any, params: Any) -> None:
-    """Let t become a view of what it was (`t.t_()`)."""
-    take_place(t, _at_once(lambda: make_view(t, op, params), t.requires_grad or TLS.r.grad))
-
-
-def take_place(t: Any, v: Any, counts: bool = True) -> None:
-    """Let t be what its view v is; the other tensors of the storage stay as they are."""
-    if t.node.op.__class__ is Other:  # it holds what it is a view of, and nothing else
-        t.__dict__.update(v.__dict__)
-        return
-    s = t._storage
-    _group_of(t)
-    seen = _counted(t)
-    t._chain, t._offset, t._gfn = v._chain, v._offset, v._gfn
-    # It counts as a write: the storage's value becomes another one that is equal.
-    new = _at_once(lambda: record(_self_op(), (s,)), True)
-    _spoil(s, t)
-    t.node = stale(v.node)
-    s._gfn = None
-    _at_once(lambda: assign(s, new, (seen, None)), True)
-    if counts:
-        _count(t)
-
-
-def _counted(t: Any) -> Node | None:
-    """Before a write through t: what its step in the trace is to name, beside the memory written.
-
-    None for the storage's own counter. A write through another counter spoils other saved values,
-    so it is another step.
-    """
-    if t._counter is None:
-        return None
-    u = rederive(t, False) if t.node.op is STALE else t
-    if u.node.op is LEAF:
-        record(_self_op(), (u,))
-    return u.node
-
-
-def bump(t: Any) -> None:
-    """Count one more write of the memory that t sees."""
-    if t._storage is None:
-        t._writes += 1
-    else:
-        _count(t)
-
-
-def _count(t: Any) -> None:
-    if t._counter is None:
-        t._storage._version += 1
-    else:
-        t._counter.n += 1
-
-
 def mark(t: Any) -> None:
     """Note in the frame that t's value is read through a counter of its own."""
     TLS.r.counters[t.node] = (t._counter, t._counter.n)
@@ -309,6 +240,33 @@ def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:
     rg = t._leaf_rg or gfn is not None
     t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, rg, t.node.device)
     _join(t._storage, t)
+
+
+def share(out: Any, source: Any) -> None:
+    """Give `out` the value and memory of another tensor."""
+    if source.node.op is META:
+        n = source.node
+        out.node = Node(META, n.shape, n.dtype, n.strides, n.offset)
+        return
+    if source._storage is None:
+        raise AssertionError("memory is shared through a storage: give share a view")
+    for k, v in source.__dict__.items():
+        if k not in ("_acc", "_grad", "_hooks"):
+            out.__dict__[k] = v
+    out._storage.aliases.append(weakref.ref(out))
+    if out.node.op is not LEAF and out.node.op is not STALE:
+        TLS.r.add(out)
+
+
+def become(t: Any, v: Any) -> None:
+    """Let t be what v is, where one of them has no data; what t requires stays."""
+    rg = t._leaf_rg
+    for k in ("_data", "_storage", "_chain", "_offset", "_base_t", "_own", "_counter", "_exported"):
+        t.__dict__.pop(k, None)
+    t._leaf_rg, t._gfn = False, None
+    share(t, v)
+    if rg:
+        t.requires_grad_(True)
 
 
 def alone(t: Any) -> None:
@@ -333,30 +291,11 @@ def alone(t: Any) -> None:
     t._chain = ()
 
 
-def _self_op() -> Any:
+def self_op() -> Any:
+    """The operation whose result is its operand."""
     from facula.ops.movement import SELF
 
     return SELF
-
-
-def _spoil(s: Storage, t: Any) -> None:
-    """Before t's write: make every tensor of the storage stale, and what was saved of it."""
-    alive = []
-    for ref in s.aliases:
-        a = ref()
-        if a is None:
-            continue
-        alive.append(ref)
-        if a.node.op is STALE:
-            continue
-        if a._counter is not t._counter and a._base_t is not None and a._gfn is None:
-            a._gfn = edge_of(a) if not a._leaf_rg else None  # it is not to look again
-        a.node = stale(a.node)
-    s.aliases = alive
-    counted = s if t._counter is None else t._counter
-    if counted._token is not None:
-        counted._token.stale = True
-        counted._token = None
 
 
 def _join(s: Storage, v: Any) -> None:
@@ -365,7 +304,7 @@ def _join(s: Storage, v: Any) -> None:
         s.aliases = [a for a in s.aliases if a() is not None]
 
 
-def _at_once(f: Any, mode: bool) -> Any:
+def at_once(f: Any, mode: bool) -> Any:
     """Call f with gradient recording on or off."""
     before = TLS.r.grad
     recorder.set_grad(mode)
@@ -381,16 +320,16 @@ def _follow(holder: Any, chain: Any) -> Any:
     return holder
 
 
-def _root(t: Any) -> Any:
+def root_of(t: Any) -> Any:
     """A holder of the value at t's group, with the history of t's base."""
-    s, group = t._storage, _group_of(t)
+    s, group = t._storage, group_of(t)
     base = t if t._base_t is None else t._base_t
     if base._leaf_rg and base._chain == group.chain:
         return rederive(base) if base.node.op is STALE else base
     if group is s:
         return s
     if group.gfn is None:
-        return _at_once(lambda: _follow(s, group.chain), False)
+        return at_once(lambda: _follow(s, group.chain), False)
     flush(TLS.r)
     u = recorder._new_tensor()
     u._storage, u._chain = s, group.chain
@@ -408,7 +347,7 @@ def _root(t: Any) -> Any:
 
 def _has_history(t: Any) -> bool:
     """Whether the history that t's group keeps is one."""
-    group = _group_of(t)
+    group = group_of(t)
     return (
         group.gfn is not None
         if group is not t._storage
@@ -447,11 +386,11 @@ def rederive(t: Any, checked: bool = True) -> Any:
             t._leaf_rg = False
             _history(t)
             if t._retains is not None and t.node.op is not STALE:
-                _retain_again(t)
+                retain_again(t)
             return t
         if had:  # it stays a result, of something that requires no grad any more
             t._gfn = GradNode()
-            t._gfn.op, t._gfn.order = _self_op(), (TLS.r.frame, -1)
+            t._gfn.op, t._gfn.order = self_op(), (TLS.r.frame, -1)
             if t._retains is not None:
                 t._gfn.retain, t._retains = t._retains.retain, t._gfn
     _value(t)
@@ -490,7 +429,7 @@ def _leads(base: Any, t: Any) -> bool:
     n = len(base._chain)
     return (
         base._counter is t._counter
-        and _group_of(base) is _group_of(t)
+        and group_of(base) is group_of(t)
         and t._chain[:n] == base._chain
         and not base._leaf_rg
     )
@@ -503,13 +442,13 @@ def _history(t: Any) -> None:
         root = rederive(base) if base.node.op is STALE else base
         chain = t._chain[len(base._chain) :]
     else:
-        root = _root(t)
-        chain = t._chain[len(_group_of(t).chain) :]
+        root = root_of(t)
+        chain = t._chain[len(group_of(t).chain) :]
     if not chain and (root.node.op is LEAF or root.node.op is INPUT):
         t._data, t._gfn = root._data, root._gfn
         t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, True, t.node.device)
         return
-    v = _at_once(lambda: _follow(root, chain), True)
+    v = at_once(lambda: _follow(root, chain), True)
     t.node = v.node
     if t._counter is not None:
         mark(t)
@@ -522,9 +461,9 @@ def _value(t: Any) -> None:
     s = t._storage
     if s.node.op is not LEAF and s.node.op is not INPUT:
         if t._gfn is None and s.node.rec is TLS.r:
-            v = _at_once(lambda: _follow(s, t._chain), False)
+            v = at_once(lambda: _follow(s, t._chain), False)
             if v is s and (s.node.rg or t._counter is not None):
-                v = _at_once(lambda: record(_detach_op(), (s,)), False)
+                v = at_once(lambda: record(_detach_op(), (s,)), False)
             t.node = v.node
             if t._counter is not None:
                 mark(t)
@@ -555,95 +494,7 @@ def settle_alias(t: Any) -> None:
     t.node = leaf(node.shape, node.dtype, node.strides, rg, node.device)
 
 
-def write(t: Any, value: Any) -> None:
-    """Store `value`, a tensor of t's shape and dtype, into t's memory."""
-    r = TLS.r
-    if t._storage is None and t._token is None and t._gfn is None and not t.node.rg:
-        assign(t, value)  # nothing else knows this memory
-        t._writes += 1
-        return
-    if t.node.op.__class__ is Other:
-        t.node.op.store(t, value)
-        return
-    has = t.requires_grad
-    if r.grad and has and not value.node.rg:  # the gradient of what is overwritten is zero
-        from facula.ops.pointwise import COPY
-
-        value = record(COPY, (t, value))
-    differentiable = r.grad and value.node.rg
-    s = t._storage
-    if s is None:
-        if t._token is not None:
-            t._token.stale = True
-            t._token = None
-        keeps = not differentiable and has and not t._leaf_rg
-        t._gfn = edge_of(t) if keeps else None
-        assign(t, value)
-        t._writes += 1
-        if keeps:
-            flush(r)
-        elif t._retains is not None:
-            _retain_again(t)
-        return
-    if sole(t, s):
-        write(t, value)
-        return
-    if differentiable and (t._multi or t._no_grad) and t._base_t is not None:
-        forbid(t, "and is being modified inplace")
-    _write_shared(t, s, value, differentiable)
-
-
-def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
-    r = TLS.r
-    group = _group_of(t)
-    base = t if t._base_t is None else t._base_t
-    before = r.grad
-    mine = differentiable and group is s  # the storage's own history changes
-    edge = None
-    origin, written = value.node, value
-    try:
-        if differentiable:
-            recorder.set_grad(True)
-            new = _scatter(_root(t), t._chain[len(group.chain) :], value)
-            if t._base_t is not None:
-                from facula.ops.movement import COPY_SLICES
-
-                new = record(COPY_SLICES, (new,))
-            if not mine:
-                edge = edge_of(new)
-        if not mine:
-            recorder.set_grad(False)
-            # Not what the group sees now: of elements that share memory it knows old ones too.
-            new = _scatter(s, t._chain, value)
-        keeps = not mine and (s._gfn is not None or s.node.rg)
-        if keeps and s._gfn is None:
-            s._gfn = edge_of(s)
-        seen = _counted(t)
-        _spoil(s, t)
-        _count(t)
-        if mine:
-            s._gfn = None
-        if differentiable:
-            base._leaf_rg = False
-        assign(s, new, (seen, origin))
-        if differentiable:
-            n = t.node
-            t.node = stale(leaf(n.shape, n.dtype, n.strides, True, n.device))
-        if keeps or edge is not None:
-            flush(r)
-        if edge is not None:
-            group.gfn = edge
-            if written._token is not None:  # its frame ended before it was stored
-                (s if t._counter is None else t._counter)._token = written._token
-        if differentiable:
-            for x in (t, base):
-                if x._retains is not None:
-                    _retain_again(x)
-    finally:
-        recorder.set_grad(before)
-
-
-def _retain_again(t: Any) -> None:
+def retain_again(t: Any) -> None:
     """After t got another history: it retains the gradient of its new value."""
     before = t._retains
     if before.retain is not None and before.retain() is t:
@@ -654,67 +505,3 @@ def _retain_again(t: Any) -> None:
     if isinstance(now, GradNode):
         now.retain = weakref.ref(t)
         t._retains = now
-
-
-def _scatter(root: Any, chain: Any, value: Any) -> Any:
-    """The value at `root` with the part that `chain` sees replaced."""
-    if any([_overlapping(op, params) for op, params in chain]):
-        # Going back through the views would not know which of several elements was written.
-        from facula.ops.movement import WRITE_THROUGH
-
-        other = [op.name for op, _ in chain if op.name in _OF_BYTES]
-        if other:
-            raise NotImplementedError(
-                f"writing through {other[0]} of a view of which elements may share memory is not "
-                "in Facula"
-            )
-        return record(WRITE_THROUGH, (root, value), tuple(chain))
-    parents = [root]
-    for op, params in chain[:-1]:
-        parents.append(record(op, (parents[-1],), params))
-    for (op, params), base in zip(reversed(chain), reversed(parents), strict=False):
-        value = op.write_back(base, value, params)
-    return value
-
-
-def _overlapping(op: Any, params: Any) -> bool:
-    """Whether several elements of such a view may be one of what it views."""
-    if op.name != "as_strided":
-        return op.name in ("expand", "unfold")
-    reach = 0  # of the dimensions with smaller strides
-    for stride, n in sorted([(s, n) for n, s in zip(*params[:2], strict=True) if n > 1]):
-        if stride <= reach:
-            return True
-        reach += stride * (n - 1)
-    return False
-
-
-_OF_BYTES = ("real_view", "imag_view", "view_as_real", "view_as_complex", "view_dtype")
-
-
-def sole(t: Any, s: Storage) -> bool:
-    """Whether t was all that is left of a realised storage, which then is t's own again.
-
-    A parameter is made over a tensor's memory, and that tensor is usually dropped at once.
-    """
-    if s.node.op is not LEAF or s._gfn is not None or t._gfn is not None:
-        return False
-    if t._counter is not None or t._base_t is not None:
-        return False
-    if t._own is not None and t._own.gfn is not None:
-        return False
-    for op, _ in t._chain:
-        if op.name not in ("detach", "alias"):
-            return False
-    for ref in s.aliases:
-        a = ref()
-        if a is not None and a is not t:
-            return False
-    if t.node.op is STALE:  # written through a view that is gone
-        n = s.node
-        t.node, t._data = leaf(n.shape, n.dtype, n.strides, t._leaf_rg, n.device), s._data
-    t._storage = None
-    t._chain = ()
-    t._own = None
-    t._exported, t._token, t._writes = s._exported, s._token, s._version
-    return True

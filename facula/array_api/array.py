@@ -17,7 +17,8 @@ from facula.array_api.dtypes import promote
 from facula.dtypes import bool as bool_
 from facula.ops import table
 from facula.ops.pointwise import cast
-from facula.tensor import Tensor, from_array
+from facula.tensor import Tensor
+from facula.values import from_array
 
 SCALARS = (bool, int, float, complex)
 

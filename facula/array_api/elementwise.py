@@ -10,7 +10,8 @@ from typing import Any
 
 import facula as torch
 from facula.array_api.array import SCALARS, Array, common, lift, standard
-from facula.tensor import Tensor, replace
+from facula.in_place import replace
+from facula.tensor import Tensor
 
 
 def _unary(name: str, f: Callable[..., Any]) -> Any:

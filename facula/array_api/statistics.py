@@ -11,7 +11,7 @@ import numpy as np
 import facula as torch
 from facula.array_api.array import common, lift, standard
 from facula.array_api.dtypes import isdtype
-from facula.tensor import from_array
+from facula.values import from_array
 
 
 def _axes(x: Any, axis: Any) -> tuple[int, ...]:

@@ -10,11 +10,14 @@ from typing import Any
 from facula import grad_mode
 from facula.autograd.graph import GradNode
 from facula.batches import ACTIVE, level_of
+from facula.in_place import check_in_place
 from facula.ops import movement as mv
-from facula.storage import bump
-from facula.tensor import Tensor, check_in_place, make_view, realise, write
+from facula.storage import make_view
+from facula.tensor import Tensor
 from facula.trace.node import leaf
 from facula.trace.recorder import TLS, flush, record
+from facula.values import realise
+from facula.writes import bump, write
 
 
 class Context:

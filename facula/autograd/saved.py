@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of
 from facula.autograd.hooks import RemovableHandle
 from facula.errors import refuse
-from facula.tensor import Tensor, realise
+from facula.tensor import Tensor
 from facula.trace.recorder import TLS, flush
+from facula.values import realise
 
 __all__ = [
     "GradientEdge",

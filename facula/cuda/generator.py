@@ -99,7 +99,7 @@ class CudaGenerator:
 
     def get_state(self) -> Any:
         """Seed and number of the next draw, as 16 bytes."""
-        from facula.tensor import from_array
+        from facula.values import from_array
 
         return from_array(np.array([self.seed_, self.draws], np.uint64).view(np.uint8))
 

@@ -7,10 +7,10 @@ from typing import Any
 from facula.autograd.function import Function
 from facula.cuda import arrays
 from facula.cuda.arrays import DeviceArray
-from facula.tensor import from_array, realise
 from facula.trace import recorder
 from facula.trace.node import leaf
 from facula.trace.recorder import TLS
+from facula.values import from_array, realise
 
 
 def tensor_of(data: Any, device: Any) -> Any:

@@ -13,8 +13,10 @@ import numpy as np
 
 import facula
 from facula.batches import batched, is_batched, level_of, repeated
+from facula.in_place import check_in_place, replace
 from facula.ops.indices import _fit, _value, getitem
-from facula.tensor import Tensor, check_in_place, replace, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 
 _MASKS = (facula.bool, facula.uint8)
 

@@ -13,7 +13,8 @@ from typing import Any
 from facula.batches import BatchedTensor, batched, level_of, repeated
 from facula.ops import movement as mv
 from facula.ops.movement import EXPAND, PERMUTE, RESHAPE, SLICE, cat_record
-from facula.tensor import Tensor, make_view
+from facula.storage import make_view
+from facula.tensor import Tensor
 from facula.trace.node import Diverted
 from facula.trace.recorder import record
 from facula.utils._pytree import tree_flatten, tree_unflatten

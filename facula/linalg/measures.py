@@ -17,7 +17,7 @@ from facula.ops.norms import norm_over
 from facula.ops.norms import vector_norm as _vector_norm
 from facula.ops.table import FUNCTIONS, public
 from facula.return_types import fields
-from facula.tensor import wrap_dim
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 
 vector_norm = public(_vector_norm)

@@ -13,7 +13,7 @@ from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.einsum import vector_product
 from facula.ops.table import FUNCTIONS, public
-from facula.tensor import wrap_dim
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 
 

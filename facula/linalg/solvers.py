@@ -12,8 +12,10 @@ from facula.linalg.checks import floating, matrix, same, succeeded
 from facula.linalg.factor import _int32, svdvals
 from facula.ops.table import public
 from facula.return_types import fields
-from facula.tensor import Tensor, realise, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
+from facula.values import realise
 
 _SOLVE_EX = fields("linalg_solve_ex")
 _INV_EX = fields("linalg_inv_ex")

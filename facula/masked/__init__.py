@@ -18,7 +18,7 @@ from facula.errors import honest
 from facula.ops import pointwise as pw
 from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS
-from facula.tensor import wrap_dim
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 
 _LOW = ("amax", "argmax", "logsumexp", "softmax", "log_softmax", "logaddexp")

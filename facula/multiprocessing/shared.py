@@ -18,8 +18,9 @@ import numpy as np
 
 from facula.nn.parameter import Parameter
 from facula.ops.table import METHODS
-from facula.tensor import Tensor, from_array, in_use, move_memory, own_memory
+from facula.tensor import Tensor
 from facula.trace.recorder import flush
+from facula.values import from_array, in_use, move_memory, own_memory
 
 __all__ = ["SharedMemory", "is_shared", "share_memory_"]
 

@@ -13,8 +13,9 @@ from facula.errors import describe
 from facula.ops import pointwise as pw
 from facula.ops.movement import watched
 from facula.ops.table import METHODS, api
-from facula.tensor import Tensor, from_array, realise
+from facula.tensor import Tensor
 from facula.trace.recorder import record
+from facula.values import from_array, realise
 
 _NUMBERS = (bool, int, float, complex)
 

@@ -13,7 +13,7 @@ from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import METHODS, api
-from facula.tensor import make_view
+from facula.storage import make_view
 from facula.trace.node import canonical
 from facula.trace.recorder import record
 

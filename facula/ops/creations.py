@@ -14,8 +14,9 @@ from facula.ops.movement import in_layout
 from facula.ops.registry import like_strides
 from facula.ops.shapes import keeps_layout, sizes
 from facula.ops.table import FUNCTIONS, api
-from facula.tensor import Tensor, from_array
+from facula.tensor import Tensor
 from facula.trace.recorder import record
+from facula.values import from_array
 
 
 def _finish(t: Any, requires_grad: bool, device: Any = None) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from facula.ops import movement as mv
 from facula.ops.shapes import diagonal
 from facula.ops.table import api
-from facula.tensor import wrap_dim
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from facula import devices, dtypes, meta
 from facula.batches import ACTIVE, all_lowered, all_raised, random_levels
+from facula.in_place import check_in_place
 from facula.ops import pointwise as pw
 from facula.ops.creations import _finish, _shape
 from facula.ops.indices import known
@@ -17,9 +18,11 @@ from facula.ops.registry import like_strides
 from facula.ops.shapes import keeps_layout
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.sampling import fit, running_sums
-from facula.tensor import Tensor, check_in_place, from_array, realise, write
+from facula.tensor import Tensor
 from facula.trace.node import Other
 from facula.trace.recorder import record, relayout
+from facula.values import from_array, realise
+from facula.writes import write
 
 
 def _gen(generator: Any, device: Any = None) -> Any:

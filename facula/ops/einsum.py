@@ -8,7 +8,8 @@ from typing import Any
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need, result_type
 from facula.ops.table import api
-from facula.tensor import Tensor, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 
 
 def contract(

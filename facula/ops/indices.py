@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from facula import devices, dtypes
+from facula.in_place import check_distinct, check_in_place, check_overlap, forbidden, replace
 from facula.meta import META, is_meta, like
 from facula.ops import indexing as ix
 from facula.ops import layouts
@@ -18,25 +19,13 @@ from facula.ops.creation import FULL, full_on
 from facula.ops.registry import pointwise_strides
 from facula.ops.shapes import expand, slice_dim
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch, in_place
-from facula.storage import sole, version_of
-from facula.tensor import (
-    Tensor,
-    check_distinct,
-    check_in_place,
-    check_overlap,
-    forbidden,
-    from_array,
-    make_view,
-    own_memory,
-    present,
-    realise,
-    replace,
-    values,
-    wrap_dim,
-    write,
-)
+from facula.storage import make_view, version_of
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.node import LEAF, STALE, Marker, Other
 from facula.trace.recorder import TLS, record
+from facula.values import from_array, own_memory, present, realise, values
+from facula.writes import sole, write
 
 
 def _array(t: Any) -> Any:

@@ -9,7 +9,8 @@ from facula.ops import pointwise as pw
 from facula.ops.arithmetic import result_type
 from facula.ops.shapes import expand, reshape, sizes, slice_dim, unsqueeze
 from facula.ops.table import FUNCTIONS, api
-from facula.tensor import Tensor, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 
 
@@ -265,7 +266,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
 
     import numpy as np
 
-    from facula.tensor import from_array
+    from facula.values import from_array
 
     if len(input.node.shape) != 1:
         raise RuntimeError(

@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 
 from facula import storage
+from facula.in_place import check_in_place
 from facula.ops import movement as mv
 from facula.ops.registry import Op, like_strides
 from facula.ops.shapes import as_strided, dims_of, sizes
 from facula.ops.table import METHODS, api
-from facula.tensor import Tensor, check_in_place, from_array, make_view, realise, wrap_dim
+from facula.storage import make_view
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.node import canonical
 from facula.trace.recorder import flush, record
+from facula.values import from_array, realise
+from facula.writes import reseat, take_place
 
 
 # Sliding windows over one dimension. Parameters: dimension, size, step.
@@ -98,7 +103,7 @@ def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
 
 def _reseat(t: Any, op: Any, params: Any) -> Any:
     """Let t itself become a view of what it was."""
-    storage.reseat(t, op, params)
+    reseat(t, op, params)
     return t
 
 
@@ -143,7 +148,7 @@ def as_strided_(self: Any, size: Any, stride: Any, storage_offset: Any = None) -
     """Become a view by sizes and strides of the tensor's storage, in place."""
     check_in_place(self, "as_strided_", False)
     v = as_strided(self, size, stride, storage_offset)
-    storage.take_place(self, v)
+    take_place(self, v)
     return self
 
 
@@ -166,7 +171,7 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
     if self._offset + n <= held.size and (s is None or s.node.strides is None):
         steps = tuple([int(np.prod(new[i + 1 :])) for i in range(len(new))])
         v = as_strided(self, new, steps, self._offset)
-        storage.take_place(self, v, False)
+        take_place(self, v, False)
         return self
     if s is not None and self._chain:
         raise NotImplementedError("resize_: growing memory that is shared is not in Facula")

@@ -12,7 +12,7 @@ from facula.ops.arithmetic import in_float32, need
 from facula.ops.reductions import _dims, safe_power, select
 from facula.ops.registry import broadcast
 from facula.ops.table import api
-from facula.tensor import wrap_dim
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.in_place import check_distinct, check_in_place, check_overlap, replace
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, PLAIN, own_value
-from facula.tensor import Tensor, check_distinct, check_in_place, check_overlap, from_array, replace
+from facula.tensor import Tensor
 from facula.trace.recorder import TLS, assign, follow1, follow2, record
+from facula.values import from_array
 
 _new = object.__new__
 

@@ -15,7 +15,8 @@ from facula.ops.movement import in_layout
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
-from facula.tensor import Tensor, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 
 

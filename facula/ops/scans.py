@@ -16,7 +16,8 @@ from facula.ops.registry import Op, widened
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
-from facula.tensor import Tensor, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import TLS, record
 
 

@@ -17,8 +17,10 @@ from facula.ops.indices import _array, _table, _value, getitem, known
 from facula.ops.movement import in_layout, watched
 from facula.ops.registry import Op, broadcast, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
-from facula.tensor import Tensor, from_array, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
+from facula.values import from_array
 
 
 def _check_index(name: str, index: Any, size: int, wrong: type[Exception] = IndexError) -> None:

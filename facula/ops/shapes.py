@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from facula import dtypes
+from facula.in_place import forbidden
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.registry import broadcast, like_strides
 from facula.ops.table import METHODS, api
-from facula.storage import whole
-from facula.tensor import Tensor, forbidden, make_view, wrap_dim
+from facula.storage import make_view, whole
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import TLS, record
 
 
@@ -302,7 +304,7 @@ def broadcast_tensors(*tensors: Any) -> Any:
 @api(method=False)
 def broadcast_shapes(*shapes: Any) -> Any:
     """The common shape of several."""
-    from facula.tensor import Size
+    from facula.tensor_base import Size
 
     return Size(broadcast([(s,) if isinstance(s, int) else tuple(s) for s in shapes] or [()]))
 

@@ -16,8 +16,10 @@ from facula.ops.reductions import _pick
 from facula.ops.registry import Op, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
-from facula.tensor import Tensor, from_array, realise, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
+from facula.values import from_array, realise
 
 _SORT = fields("sort")
 _TOPK = fields("topk")

@@ -9,7 +9,7 @@ import numpy as np
 from facula.ops.complexes import view_as_real
 from facula.ops.movement import whole
 from facula.ops.table import FUNCTIONS, api
-from facula.tensor import from_array
+from facula.values import from_array
 
 
 def _top_level(name: str, extra: tuple[str, ...]) -> None:

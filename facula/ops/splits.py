@@ -7,7 +7,8 @@ from typing import Any
 
 from facula.ops.shapes import select, slice_dim
 from facula.ops.table import api
-from facula.tensor import Tensor, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 
 
 def _several(parts: list[Any]) -> tuple[Any, ...]:

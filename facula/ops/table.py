@@ -32,6 +32,7 @@ SEPARATE = {"masked_fill_", "masked_scatter_", "index_fill_"}
 # In-place operations that autograd does not know, whatever their tensor is: PyTorch's omission.
 UNTRACKED = {"logical_and_", "logical_not_", "logical_or_", "logical_xor_"}
 _tensor: Any = None  # facula.tensor, set by it
+_in_place: Any = None  # facula.in_place, set by it
 # Operations whose `out=` must have the result's dtype, and those whose `out=` may not be an input.
 EXACT_OUT = {
     *("amax", "amin", "aminmax", "complex", "gather", "index_select", "multinomial", "polar"),
@@ -130,7 +131,7 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             except (IndexError, RuntimeError) as error:
                 if error.__class__ is Diverted and error.kind.each is not None:
                     return error.kind.each(call, args, kwargs, error)
-                _tensor.forbidden(args)
+                _in_place.forbidden(args)
                 raise
             if type(got) in PLAIN:
                 if got._base_t is not None and name not in VIEWS_OF_COPIES:
@@ -143,7 +144,7 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
         if name in NO_OVERLAP:
             _no_overlap(name, out, args)
         elif isinstance(out, _tensor.Tensor):
-            _tensor.check_overlap(out, args, name)
+            _in_place.check_overlap(out, args, name)
         return store(name, out, f(*args, **kwargs))
 
     call.__name__ = call.__qualname__ = name
@@ -212,13 +213,13 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             set_grad(False)
             try:
                 value = f(self, *args, **kwargs)
-                _tensor.check_distinct(self, name)
-                _tensor.check_overlap(self, args, name)
-                return _tensor.replace(self, value, name)
+                _in_place.check_distinct(self, name)
+                _in_place.check_overlap(self, args, name)
+                return _in_place.replace(self, value, name)
             finally:
                 set_grad(before)
         try:
-            _tensor.check_in_place(self, name, False)
+            _in_place.check_in_place(self, name, False)
         except RuntimeError:
             _arguments(f, self, args, kwargs)
             raise
@@ -229,10 +230,10 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             if error.kind.each is None:
                 raise
             value = error.kind.each(f, (own, *args), kwargs, error)
-        _tensor.check_distinct(self, name)
+        _in_place.check_distinct(self, name)
         others = () if name in SEPARATE else (*args, *kwargs.values())
-        _tensor.check_overlap(self, others, name, name not in SCATTERING)
-        return _tensor.replace(self, value, name)
+        _in_place.check_overlap(self, others, name, name not in SCATTERING)
+        return _in_place.replace(self, value, name)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"In-place form of `{name[:-1]}`."
@@ -251,7 +252,7 @@ def _arguments(f: Any, t: Any, args: Any, kwargs: Any) -> None:
 
 def own_value(t: Any, args: tuple[Any, ...]) -> Any:
     """What an in-place operation on t reads: t's present value, free of t's later writes."""
-    if not _tensor.TLS.r.grad:
+    if not TLS.r.grad:
         return t
     for a in (t, *args):
         if isinstance(a, _tensor.Tensor) and a.requires_grad:
@@ -269,7 +270,7 @@ def _no_overlap(name: str, out: Any, args: tuple[Any, ...]) -> None:
             for o in outs:
                 if isinstance(t, _tensor.Tensor) and isinstance(o, _tensor.Tensor):
                     if t.node.shape != (0,):  # which is passed over where tensors are joined
-                        _tensor.check_overlap(o, (t,), name, False)
+                        _in_place.check_overlap(o, (t,), name, False)
 
 
 def store(name: str, out: Any, result: Any) -> Any:
@@ -278,7 +279,7 @@ def store(name: str, out: Any, result: Any) -> Any:
         for o, v in zip(out, result, strict=True):
             store(name, o, v)
         return out
-    if _tensor.TLS.r.grad and (out.requires_grad or result.requires_grad):
+    if TLS.r.grad and (out.requires_grad or result.requires_grad):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic "
             "differentiation, but one of the arguments requires grad."
@@ -296,7 +297,7 @@ def store(name: str, out: Any, result: Any) -> Any:
         raise RuntimeError(
             f"{name}(): Expected out tensor to have dtype {result.dtype}, got {out.dtype} instead"
         )
-    if not _tensor.can_cast(result.dtype, out.dtype):
+    if not _in_place.can_cast(result.dtype, out.dtype):
         raise RuntimeError(
             f"{name}(): result type {result.dtype} can't be cast to the desired "
             f"output type {out.dtype}"
@@ -305,8 +306,8 @@ def store(name: str, out: Any, result: Any) -> Any:
         memory = (out if out._storage is None else out._storage)._exported
         if memory is not None and memory() is not None and result.numel() > out.numel():
             raise RuntimeError(f"{name}(): Trying to resize storage that is not resizable")
-        _tensor.resize(out, result.shape, result.node.strides)
-    _tensor.write(out, result.to(out.dtype))
+        _in_place.resize(out, result.shape, result.node.strides)
+    _in_place.write(out, result.to(out.dtype))
     return out
 
 

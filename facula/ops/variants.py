@@ -6,9 +6,10 @@ import warnings
 from typing import Any
 
 from facula import dtypes
+from facula.in_place import check_in_place
 from facula.ops.arithmetic import need
 from facula.ops.table import FUNCTIONS, METHODS, api
-from facula.tensor import Tensor, check_in_place
+from facula.tensor import Tensor
 
 _IN_PLACE = """
     abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan

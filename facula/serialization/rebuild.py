@@ -21,8 +21,8 @@ from facula.devices import device
 from facula.nn import parameter
 from facula.ops.table import METHODS
 from facula.serialization.unpickler import Budget, Function, make_set, shown
-from facula.tensor import from_array
 from facula.trace.node import canonical
+from facula.values import from_array
 
 STORAGE_DTYPES = {
     "BoolStorage": dtypes.bool,

@@ -21,7 +21,7 @@ from facula.nn import parameter
 from facula.serialization.archive import ALIGNMENT, ArchiveWriter
 from facula.serialization.rebuild import STORAGE_DTYPES, own_attribute
 from facula.serialization.storages import LEGACY_MAGIC, LEGACY_VERSION
-from facula.tensor import realise
+from facula.values import realise
 
 _STORAGE_NAMES = {d: name for name, d in STORAGE_DTYPES.items()}
 

@@ -15,7 +15,7 @@ from facula import devices, dtypes
 from facula.errors import honest
 from facula.ops.bessel import i as _bessel_i
 from facula.ops.creations import _finish
-from facula.tensor import from_array
+from facula.values import from_array
 
 
 def _window(name: str, M: int, sym: bool, shape: Any, options: dict[str, Any]) -> Any:

@@ -13,7 +13,9 @@ import facula
 from facula.errors import honest
 from facula.sparse.operations import index_select
 from facula.sparse.tensor import SparseTensor, make, sparse_coo_tensor
-from facula.tensor import Tensor, from_array, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
+from facula.values import from_array
 
 __all__ = ["addmm", "log_softmax", "mm", "smm", "softmax", "spdiags", "sspaddmm", "sum"]
 

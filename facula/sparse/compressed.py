@@ -19,9 +19,10 @@ from facula.ops.movement import PERMUTE
 from facula.ops.table import PLAIN
 from facula.printing import _with_suffixes
 from facula.sparse.tensor import SparseTensor, _indented, _plain, make
-from facula.tensor import Tensor, from_array, realise
+from facula.tensor import Tensor
 from facula.trace.node import Node, Other
 from facula.trace.recorder import record
+from facula.values import from_array, realise
 
 _REFUSAL = "a compressed sparse tensor has no array of its elements; use to_dense() first"
 _NAMES = {

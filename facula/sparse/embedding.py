@@ -8,8 +8,8 @@ import numpy as np
 
 from facula.ops.registry import Op
 from facula.sparse.tensor import make
-from facula.tensor import from_array, realise
 from facula.trace.recorder import record
+from facula.values import from_array, realise
 
 
 def _gradient(g: Any, an: Any, b: Any, p: Any) -> Any:

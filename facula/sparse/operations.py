@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from facula.sparse.tensor import SparseTensor, make
-from facula.tensor import from_array
 from facula.trace.node import Other
 from facula.trace.recorder import record
+from facula.values import from_array
 
 
 def take(op: Any, ts: tuple[Any, ...], params: Any, scalars: tuple[Any, ...]) -> Any:

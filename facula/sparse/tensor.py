@@ -18,8 +18,10 @@ import facula
 from facula import dtypes
 from facula.ops.movement import whole
 from facula.ops.table import PLAIN
-from facula.tensor import Tensor, from_array, realise, wrap_dim
+from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.node import Node, Other
+from facula.values import from_array, realise
 
 _REFUSAL = "a sparse tensor has no array of its elements; use to_dense() first"
 

@@ -11,9 +11,9 @@ from facula import Tensor
 from facula.ops.indexing import GATHER
 from facula.ops.movement import RESHAPE, watched, whole
 from facula.ops.table import mixed
-from facula.tensor import from_array, present
 from facula.trace.recorder import record
 from facula.trace.spans import run
+from facula.values import from_array, present
 
 from ._common import (
     check_reduction,

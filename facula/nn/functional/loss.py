@@ -12,7 +12,7 @@ import facula
 from facula import Tensor
 from facula.ops.movement import whole
 from facula.ops.table import mixed
-from facula.tensor import present
+from facula.values import present
 
 from ._common import (
     check_reduction,

@@ -23,7 +23,7 @@ import numpy as np
 
 from facula import Tensor, dtypes
 from facula.nn.parameter import Parameter
-from facula.tensor import from_array, realise
+from facula.values import from_array, realise
 
 SHARED_FROM = 1 << 15  # bytes; less than this is sent faster than it is mapped
 SHARES = hasattr(os, "memfd_create")

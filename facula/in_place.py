@@ -1,0 +1,161 @@
+"""The rules of writing to tensors: in place, and into what is given as `out=`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from facula.dtypes import can_cast
+from facula.meta import META
+from facula.ops import table
+from facula.storage import forbid, version_of
+from facula.tensor import Tensor
+from facula.trace import recorder
+from facula.trace.node import STALE, Node, leaf
+from facula.trace.recorder import TLS
+from facula.values import from_array
+from facula.writes import write
+
+
+def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
+    """The rules for writing to a tensor while operations are recorded for autograd.
+
+    `distinct`: whether elements that share memory are forbidden.
+    """
+    if TLS.r.grad:
+        if t._leaf_rg:
+            raise RuntimeError(
+                f"{name}: a leaf Variable that requires grad is being used in an "
+                f"in-place operation. (a {t.dtype} tensor of shape "
+                f"{list(t.shape)})"
+            )
+        if t._base_t is not None and t.requires_grad:
+            if t._base_t.is_leaf:
+                raise RuntimeError(
+                    f"{name}: a view of a leaf Variable that requires grad is being "
+                    "used in an in-place operation."
+                )
+            if t._multi or t._no_grad:
+                forbid(t, f"and is being modified inplace by {name}")
+            unasked = not t.node.rg and t._gfn is None
+            if unasked and (t.node.op is STALE or t._seen != version_of(t)):
+                # Its base got a history since it was made, and nobody has asked for its own.
+                raise RuntimeError(
+                    f"{name}: a leaf Variable that requires grad is being used in an in-place "
+                    f"operation. (a {t.dtype} view of shape {list(t.shape)}, of memory that "
+                    "requires grad since it was made)"
+                )
+    if distinct:
+        check_distinct(t, name)
+
+
+def forbidden(args: tuple[Any, ...]) -> None:
+    """RuntimeError for a view that the rules of views forbid a history: it comes before others."""
+    for t in args:
+        if isinstance(t, Tensor) and t._base_t is not None and (t._multi or t._no_grad):
+            if TLS.r.grad and t.requires_grad:
+                t._edge()
+
+
+def check_distinct(t: Any, name: str) -> None:
+    """RuntimeError where several elements of a tensor to be written are known to be one."""
+    s = t.node.strides
+    if (
+        s is not None
+        and 0 in s
+        and 0 not in t.node.shape
+        and any([st == 0 and n > 1 for st, n in zip(s, t.node.shape, strict=True)])
+    ):
+        raise RuntimeError(
+            f"{name}: unsupported operation: more than one element of the "
+            "written-to tensor refers to a single memory location. Please "
+            "clone() the tensor before performing the operation."
+        )
+
+
+def check_overlap(t: Any, others: Any, name: str, same: bool = True) -> None:
+    """RuntimeError where an operand shares a part of the memory that is to be written.
+
+    An operand that is the written tensor, element for element, is allowed if `same` says so.
+    """
+    if t._storage is None and same:
+        return  # alone in its memory
+    for o in others:
+        if isinstance(o, Tensor) and (o is t or o._storage is t._storage is not None):
+            if o is t:
+                bad = not same
+            else:
+                n, m = t.node, o.node
+                if not (_fills(n) and _fills(m)):
+                    continue
+                i, j, size, other = t._offset, o._offset, t.numel(), o.numel()
+                if i == j and size == other:
+                    bad = not same or t.stride() != o.stride()
+                else:
+                    bad = i < j + other and j < i + size
+            if bad:
+                raise RuntimeError(
+                    f"{name}: unsupported operation: some elements of the input tensor and the "
+                    "written-to tensor refer to a single memory location. Please clone() the "
+                    "tensor before performing the operation."
+                )
+
+
+def _fills(n: Any) -> bool:
+    """Whether the elements lie without gaps and overlaps, in whatever order of dimensions."""
+    if 0 in n.shape:
+        return False
+    if n.strides is None:
+        return True
+    step = 1
+    for s, k in sorted([(s, k) for s, k in zip(n.strides, n.shape, strict=True) if k != 1]):
+        if s != step:
+            return False
+        step *= k
+    return True
+
+
+def replace(t: Any, value: Any, name: str) -> Any:
+    """Store the result of an in-place operation; returns t."""
+    n, v = t.node, value.node
+    if v.shape != n.shape:
+        raise RuntimeError(
+            f"{name}: output with shape {list(n.shape)} doesn't match the broadcast "
+            f"shape {list(v.shape)}"
+        )
+    if v.dtype is not n.dtype:
+        if not can_cast(v.dtype, n.dtype):
+            raise RuntimeError(
+                f"{name}: result type {v.dtype} can't be cast to the desired output type {n.dtype}"
+            )
+        value = value.to(n.dtype)
+    write(t, value)
+    return t
+
+
+def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = None) -> None:
+    """Give a tensor another shape and layout; what it held is lost (the `out=` rule)."""
+    if t.numel() and t.shape != shape:
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape "
+            f"{list(t.shape)}, which does not match the required output shape "
+            f"{list(shape)}.",
+            UserWarning,
+            stacklevel=4,
+        )
+    if t.node.op is META:
+        t.node = Node(META, shape, t.dtype, strides)
+        return
+    rg = t.requires_grad  # which it goes on to do
+    edge = t._edge() if rg and not t._leaf_rg else None
+    zeros = np.zeros(shape, t.dtype.np)
+    new = from_array(zeros if strides is None else recorder.relayout(zeros, strides))
+    for k in ("_storage", "_chain", "_offset", "_exported", "_base_t", "_own", "_counter"):
+        t.__dict__.pop(k, None)
+    t._gfn, t._data = edge, new._data
+    t.node = leaf(shape, new.node.dtype, new.node.strides, rg)
+
+
+table._in_place = __import__("sys").modules[__name__]

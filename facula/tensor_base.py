@@ -1,0 +1,259 @@
+"""What a tensor holds, and what it says of itself.
+
+A tensor's `node` says what its value is: a leaf of the trace (the buffer is in `_data`), an input
+or an entry of the trace being recorded, or stale (its storage has moved on). All other attributes
+have class-level defaults, so that making a tensor is cheap: see trace/README.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from facula import devices
+from facula.meta import META
+from facula.trace.node import contiguous_strides, is_contiguous
+from facula.values import own_memory
+
+
+class Size(tuple[int, ...]):
+    """The shape of a tensor: a tuple that knows its number of elements."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    __str__ = __repr__
+
+    def numel(self) -> int:
+        """The product of all sizes."""
+        n = 1
+        for s in self:
+            n *= s
+        return n
+
+    def __getitem__(self, i: Any) -> Any:
+        got = tuple.__getitem__(self, i)
+        return Size(got) if isinstance(i, slice) else got
+
+    def __add__(self, other: Any) -> Size:  # type: ignore[override]
+        return Size(tuple.__add__(self, tuple(other)))
+
+    def __radd__(self, other: Any) -> Size:
+        return Size(tuple(other) + tuple(self))
+
+    def __mul__(self, n: Any) -> Size:
+        return Size(tuple.__mul__(self, n))
+
+    __rmul__ = __mul__
+
+
+def wrap_dim(dim: Any, rank: int) -> int:
+    """A dimension counted from the front; IndexError out of range."""
+    n = rank or 1
+    if -n <= dim < n:
+        return dim + n if dim < 0 else dim
+    raise IndexError(
+        f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+    )
+
+
+class TensorBase:
+    """The state of a tensor, and what that says of it."""
+
+    _data: Any = None
+    _storage: Any = None
+    _failure: Any = None  # why it has no value
+    _chain: tuple[Any, ...] = ()
+    _offset = 0
+    _base_t: Any = None  # what this tensor is a view of, for autograd
+    _own: Any = None  # the group of tensors with one history: None is the storage's own
+    _counter: Any = None  # a version counter apart from the storage's, for `.data`
+    _seen = 0  # the version at which a view last took its history from its base
+    _multi = False  # one of several views that one operation made
+    _no_grad = False  # a view made while gradients were not recorded
+    _grad: Any = None
+    _gfn: Any = None
+    _leaf_rg = False
+    _saved = False
+    _acc: Any = None
+    _token: Any = None
+    _writes = 0
+    _exported: Any = None
+    _hooks: Any = None
+    _post_hooks: Any = None
+    _retains: Any = None  # the graph node that hands this tensor its gradient
+    _inference = False
+    _backward_hooks: Any = None
+    names: Any = None
+    node: Any
+
+    if TYPE_CHECKING:  # the methods of the table in ops/ are attached when the package is imported
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __getitem__(self, index: Any) -> Any: ...
+
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+
+        def __add__(self, other: Any) -> Any: ...
+
+        def __radd__(self, other: Any) -> Any: ...
+
+        def __sub__(self, other: Any) -> Any: ...
+
+        def __rsub__(self, other: Any) -> Any: ...
+
+        def __mul__(self, other: Any) -> Any: ...
+
+        def __rmul__(self, other: Any) -> Any: ...
+
+        def __truediv__(self, other: Any) -> Any: ...
+
+        def __rtruediv__(self, other: Any) -> Any: ...
+
+        def __pow__(self, other: Any) -> Any: ...
+
+        def __matmul__(self, other: Any) -> Any: ...
+
+        def __neg__(self) -> Any: ...
+
+        def __invert__(self) -> Any: ...
+
+        def __and__(self, other: Any) -> Any: ...
+
+        def __or__(self, other: Any) -> Any: ...
+
+        def __lt__(self, other: Any) -> Any: ...
+
+        def __le__(self, other: Any) -> Any: ...
+
+        def __gt__(self, other: Any) -> Any: ...
+
+        def __ge__(self, other: Any) -> Any: ...
+
+    @property
+    def shape(self) -> Size:
+        return Size(self.node.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        if dim is None:
+            return Size(self.node.shape)
+        return self.node.shape[wrap_dim(dim, len(self.node.shape))]
+
+    @property
+    def dtype(self) -> Any:
+        return self.node.dtype
+
+    @property
+    def device(self) -> devices.device:
+        return devices.META if self.node.op is META else self.node.device or devices.CPU
+
+    @property
+    def layout(self) -> Any:
+        from facula import strided
+
+        return strided
+
+    @property
+    def ndim(self) -> int:
+        return len(self.node.shape)
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return len(self.node.shape)
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        n = 1
+        for s in self.node.shape:
+            n *= s
+        return n
+
+    nelement = numel
+
+    @property
+    def itemsize(self) -> int:
+        return self.node.dtype.itemsize
+
+    def element_size(self) -> int:
+        """Bytes in one element."""
+        return self.node.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel() * self.node.dtype.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Steps through memory, in elements."""
+        n = self.node
+        s = n.strides if n.strides is not None else contiguous_strides(n.shape)
+        return s if dim is None else s[wrap_dim(dim, len(s))]
+
+    def storage_offset(self) -> int:
+        """Where the tensor begins in its storage, in elements."""
+        return self._offset
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether the elements lie in row-major order without gaps."""
+        n = self.node
+        if memory_format is not None and str(memory_format) != "torch.contiguous_format":
+            if str(memory_format) == "torch.channels_last" and len(n.shape) == 4:
+                s = self.stride()
+                return is_contiguous(
+                    tuple(n.shape[i] for i in (0, 2, 3, 1)), tuple(s[i] for i in (0, 2, 3, 1))
+                )
+            return False
+        return is_contiguous(n.shape, n.strides)
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a real floating-point type."""
+        return self.node.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Whether the dtype is complex."""
+        return self.node.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """Whether the dtype has a sign."""
+        return self.node.dtype.is_signed
+
+    is_sparse = is_quantized = is_mkldnn = is_nested = False
+    is_xpu = is_mps = is_mtia = is_ipu = is_xla = is_vulkan = is_maia = is_sparse_csr = False
+
+    @property
+    def is_meta(self) -> bool:
+        return self.node.op is META
+
+    @property
+    def is_cpu(self) -> bool:
+        return self.node.op is not META and self.node.device is None
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.node.device is not None
+
+    def is_conj(self) -> bool:
+        """Always False: conjugation is not lazy here."""
+        return False
+
+    is_neg = is_inference = is_conj
+
+    def _is_view(self) -> bool:
+        return self._base_t is not None
+
+    @property
+    def _base(self) -> Any:
+        return self._base_t
+
+    def data_ptr(self) -> int:
+        """The address of the first element; 0 where there is none."""
+        if 0 in self.node.shape or self.node.op is META:
+            return 0
+        own_memory(self)
+        if self.node.device is not None:
+            return int(self._data.address)
+        return int(self._data.ctypes.data)

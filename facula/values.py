@@ -1,0 +1,140 @@
+"""Where the values of tensors are: computing them, and their memory."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes, storage
+from facula.trace import flight, recorder
+from facula.trace.node import INPUT, LEAF, STALE, leaf
+from facula.trace.recorder import TLS, flush
+
+
+def realise(t: Any) -> Any:
+    """Make the tensor's values present in `_data`."""
+    while True:
+        node = t.node
+        op = node.op
+        if op is LEAF or op is INPUT:
+            if flight.CURRENT is not None:
+                flight.CURRENT.settle(t._data)
+            return t
+        if op is STALE:
+            u = storage.rederive(t, False)
+            if u is not t:  # a view without a valid history: the value alone
+                t._data = realise(u)._data
+                return t
+        elif node.rec is TLS.r:
+            flush(node.rec)
+            if t.node is node:  # it was not among the handles of the frame
+                raise AssertionError(
+                    f"facula: a {node.dtype} tensor of shape {list(node.shape)} belongs to a frame "
+                    "of the trace that has ended; please report how it was made"
+                )
+        else:
+            s = recorder._foreign(t)
+            if t.node is node:
+                return s
+
+
+def values(t: Any) -> Any:
+    """The values as an array of the CPU, to be read and not kept."""
+    a = realise(t)._data
+    return a if a.__class__ is np.ndarray else a.download()
+
+
+def present(t: Any) -> Any:
+    """The values of t as an array to read, if they are there already, in the host's memory."""
+    if (t.node.op is not LEAF and t.node.op is not INPUT) or t.node.device is not None:
+        return None
+    if flight.CURRENT is not None:
+        flight.CURRENT.settle(t._data, reading=True)
+    return t._data
+
+
+def own_memory(t: Any) -> Any:
+    """Realise t, in memory that is its own and its aliases'; returns who holds that memory.
+
+    A constant of a program lies in memory that can't be written, once for all tensors that hold it.
+    """
+    realise(t)
+    owner = t if t._storage is None else t._storage
+    if owner.node.device is None and not owner._data.flags.writeable:
+        move_memory(owner, owner._data.copy(order="K"))
+    return owner
+
+
+def move_memory(owner: Any, data: Any) -> None:
+    """Let a realised tensor or storage, and its aliases, lie in the memory of `data`, its copy."""
+    owner._data = data
+    for ref in _aliases(owner):
+        a = ref()
+        if a is not None and a.node.op in (LEAF, INPUT):
+            part = data
+            for op, params in a._chain:
+                part = op.body(params, (), part)
+            a._data = part
+
+
+def _aliases(owner: Any) -> list[Any]:
+    """References to the tensors that lie in a storage; a tensor without one has none."""
+    return owner.aliases if owner.__class__ is storage.Storage else []
+
+
+def in_use(owner: Any) -> bool:
+    """Whether the frame being recorded reads the memory of a tensor or storage."""
+    seen = [owner, *[ref() for ref in _aliases(owner)]]
+    if any([t is not None and t.node.op is not LEAF and t.node.op is not STALE for t in seen]):
+        return True
+    return any([t is owner or t._storage is owner for t, _, _ in TLS.r.inputs])
+
+
+def lend(owner: Any) -> Any:
+    """The array of a tensor or storage, for NumPy code to hold.
+
+    Every array that is made of it keeps alive what `owner._exported` refers to.
+    """
+    base = owner._data
+    lent = None if owner._exported is None else owner._exported()
+    if lent is not None:
+        return lent if lent.shape == base.shape and lent.strides == base.strides else base
+    # An array whose own base is no array: NumPy's views of views would skip any other.
+    lent = np.lib.stride_tricks.as_strided(base, base.shape, base.strides)
+    owner._exported = weakref.ref(lent)
+    for x in (owner, *[ref() for ref in _aliases(owner)]):
+        counted = x if x is None or x._counter is None else x._counter
+        if counted is not None and counted._token is not None:
+            counted._token.lent = owner._exported
+    return lent
+
+
+def from_array(a: Any, owned: bool = True) -> Any:
+    """A tensor over a NumPy array's memory, without copying."""
+    t = recorder._new_tensor()
+    d = dtypes.from_np(a.dtype)
+    if not a.dtype.isnative:
+        a = a.astype(d.np)
+    strides = None
+    if not a.flags.c_contiguous:
+        if any([s < 0 for s in a.strides]):
+            raise ValueError(
+                "At least one stride in the given numpy array is negative, and "
+                "tensors with negative strides are not supported; copy the array "
+                "first: array.copy()"
+            )
+        if any([s % a.itemsize for s in a.strides]):
+            a = np.ascontiguousarray(a)
+        else:
+            strides = tuple([s // a.itemsize for s in a.strides])
+    t.node = leaf(a.shape, d, strides)
+    t._data = a
+    if not owned:
+        owner = a
+        while type(owner.base) is np.ndarray:
+            owner = owner.base
+        t._exported = weakref.ref(owner)
+        t._data = a[...]
+    return t

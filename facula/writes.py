@@ -1,0 +1,250 @@
+"""Writing into memory, which other tensors may share.
+
+A write goes through the writer's chain of views back into the storage, as recorded operations, and
+makes every tensor of the storage stale: `storage.py` says how they see it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula.autograd.graph import edge_of
+from facula.storage import (
+    Storage,
+    at_once,
+    forbid,
+    group_of,
+    make_view,
+    rederive,
+    retain_again,
+    root_of,
+    self_op,
+)
+from facula.trace import recorder
+from facula.trace.node import LEAF, STALE, Node, Other, leaf, stale
+from facula.trace.recorder import TLS, assign, flush, record
+
+
+def write(t: Any, value: Any) -> None:
+    """Store `value`, a tensor of t's shape and dtype, into t's memory."""
+    r = TLS.r
+    if t._storage is None and t._token is None and t._gfn is None and not t.node.rg:
+        assign(t, value)  # nothing else knows this memory
+        t._writes += 1
+        return
+    if t.node.op.__class__ is Other:
+        t.node.op.store(t, value)
+        return
+    has = t.requires_grad
+    if r.grad and has and not value.node.rg:  # the gradient of what is overwritten is zero
+        from facula.ops.pointwise import COPY
+
+        value = record(COPY, (t, value))
+    differentiable = r.grad and value.node.rg
+    s = t._storage
+    if s is None:
+        if t._token is not None:
+            t._token.stale = True
+            t._token = None
+        keeps = not differentiable and has and not t._leaf_rg
+        t._gfn = edge_of(t) if keeps else None
+        assign(t, value)
+        t._writes += 1
+        if keeps:
+            flush(r)
+        elif t._retains is not None:
+            retain_again(t)
+        return
+    if sole(t, s):
+        write(t, value)
+        return
+    if differentiable and (t._multi or t._no_grad) and t._base_t is not None:
+        forbid(t, "and is being modified inplace")
+    _write_shared(t, s, value, differentiable)
+
+
+def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
+    r = TLS.r
+    group = group_of(t)
+    base = t if t._base_t is None else t._base_t
+    before = r.grad
+    mine = differentiable and group is s  # the storage's own history changes
+    edge = None
+    origin, written = value.node, value
+    try:
+        if differentiable:
+            recorder.set_grad(True)
+            new = _scatter(root_of(t), t._chain[len(group.chain) :], value)
+            if t._base_t is not None:
+                from facula.ops.movement import COPY_SLICES
+
+                new = record(COPY_SLICES, (new,))
+            if not mine:
+                edge = edge_of(new)
+        if not mine:
+            recorder.set_grad(False)
+            # Not what the group sees now: of elements that share memory it knows old ones too.
+            new = _scatter(s, t._chain, value)
+        keeps = not mine and (s._gfn is not None or s.node.rg)
+        if keeps and s._gfn is None:
+            s._gfn = edge_of(s)
+        seen = _counted(t)
+        _spoil(s, t)
+        _count(t)
+        if mine:
+            s._gfn = None
+        if differentiable:
+            base._leaf_rg = False
+        assign(s, new, (seen, origin))
+        if differentiable:
+            n = t.node
+            t.node = stale(leaf(n.shape, n.dtype, n.strides, True, n.device))
+        if keeps or edge is not None:
+            flush(r)
+        if edge is not None:
+            group.gfn = edge
+            if written._token is not None:  # its frame ended before it was stored
+                (s if t._counter is None else t._counter)._token = written._token
+        if differentiable:
+            for x in (t, base):
+                if x._retains is not None:
+                    retain_again(x)
+    finally:
+        recorder.set_grad(before)
+
+
+def sole(t: Any, s: Storage) -> bool:
+    """Whether t was all that is left of a realised storage, which then is t's own again.
+
+    A parameter is made over a tensor's memory, and that tensor is usually dropped at once.
+    """
+    if s.node.op is not LEAF or s._gfn is not None or t._gfn is not None:
+        return False
+    if t._counter is not None or t._base_t is not None:
+        return False
+    if t._own is not None and t._own.gfn is not None:
+        return False
+    for op, _ in t._chain:
+        if op.name not in ("detach", "alias"):
+            return False
+    for ref in s.aliases:
+        a = ref()
+        if a is not None and a is not t:
+            return False
+    if t.node.op is STALE:  # written through a view that is gone
+        n = s.node
+        t.node, t._data = leaf(n.shape, n.dtype, n.strides, t._leaf_rg, n.device), s._data
+    t._storage = None
+    t._chain = ()
+    t._own = None
+    t._exported, t._token, t._writes = s._exported, s._token, s._version
+    return True
+
+
+def reseat(t: Any, op: Any, params: Any) -> None:
+    """Let t become a view of what it was (`t.t_()`)."""
+    take_place(t, at_once(lambda: make_view(t, op, params), t.requires_grad or TLS.r.grad))
+
+
+def take_place(t: Any, v: Any, counts: bool = True) -> None:
+    """Let t be what its view v is; the other tensors of the storage stay as they are."""
+    if t.node.op.__class__ is Other:  # it holds what it is a view of, and nothing else
+        t.__dict__.update(v.__dict__)
+        return
+    s = t._storage
+    group_of(t)
+    seen = _counted(t)
+    t._chain, t._offset, t._gfn = v._chain, v._offset, v._gfn
+    # It counts as a write: the storage's value becomes another one that is equal.
+    new = at_once(lambda: record(self_op(), (s,)), True)
+    _spoil(s, t)
+    t.node = stale(v.node)
+    s._gfn = None
+    at_once(lambda: assign(s, new, (seen, None)), True)
+    if counts:
+        _count(t)
+
+
+def bump(t: Any) -> None:
+    """Count one more write of the memory that t sees."""
+    if t._storage is None:
+        t._writes += 1
+    else:
+        _count(t)
+
+
+def _count(t: Any) -> None:
+    if t._counter is None:
+        t._storage._version += 1
+    else:
+        t._counter.n += 1
+
+
+def _counted(t: Any) -> Node | None:
+    """Before a write through t: what its step in the trace is to name, beside the memory written.
+
+    None for the storage's own counter. A write through another counter spoils other saved values,
+    so it is another step.
+    """
+    if t._counter is None:
+        return None
+    u = rederive(t, False) if t.node.op is STALE else t
+    if u.node.op is LEAF:
+        record(self_op(), (u,))
+    return u.node
+
+
+def _spoil(s: Storage, t: Any) -> None:
+    """Before t's write: make every tensor of the storage stale, and what was saved of it."""
+    alive = []
+    for ref in s.aliases:
+        a = ref()
+        if a is None:
+            continue
+        alive.append(ref)
+        if a.node.op is STALE:
+            continue
+        if a._counter is not t._counter and a._base_t is not None and a._gfn is None:
+            a._gfn = edge_of(a) if not a._leaf_rg else None  # it is not to look again
+        a.node = stale(a.node)
+    s.aliases = alive
+    counted = s if t._counter is None else t._counter
+    if counted._token is not None:
+        counted._token.stale = True
+        counted._token = None
+
+
+_OF_BYTES = ("real_view", "imag_view", "view_as_real", "view_as_complex", "view_dtype")
+
+
+def _scatter(root: Any, chain: Any, value: Any) -> Any:
+    """The value at `root` with the part that `chain` sees replaced."""
+    if any([_overlapping(op, params) for op, params in chain]):
+        # Going back through the views would not know which of several elements was written.
+        from facula.ops.movement import WRITE_THROUGH
+
+        other = [op.name for op, _ in chain if op.name in _OF_BYTES]
+        if other:
+            raise NotImplementedError(
+                f"writing through {other[0]} of a view of which elements may share memory is not "
+                "in Facula"
+            )
+        return record(WRITE_THROUGH, (root, value), tuple(chain))
+    parents = [root]
+    for op, params in chain[:-1]:
+        parents.append(record(op, (parents[-1],), params))
+    for (op, params), base in zip(reversed(chain), reversed(parents), strict=False):
+        value = op.write_back(base, value, params)
+    return value
+
+
+def _overlapping(op: Any, params: Any) -> bool:
+    """Whether several elements of such a view may be one of what it views."""
+    if op.name != "as_strided":
+        return op.name in ("expand", "unfold")
+    reach = 0  # of the dimensions with smaller strides
+    for stride, n in sorted([(s, n) for n, s in zip(*params[:2], strict=True) if n > 1]):
+        if stride <= reach:
+            return True
+        reach += stride * (n - 1)
+    return False

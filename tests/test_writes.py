@@ -1,0 +1,90 @@
+"""Writes reach every alias, and autograd follows them."""
+
+from __future__ import annotations
+
+from nn.stored import agrees, raised
+
+import facula as torch
+
+
+def test_a_write_through_a_view_reaches_the_base_and_other_views():
+    x = torch.arange(6.0).reshape(2, 3)
+    row, column = x[1], x.t()[2]
+    x.t().mul_(2)
+    assert row.tolist() == [6, 8, 10]
+    row[2] = -1
+    assert column.tolist() == [4, -1]
+    assert x.tolist() == [[0, 2, 4], [6, 8, -1]]
+
+
+def test_gradient_through_a_slice_written_in_place():
+    a = torch.ones(3, requires_grad=True)
+    b = a * 2
+    b[1:].mul_(3)
+    b.sum().backward()
+    assert a.grad.tolist() == [2, 6, 6]
+
+
+def test_a_base_gets_a_history_from_a_view():
+    w = torch.tensor([2.0, 3.0], requires_grad=True)
+    x = torch.zeros(2, 2)
+    x[0].add_(w)
+    assert x.requires_grad and not x.is_leaf
+    (x * x).sum().backward()
+    assert w.grad.tolist() == [4, 6]
+
+
+def test_a_value_written_without_history_keeps_the_old_one():
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = w * 3
+    with torch.no_grad():
+        y.mul_(10)
+    assert y.tolist() == [30, 60]
+    y.sum().backward()
+    assert w.grad.tolist() == [3, 3]
+
+
+def test_memory_written_through_a_view_that_is_gone_can_be_written_whole():
+    w = torch.nn.Parameter(torch.ones(3, 2))
+    with torch.no_grad():
+        w[1].fill_(0)
+        torch.synchronize()
+        w.mul_(2)
+    assert w.tolist() == [[2, 2], [0, 0], [2, 2]] and w.requires_grad
+    with torch.no_grad():
+        w[1].fill_(0)
+        torch.synchronize()
+        w.copy_(torch.full((3, 2), 5.0))
+    assert w.tolist() == [[5, 5]] * 3
+
+
+@agrees
+def test_writes_through_overlapping_views_of_any_layout(torch):
+    x = torch.zeros(3, 1).t()  # of the layout (1, 1)
+    x.expand(2, 3)[1:, 0].add_(1)
+    y = torch.zeros(4, 6)
+    z = y[::2, ::3].t()[:, :1].expand(2, 3)
+    z[0, 1] = 5
+    z[1, :1] = 4
+    w = torch.ones(2, requires_grad=True)
+    u = torch.arange(6.0).reshape(2, 3).t().requires_grad_() * 1
+    u.unfold(0, 2, 1)[1, 0] = w.sum()
+    (u * u).sum().backward()
+    p = torch.zeros(2, 3)
+    p.data = torch.arange(3.0).expand(2, 3)
+    p[0] = 5
+    p[0, 0] = 3
+    return [x, y, u, w.grad, p, raised(p.mul_, 2)]
+
+
+def test_a_write_with_a_history_into_a_part_of_spread_memory():
+    """What shares memory with the elements written is written, too, though the history is apart."""
+    w = torch.tensor([[-2.0, 4.0]]).requires_grad_()
+    for look in (lambda t: t.detach(), lambda t: t.detach().data):
+        memory = torch.tensor([[-2.0, 4.0]])
+        spread = look(memory.view(2).expand(2, 2))
+        part = spread[0]
+        part *= w[0]
+        assert memory.tolist() == [[4.0, 16.0]]
+        assert spread.tolist() == [[4.0, 16.0]] * 2
+        assert spread.requires_grad and not memory.requires_grad
