@@ -8,6 +8,7 @@ import struct
 import weakref
 from contextlib import nullcontext
 from functools import partial
+from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 
@@ -23,7 +24,7 @@ from facula.cpu import runtime
 from facula.cpu.kernels import NotCompiled
 from facula.cpu.runtime import Call
 from facula.trace.flight import land
-from facula.trace.node import INPUT, Node, contiguous_strides
+from facula.trace.node import INPUT, Node, contiguous_strides, pick
 
 # By text and vector width, those that a program has.
 _kernels: weakref.WeakValueDictionary[tuple[str, int], Kernel] = weakref.WeakValueDictionary()
@@ -31,6 +32,11 @@ _constants: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary(
 # References to an input's array when nothing but its tensor needs it: the tensor, the recorder's
 # list of inputs, the list handed to `run`, and the question itself.
 ALONE = 4
+_ALONE_IN_TUPLE = {ALONE + 1}
+ARRAYS = {ndarray}
+_NO_BASES = {type(None)}
+_base = attrgetter("base")
+ITEMS = tuple.__basicsize__  # where a tuple's items begin
 LARGE = 1 << 16  # bytes from which on the memory of results is used again
 
 
@@ -79,6 +85,12 @@ class CompiledProgram:
             if _large(memory.fresh[k]):
                 pool = pool_of(shape, dtype, large.count((shape, dtype)))
                 self.fresh[k] = shape, dtype, donor, pool
+        donated = [k for k, x in enumerate(self.fresh) if x[2] >= 0]
+        made = [k for k, x in enumerate(self.fresh) if x[2] < 0]
+        self.donors = pick([self.fresh[k][2] for k in donated])
+        self.others = [self.fresh[k] for k in made]
+        order = donated + made
+        self.arrange = pick([order.index(k) for k in range(len(order))])
         self._numbers(scalars)
         self._tables(low)
         self._results(low, program)
@@ -137,7 +149,6 @@ class CompiledProgram:
         slot = self.memory.slot
         self.segments: list[Any] = []
         self.keep: list[Any] = []
-        self.objects = (ctypes.c_int64 * (self.n_inputs + len(self.fresh)))()
         records: list[list[int]] = []
         clusters: list[Any] = []
         parallel = False
@@ -150,7 +161,7 @@ class CompiledProgram:
                 call = Call(table.ctypes.data, len(records), parallel)
                 call.pointers = self.pointers.ctypes.data
                 call.numbers = ctypes.addressof(self.numbers)
-                call.objects, call.many = ctypes.addressof(self.objects), len(self.objects)
+                call.many = self.n_inputs + len(self.fresh)
                 call.kernels = partial(_described, low, clusters)
                 self.segments.append(call)
             records, clusters, parallel = [], [], False
@@ -204,12 +215,16 @@ class CompiledProgram:
         return n.op.name, n.op.body, n.params, at, end, readers, slot, n.shape, n.dtype.np
 
     def _results(self, low: Lowered, program: Any) -> None:
-        """How each result is read, and whether it has to be copied from what others see too."""
+        """How the results are found. Those that are arrays of their own, laid out as their tensors
+        are to be, are `direct`: picked from the tensors and from what `run` returns. The others, in
+        `results`, follow in that list: how each is read, and whether it has to be copied from
+        what others see too."""
         places = dict(zip([slot for _, slot in program.roots], low.roots, strict=True))
         taken: set[Node] = set()
         self.results: list[Any] = []
         self.outputs: list[tuple[int, int | None, bool]] = []
-        for position, slot, _ in program.outputs:
+        found: list[tuple[int, int]] = []
+        for (position, slot, _), node in zip(program.outputs, program.nodes, strict=True):
             if slot is None:
                 self.outputs.append((position, None, False))
                 continue
@@ -222,14 +237,13 @@ class CompiledProgram:
             where, index, shape, strides, offset = self._reader(p, low)
             direct = own and where == "slot" and strides is None
             direct = direct and index < self.n_inputs + len(self.fresh)
-            self.outputs.append((position, len(self.results), False))
-            self.results.append(
-                (
-                    index - self.n_inputs if direct else -1,
-                    (where, index, shape, strides, offset),
-                    not own and not constant,
-                )
-            )
+            if direct and node.strides is None:
+                found.append((position, index - self.n_inputs))
+                continue
+            self.outputs.append((position, len(self.fresh) + len(self.results), False))
+            reader = (where, index, shape, strides, offset)
+            self.results.append((reader, not own and not constant))
+        self.direct = pick([at for at, _ in found]), pick([k for _, k in found])
 
     # Running.
     def matches(self, scalars: list[Any]) -> bool:
@@ -243,28 +257,17 @@ class CompiledProgram:
         return True
 
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
-        """The values of `outputs`. `waits`: the recorder that does not wait for them, if any."""
+        """The values of the results. `waits`: the recorder that does not wait for them, if any."""
         self.used = keeping.clock
-        n = self.n_inputs
         arena = ARENA.of(self.memory.total)
         if arena is not self.arena:
             self.arena = arena
             self.arrays = self.memory.settle(arena, self.pointers)
-        fresh = []
-        for shape, dtype, donor, pool in self.fresh:
-            if donor >= 0 and getrefcount(inputs[donor]) == ALONE and inputs[donor].base is None:
-                fresh.append(inputs[donor])  # views of a view would count as its base's
-            elif pool is None:
-                fresh.append(np.empty(shape, dtype))
-            elif donor < 0:
-                fresh.append(pool.take())
-            else:  # not kept in the pool: what the pool holds as well is never alone
-                pool.give(inputs[donor])
-                fresh.append(pool.take(keep=False))
-        objects = self.objects
-        # What is no array would be a wild address: it makes the list too short, which raises.
-        objects[:n] = [id(a) for a in inputs if isinstance(a, ndarray)]
-        objects[n:] = [id(a) for a in fresh]
+        fresh = self._results_memory(inputs)
+        # Anything but an array would be a wild address.
+        if set(map(type, inputs)) != ARRAYS and not all([isinstance(a, ndarray) for a in inputs]):
+            raise TypeError("facula: an input of a program is no array")
+        objects = (*inputs, *fresh)
         if self.complex:
             scalars_ = [x for x in scalars if type(x) is not complex]
             self.pack(self.numbers, 0, *scalars_, 0)
@@ -272,20 +275,49 @@ class CompiledProgram:
             self.pack(self.numbers, 0, *scalars, 0)
         segments = self.segments
         if len(segments) > 1:
-            arrays = self._run_mixed(inputs, scalars, fresh)
+            arrays = self._run_mixed(inputs, scalars, fresh, objects)
         else:
             arrays = self.arrays
             call = segments[0]
-            if waits is None or self.fails or not call.depart(waits, [self, arena, *inputs], fresh):
+            call.objects = id(objects) + ITEMS
+            if waits is None or self.fails or not call.depart(waits, objects, fresh, (self, arena)):
                 call.run()
         if self.fails and self.status.value:
             raise IndexError("an index that a program computed is out of range")
-        return [
-            fresh[k] if k >= 0 else self._result(reader, copy, inputs, scalars, arrays, fresh)
-            for k, reader, copy in self.results
+        return fresh + [
+            self._result(reader, copy, inputs, scalars, arrays, fresh)
+            for reader, copy in self.results
         ]
 
-    def _run_mixed(self, inputs: list[Any], scalars: list[Any], fresh: list[Any]) -> Any:
+    def _results_memory(self, inputs: list[Any]) -> list[Any]:
+        """An array for each result: one that it may be written over, or another."""
+        donors = self.donors(inputs)
+        # Nearly always nobody else has any of them, which is seen without a loop. (Views of a view
+        # would count as its base's.)
+        alone = _ALONE_IN_TUPLE.issuperset(map(getrefcount, donors))
+        if alone and _NO_BASES.issuperset(map(type, map(_base, donors))):
+            others = [
+                np.empty(shape, dtype) if pool is None else pool.take()
+                for shape, dtype, _, pool in self.others
+            ]
+            return list(self.arrange((*donors, *others)))
+        del donors
+        fresh = []
+        for shape, dtype, donor, pool in self.fresh:
+            if donor >= 0 and getrefcount(inputs[donor]) == ALONE and inputs[donor].base is None:
+                fresh.append(inputs[donor])
+            elif pool is None:
+                fresh.append(np.empty(shape, dtype))
+            elif donor < 0:
+                fresh.append(pool.take())
+            else:  # not kept in the pool: what the pool holds as well is never alone
+                pool.give(inputs[donor])
+                fresh.append(pool.take(keep=False))
+        return fresh
+
+    def _run_mixed(
+        self, inputs: list[Any], scalars: list[Any], fresh: list[Any], objects: tuple[Any, ...]
+    ) -> Any:
         """Native parts and interpreted steps in turn; the arrays of all slots."""
         pointers, n = self.pointers, self.n_inputs
         arrays = dict(self.arrays)
@@ -293,6 +325,7 @@ class CompiledProgram:
             arrays[n + k] = a
         for segment in self.segments:
             if segment.__class__ is Call:
+                segment.objects = id(objects) + ITEMS
                 segment.run()
                 continue
             name, body, params, at, end, readers, slot, shape, dtype = segment

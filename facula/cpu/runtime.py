@@ -568,7 +568,7 @@ class Call:
         else:
             self._run_alone()
 
-    def depart(self, owner: Any, read: list[Any], written: list[Any]) -> bool:
+    def depart(self, owner: Any, arrays: Any, written: list[Any], holds: Any) -> bool:
         """Let the workers walk the table while Python goes on; whether they do."""
         global _pool
         if LISTENER is not None or get_num_threads() == 1:
@@ -580,7 +580,7 @@ class Call:
         if _pool is None:
             _pool = Pool(get_num_threads() - 1)
         with flight.LOCK:
-            away = flight.CURRENT = Away(owner, read, written, _pool, sharing)
+            away = flight.CURRENT = Away(owner, arrays, written, holds, _pool, sharing)
             _pool.call(self, leave=True)
         away.spent = perf_counter() - begin
         return True
@@ -598,9 +598,15 @@ class Away(flight.Flight):
     __slots__ = ("busy", "pool", "sharing", "spent")
 
     def __init__(
-        self, owner: Any, read: list[Any], written: list[Any], pool: Pool, sharing: Sharing
+        self,
+        owner: Any,
+        arrays: tuple[Any, ...],
+        written: list[Any],
+        holds: Any,
+        pool: Pool,
+        sharing: Sharing,
     ) -> None:
-        super().__init__(owner, read, written)
+        super().__init__(owner, arrays, written, holds)
         self.pool, self.sharing = pool, sharing
         self.spent = 0.0  # seconds for which Python was kept
         self.busy = True

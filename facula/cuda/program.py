@@ -219,6 +219,8 @@ class _Memory(Memory):
 class Runner:
     """A compiled program, for the numbers that are folded in."""
 
+    direct = Program.direct
+
     def __init__(self, program: Program, r: Any, scalars: list[Any]) -> None:
         self.program = program
         roots = [n for n, _ in program.roots]
@@ -430,6 +432,7 @@ class _Both:
     def __init__(self, away: Any, home: Any) -> None:
         self.away, self.home = away, home
         self.outputs: list[Any] = []
+        self.direct: Any = None
 
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
         """The values of both. `waits`: see the interpreter."""
@@ -439,6 +442,8 @@ class _Both:
         own = [NOTHING if a.__class__ is DeviceArray else a for a in inputs]  # arrays of the CPU
         del inputs[:]
         out += self.home.run(own, scalars)
+        handles, arrays = self.home.direct
+        self.direct = handles, lambda values: arrays(values[at:])
         self.outputs += [
             (position, None if slot is None else slot + at, copy)
             for position, slot, copy in self.home.outputs

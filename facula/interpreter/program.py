@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from facula.trace.flight import land
-from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node
+from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, pick
 
 # After how many interpreted occurrences a program is compiled; -1: when interpreting it once more
 # would have taken as long as compiling it, by an estimate from shapes alone, so that the switch
@@ -47,10 +47,13 @@ def _source(n: Node) -> Node:
 class Program:
     """The live part of one trace: steps over numbered slots, and where results go."""
 
+    direct = pick([]), pick([])  # results that need no care (see `compiler/program.py`)
+
     __slots__ = (
         "after",
         "compiled",
         "entries",
+        "nodes",
         "outputs",
         "quiet",
         "roots",
@@ -87,6 +90,7 @@ class Program:
         self.compiled: list[Any] = []  # replaced, never changed: other threads may let go of some
         owner: dict[Node, Node] = {}
         self.outputs: list[tuple[int, int | None, bool]] = []
+        self.nodes = [out for _, out in chosen]
         for i, out in chosen:
             if out is None:
                 self.outputs.append((i, None, False))

@@ -8,6 +8,7 @@ all that is computed from the count of steps, is computed before, in Python numb
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from facula import Tensor
@@ -52,45 +53,47 @@ class GroupedOptimizer(PerParameterOptimizer):
 
     def _update_group(self, group: dict[str, Any]) -> None:
         keys = self._state_keys(group)
-        all_state = self.state
-        ready = []
-        for p in group["params"]:
-            grad = p._grad
-            if grad is None:
+        params = [p for p in group["params"] if p._grad is not None]
+        find = self.state.get
+        states = [find(p, _EMPTY) for p in params]
+        values = [[s.get(k) for s in states] for k in keys]
+        if group["differentiable"] or any([x.__class__ is not Tensor for v in values for x in v]):
+            return super()._update_group(group)
+        columns = [params, [p._grad for p in params], *values]
+        static = (self._apply, len(columns), group["maximize"], self._settings(group))
+        hosts = [self._host(s, "step") for s in states] if self._counted else []
+        counts = [a.item() for a in hosts] or [0.0] * len(params)
+        for count in dict.fromkeys(counts):
+            these = columns
+            if counts.count(count) < len(counts):
+                these = [[x for x, n in zip(c, counts) if n == count] for c in columns]
+            t = count + 1.0
+            try:
+                run(_apply_all, tuple(chain(*these)), static, self._numbers(group, t))
+            except _OneByOne:
+                super()._update_group({**group, "params": these[0]})
                 continue
-            state = all_state.get(p, _EMPTY)
-            if (
-                (keys and not state)
-                or p.node.dtype.category == COMPLEX
-                or grad.node.op.__class__ is Other
-                or group["differentiable"]
-            ):
-                return super()._update_group(group)
-            tensors = [p, grad]
-            for k in keys:
-                value = state[k]
-                if value.__class__ is not Tensor:
-                    return super()._update_group(group)
-                tensors.append(value)
-            ready.append((state, tensors))
-        by_count: dict[float, list[Any]] = {}
-        for state, tensors in ready:
-            t = self._count(state) if self._counted else 0.0
-            by_count.setdefault(t, []).extend(tensors)
-        static = (self._apply, len(keys) + 2, group["maximize"], self._settings(group))
-        for t, all_tensors in by_count.items():
-            run(_apply_all, tuple(all_tensors), static, self._numbers(group, t))
+            for a, n in zip(hosts, counts):
+                if n == count:
+                    a[()] = t
         return None
 
 
 _EMPTY: dict[str, Any] = {}
 
 
+class _OneByOne(Exception):
+    """Some parameters have to be updated by themselves."""
+
+
 def _apply_all(
     tensors: tuple[Any, ...], static: tuple[Callable[..., None], int, bool, Any], numbers: Any
 ) -> None:
-    """Update the parameters whose tensors (parameter, gradient, state) follow one another."""
+    """Update parameters; `tensors`: all parameters, all gradients, then all of each state."""
     apply, width, maximize, settings = static
-    for i in range(0, len(tensors), width):
-        p, grad, *state = tensors[i : i + width]
+    n = len(tensors) // width
+    for p, grad in zip(tensors[:n], tensors[n : 2 * n]):
+        if p.node.dtype.category == COMPLEX or grad.node.op.__class__ is Other:
+            raise _OneByOne
+    for p, grad, *state in zip(*[tensors[i : i + n] for i in range(0, len(tensors), n)]):
         apply(settings, numbers, p, -grad if maximize else grad, *state)

@@ -257,11 +257,11 @@ class Optimizer:
         """Drop every gradient; with ``set_to_none=False``, fill it with zeros."""
         for group in self.param_groups:
             for p in group["params"]:
+                if set_to_none:
+                    p._grad = None
+                    continue
                 grad = p.grad
                 if grad is None:
-                    continue
-                if set_to_none:
-                    p.grad = None
                     continue
                 if grad.requires_grad:  # from backward(create_graph=True)
                     if grad.is_leaf:

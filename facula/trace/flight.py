@@ -19,14 +19,17 @@ class Flight:
     """One program under way; `cpu/runtime.py` begins them.
 
     owner    the recorder of the thread that began it
-    read     the arrays that it reads, and whatever else has to stay
-    written  the arrays that it writes; each is the owner of its memory
+    arrays   the arrays that it works on
+    written  those that it writes; each is the owner of its memory
+    holds    whatever else has to stay
     """
 
-    __slots__ = ("_used", "owner", "read", "written")
+    __slots__ = ("_used", "arrays", "holds", "owner", "written")
 
-    def __init__(self, owner: Any, read: list[Any], written: list[Any]) -> None:
-        self.owner, self.read, self.written = owner, read, written
+    def __init__(
+        self, owner: Any, arrays: tuple[Any, ...], written: list[Any], holds: Any = None
+    ) -> None:
+        self.owner, self.arrays, self.written, self.holds = owner, arrays, written, holds
         self._used: set[int] | None = None
 
     def finish(self) -> None:
@@ -45,7 +48,7 @@ class Flight:
                 self.finish()
                 if CURRENT is self:  # nobody came between by way of a signal
                     CURRENT = None
-                    self.read = self.written = []
+                    self.arrays, self.written, self.holds = (), [], None
 
     def before(self, r: Any) -> None:
         """Wait where what this recorder is about to compute depends on it."""
@@ -65,8 +68,8 @@ class Flight:
                 self.land()
             return
         if self._used is None:
-            used = set(map(id, self.written))
-            for x in self.read:
+            used = set()
+            for x in self.arrays:
                 while x is not None:
                     used.add(id(x))
                     x = getattr(x, "base", None)

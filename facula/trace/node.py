@@ -8,6 +8,8 @@ identities and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -192,6 +194,16 @@ def stale(of: Node) -> Node:
             STALE, of.shape, of.dtype, of.strides, rg=of.rg, device=of.device
         )
     return found
+
+
+Pick = Callable[[Any], tuple[Any, ...]]
+
+
+def pick(places: list[int]) -> Pick:
+    """A function that picks what is at these places of a list or tuple, as a tuple or list."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return itemgetter(slice(places[0], places[0] + 1) if places else slice(0, 0))
 
 
 def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

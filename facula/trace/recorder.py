@@ -636,7 +636,10 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         except Exception as error:
             failed = _after_failure(r, program, live, error)
         else:
-            _settle(r, chosen.outputs, values)
+            handles, arrays = chosen.direct
+            _hand_over(handles(r.handles), arrays(values))
+            if chosen.outputs:
+                _settle(r, chosen.outputs, values)
     for t, _, _ in r.inputs:
         node = t.node
         if node.op is INPUT:
@@ -753,6 +756,31 @@ def _all_consumed(r: Recorder, program: Any) -> bool:
     return True
 
 
+def _hand_over(handles: tuple[Any, ...], arrays: tuple[Any, ...]) -> None:
+    """Let tensors have these arrays, which are theirs and laid out as they are to be."""
+    for h, data in zip(handles, arrays, strict=True):
+        node = h.node
+        if h._exported is None:
+            h._data = data
+        else:
+            _replace(h, data)
+        rg = (node.rg or h._leaf_rg or h._gfn is not None) and not h._saved
+        known = node.leaf
+        if known is None or known.rg is not rg:
+            known = node.leaf = leaf(node.shape, node.dtype, node.strides, rg)
+        h.node = known
+
+
+def _replace(h: Any, data: Any) -> None:
+    """Let a tensor that has been exported have the values of an array of its own."""
+    old = h._exported
+    if old is not None and old() is not None and h._data is not None:
+        flight.land()
+        np.copyto(h._data, data)
+    else:
+        h._data = data
+
+
 def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
     """Hand the computed buffers to their holders."""
     handles = r.handles
@@ -779,12 +807,7 @@ def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
         elif not data.flags.c_contiguous:
             flight.land()
             data = np.ascontiguousarray(data)
-        old = h._exported
-        if old is not None and old() is not None and h._data is not None:
-            flight.land()
-            np.copyto(h._data, data)
-        else:
-            h._data = data
+        _replace(h, data)
         rg = not h._saved and (node.rg or h._leaf_rg or h._gfn is not None)
         known = node.leaf
         if known is None or known.rg is not rg:

@@ -15,7 +15,7 @@ from typing import Any
 
 from facula.ops.table import OVERRIDES, PLAIN
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, STALE, Node
+from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
 from facula.trace.recorder import TLS, flush
 
 VARIANTS = 4  # stretches remembered for one position, function and settings
@@ -26,11 +26,14 @@ _MISS = object()
 class Span:
     """What one call needed and did.
 
-    wants    for each operand its node, or the leaf that is to be replaced by an input, or None
-    binds    what becomes an input, in order: (operand, its node, None, None) or (-1, node, tensor,
-             buffer) for a constant that the function made
-    bound    how many operands do
-    writes   (operand, its node after the call, how often it was written)
+    wants    the node of each operand, None for None
+    given    picks the operands that are not None, where some are
+    entries  picks the operands that are values of the frame, where gradients are recorded
+    binds    picks the operands that become inputs; their nodes are `inputs`
+    made     constants that the function made and that become inputs: (how many inputs come before,
+             node, tensor, buffer)
+    writes   picks the operands that are written to; their nodes after the call are `after`
+    times    how often each of these is written
     numbers  the Python numbers that were recorded: places in `numbers`, or None: see `constants`
     constants  the Python numbers recorded by a call that was given none
     results  the nodes of the results
@@ -39,21 +42,31 @@ class Span:
     """
 
     __slots__ = (
+        "after",
         "binds",
-        "bound",
         "constants",
         "end",
+        "entries",
+        "given",
+        "inputs",
+        "made",
         "numbers",
         "results",
         "shape",
+        "times",
         "wants",
         "writes",
     )
 
     wants: list[Node | None]
-    binds: list[tuple[int, Node | None, Any, Any]]
-    bound: int
-    writes: list[tuple[int, Node, int]]
+    given: Pick | None
+    entries: Pick | None
+    binds: Pick
+    inputs: list[Node | None]
+    made: list[tuple[int, Node, Any, Any]]
+    writes: Pick | None
+    after: list[Node]
+    times: list[int]
     numbers: list[int] | None
     constants: list[Any]
     results: list[Node]
@@ -79,7 +92,19 @@ def run(
     """
     if OVERRIDES:
         return f(tensors, static, numbers)
+    try:
+        nodes = [None if t is None else t.node for t in tensors]
+    except AttributeError:  # something is no tensor: the function says what is wrong with it
+        return f(tensors, static, numbers)
     r = TLS.r
+    key = (f, static, len(nodes))
+    known = r.cur.spans
+    if known is not None:
+        for s in known.get(key, ()):
+            if s.wants == nodes:
+                out = _follow(r, s, tensors, numbers)
+                if out is not _MISS:
+                    return out
     if r.grad:
         for t in tensors:
             # A parameter with a pending update enters a new differentiable forward.
@@ -87,13 +112,13 @@ def run(
                 continue
             if t.node.op is not LEAF and t.node.op is not INPUT:
                 flush(r, wait=False)
+                nodes = [None if t is None else t.node for t in tensors]
+                for s in (r.cur.spans or {}).get(key, ()):
+                    if s.wants == nodes:
+                        out = _follow(r, s, tensors, numbers)
+                        if out is not _MISS:
+                            return out
                 break
-    known = r.cur.spans
-    if known is not None:
-        for s in known.get((f, static, len(tensors)), ()):
-            out = _follow(r, s, tensors, numbers)
-            if out is not _MISS:
-                return out
     return _record(r, f, tensors, static, numbers)
 
 
@@ -120,56 +145,66 @@ def _writable(t: Any) -> bool:
 
 
 def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...]) -> Any:
-    """The results of a known stretch; _MISS where the function has to be called."""
+    """The results of a known stretch, whose operands have the nodes that it wants; _MISS where the
+    function has to be called."""
     if r.anomaly or r.gnodes or r.packing is not None:
         return _MISS
-    for t, want in zip(tensors, s.wants, strict=True):
-        if t is None:
-            if want is not None:
+    for t in tensors if s.given is None else s.given(tensors):  # (a tensor with a counter of its own has a storage)
+        if t._storage is not None or t._exported is not None:
+            if not _ready(r, t, t.node):
                 return _MISS
-        elif t.node is not want or not _ready(r, t, want):
-            return _MISS
-    for i, _, _ in s.writes:
-        t = tensors[i]
-        if not _writable(t) or (r.grad and t._leaf_rg):
-            return _MISS
+    if s.entries is not None:
+        for t in s.entries(tensors):
+            if t._leaf_rg:
+                return _MISS
+    if s.writes is not None:
+        targets = s.writes(tensors)
+        for t in targets:
+            if t._gfn is not None or t._storage is not None or t._retains is not None:
+                return _MISS
+            if t._leaf_rg:
+                if r.grad:
+                    return _MISS
+            elif t.node.rg:
+                return _MISS
     if s.numbers is not None:
         for x in numbers:
             if x.__class__ is not float:
                 return _MISS
-    if s.bound > 1 and len({id(tensors[b[0]]) for b in s.binds if b[0] >= 0}) < s.bound:
+    bound = s.binds(tensors)
+    if len(bound) > 1 and len(set(map(id, bound))) < len(bound):
         return _MISS  # one tensor as two operands
     # From here on nothing fails.
-    inputs = r.inputs
-    for i, node, t, data in s.binds:
-        if i >= 0:
-            t = tensors[i]
-            data = t._data
-        inputs.append((t, data, t._gfn))
-        if node is not None:
-            t.node = node
-    if s.numbers is not None:
-        r.scalars.extend([numbers[i] for i in s.numbers])
-    elif s.constants:
-        r.scalars.extend(s.constants)
-    add = r.add
-    for i, node, times in s.writes:
-        t = tensors[i]
+    inputs = [(t, t._data, t._gfn) for t in bound]
+    for t, node in zip(bound, s.inputs):
         t.node = node
-        t._writes += times
-        if t._token is not None:
-            t._token.stale = True
-            t._token = None
-        add(t)
+    for at, node, t, data in s.made:
+        inputs.insert(at, (t, data, None))
+        t.node = node
+    r.inputs += inputs
+    if s.numbers is not None:
+        r.scalars += [numbers[i] for i in s.numbers]
+    elif s.constants:
+        r.scalars += s.constants
+    if s.writes is not None:
+        for t, node, times in zip(targets, s.after, s.times):
+            t.node = node
+            t._writes += times
+            if t._token is not None:
+                t._token.stale = True
+                t._token = None
+        r.handles += targets
+    r.cur = s.end
+    r.next = s.end.succ
+    if s.shape is None:
+        return None
     results = []
     for node in s.results:
         t = recorder._new_tensor()
         t.node = node
-        add(t)
+        r.add(t)
         results.append(t)
-    r.cur = s.end
-    r.next = s.end.succ
-    return None if s.shape is None else results[0] if s.shape == "one" else tuple(results)
+    return results[0] if s.shape == "one" else tuple(results)
 
 
 def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
@@ -207,28 +242,37 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
 def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool:
     """Fill in what became an input and what was written to; False where it can't be repeated."""
     place = {id(t): i for i, t in enumerate(tensors) if t is not None}
-    if len(place) < sum([t is not None for t in tensors]):
+    given = [i for i, t in enumerate(tensors) if t is not None]
+    if len(place) < len(given):
         return False  # one tensor as two operands
     s.wants = [node for node, _ in before]
-    s.binds = []
-    s.bound = 0
-    for t, data, gfn in r.inputs[n_inputs:]:
+    s.given = None if len(given) == len(tensors) else pick(given)
+    values = [i for i in given if s.wants[i].op is not LEAF and s.wants[i].op is not INPUT]
+    s.entries = pick(values) if values and r.grad else None
+    bound = []
+    s.inputs, s.made = [], []
+    for at, (t, data, gfn) in enumerate(r.inputs[n_inputs:]):
         i = place.get(id(t), -1)
         node = t.node if t.node.op is INPUT else None  # None: it has been written to since
         if i >= 0:
-            s.bound += 1
-            s.binds.append((i, node, None, None))
+            bound.append(i)
+            s.inputs.append(node)
         elif node is not None and gfn is None and not t._leaf_rg and t._storage is None:
-            s.binds.append((-1, node, t, data))
+            s.made.append((at, node, t, data))
         else:
             return False
-    s.writes = []
+    s.binds = pick(bound)
+    written = []
+    s.after, s.times = [], []
     for i, (t, (node, writes)) in enumerate(zip(tensors, before)):
         if t is None or t.node is node or t.node.op is INPUT:
             continue
         if t.node.rec is not r or not _writable(t) or (r.grad and (t._leaf_rg or t.node.rg)):
             return False
-        s.writes.append((i, t.node, t._writes - writes))
+        written.append(i)
+        s.after.append(t.node)
+        s.times.append(t._writes - writes)
+    s.writes = pick(written) if written else None
     return True
 
 

@@ -98,6 +98,9 @@ def _finished(loss, counted, reduction: str, input: Tensor) -> Tensor:
 
 def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
     """Raise as PyTorch does where the shapes and dtypes of a class target do not fit."""
+    x, t = input.node, target.node
+    if weight is None and len(x.shape) == 2 and t.shape == x.shape[:1] and t.dtype is facula.int64:
+        return
     if input.dim() < 1:
         raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
     if input.dim() == 1:
@@ -145,6 +148,9 @@ def _matches(target: Tensor, classes: int, dim: int, ndim: int) -> Tensor:
     return classes_ == record(RESHAPE, (target,), (*shape[:dim], 1, *shape[dim:]))
 
 
+_UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
+
+
 def _check_range(target: Tensor, classes: int, ignore_index: int) -> tuple[bool, bool]:
     """Whether the targets are there to be looked at, and whether none of them is ignored.
 
@@ -154,7 +160,7 @@ def _check_range(target: Tensor, classes: int, ignore_index: int) -> tuple[bool,
     if values is None:
         return False, False
     # As unsigned numbers the negative ones are the largest: mostly one pass is enough.
-    if values.size and values.view(f"u{values.itemsize}").max() >= classes:
+    if values.size and values.view(_UNSIGNED[values.itemsize]).max() >= classes:
         bad = values[(values != ignore_index) & ((values < 0) | (values >= classes))]
         if bad.size:
             raise IndexError(f"Target {bad.flat[0]} is out of bounds.")
@@ -213,7 +219,7 @@ def cross_entropy(
     reduction = legacy_reduction(size_average, reduce, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    if input.shape == target.shape:
+    if input.node.shape == target.node.shape:
         return _cross_entropy_of_probabilities(
             input, target, weight, ignore_index, reduction, label_smoothing
         )
@@ -224,7 +230,8 @@ def cross_entropy(
         raise RuntimeError(
             f"expected scalar type {scalar_type(input.dtype)} but found {scalar_type(weight.dtype)}"
         )
-    checked, _ = _check_range(target, input.shape[1 if input.dim() > 1 else 0], ignore_index)
+    shape = input.node.shape
+    checked, _ = _check_range(target, shape[1 if len(shape) > 1 else 0], ignore_index)
     static = (ignore_index, reduction, label_smoothing, checked)
     return run(_cross_entropy, (input, target, weight), static)
 

@@ -28,6 +28,12 @@ def linear(
     """
     if OVERRIDES and TLS.r.autocast is not None:
         return table.MIXED(linear, (input, weight, bias), {"out": out})
+    result = run(_linear, (input, weight, bias))
+    return result if out is None else output(result, out)
+
+
+def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, weight, bias = tensors
     need("linear", input=input, weight=weight)
     if bias is not None:
         need("linear", bias=bias)
@@ -44,13 +50,7 @@ def linear(
             )
         if bias is not None:
             raise RuntimeError(f"mat2 must be a matrix, got {weight.dim()}-D tensor")
-        return output(input.matmul(weight), out)
-    result = run(_linear, (input, weight, bias))
-    return result if out is None else output(result, out)
-
-
-def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
-    input, weight, bias = tensors
+        return input.matmul(weight)
     # The weight's value, transposed: no view of the parameter has to be kept up to date.
     result = input.matmul(record(PERMUTE, (weight,), (1, 0)))
     return result if bias is None else result + bias

@@ -30,6 +30,7 @@ __all__ = ["Module"]
 _IncompatibleKeys = IncompatibleKeys
 _EXTRA_STATE_KEY_SUFFIX = EXTRA_STATE
 _global_hooks = _hooks.global_hooks
+_NO_ENTRIES: dict = {}  # of a module whose __init__ has not run
 
 
 class Module(HookMixin, StateDictMixin):
@@ -151,10 +152,15 @@ class Module(HookMixin, StateDictMixin):
         # Runs only when ordinary lookup has failed: parameters, buffers and children live in
         # tables of their own.
         tables = self.__dict__
-        for table in ("_parameters", "_buffers", "_modules"):
-            entries = tables.get(table)
-            if entries is not None and name in entries:
-                return entries[name]
+        entries = tables.get("_parameters", _NO_ENTRIES)
+        if name in entries:
+            return entries[name]
+        entries = tables.get("_buffers", _NO_ENTRIES)
+        if name in entries:
+            return entries[name]
+        entries = tables.get("_modules", _NO_ENTRIES)
+        if name in entries:
+            return entries[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value) -> None:
