@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+import threading
 import weakref
 from typing import Any
 
@@ -25,6 +26,7 @@ FEATURES = os.environ.get("FACULA_CPU_FEATURES") or llvm.get_host_cpu_features()
 VERSION = f"{__version__} {llvmlite.__version__} {'.'.join(map(str, llvm.llvm_version_info))}"
 OVERHEAD = 64 << 10  # bytes that a module takes besides its code: pages, tables of symbols
 _libraries: weakref.WeakSet[Library] = weakref.WeakSet()
+_lock = threading.Lock()  # a set can't be read while another thread adds to it
 _unused: list[Any] = []  # what is left of libraries that nobody has any more
 
 for _name in ("m", "c"):
@@ -78,7 +80,8 @@ class Library:
         self.addresses = {n: tracker[n] for n in names}
         self.size = size
         self._parts = tracker, engine
-        _libraries.add(self)
+        with _lock:
+            _libraries.add(self)
 
     def __del__(self, unused: list[Any] = _unused) -> None:
         unused.append(self._parts)
@@ -86,7 +89,8 @@ class Library:
 
 def held() -> int:
     """About how many bytes native code takes that somebody has."""
-    return sum([x.size for x in _libraries])
+    with _lock:
+        return sum([x.size for x in _libraries])
 
 
 def release() -> None:

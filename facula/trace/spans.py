@@ -149,7 +149,8 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     function has to be called."""
     if r.anomaly or r.gnodes or r.packing is not None:
         return _MISS
-    for t in tensors if s.given is None else s.given(tensors):  # (a tensor with a counter of its own has a storage)
+    # A tensor with a counter of its own has a storage.
+    for t in tensors if s.given is None else s.given(tensors):
         if t._storage is not None or t._exported is not None:
             if not _ready(r, t, t.node):
                 return _MISS
