@@ -257,11 +257,12 @@ class Lanes:
 
         return self.width == 16 and a.kind == "f32" and has_avx512()
 
-    def scale(self, a: Value, n: Value) -> Value:
-        """a times 2**n for whole n, rounded once."""
+    def scale(self, a: Value, n: Value, keep: Value) -> Value:
+        """a times 2**n for whole n, rounded once; zero where `keep` is not set."""
         t, name = self.type(a.kind), "llvm.x86.avx512.mask.scalef.ps.512"
         self.f.declare(t, name, t, t, t, "i16", "i32")
-        listed = f"{t} {a.name}, {t} {n.name}, {t} zeroinitializer, i16 -1, i32 4"
+        mask = self.f.let(f"bitcast {self.type('b')} {keep.name} to i16")
+        listed = f"{t} {a.name}, {t} {n.name}, {t} zeroinitializer, i16 {mask}, i32 4"
         return Value(self.f.let(f"call {t} @{name}({listed})"), a.kind)
 
     def library(self, name: str, *args: Value) -> Value:

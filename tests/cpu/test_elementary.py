@@ -98,6 +98,15 @@ def test_errors_in_float32(rng, name, low, high, most):
     assert errors[worst] <= most, (x[keep][worst], got[keep][worst], want[keep][worst])
 
 
+@pytest.mark.parametrize(("name", "low"), [("exp", -106), ("exp2", -153)])
+def test_what_vanishes_step_by_step(name, low):
+    x = np.linspace(low, low + 20, 30001, dtype=np.float32)
+    got = getattr(torch, name)(torch.from_numpy(x)).numpy()
+    want = getattr(np, name)(x.astype(np.float64))
+    assert np.abs(got - want).max() <= 2e-45 + np.spacing(np.float32(want.max()))
+    assert got[0] == 0 and (np.diff(got) >= -1e-44).all()
+
+
 @pytest.mark.parametrize("name", ["sin", "cos"])
 def test_errors_beside_the_zeros(name):
     """Where half turns are taken off, and little is left."""
