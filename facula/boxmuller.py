@@ -240,6 +240,9 @@ def _two_product(a: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
 def fma32(x: np.ndarray, a: float, b: float) -> np.ndarray:
     """``x * a + b`` rounded once; ``x`` float32, ``a`` and ``b`` first rounded to float32."""
     a, b = _rounded(a), _rounded(b)
+    native = natives(x.size)
+    if native is not None:
+        return native.fused32(x, a, b)
     result = x.astype(np.float64)
     result *= a
     if b == 0.0 or not (math.isfinite(a) and math.isfinite(b)):

@@ -34,6 +34,7 @@ class Natives:
         self._uniform64 = ctypes.CFUNCTYPE(None, p, p, i)(addresses["uniform64"])
         self._below = ctypes.CFUNCTYPE(None, p, p, i, i)(addresses["below"])
         self._shuffle = ctypes.CFUNCTYPE(None, p, p, i)(addresses["shuffle"])
+        self._fused32 = ctypes.CFUNCTYPE(None, p, p, i, d, d)(addresses["fused32"])
         self._normal32 = ctypes.CFUNCTYPE(None, p, i, d, d)(addresses["normal32"])
 
     def words(self, key: Any, position: int, block: Any, n: int) -> tuple[Any, Any, int]:
@@ -51,6 +52,13 @@ class Natives:
         """As `Mersenne.uniform32`."""
         out = np.empty(len(words), np.float32)
         self._uniform32(words.ctypes.data, out.ctypes.data, len(out))
+        return out
+
+    def fused32(self, x: Any, a: float, b: float) -> Any:
+        """As `boxmuller.fma32`."""
+        x = np.ascontiguousarray(x)
+        out = np.empty(x.shape, np.float32)
+        self._fused32(x.ctypes.data, out.ctypes.data, out.size, a, b)
         return out
 
     def uniform64(self, words: Any) -> Any:
@@ -87,6 +95,9 @@ def natives() -> Natives:
     functions = [
         _words(Function("words", "ptr %key, ptr %out, i64 %n", declarations), w),
         _uniform32(Function("uniform32", "ptr %in, ptr %out, i64 %n", declarations), w),
+        _fused32(
+            Function("fused32", "ptr %in, ptr %out, i64 %n, float %a, float %b", declarations), w
+        ),
         _pairs(Function("uniform64", "ptr %in, ptr %out, i64 %n", declarations), w, _as_double),
         _pairs(Function("below", "ptr %in, ptr %out, i64 %n, i64 %p", declarations), w, _as_bool),
         _shuffle(Function("shuffle", "ptr %order, ptr %draws, i64 %n", declarations)),
@@ -173,6 +184,15 @@ def _uniform32(f: Function, width: int) -> Function:
         at = f.mul(i, 4)
         v = x.cast(_mask(x, x.load(f.at("%in", at), "i32"), 0xFFFFFF), "f32")
         x.store(x.mul(v, x.const(2.0**-24, "f32")), f.at("%out", at))
+
+    return _chunks(f, width, body)
+
+
+def _fused32(f: Function, width: int) -> Function:
+    def body(x: Lanes, i: Index) -> None:
+        at = f.mul(i, 4)
+        a, b = x.splat(Value("%a", "f32")), x.splat(Value("%b", "f32"))
+        x.store(x.fma(x.load(f.at("%in", at), "f32"), a, b), f.at("%out", at))
 
     return _chunks(f, width, body)
 

@@ -54,3 +54,11 @@ def test_normals_of_every_uniform(monkeypatch):
     monkeypatch.setattr(boxmuller, "natives", lambda n: None)
     boxmuller.box_muller32(data.reshape(-1), 0.0, 1.0)
     np.testing.assert_array_equal(data, natively)
+
+
+@pytest.mark.parametrize(("a", "b"), [(2.0, -1.0), (0.1, 0.7), (1e-30, 3.0), (np.inf, 1.0)])
+def test_fused_products_and_sums(a, b, rng, monkeypatch):
+    x = rng.standard_normal(40_003).astype(np.float32)
+    natively = drawing.natives().fused32(x, np.float32(a), np.float32(b))
+    monkeypatch.setattr(boxmuller, "natives", lambda n: None)
+    np.testing.assert_array_equal(boxmuller.fma32(x, a, b), natively)

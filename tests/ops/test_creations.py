@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,24 @@ def test_arange(args, dtype, expected):
 def test_ranges_of_integers_take_their_ends_as_integers():
     assert torch.linspace(4.3, -3, 8, dtype=torch.int64).tolist() == [4, 3, 2, 1, 0, -1, -2, -3]
     assert torch.logspace(2, 1.2, 2, dtype=torch.int64).tolist() == [100, 10]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("ends", [(0.1, 0.7, 1000), (-3.7, 11.3, 77), (5, -2, 40_001), (1, 1, 4)])
+def test_linspace_rounds_once_from_the_nearer_end(ends, dtype):
+    start, end, steps = dtype(ends[0]), dtype(ends[1]), ends[2]
+    by = Fraction(float((end - start) / dtype(steps - 1)))
+    got = torch.linspace(*ends, dtype=torch.float32 if dtype is np.float32 else torch.float64)
+    for i in [*range(0, steps, 1 + steps // 97), steps // 2, steps // 2 - 1, steps - 1]:
+        if i < steps // 2:
+            exact = Fraction(float(start)) + i * by
+        else:
+            exact = Fraction(float(end)) - (steps - 1 - i) * by
+        value = dtype(got[i].item())
+        error = abs(exact - Fraction(float(value)))
+        for other in (-100, 100):
+            near = np.nextafter(value, dtype(other))
+            assert error <= abs(exact - Fraction(float(near)))
 
 
 def test_layouts():
