@@ -24,7 +24,7 @@ from facula.cpu import runtime
 from facula.cpu.kernels import NotCompiled
 from facula.cpu.runtime import Call
 from facula.trace.flight import land
-from facula.trace.node import INPUT, Node, contiguous_strides, pick
+from facula.trace.node import INPUT, Node, contiguous_strides, copied, pick
 
 # By text and vector width, those that a program has.
 _kernels: weakref.WeakValueDictionary[tuple[str, int], Kernel] = weakref.WeakValueDictionary()
@@ -353,7 +353,7 @@ class CompiledProgram:
         a = self._read(reader, inputs, scalars, arrays)
         if copy:
             land()
-            return a.copy(order="K")
+            return copied(a)
         return a
 
     def _read(self, reader: Any, inputs: Any, scalars: Any, arrays: Any) -> Any:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from facula.dtypes import dtype as Dtype
 
@@ -214,6 +216,15 @@ def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
         out.append(step)
         step *= n or 1
     return tuple(reversed(out))
+
+
+def copied(a: Any) -> Any:
+    """A copy of an array in its order of dimensions, which repeats what the array repeats."""
+    if 0 not in a.strides:
+        return a.copy(order="K")
+    once = a[tuple([slice(None) if s else slice(1) for s in a.strides])].copy(order="K")
+    strides = [own if s else 0 for own, s in zip(once.strides, a.strides, strict=True)]
+    return np.lib.stride_tricks.as_strided(once, a.shape, strides)
 
 
 def canonical(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...] | None:

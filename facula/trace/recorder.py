@@ -28,6 +28,7 @@ from facula.trace.node import (
     Node,
     Other,
     contiguous_strides,
+    copied,
     leaf,
 )
 
@@ -801,7 +802,7 @@ def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
             data = np.asarray(data)
         if copy or data.base is not None:
             flight.land()
-            data = data.copy(order="K")
+            data = copied(data)
         if node.strides is not None:
             data = relayout(data, node.strides)
         elif not data.flags.c_contiguous:

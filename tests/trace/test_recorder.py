@@ -104,3 +104,18 @@ def test_a_derivative_recorded_like_a_view_is_no_view():
     for _ in range(3):
         assert viewed()
         assert differentiated() == [[0.0], [1.0], [2.0]]
+
+
+def test_a_result_that_repeats_itself_is_kept_once(tier):
+    for k in range(4):
+        x = torch.ones(3, 200, requires_grad=True)
+        g = torch.arange(3.0) + k
+        (whole,) = torch.autograd.grad(x.sum(), x)
+        (rows,) = torch.autograd.grad((x * 2).sum(1), x, g)
+        (columns,) = torch.autograd.grad(x.sum(1), x, g)
+        torch.synchronize()
+        assert whole.stride() == (0, 0) and columns.stride() == (1, 0)
+        g[0] = 9.0  # they have memory of their own
+        assert whole.tolist() == [[1.0] * 200] * 3
+        assert columns.tolist() == [[i + k] * 200 for i in (0.0, 1.0, 2.0)]
+        assert rows.tolist() == [[2 * (i + k)] * 200 for i in (0.0, 1.0, 2.0)]
