@@ -1,7 +1,8 @@
 """Single operations on a million elements, beside PyTorch's.
 
 These are the operations that programs use most, as far as one call on large tensors says something
-about them; what only makes a view is left out.
+about them; what only makes a view is left out. What has a derivative is measured a second time with
+it, by the names that end in "backward": the call, and the gradients of all its inputs.
 """
 
 from __future__ import annotations
@@ -17,16 +18,28 @@ from benchmarks.worker import become, pin, time_calls
 N = 1 << 20
 
 
-def table(torch: Any) -> dict[str, Callable[[], Any]]:
-    """Calls by name."""
+def table(torch: Any, leaves: list[Any] | None = None) -> dict[str, Callable[[], Any]]:
+    """Calls by name. Inputs require gradients and go to `leaves`, if there is such a list."""
     F = torch.nn.functional
 
+    def leaf(t: Any) -> Any:
+        if leaves is not None:
+            leaves.append(t.requires_grad_())
+        return t
+
     def tensor(name: str, *shape: int) -> Any:
-        return torch.tensor(normal(name, *shape))
+        return leaf(torch.tensor(normal(name, *shape)))
+
+    def module(m: Any) -> Any:
+        for parameter in m.parameters():
+            parameter.requires_grad_(leaves is not None)
+            if leaves is not None:
+                leaves.append(parameter)
+        return m
 
     x, y = tensor("x", 1024, 1024), tensor("y", 1024, 1024)
-    p = x.abs() + 0.5  # positive
-    u = torch.sigmoid(x)  # between 0 and 1
+    p = leaf(x.detach().abs() + 0.5)  # positive
+    u = leaf(torch.sigmoid(x.detach()))  # between 0 and 1
     i = torch.tensor(integers("i", 1000, 1024, 1024))
     rows = torch.tensor(integers("rows", 1024, 1024))
     b, c = x > 0, y > 0
@@ -37,11 +50,40 @@ def table(torch: Any) -> dict[str, Callable[[], Any]]:
     kernel, taps = tensor("kernel", 16, 16, 3, 3), tensor("taps", 64, 64, 3)
     signal = tensor("signal", 16, 64, 1024)
     heads = tensor("heads", 4, 8, 512, 64)
+    few, more = tensor("few", 16, 256, 256), tensor("more", 16, 256, 256)
+    tokens = tensor("tokens", 16, 256, 256)
+    attention = module(torch.nn.MultiheadAttention(256, 4, batch_first=True))
+    encoder = module(torch.nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.0, batch_first=True))
+    steps = tensor("steps", 32, 128, 256)
+    rnn, gru = module(torch.nn.RNN(256, 256)), module(torch.nn.GRU(256, 256))
+    lstm = module(torch.nn.LSTM(256, 256))
+    wide = tensor("wide", 1024, 1024)
+    gru_cell = module(torch.nn.GRUCell(1024, 1024))
+    lstm_cell = module(torch.nn.LSTMCell(1024, 1024))
+    parameter = torch.nn.Parameter(x.detach().clone())
+    parameter.grad = y.detach().clone()
+
+    def update(kind: str, **options: Any) -> Callable[[], Any]:
+        optimizer = getattr(torch.optim, kind)([parameter], lr=1e-6, **options)
+
+        def stepped() -> Any:
+            optimizer.step()
+            return parameter
+
+        return stepped
 
     def assigned() -> Any:
         z = x.clone()
         z[:512] = 0.0
         return z
+
+    def masked() -> Any:
+        z = x.clone()
+        z[b] = 0.0
+        return z
+
+    def put() -> Any:
+        return x.index_put((rows,), y)
 
     pointwise: dict[str, Callable[[], Any]] = {
         "abs": lambda: x.abs(),
@@ -53,6 +95,9 @@ def table(torch: Any) -> dict[str, Callable[[], Any]]:
         "cos": lambda: x.cos(),
         "div": lambda: x / p,
         "eq": lambda: x == y,
+        "ne": lambda: x != y,
+        "le": lambda: x <= y,
+        "lt, a number": lambda: x < 0.5,
         "exp": lambda: x.exp(),
         "floor": lambda: x.floor(),
         "ge": lambda: x >= y,
@@ -62,14 +107,20 @@ def table(torch: Any) -> dict[str, Callable[[], Any]]:
         "log": lambda: p.log(),
         "logical_and": lambda: b.logical_and(c),
         "logical_not": lambda: b.logical_not(),
+        "logical_or": lambda: b.logical_or(c),
         "masked_fill": lambda: x.masked_fill(b, 0.0),
         "maximum": lambda: torch.maximum(x, y),
+        "minimum": lambda: torch.minimum(x, y),
         "mul": lambda: x * y,
         "mul, a number": lambda: x * 2.5,
         "neg": lambda: -x,
         "pow, 2": lambda: x.pow(2),
         "pow, 3": lambda: x.pow(3),
         "pow, tensors": lambda: p.pow(y),
+        "pow, of a number": lambda: 2.0**x,
+        "rsub": lambda: 1.0 - x,
+        "rdiv": lambda: 1.0 / p,
+        "add, a number": lambda: x + 1.0,
         "reciprocal": lambda: x.reciprocal(),
         "round": lambda: x.round(),
         "rsqrt": lambda: p.rsqrt(),
@@ -93,6 +144,7 @@ def table(torch: Any) -> dict[str, Callable[[], Any]]:
         "to float16": lambda: x.half(),
         "to bfloat16": lambda: x.bfloat16(),
         "to int64": lambda: x.long(),
+        "to int32": lambda: x.int(),
         "to bool": lambda: x.bool(),
         "int64 to float32": lambda: i.float(),
         "int64 add": lambda: i + i,
@@ -102,12 +154,15 @@ def table(torch: Any) -> dict[str, Callable[[], Any]]:
         "sum, rows": lambda: x.sum(1),
         "sum, columns": lambda: x.sum(0),
         "mean, rows": lambda: x.mean(1),
+        "mean": lambda: x.mean(),
         "amax, rows": lambda: x.amax(1),
+        "amin": lambda: x.amin(),
         "max, rows": lambda: x.max(1),
         "max": lambda: x.max(),
         "min": lambda: x.min(),
         "argmax, rows": lambda: x.argmax(1),
         "argmax": lambda: x.argmax(),
+        "argmin, columns": lambda: x.argmin(0),
         "all": lambda: b.all(),
         "any": lambda: b.any(),
         "prod": lambda: u.prod(),
@@ -115,6 +170,8 @@ def table(torch: Any) -> dict[str, Callable[[], Any]]:
         "var, rows": lambda: x.var(1),
         "logsumexp, rows": lambda: x.logsumexp(1),
         "norm": lambda: x.norm(),
+        "linalg.norm, rows": lambda: torch.linalg.norm(x, dim=1),
+        "linalg.vector_norm": lambda: torch.linalg.vector_norm(x),
         "dot": lambda: flat.dot(flat),
         "mv": lambda: x.mv(weight),
         "cumsum, rows": lambda: x.cumsum(1),
@@ -156,9 +213,21 @@ def table(torch: Any) -> dict[str, Callable[[], Any]]:
         "repeat": lambda: x.repeat(2, 1),
         "repeat_interleave": lambda: x.repeat_interleave(2, 1),
         "tril": lambda: x.tril(),
+        "triu": lambda: x.triu(),
+        "meshgrid, summed": lambda: sum(torch.meshgrid(weight, bias, indexing="ij")),
+        "reshape, transposed": lambda: x.t().reshape(-1),
         "pad": lambda: F.pad(images, (1, 1, 1, 1)),
         "getitem, rows": lambda: x[rows],
         "setitem, a slice": assigned,
+        "setitem, a mask": masked,
+        "index_put": put,
+        "ones": lambda: torch.ones(1024, 1024),
+        "eye": lambda: torch.eye(1024),
+        "empty": lambda: torch.empty(1024, 1024),
+        "linspace": lambda: torch.linspace(0, 1, N),
+        "new_full": lambda: x.new_full((1024, 1024), 2.0),
+        "fill_": lambda: x.detach().clone().fill_(2.0),
+        "zero_": lambda: x.detach().clone().zero_(),
         "zeros": lambda: torch.zeros(1024, 1024),
         "full": lambda: torch.full((1024, 1024), 0.5),
         "arange": lambda: torch.arange(N),
@@ -183,6 +252,9 @@ def table(torch: Any) -> dict[str, Callable[[], Any]]:
     random: dict[str, Callable[[], Any]] = {
         "rand": lambda: torch.rand(1024, 1024),
         "randn": lambda: torch.randn(1024, 1024),
+        "randn_like": lambda: torch.randn_like(x),
+        "normal": lambda: torch.normal(0.0, 1.0, (1024, 1024)),
+        "uniform_": lambda: torch.empty(1024, 1024).uniform_(-1.0, 1.0),
         "randint": lambda: torch.randint(0, 1000, (1024, 1024)),
         "bernoulli": lambda: torch.bernoulli(u),
         "dropout": lambda: F.dropout(x, 0.5),
@@ -191,6 +263,9 @@ def table(torch: Any) -> dict[str, Callable[[], Any]]:
     contractions: dict[str, Callable[[], Any]] = {
         "mm": lambda: x.mm(y),
         "addmm": lambda: torch.addmm(weight, x, y),
+        "bmm": lambda: few.bmm(more),
+        "baddbmm": lambda: torch.baddbmm(tokens, few, more),
+        "matmul, a batch by one": lambda: few @ more[0],
         "linear": lambda: F.linear(x, y, bias),
         "einsum": lambda: torch.einsum("ij,kj->ik", x, y),
         "outer": lambda: torch.outer(weight, bias),
@@ -206,7 +281,56 @@ def table(torch: Any) -> dict[str, Callable[[], Any]]:
         "interpolate, nearest": lambda: F.interpolate(images, scale_factor=2.0),
         "interpolate, bilinear": lambda: F.interpolate(images, scale_factor=2.0, mode="bilinear"),
     }
-    return pointwise | reductions | normalising | losses | shapes | indexing | random | contractions
+    layers: dict[str, Callable[[], Any]] = {
+        "MultiheadAttention": lambda: attention(tokens, tokens, tokens, need_weights=False)[0],
+        "MultiheadAttention, weights": lambda: attention(tokens, tokens, tokens)[0],
+        "TransformerEncoderLayer": lambda: encoder(tokens),
+        "RNN": lambda: rnn(steps)[0],
+        "GRU": lambda: gru(steps)[0],
+        "LSTM": lambda: lstm(steps)[0],
+        "GRUCell": lambda: gru_cell(x, wide),
+        "LSTMCell": lambda: lstm_cell(x, (wide, wide))[0],
+        "optim.SGD": update("SGD", momentum=0.9),
+        "optim.Adam": update("Adam"),
+        "optim.AdamW": update("AdamW"),
+        "optim.RMSprop": update("RMSprop"),
+    }
+    plain = pointwise | reductions | normalising | losses | shapes
+    return plain | indexing | random | contractions | layers
+
+
+def derivatives(torch: Any) -> dict[str, Callable[[], Any]]:
+    """Calls with their gradients, by name, of what has any."""
+    leaves: list[Any] = []
+
+    def with_gradients(f: Callable[[], Any]) -> Callable[[], Any]:
+        cotangent: Any = None
+        read: list[Any] = []  # the inputs of this call
+
+        def call() -> Any:
+            nonlocal cotangent
+            result = f()
+            out = result if isinstance(result, torch.Tensor) else result[0]
+            if cotangent is None:
+                cotangent = torch.full_like(out, 0.5).clone()
+                found = torch.autograd.grad(out, leaves, cotangent, True, allow_unused=True)
+                read.extend([t for t, g in zip(leaves, found, strict=True) if g is not None])
+            return result, torch.autograd.grad(out, read, cotangent)
+
+        return call
+
+    calls = table(torch, leaves)
+    return {
+        f"{name}, backward": with_gradients(f)
+        for name, f in calls.items()
+        if not name.startswith("optim.") and _differentiable(torch, f)
+    }
+
+
+def _differentiable(torch: Any, f: Callable[[], Any]) -> bool:
+    result = f()
+    out = result if isinstance(result, torch.Tensor) else result[0]
+    return bool(out.requires_grad)
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
@@ -221,20 +345,21 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     synchronize = getattr(torch, "synchronize", lambda: None)
     times: dict[str, float] = {}
     failures: dict[str, str] = {}
-    with torch.no_grad():
-        for name, f in table(torch).items():
-            if task["only"] and not any(o in name for o in task["only"]):
-                continue
+    for calls in (table, derivatives):
+        with torch.set_grad_enabled(calls is derivatives):
+            for name, f in calls(torch).items():
+                if task["only"] and not any(o in name for o in task["only"]):
+                    continue
 
-            def call(f: Callable[[], Any] = f) -> None:
-                result = f()
-                synchronize()
-                del result
+                def call(f: Callable[[], Any] = f) -> None:
+                    result = f()
+                    synchronize()
+                    del result
 
-            try:
-                times[name] = time_calls(call, task)
-            except Exception as error:
-                failures[name] = f"{type(error).__name__}: {error}"[:200]
+                try:
+                    times[name] = time_calls(call, task)
+                except Exception as error:
+                    failures[name] = f"{type(error).__name__}: {error}"[:200]
     return {"times": times, "failures": failures}
 
 
