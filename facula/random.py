@@ -134,7 +134,7 @@ class Generator:
 
     def get_state(self) -> Tensor:
         """The state as a uint8 tensor of 5056 elements, in PyTorch's format."""
-        from facula.ops.creations import from_numpy
+        from facula.ops.data import from_numpy
 
         return from_numpy(self.state_bytes())
 

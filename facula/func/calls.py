@@ -14,7 +14,8 @@ import numpy as np
 import facula
 from facula.batches import batched, is_batched, level_of, repeated
 from facula.in_place import check_in_place, replace
-from facula.ops.indices import _fit, _value, getitem
+from facula.ops.assignment import fit, value_like
+from facula.ops.indices import getitem
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 
@@ -135,7 +136,7 @@ def _put(self: Any, index: Any, value: Any, accumulate: bool = False) -> Any:
     if not found:
         return NotImplemented
     i = _Index(self, index, (self, *found, value))
-    new = i.into(i.of(_fit(_value(value, self), i.shape(self))))
+    new = i.into(i.of(fit(value_like(value, self), i.shape(self))))
     return batched(facula.index_put(i.of(self), i.items, new, accumulate), i.level)
 
 

@@ -1,9 +1,8 @@
-"""Tensors from nothing, from data and from random numbers."""
+"""Tensors from nothing: constants, ranges, layouts of memory."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,13 @@ from facula.ops.creation import FULL, full_on
 from facula.ops.movement import in_layout
 from facula.ops.registry import like_strides
 from facula.ops.shapes import keeps_layout, sizes
-from facula.ops.table import FUNCTIONS, api
+from facula.ops.table import api
 from facula.tensor import Tensor
 from facula.trace.recorder import record
 from facula.values import from_array
 
 
-def _finish(t: Any, requires_grad: bool, device: Any = None) -> Any:
+def finish(t: Any, requires_grad: bool, device: Any = None) -> Any:
     where = devices.check(device)
     if where is devices.META:  # what was recorded is never computed
         t = meta.like(t)
@@ -29,7 +28,7 @@ def _finish(t: Any, requires_grad: bool, device: Any = None) -> Any:
     return t.requires_grad_(True) if requires_grad else t
 
 
-def _shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
+def checked_shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
     shape = sizes(args if size is None else (size,))
     for n in shape:
         if n < 0:
@@ -41,7 +40,7 @@ def _shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
 
 def _full(shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool, device: Any) -> Any:
     where = devices.check(device)
-    return _finish(record(FULL, (), full_on(shape, dtype, where), (value,)), requires_grad, device)
+    return finish(record(FULL, (), full_on(shape, dtype, where), (value,)), requires_grad, device)
 
 
 def _full_like(
@@ -49,9 +48,9 @@ def _full_like(
 ) -> Any:
     out = _full(t.node.shape, value, dtype or t.dtype, False, device or t.device)
     if value == 0 and getattr(t.node.op, "name", "") in ("sparse", "compressed"):
-        return _finish(out.to_sparse(layout=t.layout), requires_grad)
+        return finish(out.to_sparse(layout=t.layout), requires_grad)
     strides = like_strides(t.node) if keeps_layout(memory_format) else None
-    return _finish(in_layout(out, strides), requires_grad)
+    return finish(in_layout(out, strides), requires_grad)
 
 
 def _constant(name: str, value: Any) -> None:
@@ -65,7 +64,7 @@ def _constant(name: str, value: Any) -> None:
         memory_format: Any = None,
         **kw: Any,
     ) -> Any:
-        shape = _shape(size, kw.pop("size", None))
+        shape = checked_shape(size, kw.pop("size", None))
         if kw:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kw))}'")
         out = _full(shape, value, dtype or dtypes.get_default_dtype(), False, device)
@@ -73,7 +72,7 @@ def _constant(name: str, value: Any) -> None:
             if value:
                 raise RuntimeError(f"{name}(layout=...) is not implemented for layout {layout}")
             out = out.to_sparse(layout=layout)
-        return _finish(out, requires_grad)
+        return finish(out, requires_grad)
 
     def like(
         input: Any,
@@ -97,7 +96,7 @@ def _constant(name: str, value: Any) -> None:
         pin_memory: bool = False,
         **kw: Any,
     ) -> Any:
-        shape = _shape(size, kw.pop("size", None))
+        shape = checked_shape(size, kw.pop("size", None))
         where = device or self.device
         return _full(shape, value, dtype or self.dtype, requires_grad, where)
 
@@ -130,7 +129,11 @@ def full(
     if isinstance(fill_value, Tensor):
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     return _full(
-        _shape((size,)), fill_value, dtype or dtypes.scalar_type(fill_value), requires_grad, device
+        checked_shape((size,)),
+        fill_value,
+        dtype or dtypes.scalar_type(fill_value),
+        requires_grad,
+        device,
     )
 
 
@@ -163,198 +166,7 @@ def new_full(
 ) -> Any:
     """A tensor of one value with this one's dtype."""
     where = device or self.device
-    return _full(_shape((size,)), fill_value, dtype or self.dtype, requires_grad, where)
-
-
-def _guess(data: Any) -> Any:
-    """The dtype of nested Python numbers."""
-    if isinstance(data, (list, tuple)):
-        out = None
-        for x in data:
-            d = _guess(x)
-            if d is not None:
-                out = d if out is None else dtypes.promote_types(out, d)
-        return out
-    if isinstance(data, Tensor):
-        return data.dtype
-    if isinstance(data, (np.ndarray, np.generic)):
-        return dtypes.from_np(data.dtype)
-    return dtypes.scalar_type(data)
-
-
-def _plain(data: Any) -> Any:
-    if isinstance(data, Tensor):
-        return data.detach().numpy()
-    if isinstance(data, (list, tuple)) and any(isinstance(x, (Tensor, list, tuple)) for x in data):
-        return [_plain(x) for x in data]
-    return data
-
-
-@api(method=False)
-def tensor(
-    data: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    pin_memory: bool = False,
-) -> Any:
-    """A tensor with a copy of the data: numbers, nested sequences, arrays or tensors."""
-    if isinstance(data, Tensor):
-        out = data.detach().clone()
-        return _finish(out if dtype is None else out.to(dtype), requires_grad, device)
-    if isinstance(data, (np.ndarray, np.generic)):
-        d = dtype or dtypes.from_np(data.dtype)
-        a = np.array(data).astype(d.np)
-    else:
-        if isinstance(data, str):
-            raise TypeError("new(): invalid data type 'str'")
-        if isinstance(data, Sequence) and not isinstance(data, (list, tuple)):
-            data = list(data)  # a deque, a range
-        if hasattr(data, "__array__"):
-            a = np.asarray(data)
-            return tensor.__wrapped__(a, dtype=dtype, device=device, requires_grad=requires_grad)
-        d = dtype or _guess(data) or dtypes.get_default_dtype()
-        try:
-            a = np.array(_plain(data))
-            if a.dtype.kind == "O":
-                raise ValueError
-            if d.category == dtypes.INT and a.dtype.kind == "f" and not np.isfinite(a).all():
-                raise RuntimeError(f"value cannot be converted to type {d} without overflow")
-            a = a.real.astype(d.np) if a.dtype.kind == "c" and d.category < 3 else a.astype(d.np)
-        except (ValueError, TypeError):
-            raise ValueError(
-                f"tensor(): expected numbers nested in sequences of equal lengths, "
-                f"got {type(data).__name__} {str(data)[:60]}"
-            ) from None
-    made = from_array(np.ascontiguousarray(a).reshape(a.shape))
-    return _finish(made, requires_grad, device)
-
-
-@api(method=False)
-def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
-    """The data as a tensor, sharing memory where possible."""
-    if devices.check(device) is devices.META:
-        return meta.like(as_tensor.__wrapped__(data, dtype))
-    if isinstance(data, Tensor):
-        data = data if dtype is None else data.to(dtype)
-        return data if device is None else data.to(device)
-    if device is not None and devices.check(device) is not devices.CPU:
-        return tensor.__wrapped__(data, dtype=dtype, device=device)
-    if isinstance(data, np.ndarray) and (dtype is None or dtypes.from_np(data.dtype) is dtype):
-        return from_numpy(data)
-    if hasattr(data, "untyped"):  # a storage
-        from facula.memory import seen_as
-
-        return seen_as(data, dtype)
-    return tensor.__wrapped__(data, dtype=dtype)
-
-
-@api(method=False)
-def asarray(
-    obj: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    copy: bool | None = None,
-    requires_grad: bool | None = None,
-) -> Any:
-    """A tensor of a tensor, an array, a buffer, a number or nested sequences.
-
-    `copy`: True always copies, False never does (ValueError where it would have to).
-    """
-    if devices.check(device) is devices.META:
-        made = asarray.__wrapped__(obj, dtype=dtype, copy=copy)
-        return _finish(made, bool(requires_grad), device)
-    if isinstance(obj, Tensor):
-        out = obj
-    elif hasattr(obj, "untyped"):  # a storage
-        return as_tensor.__wrapped__(obj, dtype)
-    elif isinstance(obj, np.ndarray):
-        out = from_numpy(obj.copy() if copy else obj)
-    elif hasattr(obj, "__dlpack__") and not isinstance(obj, np.generic):
-        out = from_dlpack(obj)
-    elif isinstance(obj, (bytes, bytearray, memoryview)):
-        out = frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
-    elif copy is False:
-        raise ValueError("asarray(): can't alias arbitrary sequence into a tensor.")
-    else:
-        return tensor.__wrapped__(obj, dtype=dtype, requires_grad=bool(requires_grad))
-    if dtype is not None and dtype is not out.dtype:
-        if copy is False:
-            raise ValueError(
-                f"asarray(): can't alias tensor with dtype {out.dtype} into dtype {dtype}."
-            )
-        out = out.to(dtype)
-    elif copy:
-        out = out.clone()
-    if requires_grad is False and out.requires_grad:
-        out = out.detach()
-    return _finish(out, True) if requires_grad and not out.requires_grad else out
-
-
-def _writable(array: Any) -> Any:
-    """The array, or a copy of one that can't be written, with a warning."""
-    if array.flags.writeable:
-        return array
-    import warnings
-
-    warnings.warn(
-        "The given NumPy array is not writable, and PyTorch does not support "
-        "non-writable tensors. It was copied.",
-        UserWarning,
-        stacklevel=3,
-    )
-    return array.copy()
-
-
-def from_numpy(ndarray: Any) -> Any:
-    """A tensor that shares the array's memory."""
-    if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    ndarray = _writable(ndarray)
-    return from_array(ndarray, owned=False)
-
-
-class _Capsule:
-    """A DLPack capsule by itself (see `utils.dlpack.to_dlpack`), with what NumPy asks for."""
-
-    def __init__(self, capsule: Any) -> None:
-        self._capsule = capsule
-
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        return self._capsule
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
-
-
-def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
-    """A tensor that shares the memory of an object with `__dlpack__`, or of a DLPack capsule."""
-    devices.check(device)
-    if type(ext_tensor).__name__ == "PyCapsule":
-        ext_tensor = _Capsule(ext_tensor)
-    elif not hasattr(ext_tensor, "__dlpack__"):
-        raise TypeError(
-            "from_dlpack(): expected a DLPack capsule or an object with __dlpack__, got "
-            f"{type(ext_tensor).__name__}"
-        )
-    array = np.from_dlpack(ext_tensor)
-    if copy:
-        return from_array(array.copy())
-    return from_array(_writable(array), owned=False)
-
-
-def frombuffer(
-    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
-) -> Any:
-    """A tensor over a Python buffer."""
-    return _finish(
-        from_array(np.frombuffer(buffer, dtype.np, count, offset), owned=False), requires_grad
-    )
-
-
-FUNCTIONS.update(from_numpy=from_numpy, from_dlpack=from_dlpack, frombuffer=frombuffer)
+    return _full(checked_shape((size,)), fill_value, dtype or self.dtype, requires_grad, where)
 
 
 @api(method=False)
@@ -405,7 +217,7 @@ def arange(
         values *= by
     if lo != 0 or by < 0:  # 0 * -1.0 is -0.0
         values += lo
-    return _finish(from_array(values.astype(dtype.np, copy=False)), requires_grad, device)
+    return finish(from_array(values.astype(dtype.np, copy=False)), requires_grad, device)
 
 
 def _ends(name: str, start: Any, end: Any, steps: Any) -> list[Any]:
@@ -445,7 +257,7 @@ def linspace(
         a = _line(d.np.type, start, end, steps)
     else:
         a = np.linspace(start, end, steps, dtype=wide).astype(d.np)
-    return _finish(from_array(a), requires_grad, device)
+    return finish(from_array(a), requires_grad, device)
 
 
 def _line(real: Any, start: float, end: float, steps: int) -> Any:
@@ -474,7 +286,7 @@ def eye(
     """The identity matrix."""
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")
-    return _finish(
+    return finish(
         from_array(np.eye(n, m, dtype=(dtype or dtypes.get_default_dtype()).np)),
         requires_grad,
         device,
@@ -502,31 +314,7 @@ def logspace(
         start, end = int(start), int(end)
     exponents = np.linspace(start, end, steps, dtype=wide)
     a = np.power(np.asarray(base, wide), exponents)
-    return _finish(from_array(a.astype(d.np)), requires_grad, device)
-
-
-@api(method=False)
-def scalar_tensor(
-    s: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-    pin_memory: bool = False,
-) -> Any:
-    """A 0-d tensor of a number, of the default dtype."""
-    d = dtype or dtypes.get_default_dtype()
-    return tensor.__wrapped__(s, dtype=d, device=device, requires_grad=requires_grad)
-
-
-@api(function=False)
-def new_tensor(
-    self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Any:
-    """A tensor of the data with this one's dtype."""
-    d, where = dtype or self.dtype, device or self.device
-    return tensor.__wrapped__(data, dtype=d, device=where, requires_grad=requires_grad)
+    return finish(from_array(a.astype(d.np)), requires_grad, device)
 
 
 @api(method=False)
@@ -541,7 +329,7 @@ def empty_strided(
     pin_memory: bool = False,
 ) -> Any:
     """A tensor of zeros with the given steps through memory, in elements."""
-    shape, steps = _shape((size,)), sizes((stride,))
+    shape, steps = checked_shape((size,)), sizes((stride,))
     if len(shape) != len(steps):
         raise RuntimeError(
             f"empty_strided: mismatch in length of strides and shape: {len(steps)} and {len(shape)}"
@@ -550,7 +338,7 @@ def empty_strided(
     span = sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) + 1
     buffer = np.zeros(0 if 0 in shape else span, d)
     at = tuple([s * d.itemsize for s in steps])
-    return _finish(
+    return finish(
         from_array(np.lib.stride_tricks.as_strided(buffer, shape, at)), requires_grad, device
     )
 
@@ -588,7 +376,7 @@ def empty_permuted(
     pin_memory: bool = False,
 ) -> Any:
     """A tensor of zeros without gaps whose dimensions lie in memory in the given order."""
-    shape, order = _shape((size,)), sizes((physical_layout,))
+    shape, order = checked_shape((size,)), sizes((physical_layout,))
     if len(shape) != len(order):
         raise RuntimeError(
             "empty_permuted: Number of dimensions in size does not match the length of the "
@@ -623,7 +411,7 @@ def _triangle(name: str, indices: Any) -> None:
             raise RuntimeError(f"{name}(): row and col must be non-negative, got {row} and {col}")
         at = np.stack(indices(row, offset, col))
         at = np.ascontiguousarray(at.astype((dtype or dtypes.int64).np))
-        return _finish(from_array(at), False, device)
+        return finish(from_array(at), False, device)
 
     f.__name__ = name
     f.__doc__ = f"Row and column numbers of a matrix's {name[:4]} triangle, in row-major order."

@@ -1,14 +1,19 @@
-"""Diagonals as matrices, and functional writes into a part of a tensor."""
+"""Diagonals and triangles of matrices, and functional writes into a part of a tensor."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from facula import devices
 from facula.ops import movement as mv
+from facula.ops import pointwise as pw
 from facula.ops.shapes import diagonal
 from facula.ops.table import api
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
+from facula.values import from_array
 
 
 @api
@@ -95,3 +100,24 @@ def slice_scatter(
     return _into(
         "slice_scatter", input, src, record(mv.SLICE, (input.detach(),), at), mv.SLICE_SCATTER, at
     )
+
+
+def _triangle(name: str, keep: Any) -> None:
+    def f(input: Any, diagonal: int = 0) -> Any:
+        if len(input.node.shape) < 2:
+            raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+        m, n = input.node.shape[-2:]
+        rows = from_array(np.arange(m, dtype=np.int64).reshape(m, 1))
+        columns = from_array(np.arange(n, dtype=np.int64) - diagonal)
+        if input.node.device is not None:
+            rows, columns = [devices.moved(t, input.device) for t in (rows, columns)]
+        mask = record(keep, (columns, rows))
+        return mv.in_layout(record(pw.WHERE, (mask, input, input.new_zeros(()))), None)
+
+    f.__name__ = name
+    f.__doc__ = f"The {name} part of matrices; zeros elsewhere."
+    api(f, inplace=True)
+
+
+_triangle("tril", pw.LE)
+_triangle("triu", pw.GE)

@@ -11,7 +11,7 @@ from facula import devices, dtypes, meta
 from facula.batches import ACTIVE, all_lowered, all_raised, random_levels
 from facula.in_place import check_in_place
 from facula.ops import pointwise as pw
-from facula.ops.creations import _finish, _shape
+from facula.ops.creations import checked_shape, finish
 from facula.ops.indices import known
 from facula.ops.reduce import CUMSUM
 from facula.ops.registry import like_strides
@@ -69,12 +69,12 @@ def _random(name: str, draw: Any) -> None:
         d = dtype or dtypes.get_default_dtype()
         if d.category < dtypes.FLOAT:
             raise NotImplementedError(f'"{name}" not implemented for {d}')
-        shape = _shape(size, kw.pop("size", None))
+        shape = checked_shape(size, kw.pop("size", None))
         where = devices.check(device)
         if where is devices.META:
-            return _finish(meta.empty(shape, d), requires_grad)
+            return finish(meta.empty(shape, d), requires_grad)
         made = drawn(generator, shape, lambda g, n, st: draw(g, n, d.np, st), None, where)
-        return _finish(made, requires_grad)
+        return finish(made, requires_grad)
 
     def like(
         input: Any,
@@ -92,10 +92,10 @@ def _random(name: str, draw: Any) -> None:
         strides = like_strides(input.node) if keeps_layout(memory_format) else None
         where = devices.check(device or input.device)
         if where is devices.META:
-            return _finish(meta.empty(input.node.shape, d, strides), requires_grad)
+            return finish(meta.empty(input.node.shape, d, strides), requires_grad)
         size = input.node.shape
         made = drawn(generator, size, lambda g, n, st: draw(g, n, d.np, st), strides, where)
-        return _finish(made, requires_grad)
+        return finish(made, requires_grad)
 
     f.__name__, like.__name__ = name, name + "_like"
     f.__doc__ = f"Random numbers ({name})."
@@ -141,15 +141,15 @@ def randint(
     d = dtype or dtypes.int64
     where = devices.check(device)
     if where is devices.META:
-        return _finish(meta.empty(_shape((size,)), d), requires_grad)
+        return finish(meta.empty(checked_shape((size,)), d), requires_grad)
     made = drawn(
         generator,
-        _shape((size,)),
+        checked_shape((size,)),
         lambda g, n, st: g.integers(n, int(low), int(high), d.np),
         None,
         where,
     )
-    return _finish(made, requires_grad)
+    return finish(made, requires_grad)
 
 
 @api(method=False)
@@ -189,7 +189,7 @@ def randperm(
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
     if devices.check(device) is devices.META:
-        return _finish(meta.empty((n,), dtype or dtypes.int64), requires_grad)
+        return finish(meta.empty((n,), dtype or dtypes.int64), requires_grad)
     kind = (dtype or dtypes.int64).np
 
     def draw(g: Any, shape: Any, strides: Any) -> Any:
@@ -198,7 +198,7 @@ def randperm(
         rows = [g.permutation(n, kind) for _ in range(math.prod(shape[:-1]))]
         return np.reshape(np.asarray(rows, kind), shape)
 
-    return _finish(drawn(generator, (n,), draw), requires_grad, device)
+    return finish(drawn(generator, (n,), draw), requires_grad, device)
 
 
 def _store(self: Any, name: str, generator: Any, draw: Any) -> Any:
@@ -342,10 +342,10 @@ def normal(
         d = dtype or dtypes.get_default_dtype()
         where = devices.check(device)
         if where is devices.META:
-            return _finish(meta.empty(_shape((size,)), d), requires_grad)
-        size = _shape((size,))
+            return finish(meta.empty(checked_shape((size,)), d), requires_grad)
+        size = checked_shape((size,))
         made = drawn(generator, size, lambda g, n, st: g.normal(n, d.np, mean, std), None, where)
-        return _finish(made, requires_grad)
+        return finish(made, requires_grad)
     like = mean if isinstance(mean, Tensor) else std
     shape = FUNCTIONS["broadcast_shapes"](*[x.shape for x in (mean, std) if isinstance(x, Tensor)])
     if like.is_meta:

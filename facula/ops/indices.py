@@ -1,4 +1,4 @@
-"""Indexing: `t[...]` for reading and writing, and the operations whose indices are tensors."""
+"""Reading by an index: `t[...]`; what indices are, for all operations that take them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from facula import devices, dtypes
-from facula.in_place import check_distinct, check_in_place, check_overlap, forbidden, replace
+from facula import dtypes
+from facula.in_place import forbidden
 from facula.meta import META, is_meta, like
 from facula.ops import indexing as ix
-from facula.ops import layouts
 from facula.ops import movement as mv
-from facula.ops import pointwise as pw
-from facula.ops.arithmetic import _NUMBERS, number, tensor_of
-from facula.ops.creation import FULL, full_on
 from facula.ops.registry import pointwise_strides
-from facula.ops.shapes import expand, slice_dim
-from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch, in_place
-from facula.storage import make_view, version_of
+from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch
+from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
-from facula.trace.node import LEAF, STALE, Marker, Other
-from facula.trace.recorder import TLS, record
-from facula.values import from_array, own_memory, present, realise, values
-from facula.writes import sole, write
+from facula.trace.node import Other
+from facula.trace.recorder import record
+from facula.values import from_array, present, values
 
 
-def _array(t: Any) -> Any:
+def array_of(t: Any) -> Any:
     """The values of an index tensor, now: bounds are checked at the call.
 
     Numbers of a meta tensor may be taken for zeros: only their shape matters.
@@ -50,7 +44,7 @@ def known(t: Any) -> Any:
         return np.empty((0,) * max(t.ndim, 1), t.dtype.np)
     while t.node.op.__class__ is Other and t.node.op.inner is not None:
         t = t.node.op.inner(t)
-    return _array(t.detach())
+    return array_of(t.detach())
 
 
 def positions(a: Any) -> tuple[Any, ...]:
@@ -68,7 +62,7 @@ def positions(a: Any) -> tuple[Any, ...]:
     return (*[np.repeat(x, counts) for x in leading], last)
 
 
-def _parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]:
+def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]:
     """The basic part of an index as a view, and the tensors of the advanced part (or None).
 
     The list has one item for every dimension of the view: None, or an integer index array.
@@ -140,7 +134,7 @@ def _parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None
             params.append(k + n if k < 0 else k)
             d += 1
             continue
-        a = _array(i) if isinstance(i, Tensor) else np.asarray(i)
+        a = array_of(i) if isinstance(i, Tensor) else np.asarray(i)
         if a.dtype.kind == "f" and a.size == 0:
             a = a.astype(np.int64)
         if a.dtype == bool or a.dtype == np.uint8:
@@ -216,7 +210,7 @@ def _int(x: Any) -> Any:
     return None if x is None else int(x)
 
 
-def _table(advanced: list[Any], shape: tuple[int, ...]) -> tuple[Any, Any]:
+def table_of(advanced: list[Any], shape: tuple[int, ...]) -> tuple[Any, Any]:
     """The stacked index table (as a tensor) and the parameters of the primitives."""
     arrays = [a for a in advanced if a is not None]
     if len(arrays) == 1:
@@ -244,7 +238,7 @@ def getitem(self: Any, index: Any) -> Any:
         if done is not NotImplemented:
             return done
     if isinstance(index, list):
-        index = _list_index(index)
+        index = list_index(index)
     elif (
         isinstance(index, Tensor)
         and index.node.dtype is dtypes.bool
@@ -253,13 +247,13 @@ def getitem(self: Any, index: Any) -> Any:
     ):  # the elements one after the other: one index each, instead of one a dimension
         self, index = _flat(self), _flat(index)
     try:
-        v, advanced = _parse(self, index)
+        v, advanced = parse(self, index)
     except (IndexError, RuntimeError):
         forbidden((self,))
         raise
     if advanced is None:
         return make_view(v, mv.ALIAS, ()) if v is self else v
-    table, p = _table(advanced, v.node.shape)
+    table, p = table_of(advanced, v.node.shape)
     if any([is_meta(getattr(i, "device", None)) for i in _items(index)]):
         table = like(table)
     return mv.in_layout(record(ix.INDEX, (v, table), p), _picked_strides(v.node, p))
@@ -295,288 +289,14 @@ def _picked_strides(n: Any, p: Any) -> Any:
     return pointwise_strides(shape, (_Operand(shape, source), _Operand(table, None)))
 
 
-def _list_index(index: list[Any]) -> Any:
+def list_index(index: list[Any]) -> Any:
     # A list that holds anything but numbers is a tuple of indices.
     if any(isinstance(i, (slice, type(None), type(Ellipsis), Tensor, list, tuple)) for i in index):
         return tuple(index)
     return np.asarray(index) if index else np.zeros(0, np.int64)
 
 
-def _value(value: Any, like: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        value = from_array(value)
-    value = number(value)
-    if not isinstance(value, (Tensor, *_NUMBERS)):
-        raise TypeError(
-            f"__setitem__: can't assign a {type(value).__name__} to a {like.dtype} tensor"
-        )
-    t = tensor_of(value, like.node.dtype)
-    if t.node.device is not like.node.device:
-        t = devices.moved(t, like.device)
-    return t if t.node.dtype is like.node.dtype else pw.cast(t, like.node.dtype)
-
-
-def _filled(t: Any) -> bool:
-    """Realise a tensor that is written again and again, now and then; whether its memory is its
-    own then. The first writes are recorded: they may be few, and part of a step."""
-    if t.node.op.__class__ is Other or t.node.op is META or t.node.rg or version_of(t) % 16 != 15:
-        return False
-    realise(t)
-    return t._storage is None or sole(t, t._storage)
-
-
-def _set_one(t: Any, index: Any, value: Any) -> bool:
-    """Write one element of memory that nothing recorded reads, at once; whether that was done.
-
-    Data that is filled element by element would otherwise be a new program for every element.
-    """
-    n = t.node
-    items = index if index.__class__ is tuple else (index,)
-    if len(items) != len(n.shape):
-        return False
-    for i, size in zip(items, n.shape, strict=True):
-        if not (i.__class__ is int or isinstance(i, np.integer)) or not -size <= i < size:
-            return False
-    if (n.op is not LEAF or t._storage is not None) and not _filled(t):
-        return False
-    n = t.node
-    if n.op is not LEAF or n.rg or n.strides is not None or n.device is not None:
-        return False
-    if t._storage is not None or t._token is not None:
-        return False
-    if t._gfn is not None or t._exported is not None or t._counter is not None or TLS.dual:
-        return False
-    if isinstance(value, Tensor):
-        v = value.node
-        kind = v.op.__class__ is Marker and v.op is not META and v.op is not STALE
-        if not (kind or v.rec is TLS.r) or value is t:
-            return False
-        if v.rg or v.shape or v.device is not None or v.dtype is not n.dtype or value._leaf_rg:
-            return False
-        value = realise(value)._data
-        if t.node.op is not LEAF:
-            return False
-    elif n.dtype is dtypes.float32 or n.dtype is dtypes.float64:
-        if value.__class__ not in (int, float) or not (abs(value) < 3e38 or value != value):
-            return False
-    elif n.dtype is not dtypes.int64 or value.__class__ is not int or abs(value) >= 1 << 63:
-        return False
-    own_memory(t)
-    t._data[items] = value
-    t._writes += 1
-    return True
-
-
-def setitem(self: Any, index: Any, value: Any) -> None:
-    """t[index] = value."""
-    if OVERRIDES:
-        done = dispatch(setitem, (self, index, value), {})
-        if done is not NotImplemented:
-            return
-    if _set_one(self, index, value):
-        return
-    if isinstance(index, list):
-        index = _list_index(index)
-    v, advanced = _parse(self, index, lambda: check_in_place(self, "__setitem__", False))
-    check_in_place(v, "__setitem__")
-    if advanced is None:
-        _copy_into(v, value, "__setitem__")
-        return
-    if isinstance(value, Tensor) and not (value.numel() == 1 and _one_mask(index)):
-        check_overlap(v, (_stripped(value),), "__setitem__", False)
-        if value.node.dtype is not v.node.dtype:
-            raise RuntimeError(
-                f"Index put requires the source and destination dtypes match, got {v.dtype} for "
-                f"the destination and {value.dtype} for the source."
-            )
-    table, p = _table(advanced, v.node.shape)
-    want = ix._index_shape(p, v.node)
-    new = _fit(_value(value, v), want)
-    write(v, record(ix.INDEX_PUT, (v, table, new), p))
-
-
-def _stripped(t: Any) -> Any:
-    """A value without leading dimensions of size 1."""
-    shape = t.node.shape
-    k = next((i for i, n in enumerate(shape) if n != 1), len(shape))
-    return t.reshape(shape[k:]) if k else t
-
-
-def _is_number(i: Any) -> bool:
-    """Whether an index is a tensor that counts as an integer."""
-    if not isinstance(i, Tensor) or i.node.shape:
-        return False
-    return i.node.dtype.category == dtypes.INT and i.node.dtype is not dtypes.bool
-
-
-def _one_mask(index: Any) -> bool:
-    """Whether an index has one mask and nothing else that picks elements."""
-    items = [
-        i
-        for i in (index if isinstance(index, tuple) else (index,))
-        if not (i is None or i is Ellipsis or isinstance(i, (slice, int)) or _is_number(i))
-    ]
-    return (
-        len(items) == 1
-        and isinstance(items[0], Tensor)
-        and items[0].dtype is dtypes.bool
-        and items[0].ndim > 0
-    )
-
-
-def _fit(t: Any, shape: tuple[int, ...]) -> Any:
-    have = t.node.shape
-    while len(have) > len(shape) and have[0] == 1:
-        t = t.reshape(have[1:])
-        have = t.node.shape
-    try:
-        return t if have == shape else expand.__wrapped__(t, shape)
-    except RuntimeError:
-        raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(have)} cannot be "
-            f"broadcast to indexing result of shape {list(shape)}"
-        ) from None
-
-
-def _copy_into(v: Any, value: Any, name: str) -> None:
-    n = v.node
-    if isinstance(value, Tensor) and (value.node.shape or not n.shape):
-        source = value
-        if n.shape != value.node.shape and value.numel() == 1:
-            source = value.reshape(())  # as PyTorch sees it, which strips leading ones
-        check_overlap(v, (_fit(source, n.shape),), name)
-    new = _fit(_value(value, v), n.shape)
-    _write_copy(v, new)
-
-
-def _write_copy(v: Any, new: Any) -> None:
-    # The copy is v's own: `new` itself must not count as living in v's memory.
-    if v.requires_grad and TLS.r.grad:
-        write(v, record(pw.COPY, (v, new)))
-    else:
-        write(v, record(mv.CONTIGUOUS if new.node.strides else mv.SELF, (new,), 0))
-
-
 METHODS["__getitem__"] = getitem
-METHODS["__setitem__"] = setitem
-
-
-@api(function=False)
-def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
-    """Copy the values of another tensor (broadcast, converted) into this one."""
-    check_in_place(self, "copy_")
-    check_overlap(self, (src,), "copy_")
-    return _copied(self, src)
-
-
-def _copied(self: Any, src: Any) -> Any:
-    t = devices.moved(pw.cast(tensor_of(src), self.node.dtype), self.device)
-    if t.node.shape != self.node.shape:
-        try:
-            t = expand.__wrapped__(t, self.node.shape)
-        except RuntimeError as error:
-            raise RuntimeError(f"copy_: {error}") from None
-    _write_copy(self, t)
-    return self
-
-
-METHODS["copy_"] = METHODS.pop("copy")
-
-
-def _fill(self: Any, value: Any) -> Any:
-    check_in_place(self, "fill_", False)  # one value: elements that share memory may get it twice
-    if isinstance(value, Tensor):
-        if value.node.shape:
-            raise RuntimeError(
-                f"fill_ only supports 0-dimension value tensor but got tensor with "
-                f"{len(value.node.shape)} dimensions."
-            )
-        check_distinct(self, "fill_")
-        return _copied(self, value)
-    n = self.node
-    new = (
-        record(pw.FILL, (self,), (), (value,))
-        if self.requires_grad and TLS.r.grad
-        else record(FULL, (), full_on(n.shape, n.dtype, n.device), (value,))
-    )
-    write(self, new)
-    return self
-
-
-METHODS["fill_"] = _fill
-METHODS["zero_"] = lambda self: _fill(self, 0)
-
-
-@api(method=False)
-def fill(input: Any, value: Any) -> Any:
-    """A tensor like this one, filled with a value."""
-    return _fill(input.clone(), value)
-
-
-@api
-def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
-    """input with input[indices] = values (or += with accumulate)."""
-    v, advanced = _parse(input, tuple(indices))
-    if advanced is None:
-        raise NotImplementedError("index_put without index tensors is not in Facula")
-    table, p = _table(advanced, v.node.shape)
-    if values.node.dtype is not input.node.dtype:
-        raise RuntimeError(
-            f"Index put requires the source and destination dtypes match, got "
-            f"{input.dtype} for the destination and {values.dtype} for the source."
-        )
-    new = _fit(values, ix._index_shape(p, v.node))
-    return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
-
-
-_put = in_place(index_put.__wrapped__, "index_put_")
-
-
-def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
-    """In-place form of `index_put`."""
-    if not accumulate and values.numel() == 1 and _one_mask(tuple(indices)):
-        self[tuple(indices)] = values  # a masked fill, whose value may lie in the memory written
-        return self
-    return _put(self, indices, values, accumulate)
-
-
-METHODS["index_put_"] = index_put_
-
-
-@api
-def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
-    """The positions of the elements that are not zero (computed at once: the shape is data)."""
-    found = (
-        positions(np.atleast_1d(_array(input)) if as_tuple else _array(input))
-        if (input.node.shape or as_tuple)
-        else ()
-    )
-    if as_tuple:
-        return tuple([devices.moved(from_array(x), input.device) for x in found])
-    if not input.node.shape:
-        return from_array(np.zeros((int(bool(input.item())), 0), np.int64))
-    return devices.moved(from_array(np.stack(found, 1)), input.device)
-
-
-def triangle(name: str, keep: Any) -> None:
-    def f(input: Any, diagonal: int = 0) -> Any:
-        if len(input.node.shape) < 2:
-            raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
-        m, n = input.node.shape[-2:]
-        rows = from_array(np.arange(m, dtype=np.int64).reshape(m, 1))
-        columns = from_array(np.arange(n, dtype=np.int64) - diagonal)
-        if input.node.device is not None:
-            rows, columns = [devices.moved(t, input.device) for t in (rows, columns)]
-        mask = record(keep, (columns, rows))
-        return mv.in_layout(record(pw.WHERE, (mask, input, input.new_zeros(()))), None)
-
-    f.__name__ = name
-    f.__doc__ = f"The {name} part of matrices; zeros elsewhere."
-    api(f, inplace=True)
-
-
-triangle("tril", pw.LE)
-triangle("triu", pw.GE)
 
 
 @api
@@ -585,11 +305,11 @@ def repeat_interleave(
 ) -> Any:
     """Elements repeated, each next to its copies."""
     if repeats is None:
-        counts = _array(input)
+        counts = array_of(input)
         return from_array(np.repeat(np.arange(len(counts)), counts))
     t = input if dim is not None else input.reshape(-1)
     d = wrap_dim(dim or 0, len(t.node.shape))
-    counts = _array(repeats) if isinstance(repeats, Tensor) else repeats
+    counts = array_of(repeats) if isinstance(repeats, Tensor) else repeats
     if np.any(np.asarray(counts) < 0):
         raise RuntimeError("repeats can not be negative")
     if not isinstance(repeats, Tensor):
@@ -601,6 +321,3 @@ def repeat_interleave(
         return make_view(record(mv.CONTIGUOUS, (rows.expand(wide),), 0), mv.RESHAPE, shape)
     index = np.repeat(np.arange(t.node.shape[d]), counts)
     return FUNCTIONS["index_select"](t, d, from_array(index))
-
-
-_ = slice_dim, replace, layouts

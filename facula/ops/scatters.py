@@ -13,7 +13,8 @@ from facula import dtypes
 from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
-from facula.ops.indices import _array, _table, _value, getitem, known
+from facula.ops.assignment import value_like
+from facula.ops.indices import array_of, known, table_of
 from facula.ops.movement import in_layout, watched
 from facula.ops.registry import Op, broadcast, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
@@ -288,8 +289,8 @@ def index_reduce(
 
 # Slices named by a vector.
 def _one_dim(t: Any, d: int, index: Any) -> tuple[Any, Any]:
-    a = _array(index).reshape(-1).astype(np.int64, copy=False)
-    return _table([None] * d + [a] + [None] * (len(t.node.shape) - d - 1), t.node.shape)
+    a = array_of(index).reshape(-1).astype(np.int64, copy=False)
+    return table_of([None] * d + [a] + [None] * (len(t.node.shape) - d - 1), t.node.shape)
 
 
 @api
@@ -438,7 +439,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
             f"{len(value.node.shape)} dimension(s)."
         )
     n = shape[d] if shape else 1
-    at = _array(index).reshape(-1)
+    at = array_of(index).reshape(-1)
     if at.size and shape and n == 0:
         raise RuntimeError(f"index_fill(): dimension {d} has size 0 but index is not empty: {at}")
     if 0 in shape:  # of no elements none is out of bounds
@@ -449,7 +450,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     hit = np.zeros(n, bool)
     hit[at] = True
     mask = from_array(hit.reshape([n if k == d else 1 for k in range(len(shape))]))
-    return record(pw.WHERE, (mask, _value(value, input), input))
+    return record(pw.WHERE, (mask, value_like(value, input), input))
 
 
 # Flat positions.
@@ -523,84 +524,6 @@ def take_along_dim(input: Any, indices: Any, dim: Any = None) -> Any:
     a = input.expand([s[d] if k == d else n for k, n in enumerate(both)])
     b = at.expand([i[d] if k == d else n for k, n in enumerate(both)])
     return gather.__wrapped__(a, d, b)
-
-
-# Masks.
-def _bool_mask(name: str, mask: Any) -> None:
-    need(name, mask=mask)
-    if mask.node.dtype is not dtypes.bool:
-        raise RuntimeError(
-            f"{name} only supports boolean masks, but got mask with dtype {mask.dtype}"
-        )
-
-
-@api(inplace=True)
-def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """value where mask, input elsewhere."""
-    _bool_mask("masked_fill", mask)
-    if isinstance(value, Tensor) and value.node.shape:
-        raise RuntimeError(
-            "masked_fill only supports a 0-dimensional value tensor, but got tensor "
-            f"with {len(value.node.shape)} dimension(s)."
-        )
-    d = value.node.dtype if isinstance(value, Tensor) else dtypes.scalar_type(value)
-    if d.is_complex and not input.dtype.is_complex:
-        raise RuntimeError(f"masked_fill: value of type {d} cannot be converted to {input.dtype}")
-    return in_layout(record(pw.WHERE, (mask, _value(value, input), input)), None)
-
-
-@api
-def masked_select(input: Any, mask: Any) -> Any:
-    """The elements where mask is true, in one dimension."""
-    if mask.node.dtype is not dtypes.bool:
-        raise RuntimeError("masked_select: expected BoolTensor for mask")
-    a, m = FUNCTIONS["broadcast_tensors"](watched(input), mask)
-    return getitem(a, m)
-
-
-@api(inplace=True)
-def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
-    """The elements where mask is true replaced, in order, by those of the source."""
-    _bool_mask("masked_scatter", mask)
-    need("masked_scatter", source=source)
-    if source.node.dtype is not input.node.dtype:
-        raise RuntimeError(
-            f"masked_scatter_: expected self and source to have same dtypes but got {input.dtype} "
-            f"and {source.dtype}"
-        )
-    t, m = FUNCTIONS["broadcast_tensors"](input, mask)
-    flags = _array(m)
-    count = int(np.count_nonzero(flags))
-    if count > source.numel():
-        raise RuntimeError(
-            f"masked_scatter: Number of elements of source < number of ones in mask: "
-            f"{source.numel()} < {count}"
-        )
-    if count == 0 and not source.requires_grad:
-        return t.clone()
-    if count == 0:  # the result depends on the source all the same
-        none = record(pw.FILL, (source,), (), (0,)).sum().to(t.dtype)
-        return record(pw.WHERE, (m, none.expand(t.shape), t))
-    at = np.clip(np.cumsum(flags.reshape(-1)) - 1, 0, None).reshape(flags.shape)
-    picked = record(ix.GATHER, (source.reshape(-1), from_array(at.reshape(-1))), 0)
-    return in_layout(record(pw.WHERE, (m, picked.reshape(flags.shape), t)), None)
-
-
-@api
-def argwhere(input: Any) -> Any:
-    """The positions of the elements that are not zero, one a row."""
-    return FUNCTIONS["nonzero"](input)
-
-
-@api
-def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
-    """The first `size` positions of elements that are not zero, filled up to that number."""
-    if size < 0:
-        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
-    found = _array(FUNCTIONS["nonzero"](input))
-    out = np.full((size, found.shape[1]), fill_value, np.int64)
-    out[: len(found)] = found[:size]
-    return from_array(out)
 
 
 @api(method=False)

@@ -14,7 +14,7 @@ import numpy as np
 from facula import devices, dtypes
 from facula.errors import honest
 from facula.ops.bessel import i as _bessel_i
-from facula.ops.creations import _finish
+from facula.ops.creations import finish
 from facula.values import from_array
 
 
@@ -34,7 +34,7 @@ def _window(name: str, M: int, sym: bool, shape: Any, options: dict[str, Any]) -
         a = np.ones(M)
     else:
         a = shape(np.arange(M, dtype=np.float64), float(M - 1 if sym else M))
-    return _finish(from_array(np.asarray(a).astype(d.np)), requires_grad, device)
+    return finish(from_array(np.asarray(a).astype(d.np)), requires_grad, device)
 
 
 def _positive(name: str, what: str, value: float) -> None:

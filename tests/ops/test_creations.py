@@ -1,10 +1,13 @@
-"""Tensors from nothing and from data."""
+"""Tensors from nothing: ranges, layouts."""
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from fractions import Fraction
 
 import numpy as np
+=======
+>>>>>>> 437c196 (Split indexing into reading, assignment and masks, and creation into nothing and data)
 import pytest
 
 import facula as torch
@@ -65,26 +68,6 @@ def test_ranges_without_an_end_are_errors(bad):
         torch.arange(*bad)
     with pytest.raises(TypeError, match="steps"):
         torch.linspace(0, 1, 2.0)
-
-
-def test_asarray_copies_where_it_is_told_to():
-    x = torch.ones(2)
-    assert torch.asarray(x) is x
-    assert torch.asarray(x, copy=True) is not x
-    assert torch.asarray(x, dtype=torch.int8).dtype is torch.int8
-    a = np.zeros(2)
-    shared = torch.asarray(a)
-    a[0] = 1.0
-    assert shared.tolist() == [1.0, 0.0]
-    assert torch.asarray(bytearray(8), dtype=torch.int32).tolist() == [0, 0]
-    leaf = torch.ones(2, requires_grad=True)
-    assert torch.asarray(leaf) is leaf
-    assert not torch.asarray(leaf, requires_grad=False).requires_grad
-    assert torch.asarray([1.0], requires_grad=True).requires_grad
-    with pytest.raises(ValueError, match=r"float32 into dtype torch\.float64"):
-        torch.asarray(x, dtype=torch.float64, copy=False)
-    with pytest.raises(ValueError, match="arbitrary sequence"):
-        torch.asarray([1.0], copy=False)
 
 
 def test_a_range_downwards_begins_with_a_positive_zero():

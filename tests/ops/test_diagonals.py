@@ -1,7 +1,8 @@
-"""Diagonals, and functional writes."""
+"""Diagonals and triangles, and functional writes."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from ops.numeric import check_gradients
 
@@ -30,3 +31,16 @@ def test_derivatives():
     check_gradients(
         lambda x, y: torch.diagonal_scatter(x, y * y), [[1.0, 2.0], [3.0, 4.0]], [5.0, 6.0]
     )
+
+
+@pytest.mark.parametrize("diagonal", [-9, -2, 0, 1, 9])
+@pytest.mark.parametrize("shape", [(4, 6), (2, 5, 3), (0, 3)], ids=str)
+def test_triangles(shape, diagonal, tier):
+    a = np.arange(1.0, np.prod(shape) + 1).reshape(shape)
+    x = torch.tensor(a, requires_grad=True)
+    low, high = x.tril(diagonal), torch.triu(x, diagonal)
+    assert low.tolist() == np.tril(a, diagonal).tolist()
+    assert high.tolist() == np.triu(a, diagonal).tolist()
+    low.sum().backward()
+    assert x.grad.tolist() == np.tril(np.ones(shape), diagonal).tolist()
+    assert torch.ones(3, 3, dtype=torch.bool).tril().tolist() == np.tri(3, dtype=bool).tolist()

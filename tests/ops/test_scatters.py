@@ -53,14 +53,6 @@ def test_flat_positions_count_from_either_end():
         x.take(torch.tensor([4]))
 
 
-def test_masked_scatter_uses_elements_in_order():
-    x = torch.zeros(2, 2)
-    mask = torch.tensor([[True, False], [True, True]])
-    assert x.masked_scatter(mask, torch.tensor([1.0, 2.0, 3.0, 4.0])).tolist() == [[1, 0], [2, 3]]
-    with pytest.raises(RuntimeError, match="Number of elements"):
-        x.masked_scatter(mask, torch.ones(2))
-
-
 def test_empty_indices_keep_a_gradient():
     x = torch.ones(2, 3, requires_grad=True)
     x.gather(1, torch.empty(0, dtype=torch.int64)).sum().backward()
@@ -71,14 +63,6 @@ def test_index_fill_counts_a_slice_once():
     value = torch.tensor(2.0, requires_grad=True)
     torch.zeros(3).index_fill(0, torch.tensor([1, 1, -1]), value).sum().backward()
     assert value.grad.item() == 2
-
-
-def test_positions():
-    x = torch.tensor([[0, 1], [2, 0]])
-    assert x.argwhere().tolist() == [[0, 1], [1, 0]]
-    assert x.nonzero_static(size=3, fill_value=7).tolist() == [[0, 1], [1, 0], [7, 7]]
-    rows, columns = torch.unravel_index(torch.tensor([1, 5]), (2, 3))
-    assert (rows.tolist(), columns.tolist()) == ([0, 1], [1, 2])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,228 @@
+"""Tensors from data: numbers, sequences, arrays and buffers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from facula import devices, dtypes, meta
+from facula.ops.creations import finish
+from facula.ops.table import FUNCTIONS, api
+from facula.tensor import Tensor
+from facula.values import from_array
+
+
+def _guess(data: Any) -> Any:
+    """The dtype of nested Python numbers."""
+    if isinstance(data, (list, tuple)):
+        out = None
+        for x in data:
+            d = _guess(x)
+            if d is not None:
+                out = d if out is None else dtypes.promote_types(out, d)
+        return out
+    if isinstance(data, Tensor):
+        return data.dtype
+    if isinstance(data, (np.ndarray, np.generic)):
+        return dtypes.from_np(data.dtype)
+    return dtypes.scalar_type(data)
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, Tensor):
+        return data.detach().numpy()
+    if isinstance(data, (list, tuple)) and any(isinstance(x, (Tensor, list, tuple)) for x in data):
+        return [_plain(x) for x in data]
+    return data
+
+
+@api(method=False)
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """A tensor with a copy of the data: numbers, nested sequences, arrays or tensors."""
+    if isinstance(data, Tensor):
+        out = data.detach().clone()
+        return finish(out if dtype is None else out.to(dtype), requires_grad, device)
+    if isinstance(data, (np.ndarray, np.generic)):
+        d = dtype or dtypes.from_np(data.dtype)
+        a = np.array(data).astype(d.np)
+    else:
+        if isinstance(data, str):
+            raise TypeError("new(): invalid data type 'str'")
+        if isinstance(data, Sequence) and not isinstance(data, (list, tuple)):
+            data = list(data)  # a deque, a range
+        if hasattr(data, "__array__"):
+            a = np.asarray(data)
+            return tensor.__wrapped__(a, dtype=dtype, device=device, requires_grad=requires_grad)
+        d = dtype or _guess(data) or dtypes.get_default_dtype()
+        try:
+            a = np.array(_plain(data))
+            if a.dtype.kind == "O":
+                raise ValueError
+            if d.category == dtypes.INT and a.dtype.kind == "f" and not np.isfinite(a).all():
+                raise RuntimeError(f"value cannot be converted to type {d} without overflow")
+            a = a.real.astype(d.np) if a.dtype.kind == "c" and d.category < 3 else a.astype(d.np)
+        except (ValueError, TypeError):
+            raise ValueError(
+                f"tensor(): expected numbers nested in sequences of equal lengths, "
+                f"got {type(data).__name__} {str(data)[:60]}"
+            ) from None
+    made = from_array(np.ascontiguousarray(a).reshape(a.shape))
+    return finish(made, requires_grad, device)
+
+
+@api(method=False)
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
+    """The data as a tensor, sharing memory where possible."""
+    if devices.check(device) is devices.META:
+        return meta.like(as_tensor.__wrapped__(data, dtype))
+    if isinstance(data, Tensor):
+        data = data if dtype is None else data.to(dtype)
+        return data if device is None else data.to(device)
+    if device is not None and devices.check(device) is not devices.CPU:
+        return tensor.__wrapped__(data, dtype=dtype, device=device)
+    if isinstance(data, np.ndarray) and (dtype is None or dtypes.from_np(data.dtype) is dtype):
+        return from_numpy(data)
+    if hasattr(data, "untyped"):  # a storage
+        from facula.memory import seen_as
+
+        return seen_as(data, dtype)
+    return tensor.__wrapped__(data, dtype=dtype)
+
+
+@api(method=False)
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool | None = None,
+) -> Any:
+    """A tensor of a tensor, an array, a buffer, a number or nested sequences.
+
+    `copy`: True always copies, False never does (ValueError where it would have to).
+    """
+    if devices.check(device) is devices.META:
+        made = asarray.__wrapped__(obj, dtype=dtype, copy=copy)
+        return finish(made, bool(requires_grad), device)
+    if isinstance(obj, Tensor):
+        out = obj
+    elif hasattr(obj, "untyped"):  # a storage
+        return as_tensor.__wrapped__(obj, dtype)
+    elif isinstance(obj, np.ndarray):
+        out = from_numpy(obj.copy() if copy else obj)
+    elif hasattr(obj, "__dlpack__") and not isinstance(obj, np.generic):
+        out = from_dlpack(obj)
+    elif isinstance(obj, (bytes, bytearray, memoryview)):
+        out = frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
+    elif copy is False:
+        raise ValueError("asarray(): can't alias arbitrary sequence into a tensor.")
+    else:
+        return tensor.__wrapped__(obj, dtype=dtype, requires_grad=bool(requires_grad))
+    if dtype is not None and dtype is not out.dtype:
+        if copy is False:
+            raise ValueError(
+                f"asarray(): can't alias tensor with dtype {out.dtype} into dtype {dtype}."
+            )
+        out = out.to(dtype)
+    elif copy:
+        out = out.clone()
+    if requires_grad is False and out.requires_grad:
+        out = out.detach()
+    return finish(out, True) if requires_grad and not out.requires_grad else out
+
+
+def _writable(array: Any) -> Any:
+    """The array, or a copy of one that can't be written, with a warning."""
+    if array.flags.writeable:
+        return array
+    warnings.warn(
+        "The given NumPy array is not writable, and PyTorch does not support "
+        "non-writable tensors. It was copied.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return array.copy()
+
+
+def from_numpy(ndarray: Any) -> Any:
+    """A tensor that shares the array's memory."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    ndarray = _writable(ndarray)
+    return from_array(ndarray, owned=False)
+
+
+class _Capsule:
+    """A DLPack capsule by itself (see `utils.dlpack.to_dlpack`), with what NumPy asks for."""
+
+    def __init__(self, capsule: Any) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
+    """A tensor that shares the memory of an object with `__dlpack__`, or of a DLPack capsule."""
+    devices.check(device)
+    if type(ext_tensor).__name__ == "PyCapsule":
+        ext_tensor = _Capsule(ext_tensor)
+    elif not hasattr(ext_tensor, "__dlpack__"):
+        raise TypeError(
+            "from_dlpack(): expected a DLPack capsule or an object with __dlpack__, got "
+            f"{type(ext_tensor).__name__}"
+        )
+    array = np.from_dlpack(ext_tensor)
+    if copy:
+        return from_array(array.copy())
+    return from_array(_writable(array), owned=False)
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Any:
+    """A tensor over a Python buffer."""
+    return finish(
+        from_array(np.frombuffer(buffer, dtype.np, count, offset), owned=False), requires_grad
+    )
+
+
+FUNCTIONS.update(from_numpy=from_numpy, from_dlpack=from_dlpack, frombuffer=frombuffer)
+
+
+@api(method=False)
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
+    """A 0-d tensor of a number, of the default dtype."""
+    d = dtype or dtypes.get_default_dtype()
+    return tensor.__wrapped__(s, dtype=d, device=device, requires_grad=requires_grad)
+
+
+@api(function=False)
+def new_tensor(
+    self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
+    """A tensor of the data with this one's dtype."""
+    d, where = dtype or self.dtype, device or self.device
+    return tensor.__wrapped__(data, dtype=d, device=where, requires_grad=requires_grad)

@@ -1,0 +1,71 @@
+"""Elements written one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import facula as torch
+
+
+def test_elements_written_one_by_one():
+    """What is filled so is written at once after a while, and nobody can tell."""
+    for dtype, value in [(torch.float32, 2.5), (torch.float64, float("nan")), (torch.int64, 7)]:
+        x = torch.zeros(40, 3, dtype=dtype)
+        want = np.zeros((40, 3), x.numpy().dtype)
+        for i in range(40):
+            x[i, 1], want[i, 1] = value, value
+            x[np.int64(i), -1], want[i, -1] = 1, 1
+        assert np.array_equal(x.numpy(), want, equal_nan=True)
+        assert x._version == 80
+    y = torch.zeros(60)
+    rows = []
+    for i in range(60):
+        y[i] = y.max() + 1
+        rows.append(y + 0)  # recorded before the next write
+    for i, row in enumerate(rows):
+        assert (row[i + 1 :] == 0).all()
+        assert row[: i + 1].tolist() == list(range(1, i + 2))
+
+
+def test_one_element_keeps_the_rules():
+    def filled():
+        t = torch.zeros(4)
+        for i in range(40):
+            t[i % 4] = 1.0
+        return t
+
+    t = filled()
+    view = t[1:]
+    t[2] = 5.0
+    assert view.tolist() == [1.0, 5.0, 1.0]
+    t = filled()
+    w = torch.ones(4, requires_grad=True)
+    loss = (w * t).sum()
+    t[0] = 9.0
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+    t = filled()
+    t[1] = w[0] * 2
+    assert t.requires_grad
+    for index in (4, -5):
+        t = filled()
+        with pytest.raises(IndexError):
+            t[index] = 1.0
+    t = filled()
+    with pytest.raises(RuntimeError):
+        t[0] = torch.ones(2)
+    t = filled().long()
+    t[0] = 2.7
+    t[1] = True
+    assert t.tolist() == [2, 1, 1, 1]
+    t = filled()
+    a = t.numpy()
+    t[0] = 3.0
+    assert a[0] == 3.0
+    t = torch.full((4,), 2.0)
+    u = torch.full((4,), 2.0)
+    torch.synchronize()
+    for i in range(20):
+        t[i % 4] = float(i)
+    assert u.tolist() == [2.0] * 4
