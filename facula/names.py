@@ -15,7 +15,8 @@ _MODULES = {
     "facula.futures": "Future",
     "facula._C": """DisableTorchFunction DisableTorchFunctionSubclass PyTorchFileReader
         TensorType""",
-    "facula.random": """Generator default_generator get_rng_state initial_seed manual_seed seed
+    "facula.generator": "Generator",
+    "facula.random": """default_generator get_rng_state initial_seed manual_seed seed
         set_rng_state""",
     "facula.sparse": "hspmm smm sspaddmm",
     "facula.sparse.compressed": """sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor

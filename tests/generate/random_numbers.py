@@ -3,7 +3,7 @@
 Run with a Python that has PyTorch 2.13: `python tests/generate/random_numbers.py`.
 
 The file holds a JSON text, `cases`: a list of ``{"seed", "draws", "next", "left", "cached"}``,
-where each draw names a method of `facula.random.Generator` and its arguments, and `next`, `left`
+where each draw names a method of `facula.generator.Generator` and its arguments, and `next`, `left`
 and `cached` are the generator's counters and waiting normal afterwards. Array `i_j` holds the raw
 bits of draw j of case i; for results of more than LARGE elements `i_j` holds the elements at
 `probes(size)` and the draw's entries `crc32` and `sum` describe the whole. Array `state` is a

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from facula.errors import honest
-from facula.random import Generator
+from facula.generator import Generator
 from facula.utils.data.sampler import Sampler
 
 __all__ = ["DistributedSampler"]

@@ -13,7 +13,8 @@ from typing import Any, Generic, TypeVar
 
 import facula
 from facula.errors import honest
-from facula.random import Generator, default_generator
+from facula.generator import Generator
+from facula.random import default_generator
 
 __all__ = [
     "BatchSampler",
