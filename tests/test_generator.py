@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import facula
-from facula import random
+from facula import generator, random
 from facula.generator import Generator
 
 DATA = np.load(pathlib.Path(__file__).parent / "data" / "random_numbers.npz")
@@ -484,7 +484,7 @@ def test_extreme_parameters_do_not_warn():
 
 def test_geometric_at_a_zero_uniform(monkeypatch):
     # log(0) is -inf: the number of trials is infinite, not an error.
-    monkeypatch.setattr(random.Mersenne, "uniform64", lambda self, n: np.zeros(n))
+    monkeypatch.setattr(generator.Mersenne, "uniform64", lambda self, n: np.zeros(n))
     assert np.isposinf(Generator().geometric((3,), np.float64, 0.5)).all()
 
 

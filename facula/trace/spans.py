@@ -248,7 +248,7 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
         return False  # one tensor as two operands
     s.wants = [node for node, _ in before]
     s.given = None if len(given) == len(tensors) else pick(given)
-    values = [i for i in given if s.wants[i].op is not LEAF and s.wants[i].op is not INPUT]
+    values = [i for i in given if before[i][0].op is not LEAF and before[i][0].op is not INPUT]
     s.entries = pick(values) if values and r.grad else None
     bound = []
     s.inputs, s.made = [], []

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from fractions import Fraction
 
 import numpy as np
-=======
->>>>>>> 437c196 (Split indexing into reading, assignment and masks, and creation into nothing and data)
 import pytest
 
 import facula as torch
