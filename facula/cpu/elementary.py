@@ -5,9 +5,8 @@ The others are computed in float64 and rounded once: a vector of float64 is half
 they are far faster, and nearer to the exact value, than the C library lane by lane. Functions of
 float64 are here where few operations give them; the others are the library's.
 
-Coefficients are minimax polynomials of what the comments say, highest power first, found with the
-exchange algorithm of Remez in 60 digits. `tests/cpu/test_elementary.py` holds the errors. No
-fast-math: what NaN, infinities and signed zeros give is what the C library gives.
+`tests/cpu/test_elementary.py` holds the errors. No fast-math: what NaN, infinities and signed zeros
+give is what the C library gives.
 """
 
 from __future__ import annotations
@@ -15,6 +14,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from facula.cpu.coefficients import (
+    ASIN,
+    ATAN,
+    COS,
+    COS_FULL,
+    ERF_FAR,
+    ERF_NEAR,
+    ERF_STEPS,
+    ERFC,
+    EXP,
+    EXP2,
+    EXP_FULL,
+    EXPM1,
+    LOG,
+    LOG32,
+    LOG_FULL,
+    SIN,
+    SIN_FULL,
+    STEPS,
+    TANH32,
+)
 from facula.cpu.vector import Lanes, Value
 
 LN2 = math.log(2)
@@ -22,82 +42,6 @@ LOG2E = 1 / LN2
 HALF_PI = math.pi / 2
 UNITS = 1.5 * 2**23  # float32 near this are whole: adding it rounds, and it can be taken off again
 
-# (exp(r) - 1 - r) / r**2 for |r| <= ln(2) / 2: relative to exp(r), 2**-39.7 and 2**-58.
-EXP = (
-    *(2.4887619877517826e-05, 0.00019909233148569108, 0.0013888796396317757),
-    *(0.008333281287191987, 0.04166666705441671, 0.1666666678657138, 0.4999999999951924),
-)
-EXP_FULL = (
-    *(2.511806865314374e-08, 2.763126228088395e-07, 2.755721557431425e-06),
-    *(2.480148999550595e-05, 0.00019841269918285546, 0.0013888888946960506),
-    *(0.008333333333306747, 0.04166666666651565, 0.166666666666667, 0.5000000000000012),
-)
-# The same for float32, with a last coefficient of exactly one half.
-EXPM1 = (
-    *(0.0001991434401134029, 0.0013941003708168864, 0.00833327230066061),
-    *(0.04166635498404503, 0.1666666716337204, 0.5),
-)
-# (2**r - 1) / r for |r| <= 1/2, 2**-34.3.
-EXP2 = (
-    *(1.5314994016080163e-05, 0.00015467095363419503, 0.0013333430979400873),
-    *(0.00961803738027811, 0.05550410971045494, 0.24022650718688965, 0.6931471824645996),
-)
-# (atanh(s) / s - 1) / s**2 in s**2, for the mantissas from sqrt(1/2) to sqrt(2): 2**-52, 2**-59.5.
-LOG = (
-    *(0.08409827369490716, 0.09061829932218728, 0.11111685515478784),
-    *(0.14285708570331315, 0.20000000026098927, 0.33333333333293685),
-)
-LOG_FULL = (
-    *(0.07397867609822711, 0.07657037805090057, 0.09091781597663859, 0.11111099298947447),
-    *(0.14285714371060346, 0.1999999999970798, 0.3333333333333367),
-)
-# (sin(r) / r - 1) / r**2 and (cos(r) - 1 + r**2 / 2) / r**4 in r**2, for |r| <= pi / 4.
-SIN = (2.718274243255143e-06, -0.00019839331066545308, 0.008333329374849667, -0.16666666641540837)
-COS = (-2.720989386558034e-07, 2.4799515905567714e-05, -0.0013888883738123238, 0.04166666662265448)
-SIN_FULL = (
-    *(1.5896683069415887e-10, -2.505075633363199e-08, 2.7557313681702646e-06),
-    *(-0.00019841269829782093, 0.008333333333322387, -0.16666666666666632),
-)
-COS_FULL = (
-    *(-1.1359559337204092e-11, 2.0875721638161793e-09, -2.7557314340907524e-07),
-    *(2.4801587289445003e-05, -0.0013888888888874068, 0.0416666666666666),
-)
-# (atan(t) / t - 1) / t**2 in t**2 for |t| <= 1, 2**-36.7; the same of asin for |t| <= 1/2, 2**-40.
-ATAN = (
-    *(0.0004491861269636522, -0.0033771773219264485, 0.01191088311606973),
-    *(-0.026745721287471328, 0.04436669080658712, -0.06068671753867939),
-    *(0.07515376180130177, -0.090549527440954, 0.11106369664250004),
-    *(-0.14285343353853736, 0.1999998533430175, -0.3333333313025056),
-)
-ASIN = (
-    *(0.03293718672373227, 0.0019533795743343707, 0.020656908295312946, 0.02186348015759032),
-    *(0.030426785371936344, 0.04464069130661568, 0.07500005031622904, 0.16666666626824042),
-)
-# erf(t) / t - 1 in t**2 for |t| <= 0.921875, 2**-31; log2(erfc(t)) from there to 4, 2**-34.
-ERF_NEAR = (
-    *(8.397801866522059e-05, -0.0008149810018949211, 0.005201716907322407, -0.026859702542424202),
-    *(0.11283701658248901, -0.37612634897232056, 0.12837916612625122),
-)
-ERF_FAR = (
-    *(-1.6316255369019927e-07, -2.8389329600031488e-05, 0.0006158656324259937),
-    *(-0.005984978284686804, 0.036180369555950165, -0.15614767372608185),
-    *(-0.9137733578681946, -1.6295273303985596, 0.000248974742135033),
-)
-# log(erfc(a) / t) + a**2 in t = 2 / (2 + a), for a from 0 to 10.3: 2**-33.
-ERFC = (
-    *(-0.023140165852918063, 0.3613661944892784, -1.9739193326374278, 5.622191801188032),
-    *(-9.542125959687374, 10.117155380733545, -6.832946730365294, 3.200169444866722),
-    *(-1.2661691369774317, 0.18531048016212628, 0.03793961009704912, 0.37999569500543295),
-    *(0.9996754311270103, -1.2655027120373499),
-)
-_LOG32 = (
-    *(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1),
-    *(-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
-)
-_TANH32 = (
-    *(-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2),
-    *(1.33314422036e-1, -3.33332819422e-1),
-)
 _HALF_PI_PARTS = (1.5707963267948966, 6.123233995736765e-17, 1.0828566739219139e-32)
 _HALF_PI_PARTS32 = (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15)
 NEAR32 = 8192.0  # up to here those three are enough
@@ -229,7 +173,7 @@ def tanh(x: Lanes, a: Value) -> Value:
     e = exp(x, x.add(m, m))
     far = x.sub(one, x.div(two, x.add(e, one)))
     z = x.mul(m, m)
-    near = x.fma(x.mul(polynomial(x, z, _TANH32), z), m, m)
+    near = x.fma(x.mul(polynomial(x, z, TANH32), z), m, m)
     return x.intrinsic(
         "copysign", x.select(x.compare("lt", m, x.const(0.625, "f32")), near, far), a
     )
@@ -290,32 +234,55 @@ def _log64(x: Lanes, a: Value, full: bool = False, scale: float = 1.0) -> Value:
 
 
 def _log_ends(x: Lanes, a: Value, r: Value) -> Value:
-    """What logarithms give for zero, for less, and for infinity."""
+    """What logarithms give for zero, for less, for infinity and for NaN."""
     kind = a.kind
+    if x.scales(a):  # by classes: NaN, NaN, zero, one, minus infinity, infinity, negative, positive
+        return x.fix(r, a, 0x03530422)
     zero, infinity = x.const(0.0, kind), x.const(float("inf"), kind)
     r = x.select(x.compare("eq", a, zero), x.const(float("-inf"), kind), r)
     r = x.select(x.op("fcmp ult", a, zero, "b"), x.const(float("nan"), kind), r)
     return x.select(x.compare("eq", a, infinity), infinity, r)
 
 
+def _split(x: Lanes, a: Value, denormal: bool) -> tuple[Value, Value, Value]:
+    """The exponent of positive float32, its power of two's inverse, and the mantissa from 0.75 to
+    1.5. The inverse only without denormals."""
+    if x.scales(a):
+        e, m = x.split(a)
+        every = x.const(1, "b")
+        return e, a if denormal else x.scale(x.const(1.0, "f32"), x.neg(e), every), m
+    if denormal:
+        tiny = x.compare("lt", a, x.const(1.1754943508222875e-38, "f32"))
+        a = x.select(tiny, x.mul(a, x.const(8388608.0, "f32")), a)
+    i = x.bits(a)
+    e = x.op("ashr", x.sub(i, x.const(0x3F400000, "i32")), x.const(23, "i32"))
+    power = x.op("shl", e, x.const(23, "i32"))
+    m, inverse = x.bits(x.sub(i, power)), x.bits(x.sub(x.const(0x3F800000, "i32"), power))
+    e = x.cast(e, "f32")
+    if denormal:
+        e = x.select(tiny, x.sub(e, x.const(23.0, "f32")), e)
+    return e, inverse, m
+
+
+def _log32(x: Lanes, e: Value, m: Value, more: Value | None = None) -> Value:
+    """log(m) + e log(2), and a small number more."""
+    f = x.sub(m, x.const(1.0, "f32"))
+    z = x.mul(f, f)
+    p = x.mul(x.mul(polynomial(x, f, LOG32), f), z)
+    p = x.fma(e, x.const(-2.12194440e-4, "f32"), p)
+    if more is not None:  # d / (1 + f), d being what m has lost
+        one = x.const(1.0, "f32")
+        p = x.fma(more, x.fma(f, x.sub(f, one), one), p)
+    p = x.fma(z, x.const(-0.5, "f32"), p)
+    return x.fma(e, x.const(0.693359375, "f32"), x.add(p, f))
+
+
 def log(x: Lanes, a: Value) -> Value:
     """The natural logarithm: exponent plus a polynomial in the mantissa (Cephes' form)."""
     if a.kind == "f64":
         return _log64(x, a, full=True)
-    tiny = x.compare("lt", a, x.const(1.1754943508222875e-38, "f32"))
-    i = x.bits(x.select(tiny, x.mul(a, x.const(8388608.0, "f32")), a))
-    t = x.sub(i, x.const(0x3F3504F3, "i32"))
-    e = x.op("ashr", t, x.const(23, "i32"))
-    m = x.bits(x.sub(i, x.op("shl", e, x.const(23, "i32"))))
-    e = x.cast(e, "f32")
-    e = x.select(tiny, x.sub(e, x.const(23.0, "f32")), e)
-    f = x.sub(m, x.const(1.0, "f32"))
-    z = x.mul(f, f)
-    p = x.mul(x.mul(polynomial(x, f, _LOG32), f), z)
-    p = x.fma(e, x.const(-2.12194440e-4, "f32"), p)
-    p = x.fma(z, x.const(-0.5, "f32"), p)
-    r = x.fma(e, x.const(0.693359375, "f32"), x.add(p, f))
-    return _log_ends(x, a, r)
+    e, _, m = _split(x, a, denormal=True)
+    return _log_ends(x, a, _log32(x, e, m))
 
 
 def _log_of(scale: float, name: str) -> Callable[[Lanes, Value], Value]:
@@ -343,8 +310,17 @@ def _log1p64(x: Lanes, a: Value, full: bool = False) -> Value:
 
 
 def log1p(x: Lanes, a: Value) -> Value:
-    """log(1 + a), exact near zero."""
-    return _log1p64(x, a, True) if a.kind == "f64" else _through_f64(x, _log1p64, a)
+    """log(1 + a), exact near zero: with what 1 + a rounded off."""
+    if a.kind == "f64":
+        return _log1p64(x, a, True)
+    one = x.const(1.0, "f32")
+    u = x.add(a, one)
+    lost = x.sub(a, x.sub(u, one))
+    e, inverse, m = _split(x, u, denormal=False)
+    lost = x.mul(lost, inverse)
+    lost = x.select(x.compare("lt", u, x.const(2.0**24, "f32")), lost, x.const(0.0, "f32"))
+    r = _log_ends(x, u, _log32(x, e, m, lost))
+    return x.intrinsic("copysign", r, a)
 
 
 def _asinh64(x: Lanes, a: Value) -> Value:
@@ -488,9 +464,14 @@ def _acos64(x: Lanes, a: Value) -> Value:
 
 
 def erf(x: Lanes, a: Value) -> Value:
-    """A polynomial near zero; elsewhere 1 - erfc, whose logarithm is one."""
+    """A polynomial near zero; elsewhere 1 - erfc, whose logarithm is one. With AVX-512, which has
+    tables, one of sixteen polynomials."""
+    from facula.cpu.jit import has_avx512
+
     if a.kind == "f64":
         return x.library("erf", a)
+    if has_avx512():
+        return x.by_sixteen(_erf_by_steps, a)
     m = x.absolute(a)
     near = x.fma(polynomial(x, x.mul(a, a), ERF_NEAR), a, a)
     t = polynomial(x, clamped(x, m, 0.0, 4.0), ERF_FAR)
@@ -500,6 +481,22 @@ def erf(x: Lanes, a: Value) -> Value:
     e = scaled(x, e, n) if x.scales(e) else x.mul(e, power_of_two(x, whole(x, n), "f32"))
     far = x.intrinsic("copysign", x.sub(x.const(1.0, "f32"), e), a)
     return x.select(x.compare("gt", m, x.const(0.921875, "f32")), far, near)
+
+
+def _erf_by_steps(x: Lanes, a: Value) -> Value:
+    most = x.const(15.49 / STEPS, "f32")
+    m = x.absolute(a)
+    far = x.compare("gt", m, most)
+    m = x.select(far, most, m)
+    j = x.fma(m, x.const(STEPS, "f32"), x.const(UNITS, "f32"))
+    index = x.bits(j)  # its low bits
+    j = x.sub(j, x.const(UNITS, "f32"))
+    t = x.fma(m, x.const(STEPS, "f32"), x.neg(j))
+    p = x.chosen(ERF_STEPS[0], index)
+    for table in ERF_STEPS[1:]:
+        p = x.fma(p, t, x.chosen(table, index))
+    p = x.select(x.compare("lt", j, x.const(2.5, "f32")), x.fma(m, p, m), p)
+    return x.intrinsic("copysign", x.select(far, x.const(1.0, "f32"), p), a)
 
 
 def _erfc64(x: Lanes, a: Value) -> Value:

@@ -7,7 +7,7 @@ functions are in `facula.cpu.elementary`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from facula.cpu.text import Function, float_bits
 
@@ -264,6 +264,64 @@ class Lanes:
         mask = self.f.let(f"bitcast {self.type('b')} {keep.name} to i16")
         listed = f"{t} {a.name}, {t} {n.name}, {t} zeroinitializer, i16 {mask}, i32 4"
         return Value(self.f.let(f"call {t} @{name}({listed})"), a.kind)
+
+    def _of_sixteen(self, name: str, *args: str) -> Value:
+        """An instruction of AVX-512 on sixteen lanes of float32 that are all kept."""
+        t = "<16 x float>"
+        types = [a[: a.index(">") + 1] if a[0] == "<" else a.split()[0] for a in args]
+        self.f.declare(t, name, *types)
+        return Value(self.f.let(f"call {t} @{name}({', '.join(args)})"), "f32")
+
+    def split(self, a: Value) -> tuple[Value, Value]:
+        """The exponent of float32 as a whole number, and the mantissa from 0.75 to 1.5, both with
+        the sign left out or of no account. Where `scales` holds; denormals are numbers too."""
+        t, rest = f"<16 x float> {a.name}", ("<16 x float> poison", "i16 -1", "i32 4")
+        name = "llvm.x86.avx512.mask.{}.ps.512"
+        m = self._of_sixteen(name.format("getmant"), t, "i32 3", *rest)
+        high = self._of_sixteen(name.format("getexp"), t, *rest)
+        low = self._of_sixteen(name.format("getexp"), f"<16 x float> {m.name}", *rest)
+        return self.sub(high, low), m
+
+    def fix(self, a: Value, by: Value, table: int) -> Value:
+        """a, but where `by` is of a certain class what the table says. Where `scales` holds."""
+        name = "llvm.x86.avx512.mask.fixupimm.ps.512"
+        tables = "<16 x i32> <" + ", ".join([f"i32 {table}"] * 16) + ">"
+        args = (f"<16 x float> {a.name}", f"<16 x float> {by.name}", tables, "i32 0", "i16 -1")
+        return self._of_sixteen(name, *args, "i32 4")
+
+    def chosen(self, table: Sequence[float], index: Value) -> Value:
+        """Of sixteen constants those that the low bits of an index of i32 name. Where `scales`."""
+        constants = ", ".join([f"float {float_bits(v, False)}" for v in table])
+        name = "llvm.x86.avx512.permvar.sf.512"
+        args = (f"<16 x float> <{constants}>", f"<16 x i32> {index.name}")
+        return self._of_sixteen(name, *args)
+
+    def by_sixteen(self, f: Callable[[Lanes, Value], Value], a: Value) -> Value:
+        """What f computes of sixteen lanes, for any number of lanes."""
+        x, w = Lanes(self.f, 16), self.width
+        if w == 16:
+            return f(x, a)
+        if w > 16:
+            parts = [f(x, self.part(a, k, 16)) for k in range(0, w, 16)]
+            while len(parts) > 1:
+                n = w // len(parts)
+                mask = ", ".join([f"i32 {k}" for k in range(2 * n)])
+                t = f"<{n} x {_TYPE[a.kind]}>"
+                parts = [
+                    Value(
+                        self.f.let(
+                            f"shufflevector {t} {p.name}, {t} {q.name}, <{2 * n} x i32> <{mask}>"
+                        ),
+                        a.kind,
+                    )
+                    for p, q in zip(parts[::2], parts[1::2], strict=True)
+                ]
+            return parts[0]
+        if w == 1:
+            return x.lane(f(x, x.splat(a)), 0)
+        t, mask = self.type(a.kind), ", ".join([f"i32 {k % w}" for k in range(16)])
+        wide = self.f.let(f"shufflevector {t} {a.name}, {t} poison, <16 x i32> <{mask}>")
+        return x.part(f(x, Value(wide, a.kind)), 0, w)
 
     def library(self, name: str, *args: Value) -> Value:
         """A function of the C library on every lane."""
