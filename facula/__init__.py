@@ -97,7 +97,7 @@ def _method_later(self: Any, name: str) -> Any:
 
 
 Tensor.__getattr__ = _method_later  # type: ignore[method-assign]
-for _d in (*_dtypes.ALL, *_dtypes.STORED):
+for _d in _dtypes.BY_NAME.values():
     globals()[_d._name] = _d
 globals().update(_dtypes.ALIASES)
 _tensor.METHODS_EMPTY = _FUNCTIONS["empty"].__wrapped__

@@ -56,6 +56,27 @@ class dtype:
         return {complex64: float32, complex128: float64}.get(self, self)
 
 
+class named(dtype):
+    """A type of which there are no tensors here; libraries compare with it, or list it."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, category: int, itemsize: int) -> None:
+        self._name, self.category, self.order, self.itemsize = name, category, 0, itemsize
+        self.is_floating_point = False
+        self.is_complex = category == COMPLEX
+        self.is_signed = not name.startswith("quint")
+
+    @property
+    def np(self) -> Any:  # type: ignore[override]
+        """Whatever makes or converts a tensor comes here."""
+        raise NotImplementedError(f"{self!r}: tensors of this type are not in Facula")
+
+    def to_real(self) -> dtype:
+        """The real type of this precision."""
+        return float16 if self.is_complex else self
+
+
 def _by_name(name: str) -> dtype:
     return BY_NAME[name]
 
@@ -106,7 +127,15 @@ STORED = tuple(
         )
     ]
 )
-BY_NAME = {d._name: d for d in (*ALL, *STORED)}
+NAMED = (
+    named("complex32", COMPLEX, 4),
+    named("qint8", INT, 1),
+    named("quint8", INT, 1),
+    named("qint32", INT, 4),
+    named("quint4x2", INT, 1),
+    named("quint2x4", INT, 1),
+)
+BY_NAME = {d._name: d for d in (*ALL, *STORED, *NAMED)}
 BY_NP = {d.np: d for d in (*ALL, *STORED)}
 ALIASES = {
     "half": float16,
@@ -115,6 +144,7 @@ ALIASES = {
     "short": int16,
     "int": int32,
     "long": int64,
+    "chalf": NAMED[0],
     "cfloat": complex64,
     "cdouble": complex128,
 }
@@ -161,6 +191,9 @@ def promote_types(a: dtype, b: dtype) -> dtype:
 
 
 def _promote(a: dtype, b: dtype) -> dtype:
+    for d in (a, b):
+        if isinstance(d, named):
+            raise NotImplementedError(f"{d!r}: tensors of this type are not in Facula")
     if a in STORED or b in STORED:
         raise RuntimeError(
             f"Promotion for Float8 Types is not supported, attempted to promote {a} and {b}"

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from facula.trace.recorder import TLS, set_grad
+from facula.utils import _contextlib
+from facula.utils._contextlib import _DecoratorContextManager, _NoParamDecoratorContextManager
 
 _HERE = __file__.rsplit("grad_mode", 1)[0]
+_BETWEEN = (__file__, _contextlib.__file__)  # who asks on behalf of others
 
 
 def _switch_off() -> None:
@@ -16,59 +19,15 @@ def _switch_off() -> None:
     asks for it, tangents still are to be known."""
     if TLS.dual is not None:
         f: Any = sys._getframe(2)
-        while f is not None and f.f_code.co_filename == __file__:
+        while f is not None and f.f_code.co_filename in _BETWEEN:
             f = f.f_back
         if f is None or not f.f_code.co_filename.startswith(_HERE):
             return
     set_grad(False)
 
 
-class _Mode:
-    """A context manager that is also a decorator."""
-
-    def __enter__(self) -> Any:
-        raise NotImplementedError
-
-    def __exit__(self, *exc: object) -> None:
-        raise NotImplementedError
-
-    def clone(self) -> _Mode:
-        """A fresh manager of the same mode, for each call of a decorated function."""
-        return type(self)()
-
-    def __call__(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        import functools
-        import inspect
-
-        if inspect.isgeneratorfunction(f):
-
-            @functools.wraps(f)
-            def generate(*args: Any, **kwargs: Any) -> Any:
-                it = f(*args, **kwargs)
-                while True:
-                    with self.clone():
-                        try:
-                            value = next(it)
-                        except StopIteration as stop:
-                            return stop.value
-                    yield value
-
-            return generate
-
-        @functools.wraps(f)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with self.clone():
-                return f(*args, **kwargs)
-
-        return call
-
-
-class no_grad(_Mode):
+class no_grad(_NoParamDecoratorContextManager):
     """Inside, operations are not recorded for autograd."""
-
-    def __new__(cls, f: Any = None) -> Any:
-        self = super().__new__(cls)
-        return self if f is None else self(f)
 
     def __enter__(self) -> None:
         self.before = TLS.r.grad
@@ -86,7 +45,7 @@ class enable_grad(no_grad):
         set_grad(True)
 
 
-class inference_mode(_Mode):
+class inference_mode(_DecoratorContextManager):
     """As no_grad; results carry no history."""
 
     def __new__(cls, mode: Any = True) -> Any:
@@ -115,7 +74,7 @@ class inference_mode(_Mode):
         TLS.r.inference = self.before[1]
 
 
-class set_grad_enabled(_Mode):
+class set_grad_enabled(_DecoratorContextManager):
     """Switch at once; as a context manager, also back at the end."""
 
     def __init__(self, mode: bool) -> None:

@@ -252,9 +252,44 @@ def _index(self: Any, indices: Any) -> Any:
     return self[tuple([slice(None) if i is None else i for i in indices])]
 
 
+def _convolution(
+    input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, output_padding: Any, groups: int,
+) -> Any:  # fmt: skip
+    from facula.nn import functional
+
+    n = weight.dim() - 2
+    if transposed:
+        f = getattr(functional, f"conv_transpose{n}d")
+        return f(input, weight, bias, stride, padding, output_padding, groups, dilation)
+    f = getattr(functional, f"conv{n}d")
+    return f(input, weight, bias, stride, padding, dilation, groups)
+
+
+def _convolution_backward(
+    grad_output: Any, input: Any, weight: Any, bias_sizes: Any, stride: Any, padding: Any,
+    dilation: Any, transposed: bool, output_padding: Any, groups: int, output_mask: Any,
+) -> Any:  # fmt: skip
+    import facula
+
+    x, w = [t.detach().requires_grad_(on) for t, on in zip((input, weight), output_mask)]
+    ends = (stride, padding, dilation, transposed, output_padding, groups)
+    over = [d for d in range(grad_output.dim()) if d != 1]
+    found: list[Any] = [None, None, grad_output.sum(over) if output_mask[2] else None]
+    wanted = [t for t in (x, w) if t.requires_grad]
+    if wanted:
+        with facula.enable_grad():
+            out = _convolution(x, w, None, *ends)
+        grads = iter(facula.autograd.grad(out, wanted, grad_output))
+        found[:2] = [next(grads) if on else None for on in output_mask[:2]]
+    return tuple(found)
+
+
 _ATEN_FUNCTIONS: dict[str, Any] = {
     "_to_copy": lambda self, **kwargs: self.to(copy=True, **kwargs),
     "alias": lambda self: self.view(self.shape),
+    "convolution": _convolution,
+    "convolution_backward": _convolution_backward,
     "index": _index,
     "slice": _slice,
 }

@@ -24,6 +24,7 @@ from facula.trace.recorder import flush as synchronize
 __all__ = [
     "ProfilerAction",
     "ProfilerActivity",
+    "kineto_available",
     "profile",
     "record_function",
     "schedule",
@@ -48,6 +49,11 @@ class ProfilerAction(enum.Enum):
     WARMUP = 1
     RECORD = 2
     RECORD_AND_SAVE = 3
+
+
+def kineto_available() -> bool:
+    """Whether PyTorch's tracer of kernels is there: the events are Facula's own."""
+    return False
 
 
 def supported_activities() -> set[ProfilerActivity]:

@@ -8,12 +8,15 @@ facula.nn`, there is one Tensor type, and a class pickled in one program is foun
 What a program may ask about the name, and what it gets:
 
 - `import torch.foo`, where Facula has no such module: ModuleNotFoundError, "torch.foo is not in
-  Facula". `from torch import foo` raises the same error, an ImportError, so that `try: ... except
-  ImportError` goes the way that it goes with a PyTorch that lacks `foo`.
+  Facula". `from torch import foo` raises an ImportError with the same words, so that `try: ...
+  except ImportError` goes the way that it goes with a PyTorch that lacks `foo`.
 - `importlib.util.find_spec("torch")`: a spec; `find_spec("torch.foo")`: None.
 - `importlib.metadata.version("torch")`: the release of PyTorch whose interface Facula follows with
   Facula's own version as its local part, such as `2.13.0+facula.0.1.0`. Libraries ask for it to
   learn whether PyTorch is there and new enough; PackageNotFoundError would tell them "no".
+- `torch.__name__`: "torch", from `install()` to `uninstall()`; libraries compare it with the first
+  part of a dotted name. Submodules keep their own names, as do `__spec__` and `__package__`, by
+  which the import system knows the package.
 - a real PyTorch that the process has imported already: `install()` refuses, since the program
   would hold tensors of two kinds.
 
@@ -54,6 +57,14 @@ def missing_module(name: str) -> ModuleNotFoundError:
     return ModuleNotFoundError(f"{name} is not in {_TITLE} (see docs/compatibility.md)", name=name)
 
 
+def missing_import(name: str) -> ImportError:
+    """The error of `from torch import x`. The import system falls silent on a ModuleNotFoundError
+    about exactly the name that it looked for, not on the ImportError that Python raises here."""
+    package, _, child = name.rpartition(".")
+    why = f"cannot import name {child!r} from {package!r}: {missing_module(name)}"
+    return ImportError(why, name=package)
+
+
 class _AliasLoader:
     """Loads a module under a second name by giving out the module that has the first."""
 
@@ -90,6 +101,8 @@ class _AliasFinder:
         if real is None:
             return None
         if not self.is_module(real):
+            if real.count(".") == 1 and "_handle_fromlist" in _importing():
+                raise missing_import(fullname)
             # No answer would leave the question to the other finders, who see a file there.
             raise missing_module(fullname)
         found = sys.modules[real].__spec__ if real in sys.modules else None
@@ -155,10 +168,12 @@ class _MissingFinder:
             return
         callers = _importing()
         # `importlib.util.find_spec` asks whether there is such a module: the answer is None.
-        # `from torch import foo` tries `facula.foo`, after the module's own name, and falls silent
-        # on an error about exactly that name; ours carries the name that the program knows. A plain
-        # `import facula.foo` gets the import system's own words.
+        # `from torch.nn import foo` tries `facula.nn.foo`, after the module's own name, and falls
+        # silent on an error about exactly that name; ours carries the name that the program knows.
+        # A plain `import facula.foo` gets the import system's own words.
         if "_find_and_load" in callers and (head == self.name or "_handle_fromlist" in callers):
+            if fullname == f"{self.name}.{rest}" and "_handle_fromlist" in callers:
+                raise missing_import(fullname)
             raise missing_module(f"{self.name}.{rest}")
 
 
@@ -211,6 +226,7 @@ def install(target: str = "facula", name: str = "torch") -> None:
     sys.meta_path.insert(0, _installed[0])  # type: ignore[arg-type]
     sys.meta_path.append(_installed[1])  # type: ignore[arg-type]
     sys.modules[name] = module
+    module.__name__ = name
     # Modules that are loaded already get their second name now: programs look in sys.modules, too.
     for real, loaded in list(sys.modules.items()):
         if real.startswith(target + ".") and isinstance(loaded, types.ModuleType):
@@ -229,6 +245,8 @@ def uninstall() -> None:
         return
     finder, missing = _installed
     _installed = None
+    if finder.target in sys.modules:
+        sys.modules[finder.target].__name__ = finder.target
     sys.meta_path[:] = [f for f in sys.meta_path if f is not finder and f is not missing]
     for alias in list(sys.modules):
         real = finder.real_name(alias)

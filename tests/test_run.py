@@ -109,6 +109,7 @@ from torch.nn import Module; Module.__module__ == 'stub.nn'
 import importlib as i; i.import_module('torch.optim.lr_scheduler').StepLR.__name__ == 'StepLR'
 import torch.nn; torch.nn.__spec__.name == 'stub.nn' and torch.nn.__name__ == 'stub.nn'
 import torch.nn; torch.nn.__package__ == 'stub.nn' and torch.nn.__loader__.name == 'stub.nn'
+import torch, stub; torch.__name__ == stub.__name__ == 'torch'
 import torch; torch.__spec__.name == 'stub' and torch.__file__.endswith('__init__.py')
 import importlib.util as u; u.find_spec('torch') is not None
 import importlib.util as u; u.find_spec('torch.nn').name == 'torch.nn'
@@ -239,6 +240,9 @@ def test_install_and_uninstall(tmp_path):
         run.install("stub")
         import torch
         assert torch is stub
+        assert stub.__name__ == "torch"
+        run.uninstall()
+        assert stub.__name__ == "stub"
     """
     done = python(tmp_path, "-c", textwrap.dedent(script))
     assert done.returncode == 0, done.stderr
@@ -445,10 +449,10 @@ def test_children_find_facula_where_the_parent_found_it(tmp_path):
     shim = str(ROOT / "facula" / "_children")
     script = (
         "import sys; sys.path = [p for p in sys.path if p != sys.argv[1]]; "
-        "import torch; print(torch.__name__)"
+        "import torch; print(torch.__name__, torch.__spec__.name)"
     )
     done = python(tmp_path, "-c", script, str(ROOT), path=shim)
-    assert (done.returncode, done.stdout) == (0, "facula\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "torch facula\n"), done.stderr
 
 
 REAL = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,7 @@ class _Pass:
 
     def __init__(self, roots: list[tuple[Any, Any]], wanted: set[Any] | None) -> None:
         self.roots, self.wanted = roots, wanted
+        self.at_end: list[Callable[[], None]] = []  # called when all gradients are there
 
     def reaches(self, edges: list[Any]) -> int:
         """At how many of these edges gradients will arrive."""
@@ -308,6 +310,8 @@ def run(
             for e, d in zip(n.edges, grads, strict=False):
                 if e is not None and d is not None and (wanted is None or e in wanted):
                     send(e, d)
+        for call in PASSES[-1].at_end:
+            call()
     finally:
         PASSES.pop()
         r.autocast = low

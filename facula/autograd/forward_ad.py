@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from facula import grad_mode
 from facula.autograd.products import PushForward, reach
 from facula.batches import ACTIVE, all_lowered, all_raised
 from facula.errors import honest
 from facula.func.tracking import leads_elsewhere, place
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, set_grad
+from facula.utils._contextlib import _DecoratorContextManager
 
 __all__ = [
     "UnpackedDualTensor",
@@ -73,7 +73,7 @@ def exit_dual_level(*, level: int | None = None) -> None:
     set_grad(current.before)
 
 
-class dual_level(grad_mode._Mode):
+class dual_level(_DecoratorContextManager):
     """A level for the time of a block, or of a decorated function."""
 
     def __enter__(self) -> int:

@@ -44,27 +44,78 @@ def vmap(
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        call = _Call(func, in_dims, out_dims, randomness)
-        leaves, spec, dims, size = call.arguments(args)
+        size, dims, leaves, spec = _process_batched_inputs(in_dims, args, func)
+
+        def part(some: list[Any], n: int) -> Any:
+            return _run(func, some, spec, dims, n, out_dims, randomness, kwargs)
+
         if chunk_size is None or chunk_size >= size:
-            return call.run(leaves, spec, dims, size, kwargs)
+            return part(leaves, size)
         parts = []
         for start in range(0, size, chunk_size):
             n = min(chunk_size, size - start)
             some = [t if d is None else t.narrow(d, start, n) for t, d in zip(leaves, dims)]
-            parts.append(call.run(some, spec, dims, n, kwargs))
-        return call.joined(parts)
+            parts.append(part(some, n))
+        return _Call(func, in_dims, out_dims).joined(parts)
 
     return wrapped
+
+
+# The three steps below have the names of those in PyTorch's `torch._functorch.vmap`, which is this
+# module: tensordict puts its own in their place, which know its dictionaries of tensors.
+
+
+def _process_batched_inputs(
+    in_dims: Any, args: Any, func: Any
+) -> tuple[int, list[Any], list[Any], Any]:
+    """The batch's size, the mapped dimension of each argument, the arguments flat, their
+    structure."""
+    leaves, spec, dims, size = _Call(func, in_dims, 0).arguments(args)
+    return size, dims, leaves, spec
+
+
+def _create_batched_inputs(dims: Any, leaves: Any, level: int, spec: Any) -> Any:
+    """The arguments that the function sees."""
+    wrapped = [
+        t if d is None else batched(t.movedim(d, 0) if d else t, level)
+        for t, d in zip(leaves, dims)
+    ]
+    return tree_unflatten(wrapped, spec)
+
+
+def _unwrap_batched(out: Any, out_dims: Any, level: int, size: int, func: Any) -> Any:
+    """The results with the batch as a dimension."""
+    return _Call(func, ..., out_dims).results(out, level, size)
+
+
+def _run(
+    func: Any, leaves: Any, spec: Any, dims: Any, size: int, out_dims: Any, randomness: str,
+    kwargs: Any,
+) -> Any:  # fmt: skip
+    """Call the function on one batch."""
+    level = Level(size, randomness)
+    args = _create_batched_inputs(dims, leaves, level.number, spec)
+    ACTIVE.levels.append(level)
+    enter_mode(rule_for)
+    try:
+        out = func(*args, **kwargs)
+    finally:
+        leave_mode(rule_for)
+        ACTIVE.levels.pop()
+    results, out_spec = tree_flatten(_unwrap_batched(out, out_dims, level.number, size, func))
+    own = {id(t) for t in leaves}  # what is returned as it came is a view of it
+    return tree_unflatten(
+        [make_view(t, ALIAS, ()) if id(t) in own else t for t in results], out_spec
+    )
 
 
 class _Call:
     """The settings of one vmap, for its checks and their messages."""
 
-    def __init__(self, func: Any, in_dims: Any, out_dims: Any, randomness: str) -> None:
+    def __init__(self, func: Any, in_dims: Any, out_dims: Any) -> None:
         self.func, self.in_dims, self.out_dims = func, in_dims, out_dims
-        self.randomness = randomness
-        self.name = f"vmap({getattr(func, '__name__', repr(func))}, in_dims={in_dims}, ...)"
+        of = getattr(func, "__name__", repr(func))
+        self.name = f"vmap({of}, ...)" if in_dims is ... else f"vmap({of}, in_dims={in_dims}, ...)"
 
     def _bad(self, what: str) -> ValueError:
         return ValueError(f"{self.name}(<inputs>): {what}")
@@ -119,25 +170,11 @@ class _Call:
             )
         return d % t.dim()
 
-    def run(self, leaves: Any, spec: Any, dims: Any, size: int, kwargs: Any) -> Any:
-        """Call the function on one batch."""
-        level = Level(size, self.randomness)
-        wrapped = [
-            t if d is None else batched(t.movedim(d, 0) if d else t, level.number)
-            for t, d in zip(leaves, dims)
-        ]
-        ACTIVE.levels.append(level)
-        enter_mode(rule_for)
-        try:
-            out = self.func(*tree_unflatten(wrapped, spec), **kwargs)
-        finally:
-            leave_mode(rule_for)
-            ACTIVE.levels.pop()
+    def results(self, out: Any, level: int, size: int) -> Any:
+        """What the function gave, with the batch as a dimension."""
         results, out_spec = tree_flatten(out)
         places = self._places(results, out_spec)
-        made = [self._result(t, d, level) for t, d in zip(results, places)]
-        own = {id(t) for t in leaves}  # what is returned as it came is a view of it
-        made = [make_view(t, ALIAS, ()) if id(t) in own else t for t in made]
+        made = [self._result(t, d, level, size) for t, d in zip(results, places)]
         return tree_unflatten(made, out_spec)
 
     def _places(self, results: list[Any], spec: Any) -> list[Any]:
@@ -158,15 +195,15 @@ class _Call:
             )
         return places
 
-    def _result(self, t: Any, d: Any, level: Level) -> Any:
+    def _result(self, t: Any, d: Any, level: int, size: int) -> Any:
         if d is None:
-            if isinstance(t, BatchedTensor) and _has(t, level.number):
+            if isinstance(t, BatchedTensor) and _has(t, level):
                 raise ValueError(
                     f"{self.name}: `{getattr(self.func, '__name__', self.func)}` can not return a "
                     "BatchedTensor when out_dim is None"
                 )
             return t
-        t = lowered(t, level.number, level.size)
+        t = lowered(t, level, size)
         rank = t.dim()
         if not -rank <= d < rank:
             raise IndexError(
@@ -210,3 +247,57 @@ def spread(prefix: Any, spec: Any) -> list[Any] | None:
             return None
         out.extend(found)
     return out
+
+
+# ---- PyTorch's names for parts of the above
+
+
+def _get_name(func: Any) -> str:
+    """A function's name for messages."""
+    return func.__name__ if hasattr(func, "__name__") else repr(func)
+
+
+def _broadcast_to_and_flatten(tree: Any, spec: Any, is_leaf: Any = None) -> Any:
+    """`spread`, under its name in PyTorch."""
+    return spread(tree, spec)
+
+
+def _add_batch_dim(t: Any, in_dim: int, level: int) -> Any:
+    """The batch that a tensor holds along a dimension."""
+    return batched(t.movedim(in_dim, 0), level)
+
+
+def _remove_batch_dim(t: Any, level: int, batch_size: int, out_dim: int) -> Any:
+    """The tensor with its batch of a level as a dimension; it is repeated if it has none."""
+    return lowered(t, level, batch_size).movedim(0, out_dim)
+
+
+def _validate_and_get_batch_size(flat_in_dims: Any, flat_args: Any) -> int:
+    """The common size of the mapped dimensions."""
+    sizes = [t.size(d) for d, t in zip(flat_in_dims, flat_args) if d is not None]
+    if not sizes:
+        raise ValueError("vmap: Expected at least one Tensor to vmap over")
+    if any([n != sizes[0] for n in sizes]):
+        raise ValueError(
+            "vmap: Expected all tensors to have the same size in the mapped dimension, got "
+            f"sizes {sizes} for the mapped dimension"
+        )
+    return sizes[0]
+
+
+def _maybe_remove_batch_dim(
+    name: str, batched_output: Any, vmap_level: int, batch_size: int, out_dim: Any
+) -> Any:
+    """One result with the batch as a dimension."""
+    if out_dim is None:
+        if isinstance(batched_output, BatchedTensor) and _has(batched_output, vmap_level):
+            raise ValueError(
+                f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None"
+            )
+        return batched_output
+    if not isinstance(batched_output, Tensor):
+        raise ValueError(
+            f"vmap({name}, ...): `{name}` must only return Tensors, got type "
+            f"{type(batched_output)}. Did you mean to set out_dims= to None for output?"
+        )
+    return _remove_batch_dim(batched_output, vmap_level, batch_size, out_dim)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from facula.dtypes import named
 from facula.trace import flight
 from facula.trace.node import (
     ASSIGN,
@@ -65,6 +66,7 @@ class Recorder:
         "soon",
         "temps",
         "views",
+        "watcher",
     )
 
     def __init__(self) -> None:
@@ -74,6 +76,7 @@ class Recorder:
         self.autocast: Any = None  # the dtype of products and convolutions (amp/policy.py)
         self.packing: Any = None  # what is done with values saved for backward (autograd/saved.py)
         self.saved_hooks: Any = None
+        self.watcher: Any = None  # called with the recorder before its frame ends
         self.complaint: Exception | None = None  # why a program is not run compiled
         self.frame = 0
         self.size = 0
@@ -371,6 +374,8 @@ def _entry(
         inputs = names if plain else _inputs(r, names)
         e = Node(op, *op.infer(params, stypes, *(names if plain else [t.node for t in ts])))
         dtype = e.dtype
+        if dtype.__class__ is named:
+            dtype.np  # noqa: B018 (raises: there are no tensors of this type)
         if r.grad and op.differentiable and dtype is not None and dtype.category >= 2:
             for n in inputs:
                 if n.rg:
@@ -601,6 +606,8 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
     """
     if r is None:
         r = TLS.r
+    if r.watcher is not None:
+        r.watcher(r)
     if flight.CURRENT is not None:
         flight.CURRENT.before(r)
     failed: Exception | None = None

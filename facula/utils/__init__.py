@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 _SUBMODULES = (
+    "_contextlib",
     "_pytree",
     "benchmark",
     "checkpoint",
@@ -16,10 +17,13 @@ _SUBMODULES = (
     "cpp_extension",
     "data",
     "dlpack",
+    "flop_counter",
     "hooks",
     "mobile_optimizer",
     "model_zoo",
+    "module_tracker",
     "tensorboard",
+    "weak",
 )
 
 

@@ -6,13 +6,15 @@ Source: https://github.com/pytorch/pytorch/blob/main/torch/utils/_pytree.py (the
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque, namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from facula.errors import honest
 from facula.return_types import Fields
 
 PyTree: TypeAlias = Any
+Context: TypeAlias = Any
+KeyPath: TypeAlias = tuple[Any, ...]
 
 
 class NodeDef(NamedTuple):
@@ -27,11 +29,50 @@ class MappingKey(NamedTuple):
 
     key: Any
 
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+    def get(self, mapping: Any) -> Any:
+        """What is at this place."""
+        return mapping[self.key]
+
 
 class SequenceKey(NamedTuple):
     """The place of a leaf in a list or tuple."""
 
     idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx!r}]"
+
+    def get(self, sequence: Any) -> Any:
+        """What is at this place."""
+        return sequence[self.idx]
+
+
+class GetAttrKey(NamedTuple):
+    """The place of a leaf in a named tuple or an object."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f".{self.name}"
+
+    def get(self, obj: Any) -> Any:
+        """What is at this place."""
+        return getattr(obj, self.name)
+
+
+def _list_flatten(d: Any) -> tuple[list[Any], Any]:
+    return list(d), None
+
+
+def _list_unflatten(values: Any, context: Any) -> Any:
+    return list(values)
+
+
+def _list_flatten_with_keys(d: Any) -> tuple[list[Any], Any]:
+    return [(SequenceKey(i), v) for i, v in enumerate(d)], None
 
 
 def _dict_flatten(d: Any) -> tuple[list[Any], Any]:
@@ -87,8 +128,8 @@ class LeafSpec(TreeSpec):
 
 
 SUPPORTED_NODES: dict[Any, NodeDef] = {
-    list: NodeDef(lambda x: (list(x), None), lambda v, c: list(v)),
-    tuple: NodeDef(lambda x: (list(x), None), lambda v, c: tuple(v)),
+    list: NodeDef(_list_flatten, _list_unflatten),
+    tuple: NodeDef(_list_flatten, lambda v, c: tuple(v)),
     dict: NodeDef(_dict_flatten, _dict_unflatten),
     OrderedDict: NodeDef(
         lambda x: (list(x.values()), list(x)), lambda v, c: OrderedDict(zip(c, v))
@@ -105,11 +146,24 @@ SUPPORTED_NODES: dict[Any, NodeDef] = {
 }
 
 
+_WITH_KEYS: dict[Any, Callable[[Any], Any]] = {}  # of containers that say where their leaves are
+
+
 def register_pytree_node(
-    cls: Any, flatten_fn: Any, unflatten_fn: Any, *args: Any, **kwargs: Any
+    cls: Any,
+    flatten_fn: Any,
+    unflatten_fn: Any,
+    *,
+    serialized_type_name: str | None = None,
+    to_dumpable_context: Any = None,
+    from_dumpable_context: Any = None,
+    flatten_with_keys_fn: Any = None,
 ) -> None:
-    """Treat instances of a class as containers."""
+    """Treat instances of a class as containers. What PyTorch writes to files of exported programs
+    is taken and not needed."""
     SUPPORTED_NODES[cls] = NodeDef(flatten_fn, unflatten_fn)
+    if flatten_with_keys_fn is not None:
+        _WITH_KEYS[cls] = flatten_with_keys_fn
 
 
 _register_pytree_node = register_pytree_node
@@ -189,6 +243,100 @@ def tree_map_only(kind: Any, func: Any, tree: Any, is_leaf: Any = None) -> Any:
         return func(x) if (chosen(x) if chosen else isinstance(x, kind)) else x
 
     return tree_map(change, tree, is_leaf=is_leaf)
+
+
+def tree_is_leaf(tree: Any, is_leaf: Any = None) -> bool:
+    """Whether it is no container, or is to be taken for none."""
+    return _node_type(tree) not in SUPPORTED_NODES or (is_leaf is not None and is_leaf(tree))
+
+
+def tree_iter(tree: Any, is_leaf: Any = None) -> Iterator[Any]:
+    """The leaves, one after the other."""
+    yield from tree_leaves(tree, is_leaf)
+
+
+def _children_with_keys(tree: Any) -> list[tuple[Any, Any]]:
+    kind = _node_type(tree)
+    if kind in _WITH_KEYS:
+        return list(_WITH_KEYS[kind](tree)[0])
+    if kind is namedtuple:
+        names = getattr(tree, "_fields", None)
+        return list(zip([GetAttrKey(n) for n in names] if names else _indices(tree), tree))
+    if isinstance(tree, dict):
+        return [(MappingKey(k), v) for k, v in tree.items()]
+    if isinstance(tree, (list, tuple, deque)):
+        return list(zip(_indices(tree), tree))
+    raise ValueError(
+        f"tree_flatten_with_path: did not find a flatten_with_keys_fn for type {kind}: give one to "
+        "register_pytree_node"
+    )
+
+
+def _indices(tree: Any) -> list[SequenceKey]:
+    return [SequenceKey(i) for i in range(len(tree))]
+
+
+def tree_flatten_with_path(tree: Any, is_leaf: Any = None) -> tuple[list[Any], TreeSpec]:
+    """Pairs of where a leaf is (a key for each container) and the leaf; and the structure."""
+    found: list[Any] = []
+
+    def walk(part: Any, path: tuple[Any, ...]) -> None:
+        if tree_is_leaf(part, is_leaf):
+            found.append((path, part))
+        else:
+            for key, child in _children_with_keys(part):
+                walk(child, (*path, key))
+
+    walk(tree, ())
+    return found, tree_structure(tree, is_leaf)
+
+
+def tree_leaves_with_path(tree: Any, is_leaf: Any = None) -> list[Any]:
+    """Pairs of where a leaf is and the leaf."""
+    return tree_flatten_with_path(tree, is_leaf)[0]
+
+
+def tree_map_with_path(func: Any, tree: Any, *rests: Any, is_leaf: Any = None) -> Any:
+    """`tree_map` of a function that is also told where the leaf is."""
+    pairs, spec = tree_flatten_with_path(tree, is_leaf)
+    others = [tree_flatten(r, is_leaf)[0] for r in rests]
+    made = [func(path, *xs) for (path, *xs) in zip(*zip(*pairs), *others)] if pairs else []
+    return tree_unflatten(made, spec)
+
+
+def keystr(kp: Any) -> str:
+    """A place as a text that reads like Python."""
+    return "".join([str(key) for key in kp])
+
+
+def key_get(obj: Any, kp: Any) -> Any:
+    """What is at a place."""
+    for key in kp:
+        obj = key.get(obj)
+    return obj
+
+
+def is_namedtuple_class(cls: Any) -> bool:
+    """Whether it is a class of named tuples."""
+    return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
+
+
+def is_namedtuple(obj: Any) -> bool:
+    """Whether it is a named tuple."""
+    return is_namedtuple_class(type(obj))
+
+
+def is_structseq_instance(obj: Any) -> bool:
+    """Whether it is what an operation of several results returns."""
+    return isinstance(obj, Fields)
+
+
+def is_structseq_class(cls: Any) -> bool:
+    """Whether its instances are what operations of several results return."""
+    return isinstance(cls, type) and issubclass(cls, Fields)
+
+
+is_structseq = is_structseq_instance
 
 
 def tree_all(pred: Any, tree: Any, is_leaf: Any = None) -> bool:

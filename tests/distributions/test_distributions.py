@@ -123,3 +123,10 @@ def test_modules_of_the_names_that_programs_import_from():
 
     assert Categorical is D.Categorical and Normal is D.Normal
     assert kl_divergence is D.kl_divergence
+
+
+def test_the_module_lists_all_there_are():
+    """Libraries look through its dictionary."""
+    found = vars(facula.distributions)
+    assert set(facula.distributions.__all__) <= set(found)
+    assert issubclass(found["Wishart"], found["Distribution"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import facula as torch
 
 
@@ -16,3 +18,22 @@ def test_conversion_wraps_and_cuts_as_c_does():
     assert torch.tensor([300, -1]).to(torch.uint8).tolist() == [44, 255]
     assert torch.tensor([-1.7, 2.9]).long().tolist() == [-1, 2]
     assert torch.tensor([0.1, 0.0]).bool().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("name", ["complex32", "qint8", "quint8", "qint32", "quint4x2", "chalf"])
+def test_types_that_are_only_named(name):
+    """Libraries compare with them; whatever would make a tensor of one says that there are none."""
+    d = getattr(torch, name)
+    assert isinstance(d, torch.dtype) and torch.zeros(2).dtype != d
+    assert d.is_complex is (name in ("complex32", "chalf")) and not d.is_floating_point
+    x = torch.zeros(2)
+    for make in (
+        lambda: torch.zeros(2, dtype=d),
+        lambda: torch.tensor([1], dtype=d),
+        lambda: torch.empty_like(x, dtype=d),
+        lambda: x.to(d),
+        lambda: x.sum(dtype=d),
+        lambda: torch.promote_types(d, torch.float32),
+    ):
+        with pytest.raises(NotImplementedError, match=rf"torch\.{d._name}: tensors of this type"):
+            make()

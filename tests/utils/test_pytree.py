@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, deque, namedtuple
 
 import pytest
 
+import facula as torch
 from facula.utils import _pytree as p
 
 Point = namedtuple("Point", "x y")
@@ -53,3 +54,47 @@ def test_libraries_make_specifications_of_their_own():
     pair = _pytree.TreeSpec(tuple, None, [_pytree.LeafSpec()])
     assert spec == _pytree.TreeSpec(list, None, [_pytree.LeafSpec(), pair])
     assert _pytree.tree_unflatten(leaves, spec) == [1, (2,)] and _pytree.LeafSpec().is_leaf()
+
+
+def test_places_of_leaves():
+    tree = {"x": [1, (2,)], "y": Point(3, None), 5: deque([4])}
+    pairs = p.tree_leaves_with_path(tree)
+    assert [(p.keystr(path), leaf) for path, leaf in pairs] == [
+        ("['x'][0]", 1),
+        ("['x'][1][0]", 2),
+        ("['y'].x", 3),
+        ("['y'].y", None),
+        ("[5][0]", 4),
+    ]
+    assert all(p.key_get(tree, path) is leaf for path, leaf in pairs)
+    assert p.tree_map_with_path(lambda path, a, b: (len(path), a == b), tree, tree) == {
+        "x": [(2, True), ((3, True),)],
+        "y": Point((2, True), (2, True)),
+        5: deque([(2, True)]),
+    }
+    assert p.tree_map_with_path(lambda path, a: 1, {}) == {}
+    assert p.tree_leaves_with_path(tree, is_leaf=lambda x: isinstance(x, dict)) == [((), tree)]
+    assert list(p.tree_iter(tree)) == [1, 2, 3, None, 4]
+    assert p.tree_is_leaf(3) and not p.tree_is_leaf([]) and p.tree_is_leaf([], lambda x: True)
+
+
+def test_places_in_a_class():
+    class Box:
+        def __init__(self, x):
+            self.x = x
+
+    p.register_pytree_node(Box, lambda b: ([b.x], None), lambda v, c: Box(*v))
+    with pytest.raises(ValueError, match=r"flatten_with_keys_fn for type .*Box"):
+        p.tree_leaves_with_path(Box(3))
+    keys = lambda b: ([(p.GetAttrKey("x"), b.x)], None)  # noqa: E731
+    p.register_pytree_node(
+        Box, lambda b: ([b.x], None), lambda v, c: Box(*v), flatten_with_keys_fn=keys
+    )
+    assert p.tree_leaves_with_path([Box(3)]) == [((p.SequenceKey(0), p.GetAttrKey("x")), 3)]
+
+
+def test_kinds_of_tuples():
+    result = torch.max(torch.ones(2, 2), 0)
+    assert p.is_structseq(result) and p.is_structseq_class(type(result))
+    assert not p.is_namedtuple(result) and p.is_namedtuple(Point(1, 2))
+    assert not p.is_structseq((1,)) and not p.is_namedtuple_class(tuple)

@@ -135,9 +135,13 @@ def _seed(base_seed: int, worker_id: int) -> None:
     """Seed Python, Facula and NumPy, each worker differently."""
     random.seed(base_seed + worker_id)
     facula_random.manual_seed(base_seed + worker_id)
+    np.random.seed(_generate_state(base_seed, worker_id))  # noqa: NPY002 - for data sets that draw from the old global generator
+
+
+def _generate_state(base_seed: int, worker_id: int) -> list[int]:
+    """What NumPy's generator of a worker starts from."""
     entropy = [worker_id, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]
-    state = np.random.SeedSequence(entropy).generate_state(4)
-    np.random.seed(state)  # noqa: NPY002 - for data sets that draw from the old global generator
+    return np.random.SeedSequence(entropy).generate_state(4).tolist()
 
 
 def _start_afresh() -> None:

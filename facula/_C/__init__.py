@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import importlib
 from typing import Any
 
 from facula.errors import honest, refuse
@@ -79,8 +80,31 @@ def _is_tracing() -> bool:
     return False
 
 
+def _is_torch_function_mode_enabled() -> bool:
+    """Whether some mode is offered every call."""
+    return bool(table.MODES)
+
+
+def _are_functorch_transforms_active() -> bool:
+    """Whether `vmap` is calling; derivatives of `torch.func` follow plain tensors here."""
+    from facula.batches import ACTIVE
+
+    return bool(ACTIVE.levels)
+
+
+def _is_alias_of(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are views of one memory."""
+    return a.untyped_storage()._cdata == b.untyped_storage()._cdata
+
+
 def _cuda_isCurrentStreamCapturing() -> bool:
     return False
 
 
-__getattr__ = honest(__name__)
+_missing = honest(__name__)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("_functorch", "_nn"):
+        return importlib.import_module(f"{__name__}.{name}")
+    return _missing(name)
