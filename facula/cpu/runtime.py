@@ -25,6 +25,7 @@ from facula.trace import flight
 
 RECORD = 4  # 64-bit words: function, descriptor, units, nothing
 LONG = 5e-3  # seconds: a program that takes longer is always shared
+RECENT = 8  # runs of each sort that are remembered, to see whether a program is better shared
 SPIN = 60_000  # looks at the call number before a worker goes to sleep: about 100 us
 
 # The state, by byte offset: 0 call number, odd while the call is open, 128 table, 136 records,
@@ -479,27 +480,41 @@ class Sharing:
     for a worker that does not run costs more than doing its part. Both ways give the same bits.
     """
 
-    __slots__ = ("alone", "runs", "together")
+    __slots__ = ("alone", "better", "long", "runs", "together")
 
     def __init__(self) -> None:
         self.runs = 0
-        self.alone = self.together = 0.0  # recent times, in seconds
+        self.alone: list[float] = []  # the last times, in seconds
+        self.together: list[float] = []
+        self.better = True  # whether sharing is
+        self.long = False
 
     def wanted(self) -> bool:
-        """Share this run? Now and then the other way is tried, of programs so short that a
-        worker that does not run could be waited for longer than they take."""
-        self.runs += 1
-        if self.together > LONG:
+        """Share this run? Both ways by turns at first, and then the other way now and then, but
+        for programs so long that no worker is waited for longer than they take."""
+        self.runs = n = self.runs + 1
+        if self.long:
             return True
-        better = self.together <= self.alone or not self.alone
-        return better if self.runs % 64 not in (8, 9) else not better
+        if n < 24:
+            return n & 4 == 0
+        return self.better if n & 63 > 3 else not self.better
 
     def note(self, shared: bool, seconds: float) -> None:
         """Remember how long a run took."""
+        times = self.together if shared else self.alone
+        times.append(seconds)
+        if len(times) > RECENT:
+            del times[0]
         if shared:
-            self.together += 0.25 * (seconds - self.together) if self.together else seconds
-        else:
-            self.alone += 0.25 * (seconds - self.alone) if self.alone else seconds
+            self.long = min(times) > LONG
+        if self.runs & 3 == 3 and self.alone:
+            self.better = _usual(self.together) <= _usual(self.alone)
+
+
+def _usual(times: list[float]) -> float:
+    """The mean of the lower three quarters: a run that something came between says nothing."""
+    few = sorted(times)[: max(1, len(times) * 3 // 4)]
+    return sum(few) / len(few)
 
 
 class Call:

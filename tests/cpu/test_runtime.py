@@ -169,3 +169,18 @@ def test_long_programs_are_always_shared():
         sharing.note(False, 2 * seconds)
     assert all([long.wanted() for _ in range(64)])
     assert not all([short.wanted() for _ in range(64)])
+
+
+@pytest.mark.parametrize("shared_is", ["faster", "slower"])
+def test_what_is_better_is_found_out_in_spite_of_slow_runs(shared_is):
+    sharing = runtime.Sharing()
+    together, alone = (3e-4, 5e-4) if shared_is == "faster" else (5e-4, 3e-4)
+    chosen = []
+    for k in range(400):
+        shared = sharing.wanted()
+        chosen.append(shared)
+        slow = 20 if k < 2 or k % 37 == 0 else 1
+        sharing.note(shared, slow * (together if shared else alone))
+    good = [c is (shared_is == "faster") for c in chosen]
+    assert sum(good[32:]) > 0.9 * len(good[32:])
+    assert not all(good[32:])  # it is tried again
