@@ -12,7 +12,8 @@ from facula.compiler.recompute import recompute
 from facula.compiler.simplify import simplify, with_copies, without_copies
 from facula.compiler.widen import widen
 from facula.cpu.emitters import EMITTERS, REVISITING
-from facula.cpu.kernels import CombineKernel, Kernel, MapKernel, NotCompiled
+from facula.cpu.kernels import Kernel, NotCompiled
+from facula.cpu.maps import CombineKernel, MapKernel
 from facula.trace.node import ASSIGN, INPUT, Node
 
 AS_IS = ("literal", "status")  # entries of a descriptor that depend on shapes alone

@@ -324,12 +324,7 @@ class ConvolutionKernel(Kernel):
                 half = f.div(j, 2)
                 low = x.load(f.at(kept, f.mul(half, size)), self.kind)
                 high = x.load(f.at(kept, f.add(f.mul(half, size), self.kept_phase)), self.kind)
-                t = x.type(self.kind)
-                picks = ", ".join([f"i32 {k // 2 + (w if k % 2 else 0)}" for k in range(w)])
-                v = Value(
-                    f.let(f"shufflevector {t} {low.name}, {t} {high.name}, <{w} x i32> <{picks}>"),
-                    self.kind,
-                )
+                v = x.shuffle(low, high, [k // 2 + (w if k % 2 else 0) for k in range(w)])
             else:
                 parts = []
                 one = Lanes(f, 1)

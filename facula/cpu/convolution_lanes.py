@@ -9,7 +9,6 @@ from __future__ import annotations
 from facula.cpu.convolution import fused
 from facula.cpu.convolution_gradient import TARGET, GradientKernel, layout
 from facula.cpu.convolution_plan import Copies, parts
-from facula.cpu.pooling import horizontal
 from facula.cpu.strips import row_lanes
 from facula.cpu.text import Function, Index
 from facula.cpu.vector import Lanes, Value
@@ -123,7 +122,7 @@ class LaneKernel(GradientKernel):
             which = f.add(f.mul(group_o, self.groups_of_taps), f.div(k.index, self.group))
             at = f.add(f.mul(f.sub(out.index, start), self.group), f.rem(k.index, self.group))
             where = f.add(f.mul(which, tile), f.mul(at, x.width * size))
-            v = horizontal(x, x.load(f.at(self.sums, where), self.kind))
+            v = x.folded(x.load(f.at(self.sums, where), self.kind), Lanes.add)
             row = f.add(f.mul(group, s.co), out.index)
             to = f.add(f.mul(f.add(f.mul(row, s.ci), c), s.taps), k.index)
             if self.split > 1:

@@ -126,25 +126,17 @@ def copy_rows(
 
 def transposed(x: Lanes, rows: list[Value]) -> list[Value]:
     """A square of vectors, transposed by exchanging halves, quarters and so on."""
-    w, f = x.width, x.f
+    w = x.width
     d = w // 2
     out = list(rows)
-    t = x.type(rows[0].kind)
     while d:
         low = [i if not i // d % 2 else w + i - d for i in range(w)]
         high = [i + d if not i // d % 2 else w + i for i in range(w)]
         done = list(out)
         for i in range(w):
             if i // d % 2 == 0:
-                for k, mask in ((i, low), (i + d, high)):
-                    m = ", ".join([f"i32 {q}" for q in mask])
-                    done[k] = Value(
-                        f.let(
-                            f"shufflevector {t} {out[i].name}, {t} {out[i + d].name}, "
-                            f"<{w} x i32> <{m}>"
-                        ),
-                        rows[0].kind,
-                    )
+                for k, lanes in ((i, low), (i + d, high)):
+                    done[k] = x.shuffle(out[i], out[i + d], lanes)
         out = done
         d //= 2
     return out

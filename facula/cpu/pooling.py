@@ -474,7 +474,7 @@ class AdaptiveKernel(PoolKernel):
                 y.next = j.values
             z.next = y.values
         one = Lanes(f, 1)
-        total = horizontal(x, Value(z.values[0], kind))
+        total = x.folded(Value(z.values[0], kind), Lanes.add)
         mean = one.div(total, self.count(spans))
         one.store(mean, f.at(out, f.mul(index, size)))
 
@@ -522,27 +522,6 @@ class AdaptiveKernel(PoolKernel):
                 y.next = j.values
             z.next = y.values
         one.store(Value(z.values[1], "i64"), f.at(out, f.mul(index, 8)))
-
-
-def horizontal(x: Lanes, v: Value) -> Value:
-    """The sum of the lanes, by halves."""
-    f = x.f
-    width = x.width
-    while width > 1:
-        half = width // 2
-        t = Lanes(f, width).type(v.kind)
-        y = Lanes(f, half)
-        if half == 1:
-            low, high = [f.let(f"extractelement {t} {v.name}, i32 {k}") for k in (0, 1)]
-        else:
-            masks = [", ".join([f"i32 {i}" for i in range(k, k + half)]) for k in (0, half)]
-            low, high = [
-                f.let(f"shufflevector {t} {v.name}, {t} poison, <{half} x i32> <{m}>")
-                for m in masks
-            ]
-        v = y.add(Value(low, v.kind), Value(high, v.kind))
-        width = half
-    return v
 
 
 def clear(kernel: PoolKernel, out: str, count: int) -> None:

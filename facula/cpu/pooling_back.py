@@ -253,12 +253,9 @@ class PutKernel(SearchKernel):
 
 def picked(x: Lanes, a: Value, b: Value, first: int, step: int) -> Value:
     """Lanes first, first + step, ... of two vectors one after the other."""
-    t = Lanes(x.f, x.width).type(a.kind)
     if x.width == 1:
         return b if first else a
-    picks = ", ".join([f"i32 {first + step * k}" for k in range(x.width)])
-    mask = f"<{x.width} x i32> <{picks}>"
-    return Value(x.f.let(f"shufflevector {t} {a.name}, {t} {b.name}, {mask}"), a.kind)
+    return x.shuffle(a, b, [first + step * k for k in range(x.width)])
 
 
 def joined(x: Lanes, a: Value, b: Value, half: int) -> Value:
@@ -266,12 +263,7 @@ def joined(x: Lanes, a: Value, b: Value, half: int) -> Value:
     w = x.width
     if w == 1:
         return b if half else a
-    t = x.type(a.kind)
-    lanes = [(half * w + k) // 2 + (w if k % 2 else 0) for k in range(w)]
-    picks = ", ".join([f"i32 {k}" for k in lanes])
-    return Value(
-        x.f.let(f"shufflevector {t} {a.name}, {t} {b.name}, <{w} x i32> <{picks}>"), a.kind
-    )
+    return x.shuffle(a, b, [(half * w + k) // 2 + (w if k % 2 else 0) for k in range(w)])
 
 
 class Pooling:

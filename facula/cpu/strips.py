@@ -93,10 +93,7 @@ def gather(x: Lanes, base: str, at: Value, stride: int, mask: Value, fill: Value
 
 def even_lanes(x: Lanes, a: Value, b: Value) -> Value:
     """Lanes 0, 2, 4, ... of two vectors one after the other."""
-    picks = ", ".join([f"i32 {2 * k}" for k in range(x.width)])
-    t = x.type(a.kind)
-    mask = f"<{x.width} x i32> <{picks}>"
-    return Value(x.f.let(f"shufflevector {t} {a.name}, {t} {b.name}, {mask}"), a.kind)
+    return x.shuffle(a, b, [2 * k for k in range(x.width)])
 
 
 class Reader:

@@ -361,22 +361,16 @@ class DotWriter(TileWriter):
 
 def added(x: Lanes, values: list[Value]) -> Value:
     """The sums of the lanes of each value, side by side; their number is a power of two."""
-    f, w, d, count, kind = x.f, x.width, 1, len(values), values[0].kind
-    t = x.type(kind)
-
-    def mixed(a: Value, b: Value, lanes: list[int]) -> Value:
-        mask = ", ".join([f"i32 {i}" for i in lanes])
-        return Value(f.let(f"shufflevector {t} {a.name}, {t} {b.name}, <{w} x i32> <{mask}>"), kind)
-
+    w, d, count = x.width, 1, len(values)
     while len(values) > 1:
         low = [i if not i & d else w + i - d for i in range(w)]
         high = [i + d if not i & d else w + i for i in range(w)]
         pairs = zip(values[::2], values[1::2], strict=True)
-        values = [x.add(mixed(a, b, low), mixed(a, b, high)) for a, b in pairs]
+        values = [x.add(x.shuffle(a, b, low), x.shuffle(a, b, high)) for a, b in pairs]
         d *= 2
     (v,) = values
     while w > count:
         w //= 2
-        wide, x = x, Lanes(f, w)
+        wide, x = x, Lanes(x.f, w)
         v = x.add(wide.part(v, 0, w), wide.part(v, w, w))
     return v

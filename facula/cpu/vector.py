@@ -164,11 +164,24 @@ class Lanes:
         """Some neighbouring lanes, as fewer."""
         if count == 1:
             return self.lane(a, first)
+        return self.shuffle(a, None, list(range(first, first + count)))
+
+    def shuffle(self, a: Value, b: Value | None, lanes: list[int]) -> Value:
+        """Lanes of two vectors, counted from the first of `a` on, as one vector."""
         t = self.type(a.kind)
-        mask = ", ".join([f"i32 {k}" for k in range(first, first + count)])
-        return Value(
-            self.f.let(f"shufflevector {t} {a.name}, {t} poison, <{count} x i32> <{mask}>"), a.kind
-        )
+        other = "poison" if b is None else b.name
+        mask = f"<{len(lanes)} x i32> <{', '.join([f'i32 {k}' for k in lanes])}>"
+        return Value(self.f.let(f"shufflevector {t} {a.name}, {t} {other}, {mask}"), a.kind)
+
+    def folded(self, v: Value, combine: Callable[[Lanes, Value, Value], Value]) -> Value:
+        """All lanes as one: halves are combined with each other, until there is one lane."""
+        x = self
+        while x.width > 1:
+            half = x.width // 2
+            low, high = x.part(v, 0, half), x.part(v, half, half)
+            x = Lanes(self.f, half)
+            v = combine(x, low, high)
+        return v
 
     def count(self, kind: str) -> Value:
         """The numbers of the lanes."""

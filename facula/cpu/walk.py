@@ -1,0 +1,336 @@
+"""The native code of the runtime: threads that walk a table of kernel calls; see `runtime.py`."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+
+import numpy as np
+
+SPIN = 60_000  # looks at the call number before a worker goes to sleep: about 100 us
+# The state, by byte offset: 0 call number, odd while the call is open, 128 table, 136 records,
+# 144 P, 152 S, 160 threads, 168 counters, 256 workers inside the call, 384 workers asleep.
+# For each record the counters hold, for each thread, how many of its units were taken, and then
+# how many units of the record are done.
+_WALK = r"""
+declare i32 @sched_yield()
+PAUSE_DECL
+define internal i64 @rest(i64 %turns) {
+entry:
+  PAUSE
+  %turns1 = add i64 %turns, 1
+  %low = and i64 %turns1, 1023
+  %tired = icmp eq i64 %low, 0
+  br i1 %tired, label %giveway, label %back
+giveway:
+  %y = call i32 @sched_yield()
+  br label %back
+back:
+  ret i64 %turns1
+}
+define internal void @walk(ptr %st, i64 %tid, i64 %n) {
+entry:
+  %tp = getelementptr i8, ptr %st, i64 128
+  %table = load ptr, ptr %tp
+  %cp = getelementptr i8, ptr %st, i64 136
+  %count = load i64, ptr %cp
+  %pp = getelementptr i8, ptr %st, i64 144
+  %P = load ptr, ptr %pp
+  %sp = getelementptr i8, ptr %st, i64 152
+  %S = load ptr, ptr %sp
+  %kp = getelementptr i8, ptr %st, i64 168
+  %counters = load ptr, ptr %kp
+  %n1 = add i64 %n, 1
+  %line = mul i64 %n1, 8
+  %n8 = mul i64 %n, 8
+  %any = icmp sgt i64 %count, 0
+  br i1 %any, label %each, label %out
+each:
+  %i = phi i64 [0, %entry], [%i1, %next]
+  %o = mul i64 %i, 32
+  %r = getelementptr i8, ptr %table, i64 %o
+  %fn = load ptr, ptr %r
+  %r1 = getelementptr i8, ptr %r, i64 8
+  %D = load ptr, ptr %r1
+  %r2 = getelementptr i8, ptr %r, i64 16
+  %units = load i64, ptr %r2
+  %co = mul i64 %i, %line
+  %c = getelementptr i8, ptr %counters, i64 %co
+  %dp = getelementptr i8, ptr %c, i64 %n8
+  br label %share
+share:
+  %j = phi i64 [0, %each], [%j1, %shared]
+  %mine = phi i64 [0, %each], [%mine1, %shared]
+  %who0 = add i64 %tid, %j
+  %who = urem i64 %who0, %n
+  %who1 = add i64 %who, 1
+  %a = mul i64 %units, %who
+  %lo = udiv i64 %a, %n
+  %b = mul i64 %units, %who1
+  %hi = udiv i64 %b, %n
+  %wo = mul i64 %who, 8
+  %w = getelementptr i8, ptr %c, i64 %wo
+  br label %take
+take:
+  %mine1 = phi i64 [%mine, %share], [%mine2, %run]
+  %k = atomicrmw add ptr %w, i64 1 monotonic
+  %u = add i64 %lo, %k
+  %has = icmp slt i64 %u, %hi
+  br i1 %has, label %run, label %shared
+run:
+  %u1 = add i64 %u, 1
+  call void %fn(ptr %P, ptr %S, ptr %D, i64 %u, i64 %u1)
+  %mine2 = add i64 %mine1, 1
+  br label %take
+shared:
+  %j1 = add i64 %j, 1
+  %more = icmp slt i64 %j1, %n
+  br i1 %more, label %share, label %report
+report:
+  %did = atomicrmw add ptr %dp, i64 %mine1 acq_rel
+  br label %spin
+spin:
+  %turns = phi i64 [0, %report], [%turns1, %pause]
+  %v = load atomic i64, ptr %dp acquire, align 8
+  %here = icmp sge i64 %v, %units
+  br i1 %here, label %next, label %pause
+pause:
+  %turns1 = call i64 @rest(i64 %turns)
+  br label %spin
+next:
+  %i1 = add i64 %i, 1
+  %end = icmp sge i64 %i1, %count
+  br i1 %end, label %out, label %each
+out:
+  ret void
+}
+"""
+_POOL = r"""
+SLEEP_DECL
+define void @worker(ptr %a) {
+entry:
+  %st = load ptr, ptr %a
+  %p1 = getelementptr i8, ptr %a, i64 8
+  %tid = load i64, ptr %p1
+  %ip = getelementptr i8, ptr %st, i64 256
+  %sl = getelementptr i8, ptr %st, i64 384
+  br label %idle
+idle:
+  %seen = phi i32 [0, %entry], [%g, %finish]
+  br label %look
+look:
+  %turns = phi i64 [0, %idle], [%turns1, %pause], [0, %asleep]
+  %g = load atomic i32, ptr %st acquire, align 4
+  %new = icmp ne i32 %g, %seen
+  %odd = and i32 %g, 1
+  %open = icmp eq i32 %odd, 1
+  %go = and i1 %new, %open
+  br i1 %go, label %enter, label %pause
+pause:
+  PAUSE
+  %turns1 = add i64 %turns, 1
+  %long = icmp sgt i64 %turns1, SPIN
+  br i1 %long, label %asleep, label %look
+asleep:
+  %s1 = atomicrmw add ptr %sl, i32 1 seq_cst
+  WAIT
+  %s2 = atomicrmw sub ptr %sl, i32 1 seq_cst
+  br label %look
+enter:
+  %in = atomicrmw add ptr %ip, i32 1 seq_cst
+  %g2 = load atomic i32, ptr %st seq_cst, align 4
+  %still = icmp eq i32 %g2, %g
+  br i1 %still, label %inside, label %leave
+inside:
+  %cp = getelementptr i8, ptr %st, i64 136
+  %count = load i64, ptr %cp
+  %stop = icmp slt i64 %count, 0
+  br i1 %stop, label %out, label %work
+work:
+  %np = getelementptr i8, ptr %st, i64 160
+  %n = load i64, ptr %np
+  call void @walk(ptr %st, i64 %tid, i64 %n)
+  br label %leave
+leave:
+  %d = atomicrmw sub ptr %ip, i32 1 seq_cst
+  br label %finish
+finish:
+  br label %idle
+out:
+  %d2 = atomicrmw sub ptr %ip, i32 1 seq_cst
+  ret void
+}
+define void @wake(ptr %st) {
+entry:
+  WAKE
+  ret void
+}
+define i64 @done(ptr %st) {
+entry:
+  %tp = getelementptr i8, ptr %st, i64 128
+  %table = load ptr, ptr %tp
+  %cp = getelementptr i8, ptr %st, i64 136
+  %count = load i64, ptr %cp
+  %last = sub i64 %count, 1
+  %o = mul i64 %last, 32
+  %o2 = add i64 %o, 16
+  %up = getelementptr i8, ptr %table, i64 %o2
+  %units = load i64, ptr %up
+  %np = getelementptr i8, ptr %st, i64 160
+  %n = load i64, ptr %np
+  %n1 = add i64 %n, 1
+  %row = mul i64 %last, %n1
+  %at = add i64 %row, %n
+  %kp = getelementptr i8, ptr %st, i64 168
+  %counters = load ptr, ptr %kp
+  %dp = getelementptr i64, ptr %counters, i64 %at
+  %v = load atomic i64, ptr %dp acquire, align 8
+  %here = icmp sge i64 %v, %units
+  %r = zext i1 %here to i64
+  ret i64 %r
+}
+define void @finish(ptr %st) {
+entry:
+  %g = load atomic i32, ptr %st seq_cst, align 4
+  %odd = and i32 %g, 1
+  %open = icmp eq i32 %odd, 1
+  br i1 %open, label %look, label %out
+look:
+  %all = call i64 @done(ptr %st)
+  %left = icmp eq i64 %all, 0
+  br i1 %left, label %help, label %close
+help:
+  %np = getelementptr i8, ptr %st, i64 160
+  %n = load i64, ptr %np
+  call void @walk(ptr %st, i64 0, i64 %n)
+  br label %close
+close:
+  %g3 = atomicrmw add ptr %st, i32 1 seq_cst
+  %ip = getelementptr i8, ptr %st, i64 256
+  br label %wait
+wait:
+  %turns = phi i64 [0, %close], [%turns1, %again]
+  %d = load atomic i32, ptr %ip seq_cst, align 4
+  %missing = icmp sgt i32 %d, 0
+  br i1 %missing, label %again, label %out
+again:
+  %turns1 = call i64 @rest(i64 %turns)
+  br label %wait
+out:
+  ret void
+}
+define void @launch(ptr %st, ptr %table, i64 %count, ptr %P, ptr %S, i64 %n, ptr %counters,
+                    ptr %objects, i64 %many, i64 %leave) {
+entry:
+  %some = icmp sgt i64 %many, 0
+  br i1 %some, label %address, label %begin
+address:
+  %o = phi i64 [0, %entry], [%o1, %address]
+  %op = getelementptr ptr, ptr %objects, i64 %o
+  %object = load ptr, ptr %op
+  %dp = getelementptr i8, ptr %object, i64 DATA_OFFSET
+  %data = load ptr, ptr %dp
+  %target = getelementptr ptr, ptr %P, i64 %o
+  store ptr %data, ptr %target
+  %o1 = add i64 %o, 1
+  %om = icmp slt i64 %o1, %many
+  br i1 %om, label %address, label %begin
+begin:
+  %tp = getelementptr i8, ptr %st, i64 128
+  store ptr %table, ptr %tp
+  %cp = getelementptr i8, ptr %st, i64 136
+  store i64 %count, ptr %cp
+  %pp = getelementptr i8, ptr %st, i64 144
+  store ptr %P, ptr %pp
+  %sp = getelementptr i8, ptr %st, i64 152
+  store ptr %S, ptr %sp
+  %np = getelementptr i8, ptr %st, i64 160
+  store i64 %n, ptr %np
+  %kp = getelementptr i8, ptr %st, i64 168
+  store ptr %counters, ptr %kp
+  %n1 = add i64 %n, 1
+  %words = mul i64 %n1, %count
+  %sl = getelementptr i8, ptr %st, i64 384
+  %any0 = icmp sgt i64 %words, 0
+  br i1 %any0, label %zero, label %open
+zero:
+  %z = phi i64 [0, %begin], [%z1, %zero]
+  %zo = mul i64 %z, 8
+  %zp = getelementptr i8, ptr %counters, i64 %zo
+  store atomic i64 0, ptr %zp monotonic, align 8
+  %z1 = add i64 %z, 1
+  %zm = icmp slt i64 %z1, %words
+  br i1 %zm, label %zero, label %open
+open:
+  %alone = icmp eq i64 %n, 1
+  br i1 %alone, label %own, label %call
+call:
+  %g = atomicrmw add ptr %st, i32 1 seq_cst
+  %s = load atomic i32, ptr %sl seq_cst, align 4
+  %any = icmp ne i32 %s, 0
+  br i1 %any, label %wake, label %awake
+wake:
+  WAKE
+  br label %awake
+awake:
+  %later = icmp ne i64 %leave, 0
+  br i1 %later, label %out, label %help
+help:
+  call void @finish(ptr %st)
+  br label %out
+own:
+  call void @walk(ptr %st, i64 0, i64 1)
+  br label %out
+out:
+  ret void
+}
+"""
+
+
+def _data_offset() -> int:
+    """Where an array object keeps the address of its elements: NumPy's binary interface puts it
+    behind the object's header, whose size depends on how Python was built."""
+    a = np.zeros(1)
+    for offset in range(object.__basicsize__, 64, 8):
+        if ctypes.c_int64.from_address(id(a) + offset).value == a.ctypes.data:
+            return offset
+    raise RuntimeError("facula: this NumPy keeps its arrays in a way that is not known")
+
+
+def text() -> str:
+    """The runtime for this machine: how it pauses and how it sleeps."""
+    machine = platform.machine().lower()
+    if machine in ("x86_64", "amd64"):
+        pause_decl, pause, futex = (
+            "declare void @llvm.x86.sse2.pause()",
+            "call void @llvm.x86.sse2.pause()",
+            202,
+        )
+    else:
+        pause_decl, pause, futex = "", 'call void asm sideeffect "yield", ""()', 98
+        if machine not in ("aarch64", "arm64"):
+            pause = "fence acquire"
+    if sys.platform.startswith("linux"):
+        sleep_decl = "declare i64 @syscall(i64, ...)"
+        call = "call i64 (i64, ...) @syscall"
+        wait = f"%r = {call}(i64 {futex}, ptr %st, i32 128, i32 %g, ptr null, ptr null, i32 0)"
+        wake = (
+            f"%r = {call}(i64 {futex}, ptr %st, i32 129, i32 2147483647, ptr null, ptr null, i32 0)"
+        )
+    else:
+        sleep_decl = "declare i32 @usleep(i32)"
+        wait = "%r = call i32 @usleep(i32 50)"
+        wake = "%r = add i32 0, 0"
+    code = _WALK + _POOL
+    for name, value in (
+        ("PAUSE_DECL", pause_decl),
+        ("SLEEP_DECL", sleep_decl),
+        ("PAUSE", pause),
+        ("WAIT", wait),
+        ("WAKE", wake),
+        ("SPIN", str(SPIN)),
+        ("DATA_OFFSET", str(_data_offset())),
+    ):
+        code = code.replace(name, value)
+    return code
