@@ -271,6 +271,7 @@ def _convolution_backward(
     dilation: Any, transposed: bool, output_padding: Any, groups: int, output_mask: Any,
 ) -> Any:  # fmt: skip
     import facula
+    from facula.autograd import grad
 
     x, w = [t.detach().requires_grad_(on) for t, on in zip((input, weight), output_mask)]
     ends = (stride, padding, dilation, transposed, output_padding, groups)
@@ -280,7 +281,7 @@ def _convolution_backward(
     if wanted:
         with facula.enable_grad():
             out = _convolution(x, w, None, *ends)
-        grads = iter(facula.autograd.grad(out, wanted, grad_output))
+        grads = iter(grad(out, wanted, grad_output))
         found[:2] = [next(grads) if on else None for on in output_mask[:2]]
     return tuple(found)
 
