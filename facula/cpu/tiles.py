@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.blocking import LINE
+from facula.cpu.blocking import BLOCK, LINE
 from facula.cpu.kernels import Kernel, NotCompiled, strides_in
 from facula.cpu.strips import masked_load, masked_store
 from facula.cpu.text import Function, Index
 from facula.cpu.vector import SIZE, STORED, Lanes, Value
 from facula.trace.node import Node
 
+STRETCH = 16  # steps of k, at least, between fetches of what follows a product
 UNROLLED = 48  # expressions after the product that are written out for every row
 
 
@@ -184,11 +185,6 @@ class TileWriter:
             for (x, p), v in zip(spots, sums, strict=True):
                 x.store(v, p)
 
-        if self.parts:
-            with f.when(f.let("icmp uge i64 %part, 2")):
-                self._expect(f, rows, across)
-        else:
-            self._expect(f, rows, across)
         count: Index = "%k" if self.parts else self.k
         sums = self._span(f, rows, lanes, offsets, count)
         if self.parts:
@@ -215,14 +211,15 @@ class TileWriter:
             f.do(f"br label %{end}")
             f.start(end)
 
-    def _expect(self, f: Function, rows: int, columns: int) -> None:
-        """Have brought near, while the sums are made, what follows them reads and writes."""
+    def _expect(self, f: Function, pointers: dict[int, str], rows: int, columns: int) -> None:
+        """Have brought near, while sums are made, what follows them reads and writes in some rows.
+        `pointers`: for each operand and result, where the first of these rows begins."""
         e = self.epilogue
-        for k, (kind, (row, step)) in enumerate(zip(e.kinds, self.steps, strict=True)):
-            if step == SIZE[kind] and row:
-                for i in range(rows):
-                    for byte in range(0, columns * step, LINE):
-                        f.fetch(f.at(f"%x{k}", i * row + byte), write=k >= len(e.keys))
+        for k, pointer in pointers.items():
+            row, step = self.steps[k]
+            for i in range(rows):
+                for byte in range(0, columns * step, LINE):
+                    f.fetch(f.at(pointer, i * row + byte), write=k >= len(e.keys))
 
     def _total(self, f: Function, spots: Any, sums: list[Value]) -> list[Value]:
         """The sums added to those of the parts of k before, which are in the room."""
@@ -242,10 +239,21 @@ class TileWriter:
     def _span(
         self, f: Function, rows: int, lanes: list[Lanes], offsets: list[int], count: Index
     ) -> list[Value]:
-        """Sums over a part of k, from zero."""
+        """Sums over a part of k, from zero.
+
+        On the way, what follows them is fetched row by row: more lines at once would be waited for.
+        """
         kind, size = self.kind, SIZE[self.kind]
         one = Lanes(f, 1)
-        carried = [(x.type(kind), x.const(0, kind).name) for _ in range(rows) for x in lanes]
+        sums = [(x.type(kind), x.const(0, kind).name) for _ in range(rows) for x in lanes]
+        kinds = enumerate(zip(self.epilogue.kinds, self.steps, strict=True))
+        expected = [k for k, (what, (row, step)) in kinds if step == SIZE[what] and row]
+        whole = BLOCK if self.parts else self.k
+        stretches = max(1, min(rows, whole // STRETCH)) if expected else 1
+        at_once = -(-rows // stretches)
+        stretch = -(-whole // (2 * stretches)) * 2
+        across = sum([x.width for x in lanes])
+        last = f.let("icmp uge i64 %part, 2") if self.parts and expected else ""
         unroll = 2 if isinstance(count, int) and count % 2 == 0 and count > 2 else 1
 
         def multiply(p: str, q: str, u: int, acc: list[str]) -> list[str]:
@@ -272,12 +280,25 @@ class TileWriter:
                         out.append(x.add(old, x.mul(wide, right[j])).name)
             return out
 
-        with f.loop(0, count, unroll, [*carried, ("ptr", "%a"), ("ptr", "%b")], some=True) as loop:
-            acc, p, q = loop.values[:-2], loop.values[-2], loop.values[-1]
-            for u in range(unroll):
-                acc = multiply(p, q, u, acc)
-            loop.next = [*acc, f.at(p, unroll * self.a_k), f.at(q, unroll * self.b_k)]
-        return [Value(v, kind) for v in loop.values[:-2]]
+        n = len(sums)
+        carried = [*sums, ("ptr", "%a"), ("ptr", "%b"), *[("ptr", f"%x{k}") for k in expected]]
+        with f.loop(0, count, stretch, carried, some=True) as part:
+            pointers = dict(zip(expected, part.values[n + 2 :], strict=True))
+            if last:
+                with f.when(last):
+                    self._expect(f, pointers, at_once, across)
+            else:
+                self._expect(f, pointers, at_once, across)
+            these = f.smaller(f.sub(count, part.index), stretch) if stretches > 1 else count
+            inner = zip([t for t, _ in carried[: n + 2]], part.values[: n + 2], strict=True)
+            with f.loop(0, these, unroll, list(inner), some=True) as loop:
+                acc, p, q = loop.values[:n], loop.values[n], loop.values[n + 1]
+                for u in range(unroll):
+                    acc = multiply(p, q, u, acc)
+                loop.next = [*acc, f.at(p, unroll * self.a_k), f.at(q, unroll * self.b_k)]
+            moved = [f.at(p, at_once * self.steps[k][0]) for k, p in pointers.items()]
+            part.next = [*loop.values, *moved]
+        return [Value(v, kind) for v in part.values[:n]]
 
     def _finish(self, x: Lanes, v: Value, i: Index, column: int) -> None:
         """The epilogue for one vector of the product, in row i of the tile."""
