@@ -140,7 +140,7 @@ class Tensor(TensorBase):
     def grad_fn(self) -> Any:
         if self._leaf_rg:
             return None
-        return self._edge() if self.requires_grad else None
+        return graph.shown(self._edge()) if self.requires_grad else None
 
     @property
     def grad(self) -> Any:

@@ -117,7 +117,7 @@ class GradNode:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that gradients go to."""
-        return tuple([(e, 0) for e in self.edges])
+        return tuple([(shown(e), 0) for e in self.edges])
 
     def register_hook(self, hook: Any) -> Any:
         """Call hook(grad_inputs, grad_outputs) after this node has run."""
@@ -130,6 +130,21 @@ class GradNode:
         from facula.autograd.hooks import add_hook
 
         return add_hook(self, "pre_hooks", hook)
+
+
+_CLASSES: dict[str, type[GradNode]] = {}
+
+
+def shown(node: Any) -> Any:
+    """A node as users see it: of a class that has PyTorch's name. Backward passes need no names."""
+    if node.__class__ is GradNode:
+        name = node.name()
+        cls = _CLASSES.get(name)
+        if cls is None:
+            made = type(name, (GradNode,), {"__slots__": (), "__module__": "builtins"})
+            cls = _CLASSES.setdefault(name, made)
+        node.__class__ = cls
+    return node
 
 
 def leaf_edge(t: Any) -> AccumulateGrad:

@@ -73,7 +73,16 @@ def _sum(p: Any, entry: Any) -> str:
     return "SumBackward0" if not entry.shape else "SumBackward1"
 
 
+def _add(p: Any, entry: Any) -> str:
+    """A bias added to a product with a transposed matrix, as a linear layer does."""
+    a, b = entry.inputs
+    linear = str(a.op) == "matmul" and str(a.b.op) == "permute"
+    ranks = [len(n.shape) for n in (*a.inputs, b)] if linear else []
+    return "AddmmBackward0" if ranks == [2, 2, 1] else "AddBackward0"
+
+
 _BY_SHAPE = {
+    "add": _add,
     "matmul": _matmul,
     "permute": _permute,
     "reshape": _reshape,

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of
+from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of, shown
 from facula.autograd.hooks import RemovableHandle
 from facula.errors import refuse
 from facula.tensor import Tensor
@@ -144,7 +144,7 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
             "It is not possible to get the gradient edge for a Tensor that does not require "
             f"gradients (a {tensor.dtype} tensor of shape {list(tensor.shape)})"
         )
-    return GradientEdge(edge_of(tensor), 0)
+    return GradientEdge(shown(edge_of(tensor)), 0)
 
 
 def increment_version(tensor: Any) -> None:
