@@ -16,6 +16,7 @@ from facula.cpu.kernels import Kernel, NotCompiled
 from facula.cpu.maps import CombineKernel, MapKernel
 from facula.trace.node import ASSIGN, INPUT, Node
 
+DECLARED = "\n;\n"  # in a kernel's text: what comes before is had once by all of a module
 AS_IS = ("literal", "status")  # entries of a descriptor that depend on shapes alone
 NOT_MEMORY = ("number", "offset", *AS_IS)  # those that name no buffer
 
@@ -28,7 +29,7 @@ class KernelCall:
     def __init__(self, kernel: Kernel) -> None:
         self.text = (
             "\n".join(sorted(kernel.declarations))
-            + "\n"
+            + DECLARED
             + "".join(kernel.functions)
             + kernel.f.text()
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 import struct
 import weakref
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from numpy import ndarray
 from facula.compiler import keeping
 from facula.compiler.grouping import same_element
 from facula.compiler.layout import Place, place
-from facula.compiler.lower import NOT_MEMORY, Lowered
+from facula.compiler.lower import DECLARED, NOT_MEMORY, Lowered
 from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
 from facula.cpu import runtime
 from facula.cpu.kernels import NotCompiled
@@ -37,6 +38,7 @@ ARRAYS = {ndarray}
 _NO_BASES = {type(None)}
 _base = attrgetter("base")
 ITEMS = tuple.__basicsize__  # where a tuple's items begin
+PIECE, PIECES = 1 << 15, 16  # characters that a module has at least; modules of a program, about
 LARGE = 1 << 16  # bytes from which on the memory of results is used again
 
 
@@ -96,8 +98,8 @@ class CompiledProgram:
         self._results(low, program)
 
     def _compile(self, low: Lowered, width: int) -> None:
-        """Native code for every distinct kernel, in one module."""
-        from facula.cpu.jit import compile_functions
+        """Native code for every distinct kernel, in modules that are compiled side by side."""
+        from facula.cpu.jit import compile_modules
 
         self.kernels: dict[str, Kernel] = {}
         fresh: dict[str, str] = {}
@@ -112,20 +114,29 @@ class CompiledProgram:
                     fresh[call.text] = f"k{len(fresh)}"
         if not fresh:
             return
-        parts = []
-        declared: set[str] = set()
-        for text, name in fresh.items():
-            lines = text.split("\n")
-            for line in lines:
-                if line.startswith("declare"):
-                    declared.add(line)
-            body = "\n".join([x for x in lines if not x.startswith("declare")])
-            body = body.replace("@NAME(", f"@{name}(").replace("@tile", f"@{name}_tile")
-            parts.append(body)
-        module = "\n".join(sorted(declared)) + "\n" + "\n".join(parts)
-        library = compile_functions(module, list(fresh.values()))
-        for text, name in fresh.items():
-            _kernels[(text, width)] = self.kernels[text] = Kernel(library, name)
+        pieces: list[list[str]] = [[]]
+        most = max(PIECE, -(-sum(map(len, fresh)) // PIECES))
+        size = 0
+        for text in fresh:
+            if size > most:
+                pieces.append([])
+                size = 0
+            pieces[-1].append(text)
+            size += len(text)
+        modules = []
+        for texts in pieces:
+            declared: set[str] = set()
+            parts = []
+            for text in texts:
+                name = fresh[text]
+                head, body = text.split(DECLARED, 1)
+                declared.update(re.split(r"\n(?=declare |define )", head))
+                parts.append(body.replace("@NAME(", f"@{name}(").replace("@tile", f"@{name}_tile"))
+            module = "\n".join(sorted(declared)) + "\n" + "\n".join(parts)
+            modules.append((module, [fresh[text] for text in texts]))
+        for texts, library in zip(pieces, compile_modules(modules), strict=True):
+            for text in texts:
+                _kernels[(text, width)] = self.kernels[text] = Kernel(library, fresh[text])
 
     def _numbers(self, scalars: list[Any]) -> None:
         """Room for the Python numbers, eight bytes each, and then the status: a kernel that meets

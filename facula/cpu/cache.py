@@ -73,7 +73,8 @@ def load(name: str) -> bytes | None:
 
 
 def store(name: str, payload: bytes) -> None:
-    """Keep an object: under a temporary name, synced, renamed."""
+    """Keep an object: under a temporary name, renamed. It is not synced, since what a crash of the
+    machine leaves of it does not check."""
     global _written
     temporary = None
     try:
@@ -87,8 +88,6 @@ def store(name: str, payload: bytes) -> None:
         handle, temporary = tempfile.mkstemp(prefix=".new-", dir=where)
         with os.fdopen(handle, "wb") as f:
             f.write(MAGIC + hashlib.sha256(name.encode() + payload).digest() + payload)
-            f.flush()
-            os.fsync(f.fileno())
         os.replace(temporary, where / name)
         temporary = None
         _written += len(payload) + 40

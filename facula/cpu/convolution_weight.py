@@ -18,8 +18,8 @@ from facula.cpu.convolution_lanes import LaneKernel
 from facula.cpu.convolution_plan import Copies, parts
 from facula.cpu.following import rest
 from facula.cpu.kernels import Kernel
-from facula.cpu.packing import transposed
-from facula.cpu.strips import inside, masked_load, masked_store, positions, row_lanes
+from facula.cpu.packing import turn
+from facula.cpu.strips import Reader, inside, masked_store, positions
 from facula.cpu.text import Function, Index
 from facula.cpu.vector import Lanes, Value
 from facula.trace.node import Node
@@ -79,6 +79,7 @@ class SumKernel(GradientKernel):
         self.sums = f.scratch("i8", self.tall * self.own * size)
         self.table = f.scratch("i64", self.tall)
         block = math.prod(self.blocks)
+        self.square = f.scratch("i8", w * w * size)
         self.turned = f.scratch("i8", (block + w) * self.own * size)
         if not self.direct:
             self.copied = f.scratch("i8", (self.strides[0] * self.channels + 2 * w) * size)
@@ -170,36 +171,25 @@ class SumKernel(GradientKernel):
         steps = s.y_steps
         merges = self.counts[2] == 1 and (steps[3] == columns * steps[4] or y.grid == 1)
         zero = x.const(0, self.kind)
-        channels = []
-        for v in range(self.vectors):
-            for k in range(w):
-                o = f.add(first_o, v * w + k)
-                if s.co % self.own:
-                    o = f.smaller(o, s.co - 1)
-                o = f.add(f.mul(group, s.co), o)
-                channels.append(f.mul(o, steps[1] * size))
         spots = f.scratch("i64", self.own)
-        for k, c in enumerate(channels):
-            f.do(f"store i64 {c}, ptr {f.at(spots, 8 * k)}")
+        with f.loop(0, self.own, some=True) as k:
+            o = f.add(first_o, k.index)
+            if s.co % self.own:
+                o = f.smaller(o, s.co - 1)
+            o = f.add(f.mul(group, s.co), o)
+            f.do(f"store i64 {f.mul(o, steps[1] * size)}, ptr {f.at(spots, f.mul(k.index, 8))}")
 
         def line(src: str, dst: str, length: Index) -> None:
             with f.loop(0, length, w, some=True) as p:
-                mask = inside(x, positions(x, p.index, 1), length)
+                reader = Reader(x, p.index, 1, length, steps[4], zero)
                 with f.loop(0, self.vectors, some=True) as v:
-                    values = []
-                    for k in range(w):
-                        where = f.at(spots, f.add(f.mul(v.index, w * 8), 8 * k))
-                        row = f.at(src, f.let(f"load i64, ptr {where}"))
-                        if steps[4] == 1:
-                            q = f.at(row, f.mul(p.index, size))
-                            values.append(masked_load(x, q, mask, zero))
-                        else:
-                            got, _, _ = row_lanes(x, row, p.index, 1, length, steps[4], zero)
-                            values.append(got)
+                    with f.loop(0, w, some=True) as k:
+                        where = f.at(spots, f.mul(f.add(f.mul(v.index, w), k.index), 8))
+                        value = reader.load(f.at(src, f.let(f"load i64, ptr {where}")))
+                        x.store(value, f.at(self.square, f.mul(k.index, w * size)))
                     out = f.at(dst, f.mul(p.index, self.own * size))
                     out = f.at(out, f.mul(v.index, w * size))
-                    for k, value in enumerate(transposed(x, values)):
-                        x.store(value, f.at(out, k * self.own * size))
+                    turn(x, self.kind, self.square, w * size, out, self.own * size)
 
         with f.loop(0, self.some[0], some=True) as i:
             image, depth = self.image(i.index)
@@ -289,24 +279,16 @@ class SumKernel(GradientKernel):
         line = s.ci * s.taps * size
         with f.loop(0, count, w, some=True) as r, f.loop(0, self.vectors, some=True) as v:
             at = f.add(f.mul(r.index, self.own * size), f.mul(v.index, w * size))
-            rows = [
-                x.load(f.at(self.sums, f.add(at, k * self.own * size)), self.kind) for k in range(w)
-            ]
+            pitch, row = self.own * size, w * size
+            turn(x, self.kind, f.at(self.sums, at), pitch, self.square, row)
             mask = inside(x, positions(x, r.index, 1), count)
             o = f.add(first_o, f.mul(v.index, w))
             to = f.at(out, f.add(f.mul(r.index, size), f.mul(v.index, w * line)))
-            for k, value in enumerate(transposed(x, rows)):
-                p = f.at(to, k * line)
-                if s.co % w:
-                    there = f.let(f"icmp slt i64 {f.add(o, k)}, {s.co}")
-                    with f.when(there):
-                        masked_store(x, value, p, mask)
-                elif s.co % self.own:
-                    there = f.let(f"icmp slt i64 {o}, {s.co}")
-                    with f.when(there):
-                        masked_store(x, value, p, mask)
-                else:
-                    masked_store(x, value, p, mask)
+            whole = s.co % self.own == 0
+            channels = w if whole else f.smaller(w, f.sub(s.co, o))
+            with f.loop(0, channels) as k:
+                value = x.load(f.at(self.square, f.mul(k.index, row)), self.kind)
+                masked_store(x, value, f.at(to, f.mul(k.index, line)), mask)
 
 
 class ConvolutionWeight:

@@ -5,14 +5,18 @@ llvmlite is imported here and nowhere else, at the first compilation.
 
 from __future__ import annotations
 
+import ctypes
 import ctypes.util
 import os
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 
 from facula.cpu import cache
 from facula.version import __version__
@@ -52,6 +56,33 @@ def has_fma() -> bool:
 def has_avx512() -> bool:
     """Whether vectors of 64 bytes are scaled and classified in one instruction."""
     return "x86" in TRIPLE and {"+avx512f", "+avx512dq"} <= set(FEATURES.split(","))
+
+
+# Options of LLVM while it writes kernels. Their loops are finished: reducing them again takes a
+# third of the time, and what comes out runs as fast without. LLVM has its options once for a
+# process, and another user of llvmlite may want the usual ones.
+_OPTIONS = ("-disable-lsr",) if "x86" in TRIPLE else ()
+_writing = 0
+_writing_lock = threading.Lock()
+
+
+@contextmanager
+def _options() -> Iterator[None]:
+    """LLVM's options as they are for kernels, inside."""
+    global _writing
+    with _writing_lock:
+        _writing += 1
+        if _writing == 1:
+            for o in _OPTIONS:
+                llvm.set_option("facula", o)
+    try:
+        yield
+    finally:
+        with _writing_lock:
+            _writing -= 1
+            if not _writing:
+                for o in _OPTIONS:
+                    llvm.set_option("facula", o + "=false")
 
 
 def _machine() -> Any:
@@ -102,18 +133,85 @@ def release() -> None:
 
 def compile_functions(text: str, names: list[str]) -> Library:
     """Compile a module, or find it in the cache on disk."""
+    return compile_modules([(text, names)])[0]
+
+
+def compile_modules(modules: list[tuple[str, list[str]]]) -> list[Library]:
+    """Compile modules side by side, with as many threads as programs have; or find them on disk."""
+    from facula.cpu.runtime import get_num_threads
+
     release()
-    name = cache.key(VERSION, TRIPLE, CPU, FEATURES, text)
-    payload = cache.load(name)
-    if payload is None:
-        module = llvm.parse_assembly(f'target triple = "{TRIPLE}"\n{text}')
-        payload = _machine().emit_object(module)
-        cache.store(name, payload)
-    return Library(payload, names, OVERHEAD + len(payload) + len(text))
+    keys = [cache.key(VERSION, TRIPLE, CPU, FEATURES, text) for text, _ in modules]
+    payloads = [cache.load(k) for k in keys]
+    missing = [i for i, payload in enumerate(payloads) if payload is None]
+    todo = sorted(missing, key=lambda i: len(modules[i][0]))  # the longest is taken first
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while not errors:
+            try:
+                i = todo.pop()
+            except IndexError:
+                return
+            try:
+                payloads[i] = _object(modules[i][0])
+            except BaseException as error:  # an interrupt too: the others are to stop
+                errors.append(error)
+
+    if missing:
+        others = [
+            threading.Thread(target=work, name="facula compiler")
+            for _ in range(min(get_num_threads(), len(missing)) - 1)
+        ]
+        with _options():
+            try:
+                for t in others:
+                    t.start()
+                work()
+            finally:
+                todo.clear()  # there is something left after an interrupt only
+                for t in others:
+                    if t.is_alive():
+                        t.join()
+        if errors:
+            raise errors[0]
+    libraries = []
+    for i, (text, names) in enumerate(modules):
+        payload = payloads[i]
+        assert payload is not None
+        if i in missing:
+            cache.store(keys[i], payload)
+        libraries.append(Library(payload, names, OVERHEAD + len(payload) + len(text)))
+    return libraries
+
+
+def _object(text: str) -> bytes:
+    """The machine code of a module. What takes long is done outside of llvmlite's lock, which is
+    there because its objects may share a context: this one's has one of its own."""
+    context = llvm.create_context()
+    try:
+        module = llvm.parse_assembly(f'target triple = "{TRIPLE}"\n{text}', context)
+        with module, ffi.OutputString() as error:
+            buffer = _write(_machine(), module, 1, error)
+            if not buffer:
+                raise RuntimeError(str(error))
+        try:
+            return ctypes.string_at(
+                ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer)
+            )
+        finally:
+            ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+    finally:
+        context.close()
+
+
+_write = ffi.lib.LLVMPY_TargetMachineEmitToMemory
+_write = getattr(_write, "_cfn", _write)  # without the lock
 
 
 def assembly(text: str) -> str:
     """The machine code of a module, to read."""
     module = llvm.parse_assembly(f'target triple = "{TRIPLE}"\n{text}')
     machine = _target.create_target_machine(cpu=CPU, features=FEATURES, opt=3)
-    return machine.emit_assembly(module)
+    with _options():
+        return machine.emit_assembly(module)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from facula.cpu.blocking import LINE, SOON, Shape
 from facula.cpu.kernels import Kernel
 from facula.cpu.text import Function, Index
@@ -122,6 +124,32 @@ def copy_rows(
             tile.next = [f.at(a, rows * size), f.at(b, room * size)]
     kernel.functions.append(f.text("internal "))
     return name
+
+
+@cache
+def _turning(kind: str, width: int) -> Function:
+    name, params = f"shared_turn_{kind}_{width}", "ptr %from, i64 %step, ptr %to, i64 %pitch"
+    f = Function(name, params, set())
+    x = Lanes(f, width)
+    p, q = "%from", "%to"
+    rows = []
+    for _ in range(width):
+        rows.append(x.load(p, kind))
+        p = f.at(p, "%step")
+    for v in transposed(x, rows):
+        x.store(v, q)
+        q = f.at(q, "%pitch")
+    return f
+
+
+def turn(x: Lanes, kind: str, source: str, step: Index, target: str, pitch: Index) -> None:
+    """Transpose a square of vectors in memory; its rows lie so many bytes apart.
+
+    A function that all kernels share: the shuffles are most of what a compiler has to do for a
+    copy, and take so long that a call makes no difference."""
+    f = _turning(kind, x.width)
+    x.f.share(f)
+    x.f.do(f"call void @{f.name}(ptr {source}, i64 {step}, ptr {target}, i64 {pitch})")
 
 
 def transposed(x: Lanes, rows: list[Value]) -> list[Value]:

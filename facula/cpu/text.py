@@ -66,6 +66,13 @@ class Function:
     def declare(self, result: str, name: str, *args: str) -> None:
         self.declarations.add(f"declare {result} @{name}({', '.join(args)})")
 
+    def share(self, f: Function) -> None:
+        """Have this function beside it, once for all kernels of a module that have it.
+
+        Its name begins with `shared` and says all that its text depends on."""
+        self.declarations.update(f.declarations)
+        self.declarations.add(f.text("internal ").rstrip("\n"))
+
     # Index arithmetic, with constants folded.
     def add(self, a: Index, b: Index) -> Index:
         if isinstance(a, int) and isinstance(b, int):

@@ -1,10 +1,11 @@
 """Native code in memory: called, and given back."""
 
 import ctypes
+import threading
 
 import pytest
 
-from facula.cpu import jit
+from facula.cpu import jit, runtime
 
 ADD = "define i64 @add(i64 %x) {\n  %y = add i64 %x, N\n  ret i64 %y\n}\n"
 
@@ -41,3 +42,38 @@ def test_what_is_not_there_can_not_be_linked():
     with pytest.raises(RuntimeError, match="add"):
         jit.compile_functions(ADD.replace("add(", "other("), ["add"])
     jit.release()
+
+
+def test_modules_are_compiled_by_all_threads_and_once(tmp_path, monkeypatch):
+    """Side by side, each in a context of its own; found on disk afterwards."""
+    monkeypatch.setenv("FACULA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(runtime, "_threads", 3)
+    together = threading.Barrier(3)
+    seen = set()
+    write = jit._write
+
+    def watched(*args):
+        together.wait(60)
+        seen.add(threading.get_ident())
+        return write(*args)
+
+    monkeypatch.setattr(jit, "_write", watched)
+    modules = [(ADD.replace("N", str(100 + i)), ["add"]) for i in range(3)]
+    found = jit.compile_modules(modules)
+    assert [call(x, 1) for x in found] == [101, 102, 103]
+    assert len(seen) == 3
+    assert len(list(tmp_path.glob("objects/*"))) == 3
+    again = jit.compile_modules(modules)  # would wait at the barrier
+    assert [call(x, 1) for x in again] == [101, 102, 103]
+
+
+def test_an_error_in_another_thread_is_raised(monkeypatch):
+    monkeypatch.setenv("FACULA_CACHE_DIR", "")
+    monkeypatch.setattr(runtime, "_threads", 2)
+    bad = ADD.replace("N", "nothing")
+    modules = [(ADD.replace("N", "7" * (i + 1)), ["add"]) for i in range(3)]
+    with pytest.raises(RuntimeError, match="pars"):
+        jit.compile_modules([*modules, (bad, ["add"])])
+    assert not [t for t in threading.enumerate() if t.name == "facula compiler"]
+    assert jit._writing == 0
+    assert call(jit.compile_functions(*modules[0]), 1) == 8
