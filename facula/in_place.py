@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from facula import writes
 from facula.dtypes import can_cast
 from facula.meta import META
 from facula.ops import table
 from facula.storage import forbid, version_of
 from facula.tensor import Tensor
 from facula.trace import recorder
-from facula.trace.node import STALE, Node, leaf
+from facula.trace.node import STALE, Node, contiguous_strides, leaf
 from facula.trace.recorder import TLS
-from facula.values import from_array
+from facula.values import from_array, realise
 from facula.writes import write
 
 
@@ -51,10 +52,12 @@ def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
         check_distinct(t, name)
 
 
-def forbidden(args: tuple[Any, ...]) -> None:
+def forbidden(args: Any) -> None:
     """RuntimeError for a view that the rules of views forbid a history: it comes before others."""
     for t in args:
-        if isinstance(t, Tensor) and t._base_t is not None and (t._multi or t._no_grad):
+        if t.__class__ is list or t.__class__ is tuple:
+            forbidden(t)
+        elif isinstance(t, Tensor) and t._base_t is not None and (t._multi or t._no_grad):
             if TLS.r.grad and t.requires_grad:
                 t._edge()
 
@@ -148,6 +151,11 @@ def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = Non
     if t.node.op is META:
         t.node = Node(META, shape, t.dtype, strides)
         return
+    if t._storage is not None and t.node.device is None:
+        realise(t)
+        if not writes.sole(t, t._storage):
+            writes.resize(t, shape, strides or contiguous_strides(shape))
+            return
     rg = t.requires_grad  # which it goes on to do
     edge = t._edge() if rg and not t._leaf_rg else None
     zeros = np.zeros(shape, t.dtype.np)

@@ -21,7 +21,16 @@ import numpy as np
 from facula.autograd.graph import GradNode, edge_of
 from facula.meta import META
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, STALE, Diverted, Node, leaf, stale
+from facula.trace.node import (
+    INPUT,
+    LEAF,
+    STALE,
+    Diverted,
+    Node,
+    contiguous_strides,
+    leaf,
+    stale,
+)
 from facula.trace.recorder import TLS, flush, prepare, record
 from facula.trace.rescue import refuse
 
@@ -169,6 +178,8 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
         v._multi = t._multi
         v._no_grad = t._no_grad or not r.grad
         v._seen = version_of(t)
+        if t._hooked:
+            v._hooked = True
     else:
         v._own = DETACHED
     _join(s, v)
@@ -298,6 +309,23 @@ def self_op() -> Any:
     return SELF
 
 
+def asleep(a: Any) -> Node:
+    """The node of an alias, without what only its base made it require (`Tensor._awaken`)."""
+    n: Node = a.node
+    if n.rg and a._base_t is not None and not a._leaf_rg and a._gfn is None and not a._no_grad:
+        if n.op is LEAF or n.op is INPUT:
+            return leaf(n.shape, n.dtype, n.strides, device=n.device)
+    return n
+
+
+def sleep(t: Any) -> None:
+    """Let the views of t, all realised, require no grad that only t made them require."""
+    for ref in [] if t._storage is None else t._storage.aliases:
+        a = ref()
+        if a is not None and a._base_t is t:
+            a.node = asleep(a)
+
+
 def _join(s: Storage, v: Any) -> None:
     s.aliases.append(weakref.ref(v))
     if len(s.aliases) > 64 and not len(s.aliases) & (len(s.aliases) - 1):
@@ -326,6 +354,14 @@ def root_of(t: Any) -> Any:
     base = t if t._base_t is None else t._base_t
     if base._leaf_rg and base._chain == group.chain:
         return rederive(base) if base.node.op is STALE else base
+    at = len(group.chain)
+    if base._leaf_rg and group_of(base) is group and base._chain[:at] == group.chain:
+        # A leaf that was reshaped in place: the memory is what its elements are put into.
+        from facula.writes import scatter
+
+        new = rederive(base) if base.node.op is STALE else base
+        under = at_once(lambda: _follow(s, group.chain), False)
+        return at_once(lambda: scatter(under, base._chain[at:], new), True)
     if group is s:
         return s
     if group.gfn is None:
@@ -366,6 +402,9 @@ def rederive(t: Any, checked: bool = True) -> Any:
         refuse(t if s is None else s)
     base = t._base_t
     if base is None:
+        if turned(t) and t._gfn is not None:  # the history that it had before a write without one
+            _value(t)
+            return t
         t._gfn = None
         if t._leaf_rg or not _has_history(t):
             _value(t)
@@ -397,6 +436,11 @@ def rederive(t: Any, checked: bool = True) -> Any:
     return t
 
 
+def turned(t: Any) -> bool:
+    """Whether a tensor that is no view has a graph node apart from its memory's (`t.t_()`)."""
+    return t._base_t is None and not t._leaf_rg and len(t._chain) > len(group_of(t).chain)
+
+
 def forbid(t: Any, what: str) -> None:
     """Raise for a view whose history can't be rewritten."""
     why = (
@@ -413,6 +457,13 @@ def forbid(t: Any, what: str) -> None:
 
 def _stand_in(t: Any) -> Any:
     """An alias of t that has t's present value and no history."""
+    u = _alias(t)
+    _value(u)
+    return u
+
+
+def _alias(t: Any) -> Any:
+    """A stale tensor of the same memory and history as t."""
     u = recorder._new_tensor()
     n = t.node
     u.node = stale(leaf(n.shape, n.dtype, n.strides, device=n.device))
@@ -420,7 +471,19 @@ def _stand_in(t: Any) -> Any:
         setattr(u, k, getattr(t, k))
     u._counter = t._counter
     _join(t._storage, u)
-    _value(u)
+    return u
+
+
+def fresh(t: Any) -> Any:
+    """What an in-place operation on t is to read: t, past its graph node if that has hooks.
+
+    A write through a view goes into the history of its base; hooks of the view are those of the
+    value that it had, as others have read it.
+    """
+    if not t._hooked or t._base_t is None or not TLS.r.grad or not t.requires_grad:
+        return t
+    u = _alias(t)
+    _history(u)
     return u
 
 
@@ -444,6 +507,11 @@ def _history(t: Any) -> None:
     else:
         root = root_of(t)
         chain = t._chain[len(group_of(t).chain) :]
+    if 0 in t.node.shape and chain:  # nothing that happens to it reaches the base
+        from facula.ops.movement import AS_STRIDED
+
+        shape, strides = t.node.shape, t.node.strides or contiguous_strides(t.node.shape)
+        chain = ((AS_STRIDED, (shape, strides, 0)),)
     if not chain and (root.node.op is LEAF or root.node.op is INPUT):
         t._data, t._gfn = root._data, root._gfn
         t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, True, t.node.device)

@@ -122,6 +122,7 @@ class Tensor(TensorBase):
         realise(self)
         if not requires_grad:
             flush()  # what was recorded knows this tensor as a leaf that wants a gradient
+            storage.sleep(self)
         self._leaf_rg = requires_grad
         n = self.node
         self.node = leaf(n.shape, n.dtype, n.strides, requires_grad, n.device)
@@ -139,7 +140,11 @@ class Tensor(TensorBase):
     @property
     def grad_fn(self) -> Any:
         if self._leaf_rg:
-            return None
+            if self._base_t is None or self.node.op is not STALE:
+                return None
+            storage.rederive(self)  # its base may have a history since
+            if self._leaf_rg:
+                return None
         return graph.shown(self._edge()) if self.requires_grad else None
 
     @property
@@ -257,6 +262,7 @@ class Tensor(TensorBase):
         if isinstance(edge, graph.GradNode):
             edge.retain = weakref.ref(self)
             self._retains = edge
+            self._hooked = self._base_t is not None
 
     @property
     def retains_grad(self) -> bool:
@@ -270,6 +276,7 @@ class Tensor(TensorBase):
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self._leaf_rg:
             return add_hook(self, "_hooks", hook)
+        self._hooked = self._base_t is not None
         return add_hook(self._edge() or graph.GradNode(), "tensor_hooks", hook)
 
     def _edge(self) -> Any:

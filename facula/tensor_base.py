@@ -83,6 +83,7 @@ class TensorBase:
     _hooks: Any = None
     _post_hooks: Any = None
     _retains: Any = None  # the graph node that hands this tensor its gradient
+    _hooked = False  # a view that hooks were registered on, or a view of one
     _inference = False
     _backward_hooks: Any = None
     names: Any = None

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.autograd.graph import edge_of
+import numpy as np
+
+from facula.autograd.graph import KEPT, edge_of
 from facula.storage import (
+    DETACHED,
     Storage,
+    asleep,
     at_once,
     forbid,
     group_of,
@@ -19,9 +23,20 @@ from facula.storage import (
     retain_again,
     root_of,
     self_op,
+    settle_alias,
+    turned,
 )
 from facula.trace import recorder
-from facula.trace.node import LEAF, STALE, Node, Other, leaf, stale
+from facula.trace.node import (
+    LEAF,
+    STALE,
+    Node,
+    Other,
+    canonical,
+    contiguous_strides,
+    leaf,
+    stale,
+)
 from facula.trace.recorder import TLS, assign, flush, record
 
 
@@ -74,7 +89,7 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
     try:
         if differentiable:
             recorder.set_grad(True)
-            new = _scatter(root_of(t), t._chain[len(group.chain) :], value)
+            new = scatter(root_of(t), t._chain[len(group.chain) :], value)
             if t._base_t is not None:
                 from facula.ops.movement import COPY_SLICES
 
@@ -84,11 +99,12 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
         if not mine:
             recorder.set_grad(False)
             # Not what the group sees now: of elements that share memory it knows old ones too.
-            new = _scatter(s, t._chain, value)
+            new = scatter(s, t._chain, value)
         keeps = not mine and (s._gfn is not None or s.node.rg)
         if keeps and s._gfn is None:
             s._gfn = edge_of(s)
         seen = _counted(t)
+        _keep_turned(s, not mine)
         _spoil(s, t)
         _count(t)
         if mine:
@@ -146,7 +162,7 @@ def reseat(t: Any, op: Any, params: Any) -> None:
     take_place(t, at_once(lambda: make_view(t, op, params), t.requires_grad or TLS.r.grad))
 
 
-def take_place(t: Any, v: Any, counts: bool = True) -> None:
+def take_place(t: Any, v: Any) -> None:
     """Let t be what its view v is; the other tensors of the storage stay as they are."""
     if t.node.op.__class__ is Other:  # it holds what it is a view of, and nothing else
         t.__dict__.update(v.__dict__)
@@ -155,14 +171,64 @@ def take_place(t: Any, v: Any, counts: bool = True) -> None:
     group_of(t)
     seen = _counted(t)
     t._chain, t._offset, t._gfn = v._chain, v._offset, v._gfn
-    # It counts as a write: the storage's value becomes another one that is equal.
-    new = at_once(lambda: record(self_op(), (s,)), True)
+    # It counts as a write: the storage's value becomes another one that is equal. What a view was
+    # keeps its history; what t was is no longer what old results lead to.
+    kept = () if t._base_t is None else KEPT
+    new = at_once(lambda: record(self_op(), (s,), kept), True)
     _spoil(s, t)
     t.node = stale(v.node)
     s._gfn = None
     at_once(lambda: assign(s, new, (seen, None)), True)
-    if counts:
-        _count(t)
+    _count(t)
+
+
+def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
+    """Let t, which shares memory, have another size there, from where it begins.
+
+    The memory grows where that needs more of it; the other tensors go on sharing it.
+    """
+    from facula.ops.movement import AS_STRIDED
+
+    s = t._storage
+    flush(TLS.r)
+    others = [a for a in [ref() for ref in s.aliases] if a is not None]
+    if s.node.rg or s._gfn is not None or any([a.requires_grad for a in others]):
+        raise NotImplementedError(
+            f"resizing a {t.node.dtype} tensor of shape {list(t.node.shape)} to {list(shape)}, "
+            "whose memory is shared and requires grad, is not in Facula"
+        )
+    last = sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)])
+    _make_flat(s, others, t._offset + last + 1 if 0 not in shape else 0)
+    t._chain = ((AS_STRIDED, (shape, strides, t._offset)),)
+    if t._own is not None:
+        t._own = DETACHED
+    t.node = leaf(shape, t.node.dtype, canonical(shape, strides))
+    settle_alias(t)
+
+
+def _make_flat(s: Storage, aliases: list[Any], size: int) -> None:
+    """Let the value of a realised storage be all of its memory in a row, at least `size` of it."""
+    from facula.ops.movement import AS_STRIDED
+
+    shape, dtype = s.node.shape, s.node.dtype
+    strides = s.node.strides or contiguous_strides(shape)
+    last = sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)])
+    span = 0 if 0 in shape else last + 1
+    if size > span:
+        flat = np.zeros(size, dtype.np)
+        steps = tuple([st * flat.itemsize for st in strides])
+        np.lib.stride_tricks.as_strided(flat, shape, steps)[...] = s._data
+        s._data = flat
+    else:
+        s._data = np.lib.stride_tricks.as_strided(s._data, (span,), (s._data.itemsize,))
+    s.node = leaf(s._data.shape, dtype)
+    first = (AS_STRIDED, (shape, strides, 0))
+    for group in {a._own for a in aliases if a._own is not None and a._own is not DETACHED}:
+        group.chain = (first, *group.chain)
+    for a in aliases:
+        a._chain = (first, *a._chain)
+        if a.node.op is not STALE:
+            settle_alias(a)
 
 
 def bump(t: Any) -> None:
@@ -206,7 +272,7 @@ def _spoil(s: Storage, t: Any) -> None:
             continue
         if a._counter is not t._counter and a._base_t is not None and a._gfn is None:
             a._gfn = edge_of(a) if not a._leaf_rg else None  # it is not to look again
-        a.node = stale(a.node)
+        a.node = stale(asleep(a))
     s.aliases = alive
     counted = s if t._counter is None else t._counter
     if counted._token is not None:
@@ -217,7 +283,18 @@ def _spoil(s: Storage, t: Any) -> None:
 _OF_BYTES = ("real_view", "imag_view", "view_as_real", "view_as_complex", "view_dtype")
 
 
-def _scatter(root: Any, chain: Any, value: Any) -> Any:
+def _keep_turned(s: Storage, keep: bool) -> None:
+    """Before a write: what was reshaped in place keeps its graph node, or is to get another."""
+    for ref in s.aliases:
+        a = ref()
+        if a is not None and a._chain and turned(a) and group_of(a) is s:
+            if not keep:
+                a._gfn = None
+            elif a._gfn is None and a.node.rg:
+                a._gfn = edge_of(rederive(a) if a.node.op is STALE else a)
+
+
+def scatter(root: Any, chain: Any, value: Any) -> Any:
     """The value at `root` with the part that `chain` sees replaced."""
     if any([_overlapping(op, params) for op, params in chain]):
         # Going back through the views would not know which of several elements was written.

@@ -242,9 +242,23 @@ def _edge(r: Any, n: Entry) -> Any:
     return r.gnodes[n] if n.rg else None
 
 
+KEPT = "kept"  # the parameter of `self` where the new value has the history of the old one
+
+
+def _same(n: Entry) -> Any:
+    """The value whose history an entry has as it is: an in-place result that of what was written.
+
+    None for an entry with a history of its own.
+    """
+    if n.op is ASSIGN:
+        return n.b
+    return n.a if n.params == KEPT and n.op.name == "self" else None
+
+
 def _build(r: Any, n: Entry) -> Any:
-    if n.op is ASSIGN:  # an in-place result: its history is that of the value written
-        return _edge(r, n.b)
+    same = _same(n)
+    if same is not None:
+        return _edge(r, same)
     g = GradNode()
     g.op = n.op
     g.entry = n
@@ -308,9 +322,10 @@ class Freed:
 def _build_freed(n: Entry, nodes: dict[Entry, Any], inputs: Any, frame: int) -> None:
     if n in nodes:
         return
-    sources = (n.b,) if n.op is ASSIGN else n.inputs
+    same = _same(n)
+    sources = n.inputs if same is None else (same,)
     edges = [inputs.get(i) if i.op is INPUT else nodes.get(i) for i in sources]
-    if n.op is ASSIGN:
+    if same is not None:
         nodes[n] = edges[0]
         return
     g = nodes[n] = GradNode()

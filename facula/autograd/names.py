@@ -19,6 +19,7 @@ _NAMES = {
     "copy_slices": "CopySlices",
     "over": "MeanBackward0",
     "pow": "PowBackward1",
+    "div_trunc": "DivBackward1",
     "rdiv_s": "MulBackward0",
     "rpow_s": "PowBackward2",
     "rsub_s": "RsubBackward1",

@@ -215,7 +215,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
         )
     a, b, d = operands("div", input, other)
     if d.category >= dtypes.FLOAT:
-        return _div(a, b).trunc()
+        return record(pw.DIV_TRUNC, (tensor_of(a, d), tensor_of(b, d)))
     q = _floor_divide(a, b)
     a, b = tensor_of(a, d), tensor_of(b, d)
     return q + ((q < 0) & (q * b != a)).to(d)

@@ -17,7 +17,7 @@ from facula.ops.creation import FULL, full_on
 from facula.ops.indices import list_index, parse, table_of
 from facula.ops.shapes import expand
 from facula.ops.table import METHODS, OVERRIDES, api, dispatch, in_place
-from facula.storage import version_of
+from facula.storage import fresh, version_of
 from facula.tensor import Tensor
 from facula.trace.node import LEAF, STALE, Marker, Other
 from facula.trace.recorder import TLS, record
@@ -116,7 +116,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     table, p = table_of(advanced, v.node.shape)
     want = ix._index_shape(p, v.node)
     new = fit(value_like(value, v), want)
-    write(v, record(ix.INDEX_PUT, (v, table, new), p))
+    write(v, record(ix.INDEX_PUT, (fresh(v), table, new), p))
 
 
 def _stripped(t: Any) -> Any:
@@ -177,7 +177,7 @@ def _copy_into(v: Any, value: Any, name: str) -> None:
 def _write_copy(v: Any, new: Any) -> None:
     # The copy is v's own: `new` itself must not count as living in v's memory.
     if v.requires_grad and TLS.r.grad:
-        write(v, record(pw.COPY, (v, new)))
+        write(v, record(pw.COPY, (fresh(v), new)))
     else:
         write(v, record(mv.CONTIGUOUS if new.node.strides else mv.SELF, (new,), 0))
 
@@ -219,7 +219,7 @@ def _fill(self: Any, value: Any) -> Any:
         return _copied(self, value)
     n = self.node
     new = (
-        record(pw.FILL, (self,), (), (value,))
+        record(pw.FILL, (fresh(self),), (), (value,))
         if self.requires_grad and TLS.r.grad
         else record(FULL, (), full_on(n.shape, n.dtype, n.device), (value,))
     )

@@ -136,7 +136,7 @@ def copysign(input: Any, other: Any) -> Any:
     return record(COPYSIGN, (a, tensor_of(b, d)))
 
 
-def _one_sided(name: str, f: Any) -> None:
+def _one_sided(name: str, beats: Any) -> None:
     def grad_a(g: Any, a: Any, b: Any) -> Any:
         first = (a >= b) if name == "fmax" else (a <= b)
         return _where(first | b.isnan(), g, _zero(g))
@@ -145,13 +145,16 @@ def _one_sided(name: str, f: Any) -> None:
         first = (a >= b) if name == "fmax" else (a <= b)
         return _where(first | b.isnan(), _zero(g), g)
 
-    prim = pointwise(name, lambda p, s, a, b: f(a, b), grad_a, grad_b)
+    def body(p: Any, s: Any, a: Any, b: Any) -> Any:
+        return np.where(beats(b, a) | (a != a), b, a)  # of equal ones the first, as of zeros
+
+    prim = pointwise(name, body, grad_a, grad_b)
     doc = f"The {'larger' if name == 'fmax' else 'smaller'} of two numbers; NaN is passed over."
     _two(name, prim, allowed=_not_complex, inplace=False, doc=doc)
 
 
-_one_sided("fmax", np.fmax)
-_one_sided("fmin", np.fmin)
+_one_sided("fmax", np.greater)
+_one_sided("fmin", np.less)
 
 
 def _heaviside(p: Any, s: Any, a: Any, b: Any) -> Any:

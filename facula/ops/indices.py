@@ -66,13 +66,17 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
     """The basic part of an index as a view, and the tensors of the advanced part (or None).
 
     The list has one item for every dimension of the view: None, or an integer index array.
-    `check` is called before an error for an index that is a tensor.
+    `check` is called before an error for an index that is a tensor. What forbids t a history comes
+    before an error for an index that follows one which makes a view.
     """
 
     def fail(message: str) -> None:
         if check is not None:
             check()
+        forbidden((t,))
         raise IndexError(message)
+
+    wary = t._base_t is not None and (t._multi or t._no_grad)
 
     items = list(index) if isinstance(index, tuple) else [index]
     rank = len(t.node.shape)
@@ -94,6 +98,7 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
     layout: list[Any] = []  # for each dimension of the view: 'keep', 'new', or an index array
     after: list[int] = []  # for each new dimension: how many of t's come before it
     wrong = ""
+    cut = False  # whether a slice makes a view though it takes everything
     d = 0
     for i in items:
         if i is Ellipsis:
@@ -104,10 +109,14 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
             used = rank  # a second Ellipsis stands for nothing
             continue
         if i is None:
+            if wary:
+                forbidden((t,))
             layout.append("new")
             after.append(d)
             continue
         if isinstance(i, bool):
+            if wary:
+                forbidden((t,))
             layout.append(("flag", i))
             after.append(d)
             continue
@@ -116,8 +125,13 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
             step = 1 if i.step is None else int(i.step)
             if step <= 0:
                 raise ValueError("step must be greater than zero")
-            start, stop, step = slice(_int(i.start), _int(i.stop), step).indices(n)
+            first = _int(i.start)
+            start, stop, step = slice(first, _int(i.stop), step).indices(n)
             count = max(0, -(-(stop - start) // step))
+            if first is not None and first < 0:
+                cut = True
+            if wary and (cut or (start, count, step) != (0, n, 1)):
+                forbidden((t,))
             params.append((start, count, step))
             layout.append("keep")
             d += 1
@@ -131,6 +145,8 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
             n, k = t.node.shape[d], int(i)
             if not -n <= k < n:
                 raise IndexError(f"index {k} is out of bounds for dimension {d} with size {n}")
+            if wary:
+                forbidden((t,))
             params.append(k + n if k < 0 else k)
             d += 1
             continue
@@ -182,7 +198,7 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
     v = t
     if after:
         v = _with_ones(t, params, after)
-    if any(p != (0, n, 1) for p, n in zip(params, v.node.shape, strict=True)):
+    if cut or any(p != (0, n, 1) for p, n in zip(params, v.node.shape, strict=True)):
         v = make_view(v, mv.SLICE, tuple(params))
     advanced = [
         None if type(x) is str else (np.zeros(int(x[1]), np.int64) if type(x) is tuple else x)
@@ -246,11 +262,7 @@ def getitem(self: Any, index: Any) -> Any:
         and index.node.shape == self.node.shape
     ):  # the elements one after the other: one index each, instead of one a dimension
         self, index = _flat(self), _flat(index)
-    try:
-        v, advanced = parse(self, index)
-    except (IndexError, RuntimeError):
-        forbidden((self,))
-        raise
+    v, advanced = parse(self, index)
     if advanced is None:
         return make_view(v, mv.ALIAS, ()) if v is self else v
     table, p = table_of(advanced, v.node.shape)
@@ -319,5 +331,11 @@ def repeat_interleave(
         wide = [repeats if i == d + 1 else n for i, n in enumerate(rows.node.shape)]
         shape = tuple([n * repeats if i == d else n for i, n in enumerate(t.node.shape)])
         return make_view(record(mv.CONTIGUOUS, (rows.expand(wide),), 0), mv.RESHAPE, shape)
-    index = np.repeat(np.arange(t.node.shape[d]), counts)
+    n = t.node.shape[d] if t.node.shape else 1
+    if np.size(counts) not in (1, n):
+        raise RuntimeError(
+            f"repeat_interleave: repeats must have the same size as input along dim, but got "
+            f"{np.size(counts)} repeats for dimension {d} of a tensor of shape {list(t.shape)}"
+        )
+    index = np.repeat(np.arange(n), counts)
     return FUNCTIONS["index_select"](t, d, from_array(index))

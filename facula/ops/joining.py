@@ -137,6 +137,11 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
         if len(tensors) == 1 and isinstance(tensors[0], (tuple, list))
         else list(tensors)
     )
+    for x in ts:
+        if len(x.node.shape) > 1:
+            raise RuntimeError(
+                f"meshgrid: expected 0D or 1D tensors, got one of shape {list(x.node.shape)}"
+            )
     n = [x.numel() for x in ts]
     out = [
         expand.__wrapped__(x.reshape([-1 if i == j else 1 for j in range(len(ts))]), tuple(n))

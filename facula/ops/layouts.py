@@ -15,10 +15,10 @@ from facula.ops.table import METHODS, api
 from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
-from facula.trace.node import canonical
+from facula.trace.node import canonical, contiguous_strides
 from facula.trace.recorder import flush, record
 from facula.values import from_array, realise
-from facula.writes import reseat, take_place
+from facula.writes import bump, reseat, resize, take_place
 
 
 # Sliding windows over one dimension. Parameters: dimension, size, step.
@@ -171,10 +171,12 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
     if self._offset + n <= held.size and (s is None or s.node.strides is None):
         steps = tuple([int(np.prod(new[i + 1 :])) for i in range(len(new))])
         v = as_strided(self, new, steps, self._offset)
-        take_place(self, v, False)
+        take_place(self, v)
         return self
     if s is not None and self._chain:
-        raise NotImplementedError("resize_: growing memory that is shared is not in Facula")
+        resize(self, new, contiguous_strides(new))
+        bump(self)
+        return self
     data = np.zeros(n, self.node.dtype.np)
     data[: min(n, held.size)] = held.reshape(-1)[:n]
     return set_(self, from_array(data.reshape(new)))

@@ -272,12 +272,18 @@ def _as_strided_add(p: Any, s: Any, g: Any) -> Any:
     return out
 
 
+def _as_strided_grad(g: Any, an: Any, p: Any) -> Any:
+    if 0 in p[0]:  # nothing is added up, and so nothing depends on g
+        return zeros_node(an, g.node.dtype)
+    return record(AS_STRIDED_ADD, (g,), (p, an.shape))
+
+
 # The operand is the whole storage, contiguous: the tensor layer sees to that.
 AS_STRIDED: Op = Op(
     "as_strided",
     _as_strided_infer,
     _as_strided_body,
-    (lambda g, an, p: record(AS_STRIDED_ADD, (g,), (p, an.shape)),),
+    (_as_strided_grad,),
     view=True,
     write_back=lambda base, new, p: record(AS_STRIDED_SCATTER, (base, new), p),
 )

@@ -211,35 +211,36 @@ def _split(g: Any, loses: Any, ties: Any) -> Any:
     return _select(loses, _zero_like(g), _select(ties, g / 2, g))
 
 
+# Of equal operands NumPy's functions give the second, here it is to be the first: zeros have signs.
 MAXIMUM: Op = pointwise(
     "maximum",
-    lambda p, s, a, b: np.maximum(a, b),
+    lambda p, s, a, b: np.maximum(b, a),
     lambda g, a, b: _split(g, a < b, a == b),
     lambda g, a, b: _split(g, a > b, a == b),
 )
 MINIMUM: Op = pointwise(
     "minimum",
-    lambda p, s, a, b: np.minimum(a, b),
+    lambda p, s, a, b: np.minimum(b, a),
     lambda g, a, b: _split(g, a > b, a == b),
     lambda g, a, b: _split(g, a < b, a == b),
 )
 # clamp by tensors: at a tie the gradient is the clamped tensor's.
 CLAMP_LOW: Op = pointwise(
     "clamp_low",
-    lambda p, s, a, b: np.maximum(a, b),
+    lambda p, s, a, b: np.maximum(b, a),
     lambda g, a, b: _select(a >= b, g, _zero_like(g)),
     lambda g, a, b: _select(a < b, g, _zero_like(g)),
 )
 CLAMP_HIGH: Op = pointwise(
     "clamp_high",
-    lambda p, s, a, b: np.minimum(a, b),
+    lambda p, s, a, b: np.minimum(b, a),
     lambda g, a, b: _select(a <= b, g, _zero_like(g)),
     lambda g, a, b: _select(a > b, g, _zero_like(g)),
 )
 
 
 def _clamp_min(p: Any, s: Any, a: Any) -> Any:
-    return np.maximum(a, num(s[0], a))
+    return np.maximum(num(s[0], a), a)
 
 
 CLAMP_MIN: Op = pointwise(
@@ -247,12 +248,12 @@ CLAMP_MIN: Op = pointwise(
 )
 CLAMP_MAX: Op = pointwise(
     "clamp_max",
-    lambda p, s, a: np.minimum(a, num(s[0], a)),
+    lambda p, s, a: np.minimum(num(s[0], a), a),
     lambda g, a, s: _select(a <= s[0], g, _zero_like(g)),
 )
 RELU: Op = pointwise(
     "relu",
-    lambda p, s, a: np.maximum(a.dtype.type(0), a),  # of equal ones the second: -0.0 stays
+    lambda p, s, a: np.maximum(a.dtype.type(0), a),  # -0.0 stays
     lambda g, o, z: tied(_select(o <= 0, _zero_like(g), g), z),  # NaN lets the gradient through
 )
 
@@ -389,6 +390,8 @@ FLOOR_DIVIDE: Op = pointwise(
     _zeros,
 )
 FLOOR_DIVIDE.watches = "b"
+DIV_TRUNC: Op = pointwise("div_trunc", lambda p, s, a, b: np.trunc(a / b), _zeros, _zeros)
+DIV_TRUNC.watches = "b"
 
 
 def _underivable(g: Any, p: Any) -> Any:

@@ -21,20 +21,29 @@ from facula.tensor_base import wrap_dim
 from facula.trace.recorder import TLS, record
 
 
+def _scanned(name: str, input: Any, dim: int, dtype: Any) -> tuple[Any, int]:
+    """The operand and the dimension of a running sum or product."""
+    t = _wide(input, dtype)
+    d = wrap_dim(dim, len(t.node.shape))
+    if t.node.dtype is dtypes.bool and t.node.shape and t.numel():
+        raise NotImplementedError(f"{name}: not implemented for a bool tensor {list(t.shape)}")
+    return t, d
+
+
 @api(inplace=True)
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running sums along a dimension."""
-    t = _wide(input, dtype)
-    d = wrap_dim(dim, len(t.node.shape))
-    return in_layout(record(rd.CUMSUM, (t,), (d,)), None) if t.node.shape else t.clone()
+    t, d = _scanned("cumsum", input, dim, dtype)
+    if not t.node.shape or t.node.dtype is dtypes.bool:  # of bools there are none
+        return t.clone()
+    return in_layout(record(rd.CUMSUM, (t,), (d,)), None)
 
 
 @api(inplace=True)
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running products along a dimension."""
-    t = _wide(input, dtype)
-    d = wrap_dim(dim, len(t.node.shape))
-    if not t.node.shape:
+    t, d = _scanned("cumprod", input, dim, dtype)
+    if not t.node.shape or t.node.dtype is dtypes.bool:
         return watched(t).clone()
     return in_layout(record(rd.CUMPROD, (t,), (d,)), None)
 

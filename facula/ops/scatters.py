@@ -323,7 +323,8 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     need("index_add", index=index, source=source)
     d = _check_slices("index_add_", input, dim, index, source)
     if input.node.dtype.category < dtypes.FLOAT:
-        alpha = int(alpha)  # PyTorch cuts off a fraction here, where `add` refuses it
+        # PyTorch cuts off a fraction here, where `add` refuses it.
+        alpha = bool(alpha) if input.node.dtype is dtypes.bool else int(alpha)
     if alpha != 1:
         source = source * alpha
     # PyTorch takes two ways, which fail differently.
@@ -500,12 +501,25 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     return in_layout(out.reshape(input.node.shape), like_strides(input.node))
 
 
+def _modulo(index: Any, n: int) -> Any:
+    """The positions of `take_along_dim` in a dimension of size n, counted from the front."""
+    if index.node.dtype is not dtypes.int64:
+        raise RuntimeError(
+            f"take_along_dim(): Expected a long tensor for index, but got {index.dtype}"
+        )
+    a = known(index)
+    if not a.size or (a.min() >= 0 and a.max() < n):
+        return index
+    if not n:
+        raise RuntimeError(f"take_along_dim(): no element to take, a dimension is empty: {a}")
+    return index.remainder(n)
+
+
 @api
 def take_along_dim(input: Any, indices: Any, dim: Any = None) -> Any:
-    """gather with broadcasting; negative indices count from the end."""
+    """gather with broadcasting; indices along a dimension are taken modulo its size."""
     if dim is None:
-        at = _wrapped("take_along_dim", indices, input.numel())
-        return gather.__wrapped__(input.reshape(-1), 0, at.reshape(-1))
+        return gather.__wrapped__(input.view(-1), 0, indices.view(-1))
     s, i = list(input.node.shape), list(indices.node.shape)
     if len(s) != len(i):
         raise RuntimeError(
@@ -520,7 +534,7 @@ def take_along_dim(input: Any, indices: Any, dim: Any = None) -> Any:
         ],
         "take_along_dim",
     )
-    at = _wrapped("take_along_dim", indices, s[d])
+    at = _modulo(indices, s[d])
     a = input.expand([s[d] if k == d else n for k, n in enumerate(both)])
     b = at.expand([i[d] if k == d else n for k, n in enumerate(both)])
     return gather.__wrapped__(a, d, b)

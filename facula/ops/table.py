@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,6 +38,15 @@ _in_place: Any = None  # facula.in_place, set by it
 EXACT_OUT = {
     *("amax", "amin", "aminmax", "complex", "gather", "index_select", "multinomial", "polar"),
     "take",
+}
+# Those that compute in the dtype of the tensor that they write to.
+IN_DTYPE_OF_OUT = {"cumprod", "cumsum", "prod", "sum"}
+# Those that look at their arguments before autograd does: made of other operations, or without a
+# derivative. Elsewhere a view that may have no history is refused first.
+LOOKS_FIRST = {
+    *("all", "any", "argmax", "argmin", "chunk", "count_nonzero", "diff", "flatten", "gradient"),
+    *("moveaxis", "movedim", "nanmean", "narrow", "quantile", "repeat_interleave"),
+    *("take_along_dim", "tensor_split", "trapezoid", "unflatten", "unsafe_chunk"),
 }
 NO_OVERLAP = {
     *("cat", "concat", "concatenate", "gather", "index_select", "kthvalue", "masked_select"),
@@ -131,7 +141,8 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             except (IndexError, RuntimeError) as error:
                 if error.__class__ is Diverted and error.kind.each is not None:
                     return error.kind.each(call, args, kwargs, error)
-                _in_place.forbidden(args)
+                if name not in LOOKS_FIRST:
+                    _in_place.forbidden(args)
                 raise
             if type(got) in PLAIN:
                 if got._base_t is not None and name not in VIEWS_OF_COPIES:
@@ -145,6 +156,8 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             _no_overlap(name, out, args)
         elif isinstance(out, _tensor.Tensor):
             _in_place.check_overlap(out, args, name)
+            if name in IN_DTYPE_OF_OUT:
+                _in_dtype_of(name, out, kwargs)
         return store(name, out, f(*args, **kwargs))
 
     call.__name__ = call.__qualname__ = name
@@ -165,6 +178,17 @@ def _seen(t: Any, args: tuple[Any, ...]) -> Any:
     from facula.trace.recorder import record
 
     return record(SELF, (t,))
+
+
+def _in_dtype_of(name: str, out: Any, kwargs: dict[str, Any]) -> None:
+    """Let an operation compute in the dtype of what it writes to."""
+    if kwargs.get("dtype") is None:
+        kwargs["dtype"] = out.dtype
+    elif kwargs["dtype"] is not out.dtype:
+        raise RuntimeError(
+            f"{name}(): Expected out tensor to have dtype {kwargs['dtype']}, got {out.dtype} "
+            "instead"
+        )
 
 
 _ABSENT = object()
@@ -224,6 +248,8 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             _arguments(f, self, args, kwargs)
             raise
         own = own_value(self, args)
+        if name[:-1] in IN_DTYPE_OF_OUT:
+            _in_dtype_of(name, self, kwargs)
         try:
             value = f(own, *args, **kwargs)
         except Diverted as error:
@@ -241,13 +267,20 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def _arguments(f: Any, t: Any, args: Any, kwargs: Any) -> None:
-    """TypeError for arguments of wrong types: it comes before what is wrong with the tensor."""
+    """TypeError for arguments of wrong types: it comes before what is wrong with the tensor.
+
+    No operand is asked for its history, which an operation that fails does not do either.
+    """
+    before = TLS.r.grad
+    set_grad(False)
     try:
         f(t.detach(), *args, **kwargs)
     except TypeError:
         raise
     except Exception:
         return
+    finally:
+        set_grad(before)
 
 
 def own_value(t: Any, args: tuple[Any, ...]) -> Any:
@@ -257,9 +290,10 @@ def own_value(t: Any, args: tuple[Any, ...]) -> Any:
     for a in (t, *args):
         if isinstance(a, _tensor.Tensor) and a.requires_grad:
             from facula.ops.movement import SELF
+            from facula.storage import fresh
             from facula.trace.recorder import record
 
-            return record(SELF, (t,))
+            return record(SELF, (fresh(t),))
     return t
 
 
@@ -303,8 +337,10 @@ def store(name: str, out: Any, result: Any) -> Any:
             f"output type {out.dtype}"
         )
     if out.shape != result.shape:
-        memory = (out if out._storage is None else out._storage)._exported
-        if memory is not None and memory() is not None and result.numel() > out.numel():
+        owner = out if out._storage is None else out._storage
+        memory = owner._exported
+        more = out._offset + result.numel() > math.prod(owner.node.shape)
+        if memory is not None and memory() is not None and more:
             raise RuntimeError(f"{name}(): Trying to resize storage that is not resizable")
         _in_place.resize(out, result.shape, result.node.strides)
     _in_place.write(out, result.to(out.dtype))
