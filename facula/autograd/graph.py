@@ -58,6 +58,9 @@ class AccumulateGrad:
         """The name that PyTorch prints."""
         return "torch::autograd::AccumulateGrad"
 
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {hex(id(self))}>"
+
 
 class GradNode:
     """One operation of the graph: where gradients go and what its formulas need."""
@@ -117,7 +120,9 @@ class GradNode:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that gradients go to."""
-        return tuple([(shown(e), 0) for e in self.edges])
+        from facula.autograd.names import kept
+
+        return tuple([(shown(e), 0) for e in kept(self.op, self.edges)])
 
     def register_hook(self, hook: Any) -> Any:
         """Call hook(grad_inputs, grad_outputs) after this node has run."""

@@ -23,6 +23,7 @@ _NAMES = {
     "rdiv_s": "MulBackward0",
     "rpow_s": "PowBackward2",
     "rsub_s": "RsubBackward1",
+    "self": "AliasBackward0",
     "to": "ToCopyBackward0",
 }
 
@@ -37,6 +38,22 @@ def node_name(op: Any, params: Any, entry: Any) -> str:
     if entry is not None and name in _BY_SHAPE:
         return _BY_SHAPE[name](params, entry)
     return "".join([w.capitalize() for w in name.split("_")]) + "Backward0"
+
+
+# Operations with a number, which PyTorch counts as an operand that takes no gradient.
+_WITH_NUMBER = {n + "_s" for n in ("add", "sub", "mul", "div", "rdiv")}
+
+
+def kept(op: Any, edges: list[Any]) -> list[Any]:
+    """Those of a node's edges that its node in PyTorch has.
+
+    A composition's lead to its operands, past the operations that it is made of; the condition of
+    `where` has none.
+    """
+    name = str(op)
+    if name in ("whole", "where"):
+        return edges[1:]
+    return [*edges, None] if name in _WITH_NUMBER else edges
 
 
 def _reshape(p: Any, entry: Any) -> str:

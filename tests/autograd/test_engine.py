@@ -329,3 +329,20 @@ def test_a_pass_reads_saved_values_before_numpy_writes_to_them(view):
         array *= 3
         np.testing.assert_allclose(w.grad.numpy(), 2 * np.exp([0.0, 2.0]), rtol=1e-6)
         assert y.tolist() == array.tolist()
+
+
+def test_next_functions_are_those_of_pytorchs_nodes():
+    x = torch.ones(3, requires_grad=True)
+    h = x.exp()
+    on = torch.ones(3) > 0
+
+    def names(y):
+        return [None if node is None else node.name() for node, _ in y.grad_fn.next_functions]
+
+    exp = "ExpBackward0"
+    for y in (h * 2, 1 + h, h - 1, h / 2):
+        assert names(y) == [exp, None]
+    assert names(1 - h) == names(h**2) == [exp]
+    assert names(torch.where(on, h, 0.0 * x)) == [exp, "MulBackward0"]
+    assert names(torch.nn.functional.mse_loss(h, x.detach())) == [exp]
+    assert repr(h.grad_fn.next_functions[0][0]).startswith("<AccumulateGrad object at 0x")
