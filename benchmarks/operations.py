@@ -40,6 +40,7 @@ def table(torch: Any, leaves: list[Any] | None = None) -> dict[str, Callable[[],
     x, y = tensor("x", 1024, 1024), tensor("y", 1024, 1024)
     p = leaf(x.detach().abs() + 0.5)  # positive
     u = leaf(torch.sigmoid(x.detach()))  # between 0 and 1
+    near = leaf(1 + 1e-4 * x.detach())  # near 1
     i = torch.tensor(integers("i", 1000, 1024, 1024))
     rows = torch.tensor(integers("rows", 1024, 1024))
     b, c = x > 0, y > 0
@@ -165,7 +166,7 @@ def table(torch: Any, leaves: list[Any] | None = None) -> dict[str, Callable[[],
         "argmin, columns": lambda: x.argmin(0),
         "all": lambda: b.all(),
         "any": lambda: b.any(),
-        "prod": lambda: u.prod(),
+        "prod": lambda: near.prod(),
         "std": lambda: x.std(),
         "var, rows": lambda: x.var(1),
         "logsumexp, rows": lambda: x.logsumexp(1),

@@ -15,6 +15,7 @@ from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS, number, tensor_of
 from facula.ops.creation import FULL, full_on
 from facula.ops.indices import list_index, parse, table_of
+from facula.ops.registry import like_strides
 from facula.ops.shapes import expand
 from facula.ops.table import METHODS, OVERRIDES, api, dispatch, in_place
 from facula.storage import fresh, version_of
@@ -101,6 +102,8 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         return
     if isinstance(index, list):
         index = list_index(index)
+    if _fill_masked(self, index, value):
+        return
     v, advanced = parse(self, index, lambda: check_in_place(self, "__setitem__", False))
     check_in_place(v, "__setitem__")
     if advanced is None:
@@ -117,6 +120,34 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     want = ix._index_shape(p, v.node)
     new = fit(value_like(value, v), want)
     write(v, record(ix.INDEX_PUT, (fresh(v), table, new), p))
+
+
+def _fill_masked(t: Any, mask: Any, value: Any) -> bool:
+    """Write a number where a mask is true, without looking for where that is; whether that was
+    done. What has a history is left to the operation that PyTorch's history names."""
+    if not isinstance(mask, Tensor) or mask.node.dtype is not dtypes.bool:
+        return False
+    shape, rank = t.node.shape, len(mask.node.shape)
+    if not rank or mask.node.shape != shape[:rank]:
+        return False
+    if isinstance(value, Tensor):
+        if value.node.shape or value.node.dtype.is_complex:
+            return False
+    elif value.__class__ not in (int, float, bool):
+        return False
+    for x in (t, mask, value):
+        if isinstance(x, Tensor):
+            n = x.node
+            if n.op.__class__ is Other or n.op is META or n.op is STALE or n.rg or x._leaf_rg:
+                return False
+    if mask.node.device is not t.node.device or TLS.dual:
+        return False
+    check_in_place(t, "__setitem__")
+    if rank < len(shape):
+        mask = mask.reshape((*shape[:rank], *[1] * (len(shape) - rank)))
+    new = record(pw.WHERE, (mask, value_like(value, t), t))
+    write(t, mv.in_layout(new, like_strides(t.node)))
+    return True
 
 
 def _stripped(t: Any) -> Any:

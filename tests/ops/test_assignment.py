@@ -69,3 +69,32 @@ def test_one_element_keeps_the_rules():
     for i in range(20):
         t[i % 4] = float(i)
     assert u.tolist() == [2.0] * 4
+
+
+@pytest.mark.parametrize("layout", ["row by row", "turned", "a view"])
+@pytest.mark.parametrize("value", [2.5, True, -3, "a tensor"])
+def test_a_mask_takes_a_number(layout, value, tier):
+    for k in range(3):
+        base = np.arange(60.0, dtype=np.float32).reshape(5, 12) - 20 - k
+        x = torch.tensor(base)
+        other = {"row by row": x, "turned": x.t(), "a view": x[1:4, ::2]}[layout]
+        a = {"row by row": base, "turned": base.T, "a view": base[1:4, ::2]}[layout]
+        number = torch.tensor(7 + k) if value == "a tensor" else value
+        other[other > 5] = number
+        a[a > 5] = 7 + k if value == "a tensor" else value
+        other[other[:, 0] < -15] = number  # whole rows
+        a[a[:, 0] < -15] = 7 + k if value == "a tensor" else value
+        assert x.tolist() == base.tolist()
+        assert other.tolist() == a.tolist() and other.stride() == tuple(s // 4 for s in a.strides)
+
+
+def test_what_is_written_where_a_mask_is_true_keeps_its_history():
+    x = torch.arange(4.0).requires_grad_()
+    y, n = x * 2, torch.tensor(5.0, requires_grad=True)
+    y[y > 3] = n
+    y[y == 0] = 1.0
+    assert y.grad_fn.name() == "IndexPutBackward0"
+    y.sum().backward()
+    assert x.grad.tolist() == [0.0, 2.0, 0.0, 0.0] and n.grad.item() == 2.0
+    with pytest.raises(RuntimeError, match="leaf Variable"):
+        x[x > 1] = 0.0
