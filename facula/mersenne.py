@@ -10,7 +10,8 @@ words into numbers as PyTorch 2.13 does on a CPU with AVX2 and FMA, bit for bit:
 * any other normal fill makes float64 pairs, the second of which waits in the generator;
 * an integer below ``n`` is a word modulo ``n``, or two words modulo ``n`` from ``n >= 2**28`` on.
 
-Large draws take their words from ``numpy.random``, which is imported at the first of them.
+Large draws take their words from native code or ``numpy.random``, which are there when much has
+been drawn.
 
 Sources: M. Matsumoto, T. Nishimura, "Mersenne Twister", ACM TOMACS 8 (1998); the shuffles of
 R. Durstenfeld, CACM 7 (1964), and its inside-out form;
@@ -20,6 +21,7 @@ https://docs.pytorch.org/docs/stable/generated/torch.Generator.html
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +37,12 @@ _SHIFT_SIZE = 397
 _TWIST = np.uint32(0x9908B0DF)
 _UPPER = np.uint32(0x80000000)
 _LOWER = np.uint32(0x7FFFFFFF)
-# Draws of at least this many words go through numpy.random; below it, importing that module and
-# exchanging states costs more than twisting here.
+# Draws of at least this many words go through numpy.random; below it, exchanging states costs more
+# than twisting here. Importing that module takes as long as twisting about half a million words, so
+# a process that draws little does not.
 _BULK_WORDS = 8192
+_IMPORT_WORDS = 1 << 18
+_twisted = 0  # words that were made here in draws that numpy.random would have been faster at
 # Largest permutation made by the forward shuffle with 32-bit draws, plus one.
 _LARGE_PERMUTATION = (2**32 - 1) // 20
 _SMALL_PERMUTATION = 256
@@ -134,7 +139,7 @@ class Mersenne:
         if stop <= STATE_SIZE:
             self._position = stop
             return self._block[start:stop].copy()
-        if n >= _BULK_WORDS:
+        if n >= _BULK_WORDS and (natives(n) is not None or _in_bulk(n)):
             return self._bulk_words(n)
         self._fresh = False
         pieces = [self._block[start:]]
@@ -302,6 +307,15 @@ def _fill_blocks(
 
 
 # ---- the generator -----------------------------------------------------------------------------
+
+
+def _in_bulk(n: int) -> bool:
+    """Whether a large draw goes through numpy.random, which may have to be imported."""
+    global _twisted
+    if _twisted + n >= _IMPORT_WORDS or "numpy.random" in sys.modules:
+        return True
+    _twisted += n
+    return False
 
 
 def _next_key(key: np.ndarray) -> np.ndarray:

@@ -107,10 +107,11 @@ def test_states_that_cannot_be(size, next_, left):
     assert np.array_equal(engine.words(5), reference(5, 5))
 
 
-def test_numpy_random_is_imported_for_large_draws_only():
+def test_numpy_random_is_imported_where_much_is_drawn_only():
     code = (
         "import sys; from facula.mersenne import Mersenne; e = Mersenne(1); e.words(5000);"
-        "before = 'numpy.random' in sys.modules; e.words(10000);"
+        "e.words(100_000); before = 'numpy.random' in sys.modules; e.words(10000);"
+        "e.words(200_000);"
         "print(before, 'numpy.random' in sys.modules)"
     )
     result = subprocess.run(
