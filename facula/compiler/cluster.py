@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from facula.cpu.vector import KINDS, NARROW
+from facula.compiler.builder import KINDS, NARROW
 from facula.trace.node import Node
 
 FULL, ROW, COLUMN, ALL = "full", "row", "column", "all"

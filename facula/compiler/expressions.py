@@ -11,8 +11,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from facula.compiler.builder import NARROW, SIZE, Value
+from facula.compiler.cluster import kind_of, wide
 from facula.cpu.elementary import FUNCTIONS
-from facula.cpu.vector import SIZE
+from facula.cpu.text import NotCompiled
 from facula.trace.node import Node
 
 Build = Callable[..., Any]
@@ -365,3 +367,36 @@ def expression(n: Node, kinds: tuple[str, ...]) -> Build | None:
     if name in FLOAT:
         return FLOAT[name] if _float_only(*kinds) else None
     return None
+
+
+COPIES = ("reshape", "clone", "flatten_copy")
+
+
+def computed(
+    n: Node, x: Any, args: list[Value], numbers: Callable[[], list[Value]], guards: dict[int, Any]
+) -> Value:
+    """What an entry computes of operands that are there. `numbers` gives its Python numbers, as
+    scalars; `guards` the exponents that the program was made for."""
+    name, kind = n.op.name, kind_of(n)
+    assert kind is not None
+    if name == "to":
+        return x.cast(args[0], kind)
+    if name in COPIES:
+        return args[0]
+    args = [x.widened(a) for a in args]
+    if name == "pow_s":
+        build = power(guards[n.scalar_at], wide(kind))
+        if build is None:
+            raise NotCompiled(f"a power of {kind}")
+        out = build(x, args[0])
+    else:
+        scalars = [x.splat(a) for a in numbers()]
+        if name == "full":
+            return x.cast(scalars[0], kind)
+        build = expression(n, tuple([a.kind for a in args]))
+        if build is None:
+            raise NotCompiled(str(n.op))
+        out = build(x, *args, *scalars)
+    if kind not in NARROW:
+        return out
+    return Value(out.name, kind) if name in EXACT else x.rounded(out, kind)

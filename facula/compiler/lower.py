@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.compiler.assembly import Assembly
 from facula.compiler.cluster import ALL, COLUMN, FULL, Cluster
 from facula.compiler.grouping import Grouping
-from facula.compiler.layout import Place, place
+from facula.compiler.layout import place
+from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
-from facula.compiler.simplify import simplify, with_copies, without_copies
-from facula.compiler.widen import widen
+from facula.compiler.simplify import with_copies, without_copies
 from facula.cpu.emitters import EMITTERS, REVISITING
-from facula.cpu.kernels import Kernel, NotCompiled
+from facula.cpu.kernels import Kernel
 from facula.cpu.maps import CombineKernel, MapKernel
-from facula.trace.node import ASSIGN, INPUT, Node
+from facula.cpu.text import NotCompiled
+from facula.trace.node import INPUT, Node
 
 DECLARED = "\n;\n"  # in a kernel's text: what comes before is had once by all of a module
 AS_IS = ("literal", "status")  # entries of a descriptor that depend on shapes alone
@@ -44,14 +44,7 @@ class Lowered:
     def __init__(self, entries: list[Node], roots: list[Node], scalars: list[Any], width: int):
         self.width = width
         self.n_scalars = len(scalars)
-        self.guards: dict[int, Any] = {}
-        for n in entries:
-            if n.op is not ASSIGN and n.op.name == "pow_s":
-                self.guards[n.scalar_at] = scalars[n.scalar_at]
-        places: dict[Node, Place] = {}
-        entries = widen(entries, places)
-        entries = simplify(entries, roots, places)
-        entries = Assembly(entries, roots, scalars, self.guards, places).entries
+        entries, places, self.guards = prepared(entries, roots, scalars)
         entries = without_copies(entries, roots, places)
         entries, roots = with_copies(entries, roots, places)
         self.grouping = g = Grouping(entries, places)

@@ -22,8 +22,8 @@ from facula.compiler.layout import Place, place
 from facula.compiler.lower import DECLARED, NOT_MEMORY, Lowered
 from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
 from facula.cpu import runtime
-from facula.cpu.kernels import NotCompiled
 from facula.cpu.runtime import Call
+from facula.cpu.text import NotCompiled
 from facula.trace.flight import land
 from facula.trace.node import INPUT, Node, contiguous_strides, copied, pick
 

@@ -16,9 +16,9 @@ from facula.compiler.cluster import kind_of
 from facula.cpu.convolution_copy import Source, copy_channels
 from facula.cpu.convolution_plan import SLOWLY, Plan, Problem, choose, convolution, transposed
 from facula.cpu.following import Following, rest, separable
-from facula.cpu.kernels import Kernel, NotCompiled
+from facula.cpu.kernels import Kernel
 from facula.cpu.strips import both, inside, masked_store, positions
-from facula.cpu.text import Function, Index
+from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node
 

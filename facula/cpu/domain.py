@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.kernels import CHUNK, UNITS, Kernel, NotCompiled, merged, strides_in
-from facula.cpu.text import Function, Index
+from facula.cpu.kernels import CHUNK, UNITS, Kernel, merged, strides_in
+from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node, contiguous_strides
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from facula.compiler.cluster import kind_of, wide
 from facula.cpu.domain import DomainKernel, load, walk
-from facula.cpu.kernels import CHUNK, Kernel, NotCompiled, merged
-from facula.cpu.text import Function, Index
+from facula.cpu.kernels import CHUNK, Kernel, merged
+from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node, contiguous_strides
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from facula.compiler.cluster import ALL, Cluster, kind_of
 from facula.cpu.convolution_plan import flat_steps
-from facula.cpu.kernels import Kernel, NotCompiled, strides_in
+from facula.cpu.kernels import Kernel, strides_in
 from facula.cpu.maps import MapKernel
-from facula.cpu.text import Function, Index
+from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node
 

@@ -18,8 +18,8 @@ from typing import Any
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place
 from facula.cpu.domain import DomainKernel, load, store, walk
-from facula.cpu.kernels import CHUNK, Kernel, NotCompiled, merged, strides_in
-from facula.cpu.text import Index
+from facula.cpu.kernels import CHUNK, Kernel, merged, strides_in
+from facula.cpu.text import Index, NotCompiled
 from facula.cpu.vector import NARROW, SIZE, Lanes, Value
 from facula.trace.node import INPUT, Node, contiguous_strides
 

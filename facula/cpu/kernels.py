@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.compiler.cluster import Cluster, kind_of, number_kind, wide
-from facula.compiler.expressions import EXACT, expression, power
+from facula.compiler.cluster import Cluster, number_kind
+from facula.compiler.expressions import computed
 from facula.compiler.layout import Place
-from facula.cpu.text import Function, NotCompiled
-from facula.cpu.vector import NARROW, Lanes, Value
+from facula.cpu.text import Function
+from facula.cpu.vector import Lanes, Value
 from facula.trace.node import Node
 
 PARAMS = "ptr %P, ptr %S, ptr %D, i64 %lo, i64 %hi"
@@ -124,33 +124,8 @@ class Kernel:
 
     def compute(self, n: Node, x: Lanes, args: list[Value]) -> Value:
         """The expression of one entry on operands that are there."""
-        name = n.op.name
-        kind = kind_of(n)
-        assert kind is not None
-        if name == "to":
-            return x.cast(args[0], kind)
-        if name in ("reshape", "clone", "flatten_copy"):
-            return args[0]
-        args = [x.widened(a) for a in args]
-        if name == "pow_s":
-            build = power(self.guards[n.scalar_at], wide(kind))
-            if build is None:
-                raise NotCompiled(f"a power of {kind}")
-            out = build(x, args[0])
-        else:
-            numbers = [
-                x.splat(self.number(n.scalar_at + k, t, number_kind(n)))
-                for k, t in enumerate(n.stypes)
-            ]
-            if name == "full":
-                return numbers[0]
-            build = expression(n, tuple([a.kind for a in args]))
-            if build is None:
-                raise NotCompiled(str(n.op))
-            out = build(x, *args, *numbers)
-        if kind not in NARROW:
-            return out
-        return Value(out.name, kind) if name in EXACT else x.rounded(out, kind)
+        numbers = [(n.scalar_at + k, t, number_kind(n)) for k, t in enumerate(n.stypes)]
+        return computed(n, x, args, lambda: [self.number(*a) for a in numbers], self.guards)
 
 
 def merged(sizes: list[int], tables: list[list[int]]) -> tuple[list[int], list[list[int]]]:

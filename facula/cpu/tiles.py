@@ -6,9 +6,9 @@ from typing import Any
 
 from facula.compiler.cluster import kind_of
 from facula.cpu.blocking import BLOCK, LINE
-from facula.cpu.kernels import Kernel, NotCompiled, strides_in
+from facula.cpu.kernels import Kernel, strides_in
 from facula.cpu.strips import masked_load, masked_store
-from facula.cpu.text import Function, Index
+from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.vector import SIZE, STORED, Lanes, Value
 from facula.trace.node import Node
 

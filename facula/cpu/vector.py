@@ -9,21 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from facula.compiler.builder import NARROW, SIZE, Builder, Value
 from facula.cpu.text import Function, float_bits
 
-KINDS = {
-    "float32": "f32",
-    "float64": "f64",
-    "int64": "i64",
-    "int32": "i32",
-    "int16": "i16",
-    "int8": "i8",
-    "uint8": "u8",
-    "bool": "b",
-    "bfloat16": "bf16",
-    "float16": "f16",
-}
-NARROW = ("bf16", "f16")  # stored in 16 bits; float32 in registers, rounded after each operation
 STORED = {"b": "u8", "bf16": "i16", "f16": "i16"}
 _TYPE = {
     "f32": "float",
@@ -37,25 +25,10 @@ _TYPE = {
     "bf16": "float",
     "f16": "float",
 }
-SIZE = {"f32": 4, "f64": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "u8": 1, "b": 1}
-SIZE |= {"bf16": 2, "f16": 2}
-
 NOT_USUAL = 0x9F  # classes of floats as x86 numbers them: zero, infinite or NaN
 
 
-class Value:
-    """The name of a value and its kind; `same` is the scalar that all lanes are, if it is known."""
-
-    __slots__ = ("inverse", "kind", "name", "same")
-
-    def __init__(self, name: str, kind: str, same: Value | None = None) -> None:
-        self.name = name
-        self.kind = kind
-        self.same = same
-        self.inverse: Value | None = None  # of a scalar: see `Lanes.invert`
-
-
-class Lanes:
+class Lanes(Builder):
     """Writes operations on `width` lanes into a function."""
 
     def __init__(self, f: Function, width: int) -> None:
@@ -132,10 +105,6 @@ class Lanes:
         nan = self.const(float("nan"), "f32")
         return Value(self.select(self.nan(a), nan, self.bits(i)).name, kind)
 
-    def widened(self, a: Value) -> Value:
-        """Narrow floats as the float32 that they are in registers."""
-        return Value(a.name, "f32") if a.kind in NARROW else a
-
     def load(self, pointer: str, kind: str) -> Value:
         """Lanes next to each other in memory."""
         raw = STORED.get(kind, kind)
@@ -209,9 +178,6 @@ class Lanes:
     def op(self, name: str, a: Value, b: Value, kind: str | None = None) -> Value:
         return Value(self.f.let(f"{name} {self.type(a.kind)} {a.name}, {b.name}"), kind or a.kind)
 
-    def floating(self, a: Value) -> bool:
-        return a.kind in ("f32", "f64", *NARROW)
-
     def add(self, a: Value, b: Value) -> Value:
         if a.kind == "b":
             return self.op("or", a, b)
@@ -252,9 +218,6 @@ class Lanes:
         if self.floating(a):
             return Value(self.f.let(f"fneg {self.type(a.kind)} {a.name}"), a.kind)
         return self.sub(self.const(0, a.kind), a)
-
-    def fma(self, a: Value, b: Value, c: Value) -> Value:
-        return self.intrinsic("fma", a, b, c)
 
     def intrinsic(self, name: str, *args: Value) -> Value:
         kind = "f32" if args[0].kind in NARROW else args[0].kind
@@ -373,30 +336,8 @@ class Lanes:
     def nan(self, a: Value) -> Value:
         return self.op("fcmp uno", a, a, "b")
 
-    def maximum(self, a: Value, b: Value) -> Value:
-        """The larger; NaN propagates."""
-        m = self.select(self.compare("gt", a, b), a, b)
-        return self.select(self.nan(a), a, m) if self.floating(a) else m
-
-    def minimum(self, a: Value, b: Value) -> Value:
-        m = self.select(self.compare("lt", a, b), a, b)
-        return self.select(self.nan(a), a, m) if self.floating(a) else m
-
-    def absolute(self, a: Value) -> Value:
-        if self.floating(a):
-            return self.intrinsic("fabs", a)
-        if a.kind in ("u8", "b"):
-            return a
-        return self.select(self.compare("lt", a, self.const(0, a.kind)), self.neg(a), a)
-
-    def cast(self, a: Value, kind: str) -> Value:
+    def converted(self, a: Value, kind: str) -> Value:
         """Conversion as C does it."""
-        if a.kind == kind:
-            return a
-        if a.kind in NARROW:
-            return self.cast(self.widened(a), kind)
-        if kind in NARROW:
-            return self.rounded(self.cast(a, "f32"), kind)
         old, new = self.type(a.kind), self.type(kind)
         if kind == "b":
             return self.compare("ne", a, self.const(0, a.kind))

@@ -13,7 +13,8 @@ from typing import Any
 
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place, place
-from facula.cpu.kernels import NotCompiled, merged, strides_in
+from facula.cpu.kernels import merged, strides_in
+from facula.cpu.text import NotCompiled
 from facula.cuda.blas import Product
 from facula.cuda.kernels import BLOCK, FOLD, Kernel, Launch, _first, _sum_kind, blocks
 from facula.cuda.lanes import TYPE, Value

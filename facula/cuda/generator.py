@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes, random
-from facula.cpu.vector import KINDS
+from facula.compiler.builder import KINDS
 from facula.cuda import arrays, driver, modules
 from facula.cuda.kernels import BLOCK
 from facula.cuda.lanes import STORED

@@ -23,15 +23,15 @@ from facula.compiler.cluster import (
     number_kind,
     wide,
 )
-from facula.compiler.expressions import EXACT, expression, power
+from facula.compiler.expressions import COPIES, computed
 from facula.compiler.layout import Place, place
-from facula.cpu.kernels import NotCompiled, merged, strides_in
-from facula.cuda.lanes import NARROW, STORED, TYPE, Report, Thread, Value
+from facula.cpu.kernels import merged, strides_in
+from facula.cpu.text import NotCompiled
+from facula.cuda.lanes import STORED, TYPE, Report, Thread, Value
 from facula.trace.node import Node, contiguous_strides
 
 BLOCK = 256
 MOST_BLOCKS = 1 << 16
-COPIES = ("reshape", "clone", "flatten_copy")
 FOLD = {"sum": "Sum", "amax": "Max", "amin": "Min", "prod": "Prod"}
 PER_BLOCK = 4096  # elements that a block of a sum over all adds up
 PER_COLUMN = 256  # rows that a block of a sum over columns adds up
@@ -98,34 +98,13 @@ class Kernel:
 
     def compute(self, n: Node, args: list[Value]) -> Value:
         """The expression of one entry on operands that are there."""
-        x, name, kind = self.x, n.op.name, kind_of(n)
-        assert kind is not None
-        if name == "to":
-            return x.cast(args[0], kind)
-        if name in COPIES:
-            return args[0]
-        args = [x.widened(a) for a in args]
-        if name == "pow_s":
-            build = power(self.guards[n.scalar_at], wide(kind))
-            if build is None:
-                raise NotCompiled(f"a power of {kind}")
-            out = build(x, args[0])
-        else:
-            numbers = [
-                self.number(n.scalar_at + k, t, number_kind(n)) for k, t in enumerate(n.stypes)
-            ]
-            if name == "full":
-                return x.cast(numbers[0], kind)
-            build = expression(n, tuple([a.kind for a in args]))
-            if build is None:
-                raise NotCompiled(str(n.op))
-            try:
-                out = build(x, *args, *numbers)
-            except KeyError as missing:
-                raise NotCompiled(f"{n.op} ({missing})") from None
-        if kind not in NARROW:
-            return out
-        return Value(out.name, kind) if name in EXACT else x.rounded(out, kind)
+        numbers = [(n.scalar_at + k, t, number_kind(n)) for k, t in enumerate(n.stypes)]
+        try:
+            return computed(
+                n, self.x, args, lambda: [self.number(*a) for a in numbers], self.guards
+            )
+        except KeyError as missing:
+            raise NotCompiled(f"{n.op} ({missing})") from None
 
     def offsets(self, linear: str, sizes: list[int], tables: list[list[int]]) -> list[str]:
         """Where each table of steps leads to, from the number of an element."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 
-from facula.cpu.vector import NARROW, SIZE, Value
+from facula.compiler.builder import NARROW, SIZE, Builder, Value
 
 TYPE = {
     "f32": "float",
@@ -107,7 +107,7 @@ class Report:
         self.lines.append(f"if ({bad}) *status = 1;")
 
 
-class Thread:
+class Thread(Builder):
     """Writes operations of one thread into `f.lines`."""
 
     width = 1
@@ -157,14 +157,7 @@ class Thread:
         """float32 rounded to a narrow kind."""
         return self.let(f"from_{kind}(to_{kind}({a.name}))", kind)
 
-    def widened(self, a: Value) -> Value:
-        """Narrow floats as the float32 that they are in registers."""
-        return Value(a.name, "f32") if a.kind in NARROW else a
-
     # Arithmetic.
-    def floating(self, a: Value) -> bool:
-        return a.kind in ("f32", "f64", *NARROW)
-
     def _wrapped(self, sign: str, a: Value, b: Value) -> Value:
         u = _UNSIGNED[a.kind]
         return self.let(f"({TYPE[a.kind]})(({u}){a.name} {sign} ({u}){b.name})", a.kind)
@@ -222,9 +215,6 @@ class Thread:
             return self.let(f"-{a.name}", a.kind)
         return self.sub(self.const(0, a.kind), a)
 
-    def fma(self, a: Value, b: Value, c: Value) -> Value:
-        return self.intrinsic("fma", a, b, c)
-
     def _function(self, name: str, args: tuple[Value, ...]) -> Value:
         kind = args[0].kind
         listed = ", ".join([a.name for a in args])
@@ -250,30 +240,8 @@ class Thread:
     def nan(self, a: Value) -> Value:
         return self.let(f"{a.name} != {a.name}", "b")
 
-    def maximum(self, a: Value, b: Value) -> Value:
-        """The larger; NaN propagates."""
-        m = self.select(self.compare("gt", a, b), a, b)
-        return self.select(self.nan(a), a, m) if self.floating(a) else m
-
-    def minimum(self, a: Value, b: Value) -> Value:
-        m = self.select(self.compare("lt", a, b), a, b)
-        return self.select(self.nan(a), a, m) if self.floating(a) else m
-
-    def absolute(self, a: Value) -> Value:
-        if self.floating(a):
-            return self.intrinsic("fabs", a)
-        if a.kind in ("u8", "b"):
-            return a
-        return self.select(self.compare("lt", a, self.const(0, a.kind)), self.neg(a), a)
-
-    def cast(self, a: Value, kind: str) -> Value:
+    def converted(self, a: Value, kind: str) -> Value:
         """Conversion as PyTorch does it."""
-        if a.kind == kind:
-            return a
-        if a.kind in NARROW:
-            return self.cast(self.widened(a), kind)
-        if kind in NARROW:
-            return self.rounded(self.cast(a, "f32"), kind)
         if kind == "b":
             return self.compare("ne", a, self.const(0, a.kind))
         if self.floating(a) and kind not in ("f32", "f64", "i64"):
@@ -302,9 +270,4 @@ def _single(x: float) -> float:
     return x
 
 
-def reads(name: str) -> bool:
-    """Whether an elementary function has a form here."""
-    return name in _CALLS
-
-
-__all__ = ["PRELUDE", "SIZE", "STORED", "TYPE", "Report", "Thread", "Value", "reads", "single"]
+__all__ = ["PRELUDE", "SIZE", "STORED", "TYPE", "Report", "Thread", "Value", "single"]

@@ -15,15 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from facula.compiler.assembly import Assembly
 from facula.compiler.cluster import ALL, COLUMN, ROW, Cluster
 from facula.compiler.grouping import Grouping, same_element
 from facula.compiler.layout import VIEWS, Place, place
 from facula.compiler.memory import Memory
+from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
-from facula.compiler.simplify import simplify
-from facula.compiler.widen import widen
-from facula.cpu.kernels import NotCompiled
+from facula.cpu.text import NotCompiled
 from facula.cuda import arrays, cores, driver, modules, status, windows
 from facula.cuda.arrays import Block, DeviceArray
 from facula.cuda.blas import Product
@@ -64,14 +62,7 @@ class Lowered:
 
     def __init__(self, entries: list[Node], roots: list[Node], scalars: list[Any]) -> None:
         self.n_scalars = len(scalars)
-        self.guards: dict[int, Any] = {}
-        for n in entries:
-            if n.op is not ASSIGN and n.op.name == "pow_s":
-                self.guards[n.scalar_at] = scalars[n.scalar_at]
-        places: dict[Node, Place] = {}
-        entries = widen(entries, places)
-        entries = simplify(entries, roots, places)
-        entries = Assembly(entries, roots, scalars, self.guards, places).entries
+        entries, places, self.guards = prepared(entries, roots, scalars)
         self.results = _own(entries, roots, places)
         self.grouping = g = Grouping(entries, places, CORES)
         self.roots = [place(n, g.places) for n in self.results]
