@@ -52,12 +52,15 @@ def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
         check_distinct(t, name)
 
 
-def forbidden(args: Any) -> None:
-    """RuntimeError for a view that the rules of views forbid a history: it comes before others."""
+def forbidden(args: Any, asked: bool = False) -> None:
+    """RuntimeError for a view that the rules of views forbid a history: it comes before others.
+
+    `asked`: an operation that fails has asked the others for their histories all the same.
+    """
     for t in args:
         if t.__class__ is list or t.__class__ is tuple:
-            forbidden(t)
-        elif isinstance(t, Tensor) and t._base_t is not None and (t._multi or t._no_grad):
+            forbidden(t, asked)
+        elif isinstance(t, Tensor) and t._base_t is not None and (asked or t._multi or t._no_grad):
             if TLS.r.grad and t.requires_grad:
                 t._edge()
 

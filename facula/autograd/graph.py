@@ -308,23 +308,28 @@ class Freed:
     back-propagated is to print it.
     """
 
-    __slots__ = ("frame", "leaves", "nodes", "top")
+    __slots__ = ("frame", "leaves", "nodes", "scalars", "top")
 
-    def __init__(self, top: Entry, leaves: dict[Entry, Any], frame: int) -> None:
+    def __init__(
+        self, top: Entry, leaves: dict[Entry, Any], frame: int, scalars: list[Any]
+    ) -> None:
         self.top = top
         self.leaves = leaves
         self.frame = frame
+        self.scalars = scalars  # all Python numbers of the frame
         self.nodes: dict[Entry, Any] = {}
 
     def expand(self) -> GradNode:
         """The graph node, its saved values gone."""
         edges = {n: leaf_edge(t) for n, t in self.leaves.items()}
         for n in ancestors(self.top):
-            _build_freed(n, self.nodes, edges, self.frame)
+            _build_freed(n, self.nodes, edges, self.frame, self.scalars)
         return self.nodes[self.top]
 
 
-def _build_freed(n: Entry, nodes: dict[Entry, Any], inputs: Any, frame: int) -> None:
+def _build_freed(
+    n: Entry, nodes: dict[Entry, Any], inputs: Any, frame: int, scalars: list[Any]
+) -> None:
     if n in nodes:
         return
     same = _same(n)
@@ -335,7 +340,8 @@ def _build_freed(n: Entry, nodes: dict[Entry, Any], inputs: Any, frame: int) -> 
         return
     g = nodes[n] = GradNode()
     g.op, g.entry, g.params, g.line, g.out_meta = n.op, n, n.params, n.line, n
-    g.scalars, g.order, g.edges = (), (frame, n.index), edges
+    g.scalars = tuple(scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
+    g.order, g.edges = (frame, n.index), edges
     saves = any([e is not None and s for e, s in zip(edges, n.op.saves, strict=False)])
     g.freed = saves or n.op.frees
 
@@ -358,7 +364,7 @@ def settle(r: Any) -> None:
     for m in passes:
         edges = {n: leaf_edge(t) for n, t in leaves_of(r, m).items()}
         for n in sorted(m.graph, key=lambda n: n.index):
-            _build_freed(n, r.gnodes, edges, r.frame)
+            _build_freed(n, r.gnodes, edges, r.frame, r.scalars)
 
 
 def leaves_of(r: Any, m: Any) -> dict[Entry, Any]:

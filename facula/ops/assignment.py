@@ -280,7 +280,13 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
             f"Index put requires the source and destination dtypes match, got "
             f"{input.dtype} for the destination and {values.dtype} for the source."
         )
-    new = fit(values, ix._index_shape(p, v.node))
+    want = ix._index_shape(p, v.node)
+    if len(values.node.shape) > len(want):
+        raise RuntimeError(
+            f"index_put: shape mismatch: value tensor of shape {list(values.node.shape)} cannot be "
+            f"broadcast to indexing result of shape {list(want)}"
+        )
+    new = fit(values, want)
     return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
 
 

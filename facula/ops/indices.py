@@ -73,7 +73,7 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
     def fail(message: str) -> None:
         if check is not None:
             check()
-        forbidden((t,))
+        forbidden((t,), True)
         raise IndexError(message)
 
     wary = t._base_t is not None and (t._multi or t._no_grad)
@@ -144,6 +144,8 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
         ):
             n, k = t.node.shape[d], int(i)
             if not -n <= k < n:
+                if after or cut or any([p != (0, m, 1) for p, m in zip(params, t.node.shape)]):
+                    forbidden((t,), True)  # a view was made for what comes before it
                 raise IndexError(f"index {k} is out of bounds for dimension {d} with size {n}")
             if wary:
                 forbidden((t,))

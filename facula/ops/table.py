@@ -142,7 +142,7 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
                 if error.__class__ is Diverted and error.kind.each is not None:
                     return error.kind.each(call, args, kwargs, error)
                 if name not in LOOKS_FIRST:
-                    _in_place.forbidden(args)
+                    _in_place.forbidden(args, True)
                 raise
             if type(got) in PLAIN:
                 if got._base_t is not None and name not in VIEWS_OF_COPIES:
@@ -318,15 +318,7 @@ def store(name: str, out: Any, result: Any) -> Any:
             f"{name}(): functions with out=... arguments don't support automatic "
             "differentiation, but one of the arguments requires grad."
         )
-    strides = out.node.strides
-    if strides is not None and any(
-        s == 0 and n > 1 for s, n in zip(strides, out.node.shape, strict=True)
-    ):
-        raise RuntimeError(
-            f"{name}(): unsupported operation: more than one element of the written-to tensor "
-            "refers to a single memory location. Please clone() the tensor before performing the "
-            "operation."
-        )
+    _in_place.check_distinct(out, name)
     if name in EXACT_OUT and out.dtype is not result.dtype:
         raise RuntimeError(
             f"{name}(): Expected out tensor to have dtype {result.dtype}, got {out.dtype} instead"

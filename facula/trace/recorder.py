@@ -727,7 +727,7 @@ def _materialise(r: Recorder) -> bool:
                 continue
             if leaves is None:
                 leaves = _leaves(r)
-            h._gfn = _graph.Freed(node, leaves, r.frame)
+            h._gfn = _graph.Freed(node, leaves, r.frame, r.scalars)
     del waiting
     _graph.seal(r)
     return quiet
@@ -760,7 +760,7 @@ def _all_consumed(r: Recorder, program: Any) -> bool:
             return False
     leaves = _leaves(r)
     for h in waiting:
-        h._gfn = _graph.Freed(h.node, leaves, r.frame)
+        h._gfn = _graph.Freed(h.node, leaves, r.frame, r.scalars)
     return True
 
 

@@ -7,13 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
-from fuzz import compare, execute, graphs, programs
+from fuzz import compare, execute, found, graphs, programs
 
 import facula as torch
 
 STORED = json.loads(
     gzip.decompress((Path(__file__).parents[1] / "data" / "fuzz.json.gz").read_bytes())
 )
+FOUND = json.loads((Path(__file__).parents[1] / "data" / "fuzz_found.json").read_text())
 QUIET = pytest.mark.filterwarnings("ignore")  # what PyTorch warns of, programs do all the time
 
 
@@ -38,6 +39,15 @@ def test_stored_programs_do_what_they_do_in_pytorch(part, tier):
         mine = [r if "crash" in r else listed(r) for r in compare.ours(program)]
         found = compare.verdict(program, mine, stored["report"])
         assert found is None, f"program of seed {program['seed']}: {found}"
+
+
+@QUIET
+@pytest.mark.parametrize("name", found.FOUND)
+def test_what_once_differed_does_what_it_does_in_pytorch(name, tier):
+    assert not FOUND[name]["spoilt"]
+    program = found.program(found.FOUND[name])
+    mine = [r if "crash" in r else listed(r) for r in compare.ours(program)]
+    assert compare.verdict(program, mine, FOUND[name]) is None
 
 
 @QUIET

@@ -1,0 +1,173 @@
+"""Short programs on which Facula once differed from PyTorch, by what it was.
+
+`tests/generate/fuzz_programs.py` stores what PyTorch makes of them.
+"""
+
+from __future__ import annotations
+
+FOUND = {
+    "a view without elements gives its base a gradient that nothing depends on": """
+v0 = torch.ones(3, 2).requires_grad_()
+v1 = v0 * 2
+v2 = v1[:0]
+v2.cos_()
+v3 = some(torch.autograd.grad((v2 * v2).sum(), [v1], create_graph=True)[0], v1)""",
+    "a view of what no longer requires grad requires none": """
+v0 = torch.ones(3, 1)
+v1 = v0.view([3, 1])
+v0.requires_grad_()
+v2 = v0 + v1
+v0.requires_grad_(False)""",
+    "a slice that begins with a negative number is a view, even of everything": """
+v0 = torch.zeros(3, 2).t()
+v1 = torch.ones(2, 3).requires_grad_()
+v0[-3:] = v1.clone()
+v0.add_(1)""",
+    "a view that may have no history is refused once something looks at it": """
+v0 = torch.ones(1, 2, 3).requires_grad_()
+v1 = v0 * 2
+v2 = v1.unbind(0)[0]
+v1.add_(1)
+v2[5, 0]
+v2[0, 5]
+v2[0, 5] = 1.0
+v2[:, 5] = 1.0
+v2[None, 5] = 1.0
+v2[0, ::-1]
+v2.movedim(0, 5)
+v2.select(0, 5)
+v2.argmax(7)
+torch.stack([v2, v2], 5)""",
+    "an operation that fails has asked its operands for their histories": """
+v0 = torch.zeros(3, 2).t()
+v1 = v0[:1]
+v0[...] = torch.ones(2, 3).requires_grad_()
+v1[0, 9]
+v1.add_(1)""",
+    "a write that is refused asks no operand for its history": """
+v0 = torch.tensor([-0.6])
+v1 = torch.tensor([-1.13, 1.54]).requires_grad_()
+v2 = v0.reshape(-1)
+v3 = v2[()]
+v4 = v1.ravel()[1:]
+v2.lerp_(v4, 0.25)
+v4.addcmul_(v3, v0)
+v3.zero_()""",
+    "what is reshaped in place keeps its graph node over a write without one": """
+v0 = torch.tensor([-1.0, 0.5, 1.5]).requires_grad_()
+v1 = v0 * 2
+v1.swapaxes_(-1, -1)
+torch.set_grad_enabled(False)
+v1.retain_grad()
+v1.masked_fill_(torch.tensor([True, False, True]), 3.0)
+v1.backward(torch.tensor([1.0, 2.0, 3.0]))""",
+    "a view that is reshaped in place leaves its base's history": """
+v0 = torch.ones(3, 3).requires_grad_()
+v1 = v0 * 2
+v2 = v1[1:]
+v3 = v1 * 3
+v2.t_()
+v4 = some(torch.autograd.grad(v3.sum(), [v1])[0], v1)""",
+    "views of a leaf that was reshaped in place lead to it": """
+v0 = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+v1 = v0[1:]
+v0.t_()
+v0.requires_grad_()
+(v1 * v1).sum().backward()""",
+    "a leaf that is a view of what got a history may have none": """
+v0 = torch.tensor([[1.0, 2.0]] * 2)
+v1, v2 = [v0.unbind(0)[k] for k in (1, 1)]
+v2.requires_grad_()
+v3 = v0.select(0, -1)
+v3 *= v2.clone()
+out(v2.grad_fn is None)""",
+    "hooks of a view see what others have read of it": """
+v0 = torch.tensor([1.0, 2.0, 3.0]).requires_grad_()
+v1 = v0 * 2
+v2 = v1[1:]
+h0 = v2.register_hook(lambda g: out(g.tolist()))
+v3 = v2 * 3
+v2.mul_(2)
+v1.sum().backward(retain_graph=True)
+v3.sum().backward()""",
+    "a retained gradient of a view is none of a write through it": """
+v0 = torch.ones(2, 1).requires_grad_()
+v1 = v0.clone()
+v2 = v1[:, -1]
+v3 = v1.expand([1, 2, 2])
+v2.retain_grad()
+v2[0] = torch.tensor(3.0)
+v3[0].sum().backward()""",
+    "out= that resizes goes on sharing memory": """
+v0 = torch.tensor([1.0, 2.0, 3.0])
+v1 = v0[1:]
+v2 = v0.detach()
+torch.add(torch.zeros(5), 1, out=v1)
+out(v0.tolist())
+torch.add(torch.zeros(2), 7, out=v0)
+v2[1] = 9
+out(v1.tolist())
+v1.resize_(9)
+out(v2._version)""",
+    "numbers from NumPy may be resized as far as they reach": """
+v0 = torch.from_numpy(torch.arange(4.0).numpy())
+v1 = v0[:2]
+torch.add(torch.zeros(3), 1, out=v1)""",
+    "of equal zeros the first": """
+v0 = torch.tensor([0.0, -0.0])
+v1 = torch.tensor([-0.0, 0.0])
+v2 = 1 / torch.maximum(v0, v1)
+v3 = 1 / torch.minimum(v0, v1)
+v4 = 1 / v0.clamp(v1, v1)
+v5 = 1 / v0.clamp(0, 0)
+v6 = 1 / torch.fmax(v0, v1)
+v7 = 1 / torch.fmin(v0, v1)
+v8 = 1 / torch.nn.functional.relu6(v0)""",
+    "take_along_dim takes indices modulo the size": """
+v0 = torch.arange(3.0)
+v1 = v0.take_along_dim(torch.tensor([5, -5, 0, -1]), 0)
+v2 = v0.take_along_dim(torch.tensor([-1]))
+v3 = torch.zeros(0).take_along_dim(torch.tensor([0]), 0)
+v4 = torch.ones(2, 3).t().take_along_dim(torch.tensor([5]))""",
+    "running sums are computed in the dtype of what they are written to": """
+v0 = torch.tensor([True, False, True])
+v1 = torch.tensor([1.5, 2.5])
+v2 = torch.zeros(2, dtype=torch.int64)
+v0.cumsum_(0)
+torch.cumsum(v1, 0, out=v2)
+torch.cumprod(v1, 0, out=torch.zeros(2, dtype=torch.bool))
+v1.cumsum_(0, dtype=torch.float64)
+v3 = torch.zeros([], dtype=torch.int64)
+torch.sum(v1, 0, out=v3)""",
+    "quotients that are cut off have gradients that nothing depends on": """
+v0 = torch.tensor([3.0, -5.0]).requires_grad_()
+v1 = v0.clone()
+v1.div_(v0, rounding_mode='trunc')
+(v1 * v1).sum().backward(create_graph=True)""",
+    "a factor of index_add on bools is one": """
+v0 = torch.tensor([True, False])
+v0.index_add_(0, torch.tensor([1, 0]), torch.tensor([True, True]), alpha=-1.5)""",
+    "index_put takes no value of more dimensions": """
+v0 = torch.zeros(3)
+v0.index_put_((torch.tensor([0, 1]),), torch.ones(1, 2))
+v0[torch.tensor([0, 1])] = torch.ones(1, 2)""",
+    "nothing is written twice where nothing is written": """
+v0 = torch.ones(1, 3).expand(3, 3)[:, 3:]
+torch.neg(v0, out=v0)""",
+    "counts and lengths that fit no dimension": """
+v0 = torch.ones(2, 3)
+torch.repeat_interleave(v0, torch.tensor([1, 2, 3]), 0)
+torch.meshgrid(v0)""",
+    "numbers of a graph that a followed pass has consumed": """
+v0 = torch.tensor([[1.0, 2.0, 3.0]]).requires_grad_()
+v1 = v0 * 2
+v2 = v1.mean(-1)
+(v0.sum() * v2.sum()).backward()
+(v2 * v2).sum().backward(retain_graph=True)
+v3 = some(torch.autograd.grad(v1.sum(), [v1], create_graph=True)[0], v1)""",
+}
+
+
+def program(text: str) -> dict:
+    """The program of a text."""
+    return {"seed": 0, "bases": [], "steps": text.strip().splitlines()}
