@@ -287,7 +287,11 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 def _hardswish(x: Tensor) -> Tensor:
     require_float(x, "hardswish_cpu")
     high = upcast(x)
-    return (high * (high + 3).clamp(0, 6) / 6).to(x.dtype)
+    # Beyond the bend, at its ends and of NaN the slope is 0 or 1; products there must not meet it.
+    inside = (high > -3) & (high < 3)
+    bend = facula.where(inside, high, 0.0)
+    beyond = facula.where(high <= -3, high * 0, high)
+    return facula.where(inside, bend * (bend + 3) / 6, beyond).to(x.dtype)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:

@@ -10,6 +10,7 @@ from facula.nn import functional as F
 SLOPES = {  # of PyTorch 2.13 on the CPU, at NaN, 1, -1 and 0
     "relu": (F.relu, [1, 1, 0, 0]),
     "relu6": (F.relu6, [1, 1, 0, 0]),
+    "hardswish": (F.hardswish, [1, 5 / 6, 1 / 6, 0.5]),
     "hardtanh": (F.hardtanh, [1, 0, 0, 1]),
     "leaky_relu": (F.leaky_relu, [0.01, 1, 0.01, 0.01]),
     "abs": (torch.abs, [0, 1, -1, 0]),
@@ -29,3 +30,15 @@ def test_slope_at_nan(name, tier):
         x.grad = None
         f(x).sum().backward()
         assert x.grad.tolist() == pytest.approx(slopes)
+
+
+def test_slopes_of_hardswish_at_its_bends_and_ends(tier):
+    """PyTorch's; the product of the definition would give -0.5 and 1.5 at the bends."""
+    ends = [-math.inf, -4.0, -3.0, 3.0, 4.0, math.inf]
+    x = torch.tensor(ends, requires_grad=True)
+    for _ in range(2):
+        x.grad = None
+        y = F.hardswish(x)
+        y.sum().backward()
+        assert x.grad.tolist() == [0, 0, 0, 1, 1, 1]
+        assert y[1:].tolist() == [0, 0, 3, 4, math.inf] and y[0].isnan()
