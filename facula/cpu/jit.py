@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -103,7 +104,9 @@ class Library:
 
     def __init__(self, payload: bytes, names: list[str], size: int) -> None:
         self._parts: tuple[Any, ...] = ()
-        engine = llvm.create_lljit_compiler(_machine())
+        # By the linker that lays a module out in one piece: the other one puts code and constants
+        # where it finds room, and aborts where that is more than 2 GB apart.
+        engine = llvm.create_lljit_compiler(_machine(), use_jit_link=sys.platform != "win32")
         builder = llvm.JITLibraryBuilder().add_object_img(payload).add_current_process()
         for n in names:
             builder.export_symbol(n)
