@@ -13,6 +13,7 @@ from facula.meta import META
 from facula.ops import table
 from facula.storage import forbid, version_of
 from facula.tensor import Tensor
+from facula.tensor_base import state_of
 from facula.trace import recorder
 from facula.trace.node import STALE, Node, contiguous_strides, leaf
 from facula.trace.recorder import TLS
@@ -164,7 +165,7 @@ def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = Non
     zeros = np.zeros(shape, t.dtype.np)
     new = from_array(zeros if strides is None else recorder.relayout(zeros, strides))
     for k in ("_storage", "_chain", "_offset", "_exported", "_base_t", "_own", "_counter"):
-        t.__dict__.pop(k, None)
+        state_of(t).pop(k, None)
     t._gfn, t._data = edge, new._data
     t.node = leaf(shape, new.node.dtype, new.node.strides, rg)
 

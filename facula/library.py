@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from facula.errors import honest
+from facula.errors import honest, refuse
 
 __all__ = [
     "CustomOpDef",
@@ -106,6 +106,16 @@ def custom_op(
     if "::" not in name:
         raise ValueError(f"custom_op(): expected a name 'namespace::name', got {name!r}")
     return (lambda f: CustomOpDef(name, f)) if fn is None else CustomOpDef(name, fn)
+
+
+def triton_op(name: str, fn: Any = None, /, *, mutates_args: Any, schema: str | None = None) -> Any:
+    """`custom_op`, for functions that launch kernels of Triton (see `wrap_triton`)."""
+    return custom_op(name, fn, mutates_args=mutates_args, schema=schema)
+
+
+def wrap_triton(triton_kernel: Any, /) -> NoReturn:
+    """NotImplementedError: kernels of Triton work on memory of PyTorch's CUDA tensors."""
+    refuse("torch.library.wrap_triton", "kernels of Triton are not in Facula")
 
 
 def _known(op: Any) -> CustomOpDef:

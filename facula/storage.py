@@ -20,6 +20,7 @@ import numpy as np
 
 from facula.autograd.graph import GradNode, edge_of
 from facula.meta import META
+from facula.tensor_base import state_of
 from facula.trace import recorder
 from facula.trace.node import (
     INPUT,
@@ -242,7 +243,7 @@ def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:
     counted = (t if s is None else s) if t._counter is None else t._counter
     token = counted._token
     for name in ("_base_t", "_exported", "_token"):
-        t.__dict__.pop(name, None)
+        state_of(t).pop(name, None)
     for name in ("node", "_data", "_storage", "_chain", "_offset"):
         setattr(t, name, getattr(v, name))
     t._own = Group(v._chain)
@@ -261,9 +262,10 @@ def share(out: Any, source: Any) -> None:
         return
     if source._storage is None:
         raise AssertionError("memory is shared through a storage: give share a view")
-    for k, v in source.__dict__.items():
+    own = state_of(out)
+    for k, v in state_of(source).items():
         if k not in ("_acc", "_grad", "_hooks"):
-            out.__dict__[k] = v
+            own[k] = v
     out._storage.aliases.append(weakref.ref(out))
     if out.node.op is not LEAF and out.node.op is not STALE:
         TLS.r.add(out)
@@ -273,7 +275,7 @@ def become(t: Any, v: Any) -> None:
     """Let t be what v is, where one of them has no data; what t requires stays."""
     rg = t._leaf_rg
     for k in ("_data", "_storage", "_chain", "_offset", "_base_t", "_own", "_counter", "_exported"):
-        t.__dict__.pop(k, None)
+        state_of(t).pop(k, None)
     t._leaf_rg, t._gfn = False, None
     share(t, v)
     if rg:

@@ -490,11 +490,10 @@ class Tensor(TensorBase):
         memo[id(self)] = out
         if self._grad is not None:
             out._grad = self._grad.__deepcopy__(memo)
-        for k, v in self.__dict__.items():
-            if not k.startswith("_") and k != "node":
-                import copy
+        if self.__dict__:
+            import copy
 
-                out.__dict__[k] = copy.deepcopy(v, memo)
+            out.__dict__ = {k: copy.deepcopy(v, memo) for k, v in self.__dict__.items()}
         return out
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -504,13 +503,9 @@ class Tensor(TensorBase):
             n = self.node
             return _rebuild_meta, (type(self), tuple(n.shape), n.dtype, n.strides, self._leaf_rg)
         a = np.ascontiguousarray(values(self))
-        return _rebuild, (
-            type(self),
-            a.tobytes(),
-            self.node.dtype,
-            tuple(self.node.shape),
-            self._leaf_rg,
-        )
+        shape = tuple(self.node.shape)
+        args = (type(self), a.tobytes(), self.node.dtype, shape, self._leaf_rg)
+        return (_rebuild, args, dict(self.__dict__)) if self.__dict__ else (_rebuild, args)
 
     def __dlpack__(
         self,

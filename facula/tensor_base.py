@@ -7,6 +7,7 @@ have class-level defaults, so that making a tensor is cheap: see trace/README.md
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from facula import devices
@@ -58,7 +59,68 @@ def wrap_dim(dim: Any, rank: int) -> int:
     )
 
 
-class TensorBase:
+class _Dictionary:
+    """Where `state_of` has the attribute from that tensors hide."""
+
+
+state_of: Any = _Dictionary.__dict__["__dict__"].__get__
+"""The dictionary of all that a tensor holds. Its `__dict__` has what users have added."""
+
+
+def _users(t: Any) -> dict[str, Any]:
+    return {k: v for k, v in state_of(t).items() if k != "node" and not hasattr(TensorBase, k)}
+
+
+class _Attributes(dict):  # type: ignore[type-arg]
+    """The attributes that users have given a tensor; what is written here is written there."""
+
+    def __init__(self, t: Any) -> None:
+        super().__init__(_users(t))
+        self._t = t
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        setattr(self._t, name, value)
+        super().__setitem__(name, value)
+
+    def __delitem__(self, name: Any) -> None:
+        super().__delitem__(name)
+        delattr(self._t, name)
+
+    # What dict writes without coming by, in terms of the two above.
+    clear = MutableMapping.clear
+    pop = MutableMapping.pop
+    popitem = MutableMapping.popitem
+    setdefault = MutableMapping.setdefault
+    update = MutableMapping.update
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
+        self.update(other)
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return dict, (dict(self),)
+
+
+def _replace(self: Any, attributes: Any) -> None:
+    state = state_of(self)
+    for name in _users(self):
+        del state[name]
+    for name, value in attributes.items():
+        if name != "node" and not hasattr(TensorBase, name):
+            state[name] = value
+
+
+class TensorMeta(type):
+    """The class of classes of tensors: each has the `__dict__` of tensors, whatever other classes
+    it is made of."""
+
+    def __new__(mcls, name: str, bases: Any, namespace: Any, **kwargs: Any) -> Any:
+        text = "What users have added: libraries copy it from tensor to tensor, and replace it."
+        namespace.setdefault("__dict__", property(_Attributes, _replace, doc=text))
+        return super().__new__(mcls, name, bases, namespace, **kwargs)
+
+
+class TensorBase(_Dictionary, metaclass=TensorMeta):
     """The state of a tensor, and what that says of it."""
 
     _data: Any = None

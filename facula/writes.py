@@ -26,6 +26,7 @@ from facula.storage import (
     settle_alias,
     turned,
 )
+from facula.tensor_base import state_of
 from facula.trace import recorder
 from facula.trace.node import (
     LEAF,
@@ -165,7 +166,7 @@ def reseat(t: Any, op: Any, params: Any) -> None:
 def take_place(t: Any, v: Any) -> None:
     """Let t be what its view v is; the other tensors of the storage stay as they are."""
     if t.node.op.__class__ is Other:  # it holds what it is a view of, and nothing else
-        t.__dict__.update(v.__dict__)
+        state_of(t).update(state_of(v))
         return
     s = t._storage
     group_of(t)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -57,3 +60,41 @@ def test_what_a_tensor_can_contain():
     for value in ("x", None, [1]):
         with pytest.raises(RuntimeError, match="only supports Tensor or scalar"):
             assert value not in x
+
+
+def test_the_dictionary_of_a_tensor_has_what_users_have_added():
+    """Libraries copy it from one tensor to another and replace it, whatever the classes' order."""
+
+    class Described:
+        pass
+
+    class Mine(Described, torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            out = super().__torch_function__(func, types, args, kwargs)
+            if isinstance(out, cls):
+                out.__dict__ = args[0].__dict__
+            return out
+
+    x = torch.ones(2, 3)
+    assert vars(x) == vars(x[0]) == vars(x.requires_grad_() * 2) == {}
+    t = torch.arange(6.0).reshape(2, 3).as_subclass(Mine)
+    t._note = [1]
+    assert vars(t) == {"_note": [1]}
+    s = t.sum()
+    assert (s.shape, s.item(), s._note) == ((), 15, [1]) and (t == 0).dtype is torch.bool
+    s.__dict__.update(a=1, b=2)
+    del s.__dict__["b"]
+    s.__dict__ |= {"c": 3}
+    assert (s.a, s.c, hasattr(s, "b"), s.__dict__.pop("a"), hasattr(s, "a")) == (
+        1,
+        3,
+        False,
+        1,
+        False,
+    )
+    s.__dict__ = {"d": 4, "node": None, "_data": None}
+    assert vars(s) == {"d": 4} and s.item() == 15
+    for made in (copy.deepcopy(t), copy.copy(t), pickle.loads(pickle.dumps(x.detach()))):
+        assert vars(made) == ({"_note": [1]} if type(made) is Mine else {})
+    assert copy.deepcopy(t)._note is not t._note

@@ -35,6 +35,29 @@ class PyTorchFileReader:
         refuse("torch.PyTorchFileReader", "files are read by torch.load in Facula")
 
 
+class _Script:
+    """A part of TorchScript's programs, which libraries name in annotations: none is made."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        refuse(f"torch._C.{type(self).__name__}", "there is no TorchScript in Facula")
+
+
+class Graph(_Script):
+    """A program."""
+
+
+class Node(_Script):
+    """An operation of a program."""
+
+
+class Value(_Script):
+    """A result of an operation in a program."""
+
+
+class ScriptObject(_Script):
+    """An object of a class of TorchScript."""
+
+
 class TensorType:
     """TorchScript's type of tensors, which libraries name in annotations."""
 

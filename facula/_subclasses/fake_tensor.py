@@ -5,11 +5,12 @@ Source: https://docs.pytorch.org/docs/stable/torch.compiler_fake_tensor.html
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from facula.errors import honest, refuse
 
-__all__ = ["FakeTensor", "FakeTensorMode", "is_fake"]
+__all__ = ["FakeTensor", "FakeTensorMode", "is_fake", "unset_fake_temporarily"]
 _WHY = "fake tensors are not in Facula; device='meta' gives tensors without values"
 
 
@@ -30,6 +31,11 @@ class FakeTensorMode:
 def is_fake(x: Any) -> bool:
     """Whether it is a fake tensor: no."""
     return False
+
+
+def unset_fake_temporarily() -> contextlib.AbstractContextManager[None]:
+    """A block without the mode that makes them, which is never on; gives None, the mode."""
+    return contextlib.nullcontext()
 
 
 __getattr__ = honest(__name__)

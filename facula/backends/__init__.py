@@ -8,6 +8,7 @@ Source: https://pytorch.org/docs/stable/backends.html
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import Any
 
@@ -27,6 +28,11 @@ _SUBMODULES = (
 )
 __all__ = list(_SUBMODULES)
 _missing = honest(__name__)
+
+
+def __allow_nonbracketed_mutation() -> contextlib.AbstractContextManager[None]:
+    """A block in which switches may be assigned to: they always may."""
+    return contextlib.nullcontext()
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ Source: https://pytorch.org/docs/stable/distributed.html
 from __future__ import annotations
 
 import enum
+import importlib
 from typing import Any, NoReturn
 
 from facula.errors import honest, refuse
@@ -107,4 +108,11 @@ _NAMES = """
 """
 for _name in _NAMES.split():
     globals()[_name] = _needs_group(_name)
-__getattr__ = honest(__name__)
+_SUBMODULES = ("_tensor", "device_mesh", "nn", "optim", "rpc", "tensor")
+_missing = honest(__name__)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    return _missing(name)

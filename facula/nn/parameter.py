@@ -85,12 +85,7 @@ table.PLAIN.add(Parameter)
 
 def _python_state(tensor: Tensor) -> dict:
     """The attributes a user has set on ``tensor``, without the framework's own."""
-    plain = vars(facula.empty(0)) if hasattr(tensor, "__dict__") else {}
-    return {
-        k: v
-        for k, v in getattr(tensor, "__dict__", {}).items()
-        if k not in plain and not k.startswith("_")
-    }
+    return {k: v for k, v in vars(tensor).items() if not k.startswith("_")}
 
 
 def _rebuild_parameter(data: Tensor, requires_grad: bool, backward_hooks) -> Parameter:

@@ -75,6 +75,8 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def hooked_step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if "_optimizer_step_pre_hooks" not in self.__dict__:
+            return step(self, *args, **kwargs)  # a wrapper of another, which is no optimiser itself
         pre = _global_pre_hooks or self._optimizer_step_pre_hooks
         post = _global_post_hooks or self._optimizer_step_post_hooks
         if not (pre or post) or self._stepping:  # a step() that calls super().step() is one step

@@ -496,3 +496,19 @@ def test_load_state_dict_hooks():
     optimizer.load_state_dict(saved)
     assert seen == [0.7]
     assert saved["param_groups"][0]["lr"] == 0.1
+
+
+def test_a_wrapper_of_an_optimizer_need_not_be_one_itself():
+    """accelerate's derives from the class and begins nothing of it."""
+
+    class Wrapper(torch.optim.Optimizer):
+        def __init__(self, inner):
+            self.inner = inner
+
+        def step(self, closure=None):
+            return self.inner.step(closure)
+
+    w = torch.ones(2, requires_grad=True)
+    w.grad = torch.ones(2)
+    Wrapper(torch.optim.SGD([w], 0.5)).step()
+    assert w.tolist() == [0.5, 0.5]

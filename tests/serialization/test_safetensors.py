@@ -64,7 +64,7 @@ def test_a_program(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert (done.stderr, done.stdout) == ("", "done facula\n")
+    assert (done.stderr, done.stdout) == ("", "done torch\n")
     got = load_file(tmp_path / "torch.st")
     assert {k: v.tolist() for k, v in got.items()} == {
         "x": [[0, 1, 2], [3, 4, 5]],
