@@ -6,6 +6,7 @@ The arguments are the first float32 ones that the conformance data has for each 
 from __future__ import annotations
 
 import importlib.util
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ CONFORMANCE = Path(__file__).resolve().parents[1] / "conformance"
 
 
 def checker() -> Any:
-    """The module that reads the conformance data."""
+    """The module that reads the conformance data; it is a script, next to what it imports."""
+    if str(CONFORMANCE) not in sys.path:
+        sys.path.append(str(CONFORMANCE))
     spec = importlib.util.spec_from_file_location("check", CONFORMANCE / "check.py")
     assert spec is not None
     assert spec.loader is not None
