@@ -75,7 +75,7 @@ class Node:
         self.programs: dict[Any, Any] | None = None  # run when a frame ended here, by live results
         self.replays: dict[Any, Any] | None = None  # backward passes known to begin here
         self.spans: dict[Any, Any] | None = None  # known stretches that begin here (spans.py)
-        self.where: tuple[Any, int] | None = None  # code and position of the line that recorded it
+        self.where: tuple[Any, int] | None = None  # code and position that recorded it, or its line
         self.parent: Any = None
         self.rec: Any = None
         self.inputs: tuple[Any, ...] = ()
@@ -92,10 +92,14 @@ class Node:
         if self.where is None:
             return None
         code, at = self.where
-        for begin, end, line in code.co_lines():
-            if begin <= at < end and line is not None:
-                return code.co_filename, line
-        return code.co_filename, code.co_firstlineno
+        if code.__class__ is not str:  # looked up once: an entry is met in every round of a loop
+            name, found = code.co_filename, code.co_firstlineno
+            for begin, end, line in code.co_lines():
+                if begin <= at < end and line is not None:
+                    found = line
+                    break
+            self.where = name, found
+        return self.where
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.dtype} {list(self.shape)}{' grad' if self.rg else ''}>"
