@@ -75,13 +75,8 @@ def follow(r: Any, root: Node) -> bool:
         t, _, gfn = inputs[i]
         if gfn is not None or not t._leaf_rg:
             return False
-        if t._hooks is not None or t._post_hooks is not None:
+        if t._hooks is not None or t._post_hooks is not None or t._acc is not None:
             if _watched(t):
-                return False
-        acc = t._acc
-        if acc is not None:
-            acc = acc()
-            if acc is not None and (acc.pre_hooks or acc.post_hooks):
                 return False
     seen: set[int] = set()
     for i, before, _ in m.leaves:

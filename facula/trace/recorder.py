@@ -768,25 +768,17 @@ def _hand_over(handles: tuple[Any, ...], arrays: tuple[Any, ...]) -> None:
     """Let tensors have these arrays, which are theirs and laid out as they are to be."""
     for h, data in zip(handles, arrays, strict=True):
         node = h.node
-        if h._exported is None:
-            h._data = data
+        old = h._exported
+        if old is not None and old() is not None and h._data is not None:
+            flight.land()
+            np.copyto(h._data, data)
         else:
-            _replace(h, data)
+            h._data = data
         rg = (node.rg or h._leaf_rg or h._gfn is not None) and not h._saved
         known = node.leaf
         if known is None or known.rg is not rg:
             known = node.leaf = leaf(node.shape, node.dtype, node.strides, rg)
         h.node = known
-
-
-def _replace(h: Any, data: Any) -> None:
-    """Let a tensor that has been exported have the values of an array of its own."""
-    old = h._exported
-    if old is not None and old() is not None and h._data is not None:
-        flight.land()
-        np.copyto(h._data, data)
-    else:
-        h._data = data
 
 
 def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
@@ -815,12 +807,7 @@ def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
         elif not data.flags.c_contiguous:
             flight.land()
             data = np.ascontiguousarray(data)
-        _replace(h, data)
-        rg = not h._saved and (node.rg or h._leaf_rg or h._gfn is not None)
-        known = node.leaf
-        if known is None or known.rg is not rg:
-            known = node.leaf = leaf(node.shape, node.dtype, node.strides, rg)
-        h.node = known
+        _hand_over((h,), (data,))
     for h in aliases:
         h._settle_alias()
 

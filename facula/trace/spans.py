@@ -97,10 +97,9 @@ def run(
     except AttributeError:  # something is no tensor: the function says what is wrong with it
         return f(tensors, static, numbers)
     r = TLS.r
-    key = (f, static, len(nodes))
     known = r.cur.spans
     if known is not None:
-        for s in known.get(key, ()):
+        for s in known.get((f, static, len(nodes)), ()):
             if s.wants == nodes:
                 out = _follow(r, s, tensors, numbers)
                 if out is not _MISS:
@@ -112,13 +111,7 @@ def run(
                 continue
             if t.node.op is not LEAF and t.node.op is not INPUT:
                 flush(r, wait=False)
-                nodes = [None if t is None else t.node for t in tensors]
-                for s in (r.cur.spans or {}).get(key, ()):
-                    if s.wants == nodes:
-                        out = _follow(r, s, tensors, numbers)
-                        if out is not _MISS:
-                            return out
-                break
+                return run(f, tensors, static, numbers)  # all are leaves now
     return _record(r, f, tensors, static, numbers)
 
 
@@ -161,12 +154,7 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     if s.writes is not None:
         targets = s.writes(tensors)
         for t in targets:
-            if t._gfn is not None or t._storage is not None or t._retains is not None:
-                return _MISS
-            if t._leaf_rg:
-                if r.grad:
-                    return _MISS
-            elif t.node.rg:
+            if not _writable(t) or (t._leaf_rg and r.grad):
                 return _MISS
     if s.numbers is not None:
         for x in numbers:
