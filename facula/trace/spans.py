@@ -97,22 +97,31 @@ def run(
     except AttributeError:  # something is no tensor: the function says what is wrong with it
         return f(tensors, static, numbers)
     r = TLS.r
-    known = r.cur.spans
-    if known is not None:
-        for s in known.get((f, static, len(nodes)), ()):
-            if s.wants == nodes:
-                out = _follow(r, s, tensors, numbers)
-                if out is not _MISS:
-                    return out
-    if r.grad:
+    key = (f, static, len(nodes))
+    out = _known(r, key, nodes, tensors, numbers)
+    if out is _MISS and r.grad:
         for t in tensors:
             # A parameter with a pending update enters a new differentiable forward.
             if t is None or not t._leaf_rg:
                 continue
             if t.node.op is not LEAF and t.node.op is not INPUT:
                 flush(r, wait=False)
-                return run(f, tensors, static, numbers)  # all are leaves now
-    return _record(r, f, tensors, static, numbers)
+                nodes = [None if t is None else t.node for t in tensors]
+                out = _known(r, key, nodes, tensors, numbers)
+                break  # a node that is stale stays so: the function refreshes it
+    return _record(r, f, tensors, static, numbers) if out is _MISS else out
+
+
+def _known(r: Any, key: Any, nodes: list[Any], tensors: Any, numbers: Any) -> Any:
+    """The results of a stretch that is known at this position; _MISS where none is."""
+    known = r.cur.spans
+    if known is not None:
+        for s in known.get(key, ()):
+            if s.wants == nodes:
+                out = _follow(r, s, tensors, numbers)
+                if out is not _MISS:
+                    return out
+    return _MISS
 
 
 def _ready(r: Any, t: Any, want: Node) -> bool:

@@ -259,3 +259,17 @@ def test_an_operand_that_was_written_through_a_view_is_read_anew():
         return spans.run(f, (x,)).tolist()
 
     assert frames(step) == [[2.0 * i + 2, 2.0 * i + 2, 0.0, 0.0] for i in range(4)]
+
+
+def test_a_parameter_that_was_written_through_a_view_is_read_anew():
+    """What is stale before the frame ends is stale after it too."""
+    f = Counting(lambda ts, p, s: ts[0] * 2)
+    w = torch.zeros(4, requires_grad=True)
+
+    def step(i):
+        w.data[:2].add_(1)
+        with torch.no_grad():
+            w.view(2, 2).add_(1)
+        return spans.run(f, (w,)).tolist()
+
+    assert frames(step) == [[4.0 * i + 4, 4.0 * i + 4, 2.0 * i + 2, 2.0 * i + 2] for i in range(4)]
