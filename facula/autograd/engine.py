@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, spoilt
-from facula.autograd.replay import before_pass, follow, remember
+from facula.autograd.replay import before_pass, follow, key_of, remember
 from facula.meta import META, no_backward
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, Other, leaf
@@ -466,14 +466,16 @@ def backward(
     Source: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
     """
     state = None
-    usual = inputs is None and grad_tensors is None and not (retain_graph or create_graph)
+    usual = inputs is None and not (retain_graph or create_graph)
     if usual and TLS.dual is None:
         # The usual call: where the same pass was run at this place before, it is followed.
-        r, root = TLS.r, getattr(tensors, "node", None)
-        if root is not None:
-            if follow(r, root):
+        r, key, given = TLS.r, getattr(tensors, "node", None), ()
+        if grad_tensors is not None or key is None:
+            key, given = key_of(r, tensors, grad_tensors)
+        if key is not None:
+            if follow(r, key, given):
                 return
-            state = before_pass(r, root)
+            state = before_pass(r, key, given)
     keep = create_graph if retain_graph is None else retain_graph
     if TLS.r.packing is not None:
         recorder.flush(TLS.r)  # what is saved goes through the hooks first
@@ -491,8 +493,8 @@ def backward(
             t.retain_grad()  # gradients of results arrive as these do
         targets = [_target(t) for t in ins]
     run(roots, keep=keep, create_graph=create_graph, targets=targets)
-    if state is not None and root is not None:
-        remember(r, root, state)
+    if state is not None:
+        remember(r, key, given, state)
 
 
 def grad(

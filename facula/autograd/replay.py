@@ -5,6 +5,9 @@ remembered at that position. When the same position is reached again, and everyt
 depended on besides the trace is as it was, the recorder jumps to its end: nothing is built, and
 only the gradients of the leaves become tensors. What the pass depended on is listed in `Replay`;
 where any of it differs, the engine runs as if there were no memory of it.
+
+A pass is known by its key: the node of the tensor that `backward()` was called on or, where there
+are several or where gradients were given, their nodes and those of the gradients.
 """
 
 from __future__ import annotations
@@ -12,8 +15,11 @@ from __future__ import annotations
 from typing import Any
 
 from facula.autograd.graph import GradNode, ancestors
+from facula.ops.table import PLAIN
 from facula.trace import recorder
 from facula.trace.node import ASSIGN, INPUT, LEAF, Node
+
+KEYS = 64  # passes remembered for one position
 
 
 class Replay:
@@ -23,7 +29,8 @@ class Replay:
     sources   inputs that require grad: all are leaves without hooks
     leaves    for each leaf that got a gradient: its input, the node of its gradient before (None:
               there was none) and after
-    binds     the inputs bound on the way: ('grad', leaf) or ('constant', tensor, buffer, node)
+    binds     the inputs bound on the way: ('grad', leaf), ('given', place in what was given, node)
+              or ('constant', tensor, buffer, node)
     scalars   the Python numbers recorded on the way
     end       the last entry
     graph     the entries whose saved values are freed by the pass
@@ -59,13 +66,48 @@ def _plain(g: Any) -> bool:
     return g._storage is None and not g._leaf_rg
 
 
-def follow(r: Any, root: Node) -> bool:
+def key_of(r: Any, tensors: Any, grads: Any) -> tuple[Any, tuple[Any, ...]]:
+    """The key of a pass with given gradients or with several roots, and these gradients.
+
+    The key is None where more than the nodes would have to be known of what was given.
+    """
+    outs = tensors if isinstance(tensors, (tuple, list)) else (tensors,)
+    if grads is None:
+        given: tuple[Any, ...] = ()
+    else:
+        given = tuple(grads) if isinstance(grads, (tuple, list)) else (grads,)
+        if len(given) != len(outs):
+            return None, ()
+    key = []
+    for t in outs:
+        node = getattr(t, "node", None)
+        if node is None:
+            return None, ()
+        key.append(node)
+    for g in given:
+        if g is None:
+            key.append(None)
+            continue
+        if type(g) not in PLAIN or g._exported is not None or g._counter is not None:
+            return None, ()
+        node = g.node
+        if node.op is not LEAF and node.rec is not r:
+            return None, ()
+        if g._storage is not None and g._storage._exported is not None:
+            return None, ()
+        key.append(node)
+    if len(given) > 1 and len(set(map(id, given))) < len(given):
+        return None, ()  # one gradient for two roots
+    return (len(outs), *key), given
+
+
+def follow(r: Any, key: Any, given: tuple[Any, ...] = ()) -> bool:
     """Jump over a pass that is known here; False where the engine has to run."""
     known = r.cur.replays
     if known is None:
         return False
-    m = known.get(root)
-    if m is None or r.gnodes or r.anomaly:
+    m = known.get(key)
+    if m is None or r.gnodes or r.anomaly or r.packing is not None:
         return False
     scalars, inputs = r.scalars, r.inputs
     for at, end, values in m.numbers:
@@ -78,7 +120,7 @@ def follow(r: Any, root: Node) -> bool:
         if t._hooks is not None or t._post_hooks is not None or t._acc is not None:
             if _watched(t):
                 return False
-    seen: set[int] = set()
+    seen = set(map(id, given))
     for i, before, _ in m.leaves:
         g = inputs[i][0]._grad
         if g is None:
@@ -86,9 +128,9 @@ def follow(r: Any, root: Node) -> bool:
                 return False
         elif g.node is not before or not _plain(g):
             return False
-        elif len(m.leaves) > 1:
+        elif given or len(m.leaves) > 1:
             if id(g) in seen:
-                return False  # two leaves share one gradient
+                return False  # two leaves share one gradient, or it was given
             seen.add(id(g))
     for earlier in r.replayed:
         if not earlier.graph.isdisjoint(m.graph):
@@ -98,6 +140,10 @@ def follow(r: Any, root: Node) -> bool:
         if what[0] == "grad":
             g = inputs[what[1]][0]._grad
             inputs.append((g, g._data, None))
+        elif what[0] == "given":
+            g = given[what[1]]
+            inputs.append((g, g._data, g._gfn))
+            g.node = what[2]
         else:
             _, t, data, t.node = what
             inputs.append((t, data, None))
@@ -123,14 +169,20 @@ def follow(r: Any, root: Node) -> bool:
     return True
 
 
-def before_pass(r: Any, root: Node) -> Any:
+def _roots(key: Any) -> tuple[Node, ...]:
+    return key[1 : 1 + key[0]] if key.__class__ is tuple else (key,)
+
+
+def before_pass(r: Any, key: Any, given: tuple[Any, ...] = ()) -> Any:
     """What has to be known before the engine runs, or None where its pass can't be followed."""
-    op = root.op
-    if r.anomaly or op is LEAF or op is INPUT or root.rec is not r or not root.rg:
+    if r.anomaly:
         return None
+    for root in _roots(key):
+        if root.op is LEAF or root.op is INPUT or root.rec is not r or not root.rg:
+            return None
     seen: set[Node] = set()
     sources: list[int] = []
-    stack = [root]
+    stack = list(_roots(key))
     while stack:
         n = stack.pop()
         if n in seen or not n.rg:
@@ -148,22 +200,24 @@ def before_pass(r: Any, root: Node) -> Any:
     grads = []
     for i in sources:
         g = r.inputs[i][0]._grad
-        if g is not None and not _plain(g):
+        if g is not None and (not _plain(g) or any([g is other for other in given])):
             return None
         grads.append(None if g is None else g.node)
     return r.frame, r.cur, len(r.inputs), len(r.scalars), sources, grads
 
 
-def remember(r: Any, root: Node, state: Any) -> None:
+def remember(r: Any, key: Any, given: tuple[Any, ...], state: Any) -> None:
     """Keep the pass that the engine has just run."""
     frame, cur, n_inputs, n_scalars, sources, grads = state
     if r.frame != frame:
         return
-    top = r.gnodes.get(root)
-    if not isinstance(top, GradNode):
-        return
     m = Replay()
-    m.graph = frozenset(ancestors(root))
+    graph: set[Node] = set()
+    for root in _roots(key):
+        if not isinstance(r.gnodes.get(root), GradNode):
+            return
+        graph.update(ancestors(root))
+    m.graph = frozenset(graph)
     m.reached = list({i for n in m.graph for i in n.inputs if i.op is INPUT and i.rg})
     nodes = [g for g in (r.gnodes.get(n) for n in m.graph) if isinstance(g, GradNode)]
     if not any([g.freed for g in nodes]) or any(
@@ -191,15 +245,18 @@ def remember(r: Any, root: Node, state: Any) -> None:
         m.leaves.append((i, before, g.node))
         owners[id(g)] = i
     m.binds = []
+    places = {id(g): k for k, g in enumerate(given) if g is not None}
     for t, data, gfn in r.inputs[n_inputs:]:
         if id(t) in owners:
             m.binds.append(("grad", owners[id(t)]))
+        elif id(t) in places:
+            m.binds.append(("given", places[id(t)], t.node))
         elif gfn is None and not t._leaf_rg and t._storage is None and t.node.op is INPUT:
             m.binds.append(("constant", t, data, t.node))
         else:
             return
     m.scalars = r.scalars[n_scalars:]
     m.end = r.cur
-    if cur.replays is None:
+    if cur.replays is None or len(cur.replays) >= KEYS:
         cur.replays = {}
-    cur.replays[root] = m
+    cur.replays[key] = m

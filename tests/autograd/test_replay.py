@@ -1,5 +1,6 @@
 """Followed backward passes: the same numbers and the same rules as when the engine runs."""
 
+import numpy as np
 import pytest
 
 import facula as torch
@@ -18,8 +19,8 @@ def followed(monkeypatch):
     """Counts the passes that were followed."""
     seen = []
 
-    def count(r, root):
-        done = replay.follow(r, root)
+    def count(r, key, given):
+        done = replay.follow(r, key, given)
         seen.append(done)
         return done
 
@@ -62,7 +63,7 @@ def test_same_numbers_as_the_engine(followed, monkeypatch, how, exponent):
     got = train(8, how, exponent)
     if exponent(1) == 2:
         assert sum(followed) >= 4
-    monkeypatch.setattr(engine, "follow", lambda r, root: False)
+    monkeypatch.setattr(engine, "follow", lambda r, key, given: False)
     assert str(got) == str(train(8, how, exponent))  # as text: NaN equals NaN
 
 
@@ -188,3 +189,139 @@ def test_a_followed_pass_beside_a_history_that_outlives_the_frame():
         (part * part).sum().backward()
         got.append((w.grad.tolist(), other.requires_grad))
     assert got == [([6.0, 0.0, 0.0], True)] * 3
+
+
+def weights(n=6):
+    """Gradients to give, one for each round."""
+    torch.manual_seed(7)
+    return [torch.randn(3, 2) for _ in range(n)]
+
+
+GIVEN = {  # what is given, of the round's numbers and the result; whether it is followed
+    "an input": (lambda g, y: g, True),
+    "a value of the frame": (lambda g, y: g * 2, True),
+    "the result itself": (lambda g, y: y, True),
+    "a value with a history": (lambda g, y: y * y, True),
+    "a view": (lambda g, y: torch.stack([g, g])[1], True),
+    "a transposed input": (lambda g, y: g.t().contiguous().t(), True),
+    "a leaf": (lambda g, y: torch.tensor(g.tolist(), requires_grad=True), True),
+    "other numbers": (lambda g, y: g.double(), True),
+    "made of an array": (lambda g, y: torch.from_numpy(np.array(g.tolist())), False),
+    "seen by NumPy": (lambda g, y: (g, g.numpy()), False),
+    "a storage seen by NumPy": (lambda g, y: (g[:], g.numpy()), False),
+    "a subclass": (lambda g, y: g.as_subclass(Tagged), False),
+}
+
+
+class Tagged(torch.Tensor):
+    pass
+
+
+def rounds(make_given):
+    torch.manual_seed(3)
+    w = torch.randn(3, 2, requires_grad=True)
+    v = torch.randn(2, requires_grad=True)
+    out = []
+    for g in weights():
+        y = (w * v).exp()
+        given = make_given(g, y)
+        held = given if isinstance(given, tuple) else (given,)
+        y.backward(held[0])
+        torch.synchronize()
+        out.append((w.grad.tolist(), v.grad.tolist(), y.tolist(), held[0].tolist()))
+        w.grad = None
+    return out
+
+
+@pytest.mark.parametrize("what", GIVEN)
+def test_given_gradients(followed, monkeypatch, what):
+    make_given, _ = GIVEN[what]
+    got = rounds(make_given)
+    assert followed[-3:] == [True] * 3 if GIVEN[what][1] else not any(followed)
+    monkeypatch.setattr(engine, "follow", lambda r, key, given: False)
+    assert got == rounds(make_given)
+
+
+def test_a_given_gradient_that_numpy_writes_to():
+    w = torch.ones(2, requires_grad=True)
+    g = torch.zeros(2)
+    a = g.numpy()
+    for i in range(5):
+        a[:] = i
+        (w * 3).backward(g)
+        a[:] = -1.0
+        assert w.grad.tolist() == [3.0 * i] * 2
+        w.grad = None
+
+
+def test_the_gradient_of_a_leaf_as_a_given_one(followed):
+    """Given once, another tensor of the same layout is another pass."""
+    w = torch.ones(2, requires_grad=True)
+    for i in range(6):
+        w.grad = torch.ones(2)
+        g = w.grad if i % 3 == 2 else torch.full((2,), 2.0)
+        (w * w).backward(g)
+        torch.synchronize()
+        assert w.grad.tolist() == ([3.0] * 2 if i % 3 == 2 else [5.0] * 2)
+    assert followed[1] and not followed[2] and followed[3] and not followed[5]
+
+
+def test_a_wrong_shape_is_an_error_each_time(followed):
+    w = torch.ones(3, requires_grad=True)
+    for i in range(6):
+        y = w * 2
+        if i % 2:
+            with pytest.raises(RuntimeError, match="Mismatch in shape"):
+                y.backward(torch.ones(2))
+            with pytest.raises(RuntimeError, match="only for scalar outputs"):
+                y.backward()
+        else:
+            y.backward(torch.ones(3))
+        torch.synchronize()
+    assert w.grad.tolist() == [6.0] * 3
+    assert any(followed)
+
+
+def test_a_second_pass_with_a_given_gradient_fails(followed):
+    w = torch.ones(3, requires_grad=True)
+    for _ in range(4):
+        y = w * w
+        y.backward(torch.ones(3))
+        with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+            y.backward(torch.ones(3))
+        torch.synchronize()
+    assert w.grad.tolist() == [8.0] * 3
+    assert followed[-2]
+
+
+def test_several_roots(followed):
+    w = torch.ones(3, requires_grad=True)
+    for i in range(6):
+        a, b, c = w * 2, (w * w).sum(), w.sin()
+        g = torch.full((3,), float(i))
+        torch.autograd.backward([a, b, c], [g, None, g + 1 if i < 5 else g])
+        torch.synchronize()
+        more = w.detach().cos() * (g + 1 if i < 5 else g)
+        assert w.grad.tolist() == (2 * g + 2 + more).tolist()
+        w.grad = None
+    assert followed[4] and len(followed) == 5  # not where one tensor is two gradients
+
+
+def test_several_losses(followed):
+    w = torch.ones(3, requires_grad=True)
+    for _ in range(4):
+        torch.autograd.backward([(w * 2).sum(), (w * w).sum()])
+        torch.synchronize()
+        assert w.grad.tolist() == [4.0] * 3
+        w.grad = None
+    assert followed[-1]
+
+
+def test_hooks_on_saved_values_are_called_each_time():
+    w = torch.ones(3, requires_grad=True)
+    packed = []
+    for _ in range(4):
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: packed.append(1) or t, lambda t: t):
+            y = w * w
+            y.backward(torch.ones(3))
+    assert len(packed) >= 4 and w.grad.tolist() == [8.0] * 3
