@@ -33,6 +33,13 @@ class Tensor(TensorBase):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Legacy constructor: sizes, or data of the default dtype."""
         kwargs.pop("device", None)
+        if not args and len(kwargs) == 1 and kwargs.keys() <= {"data", "other", "size"}:
+            args = (kwargs.popitem()[1],)
+        if kwargs:
+            raise TypeError(
+                f"{cls.__name__}(): the legacy constructor takes sizes or data and no "
+                f"{', '.join(kwargs)}; tensor() takes data and options"
+            )
         if len(args) == 1 and not isinstance(args[0], int):
             if isinstance(args[0], Tensor):
                 made = args[0].detach()

@@ -53,6 +53,8 @@ CASES = {
     "x[torch.tensor([0, 5])]": ["index 5", "dimension 0", "size 2"],
     "x[b]": ["[3]", "[2, 3]"],
     "x[0, 0, 0]": ["too many indices", "2"],
+    "x.sum()[0]": ["too many indices", "0", ".item()"],
+    "torch.Tensor(x, requires_grad=True)": ["Tensor()", "requires_grad"],
     "x[torch.tensor([0.5])]": ["float32"],
     "x.__setitem__(5, 1.0)": ["index 5", "size 2"],
     "x.__setitem__(0, torch.zeros(4))": ["[4]", "[3]"],

@@ -10,7 +10,7 @@ from facula.trace.recorder import TLS
 # name -> module: loaded when first used, because the engine and the tensors need each other.
 _WHERE = {
     "Function": "facula.autograd.function",
-    "Variable": "facula.tensor",
+    "Variable": "facula.autograd.variable",
     "backward": "facula.autograd.engine",
     "grad": "facula.autograd.engine",
     "enable_grad": "facula.grad_mode",
@@ -54,9 +54,8 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name in _WHERE:
-        module = importlib.import_module(_WHERE[name])
-        return getattr(module, "Tensor" if name == "Variable" else name)
-    if name in ("forward_ad", "function", "functional", "graph", "profiler"):
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    if name in ("forward_ad", "function", "functional", "graph", "profiler", "variable"):
         return importlib.import_module("facula.autograd." + name)
     from facula.errors import missing_name
 

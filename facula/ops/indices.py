@@ -91,7 +91,8 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
         else:
             used += 1
     if used > rank:
-        raise IndexError(f"too many indices for tensor of dimension {rank}")
+        hint = "" if rank else "; its number is what .item() returns"
+        raise IndexError(f"too many indices for tensor of dimension {rank}{hint}")
     if not any(i is Ellipsis for i in items):
         items.append(Ellipsis)
     params: list[Any] = []  # for SLICE, one for each dimension of t
