@@ -124,7 +124,7 @@ class memory_format(layout):
 strided = layout("strided")
 sparse_coo, sparse_csr, sparse_csc = [layout(f"sparse_{n}") for n in ("coo", "csr", "csc")]
 sparse_bsr, sparse_bsc = layout("sparse_bsr"), layout("sparse_bsc")
-contiguous_format = memory_format("contiguous_format")
+contiguous_format = legacy_contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")

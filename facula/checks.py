@@ -10,10 +10,14 @@ def _assert(condition: Any, message: str) -> None:
     assert condition, message
 
 
-def _check_with(error: type[Exception], cond: Any, message: Any) -> None:
+def _check_with(error: type[Exception], cond: Any, message: Any = None) -> None:
     if not cond:
         text = "Expected cond to be True, but got False." if message is None else message()
         raise error(text)
+
+
+def _check_tensor_all_with(error: type[Exception], cond: Any, message: Any = None) -> None:
+    _check_with(error, bool(cond.all()), message)
 
 
 def _check(cond: Any, message: Any = None) -> None:
@@ -43,4 +47,4 @@ def _check_is_size(i: Any, message: Any = None, *, max: Any = None) -> None:
 
 def _check_tensor_all(cond: Any, message: Any = None) -> None:
     """RuntimeError unless all elements are true."""
-    _check_with(RuntimeError, bool(cond.all()), message)
+    _check_tensor_all_with(RuntimeError, cond, message)

@@ -149,6 +149,14 @@ ALIASES = {
     "cdouble": complex128,
 }
 
+# Python's own types where a `dtype=` is asked for: `builtins.float` is float64, `float` here not.
+OF_PYTHON = {
+    builtins.bool: bool,
+    builtins.int: int64,
+    builtins.float: float64,
+    builtins.complex: complex128,
+}
+
 _default = [float32]
 
 

@@ -5,6 +5,7 @@ Source: https://pytorch.org/docs/stable/library.html
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -46,9 +47,14 @@ class CustomOpDef:
             raise NotImplementedError(f"torch.ops.{self._name.replace('::', '.')}: has no kernel")
         if self._backward is None:
             return fn(*args, **kwargs)
+        bound = inspect.signature(fn).bind(*args, **kwargs)
+        bound.apply_defaults()
+        if bound.kwargs:  # can only be given by name: no gradients are asked of them
+            once = _differentiable(fn, self._setup, self._backward, bound.kwargs)
+            return once.apply(*bound.args)
         if self._function is None:
-            self._function = _differentiable(fn, self._setup, self._backward)
-        return self._function.apply(*args, **kwargs)
+            self._function = _differentiable(fn, self._setup, self._backward, {})
+        return self._function.apply(*bound.args)
 
     def register_kernel(self, device_types: Any, func: Any = None, /) -> Any:
         """Use this function on these kinds of devices: for the CPU, in place of the first."""
@@ -73,13 +79,15 @@ class CustomOpDef:
         return self._name.replace("::", ".") + ".default"
 
 
-def _differentiable(fn: Any, setup: Any, backward: Any) -> Any:
+def _differentiable(fn: Any, setup: Any, backward: Any, named: dict[str, Any]) -> Any:
     from facula.autograd import Function
 
+    more = {"keyword_only_inputs": named} if named else {}
+
     def forward(ctx: Any, *inputs: Any) -> Any:
-        output = fn(*inputs)
+        output = fn(*inputs, **named)
         if setup is not None:
-            setup(ctx=ctx, inputs=inputs, output=output)
+            setup(ctx=ctx, inputs=inputs, output=output, **more)
         return output
 
     return type(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 _SUBMODULES = """
-    _C _custom_ops __config__ _dynamo _functorch _subclasses _tensor_str accelerator amp ao
-    array_api autograd backends compiler cpu cuda distributed distributions fft func functional
-    futures fx hub jit library linalg masked mps mtia multiprocessing nn notebook onnx ops optim
-    overrides profiler random return_types serialization signal sparse special storage testing
-    torch_version types utils version xpu
+    _C _custom_ops __config__ _dynamo _functorch _higher_order_ops _subclasses _tensor_str
+    accelerator amp ao array_api autograd backends compiler cpu cuda distributed distributions fft
+    func functional futures fx hub jit library linalg masked mps mtia multiprocessing nn notebook
+    onnx ops optim overrides profiler random return_types serialization signal sparse special
+    storage testing torch_version types utils version xpu
 """
 SUBMODULES = frozenset(_SUBMODULES.split())
 
@@ -32,7 +32,7 @@ _MODULES = {
         set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled
         set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype""",
     "facula.checks": """_assert _check _check_index _check_is_size _check_not_implemented
-        _check_tensor_all _check_type _check_value""",
+        _check_tensor_all _check_tensor_all_with _check_type _check_value _check_with""",
     "facula.notebook": "load_ipython_extension unload_ipython_extension",
     "facula.func.vmap": "vmap",
     "facula.optimized": "compile",

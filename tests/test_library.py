@@ -33,6 +33,39 @@ def test_a_function_becomes_an_operator_with_a_derivative():
     assert repr(facula.ops.mine.double.default) == "mine.double.default"
 
 
+def test_operands_by_name_and_those_that_have_no_place():
+    seen = []
+
+    @library.custom_op("mine::scaled", mutates_args=())
+    def scaled(x, y, by=2):
+        return x * y * by
+
+    def remember(ctx, inputs, output):
+        seen.append(len(inputs))
+        ctx.save_for_backward(*inputs[:2])
+        ctx.by = inputs[2]
+
+    def derive(ctx, g):
+        x, y = ctx.saved_tensors
+        return g * y * ctx.by, g * x * ctx.by, None
+
+    scaled.register_autograd(derive, setup_context=remember)
+    x, y = facula.full((2,), 3.0, requires_grad=True), facula.full((2,), 5.0, requires_grad=True)
+    facula.ops.mine.scaled(x, y=y).sum().backward()
+    assert (x.grad.tolist(), y.grad.tolist(), seen) == ([10, 10], [6, 6], [3])
+
+    @library.custom_op("mine::named", mutates_args=())
+    def named(x, *, by):
+        return x * by
+
+    def of_named(ctx, inputs, keyword_only_inputs, output):
+        ctx.by = keyword_only_inputs["by"]
+
+    named.register_autograd(lambda ctx, g: g * ctx.by, setup_context=of_named)
+    facula.ops.mine.named(x, by=7).sum().backward()
+    assert x.grad.tolist() == [17, 17]
+
+
 def test_a_library_defines_and_implements():
     mine = library.Library("mine", "DEF")
     mine.define("f(Tensor x) -> Tensor")
@@ -91,6 +124,10 @@ def test_conditions():
         facula._check(False, lambda: "never")
     with pytest.raises(IndexError):
         facula._check_index(False)
+    with pytest.raises(ValueError, match="never"):
+        facula._check_with(ValueError, False, lambda: "never")
+    with pytest.raises(TypeError, match="some"):
+        facula._check_tensor_all_with(TypeError, facula.tensor([True, False]), lambda: "some")
 
 
 def test_functions_and_methods_are_operators_of_aten():

@@ -30,7 +30,15 @@ def mark_dynamic(t: Any, index: Any, **kwargs: Any) -> None:
     """Accepted, with no effect: there is nothing to mark."""
 
 
-mark_static = mark_static_address = maybe_mark_dynamic = mark_unbacked = mark_dynamic
+maybe_mark_dynamic = mark_unbacked = mark_dynamic
+
+
+def mark_static(t: Any, index: Any = None, **kwargs: Any) -> None:
+    """Accepted, with no effect."""
+
+
+def mark_static_address(t: Any, guard: bool = False) -> None:
+    """Accepted, with no effect."""
 
 
 def graph_break() -> None:

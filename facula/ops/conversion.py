@@ -23,6 +23,8 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     for a in args:
         if isinstance(a, dtypes.dtype):
             d = a
+        elif type(a) is type and a in dtypes.OF_PYTHON:
+            d = dtypes.OF_PYTHON[a]
         elif isinstance(a, Tensor):
             d, where = a.dtype, a.device
         elif isinstance(a, (str, devices.device, int)) and not isinstance(a, bool):

@@ -122,35 +122,48 @@ def _number(x: Any, d: Any) -> Any:
     return int(x) if d.category == dtypes.INT and isinstance(x, float) else x
 
 
-def _add_product(name: str, product: Any) -> Any:
-    def f(input: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-        p = product(a, b)
-        want = p.node.shape
-        if input.node.shape != want and broadcast([input.node.shape, want], name) != want:
-            raise RuntimeError(
-                f"{name}: input of shape {list(input.node.shape)} can't be expanded to the shape "
-                f"of the product, {list(want)}"
-            )
-        d = p.node.dtype
-        if d is dtypes.bool:
-            none = p & False
-            return ((input if beta else none) | (p if alpha else none)).expand(p.node.shape)
-        beta, alpha = _number(beta, d), _number(alpha, d)
-        if alpha != 1:
-            p = p * alpha
-        if beta == 0:
-            return p
-        return (input if beta == 1 else input * beta) + p
-
-    f.__name__ = name
-    f.__doc__ = f"beta * input + alpha * the product ({name})."
-    return api(f, inplace=True)
+def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any) -> Any:
+    """beta * input + alpha * p, of the shape of the product p."""
+    want = p.node.shape
+    if input.node.shape != want and broadcast([input.node.shape, want], name) != want:
+        raise RuntimeError(
+            f"{name}: input of shape {list(input.node.shape)} can't be expanded to the shape "
+            f"of the product, {list(want)}"
+        )
+    d = p.node.dtype
+    if d is dtypes.bool:
+        none = p & False
+        return ((input if beta else none) | (p if alpha else none)).expand(p.node.shape)
+    beta, alpha = _number(beta, d), _number(alpha, d)
+    if alpha != 1:
+        p = p * alpha
+    if beta == 0:
+        return p
+    return (input if beta == 1 else input * beta) + p
 
 
-_add_product("addmm", mm.__wrapped__)
-_add_product("addmv", mv.__wrapped__)
-_add_product("baddbmm", bmm.__wrapped__)
-_add_product("addbmm", lambda a, b: bmm.__wrapped__(a, b).sum(0))
+@api(inplace=True)
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """beta * input + alpha * mat1 @ mat2."""
+    return _plus("addmm", input, mm.__wrapped__(mat1, mat2), beta, alpha)
+
+
+@api(inplace=True)
+def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """beta * input + alpha * mat @ vec."""
+    return _plus("addmv", input, mv.__wrapped__(mat, vec), beta, alpha)
+
+
+@api(inplace=True)
+def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """beta * input + alpha * batch1 @ batch2, matrix by matrix."""
+    return _plus("baddbmm", input, bmm.__wrapped__(batch1, batch2), beta, alpha)
+
+
+@api(inplace=True)
+def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """beta * input + alpha * the sum of batch1 @ batch2 over the batch."""
+    return _plus("addbmm", input, bmm.__wrapped__(batch1, batch2).sum(0), beta, alpha)
 
 
 @api(names=("ger",))
@@ -164,7 +177,10 @@ def outer(input: Any, vec2: Any) -> Any:
     return input.unsqueeze(1) * vec2
 
 
-_add_product("addr", outer.__wrapped__)
+@api(inplace=True)
+def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """beta * input + alpha * the outer product of two vectors."""
+    return _plus("addr", input, outer.__wrapped__(vec1, vec2), beta, alpha)
 
 
 @api

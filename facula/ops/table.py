@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from facula.dtypes import OF_PYTHON
 from facula.trace.node import Diverted
 from facula.trace.recorder import TLS, follow1, follow2, set_grad
 
@@ -129,8 +130,11 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     aliases = _aliases(f)
 
     def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        if kwargs and not aliases.keys().isdisjoint(kwargs):
-            kwargs = {aliases.get(k, k): v for k, v in kwargs.items()}
+        if kwargs:
+            if not aliases.keys().isdisjoint(kwargs):
+                kwargs = {aliases.get(k, k): v for k, v in kwargs.items()}
+            if type(kwargs.get("dtype")) is type:  # Python's float, int, ...
+                kwargs["dtype"] = OF_PYTHON.get(kwargs["dtype"], kwargs["dtype"])
         if OVERRIDES:
             done = dispatch(call, args, kwargs if out is None else {**kwargs, "out": out})
             if done is not NotImplemented:

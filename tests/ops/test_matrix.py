@@ -30,3 +30,12 @@ def test_bools_have_no_inner_product(n):
     a = torch.zeros(n, dtype=torch.bool)
     with pytest.raises(NotImplementedError, match="dot"):
         a @ a
+
+
+def test_sums_with_products_by_the_names_of_their_arguments():
+    m, v, b = torch.full((2, 2), 2.0), torch.ones(2), torch.ones(3, 2, 2)
+    assert torch.addmm(m, mat1=m, mat2=m).tolist() == [[10, 10]] * 2
+    assert v.addmv(mat=m, vec=v, beta=2).tolist() == [6, 6]
+    assert m.addr(vec1=v, vec2=v, alpha=3).tolist() == [[5, 5]] * 2
+    assert torch.baddbmm(m, batch1=b, batch2=b).tolist() == [[[4, 4]] * 2] * 3
+    assert m.clone().addbmm_(batch1=b, batch2=b).tolist() == [[8, 8]] * 2

@@ -64,3 +64,37 @@ def test_numpys_names_of_arguments(numpy, plain):
 def test_a_wrong_name_is_refused():
     with pytest.raises(TypeError, match="axes"):
         X.sum(axes=1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        "torch.ones(2, dtype=kind)",
+        "torch.full((2,), 1, dtype=kind)",
+        "torch.tensor([1], dtype=kind)",
+        "torch.as_tensor([1.0], dtype=kind)",
+        "torch.arange(3, dtype=kind)",
+        "torch.eye(2, dtype=kind)",
+        "torch.zeros_like(X, dtype=kind)",
+        "X.new_zeros(2, dtype=kind)",
+        "X.to(kind)",
+        "X.to(dtype=kind)",
+        "X.sum(dtype=kind)",
+        "torch.cumsum(X, 0, dtype=kind)",
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "want"), [(int, torch.int64), (float, torch.float64), (bool, torch.bool)]
+)
+def test_types_of_python_are_dtypes(make, kind, want):
+    if "cumsum" in make and kind is bool:
+        kind, want = complex, torch.complex128
+    assert eval(make, {"torch": torch, "X": X, "kind": kind}).dtype is want
+
+
+def test_modules_take_types_of_python():
+    m = torch.nn.Linear(1, 1, dtype=float)
+    assert m.weight.dtype is torch.float64
+    m = torch.nn.Linear(1, 1)
+    assert m.to(float).weight.dtype is torch.float64
+    assert m.float().to(dtype=float).weight.dtype is torch.float64

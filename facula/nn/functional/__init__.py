@@ -82,6 +82,7 @@ from .fold import (
 )
 from .linear import (
     bilinear,
+    grouped_mm,
     linear,
 )
 from .linear_cross_entropy import (
@@ -188,6 +189,7 @@ __all__ = [
     "glu",
     "grid_sample",
     "group_norm",
+    "grouped_mm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",

@@ -56,6 +56,28 @@ def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
     return result if bias is None else result + bias
 
 
+def grouped_mm(
+    mat_a: Tensor,
+    mat_b: Tensor,
+    *,
+    offs: Tensor | None = None,
+    bias: Tensor | None = None,
+    out_dtype: facula.dtype | None = None,
+) -> Tensor:
+    """Products of groups of rows, each with a matrix of its own, as mixtures of experts need.
+
+    Args:
+        mat_a: ``(rows, in)``, or ``(groups, rows, in)``.
+        mat_b: ``(groups, in, out)``, or ``(in, out)``.
+        offs: where each group ends (int32) in the dimension that operands of two dimensions
+            share it out by: the rows, the columns or, with two of them, the summed dimension.
+            What lies behind the last group is zero.
+        bias: is refused, as by PyTorch.
+        out_dtype: the dtype of the operands, which the result has anyway.
+    """
+    return facula._grouped_mm(mat_a, mat_b, offs=offs, bias=bias, out_dtype=out_dtype)
+
+
 @mixed
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``input1 @ weight[k] @ input2 + bias[k]`` for every output feature ``k``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.dtypes import OF_PYTHON
 from facula.meta import is_meta
 from facula.storage import alone
 
@@ -477,7 +478,9 @@ def _parse_to(args: tuple, kwargs: dict):
             "(device, dtype, non_blocking), (dtype, non_blocking) or (tensor, non_blocking)"
         )
     kwargs = dict(kwargs)
-    rest = list(args)
+    if type(kwargs.get("dtype")) is type:
+        kwargs["dtype"] = OF_PYTHON.get(kwargs["dtype"], kwargs["dtype"])
+    rest = [OF_PYTHON.get(a, a) if type(a) is type else a for a in args]
     first = rest[0] if rest else kwargs.pop("tensor", kwargs.pop("other", None))
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
     if isinstance(first, Tensor):
