@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes, storage
-from facula.autograd import graph
+from facula.autograd import graph, later
 from facula.meta import META
 from facula.ops import table
 from facula.storage import make_view
@@ -569,6 +569,7 @@ def _rebuild_meta(cls: type, shape: Any, dtype: Any, strides: Any, rg: bool) -> 
 
 recorder._new_tensor = _new
 recorder._graph = graph
+recorder._later = later
 graph._new_tensor = _new
 table.PLAIN.add(Tensor)
 table._tensor = __import__("sys").modules[__name__]

@@ -187,7 +187,7 @@ def _input_edge(r: Any, node: Entry) -> Any:
 
 
 def _expanded(edge: Any) -> Any:
-    return edge.expand() if type(edge) is Freed else edge
+    return edge.expand() if isinstance(edge, Postponed) else edge
 
 
 def root_of(r: Any, node: Entry) -> Any:
@@ -250,7 +250,7 @@ def _edge(r: Any, n: Entry) -> Any:
 KEPT = "kept"  # the parameter of `self` where the new value has the history of the old one
 
 
-def _same(n: Entry) -> Any:
+def same_history(n: Entry) -> Any:
     """The value whose history an entry has as it is: an in-place result that of what was written.
 
     None for an entry with a history of its own.
@@ -260,48 +260,71 @@ def _same(n: Entry) -> Any:
     return n.a if n.params == KEPT and n.op.name == "self" else None
 
 
+def operand(n: Entry, name: str) -> Entry:
+    """The value that a formula calls so: a, b, c and d are the operands, o is the result."""
+    value: Entry = n if name == "o" else n.inputs["abcd".find(name)]
+    return value
+
+
 def _build(r: Any, n: Entry) -> Any:
-    same = _same(n)
+    same = same_history(n)
     if same is not None:
         return _edge(r, same)
+
+    def save(value: Entry, edge: Any, keep: bool) -> Saved:
+        return Saved(_keep(r, value) if keep else None, root_of(r, value), r.frame, edge, value)
+
+    return made(n, r.frame, r.scalars, [_edge(r, i) for i in n.inputs], save)
+
+
+def made(n: Entry, frame: int, scalars: list[Any], edges: list[Any], save: Any) -> GradNode:
+    """The node of an entry; `save` makes what it saves of a value, with an edge and whether to
+    keep the value itself."""
     g = GradNode()
     g.op = n.op
     g.entry = n
     g.params = n.params
-    g.scalars = tuple(r.scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
-    g.order = (r.frame, n.index)
+    g.scalars = tuple(scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
+    g.order = (frame, n.index)
     g.out_meta = n
     g.line = n.line
-    g.edges = [_edge(r, i) for i in n.inputs]
-    for edge, names in zip(g.edges, n.op.saves, strict=False):
+    g.edges = edges
+    for edge, names in zip(edges, n.op.saves, strict=False):
         if edge is None:
             continue
         for name in names:
-            if name in g.saved:
-                continue
-            k = "abcd".find(name)
-            value = n if name == "o" else n.inputs[k]
-            g.saved[name] = _save(r, value, None if name == "o" else g.edges[k])
+            if name not in g.saved:
+                history = None if name == "o" else edges["abcd".find(name)]
+                g.saved[name] = save(operand(n, name), history, True)
     for name in n.op.watches:
         if name not in g.saved:
-            value = n if name == "o" else n.inputs["abcd".find(name)]
-            g.saved[name] = Saved(None, root_of(r, value), r.frame, None, value)
+            g.saved[name] = save(operand(n, name), None, False)
     return g
 
 
-def _save(r: Any, node: Entry, edge: Any) -> Saved:
+def _keep(r: Any, node: Entry) -> Any:
     keep = _new_tensor()
     keep.node = node
     if node.op is INPUT:  # the same input of the frame; a leaf of its own once the frame has run
         keep._data = r.inputs[node.index][1]
         r.temps.append(keep)
-        return Saved(keep, root_of(r, node), r.frame, edge, node)
+        return keep
     keep._saved = True
     r.add(keep)
-    return Saved(keep, root_of(r, node), r.frame, edge, node)
+    return keep
 
 
-class Freed:
+class Postponed:
+    """Stands for a node that is built when somebody looks at it."""
+
+    __slots__ = ()
+
+    def expand(self) -> Any:
+        """The node."""
+        raise NotImplementedError(type(self).__name__)
+
+
+class Freed(Postponed):
     """Stands for the node of a graph that a followed backward pass has consumed (see replay.py).
 
     It is built when somebody looks at it: what most programs do with a loss that was
@@ -332,7 +355,7 @@ def _build_freed(
 ) -> None:
     if n in nodes:
         return
-    same = _same(n)
+    same = same_history(n)
     sources = n.inputs if same is None else (same,)
     edges = [inputs.get(i) if i.op is INPUT else nodes.get(i) for i in sources]
     if same is not None:

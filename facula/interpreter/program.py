@@ -55,6 +55,7 @@ class Program:
         "entries",
         "nodes",
         "outputs",
+        "plan",
         "quiet",
         "roots",
         "runs",
@@ -86,6 +87,7 @@ class Program:
         self.runs = 0
         self.quiet = False  # whether no history outlives the frame
         self.watched: list[int] = []  # the live handles that have one
+        self.plan: Any = None  # how its graph is kept until somebody asks (autograd/later.py)
         self.after: int | None = None
         self.compiled: list[Any] = []  # replaced, never changed: other threads may let go of some
         owner: dict[Node, Node] = {}

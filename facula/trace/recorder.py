@@ -117,6 +117,7 @@ class _Local(threading.local):
 TLS = _Local()
 _new_tensor: Any = None  # set by facula.tensor, which imports this module
 _graph: Any = None  # facula.autograd.graph, set by facula.tensor too
+_later: Any = None  # facula.autograd.later, set by facula.tensor too
 
 
 def set_grad(mode: bool) -> None:
@@ -618,7 +619,13 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         cur = r.cur
         key: Any = (live, aliases) if aliases else live
         program = None if cur.programs is None or r.gnodes else cur.programs.get(key)
-        if program is None or not (program.quiet or _all_consumed(r, program)):
+        if program is not None and not (program.quiet or _all_consumed(r, program)):
+            program = None
+        if program is None and not (r.gnodes or r.replayed or r.counters) and r.packing is None:
+            program = _postponed(r, key, live)
+            if program is not None:
+                live = (*live, *program.plan.kept)
+        if program is None:
             quiet = _materialise(r)
             if not quiet:  # what was saved is live too
                 live = tuple([h.node if getrefcount(h) > _BASE else None for h in handles])
@@ -731,6 +738,32 @@ def _materialise(r: Recorder) -> bool:
     del waiting
     _graph.seal(r)
     return quiet
+
+
+def _postponed(r: Recorder, key: Any, live: tuple[Any, ...]) -> Any:
+    """The program that computes too what the graph of small results saves, built when somebody
+    asks for it; None where it has to be built now, or there is none."""
+    cur = r.cur
+    programs = cur.programs
+    at = "later", key
+    program = None if programs is None else programs.get(at)
+    if program is False:
+        return None
+    if program is not None:
+        return program if _later.postpone(r, program.plan) else None
+    if not any([n is not None and n.rg and n.op is not LEAF and n.op is not STALE for n in live]):
+        return None
+    if programs is None or len(programs) > 64:
+        programs = cur.programs = {}
+    plan = _later.plan_of(r, live)
+    if plan is None or not _later.postpone(r, plan):
+        programs[at] = False
+        return None
+    from facula.interpreter.program import program_of
+
+    program = programs[at] = program_of(r, (*live, *plan.kept))
+    program.plan = plan
+    return program
 
 
 def _consumed(r: Recorder) -> Any:

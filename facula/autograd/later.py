@@ -1,0 +1,277 @@
+"""Graphs of ended frames that are built when somebody asks for them.
+
+A result that outlives its frame with its history needs of the frame what its graph saves: some
+values, and where the graph ends. Of a small graph that is worked out once (`Plan`); each time the
+frame ends there, these values are kept (`Ended`), and the results get what stands for their nodes
+(`Later`). Most die unused: an action's probabilities in reinforcement learning, a loss that is
+printed.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import count
+from typing import Any
+
+from facula.autograd import graph
+from facula.autograd.graph import Postponed, Saved, Token
+from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Node, leaf
+
+MAX_BYTES = 1 << 16  # of values that are kept: what one result keeps, the others keep too
+
+_serials = count()
+
+
+class Plan:
+    """What the graph of a frame's live results needs, which follows from the path.
+
+    tops     the live results with a history: places among the handles
+    common   the sources that all of them depend on
+    entries  the entries of the graph, oldest first
+    kept     those whose values are saved
+    inputs   the inputs whose values are saved
+    sources  the inputs at which the graph ends
+    holders  what the memory of saved values belongs to: places among the handles
+    lenders  the same, of values that are in the memory of inputs: places among the inputs
+    tokens   for a value, the place of its token among those of the holders and the lenders
+    """
+
+    __slots__ = (
+        "common",
+        "entries",
+        "holders",
+        "inputs",
+        "kept",
+        "lenders",
+        "sources",
+        "tokens",
+        "tops",
+    )
+
+    tops: list[tuple[int, Node]]
+    common: frozenset[Node]
+    entries: list[Node]
+    kept: tuple[Node, ...]
+    inputs: list[Node]
+    sources: list[Node]
+    holders: list[int]
+    lenders: list[int]
+    tokens: dict[Node, int]
+
+
+def plan_of(r: Any, live: tuple[Any, ...]) -> Plan | None:
+    """The plan for live results of which some have a history.
+
+    None where the graph is large, something was written, or values are on another device.
+    """
+    p = Plan()
+    p.tops = [
+        (i, n)
+        for i, n in enumerate(live)
+        if n is not None and n.rg and n.op is not LEAF and n.op is not STALE
+    ]
+    n = r.cur
+    while n is not None:
+        if n.op is ASSIGN:
+            return None
+        n = n.parent
+    seen: set[Node] = set()
+    common: Any = None
+    for _, top in p.tops:
+        reached = _reached(top)
+        ends = {n for n in reached if n.op is INPUT}
+        common = ends if common is None else common & ends
+        seen |= reached
+    p.common = frozenset(common)
+    p.sources = [n for n in seen if n.op is INPUT]
+    p.entries = sorted([n for n in seen if n.op is not INPUT], key=lambda n: n.index)
+    saved: dict[Node, None] = {}
+    watched: dict[Node, None] = {}
+    for n in p.entries:
+        if graph.same_history(n) is not None:
+            return None
+        for i, names in zip(n.inputs, n.op.saves, strict=False):
+            if i.rg:
+                saved.update(dict.fromkeys([graph.operand(n, name) for name in names]))
+        watched.update(dict.fromkeys([graph.operand(n, name) for name in n.op.watches]))
+    if any([n.device is not None for n in saved]):
+        return None
+    p.kept = tuple([n for n in saved if n.op is not INPUT])
+    p.inputs = [n for n in saved if n.op is INPUT]
+    held = [n for n in saved if not n.rg or n.op is not INPUT]  # the others are mostly parameters
+    if sum([math.prod(n.shape) * n.dtype.itemsize for n in held]) > MAX_BYTES:
+        return None
+    _find_memory(r, p, live, [*saved, *[n for n in watched if n not in saved]])
+    return p
+
+
+def _reached(top: Node) -> set[Node]:
+    """The entries and inputs with a history that a result depends on, itself included."""
+    seen: set[Node] = set()
+    stack = [top]
+    while stack:
+        n = stack.pop()
+        if n.rg and n not in seen:
+            seen.add(n)
+            stack.extend(n.inputs)
+    return seen
+
+
+def _find_memory(r: Any, p: Plan, live: tuple[Any, ...], values: list[Node]) -> None:
+    """Fill in whose writes would spoil saved values: only what is live can be written to."""
+    places = {}
+    for i, h in enumerate(r.handles):
+        if live[i] is not None and h._storage is None:
+            places[live[i]] = i
+    p.holders, p.lenders, p.tokens = [], [], {}
+    found: dict[Node, int] = {}
+    roots = [(n, _memory_of(n)) for n in values]
+    for _, root in roots:
+        if root not in found and root in places:
+            found[root] = len(p.holders)
+            p.holders.append(places[root])
+    for _, root in roots:
+        if root not in found and root.op is INPUT:
+            found[root] = len(p.holders) + len(p.lenders)
+            p.lenders.append(root.index)
+    p.tokens = {n: found[root] for n, root in roots if root in found}
+
+
+def _memory_of(n: Node) -> Node:
+    """The input or entry in whose memory a value is, where nothing was written."""
+    while n.op is not INPUT and n.op.view:
+        n = n.a
+    return n
+
+
+def _token(h: Any) -> Token:
+    """What stands for this version of a holder's memory."""
+    if h._token is None:
+        h._token = Token()
+        h._token.lent = getattr(h, "_exported", None)
+    token: Token = h._token
+    return token
+
+
+class Ended:
+    """What is kept of one frame: see `Plan`."""
+
+    __slots__ = (
+        "data",
+        "frame",
+        "kept",
+        "nodes",
+        "plan",
+        "scalars",
+        "serial",
+        "sources",
+        "tokens",
+    )
+
+    plan: Plan
+    frame: int
+    serial: int
+    kept: list[Any]
+    data: list[Any]
+    sources: list[tuple[Any, Any]]  # of each its history from before the frame, or the leaf
+    scalars: list[Any]
+    tokens: list[Token]
+    nodes: dict[Node, Any] | None
+
+
+class Later(Postponed):
+    """Stands for the node of a result whose frame has ended."""
+
+    __slots__ = ("ended", "top")
+
+    def __init__(self, ended: Ended, top: Node) -> None:
+        self.ended, self.top = ended, top
+
+    def expand(self) -> Any:
+        """The graph node, built with all that is in its frame, and in those before it."""
+        e = self.ended
+        if e.nodes is None:
+            for other in sorted(_unbuilt(e), key=lambda other: other.serial):
+                _build(other)
+        assert e.nodes is not None
+        return e.nodes[self.top]
+
+
+def postpone(r: Any, p: Plan) -> bool:
+    """Keep what the graph needs, and give the results what stands for their nodes.
+
+    Values that are saved are live from here on. False where the nodes have to be built now.
+    """
+    handles, inputs = r.handles, r.inputs
+    for i, _ in p.tops:
+        h = handles[i]
+        if h._saved or h._leaf_rg:
+            return False
+    sources = []
+    for n in p.sources:
+        t, _, gfn = inputs[n.index]
+        if gfn is not None:
+            if n not in p.common:
+                return False  # one result would keep the history of another
+            sources.append((gfn, None))
+        else:
+            sources.append((None, t if t._leaf_rg else None))
+    e = Ended()
+    e.plan, e.frame, e.serial, e.nodes = p, r.frame, next(_serials), None
+    e.sources, e.scalars = sources, r.scalars
+    e.data = [inputs[n.index][1] for n in p.inputs]
+    e.tokens = [_token(graph.memory(handles[i])) for i in p.holders]
+    e.tokens += [_token(graph.memory(inputs[i][0])) for i in p.lenders]
+    for i, n in p.tops:
+        handles[i]._gfn = Later(e, n)
+    e.kept = kept = []
+    for n in p.kept:
+        t = graph._new_tensor()
+        t.node = n
+        t._saved = True
+        kept.append(t)
+    handles += kept
+    return True
+
+
+def _unbuilt(e: Ended) -> set[Ended]:
+    """A frame and those before it on which it depends, where they are not built."""
+    found: set[Ended] = set()
+    stack = [e]
+    while stack:
+        e = stack.pop()
+        if e not in found and e.nodes is None:
+            found.add(e)
+            stack.extend([gfn.ended for gfn, _ in e.sources if type(gfn) is Later])
+    return found
+
+
+def _build(e: Ended) -> None:
+    """Build the nodes of a frame; those that it depends on are built."""
+    p = e.plan
+    nodes: dict[Node, Any] = {}
+    for n, (gfn, t) in zip(p.sources, e.sources, strict=True):
+        if t is not None:
+            nodes[n] = graph.leaf_edge(t)
+        else:
+            nodes[n] = gfn.expand() if isinstance(gfn, Postponed) else gfn
+    values = dict(zip(p.kept, e.kept, strict=True))
+    for n, data in zip(p.inputs, e.data, strict=True):
+        t = values[n] = graph._new_tensor()
+        t._data = data
+        t.node = leaf(n.shape, n.dtype, n.strides)
+
+    def save(value: Node, edge: Any, keep: bool) -> Saved:
+        s = Saved(values[value] if keep else None, None, e.frame, edge, value)
+        at = p.tokens.get(value)
+        s.token = None if at is None else e.tokens[at]
+        return s
+
+    for n in p.entries:
+        edges = [nodes[i] if i.rg else None for i in n.inputs]
+        nodes[n] = graph.made(n, e.frame, e.scalars, edges, save)
+    e.nodes = {n: nodes[n] for _, n in p.tops}
+    e.kept, e.data, e.sources, e.scalars, e.tokens = [], [], [], [], []
+
+
+__all__ = ["Later", "plan_of", "postpone"]
