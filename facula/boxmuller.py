@@ -32,7 +32,7 @@ _LIBM_SIZE = 4096
 
 
 # Words from which on native code draws, where there is some already, and that are worth making it.
-_LEAST, _ANYWAY = 1 << 15, 1 << 22
+_LEAST, _ANYWAY = 1 << 14, 1 << 22
 
 
 def natives(n: int) -> Any:

@@ -523,15 +523,16 @@ class Generator:
         *,
         strides: Strides = None,
         sums: Callable[[np.ndarray], np.ndarray] = running_sums,
+        known: bool = False,
     ) -> np.ndarray:
         """``n`` indices drawn from each row of ``weights``, as int64 of shape (n,) or (rows, n).
 
         Without replacement, or for one draw, weights are divided by exponentials and the largest
         ``n`` win, the largest first; ``strides`` are then those of the weights. ``sums``: see
-        ``with_replacement``. RuntimeError if the dtype, dimensions or entries of the weights, or
+        ``with_replacement``; ``known``: that the weights are fit. RuntimeError if the dtype, dimensions or entries of the weights, or
         ``n``, do not allow the draw.
         """
-        check_weights(weights, n, replacement)
+        check_weights(weights, n, replacement, known)
         shape = (*weights.shape[:-1], n)
         if math.prod(shape) == 0:
             return np.empty(shape, np.int64)

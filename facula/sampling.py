@@ -157,14 +157,18 @@ def _nearest(value: int, digits: int) -> int:
 
 def fit(weights: np.ndarray) -> bool:
     """Whether no weight is negative, infinite or NaN, and every row has a positive one."""
-    if not weights.size:
+    if not weights.size or weights.dtype.name not in FLOATS:
         return False
-    largest = weights.max(axis=-1)  # NaN where there is one
+    # Read as integers the finite ones are in order, and infinity, NaN and what has a sign follow.
+    bits = weights.view(np.dtype(f"u{weights.itemsize}")).max(axis=-1)
+    if bits.min() > 0 and bits.max() < np.full(1, np.inf, weights.dtype).view(bits.dtype)[0]:
+        return True
+    largest = weights.max(axis=-1)  # NaN where there is one; this one lets negative zeros pass
     return bool(weights.min() >= 0 and largest.min() > 0 and largest.max() < np.inf)
 
 
-def check_weights(weights: np.ndarray, n: int, replacement: bool) -> None:
-    """RuntimeError unless ``n`` indices can be drawn by these weights."""
+def check_weights(weights: np.ndarray, n: int, replacement: bool, known: bool = False) -> None:
+    """RuntimeError unless ``n`` indices can be drawn by these weights, `known` to be fit or not."""
     op = f"multinomial of {weights.dtype} weights of shape {weights.shape}, n={n}"
     if weights.ndim not in (1, 2):
         raise RuntimeError(f"{op}: expected 1 or 2 dimensions")
@@ -181,7 +185,7 @@ def check_weights(weights: np.ndarray, n: int, replacement: bool) -> None:
         return
     if categories == 0:
         raise RuntimeError(f"{op}: there is nothing to draw from")
-    if fit(weights):
+    if known or fit(weights):
         return
     if not ((weights >= 0) & (weights < np.inf)).all():
         raise RuntimeError(f"{op}: some entry is negative, infinite or NaN")
@@ -209,23 +213,24 @@ def with_replacement(
     # Sequential sums in the dtype of the weights, then normalised: both as in PyTorch.
     with np.errstate(all="ignore"):
         cumulative = sums(weights)
-        cumulative /= cumulative[..., -1:].copy()
-    cumulative[..., -1] = 1
+        total = cumulative[..., -1:].copy()
     if weights.ndim == 1:
+        with np.errstate(all="ignore"):
+            cumulative /= total
+        cumulative[-1] = 1
         return np.searchsorted(cumulative, uniforms).astype(np.int64, copy=False)
-    # A binary search in all rows at once: how many are below grows by powers of two.
-    n = cumulative.shape[1]
+    # A binary search in all rows at once. Only what it looks at is normalised; the last sum of a
+    # row is 1, and so never below.
+    left = cumulative.shape[1] - 1
     flat = cumulative.reshape(-1)
-    last = np.arange(len(cumulative))[:, None] * n - 1  # before each row
-    below = np.zeros(uniforms.shape, np.int64)
-    step = 1 << (n.bit_length() - 1)
-    while step:
-        more = below + step
-        right = flat.take(np.minimum(more, n) + last) < uniforms
-        right &= more <= n
-        below += step * right
-        step >>= 1
-    return below
+    first = np.arange(len(cumulative))[:, None] * (left + 1)
+    at = np.repeat(first, uniforms.shape[1], 1)
+    with np.errstate(all="ignore"):
+        while left:
+            half = (left + 1) // 2
+            at += half * (flat.take(at + (half - 1)) / total < uniforms)
+            left -= half
+    return at - first
 
 
 def largest(weights: np.ndarray, rivals: np.ndarray, n: int) -> np.ndarray:

@@ -260,6 +260,9 @@ def linspace(
     return finish(from_array(a), requires_grad, device)
 
 
+_PART = 1 << 15
+
+
 def _line(real: Any, start: float, end: float, steps: int) -> Any:
     """From the start and, in the second half, back from the end, each rounded once."""
     fused = fma32 if real is np.float32 else fma64
@@ -268,8 +271,15 @@ def _line(real: Any, start: float, end: float, steps: int) -> Any:
         by = float((end - start) / real(steps - 1))
         half = steps // 2
         a = np.empty(steps, real)
-        a[:half] = fused(np.arange(half, dtype=real), by, float(start))
-        a[half:] = fused(np.arange(steps - half - 1, -1, -1, dtype=real), -by, float(end))
+        counts = np.arange(min(_PART, steps - half), dtype=real)
+        for first, last in ((0, half), (half, steps)):
+            for at in range(first, last, _PART):  # what is between stays in the cache
+                i = counts[: min(_PART, last - at)]
+                if first:
+                    part = fused(real(steps - 1 - at) - i, -by, float(end))
+                else:
+                    part = fused(real(at) + i, by, float(start))
+                a[at : at + len(i)] = part
     return a
 
 

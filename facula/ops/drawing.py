@@ -393,7 +393,7 @@ def multinomial(
 
     def draw(g: Any, weights: Any) -> Any:
         rows = weights if weights.ndim < 3 else weights.reshape(-1, weights.shape[-1])
-        made = g.multinomial(rows, num_samples, replacement, sums=_running_sums)
+        made = g.multinomial(rows, num_samples, replacement, sums=_running_sums, known=True)
         return made.reshape((*weights.shape[:-1], num_samples))
 
     return drawn_of(generator, draw, input)

@@ -47,6 +47,15 @@ def known(t: Any) -> Any:
     return array_of(t.detach())
 
 
+_UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
+
+
+def outside(a: Any, n: int) -> bool:
+    """Whether some of these integers are negative, or n or more."""
+    # As unsigned numbers the negative ones are the largest: one pass is enough.
+    return bool(a.size) and bool(a.view(_UNSIGNED[a.itemsize]).max() >= n)
+
+
 def positions(a: Any) -> tuple[Any, ...]:
     """np.nonzero, from positions in one dimension: a quarter of its time where there are more."""
     if a.ndim < 2 or not a.size:

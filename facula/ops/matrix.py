@@ -7,6 +7,7 @@ from typing import Any
 
 from facula import dtypes
 from facula.ops.contraction import MATMUL
+from facula.ops.movement import shaped
 from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
@@ -68,7 +69,8 @@ def mv(input: Any, vec: Any) -> Any:
         raise RuntimeError(
             f"mv: size mismatch, got input ({list(input.node.shape)}), vec ({vec.node.shape[0]})"
         )
-    return record(MATMUL, (input, vec.unsqueeze(1))).squeeze(1)
+    n, m = input.node.shape
+    return shaped(record(MATMUL, (input, shaped(vec, (m, 1)))), (n,))
 
 
 @api
@@ -87,7 +89,8 @@ def dot(input: Any, tensor: Any) -> Any:
         )
     if input.node.dtype is dtypes.bool:
         raise NotImplementedError("dot: \"dot\" not implemented for 'Bool'")
-    return record(MATMUL, (input.unsqueeze(0), tensor.unsqueeze(1))).reshape(())
+    (n,) = input.node.shape
+    return shaped(record(MATMUL, (shaped(input, (1, n)), shaped(tensor, (n, 1)))), ())
 
 
 @api(follows=(MATMUL, None, 0))
@@ -101,12 +104,13 @@ def matmul(input: Any, other: Any) -> Any:
         )
     if a == 1 and b == 1:
         return dot.__wrapped__(input, other)
-    x = input.unsqueeze(0) if a == 1 else input
-    y = other.unsqueeze(1) if b == 1 else other
+    x = shaped(input, (1, *input.node.shape)) if a == 1 else input
+    y = shaped(other, (*other.node.shape, 1)) if b == 1 else other
     out = record(MATMUL, (x, y))
-    if a == 1:
-        return out.squeeze(-2)
-    return out.squeeze(-1) if b == 1 else out
+    if a > 1 and b > 1:
+        return out
+    kept = out.node.shape
+    return shaped(out, (*kept[:-2], kept[-1]) if a == 1 else kept[:-1])
 
 
 def _matmul(self: Any, other: Any) -> Any:
@@ -174,7 +178,7 @@ def outer(input: Any, vec2: Any) -> Any:
             "outer: Expected 1-D arguments, got "
             f"{len(input.node.shape)}-D and {len(vec2.node.shape)}-D"
         )
-    return input.unsqueeze(1) * vec2
+    return shaped(input, (len(input), 1)) * vec2
 
 
 @api(inplace=True)

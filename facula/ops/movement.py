@@ -86,6 +86,14 @@ RESHAPE: Op = Op(
 )
 
 
+def shaped(t: Any, shape: Any) -> Any:
+    """The value in another shape, for an operation's own use.
+
+    Unlike a view it gives nobody a storage that has to be kept up to date.
+    """
+    return record(RESHAPE, (t,), tuple(shape))
+
+
 def _expand_infer(p: Any, st: Any, a: Any) -> Any:
     s = strides_of(a)
     extra = len(p) - len(a.shape)

@@ -11,7 +11,7 @@ from facula.ops import reduce as rd
 from facula.ops.arithmetic import need
 from facula.ops.comparison import truth
 from facula.ops.indexing import GATHER
-from facula.ops.movement import in_layout
+from facula.ops.movement import in_layout, shaped
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
@@ -58,7 +58,7 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     """The product over one dimension or all."""
     t = _wide(input, dtype)
     if dim is None:
-        t, dim = t.reshape(-1), 0
+        t, dim = shaped(t, (math.prod(t.node.shape),)), 0
     if not t.node.shape:
         return t.clone()
     return record(rd.PROD, (t,), ((wrap_dim(dim, len(t.node.shape)),), keepdim))

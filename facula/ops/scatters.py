@@ -14,7 +14,7 @@ from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.assignment import value_like
-from facula.ops.indices import array_of, known, table_of
+from facula.ops.indices import array_of, known, outside, table_of
 from facula.ops.movement import in_layout, watched
 from facula.ops.registry import Op, broadcast, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
@@ -28,7 +28,7 @@ def _check_index(name: str, index: Any, size: int, wrong: type[Exception] = Inde
     a = known(index)
     if a.dtype.kind not in "iu":
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
-    if a.size and (a.min() < 0 or a.max() >= size):
+    if outside(a, size):
         bad = a[(a < 0) | (a >= size)].reshape(-1)[0]
         raise wrong(f"{name}(): index {bad} is out of bounds for dimension with size {size}")
 
@@ -58,7 +58,7 @@ def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) 
                 )
     n = input.node.shape[d] if rank else 1
     a = known(index)
-    if a.size and (a.min() < 0 or a.max() >= n):
+    if outside(a, n):
         bad = a[(a < 0) | (a >= n)].reshape(-1)[0]
         raise RuntimeError(
             f"{name}(): index {bad} is out of bounds for dimension {d} with size {n}"

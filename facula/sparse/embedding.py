@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from facula.ops.indices import outside
 from facula.ops.registry import Op
 from facula.sparse.tensor import make
 from facula.trace.recorder import record
@@ -32,6 +33,6 @@ def rows(weight: Any, index: Any, padding_idx: int) -> Any:
     """weight[index] for a vector of indices; the row `padding_idx` gets no gradient."""
     n = weight.shape[0]
     a = realise(index.detach())._data
-    if a.size and (a.min() < 0 or a.max() >= n):
+    if outside(a, n):
         raise IndexError(f"embedding: index out of range in self (of {n} rows)")
     return record(ROWS, (weight, index), padding_idx)

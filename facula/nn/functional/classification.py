@@ -9,6 +9,7 @@ import numpy as np
 import facula
 from facula import Tensor
 from facula.ops.indexing import GATHER
+from facula.ops.indices import outside
 from facula.ops.movement import RESHAPE, watched, whole
 from facula.ops.table import mixed
 from facula.trace.recorder import record
@@ -148,9 +149,6 @@ def _matches(target: Tensor, classes: int, dim: int, ndim: int) -> Tensor:
     return classes_ == record(RESHAPE, (target,), (*shape[:dim], 1, *shape[dim:]))
 
 
-_UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
-
-
 def _check_range(target: Tensor, classes: int, ignore_index: int) -> tuple[bool, bool]:
     """Whether the targets are there to be looked at, and whether none of them is ignored.
 
@@ -159,8 +157,7 @@ def _check_range(target: Tensor, classes: int, ignore_index: int) -> tuple[bool,
     values = present(target)
     if values is None:
         return False, False
-    # As unsigned numbers the negative ones are the largest: mostly one pass is enough.
-    if values.size and values.view(_UNSIGNED[values.itemsize]).max() >= classes:
+    if outside(values, classes):
         bad = values[(values != ignore_index) & ((values < 0) | (values >= classes))]
         if bad.size:
             raise IndexError(f"Target {bad.flat[0]} is out of bounds.")

@@ -10,8 +10,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.batches import level_of
-from facula.ops.movement import RESHAPE, whole
-from facula.trace.recorder import record
+from facula.ops.movement import shaped, whole
 from facula.trace.spans import run
 
 from ._common import dims, is_low, require_float, scalar_type, upcast
@@ -28,16 +27,11 @@ def _standardised(x: Tensor, over, eps: float):
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape=None) -> Tensor:
     if weight is not None:
         weight = upcast(weight)
-        x = x * (weight if shape is None else _shaped(weight, shape))
+        x = x * (weight if shape is None else shaped(weight, shape))
     if bias is not None:
         bias = upcast(bias)
-        x = x + (bias if shape is None else _shaped(bias, shape))
+        x = x + (bias if shape is None else shaped(bias, shape))
     return x
-
-
-def _shaped(t: Tensor, shape) -> Tensor:
-    """The value in another shape: no view of a parameter has to be kept up to date."""
-    return record(RESHAPE, (t,), tuple(shape))
 
 
 def _check_parameter_dtype(x: Tensor, *params: Tensor | None) -> None:
@@ -112,7 +106,7 @@ def _batch_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
         scale = (upcast(running_var) + eps).rsqrt()
         if weight is not None:
             scale = scale * upcast(weight)
-        out = (x - _shaped(upcast(running_mean), shape)) * _shaped(scale, shape)
+        out = (x - shaped(upcast(running_mean), shape)) * shaped(scale, shape)
         out = _affine(out, None, bias, shape)
     return whole(out.to(input.dtype), "NativeBatchNorm", input, weight, bias)
 
@@ -146,7 +140,7 @@ def _update_running(running_mean, running_var, mean, variance, momentum, x) -> N
                         "`track_running_stats` to be False, or patch the module with "
                         "`func.replace_all_batch_norm_modules_`."
                     )
-                new = _shaped(new, running.shape) * (momentum * correction)
+                new = shaped(new, running.shape) * (momentum * correction)
                 running.copy_(upcast(running) * (1 - momentum) + new)
 
 
@@ -335,10 +329,12 @@ def _group_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     num_groups, eps = static
     n, channels = input.shape[:2]
     x = upcast(input)
-    grouped = _shaped(x, (n, num_groups, x.numel() // (n * num_groups)))
-    normal, _, _ = _standardised(grouped, [2], eps)
-    shape = [1, channels] + [1] * (input.dim() - 2)
-    out = _affine(_shaped(normal, input.shape), weight, bias, shape).to(input.dtype)
+    # Scaled in the shape in which it is normalised, so that both are one pass over the rows.
+    each = channels // num_groups
+    grouped = shaped(x, (n, num_groups, each, x.numel() // (n * channels)))
+    normal, _, _ = _standardised(grouped, [2, 3], eps)
+    out = _affine(normal, weight, bias, (1, num_groups, each, 1))
+    out = shaped(out, input.shape).to(input.dtype)
     return whole(out, "NativeGroupNorm", input, weight, bias)
 
 

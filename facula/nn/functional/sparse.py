@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
-from facula.ops.indices import known
+from facula.ops.indices import known, outside
+from facula.ops.movement import shaped
 
 from ._common import type_name, upcast
 
@@ -100,14 +101,14 @@ def embedding(
     _check_indices(input, "embedding")
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
-    flat = input.reshape(-1)
+    flat = input if input.dim() == 1 else shaped(input, (input.numel(),))
     out = _rows(weight, flat, sparse, padding_idx, scale_grad_by_freq)
     if scale_grad_by_freq and weight.requires_grad:
         scale = _frequency_scale(flat.to(facula.int64), weight.shape[0], out.dtype)
         out = _ScaleGradient.apply(out, scale.unsqueeze(1))
     if padding_idx >= 0 and weight.requires_grad:
         out = facula.where((flat == padding_idx).unsqueeze(1), out.detach(), out)
-    return out.reshape([*input.shape, weight.shape[1]])
+    return out if flat is input else shaped(out, (*input.shape, weight.shape[1]))
 
 
 def embedding_bag(
@@ -264,11 +265,11 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return facula.zeros([*tensor.shape, num_classes], dtype=facula.int64, device=tensor.device)
     classes = known(tensor)
-    if (classes < 0).any():
-        raise RuntimeError("Class values must be non-negative.")
-    if num_classes == -1:
+    if num_classes < 1 or outside(classes, num_classes):
+        if (classes < 0).any():
+            raise RuntimeError("Class values must be non-negative.")
+        if num_classes != -1:
+            raise RuntimeError("Class values must be smaller than num_classes.")
         num_classes = int(tensor.max()) + 1
-    elif num_classes < 1 or (classes >= num_classes).any():
-        raise RuntimeError("Class values must be smaller than num_classes.")
     numbers = facula.arange(num_classes, device=tensor.device)
-    return (tensor.unsqueeze(-1) == numbers).to(facula.int64)
+    return (shaped(tensor, (*tensor.shape, 1)) == numbers).to(facula.int64)
