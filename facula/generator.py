@@ -529,8 +529,8 @@ class Generator:
 
         Without replacement, or for one draw, weights are divided by exponentials and the largest
         ``n`` win, the largest first; ``strides`` are then those of the weights. ``sums``: see
-        ``with_replacement``; ``known``: that the weights are fit. RuntimeError if the dtype, dimensions or entries of the weights, or
-        ``n``, do not allow the draw.
+        ``with_replacement``; ``known``: that the weights are fit. RuntimeError if the dtype,
+        dimensions or entries of the weights, or ``n``, do not allow the draw.
         """
         check_weights(weights, n, replacement, known)
         shape = (*weights.shape[:-1], n)

@@ -9,6 +9,7 @@ import numpy as np
 
 from facula import dtypes
 from facula.ops.movement import PERMUTE, RESHAPE
+from facula.ops.pointwise import MUL
 from facula.ops.registry import Op, broadcast, widened
 from facula.trace.recorder import record
 
@@ -51,12 +52,17 @@ def _fit(g: Any, n: Any) -> Any:
     return sum_to(g, n.shape) if g.node.shape != n.shape else g
 
 
+def _product(a: Any, b: Any) -> Any:
+    """The product; of a column and a row it has one factor each, and can be part of a pass."""
+    return record(MATMUL if a.node.shape[-1] != 1 else MUL, (a, b))
+
+
 def _right(g: Any, a: Any, bn: Any) -> Any:
     """The gradient of the right operand. Of a matrix that every product of the batch shared it is
     one product over all rows, not a sum of products."""
     if len(bn.shape) == 2 < len(a.node.shape):
         a, g = _rows(a), _rows(g)
-    return _fit(record(MATMUL, (_h(a), g)), bn)
+    return _fit(_product(_h(a), g), bn)
 
 
 def _rows(t: Any) -> Any:
@@ -70,7 +76,7 @@ MATMUL: Op = Op(
     _infer,
     widened(_body),
     (
-        lambda g, b, an: _fit(record(MATMUL, (g, _h(b))), an),
+        lambda g, b, an: _fit(_product(g, _h(b)), an),
         lambda g, a, bn: _right(g, a, bn),
     ),
 )

@@ -457,7 +457,9 @@ def _cat_part(g: Any, n: Any, start: int, dim: int) -> Any:
     p = tuple(
         [(0, m, 1) if d != dim else (start, n.shape[dim], 1) for d, m in enumerate(g.node.shape)]
     )
-    return record(SLICE, (g,), p)
+    t = record(SLICE, (g,), p)
+    # Without the gaps of the whole: a program that only reads it makes no copy.
+    return t if t.node.strides is None else record(CONTIGUOUS, (t,), 0)
 
 
 CAT: Op = Op(

@@ -52,12 +52,21 @@ SUM: Op = Op("sum", _infer, _np(np.sum), (lambda g, an, p: unreduce(g, an, p),))
 
 
 def _prod_grad(g: Any, a: Any, p: Any) -> Any:
-    """Product of all the others, without dividing (an element may be zero)."""
+    """Product of all the others."""
     (dim,), _ = p
     n = a.shape[dim]
     g = unreduce(g, a.node, p)
     if n < 2:
         return g.clone()
+    if not TLS.r.grad and not a.dtype.is_complex:
+        # Of what is not zero, divided; zero, unless the only one, is among the others.
+        zero = a == 0
+        whole = record(PROD, (_choose(zero, a.new_ones(()), a),), ((dim,), True))
+        zeros = zero.sum(dim, True)
+        there, none = g * whole, g.new_zeros(())
+        at_zero = _choose(zeros == 1, there, none)
+        return _choose(zero, at_zero, _choose(zeros == 0, there / a, none))
+    # Without dividing: the derivatives of this are right at zeros too.
     one = a.narrow(dim, 0, 1) * 0 + 1
     left = record(CUMPROD, (a.narrow(dim, 0, n - 1),), (dim,))
     right = record(CUMPROD, (a.narrow(dim, 1, n - 1).flip(dim),), (dim,)).flip(dim)

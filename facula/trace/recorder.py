@@ -832,7 +832,8 @@ def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
             continue
         if data.__class__ is not np.ndarray:  # a reduction to one element gives NumPy's scalars
             data = np.asarray(data)
-        if copy or data.base is not None:
+        laid = node.strides is None or _steps(data) == node.strides
+        if laid and (copy or data.base is not None):
             flight.land()
             data = copied(data)
         if node.strides is not None:
@@ -843,6 +844,11 @@ def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
         _hand_over((h,), (data,))
     for h in aliases:
         h._settle_alias()
+
+
+def _steps(data: Any) -> tuple[int, ...]:
+    """The strides of an array, in elements."""
+    return tuple([s // data.itemsize for s in data.strides])
 
 
 def duplicate(data: Any, strides: tuple[int, ...] | None) -> Any:
