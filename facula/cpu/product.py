@@ -99,7 +99,8 @@ class ProductKernel(Kernel):
         if p.pack_b:
             self.panel_copy = f.scratch(element, self.panel * p.depth)
             t.b_k = self.panel * size
-        if not p.pack_b or self.panel * p.depth * size > PANEL:
+        # With one row nothing but loads is under way, and the processor fetches early by itself.
+        if self.rows > 1 and (not p.pack_b or self.panel * p.depth * size > PANEL):
             # Small tiles are done with a step of k sooner.
             small = self.width * registers(self.width) // (self.rows * min(self.panel, s.n))
             t.right_ahead = SOON * max(1, small) * t.b_k
