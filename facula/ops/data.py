@@ -53,7 +53,8 @@ def tensor(
         out = data.detach().clone()
         return finish(out if dtype is None else out.to(dtype), requires_grad, device)
     if isinstance(data, (np.ndarray, np.generic)):
-        d = dtype or dtypes.from_np(data.dtype)
+        own = dtypes.from_np(data.dtype)  # an array of objects is refused whatever `dtype` says
+        d = dtype or own
         a = np.array(data).astype(d.np)
     else:
         if isinstance(data, str):

@@ -26,3 +26,10 @@ def test_asarray_copies_where_it_is_told_to():
         torch.asarray(x, dtype=torch.float64, copy=False)
     with pytest.raises(ValueError, match="arbitrary sequence"):
         torch.asarray([1.0], copy=False)
+
+
+@pytest.mark.parametrize("make", [torch.tensor, torch.as_tensor])
+@pytest.mark.parametrize("array", [np.array([1.5, True], dtype=object), np.array(["1", "2"])])
+def test_arrays_of_objects_and_texts_are_refused_whatever_type_is_asked_for(make, array):
+    with pytest.raises(TypeError, match=r"can't convert np\.ndarray"):
+        make(array, dtype=torch.float32)
