@@ -25,6 +25,7 @@ from facula.trace import flight
 RECORD = 4  # 64-bit words: function, descriptor, units, nothing
 LONG = 5e-3  # seconds: a program that takes longer is always shared
 RECENT = 8  # runs of each sort that are remembered, to see whether a program is better shared
+SOON, OFTEN, SELDOM = 16, 64, 1024  # runs from one trial of the other way to the next
 
 _lock = threading.Lock()
 _busy = threading.Lock()
@@ -148,7 +149,7 @@ class Sharing:
     for a worker that does not run costs more than doing its part. Both ways give the same bits.
     """
 
-    __slots__ = ("alone", "better", "long", "runs", "together")
+    __slots__ = ("alone", "better", "long", "period", "runs", "together")
 
     def __init__(self) -> None:
         self.runs = 0
@@ -156,16 +157,15 @@ class Sharing:
         self.together: list[float] = []
         self.better = True  # whether sharing is
         self.long = False
+        self.period = SOON
 
     def wanted(self) -> bool:
-        """Share this run? Both ways by turns at first, and then the other way now and then, but
+        """Share this run? As it was better, and for four runs of each period the other way, but
         for programs so long that no worker is waited for longer than they take."""
         self.runs = n = self.runs + 1
         if self.long:
             return True
-        if n < 24:
-            return n & 4 == 0
-        return self.better if n & 63 > 3 else not self.better
+        return self.better is not (4 <= n % self.period < 8)
 
     def note(self, shared: bool, seconds: float) -> None:
         """Remember how long a run took."""
@@ -176,12 +176,16 @@ class Sharing:
         if shared:
             self.long = min(times) > LONG
         if self.runs & 3 == 3 and self.alone:
-            self.better = _usual(self.together) <= _usual(self.alone)
+            together, alone = _usual(self.together), _usual(self.alone)
+            self.better = together <= alone
+            # Should the workers be late one day, then the times of shared runs say so.
+            clear = together < 0.8 * alone
+            self.period = SELDOM if clear else SOON if self.runs < OFTEN else OFTEN
 
 
 def _usual(times: list[float]) -> float:
-    """The mean of the lower three quarters: a run that something came between says nothing."""
-    few = sorted(times)[: max(1, len(times) * 3 // 4)]
+    """The mean but for the two slowest: a run that something came between says nothing."""
+    few = sorted(times)[: max(1, len(times) - 2)]
     return sum(few) / len(few)
 
 

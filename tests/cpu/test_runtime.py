@@ -171,16 +171,32 @@ def test_long_programs_are_always_shared():
     assert not all([short.wanted() for _ in range(64)])
 
 
-@pytest.mark.parametrize("shared_is", ["faster", "slower"])
-def test_what_is_better_is_found_out_in_spite_of_slow_runs(shared_is):
-    sharing = runtime.Sharing()
-    together, alone = (3e-4, 5e-4) if shared_is == "faster" else (5e-4, 3e-4)
+def choices(sharing, together, alone, count):
+    """Which of the next runs are shared, when they take these seconds and some are held up."""
     chosen = []
-    for k in range(400):
+    for k in range(count):
         shared = sharing.wanted()
         chosen.append(shared)
         slow = 20 if k < 2 or k % 37 == 0 else 1
         sharing.note(shared, slow * (together if shared else alone))
-    good = [c is (shared_is == "faster") for c in chosen]
-    assert sum(good[32:]) > 0.9 * len(good[32:])
-    assert not all(good[32:])  # it is tried again
+    return chosen
+
+
+@pytest.mark.parametrize(
+    "together, alone", [(3e-4, 5e-4), (5e-4, 3e-4), (3e-4, 3.3e-4), (3.3e-4, 3e-4)]
+)
+def test_what_is_better_is_found_out_in_spite_of_slow_runs(together, alone):
+    good = [c is (together < alone) for c in choices(runtime.Sharing(), together, alone, 2100)]
+    assert sum(good[24:]) > 0.9 * len(good[24:])
+    assert not all(good[24:])  # it is tried again
+
+
+def test_what_is_clearly_better_is_hardly_tried_again():
+    assert choices(runtime.Sharing(), 3e-4, 5e-4, 1000).count(False) == 4
+
+
+def test_a_machine_that_becomes_busy_is_noticed():
+    sharing = runtime.Sharing()
+    choices(sharing, 3e-4, 5e-4, 500)
+    assert choices(sharing, 2e-3, 5e-4, 100)[16:].count(True) <= 8
+    assert choices(sharing, 3e-4, 5e-4, 1000)[300:].count(False) <= 8
