@@ -14,6 +14,7 @@ the memory only: it is a base of its own, and its history, once a write gave it 
 from __future__ import annotations
 
 import weakref
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -149,6 +150,8 @@ def group_of(t: Any) -> Any:
 def make_view(t: Any, op: Any, params: Any) -> Any:
     """A tensor that shares t's memory through one more view operation."""
     r = TLS.r
+    if r.values:
+        return record(op, (t,), params)
     linked = op.differentiable
     if not linked and t.node.op is STALE:
         t = rederive(t, False)
@@ -159,12 +162,13 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     s = storage_of(t)
     node = t.node
     if (node.op is LEAF or node.op is INPUT) and not (r.grad and node.rg and linked):
-        shape, dtype, strides, offset = op.infer(params, (), node)
         v = recorder._new_tensor()
         v._data = seen(t._data, op, params)
         base = t if t._base_t is None else t._base_t
         rg = node.rg and linked and base.requires_grad
-        v.node = leaf(shape, dtype, strides, rg, node.device)
+        if node.op is INPUT:
+            node = node.leaf
+        v.node, offset = _leaf_seen(op, params, node, rg)
     else:
         v = record(op, (t,), params)
         r.views = True
@@ -187,6 +191,13 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     if v.node.op is not LEAF:
         _settle_lent(s)
     return v
+
+
+@lru_cache(4096)
+def _leaf_seen(op: Any, params: Any, node: Node, rg: bool) -> tuple[Node, int]:
+    """The node and the offset of a view of a realised tensor that has this node."""
+    shape, dtype, strides, offset = op.infer(params, (), node)
+    return leaf(shape, dtype, strides, rg, node.device), offset
 
 
 def seen(data: Any, op: Any, params: Any) -> Any:

@@ -30,6 +30,7 @@ from facula.ops.registry import Op, widened
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor
 from facula.trace.recorder import record
+from facula.trace.spans import pure, run
 
 Ints = tuple[int, ...]
 _COLUMNS = 1 << 25  # bytes of windows laid out at a time
@@ -311,10 +312,10 @@ def _run(f: Any, x: Any, w: Any, bias: Any, n: int) -> Any:
     return whole(out, "Convolution", x, w, bias)
 
 
-def _convolve(
-    name: str, n: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
-    dilation: Any, groups: int,
-) -> Any:  # fmt: skip
+@pure
+def _convolve(tensors: Any, static: Any, numbers: Any) -> Any:
+    input, weight, bias = tensors
+    name, n, stride, padding, dilation, groups = static
     _check_tensors(name, input, weight, bias)
     x = _batched(name, input, n)
     s, d = sizes(name, "stride", stride, n), sizes(name, "dilation", dilation, n)
@@ -347,10 +348,10 @@ def _convolve(
     return out if x is input else out.squeeze(0)
 
 
-def _transposed(
-    name: str, n: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
-    output_padding: Any, groups: int, dilation: Any,
-) -> Any:  # fmt: skip
+@pure
+def _transposed(tensors: Any, static: Any, numbers: Any) -> Any:
+    input, weight, bias = tensors
+    name, n, stride, padding, output_padding, groups, dilation = static
     _check_tensors(name, input, weight, bias)
     x = _batched(name, input, n)
     s, p = sizes(name, "stride", stride, n), sizes(name, "padding", padding, n)
@@ -392,15 +393,15 @@ def _declare(n: int) -> None:
         input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
         dilation: Any = 1, groups: int = 1,
     ) -> Any:  # fmt: skip
-        return _convolve(forward, n, input, weight, bias, stride, padding, dilation, groups)
+        static = (forward, n, stride, padding, dilation, groups)
+        return run(_convolve, (input, weight, bias), static)
 
     def transpose(
         input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
         output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
     ) -> Any:  # fmt: skip
-        return _transposed(
-            backward, n, input, weight, bias, stride, padding, output_padding, groups, dilation
-        )
+        static = (backward, n, stride, padding, output_padding, groups, dilation)
+        return run(_transposed, (input, weight, bias), static)
 
     conv.__name__, transpose.__name__ = forward, backward
     conv.__doc__ = (
@@ -431,4 +432,5 @@ def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
                 f"conv_tbc: {argument} must have 3 dims, but got size {list(t.node.shape)}"
             )
     x = input.permute(1, 2, 0)
-    return _convolve("conv_tbc", 1, x, weight.permute(2, 1, 0), bias, 1, pad, 1, 1).permute(2, 0, 1)
+    tensors = (x, weight.permute(2, 1, 0), bias)
+    return run(_convolve, tensors, ("conv_tbc", 1, 1, pad, 1, 1)).permute(2, 0, 1)

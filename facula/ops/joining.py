@@ -12,6 +12,7 @@ from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
+from facula.trace.spans import pure, run
 
 
 @api(method=True, names=("concat", "concatenate"))
@@ -22,6 +23,12 @@ def cat(tensors: Any, dim: Any = 0, *, axis: Any = None) -> Any:
     ts = list(tensors)
     if not ts:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    return run(_cat, tuple(ts), (dim, axis))
+
+
+@pure
+def _cat(ts: Any, static: Any, numbers: Any) -> Any:
+    dim, axis = static
     for i, x in enumerate(ts):
         if not isinstance(x, Tensor):
             raise TypeError(
@@ -90,6 +97,11 @@ def stack(tensors: Any, dim: int = 0) -> Any:
     ts = list(tensors)
     if not ts:
         raise RuntimeError("stack expects a non-empty TensorList")
+    return run(_stack, tuple(ts), dim)
+
+
+@pure
+def _stack(ts: Any, dim: Any, numbers: Any) -> Any:
     k = wrap_dim(dim, len(ts[0].node.shape) + 1)
     for i, x in enumerate(ts):
         if x.node.shape != ts[0].node.shape:

@@ -18,6 +18,7 @@ from facula.return_types import fields
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
+from facula.trace.spans import pure, run
 
 
 def _dims(t: Any, dim: Any) -> tuple[int, ...]:
@@ -175,6 +176,11 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
                     "argument."
                 )
             return record(all_prim, (input,), (tuple(range(len(input.node.shape))), False))
+        return run(along, (input,), (dim, keepdim))
+
+    @pure
+    def along(tensors: Any, static: Any, numbers: Any) -> Any:
+        (input,), (dim, keepdim) = tensors, static
         d = wrap_dim(dim, len(input.node.shape))
         if not input.node.shape:
             return kind((input.clone(), input.to(dtypes.int64) * 0))
@@ -246,6 +252,12 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
 @api(names=("special_softmax",))
 def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along a dimension."""
+    return run(_softmax, (input,), (dim, dtype))
+
+
+@pure
+def _softmax(tensors: Any, static: Any, numbers: Any) -> Any:
+    (input,), (dim, dtype) = tensors, static
     t = input if dtype is None else pw.cast(input, dtype)
     if t.dtype.category < dtypes.FLOAT:
         raise NotImplementedError(f'"softmax_lastdim_kernel_impl" not implemented for {t.dtype}')
@@ -259,6 +271,12 @@ def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
 @api
 def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """log(softmax(x)), without underflow."""
+    return run(_log_softmax, (input,), (dim, dtype))
+
+
+@pure
+def _log_softmax(tensors: Any, static: Any, numbers: Any) -> Any:
+    (input,), (dim, dtype) = tensors, static
     t = input if dtype is None else pw.cast(input, dtype)
     if t.dtype.category < dtypes.FLOAT:
         raise NotImplementedError(

@@ -65,6 +65,7 @@ class Recorder:
         "size",
         "soon",
         "temps",
+        "values",
         "views",
         "watcher",
     )
@@ -78,6 +79,7 @@ class Recorder:
         self.saved_hooks: Any = None
         self.watcher: Any = None  # called with the recorder before its frame ends
         self.complaint: Exception | None = None  # why a program is not run compiled
+        self.values = False  # whether views are recorded as values (trace/spans.py)
         self.frame = 0
         self.size = 0
         self.roots: dict[bool, Node] = {}
@@ -308,6 +310,18 @@ def _record_slow(
     if r.cur.index >= MAX_PENDING:
         flush(r)
     stypes = tuple([type(s) for s in scalars]) if scalars else ()
+    e: Any = r.next
+    if e.op is op and e.params == params and e.stypes == stypes and _bound(r, e, ts):
+        if scalars:
+            r.scalars.extend(scalars)
+        r.cur = e
+        r.next = e.succ
+        out = _new_tensor()
+        out.node = e
+        r.add(out)
+        if r.loans:
+            _return_loans(r)
+        return out
     if len(ts) > 1:
         where = ts[0].node.device
         for t in ts:
@@ -352,6 +366,24 @@ def _record_slow(
         else:
             names.append(node)
     return _entry(r, op, ts, params, scalars, stypes, tuple(names), plain)
+
+
+def _bound(r: Recorder, e: Node, ts: tuple[Any, ...]) -> bool:
+    """Make the realised operands inputs, if that makes all operands those of the entry."""
+    if len(e.inputs) != len(ts):
+        return False
+    count = len(r.inputs)
+    new: list[Any] = []
+    for t, node in zip(ts, e.inputs):
+        if t.node is not node:
+            if node.op is not INPUT or node.leaf is not t.node or node.index != count + len(new):
+                return False
+            if t._base_t is not None or any([t is u for u, _ in new]):
+                return False
+            new.append((t, node))
+    for t, node in new:
+        bind(r, t, node)
+    return True
 
 
 def _entry(

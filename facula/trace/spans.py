@@ -20,6 +20,7 @@ from facula.trace.recorder import TLS, flush
 
 VARIANTS = 4  # stretches remembered for one position, function and settings
 KEYS = 64  # functions and settings remembered for one position
+PURE: set[Any] = set()  # functions whose views are recorded as values
 _MISS = object()
 
 
@@ -37,7 +38,7 @@ class Span:
     numbers  the Python numbers that were recorded: places in `numbers`, or None: see `constants`
     constants  the Python numbers recorded by a call that was given none
     results  the nodes of the results
-    shape    how the results are returned: None, "one" or "tuple"
+    shape    how the results are returned: None, "one" or the class of a tuple
     end      the last entry
     """
 
@@ -70,8 +71,15 @@ class Span:
     numbers: list[int] | None
     constants: list[Any]
     results: list[Node]
-    shape: str | None
+    shape: Any
     end: Node
+
+
+def pure(f: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """A function for `run` that writes to nothing and whose results share no memory with its
+    operands: what it makes views of need not be followed as memory."""
+    PURE.add(f)
+    return f
 
 
 def run(
@@ -84,9 +92,10 @@ def run(
 
     What f does may depend on nothing but its arguments and on the shapes, dtypes and layouts of
     `tensors`, of which any may be None; it may not look at their values. It records operations and
-    returns None, a new tensor or a tuple of new tensors; it may write to `tensors` where no
-    gradient is concerned.
-    `static` is hashable. `numbers` are floats that change from call to call; f hands them to
+    returns None, a new tensor or a tuple of new tensors (of `return_types` too); it may write to
+    `tensors` where no gradient is concerned. Where it raises an error it is called each time.
+    `static` is settings that give the same where they are equal; a call with settings that are not
+    hashable is not remembered. `numbers` are floats that change from call to call; f hands them to
     operations as they are: a number that it computes from them would be a constant of the stretch,
     so a call that does that is not remembered.
     """
@@ -116,12 +125,25 @@ def _known(r: Any, key: Any, nodes: list[Any], tensors: Any, numbers: Any) -> An
     """The results of a stretch that is known at this position; _MISS where none is."""
     known = r.cur.spans
     if known is not None:
-        for s in known.get(key, ()):
+        try:
+            variants = known.get(key, ())
+        except TypeError:  # settings in a list, which are not remembered
+            return _MISS
+        for s in variants:
             if s.wants == nodes:
                 out = _follow(r, s, tensors, numbers)
                 if out is not _MISS:
                     return out
     return _MISS
+
+
+def _lasting(key: Any, static: Any) -> bool:
+    """Whether settings can be found again, and are not tensors, whose values may change."""
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return not (isinstance(static, tuple) and any([hasattr(x, "node") for x in static]))
 
 
 def _ready(r: Any, t: Any, want: Node) -> bool:
@@ -202,14 +224,15 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         t.node = node
         r.add(t)
         results.append(t)
-    return results[0] if s.shape == "one" else tuple(results)
+    return results[0] if s.shape == "one" else s.shape(results)
 
 
 def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     """Call the function, and remember what it did where that can be followed."""
     frame, cur, n_inputs, n_scalars = r.frame, r.cur, len(r.inputs), len(r.scalars)
     before = [(None, 0) if t is None else (t.node, t._writes) for t in tensors]
-    fit = not (r.anomaly or r.gnodes or r.loans) and r.packing is None
+    key = (f, static, len(tensors))
+    fit = not (r.anomaly or r.gnodes or r.loans) and r.packing is None and _lasting(key, static)
     fit = fit and all(
         [
             node is None or (type(t) in PLAIN and _ready(r, t, node))
@@ -218,7 +241,12 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     )
     # Each number is an object of its own, by which it is found again.
     own = tuple([x * 1.0 if type(x) is float else x for x in numbers])
-    out = f(tensors, static, own)
+    mode = r.values
+    r.values = f in PURE
+    try:
+        out = f(tensors, static, own)
+    finally:
+        r.values = mode
     if not fit or r.frame != frame or r.gnodes or r.cur is cur:
         return out
     s = Span()
@@ -230,7 +258,7 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     ):
         if cur.spans is None or len(cur.spans) >= KEYS:
             cur.spans = {}
-        variants = cur.spans.setdefault((f, static, len(tensors)), [])
+        variants = cur.spans.setdefault(key, [])
         if len(variants) == VARIANTS:
             del variants[0]
         variants.append(s)
@@ -287,8 +315,9 @@ def _numbers(s: Span, given: tuple[Any, ...], recorded: list[Any]) -> bool:
 
 def _results(r: Any, s: Span, out: Any, cur: Node) -> bool:
     """Fill in the results; False where one is more than a value recorded here."""
-    s.shape = None if out is None else "tuple" if type(out) is tuple else "one"
-    made = () if out is None else out if type(out) is tuple else (out,)
+    several = isinstance(out, tuple)
+    s.shape = None if out is None else type(out) if several else "one"
+    made = () if out is None else out if several else (out,)
     s.results = []
     for t in made:
         if type(t) not in PLAIN or t._storage is not None or t._gfn is not None or t._leaf_rg:

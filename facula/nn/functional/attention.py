@@ -8,7 +8,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.ops.table import mixed
-from facula.trace.spans import run
+from facula.trace.spans import pure, run
 
 from ._common import upcast
 from .linear import linear
@@ -53,7 +53,6 @@ def scaled_dot_product_attention(
         scale: by default ``1 / sqrt(E)``.
         enable_gqa: whether each head of ``key`` and ``value`` serves several of ``query``.
     """
-    _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
     tensors = (query, key, value, attn_mask)
     static = (dropout_p, is_causal, scale, enable_gqa)
     if dropout_p > 0 or isinstance(scale, Tensor):  # it draws numbers, or reads one
@@ -61,9 +60,11 @@ def scaled_dot_product_attention(
     return run(_attention, tensors, static)
 
 
+@pure
 def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
     query, key, value, attn_mask = tensors
     dropout_p, is_causal, scale, enable_gqa = static
+    _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
     q, k, v = upcast(query), upcast(key), upcast(value)
     if enable_gqa and q.dim() > 2:
         k = _repeat_heads(k, q.shape[-3])

@@ -13,7 +13,7 @@ from facula.ops.indices import outside
 from facula.ops.movement import RESHAPE, watched, whole
 from facula.ops.table import mixed
 from facula.trace.recorder import record
-from facula.trace.spans import run
+from facula.trace.spans import pure, run
 from facula.values import from_array, present
 
 from ._common import (
@@ -69,6 +69,7 @@ def nll_loss(
     return run(_nll_loss, (input, target, weight), (ignore_index, reduction, checked))
 
 
+@pure
 def _nll_loss(tensors: Any, static: Any, numbers: Any) -> Tensor:
     input, target, weight = tensors
     ignore_index, reduction, checked = static
@@ -77,6 +78,7 @@ def _nll_loss(tensors: Any, static: Any, numbers: Any) -> Tensor:
     return _finished(loss, counted, reduction, input)
 
 
+@pure
 def _nll_there(tensors: Any, static: Any, numbers: Any) -> Tensor:
     input, target = tensors
     shape = target.shape
@@ -233,6 +235,7 @@ def cross_entropy(
     return run(_cross_entropy, (input, target, weight), static)
 
 
+@pure
 def _cross_entropy(tensors: Any, static: Any, numbers: Any) -> Tensor:
     """The loss for classes; static: ignored index, reduction, smoothing, whether it is checked."""
     input, target, weight = tensors

@@ -11,7 +11,7 @@ from facula.ops.arithmetic import need
 from facula.ops.movement import PERMUTE
 from facula.ops.table import OVERRIDES, mixed
 from facula.trace.recorder import TLS, record
-from facula.trace.spans import run
+from facula.trace.spans import pure, run
 
 from ._common import output
 
@@ -32,6 +32,7 @@ def linear(
     return result if out is None else output(result, out)
 
 
+@pure
 def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
     input, weight, bias = tensors
     need("linear", input=input, weight=weight)

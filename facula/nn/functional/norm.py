@@ -11,7 +11,7 @@ import facula
 from facula import Tensor
 from facula.batches import level_of
 from facula.ops.movement import shaped, whole
-from facula.trace.spans import run
+from facula.trace.spans import pure, run
 
 from ._common import dims, is_low, require_float, scalar_type, upcast
 
@@ -65,6 +65,13 @@ def batch_norm(
 
     Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167
     """
+    tensors = (input, running_mean, running_var, weight, bias)
+    return run(_batch_norm, tensors, (training, momentum, eps))
+
+
+def _batch_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, running_mean, running_var, weight, bias = tensors
+    training, momentum, eps = static
     if training:
         if eps <= 0:
             raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
@@ -88,13 +95,6 @@ def batch_norm(
 
     if input.dim() < 2:  # no channels: there is nothing to normalise
         return input.clone()
-    tensors = (input, running_mean, running_var, weight, bias)
-    return run(_batch_norm, tensors, (training, momentum, eps))
-
-
-def _batch_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
-    input, running_mean, running_var, weight, bias = tensors
-    training, momentum, eps = static
     shape = [1, input.shape[1]] + [1] * (input.dim() - 2)
     x = upcast(input)
     if training:
@@ -239,15 +239,16 @@ def layer_norm(
 
     Ba, Kiros and Hinton 2016, https://arxiv.org/abs/1607.06450
     """
+    return run(_layer_norm, (input, weight, bias), (normalized_shape, eps))
+
+
+@pure
+def _layer_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, weight, bias = tensors
+    normalized_shape, eps = static
     n = _check_normalized_shape(input, normalized_shape, "layer_norm", weight, bias)
     require_float(input, "LayerNormKernelImpl")
     _check_parameter_dtype(input, weight, bias)
-    return run(_layer_norm, (input, weight, bias), (n, eps))
-
-
-def _layer_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
-    input, weight, bias = tensors
-    n, eps = static
     normal, _, _ = _standardised(upcast(input), list(range(-n, 0)), eps)
     out = _affine(normal, weight, bias).to(input.dtype)
     return whole(out, "NativeLayerNorm", input, weight, bias)
@@ -264,16 +265,17 @@ def rms_norm(
     ``eps`` is by default the machine epsilon of the precision computed in.
     Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467
     """
+    return run(_rms_norm, (input, weight), (normalized_shape, eps))
+
+
+@pure
+def _rms_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, weight = tensors
+    normalized_shape, eps = static
     n = _check_normalized_shape(input, normalized_shape, "rms_norm", weight)
     require_float(input, "rms_norm")
     if eps is None:
         eps = facula.finfo(upcast(input).dtype).eps
-    return run(_rms_norm, (input, weight), (n, eps))
-
-
-def _rms_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
-    input, weight = tensors
-    n, eps = static
     x = upcast(input)
     out = x * ((x * x).mean(list(range(-n, 0)), keepdim=True) + eps).rsqrt()
     return _affine(out, weight, None).to(input.dtype)
@@ -290,6 +292,13 @@ def group_norm(
 
     Wu and He 2018, https://arxiv.org/abs/1803.08494
     """
+    return run(_group_norm, (input, weight, bias), (num_groups, eps))
+
+
+@pure
+def _group_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    input, weight, bias = tensors
+    num_groups, eps = static
     if input.dim() < 2:
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {input.dim()}"
@@ -321,12 +330,6 @@ def group_norm(
     _check_parameter_dtype(input, weight, bias)
     if input.numel() == 0:
         return _affine(upcast(input), None, None).to(input.dtype)
-    return run(_group_norm, (input, weight, bias), (num_groups, eps))
-
-
-def _group_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
-    input, weight, bias = tensors
-    num_groups, eps = static
     n, channels = input.shape[:2]
     x = upcast(input)
     # Scaled in the shape in which it is normalised, so that both are one pass over the rows.

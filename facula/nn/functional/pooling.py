@@ -9,6 +9,7 @@ from facula import Tensor
 from facula.ops import pool, windows
 from facula.ops.table import mixed
 from facula.trace.recorder import record
+from facula.trace.spans import pure, run
 
 from ._common import dims, ntuple, output, require_float, scalar_type
 
@@ -104,7 +105,10 @@ def _with_indices(x: Tensor, batched: Tensor, index: Tensor, return_indices: boo
 # ---- the largest element
 
 
-def _max_pool(name, n, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
+@pure
+def _max_pool(tensors, static, numbers):
+    (input,) = tensors
+    name, n, kernel_size, stride, padding, dilation, ceil_mode, return_indices = static
     settings = _settings(name, n, kernel_size, stride, padding, dilation)
     x = _batched(name, input, n)
     if x.dtype.is_complex or x.dtype is facula.bool:
@@ -252,9 +256,10 @@ def _max_unpool(name, n, input, indices, kernel_size, stride, padding, output_si
 # ---- means
 
 
-def _avg_pool(
-    name, n, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-):
+@pure
+def _avg_pool(tensors, static, numbers):
+    (input,) = tensors
+    name, n, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override = static
     kernel, stride, padding, ones = _settings(name, n, kernel_size, stride, padding)
     x = _batched(name, input, n)
     if divisor_override == 0:
@@ -267,7 +272,10 @@ def _avg_pool(
     return y if x is input else y.squeeze(0)
 
 
-def _adaptive_avg_pool(name, n, input, output_size):
+@pure
+def _adaptive_avg_pool(tensors, static, numbers):
+    (input,) = tensors
+    name, n, output_size = static
     x = _adaptive_input(name, input, n, output_size, -n)
     require_float(x, name)
     y = record(pool.ADAPTIVE_AVG, (x,), _adaptive_size(name, output_size, x.shape[2:], n))
@@ -288,23 +296,21 @@ def _lp_pool(n, input, norm_type, kernel_size, stride, ceil_mode):
 
 def _declare(n: int) -> None:
     letters = _LETTERS[n - 1]
+    plain, average, adaptive = f"max_pool{n}d", f"avg_pool{n}d", f"adaptive_avg_pool{n}d"
 
     def max_pool(
         input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
         return_indices=False,
     ):  # fmt: skip
-        return _max_pool(
-            f"max_pool{n}d", n, input, kernel_size, stride, padding, dilation, ceil_mode,
-            return_indices,
-        )  # fmt: skip
+        settings = (n, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        return run(_max_pool, (input,), (plain, *settings))
 
     def max_pool_with_indices(
         input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
         return_indices=False,
     ):  # fmt: skip
-        return _max_pool(
-            f"max_pool{n}d", n, input, kernel_size, stride, padding, dilation, ceil_mode, True
-        )
+        settings = (n, kernel_size, stride, padding, dilation, ceil_mode, True)
+        return run(_max_pool, (input,), (plain, *settings))
 
     def adaptive_max_pool(input, output_size, return_indices=False):
         return _adaptive_max_pool(f"adaptive_max_pool{n}d", n, input, output_size, return_indices)
@@ -338,14 +344,11 @@ def _declare(n: int) -> None:
         input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
         divisor_override=None, *, out=None,
     ):  # fmt: skip
-        y = _avg_pool(
-            f"avg_pool{n}d", n, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
-            divisor_override,
-        )  # fmt: skip
-        return output(y, out)
+        settings = (n, kernel_size, stride, padding, ceil_mode, count_include_pad)
+        return output(run(_avg_pool, (input,), (average, *settings, divisor_override)), out)
 
     def adaptive_avg_pool(input, output_size):
-        return _adaptive_avg_pool(f"adaptive_avg_pool{n}d", n, input, output_size)
+        return run(_adaptive_avg_pool, (input,), (adaptive, n, output_size))
 
     def lp_pool(input, norm_type, kernel_size, stride=None, ceil_mode=False):
         return _lp_pool(n, input, norm_type, kernel_size, stride, ceil_mode)
