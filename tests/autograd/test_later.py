@@ -22,6 +22,7 @@ def interpreted(monkeypatch):
 @pytest.fixture
 def nodes(monkeypatch):
     """The graph nodes that were made."""
+    torch.synchronize()  # what other tests have left
     seen = []
 
     def count(n, *rest):
