@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from facula.trace.recorder import TLS, set_grad
+from facula.trace.recorder import TLS, restore_grad, set_grad
 from facula.utils import _contextlib
 from facula.utils._contextlib import _DecoratorContextManager, _NoParamDecoratorContextManager
 
@@ -34,7 +34,7 @@ class no_grad(_NoParamDecoratorContextManager):
         _switch_off()
 
     def __exit__(self, *exc: object) -> None:
-        set_grad(self.before)
+        restore_grad(self.before)
 
 
 class enable_grad(no_grad):
@@ -70,7 +70,7 @@ class inference_mode(_DecoratorContextManager):
             r.inference = True
 
     def __exit__(self, *exc: object) -> None:
-        set_grad(self.before[0])
+        restore_grad(self.before[0])
         TLS.r.inference = self.before[1]
 
 

@@ -352,7 +352,7 @@ def at_once(f: Any, mode: bool) -> Any:
     try:
         return f()
     finally:
-        recorder.set_grad(before)
+        recorder.restore_grad(before)
 
 
 def _follow(holder: Any, chain: Any) -> Any:

@@ -127,7 +127,7 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
                 if x._retains is not None:
                     retain_again(x)
     finally:
-        recorder.set_grad(before)
+        recorder.restore_grad(before)
 
 
 def sole(t: Any, s: Storage) -> bool:

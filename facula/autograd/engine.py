@@ -256,9 +256,10 @@ def run(
 
     before = r.grad
     low, r.autocast = r.autocast, None  # formulas compute in the dtypes that they meet
-    recorder.set_grad(create_graph)
-    PASSES.append(_Pass(roots, wanted))
+    this = _Pass(roots, wanted)
     try:
+        PASSES.append(this)
+        recorder.set_grad(create_graph)
         if create_graph:
             _settle(r, roots)
         gone = overwritten(r)
@@ -315,7 +316,7 @@ def run(
     finally:
         PASSES.pop()
         r.autocast = low
-        recorder.set_grad(before)
+        recorder.restore_grad(before)
         for n in touched:
             free = getattr(n.custom, "free", None)  # of a function of the user
             if free is not None:

@@ -136,19 +136,26 @@ def follow(r: Any, key: Any, given: tuple[Any, ...] = ()) -> bool:
         if not earlier.graph.isdisjoint(m.graph):
             return False
     # From here on nothing fails.
+    bound = []
     for what in m.binds:
         if what[0] == "grad":
             g = inputs[what[1]][0]._grad
-            inputs.append((g, g._data, None))
+            bound.append((g, g._data, None))
         elif what[0] == "given":
             g = given[what[1]]
-            inputs.append((g, g._data, g._gfn))
-            g.node = what[2]
+            bound.append((g, g._data, g._gfn))
         else:
-            _, t, data, t.node = what
-            inputs.append((t, data, None))
-    if m.scalars:
-        scalars.extend(m.scalars)
+            bound.append((what[1], what[2], None))
+    r.inputs += bound
+    r.scalars += m.scalars
+    r.replayed += (m,)
+    r.cur = m.end
+    r.next = m.end.succ
+    for what in m.binds:
+        if what[0] == "given":
+            given[what[1]].node = what[2]
+        elif what[0] == "constant":
+            what[1].node = what[3]
     add = r.add
     for i, before, after in m.leaves:
         t = inputs[i][0]
@@ -163,9 +170,6 @@ def follow(r: Any, key: Any, given: tuple[Any, ...] = ()) -> bool:
                 g._token = None
         g.node = after
         add(g)
-    r.replayed.append(m)
-    r.cur = m.end
-    r.next = m.end.succ
     return True
 
 

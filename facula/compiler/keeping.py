@@ -6,21 +6,21 @@ kernels, so that native code is given back only when no thread can be in it.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import Any
+
+from facula.trace.flight import COMPILING
 
 MAX_PROGRAMS = 2_000
 MAX_CODE = 128 << 20  # bytes
 clock = 0  # how many programs were compiled so far
-_lock = threading.Lock()
 _kept: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def keep(c: Any) -> None:
     """Add a compiled program to the forms of its program; let go of others where it is too much."""
     global clock
-    with _lock:
+    with COMPILING:
         clock += 1
         c.used = clock
         c.program.compiled = [*c.program.compiled, c]

@@ -24,7 +24,7 @@ from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
 from facula.cpu import runtime
 from facula.cpu.runtime import Call
 from facula.cpu.text import NotCompiled
-from facula.trace.flight import land
+from facula.trace.flight import Interrupted, land
 from facula.trace.node import INPUT, Node, contiguous_strides, copied, pick
 
 # By text and vector width, those that a program has.
@@ -287,12 +287,26 @@ class CompiledProgram:
         segments = self.segments
         if len(segments) > 1:
             arrays = self._run_mixed(inputs, scalars, fresh, objects)
-        else:
-            arrays = self.arrays
-            call = segments[0]
-            call.objects = id(objects) + ITEMS
-            if waits is None or self.fails or not call.depart(waits, objects, fresh, (self, arena)):
+            return self._values(inputs, scalars, fresh, arrays)
+        call = segments[0]
+        call.objects = id(objects) + ITEMS
+        call.ran = False
+        try:
+            away = waits is not None and not self.fails
+            if not away or not call.depart(waits, objects, fresh, (self, arena)):
                 call.run()
+            return self._values(inputs, scalars, fresh, self.arrays)
+        except BaseException as error:
+            if not call.ran:
+                raise
+            # From a signal's handler. The program has run, and may have written over its inputs.
+            values = self._values(inputs, scalars, fresh, self.arrays)
+            raise Interrupted(values, error) from None
+
+    def _values(
+        self, inputs: list[Any], scalars: list[Any], fresh: list[Any], arrays: Any
+    ) -> list[Any]:
+        """The values of the results, once all has run."""
         if self.fails and self.status.value:
             raise IndexError("an index that a program computed is out of range")
         return fresh + [

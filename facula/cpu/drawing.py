@@ -18,6 +18,7 @@ import numpy as np
 from facula import boxmuller as bm
 from facula.cpu.text import Function, Index
 from facula.cpu.vector import Lanes, Value
+from facula.trace.flight import COMPILING
 
 STATE, SHIFT = 624, 397
 
@@ -88,6 +89,11 @@ class Natives:
 @functools.cache
 def natives() -> Natives:
     """The functions, made once."""
+    with COMPILING:
+        return _natives()
+
+
+def _natives() -> Natives:
     from facula.cpu.jit import compile_functions, vector_width
 
     w = vector_width()

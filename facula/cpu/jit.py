@@ -20,6 +20,7 @@ import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
 from facula.cpu import cache
+from facula.trace.flight import COMPILING
 from facula.version import __version__
 
 llvm.initialize_native_target()
@@ -31,7 +32,6 @@ FEATURES = os.environ.get("FACULA_CPU_FEATURES") or llvm.get_host_cpu_features()
 VERSION = f"{__version__} {llvmlite.__version__} {'.'.join(map(str, llvm.llvm_version_info))}"
 OVERHEAD = 64 << 10  # bytes that a module takes besides its code: pages, tables of symbols
 _libraries: weakref.WeakSet[Library] = weakref.WeakSet()
-_lock = threading.Lock()  # a set can't be read while another thread adds to it
 _unused: list[Any] = []  # what is left of libraries that nobody has any more
 
 for _name in ("m", "c"):
@@ -63,27 +63,19 @@ def has_avx512() -> bool:
 # third of the time, and what comes out runs as fast without. LLVM has its options once for a
 # process, and another user of llvmlite may want the usual ones.
 _OPTIONS = ("-disable-lsr",) if "x86" in TRIPLE else ()
-_writing = 0
-_writing_lock = threading.Lock()
 
 
 @contextmanager
 def _options() -> Iterator[None]:
     """LLVM's options as they are for kernels, inside."""
-    global _writing
-    with _writing_lock:
-        _writing += 1
-        if _writing == 1:
+    with COMPILING:
+        for o in _OPTIONS:
+            llvm.set_option("facula", o)
+        try:
+            yield
+        finally:
             for o in _OPTIONS:
-                llvm.set_option("facula", o)
-    try:
-        yield
-    finally:
-        with _writing_lock:
-            _writing -= 1
-            if not _writing:
-                for o in _OPTIONS:
-                    llvm.set_option("facula", o + "=false")
+                llvm.set_option("facula", o + "=false")
 
 
 def _machine() -> Any:
@@ -114,8 +106,7 @@ class Library:
         self.addresses = {n: tracker[n] for n in names}
         self.size = size
         self._parts = tracker, engine
-        with _lock:
-            _libraries.add(self)
+        _libraries.add(self)
 
     def __del__(self, unused: list[Any] = _unused) -> None:
         unused.append(self._parts)
@@ -123,7 +114,7 @@ class Library:
 
 def held() -> int:
     """About how many bytes native code takes that somebody has."""
-    with _lock:
+    with COMPILING:
         return sum([x.size for x in _libraries])
 
 
@@ -141,51 +132,66 @@ def compile_functions(text: str, names: list[str]) -> Library:
 
 def compile_modules(modules: list[tuple[str, list[str]]]) -> list[Library]:
     """Compile modules side by side, with as many threads as programs have; or find them on disk."""
+    with COMPILING:
+        release()
+        keys = [cache.key(VERSION, TRIPLE, CPU, FEATURES, text) for text, _ in modules]
+        payloads = [cache.load(k) for k in keys]
+        missing = [i for i, payload in enumerate(payloads) if payload is None]
+        made = dict(zip(missing, _objects([modules[i][0] for i in missing])))
+        libraries = []
+        for i, (text, names) in enumerate(modules):
+            payload = payloads[i]
+            if payload is None:
+                payload = made[i]
+                cache.store(keys[i], payload)
+            libraries.append(Library(payload, names, OVERHEAD + len(payload) + len(text)))
+        return libraries
+
+
+def _objects(texts: list[str]) -> list[bytes]:
+    """The machine code of modules, written by all threads. Where one fails, or an interrupt comes,
+    the others end with what they are at."""
     from facula.cpu.runtime import get_num_threads
 
-    release()
-    keys = [cache.key(VERSION, TRIPLE, CPU, FEATURES, text) for text, _ in modules]
-    payloads = [cache.load(k) for k in keys]
-    missing = [i for i, payload in enumerate(payloads) if payload is None]
-    todo = sorted(missing, key=lambda i: len(modules[i][0]))  # the longest is taken first
+    if not texts:
+        return []
+    found: dict[int, bytes] = {}
+    todo = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # the longest is taken first
     errors: list[BaseException] = []
 
     def work() -> None:
-        while not errors:
-            try:
-                i = todo.pop()
-            except IndexError:
-                return
-            try:
-                payloads[i] = _object(modules[i][0])
-            except BaseException as error:  # an interrupt too: the others are to stop
-                errors.append(error)
+        try:
+            while not errors:
+                try:
+                    i = todo.pop()
+                except IndexError:
+                    return
+                found[i] = _object(texts[i])
+        except BaseException as error:
+            errors.append(error)
 
-    if missing:
-        others = [
-            threading.Thread(target=work, name="facula compiler")
-            for _ in range(min(get_num_threads(), len(missing)) - 1)
-        ]
-        with _options():
-            try:
-                for t in others:
-                    t.start()
-                work()
-            finally:
-                todo.clear()  # there is something left after an interrupt only
-                for t in others:
-                    if t.is_alive():
-                        t.join()
-        if errors:
-            raise errors[0]
-    libraries = []
-    for i, (text, names) in enumerate(modules):
-        payload = payloads[i]
-        assert payload is not None
-        if i in missing:
-            cache.store(keys[i], payload)
-        libraries.append(Library(payload, names, OVERHEAD + len(payload) + len(text)))
-    return libraries
+    others = [
+        threading.Thread(target=work, name="facula compiler")
+        for _ in range(min(get_num_threads(), len(texts)) - 1)
+    ]
+    with _options():
+        try:
+            for t in others:
+                t.start()
+        except RuntimeError:  # there are no more threads to be had
+            pass
+        except BaseException as error:
+            errors.append(error)
+        work()
+        for t in others:
+            while t.is_alive():
+                try:
+                    t.join()
+                except BaseException as error:  # another interrupt: LLVM is not to be left alone
+                    errors.append(error)
+    if errors:
+        raise errors[0]
+    return [found[i] for i in range(len(texts))]
 
 
 def _object(text: str) -> bytes:

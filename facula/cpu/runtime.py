@@ -27,7 +27,6 @@ LONG = 5e-3  # seconds: a program that takes longer is always shared
 RECENT = 8  # runs of each sort that are remembered, to see whether a program is better shared
 SOON, OFTEN, SELDOM = 16, 64, 1024  # runs from one trial of the other way to the next
 
-_lock = threading.Lock()
 _busy = threading.Lock()
 _library: Any = None  # the native code of this file
 _launch: Any = None
@@ -40,17 +39,18 @@ _threads = 0
 
 def _functions() -> dict[str, int]:
     global _library, _launch, _finish, _done, _wake
-    with _lock:
+    with flight.COMPILING:
         if _library is None:
             from facula.cpu.jit import compile_functions
 
-            _library = compile_functions(text(), ["worker", "launch", "finish", "done", "wake"])
-            native = _library.addresses
+            library = compile_functions(text(), ["worker", "launch", "finish", "done", "wake"])
+            native = library.addresses
             p, i = ctypes.c_void_p, ctypes.c_int64
             _wake = ctypes.CFUNCTYPE(None, p)(native["wake"])
             _launch = ctypes.CFUNCTYPE(None, p, p, i, p, p, i, p, p, i, i)(native["launch"])
             _finish = ctypes.CFUNCTYPE(None, p)(native["finish"])
             _done = ctypes.CFUNCTYPE(i, p)(native["done"])
+            _library = library  # last: an interrupt may come between
     addresses: dict[str, int] = _library.addresses
     return addresses
 
@@ -84,18 +84,21 @@ class Pool:
         if c.count * (n + 1) > len(self.counters):
             self.counters = np.zeros(c.count * (n + 1), np.int64)
             self.where = self.counters.ctypes.data
-        _launch(
-            self.state,
-            c.table,
-            c.count,
-            c.pointers,
-            c.numbers,
-            n,
-            self.where,
-            c.objects,
-            c.many,
-            leave,
-        )
+        try:
+            _launch(
+                self.state,
+                c.table,
+                c.count,
+                c.pointers,
+                c.numbers,
+                n,
+                self.where,
+                c.objects,
+                c.many,
+                leave,
+            )
+        finally:  # the handler of a signal may raise an error where native code returns
+            c.ran = True
 
     def stop(self) -> None:
         """End the workers and wait for them."""
@@ -197,6 +200,7 @@ class Call:
     numbers          where the Python numbers are
     objects, many    arrays, as objects, whose addresses are to become the first pointers
     parallel         whether anything in it can be shared
+    ran              whether it was run, for who has set it to False
     kernels          asks what each record does (see facula.compiler.timing)
     """
 
@@ -208,6 +212,7 @@ class Call:
         "objects",
         "parallel",
         "pointers",
+        "ran",
         "sharing",
         "table",
     )
@@ -219,6 +224,7 @@ class Call:
         self.sharing = Sharing()
         self.pointers = self.numbers = self.objects = self.many = 0
         self.kernels: Any = None
+        self.ran = False
 
     def run(self) -> None:
         """Do all that the table says."""
@@ -300,11 +306,13 @@ class Away(flight.Flight):
 
     def finish(self) -> None:
         """Do a share of what is left."""
+        if not self.busy:  # that was done, and an error of a signal's handler came after it
+            return
         begin = perf_counter()
         try:
             _finish(self.pool.state)
         finally:
-            if self.busy:  # once, also where a signal handler came between
+            if self.busy:  # once, also where a signal's handler came to the same place
                 self.busy = False
                 _busy.release()
                 self.sharing.note(True, self.spent + perf_counter() - begin)
@@ -332,19 +340,11 @@ class _Alone(threading.local):
 _alone = _Alone()
 
 
-def _before_fork() -> None:
-    """A child is not to see half of what a program writes."""
-    flight.LOCK.acquire()
-    flight.land()
-
-
 def _after_fork() -> None:
     """A child has none of its parent's threads."""
-    global _pool, _busy, _lock
-    flight.LOCK.release()
+    global _pool, _busy
     _pool = None
     _busy = threading.Lock()
-    _lock = threading.Lock()
 
 
 def _stop() -> None:
@@ -357,8 +357,4 @@ def _stop() -> None:
 
 atexit.register(_stop)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=flight.LOCK.release,
-        after_in_child=_after_fork,
-    )
+    os.register_at_fork(after_in_child=_after_fork)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from facula.trace.flight import land
+from facula.trace.flight import COMPILING, land
 from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, pick
 
 # After how many interpreted occurrences a program is compiled; -1: when interpreting it once more
@@ -115,20 +115,21 @@ class Program:
                 return c
         if len(self.compiled) >= MAX_VARIANTS:
             return self
-        try:
-            from facula.compiler.keeping import keep
-            from facula.compiler.program import CompiledProgram
-            from facula.progress import Progress
+        with COMPILING:
+            try:
+                from facula.compiler.keeping import keep
+                from facula.compiler.program import CompiledProgram
+                from facula.progress import Progress
 
-            with Progress(f"compiling {len(self.entries)} operations"):
-                c = CompiledProgram(self, r, r.scalars)
-        except Exception as err:
-            self.entries = []
-            if type(err).__name__ != "NotCompiled":
-                r.complaint = err
-            return self
-        keep(c)
-        return c
+                with Progress(f"compiling {len(self.entries)} operations"):
+                    c = CompiledProgram(self, r, r.scalars)
+            except Exception as err:
+                self.entries = []
+                if type(err).__name__ != "NotCompiled":
+                    r.complaint = err
+                return self
+            keep(c)
+            return c
 
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
         """The slots' values; those that no output needs are freed on the way.

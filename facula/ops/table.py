@@ -14,7 +14,7 @@ from typing import Any
 
 from facula.dtypes import OF_PYTHON
 from facula.trace.node import Diverted
-from facula.trace.recorder import TLS, follow1, follow2, set_grad
+from facula.trace.recorder import TLS, follow1, follow2, restore_grad, set_grad
 
 FUNCTIONS: dict[str, Any] = {}
 METHODS: dict[str, Any] = {}
@@ -245,7 +245,7 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
                 _in_place.check_overlap(self, args, name)
                 return _in_place.replace(self, value, name)
             finally:
-                set_grad(before)
+                restore_grad(before)
         try:
             _in_place.check_in_place(self, name, False)
         except RuntimeError:
@@ -284,7 +284,7 @@ def _arguments(f: Any, t: Any, args: Any, kwargs: Any) -> None:
     except Exception:
         return
     finally:
-        set_grad(before)
+        restore_grad(before)
 
 
 def own_value(t: Any, args: tuple[Any, ...]) -> Any:

@@ -4,15 +4,28 @@ A step that ends because the next one begins (a parameter with a pending update 
 not waited for: nobody has asked for its values. It is in *flight* until something wants to read or
 to write memory that it works on, until the next program is to run, or until the process forks or
 ends. There is one flight at a time, whatever the thread.
+
+A fork waits for two things, since a child has only the thread that forked: for the flight, and for
+whoever compiles (`COMPILING`), whose locks, in LLVM too, nobody would open in the child.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
 CURRENT: Any = None  # the flight that is under way
 LOCK = threading.RLock()  # a signal handler may come to the same place
+COMPILING = threading.RLock()  # whoever compiles, or asks what was compiled, has it
+
+
+class Interrupted(BaseException):
+    """An error from a signal's handler (`KeyboardInterrupt`, mostly) that came when a program had
+    run: its values are to be handed over before the error is raised."""
+
+    def __init__(self, values: list[Any], error: BaseException) -> None:
+        self.values, self.error = values, error
 
 
 class Flight:
@@ -85,4 +98,20 @@ def land() -> None:
         f.land()
 
 
-__all__ = ["CURRENT", "LOCK", "Flight", "land"]
+def _before_fork() -> None:
+    COMPILING.acquire()
+    LOCK.acquire()
+    land()  # a child is not to see half of what a program writes
+
+
+def _after_fork() -> None:
+    LOCK.release()
+    COMPILING.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
+
+__all__ = ["COMPILING", "CURRENT", "LOCK", "Flight", "Interrupted", "land"]

@@ -4,6 +4,11 @@ Every thread has one `Recorder`. Recorded operations form a trie: each entry kno
 have followed it. While the program repeats itself, an operation is recognised by comparing the
 identities of its operation and inputs with those of the expected entry, and nothing is inferred,
 hashed or allocated but the result tensor. See README.md in this folder.
+
+The handler of a signal may raise an error (Ctrl-C: KeyboardInterrupt) where a function begins, a
+call returns or a loop goes back, and the program may go on after it. So a step is taken by
+statements in a row without any of these: `inputs`, `cur`, `next`, then at most one call that adds
+`scalars` or a handle. What comes after may be left out.
 """
 
 from __future__ import annotations
@@ -127,17 +132,18 @@ def set_grad(mode: bool) -> None:
     r = TLS.r
     if r.grad is mode:
         return
-    r.grad = mode
     if r.cur.op is ROOT:
         root = r.roots.get(mode)
         if root is None:
             root = r.roots[mode] = Node(ROOT, (), None)
             root.rec = r
+        r.grad = mode
         r.cur = root
         r.next = root.succ
         return
     e: Any = r.next
     if e.op is MODE and e.params is mode:
+        r.grad = mode
         r.cur = e
         r.next = e.succ
         return
@@ -147,8 +153,18 @@ def set_grad(mode: bool) -> None:
         e.params = mode
         _append(r, e)
     r.cur.succ = e
+    r.grad = mode
     r.cur = e
     r.next = e.succ
+
+
+def restore_grad(mode: bool) -> None:
+    """Switch back at the end of a block, whatever a signal's handler raises meanwhile."""
+    try:
+        set_grad(mode)
+    except BaseException:
+        set_grad(mode)
+        raise
 
 
 def _known(cur: Node, op: Any, names: Any, params: Any, stypes: Any) -> Any:
@@ -187,10 +203,10 @@ def record(op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, .
                 break
         else:
             if not scalars or e.stypes == tuple([type(s) for s in scalars]):
-                if scalars:
-                    r.scalars.extend(scalars)
                 r.cur = e
                 r.next = e.succ
+                if scalars:
+                    r.scalars.extend(scalars)
                 t = _new_tensor()
                 t.node = e
                 r.add(t)
@@ -204,11 +220,13 @@ def follow1(r: Recorder, e: Node, a: Any, number: Any = None) -> Any:
         want = e.a
         if want.op is not INPUT or want.leaf is not a.node or want.index != len(r.inputs):
             return None
-        bind(r, a, want)
-    if number is not None:
-        r.scalars.append(number)
+        given = _given(r, a, want)
+        r.inputs += (given,)
+        a.node = want
     r.cur = e
     r.next = e.succ
+    if number is not None:
+        r.scalars.append(number)
     t = _new_tensor()
     t.node = e
     r.add(t)
@@ -230,14 +248,20 @@ def follow2(r: Recorder, e: Node, a: Any, b: Any) -> Any:
         if b.node is not nb:
             if nb.op is not INPUT or nb.leaf is not b.node or nb.index != count + 1:
                 return None
-            bind(r, a, na)
-            bind(r, b, nb)
+            given = _given(r, a, na), _given(r, b, nb)
+            r.inputs += given
+            a.node = na
+            b.node = nb
         else:
-            bind(r, a, na)
+            first = _given(r, a, na)
+            r.inputs += (first,)
+            a.node = na
     elif b.node is not nb:
         if nb.op is not INPUT or nb.leaf is not b.node or nb.index != len(r.inputs):
             return None
-        bind(r, b, nb)
+        second = _given(r, b, nb)
+        r.inputs += (second,)
+        b.node = nb
     r.cur = e
     r.next = e.succ
     t = _new_tensor()
@@ -433,15 +457,19 @@ def _entry(
         e.scalar_at = len(r.scalars)
         e.where = _user_line()
         _append(r, e)
+    bound: dict[Node, Any] = {}
     if not plain:
         for t, node in zip(ts, e.inputs, strict=True):
             if t.node is not node:
-                bind(r, t, node)
-    if scalars:
-        r.scalars.extend(scalars)
+                bound[node] = t
+    given = [_given(r, t, node) for node, t in bound.items()] if bound else ()
     cur.succ = e
+    r.inputs += given
+    r.scalars += scalars
     r.cur = e
     r.next = e.succ
+    for node, t in bound.items():
+        t.node = node
     out = _new_tensor()
     out.node = e
     r.add(out)
@@ -507,8 +535,8 @@ def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
     return tuple(inputs)
 
 
-def bind(r: Recorder, t: Any, node: Node) -> None:
-    """Make a realised tensor an input of the frame."""
+def _given(r: Recorder, t: Any, node: Node) -> tuple[Any, Any, Any]:
+    """What is added to the inputs for a realised tensor that becomes the input `node`."""
     data = t._data
     owner = t._storage
     if owner is None:
@@ -526,10 +554,9 @@ def bind(r: Recorder, t: Any, node: Node) -> None:
                     data = relayout(data, node.strides)
             else:
                 r.soon = True
-    r.inputs.append((t, data, t._gfn))
-    t.node = node
     if t._counter is not None:
         r.counters[node] = (t._counter, t._counter.n)
+    return t, data, t._gfn
 
 
 def _return_loans(r: Recorder) -> None:
@@ -606,13 +633,16 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
         e.names = names
         e.scalar_at = len(r.scalars)
         _append(r, e)
-    if holder.node is not e.a:
-        bind(r, holder, e.a)
-    if value.node is not e.b:
-        bind(r, value, e.b)
+    given = []
+    if a is not e.a:
+        given.append(_given(r, holder, e.a))
+    if b is not e.b:
+        given.append(_given(r, value, e.b))
     r.cur.succ = e
+    r.inputs += given
     r.cur = e
     r.next = e.succ
+    value.node = e.b
     holder.node = e
     r.add(holder)
     if r.loans:
@@ -643,7 +673,8 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         r.watcher(r)
     if flight.CURRENT is not None:
         flight.CURRENT.before(r)
-    failed: Exception | None = None
+    failed: BaseException | None = None
+    chosen = values = None
     handles = r.handles
     if handles:
         aliases = _let_go(handles) if r.views else ()
@@ -680,23 +711,19 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         try:
             chosen = program.choose(r)
             values = chosen.run([i[1] for i in r.inputs], r.scalars, None if wait else r)
+        except flight.Interrupted as late:
+            values, failed = late.values, late.error
         except Exception as error:
             failed = _after_failure(r, program, live, error)
-        else:
-            handles, arrays = chosen.direct
-            _hand_over(handles(r.handles), arrays(values))
-            if chosen.outputs:
-                _settle(r, chosen.outputs, values)
-    for t, _, _ in r.inputs:
-        node = t.node
-        if node.op is INPUT:
-            t.node = node.leaf
-    for t in r.temps:
-        node = t.node
-        if node.op is INPUT:
-            t.node = leaf(node.shape, node.dtype, node.strides, device=node.device)
     made = r.gnodes
-    r.reset()
+    inputs, temps = r.inputs, r.temps
+    try:
+        _conclude(r, chosen, values, handles, inputs, temps)
+    except BaseException as error:
+        # From a signal's handler: half of this would be worse than all of it again. An error of
+        # its own comes again.
+        _conclude(r, chosen, values, handles, inputs, temps)
+        failed = failed or error
     if r.packing is not None and made:
         r.packing(made)
     if failed is not None:
@@ -706,6 +733,31 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
 
         complaint, r.complaint = r.complaint, None
         warn_once(complaint)
+
+
+def _conclude(
+    r: Recorder,
+    chosen: Any,
+    values: list[Any] | None,
+    handles: list[Any],
+    inputs: list[Any],
+    temps: list[Any],
+) -> None:
+    """Hand over what a program has computed, if it has, and begin a new frame."""
+    if values is not None:
+        direct, arrays = chosen.direct
+        _hand_over(direct(handles), arrays(values))
+        if chosen.outputs:
+            _settle(handles, chosen.outputs, values)
+    for t, _, _ in inputs:
+        node = t.node
+        if node.op is INPUT:
+            t.node = node.leaf
+    for t in temps:
+        node = t.node
+        if node.op is INPUT:
+            t.node = leaf(node.shape, node.dtype, node.strides, device=node.device)
+    r.reset()
 
 
 def _after_failure(
@@ -734,6 +786,7 @@ def _let_go(handles: list[Any]) -> tuple[int, ...]:
         if h._storage is not None:
             if getrefcount(h) <= _BASE:
                 h._storage = h._base_t = None
+                h._chain = ()  # an error's traceback may still have it
             else:
                 left.append(at)
     return tuple(left)
@@ -846,9 +899,8 @@ def _hand_over(handles: tuple[Any, ...], arrays: tuple[Any, ...]) -> None:
         h.node = known
 
 
-def _settle(r: Recorder, outputs: list[Any], values: list[Any]) -> None:
+def _settle(handles: list[Any], outputs: list[Any], values: list[Any]) -> None:
     """Hand the computed buffers to their holders."""
-    handles = r.handles
     aliases = []
     for position, slot, copy in outputs:
         h = handles[position]
@@ -929,10 +981,10 @@ __all__ = [
     "TLS",
     "Recorder",
     "assign",
-    "bind",
     "contiguous_strides",
     "flush",
     "prepare",
     "record",
+    "restore_grad",
     "set_grad",
 ]

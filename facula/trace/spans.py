@@ -196,16 +196,18 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         return _MISS  # one tensor as two operands
     # From here on nothing fails.
     inputs = [(t, t._data, t._gfn) for t in bound]
-    for t, node in zip(bound, s.inputs):
-        t.node = node
-    for at, node, t, data in s.made:
+    for at, _, t, data in s.made:
         inputs.insert(at, (t, data, None))
-        t.node = node
+    constants = s.constants if s.numbers is None else [numbers[i] for i in s.numbers]
     r.inputs += inputs
-    if s.numbers is not None:
-        r.scalars += [numbers[i] for i in s.numbers]
-    elif s.constants:
-        r.scalars += s.constants
+    r.scalars += constants
+    r.cur = s.end
+    r.next = s.end.succ
+    for t, node in zip(bound, s.inputs):
+        if node is not None:
+            t.node = node
+    for _, node, t, _ in s.made:
+        t.node = node
     if s.writes is not None:
         for t, node, times in zip(targets, s.after, s.times):
             t.node = node
@@ -214,8 +216,6 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
                 t._token.stale = True
                 t._token = None
         r.handles += targets
-    r.cur = s.end
-    r.next = s.end.succ
     if s.shape is None:
         return None
     results = []

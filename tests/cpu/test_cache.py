@@ -37,9 +37,9 @@ def place(tmp_path, monkeypatch):
     return tmp_path / "objects"
 
 
-def run(place, **env):
+def run(place, before="", **env):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM],
+        [sys.executable, "-W", "error", "-c", before + PROGRAM],
         env={**os.environ, "FACULA_CACHE_DIR": str(place.parent), "FACULA_COMPILE_AFTER": "0"}
         | env,
         capture_output=True,
@@ -122,6 +122,100 @@ def test_the_same_bits_cold_warm_and_damaged(place):
     assert run(place) == cold
     assert sorted(place.iterdir()) == files
     assert run(place, FACULA_CACHE_DIR="") == cold
+
+
+FULL = """
+import resource, warnings
+warnings.simplefilter("default")
+resource.setrlimit(resource.RLIMIT_FSIZE, (39, 39))  # as where a disk is full
+"""
+# The superuser may write everywhere, so it becomes somebody else once all is imported.
+READ_ONLY = """
+import os, warnings
+import facula, facula.cpu.jit, facula.compiler.program, facula.compiler.timing
+warnings.simplefilter("default")
+where = os.environ["FACULA_CACHE_DIR"]
+os.mkdir(where + "/objects", 0o555)
+if not os.geteuid():
+    os.chmod(os.path.dirname(where), 0o755)
+    os.seteuid(65534)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits and users are of POSIX systems")
+@pytest.mark.parametrize("before", [FULL, READ_ONLY], ids=["full", "read-only"])
+def test_a_folder_that_takes_nothing(place, before):
+    """One warning, the same bits, and nothing left behind."""
+    want = run(place, FACULA_CACHE_DIR="")
+    told = "import sys\nsys.stderr = sys.stdout\n" + before
+    *warned, result = run(place, told).splitlines()
+    assert result == want.strip()
+    assert sum(["can't be kept on disk" in line for line in warned]) == 1, warned
+    assert list(place.iterdir()) == []
+
+
+def test_objects_damaged_at_random(place, rng):
+    """Cut, overwritten, made longer, emptied, exchanged, made a folder: compiled anew."""
+    want = run(place)
+    for _ in range(2):
+        files = sorted(place.iterdir())
+        for k, path in enumerate(files):
+            data = bytearray(path.read_bytes())
+            how = int(rng.integers(6))
+            at, n = (int(rng.integers(len(data))) for _ in range(2))
+            if how == 0:
+                data = data[:at]
+            elif how == 1:
+                data[at : at + n] = rng.bytes(len(data[at : at + n]))
+            elif how == 2:
+                data += rng.bytes(n)
+            elif how == 3:
+                data = bytearray(files[k - 1].read_bytes())
+            elif how == 4:
+                data = bytearray(8)
+            else:
+                data[at] ^= 1 + int(rng.integers(255))
+            path.write_bytes(data)
+        assert run(place) == want
+
+
+def test_a_folder_in_the_place_of_an_object_is_one_warning(place):
+    name = cache.key("x")
+    (place / name).mkdir(parents=True)
+    assert cache.load(name) is None
+    with pytest.warns(RuntimeWarning, match="can't be kept on disk"):
+        cache.store(name, b"payload")
+    assert [p.name for p in place.iterdir()] == [name]
+
+
+def test_killed_while_it_compiles(place):
+    """Objects of a process that died at any moment are whole, or are not there."""
+    want = run(place, FACULA_CACHE_DIR="")
+    slow = "import os\nfrom facula.cpu import cache\nstore = cache.store\n" + textwrap.dedent(
+        """
+        def dying(name, payload, left=[DIES]):
+            left[0] -= 1
+            if left[0] < 0:
+                os.replace = lambda *a: os.kill(os.getpid(), 9)  # written, not yet renamed
+            store(name, payload)
+        cache.store = dying
+        """
+    )
+    for dies in (0, 2):
+        done = subprocess.run(
+            [sys.executable, "-c", slow.replace("DIES", str(dies)) + PROGRAM],
+            env={**os.environ, "FACULA_CACHE_DIR": str(place.parent), "FACULA_COMPILE_AFTER": "0"},
+            check=False,
+        )
+        assert done.returncode == -signal.SIGKILL
+        assert len([p for p in place.iterdir() if not p.name.startswith(".new-")]) == dies
+        assert [p for p in place.iterdir() if p.name.startswith(".new-")]
+    assert run(place) == want
+    left = [p for p in place.iterdir() if p.name.startswith(".new-")]
+    for p in left:
+        os.utime(p, (0, 0))  # from long ago
+    cache.store(cache.key("x"), b"payload")
+    assert not [p for p in left if p.exists()]
 
 
 def test_killed_while_it_writes(place):

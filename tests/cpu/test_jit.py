@@ -1,6 +1,7 @@
 """Native code in memory: called, and given back."""
 
 import ctypes
+import signal
 import threading
 
 import pytest
@@ -75,5 +76,52 @@ def test_an_error_in_another_thread_is_raised(monkeypatch):
     with pytest.raises(RuntimeError, match="pars"):
         jit.compile_modules([*modules, (bad, ["add"])])
     assert not [t for t in threading.enumerate() if t.name == "facula compiler"]
-    assert jit._writing == 0
     assert call(jit.compile_functions(*modules[0]), 1) == 8
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_an_interrupt_while_modules_are_compiled(monkeypatch, interrupts):
+    """The other threads end with what they are at, and LLVM is as it was."""
+    monkeypatch.setenv("FACULA_CACHE_DIR", "")
+    monkeypatch.setattr(runtime, "_threads", 3)
+    together = threading.Barrier(3)
+    write, join = jit._write, threading.Thread.join
+    left = [interrupts]
+
+    def interrupt():
+        if left[0]:
+            left[0] -= 1
+            signal.raise_signal(signal.SIGINT)
+
+    def watched(*args):
+        if together.n_waiting or left[0] == interrupts:
+            together.wait(60)
+        if threading.current_thread() is threading.main_thread():
+            interrupt()
+        return write(*args)
+
+    def joined(self, *args):
+        interrupt()
+        return join(self, *args)
+
+    modules = [(ADD.replace("N", str(1000 + i)), ["add"]) for i in range(20)]
+    with monkeypatch.context() as m:
+        m.setattr(jit, "_write", watched)
+        m.setattr(threading.Thread, "join", joined)
+        with pytest.raises(KeyboardInterrupt):
+            jit.compile_modules(modules)
+    assert left == [0]
+    assert not [t for t in threading.enumerate() if t.name == "facula compiler"]
+    assert [call(x, 1) for x in jit.compile_modules(modules)] == list(range(1001, 1021))
+
+
+def test_where_no_more_threads_are_to_be_had_one_compiles(monkeypatch):
+    monkeypatch.setenv("FACULA_CACHE_DIR", "")
+    monkeypatch.setattr(runtime, "_threads", 3)
+
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    found = jit.compile_modules([(ADD.replace("N", str(i)), ["add"]) for i in range(200, 204)])
+    assert [call(x, 1) for x in found] == [201, 202, 203, 204]

@@ -97,6 +97,36 @@ def test_two_python_threads_at_once():
     assert found == [alone] * 3
 
 
+def test_two_python_threads_that_compile():
+    """Each a network of its own, nothing of which is on disk."""
+    code = textwrap.dedent(
+        """
+        import sys, threading
+        from facula.cpu import jit
+
+        sys.setswitchinterval(1e-5)
+        WIDTHS = (31, 37)
+
+        def net(width):
+            torch.manual_seed(width)
+            net = nn.Sequential(nn.Linear(9, width), nn.GELU(), nn.LayerNorm(width))
+            return net, torch.randn(8, 9), torch.randint(width, (8,))
+
+        prepared = [net(n) for n in WIDTHS]
+        found = {}
+        threads = [
+            threading.Thread(target=lambda n=n, p=p: found.update({n: fit(*p)}))
+            for n, p in zip(WIDTHS, prepared)
+        ]
+        torch.synchronize()
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        print([found.get(n) for n in WIDTHS] == [fit(*net(n)) for n in WIDTHS])
+        """
+    )
+    assert in_a_process(code, FACULA_CACHE_DIR="") == ["True"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_child_after_fork_computes_too():
     code = textwrap.dedent(

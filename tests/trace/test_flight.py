@@ -221,3 +221,45 @@ def test_indices_that_are_being_computed_are_waited_for(two_threads, monkeypatch
     picked = torch.arange(2.0).index_select(0, counts)
     assert flight.CURRENT is None
     assert torch.equal(picked, counts.float())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_waits_for_a_compilation():
+    """A child would have its locks, and nobody to open them. LLVM's own are played by one here."""
+    code = """if True:
+        import os, signal, threading, time, warnings
+        import facula as torch
+        from facula.cpu import jit
+
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python's, of threads and fork
+        torch.exp(torch.ones(3)).tolist()
+        lock, busy = threading.Lock(), threading.Event()
+        compiled = jit._object
+
+        def slow(text):
+            with lock:
+                busy.set()
+                time.sleep(0.2)
+                return compiled(text)
+
+        jit._object = slow
+        other = threading.Thread(target=lambda: torch.arange(9.0).cumsum(0).tolist())
+        other.start()
+        busy.wait()
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            ok = torch.arange(5.0).cumprod(0).add(1.5).tolist() == [1.5] * 5
+            os._exit(0 if ok else 1)
+        other.join()
+        print(os.waitpid(child, 0)[1])
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, "FACULA_COMPILE_AFTER": "0", "FACULA_CACHE_DIR": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")

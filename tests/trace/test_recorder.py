@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -119,3 +120,151 @@ def test_a_result_that_repeats_itself_is_kept_once(tier):
         assert whole.tolist() == [[1.0] * 200] * 3
         assert columns.tolist() == [[i + k] * 200 for i in (0.0, 1.0, 2.0)]
         assert rows.tolist() == [[2 * (i + k)] * 200 for i in (0.0, 1.0, 2.0)]
+
+
+class At:
+    """A profiler that raises KeyboardInterrupt, as a signal's handler does: at the k-th place in
+    the package where a function begins or a call of C code has returned."""
+
+    here = torch.__file__.rsplit("__init__", 1)[0]
+
+    def __init__(self, k: int) -> None:
+        self.k, self.n = k, 0
+
+    def __call__(self, frame, event, arg):
+        if event in ("call", "c_return") and frame.f_code.co_filename.startswith(self.here):
+            self.n += 1
+            if self.n == self.k:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    def run(self, f):
+        """f until the interrupt; whether there was one."""
+        before = sys.getprofile()
+        sys.setprofile(self)
+        try:
+            f()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.setprofile(before)
+        return False
+
+
+def test_after_an_interrupt_anywhere_the_program_goes_on(tier):
+    x = torch.ones(6, 5)
+    w, b = torch.ones(5, 4, requires_grad=True), torch.zeros(4, requires_grad=True)
+    m = torch.zeros(5, 4)
+    c = torch.arange(15.0).reshape(5, 3) / 7
+    torch.synchronize()
+
+    def step():
+        h = torch.nn.functional.linear(x * 1.5, w.t(), b)
+        torch.nn.functional.layer_norm(h.tanh(), (4,)).pow(2).mul(h).mean().backward()
+        with torch.no_grad():
+            m.mul_(0.9).add_(w.grad)
+            w.sub_(0.1 * m)
+            b.sub_(0.1 * b.grad)
+        w.grad = b.grad = None
+
+    def steps():
+        step()
+        step()
+        w.detach().sum().item()
+
+    def check():
+        """Values that depend on nothing that an interrupt may have left out."""
+        v = c.clone().requires_grad_()
+        y = (v * 2.5) @ c.t()
+        loss = (y.tanh() * y).sum() / 7.0
+        loss.backward()
+        z = v.detach().clone()
+        z.mul_(0.3).add_(v.grad, alpha=0.7)
+        z[1:3] = 4.0
+        return loss.item(), z.tolist(), (c * 3.0 + x.sum()).tolist()
+
+    for _ in range(4):
+        steps()
+        want = check()
+    everywhere = At(0)
+    everywhere.run(steps)
+    assert everywhere.n > 300
+    for k in range(1, everywhere.n, 7):
+        assert At(k).run(steps)
+        torch.set_grad_enabled(True)  # where `no_grad` was about to end
+        assert check() == want, k
+        step()
+        assert w.isfinite().all(), k
+
+
+def test_an_interrupted_flush_is_neither_lost_nor_done_twice(tier):
+    def train(interrupt_at):
+        """Weights and state after steps, the flush of each interrupted in the next place."""
+        torch.manual_seed(0)
+        w, x, m = torch.randn(8, 8, requires_grad=True), torch.randn(8, 8), torch.zeros(8, 8)
+        torch.synchronize()
+        events = 0
+        for i in range(len(interrupt_at)):
+            ((x @ w).tanh() - x).pow(2).mean().backward()
+            with torch.no_grad():
+                m.mul_(0.9).add_(w.grad)
+                w.sub_(0.5 * m)
+            w.grad = None
+            at = At(interrupt_at[i])
+            at.run(torch.synchronize)
+            events = at.n
+            torch.synchronize()
+        return w.tolist(), m.tolist(), events
+
+    for _ in range(3):
+        *want, n = train([0] * 60)
+    *found, _ = train([0, 0] + [1 + k % n for k in range(58)])
+    assert found == want
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupt_that_comes_while_native_code_runs(threads, monkeypatch):
+    """Its error is raised where the call returns; what was computed counts."""
+    from facula.cpu import runtime
+    from facula.interpreter import program
+
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    launch, calls = runtime._launch, []
+
+    def interrupted(*args):
+        launch(*args)
+        calls.append(1)
+        raise KeyboardInterrupt
+
+    def step(w, x):
+        (x @ w).tanh().sum().backward()
+        with torch.no_grad():
+            w.sub_(1e-3 * w.grad)
+        w.grad = None
+
+    try:
+        found = []
+        for kind in ("plain", "plain", "waited for", "in flight"):
+            w, x = torch.zeros(64, 64, requires_grad=True), torch.full((64, 64), 0.1)
+            torch.synchronize()
+            for _ in range(4):
+                step(w, x)
+                if kind == "waited for":
+                    launch = runtime._launch
+                    with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+                        m.setattr(runtime, "_launch", interrupted)
+                        torch.synchronize()
+                elif kind == "in flight":
+                    with monkeypatch.context() as m:
+                        m.setattr(runtime, "_launch", interrupted)
+                        try:
+                            w.exp()  # begins the next step
+                        except KeyboardInterrupt:
+                            pass
+            found.append(w.tolist())
+        assert found[1:] == found[:1] * 3
+        assert len(calls) == 8
+    finally:
+        torch.set_num_threads(before)
