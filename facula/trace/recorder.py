@@ -335,11 +335,17 @@ def _record_slow(
         flush(r)
     stypes = tuple([type(s) for s in scalars]) if scalars else ()
     e: Any = r.next
-    if e.op is op and e.params == params and e.stypes == stypes and _bound(r, e, ts):
-        if scalars:
-            r.scalars.extend(scalars)
+    new: Any = None
+    if e.op is op and e.params == params and e.stypes == stypes:
+        new = _to_bind(r, e, ts)
+    if new is not None:
+        given = [_given(r, t, node) for t, node in new]
+        r.inputs += given
+        r.scalars += scalars
         r.cur = e
         r.next = e.succ
+        for t, node in new:
+            t.node = node
         out = _new_tensor()
         out.node = e
         r.add(out)
@@ -392,22 +398,21 @@ def _record_slow(
     return _entry(r, op, ts, params, scalars, stypes, tuple(names), plain)
 
 
-def _bound(r: Recorder, e: Node, ts: tuple[Any, ...]) -> bool:
-    """Make the realised operands inputs, if that makes all operands those of the entry."""
+def _to_bind(r: Recorder, e: Node, ts: tuple[Any, ...]) -> list[tuple[Any, Node]] | None:
+    """The realised operands and the inputs that they become, if that makes all operands those of
+    the entry; else None."""
     if len(e.inputs) != len(ts):
-        return False
+        return None
     count = len(r.inputs)
     new: list[Any] = []
     for t, node in zip(ts, e.inputs):
         if t.node is not node:
             if node.op is not INPUT or node.leaf is not t.node or node.index != count + len(new):
-                return False
+                return None
             if t._base_t is not None or any([t is u for u, _ in new]):
-                return False
+                return None
             new.append((t, node))
-    for t, node in new:
-        bind(r, t, node)
-    return True
+    return new
 
 
 def _entry(
