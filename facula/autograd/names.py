@@ -48,10 +48,10 @@ def kept(op: Any, edges: list[Any]) -> list[Any]:
     """Those of a node's edges that its node in PyTorch has.
 
     A composition's lead to its operands, past the operations that it is made of; the condition of
-    `where` has none.
+    `where` has none, nor has the value of a softmax.
     """
     name = str(op)
-    if name in ("whole", "where"):
+    if name in ("whole", "where", "softmax"):
         return edges[1:]
     return [*edges, None] if name in _WITH_NUMBER else edges
 

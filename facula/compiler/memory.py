@@ -218,6 +218,14 @@ class Pool:
             self.give(a)
         return a
 
+    def lose(self, a: Any) -> bool:
+        """Keep an array no longer; whether it was kept."""
+        for k, b in enumerate(self.arrays):
+            if b is a:
+                del self.arrays[k]
+                return True
+        return False
+
     def give(self, a: Any) -> None:
         """Keep an array, to hand it out when nobody else has it."""
         arrays = self.arrays

@@ -335,6 +335,12 @@ class CompiledProgram:
                 fresh.append(np.empty(shape, dtype))
             elif donor < 0:
                 fresh.append(pool.take())
+            elif (
+                getrefcount(inputs[donor]) == ALONE + 1  # whose memory the pool has too
+                and inputs[donor].base is None
+                and pool.lose(inputs[donor])
+            ):
+                fresh.append(inputs[donor])
             else:  # not kept in the pool: what the pool holds as well is never alone
                 pool.give(inputs[donor])
                 fresh.append(pool.take(keep=False))

@@ -182,7 +182,7 @@ def _dims_first(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int)
 RULES.update(
     dict.fromkeys(
         (
-            *("all", "amax", "amin", "any", "argmax", "argmin", "prod", "sum"),
+            *("all", "amax", "amin", "any", "argmax", "argmin", "prod", "softmax", "sum"),
             *("hash_tensor", "median_index", "mode_index", "nanmedian_index"),
             *("argsort", "cummax_index", "cummin_index", "cumprod", "cumsum", "logcumsumexp"),
             "topk_index",

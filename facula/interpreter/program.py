@@ -17,7 +17,10 @@ from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, pick
 # comes at the same occurrence in every run.
 COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
-PASSES = ("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable")
+PASSES = (
+    *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
+    "softmax",
+)
 
 
 def _needed(roots: list[Node]) -> list[Node]:

@@ -151,6 +151,21 @@ CUMPROD: Op = Op(
     widened(lambda p, s, a: np.cumprod(a, axis=p[0], dtype=a.dtype)),
     (_cumprod_grad,),
 )
+
+
+def _softmax_grad(g: Any, o: Any, p: Any) -> Any:
+    part = g * o
+    return part - o * record(SUM, (part,), p)
+
+
+# A softmax, of which the first operand is the value: its derivative needs nothing else, while those
+# of the exponential and the quotient would keep two values more. Parameters: those of the sum.
+SOFTMAX: Op = Op(
+    "softmax",
+    lambda p, st, a, b: (a.shape, a.dtype, a.strides, 0),
+    lambda p, s, a, b: a,
+    (None, _softmax_grad),
+)
 # Sorting gives indices; values are gathered with them, which has the derivative.
 ARGSORT: Op = Op(
     "argsort",

@@ -264,8 +264,10 @@ def _softmax(tensors: Any, static: Any, numbers: Any) -> Any:
     d = (wrap_dim(dim, len(t.node.shape)),) if t.node.shape else ()
     if 0 in t.node.shape:
         return t.clone()
-    e = (t - record(rd.AMAX, (t.detach(),), (d, True))).exp()
-    return in_layout(e / record(rd.SUM, (e,), (d, True)), None)
+    x = t.detach()
+    e = (x - record(rd.AMAX, (x,), (d, True))).exp()
+    out = in_layout(e / record(rd.SUM, (e,), (d, True)), None)
+    return record(rd.SOFTMAX, (out, t), (d, True))
 
 
 @api

@@ -84,6 +84,17 @@ def test_a_large_parameter_is_written_in_place_though_its_memory_was_a_result_on
     assert len(set(where[3:])) == 1
 
 
+def test_a_pool_does_not_keep_as_much_as_moved_out_of_it():
+    shape = (611, 517)
+    w = torch.randn(shape)
+    momentum = torch.zeros(shape)
+    for _ in range(6):
+        momentum.mul_(0.9).add_(w)
+        w.sub_(momentum * 0.1)
+        torch.synchronize()
+    assert pool_of(shape, np.float32, 1).arrays == []
+
+
 def test_what_somebody_holds_is_not_written_over():
     w = torch.ones(300, 100, requires_grad=True)
     x = torch.ones(4, 300)
