@@ -339,6 +339,17 @@ def sleep(t: Any) -> None:
             a.node = asleep(a)
 
 
+def wake_leaves(t: Any) -> None:
+    """Let the views of t that are leaves look again: t requires grad now, as their base.
+
+    One through which, or through another, the memory was written is a result of t then.
+    """
+    for ref in t._storage.aliases:
+        a = ref()
+        if a is not None and a._base_t is t and a._leaf_rg and a._seen != version_of(a):
+            a.node = stale(a.node)
+
+
 def _join(s: Storage, v: Any) -> None:
     s.aliases.append(weakref.ref(v))
     if len(s.aliases) > 64 and not len(s.aliases) & (len(s.aliases) - 1):
@@ -368,8 +379,9 @@ def root_of(t: Any) -> Any:
     if base._leaf_rg and base._chain == group.chain:
         return rederive(base) if base.node.op is STALE else base
     at = len(group.chain)
-    if base._leaf_rg and group_of(base) is group and base._chain[:at] == group.chain:
-        # A leaf that was reshaped in place: the memory is what its elements are put into.
+    apart = base._leaf_rg or (base is not t and turned(base))
+    if apart and group_of(base) is group and base._chain[:at] == group.chain:
+        # It was reshaped in place: the memory is what its elements are put into.
         from facula.writes import scatter
 
         new = rederive(base) if base.node.op is STALE else base
@@ -435,7 +447,8 @@ def rederive(t: Any, checked: bool = True) -> Any:
         t._seen = version_of(t)
         t._gfn = None
         if base.requires_grad:
-            t._leaf_rg = False
+            if t._leaf_rg:
+                t._leaf_rg, t._was_leaf = False, True
             _history(t)
             if t._retains is not None and t.node.op is not STALE:
                 retain_again(t)
@@ -517,11 +530,11 @@ def _history(t: Any) -> None:
     base = t._base_t
     if base is not None and base._chain and _leads(base, t):
         root = rederive(base) if base.node.op is STALE else base
-        chain = t._chain[len(base._chain) :]
+        chain = t._chain[len(base._chain) :] or ((_alias_op(), ()),)
     else:
         root = root_of(t)
         chain = t._chain[len(group_of(t).chain) :]
-    if 0 in t.node.shape and chain:  # nothing that happens to it reaches the base
+    if 0 in t.node.shape and chain and base is not None:  # what happens to it reaches no base
         from facula.ops.movement import AS_STRIDED
 
         shape, strides = t.node.shape, t.node.strides or contiguous_strides(t.node.shape)
@@ -553,6 +566,12 @@ def _value(t: Any) -> None:
             return
         flush(s.node.rec)  # a value from one history and a gradient from another
     settle_alias(t)
+
+
+def _alias_op() -> Any:
+    from facula.ops.movement import ALIAS
+
+    return ALIAS
 
 
 def _detach_op() -> Any:

@@ -133,6 +133,8 @@ class Tensor(TensorBase):
         self._leaf_rg = requires_grad
         n = self.node
         self.node = leaf(n.shape, n.dtype, n.strides, requires_grad, n.device)
+        if requires_grad and self._storage is not None:
+            storage.wake_leaves(self)
         return self
 
     @property
@@ -221,7 +223,7 @@ class Tensor(TensorBase):
             flush()  # what was recorded knows this tensor with its history
             held = self if self._storage is None else self._storage
             if held._token is not None:
-                held._token.detached = True
+                held._token.detached = graph.edge_of(self)
             self._leaf_rg = False
             self._gfn = None
             n = self.node
@@ -281,6 +283,8 @@ class Tensor(TensorBase):
 
         if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._leaf_rg and self._base_t is not None and self.node.op is STALE:
+            storage.rederive(self)  # its base may have a history since
         if self._leaf_rg:
             return add_hook(self, "_hooks", hook)
         self._hooked = self._base_t is not None

@@ -137,6 +137,7 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
     _grad: Any = None
     _gfn: Any = None
     _leaf_rg = False
+    _was_leaf = False  # a leaf until memory that it is a view of got a history
     _saved = False
     _acc: Any = None
     _token: Any = None

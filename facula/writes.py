@@ -6,6 +6,7 @@ makes every tensor of the storage stale: `storage.py` says how they see it.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -90,11 +91,13 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
     try:
         if differentiable:
             recorder.set_grad(True)
-            new = scatter(root_of(t), t._chain[len(group.chain) :], value)
+            root = root_of(t)
+            new = scatter(root, t._chain[len(group.chain) :], value)
             if t._base_t is not None:
                 from facula.ops.movement import COPY_SLICES
 
-                new = record(COPY_SLICES, (new,))
+                whole = math.prod(t.node.shape) == math.prod(root.node.shape)
+                new = record(COPY_SLICES, (new, root) if whole else (new,))
             if not mine:
                 edge = edge_of(new)
         if not mine:

@@ -21,7 +21,7 @@ _INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
 def _check(s: Saved, node: GradNode, gone: set[Any]) -> None:
     """RuntimeError for a saved value that is no longer what it was."""
     token = s.token
-    if token is not None and token.detached and isinstance(s.edge, GradNode):
+    if token is not None and token.detached is s.edge and isinstance(s.edge, GradNode):
         raise RuntimeError(
             f"{node.name()}: Trying to use a saved tensor that has been detached in-place, i.e. "
             "with .detach_(). This is not supported, please use out-of-place .detach() instead."

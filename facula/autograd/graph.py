@@ -23,7 +23,7 @@ class Token:
     def __init__(self) -> None:
         self.stale = False
         self.lent: Any = None  # refers to the array of it that NumPy code holds, if some does
-        self.detached = False  # whether the tensor was cut off from its history in place
+        self.detached: Any = None  # the edge that a tensor of it was cut off from in place
 
 
 class Saved:
@@ -183,7 +183,9 @@ def _input_edge(r: Any, node: Entry) -> Any:
     t, _, gfn = r.inputs[node.index]
     if not node.rg:
         return None
-    return _expanded(gfn) if gfn is not None else (leaf_edge(t) if t._leaf_rg else None)
+    if gfn is not None:
+        return _expanded(gfn)
+    return leaf_edge(t) if t._leaf_rg or t._was_leaf else None
 
 
 def _expanded(edge: Any) -> Any:

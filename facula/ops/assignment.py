@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -104,21 +105,37 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         index = list_index(index)
     if _fill_masked(self, index, value):
         return
-    v, advanced = parse(self, index, lambda: check_in_place(self, "__setitem__", False))
-    check_in_place(v, "__setitem__")
-    if advanced is None:
-        _copy_into(v, value, "__setitem__")
-        return
-    if isinstance(value, Tensor) and not (value.numel() == 1 and _one_mask(index)):
-        check_overlap(v, (_stripped(value),), "__setitem__", False)
-        if value.node.dtype is not v.node.dtype:
+    check = not (isinstance(value, Tensor) and value.numel() == 1 and _one_mask(index))
+
+    def before() -> None:
+        check_in_place(self, "__setitem__", False)
+        if check and isinstance(index, Tensor):
+            check_overlap(self, (value,), "__setitem__", False)
+
+    def place(v: Any, advanced: Any) -> Any:
+        """Where the value goes, and the value: what can be wrong with them, in PyTorch's order."""
+        check_in_place(v, "__setitem__", False)
+        if check and isinstance(value, Tensor):
+            check_overlap(v, (_stripped(value),), "__setitem__", False)
+        table, p = table_of(advanced, v.node.shape)
+        want = ix._index_shape(p, v.node)
+        if check and isinstance(value, Tensor) and value.node.dtype is not v.node.dtype:
+            fit(value, want)
             raise RuntimeError(
                 f"Index put requires the source and destination dtypes match, got {v.dtype} for "
                 f"the destination and {value.dtype} for the source."
             )
-    table, p = table_of(advanced, v.node.shape)
-    want = ix._index_shape(p, v.node)
-    new = fit(value_like(value, v), want)
+        return table, p, fit(value_like(value, v), want)
+
+    v, advanced = parse(self, index, before, place)
+    if advanced is None:
+        check_in_place(v, "__setitem__")
+        same = isinstance(value, Tensor) and value.node.shape == v.node.shape
+        inserted = same and index.__class__ is tuple and any([i is None for i in index])
+        _copy_into(v, value, "__setitem__", inserted)
+        return
+    table, p, new = place(v, advanced)
+    check_distinct(v, "__setitem__")
     write(v, record(ix.INDEX_PUT, (fresh(v), table, new), p))
 
 
@@ -194,13 +211,14 @@ def fit(t: Any, shape: tuple[int, ...]) -> Any:
         ) from None
 
 
-def _copy_into(v: Any, value: Any, name: str) -> None:
+def _copy_into(v: Any, value: Any, name: str, inserted: bool) -> None:
     n = v.node
     if isinstance(value, Tensor) and (value.node.shape or not n.shape):
         source = value
         if n.shape != value.node.shape and value.numel() == 1:
             source = value.reshape(())  # as PyTorch sees it, which strips leading ones
-        check_overlap(v, (fit(source, n.shape),), name)
+        # The strides of dimensions of size 1 are not PyTorch's where some were put in.
+        check_overlap(v, (fit(source, n.shape),), name, ones=not inserted)
     new = fit(value_like(value, v), n.shape)
     _write_copy(v, new)
 
@@ -271,23 +289,28 @@ def fill(input: Any, value: Any) -> Any:
 @api
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """input with input[indices] = values (or += with accumulate)."""
-    v, advanced = parse(input, tuple(indices))
+    v, advanced = parse(input, tuple(indices), None, functools.partial(_placed, values=values))
     if advanced is None:
         raise NotImplementedError("index_put without index tensors is not in Facula")
-    table, p = table_of(advanced, v.node.shape)
+    table, p, new = _placed(v, advanced, values)
+    return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
+
+
+def _placed(input: Any, advanced: Any, values: Any) -> Any:
+    """Where the values of an `index_put` go, and the values in the shape of what they replace."""
+    table, p = table_of(advanced, input.node.shape)
     if values.node.dtype is not input.node.dtype:
         raise RuntimeError(
             f"Index put requires the source and destination dtypes match, got "
             f"{input.dtype} for the destination and {values.dtype} for the source."
         )
-    want = ix._index_shape(p, v.node)
+    want = ix._index_shape(p, input.node)
     if len(values.node.shape) > len(want):
         raise RuntimeError(
             f"index_put: shape mismatch: value tensor of shape {list(values.node.shape)} cannot be "
             f"broadcast to indexing result of shape {list(want)}"
         )
-    new = fit(values, want)
-    return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
+    return table, p, fit(values, want)
 
 
 _put = in_place(index_put.__wrapped__, "index_put_")
@@ -298,6 +321,7 @@ def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -
     if not accumulate and values.numel() == 1 and _one_mask(tuple(indices)):
         self[tuple(indices)] = values  # a masked fill, whose value may lie in the memory written
         return self
+    check_overlap(self, (values,), "index_put_", False)
     return _put(self, indices, values, accumulate)
 
 

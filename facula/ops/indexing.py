@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from facula.ops.movement import zeros_node
+from facula import dtypes
+from facula.ops.movement import RESHAPE, zeros_node
 from facula.ops.registry import Op, like_strides
 from facula.trace.recorder import record
 
@@ -35,6 +36,13 @@ GATHER: Op = Op(
     _gather,
     (lambda g, b, an, p: record(SCATTER_ADD, (zeros_node(an, g.node.dtype), b, g), p), None),
 )
+
+
+def only(t: Any) -> Any:
+    """The element of a 0-d tensor, picked by its index, which autograd saves as of any other."""
+    first = zeros_node(t.node, dtypes.int64)
+    first = record(RESHAPE, (first,), (1,))
+    return record(RESHAPE, (record(GATHER, (record(RESHAPE, (t,), (1,)), first), 0),), ())
 
 
 def _like_first(p: Any, st: Any, a: Any, *rest: Any) -> Any:

@@ -71,12 +71,13 @@ def positions(a: Any) -> tuple[Any, ...]:
     return (*[np.repeat(x, counts) for x in leading], last)
 
 
-def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]:
+def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any, list[Any] | None]:
     """The basic part of an index as a view, and the tensors of the advanced part (or None).
 
     The list has one item for every dimension of the view: None, or an integer index array.
-    `check` is called before an error for an index that is a tensor. What forbids t a history comes
-    before an error for an index that follows one which makes a view.
+    `check` is called before an error for an index that is a tensor, and `late`, with the result,
+    before one for indices out of bounds. What forbids t a history comes before an error for an
+    index that follows one which makes a view.
     """
 
     def fail(message: str) -> None:
@@ -107,7 +108,7 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
     params: list[Any] = []  # for SLICE, one for each dimension of t
     layout: list[Any] = []  # for each dimension of the view: 'keep', 'new', or an index array
     after: list[int] = []  # for each new dimension: how many of t's come before it
-    wrong = ""
+    wrong = bad = ""
     cut = False  # whether a slice makes a view though it takes everything
     d = 0
     for i in items:
@@ -191,8 +192,8 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
             n = t.node.shape[d]
             low = part.min() if part.size else 0
             if part.size and (low < -n or part.max() >= n):
-                bad = part[(part < -n) | (part >= n)].reshape(-1)[0]
-                wrong = f"index {bad} is out of bounds for dimension {d} with size {n}"
+                first = part[(part < -n) | (part >= n)].reshape(-1)[0]
+                wrong = f"index {first} is out of bounds for dimension {d} with size {n}"
                 if n == 0:
                     fail(wrong)
             params.append((0, n, 1))
@@ -205,8 +206,10 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
         if 0 not in [p[1] for p in params if type(p) is tuple] and all(
             [type(x) is not np.ndarray or x.size for x in layout]
         ):
-            fail(wrong)
+            bad = wrong
         layout = [np.zeros_like(x) if type(x) is np.ndarray else x for x in layout]
+    if bad and late is None:
+        fail(bad)
     v = t
     if after:
         v = _with_ones(t, params, after)
@@ -218,6 +221,9 @@ def parse(t: Any, index: Any, check: Any = None) -> tuple[Any, list[Any] | None]
     ]
     if all(x is None for x in advanced):
         return v, None
+    if bad:
+        late(v, advanced)
+        fail(bad)
     return v, advanced
 
 

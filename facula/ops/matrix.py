@@ -129,6 +129,11 @@ def _number(x: Any, d: Any) -> Any:
 def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any) -> Any:
     """beta * input + alpha * p, of the shape of the product p."""
     want = p.node.shape
+    if name != "addr" and input.node.dtype is not p.node.dtype:
+        raise RuntimeError(
+            f"{name}: input and the product must have the same dtype, but got {input.dtype} and "
+            f"{p.dtype}"
+        )
     if input.node.shape != want and broadcast([input.node.shape, want], name) != want:
         raise RuntimeError(
             f"{name}: input of shape {list(input.node.shape)} can't be expanded to the shape "

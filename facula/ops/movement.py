@@ -253,12 +253,12 @@ def _writable_diagonal(p: Any, a: Any) -> Any:
 
 
 def _as_strided_infer(p: Any, st: Any, a: Any) -> Any:
-    shape, strides, offset = p
+    shape, strides, offset = p[:3]
     return shape, a.dtype, canonical(shape, strides), offset
 
 
 def _as_strided_body(p: Any, s: Any, a: Any) -> Any:
-    shape, strides, offset = p
+    shape, strides, offset = p[:3]
     flat = np.ascontiguousarray(a).reshape(-1)[offset:]
     step = a.itemsize
     return np.lib.stride_tricks.as_strided(flat, shape, tuple([x * step for x in strides]))
@@ -283,10 +283,19 @@ def _as_strided_add(p: Any, s: Any, g: Any) -> Any:
 def _as_strided_grad(g: Any, an: Any, p: Any) -> Any:
     if 0 in p[0]:  # nothing is added up, and so nothing depends on g
         return zeros_node(an, g.node.dtype)
-    return record(AS_STRIDED_ADD, (g,), (p, an.shape))
+    out = record(AS_STRIDED_ADD, (g,), (p[:3], an.shape))
+    if len(p) == 3:
+        return out
+    from facula.values import from_array
+
+    known = np.zeros(an.shape, bool)
+    _as_strided_body(p[3], (), known)[...] = True
+    return out.where(from_array(known), out.new_zeros(()))
 
 
-# The operand is the whole storage, contiguous: the tensor layer sees to that.
+# The operand is the whole storage, contiguous: the tensor layer sees to that. Parameters: sizes,
+# strides, offset; and the same three of the view that was asked, where that is not all of the
+# memory: what lies beyond it has no gradient.
 AS_STRIDED: Op = Op(
     "as_strided",
     _as_strided_infer,
@@ -359,8 +368,17 @@ ALIAS: Op = Op(
 SELF: Op = Op("self", _same_as_first, lambda p, s, a: a, (lambda g: g,))
 
 
-# What a differentiable write through a view ends with: the history of the base.
-COPY_SLICES: Op = Op("copy_slices", _same_as_first, lambda p, s, a: a, (lambda g: g,))
+def _base_grad(g: Any, bn: Any) -> Any:
+    if not TLS.r.grad:
+        return None
+    return record(TIED, (zeros_node(bn), g), (g.node.shape, g.node.dtype))
+
+
+# What a differentiable write through a view ends with: the history of the base, whose gradient
+# depends on that of the result even where all of it was written.
+COPY_SLICES: Op = Op(
+    "copy_slices", _same_as_first, lambda p, s, a, *base: a, (lambda g: g, _base_grad)
+)
 COPY_SLICES.frees = True
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from facula import dtypes
 from facula.ops.movement import EXPAND, RESHAPE
 from facula.ops.pointwise import WHERE
-from facula.ops.registry import Op, like_strides, widened
+from facula.ops.registry import Op, widened
 from facula.trace.recorder import TLS, record
 
 
@@ -80,6 +80,10 @@ PROD: Op = Op("prod", _infer, _np(np.prod), (_prod_grad,))
 
 def _extreme_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     """Equal shares to all that attain the extreme."""
+    if len(p[0]) == len(a.node.shape) and not p[1]:  # PyTorch's `max()`
+        hit = (a == o) | ((a != a) & (o != o))
+        share = unreduce(g / hit.to(g.dtype).sum(p[0]), a.node, p)
+        return record(WHERE, (hit, share, g.new_zeros(())))
     hit = (a == unreduce(o, a.node, p)).to(g.dtype)
     return unreduce(g, a.node, p) * (hit / hit.sum(p[0], keepdim=True))
 
@@ -99,7 +103,7 @@ ARGMIN: Op = Op("argmin", _index_infer, _arg(np.argmin))
 
 
 def _scan_infer(p: Any, st: Any, a: Any) -> Any:
-    return a.shape, a.dtype, like_strides(a), 0
+    return a.shape, a.dtype, None, 0
 
 
 def _cumsum(p: Any, s: Any, a: Any) -> Any:

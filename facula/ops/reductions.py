@@ -10,7 +10,7 @@ from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import need
 from facula.ops.comparison import truth
-from facula.ops.indexing import GATHER
+from facula.ops.indexing import GATHER, only
 from facula.ops.movement import in_layout, shaped
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
@@ -183,7 +183,7 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
         (input,), (dim, keepdim) = tensors, static
         d = wrap_dim(dim, len(input.node.shape))
         if not input.node.shape:
-            return kind((input.clone(), input.to(dtypes.int64) * 0))
+            return kind((only(input), input.to(dtypes.int64) * 0))
         _empty(name, input, (d,))
         index = record(arg_prim, (input,), ((d,), keepdim))
         return kind((_pick(input, index, d, keepdim), index))
@@ -327,4 +327,4 @@ def equal(input: Any, other: Any) -> bool:
     """Whether shapes and all values are equal."""
     if input.node.shape != other.node.shape:
         return False
-    return bool((input == other).all())
+    return bool((input.detach() == other.detach()).all())  # nobody's history is asked for

@@ -9,8 +9,8 @@ import numpy as np
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
-from facula.ops.indexing import GATHER
-from facula.ops.movement import in_layout, watched
+from facula.ops.indexing import GATHER, only
+from facula.ops.movement import RESHAPE
 from facula.ops.reductions import _wide
 from facula.ops.registry import Op, widened
 from facula.ops.shapes import dims_of
@@ -36,16 +36,19 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     t, d = _scanned("cumsum", input, dim, dtype)
     if not t.node.shape or t.node.dtype is dtypes.bool:  # of bools there are none
         return t.clone()
-    return in_layout(record(rd.CUMSUM, (t,), (d,)), None)
+    return record(rd.CUMSUM, (t,), (d,))
 
 
 @api(inplace=True)
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running products along a dimension."""
     t, d = _scanned("cumprod", input, dim, dtype)
-    if not t.node.shape or t.node.dtype is dtypes.bool:
-        return watched(t).clone()
-    return in_layout(record(rd.CUMPROD, (t,), (d,)), None)
+    if t.node.dtype is dtypes.bool:
+        return t.clone()
+    if not t.node.shape:  # what is saved is the same
+        row = record(rd.CUMPROD, (record(RESHAPE, (t,), (1,)),), (0,))
+        return record(RESHAPE, (row,), ())
+    return record(rd.CUMPROD, (t,), (d,))
 
 
 def _running(name: str, accumulate: Any) -> Op:
@@ -70,9 +73,10 @@ def _cumulative_extreme(name: str, prim: Op) -> None:
     def f(input: Any, dim: int) -> Any:
         if input.node.dtype.is_complex:
             raise NotImplementedError(f'"{name}" not implemented for {input.dtype}')
-        d = wrap_dim(dim, len(input.node.shape))
+        # Of no elements PyTorch takes any dimension.
+        d = wrap_dim(dim, len(input.node.shape)) if input.numel() else 0
         if not input.node.shape:
-            return kind((input.clone(), FUNCTIONS["zeros"]((), dtype=dtypes.int64)))
+            return kind((only(input), FUNCTIONS["zeros"]((), dtype=dtypes.int64)))
         at = record(prim, (input,), (d,))
         return kind((record(GATHER, (input, at), d), at))
 

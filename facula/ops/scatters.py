@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.in_place import check_distinct, check_overlap
 from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
@@ -17,7 +18,7 @@ from facula.ops.assignment import value_like
 from facula.ops.indices import array_of, known, outside, table_of
 from facula.ops.movement import in_layout, watched
 from facula.ops.registry import Op, broadcast, like_strides, widened
-from facula.ops.table import FUNCTIONS, api
+from facula.ops.table import FUNCTIONS, METHODS, api, in_place
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
@@ -365,7 +366,7 @@ def _check_slices(name: str, input: Any, dim: int, index: Any, source: Any) -> i
     return d
 
 
-@api(inplace=True)
+@api
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """The slices of source in place of those of a dimension that the index names."""
     need("index_copy", index=index, source=source)
@@ -404,6 +405,21 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     return _update_slices(ix.INDEX_PUT, "index_copy_", input, d, index, source)
 
 
+_copy_slices = in_place(index_copy.__wrapped__, "index_copy_")
+
+
+def index_copy_(self: Any, dim: int, index: Any, source: Any) -> Any:
+    """In-place form of `index_copy`, which looks at the memory of its operands first."""
+    n = len(self.node.shape) or 1
+    if isinstance(dim, int) and -n <= dim < n and isinstance(index, Tensor):
+        check_distinct(self, "index_copy_")
+        check_overlap(self, (index, source), "index_copy_", False)
+    return _copy_slices(self, dim, index, source)
+
+
+METHODS["index_copy_"] = index_copy_
+
+
 def _update_slices(
     prim: Op,
     name: str,
@@ -421,7 +437,9 @@ def _update_slices(
             f"{name}: an index into dimension {d} of size 0 of shape {list(shape)} is out of bounds"
         )
     if 0 in shape or 0 in source.node.shape:
-        return input + source.sum() if source.requires_grad else input.clone()  # its history
+        if source.requires_grad:  # its history
+            return input + watched(source).sum()
+        return input.clone()
     if not shape:
         return input + source.reshape(()) if prim is ix.INDEX_ADD else source.reshape(()).clone()
     table, p = _one_dim(input, d, index)

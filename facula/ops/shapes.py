@@ -14,6 +14,7 @@ from facula.ops.table import METHODS, api
 from facula.storage import make_view, whole
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
+from facula.trace.node import contiguous_strides
 from facula.trace.recorder import TLS, record
 
 
@@ -473,7 +474,16 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
             raise NotImplementedError("as_strided of a storage with gaps is not in Facula")
         order = sorted(range(len(steps)), key=lambda d: -steps[d])
         base = make_view(base, mv.PERMUTE, tuple(order))  # as it lies in memory
-    v = make_view(base, mv.AS_STRIDED, (shape, strides, offset - start))
+    params: Any = (shape, strides, offset - start)
+    if base is input or not (TLS.r.grad and input.requires_grad):
+        v = make_view(base, mv.AS_STRIDED, params)
+    else:
+        n = input.node
+        known = n.shape, n.strides or contiguous_strides(n.shape), input._offset
+        v = make_view(base, mv.AS_STRIDED, (*params, known))
+        v._chain = (*v._chain[:-1], (mv.AS_STRIDED, params))  # a history made anew is the base's
+    if v._base_t is not None:
+        v._base_t = input if input._base_t is None else input._base_t
     v._offset = offset
     v._multi = input._multi
     return v

@@ -10,7 +10,7 @@ from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import result_type, tensor_of
-from facula.ops.indexing import GATHER
+from facula.ops.indexing import GATHER, only
 from facula.ops.movement import in_layout
 from facula.ops.reductions import _pick
 from facula.ops.registry import Op, like_strides, widened
@@ -45,7 +45,7 @@ def sort(
     _no_complex("sort", input)
     d = wrap_dim(dim, len(input.node.shape))
     if not input.node.shape:
-        return _SORT((input.clone(), _first(input)))
+        return _SORT((only(input), _first(input)))
     i = record(rd.ARGSORT, (input,), (d, bool(descending)))
     strides = like_strides(input.node)
     return _SORT((in_layout(record(GATHER, (input, i), d), strides), in_layout(i, strides)))
@@ -72,7 +72,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     if not 0 <= k <= n:
         raise RuntimeError(f"topk(): selected index k out of range: k = {k}, size {n}")
     if not input.node.shape:
-        return _TOPK((input.clone(), _first(input)))
+        return _TOPK((only(input), _first(input)))
     i = record(rd.TOPK_INDEX, (input,), (d, k, largest))
     return _TOPK((record(GATHER, (input, i), d), i))
 
@@ -88,7 +88,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
             f"kthvalue(): selected number k out of range for dimension {d}: k = {k}, size {n}"
         )
     if not input.node.shape:
-        return _KTH((input.clone(), _first(input)))
+        return _KTH((only(input), _first(input)))
     i = record(rd.ARGSORT, (input,), (d, False)).narrow(d, k - 1, 1)
     i = i.contiguous() if keepdim else i.squeeze(d).contiguous()
     return _KTH((_pick(input, i, d, keepdim), i))
@@ -156,7 +156,7 @@ def _median(name: str, ignore: bool) -> None:
         if d is None:
             return record(value, (input,))
         if not shape:
-            return kind((input.clone(), _first(input)))
+            return kind((only(input), _first(input)))
         i = record(index, (input,), ((d,), keepdim))
         return kind((_pick(input, i, d, keepdim), i))
 
@@ -191,7 +191,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
     _no_complex("mode", input)
     d = wrap_dim(dim, len(input.node.shape))
     if not input.node.shape:
-        return _MODE((input.clone(), _first(input)))
+        return _MODE((only(input), _first(input)))
     if input.node.shape[d] == 0 and input.numel() == 0:
         raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
     i = record(MODE_INDEX, (input,), ((d,), keepdim))

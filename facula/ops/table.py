@@ -162,7 +162,10 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             _in_place.check_overlap(out, args, name)
             if name in IN_DTYPE_OF_OUT:
                 _in_dtype_of(name, out, kwargs)
-        return store(name, out, f(*args, **kwargs))
+        result = _quietly(name, f, args, kwargs) if TLS.r.grad else f(*args, **kwargs)
+        if isinstance(out, _tensor.Tensor) and any([a is out for a in args]):
+            _same_shape(name, out, result)
+        return store(name, out, result)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f.__doc__
@@ -182,6 +185,48 @@ def _seen(t: Any, args: tuple[Any, ...]) -> Any:
     from facula.trace.recorder import record
 
     return record(SELF, (t,))
+
+
+def _quietly(name: str, f: Any, args: Any, kwargs: Any) -> Any:
+    """What is to be written to `out=`; operands are not asked for a history that forbids it."""
+    if not any([_unasked(a) for a in args]):
+        return f(*args, **kwargs)
+    set_grad(False)
+    try:
+        result = f(*args, **kwargs)
+    finally:
+        set_grad(True)
+    if isinstance(result, _tensor.Tensor) and result.node.dtype.category >= 2:
+        raise _no_derivative(name)
+    return f(*args, **kwargs)
+
+
+def _unasked(t: Any) -> bool:
+    """Whether a view requires grad because its base does, and nobody knows its history yet."""
+    return (
+        isinstance(t, _tensor.Tensor)
+        and t._base_t is not None
+        and t._gfn is None
+        and t.requires_grad
+        and t._base_t.requires_grad
+    )
+
+
+def _no_derivative(name: str) -> RuntimeError:
+    return RuntimeError(
+        f"{name}(): functions with out=... arguments don't support automatic "
+        "differentiation, but one of the arguments requires grad."
+    )
+
+
+def _same_shape(name: str, out: Any, result: Any) -> None:
+    """RuntimeError where an operation by elements would resize an operand that it writes to."""
+    n = result.node
+    if n.shape != out.node.shape and getattr(n.op, "pointwise", False):
+        raise RuntimeError(
+            f"{name}(): output with shape {list(out.node.shape)} doesn't match the broadcast "
+            f"shape {list(n.shape)}"
+        )
 
 
 def _in_dtype_of(name: str, out: Any, kwargs: dict[str, Any]) -> None:
@@ -318,10 +363,7 @@ def store(name: str, out: Any, result: Any) -> Any:
             store(name, o, v)
         return out
     if TLS.r.grad and (out.requires_grad or result.requires_grad):
-        raise RuntimeError(
-            f"{name}(): functions with out=... arguments don't support automatic "
-            "differentiation, but one of the arguments requires grad."
-        )
+        raise _no_derivative(name)
     _in_place.check_distinct(out, name)
     if name in EXACT_OUT and out.dtype is not result.dtype:
         raise RuntimeError(

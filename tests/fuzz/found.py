@@ -165,6 +165,117 @@ v2 = v1.mean(-1)
 (v0.sum() * v2.sum()).backward()
 (v2 * v2).sum().backward(retain_graph=True)
 v3 = some(torch.autograd.grad(v1.sum(), [v1], create_graph=True)[0], v1)""",
+    "as_strided beyond a view gives what lies there no gradient": """
+v0 = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).requires_grad_()
+v1 = v0[:, 0].as_strided([2, 2], [1, 1])
+v1.sum().backward()
+v2 = torch.ones(3, 2).detach()[1:].as_strided([2], [1], 1)
+out(v2._base.storage_offset())""",
+    "another view of what was reshaped in place leads to it": """
+v0 = torch.tensor([[1.0, 2.0]]).requires_grad_()
+v1 = v0 * 2
+v2 = v1.t()
+v3 = v2[0]
+v1.t_()
+with torch.no_grad(): v1.mul_(2)
+v4 = torch.autograd.grad(v3.sum(), [v2], retain_graph=True, allow_unused=True)[0] is None
+v5 = some(torch.autograd.grad(v3.sum(), [v1], allow_unused=True)[0], v1)
+v6 = v0.clone()
+v7 = v6[...]
+v6.squeeze_()
+v8 = some(torch.autograd.grad(v7.sum(), [v6])[0], v6)""",
+    "what has no elements and is reshaped in place keeps its history": """
+v0 = torch.zeros(2, 0).requires_grad_()
+v1 = torch.ones(1).requires_grad_()
+v2 = v0 * 2
+v2.squeeze_()
+v3 = some(torch.autograd.grad(v1.sum() * v2.sum(), [v0], create_graph=True)[0], v0)
+v3[None].backward(torch.zeros(1, 2, 0))""",
+    "the gradient of the only maximum is no number's beside it": """
+v0 = torch.tensor([1.0, 3.0, 2.0]).requires_grad_()
+v0.max().backward(torch.tensor(float('inf')))
+v1 = torch.tensor([1.0, float('nan')]).requires_grad_()
+v1.min().backward()""",
+    "a leaf that is a view of what got a history is no leaf": """
+v0 = torch.tensor([1.0, 2.0])
+v1 = v0[:]
+v1.requires_grad_()
+v0[...] += v1
+v1.sum().backward()
+v2 = torch.tensor([1.0, 2.0])
+v3 = v2[:]
+v3.abs_()
+v3.requires_grad_()
+v2.requires_grad_()
+v4 = torch.ones(6)
+v5 = v4.split(3)[1]
+v5.requires_grad_()
+v6 = v4[3]
+v6 //= v5[0]
+h0 = v5.register_hook(lambda g: g * 2)""",
+    "a base that is cut off in place leaves the saved values of its views": """
+v0 = torch.ones(2, 3).requires_grad_()
+v1 = v0 * v0
+v2 = v0.narrow(0, 0, 0)
+v0.detach_()
+v3 = v2.amax(1)
+v3[v3 < 0.5]
+v3.sum().backward()""",
+    "comparing asks for no history": """
+v0 = torch.ones(2, dtype=torch.float64)
+v1 = torch.ones(2).requires_grad_() * 1
+v2 = v1.unbind(0)[0]
+v1.add_(1)
+out(torch.equal(v0[0], v2))""",
+    "what an operation with out= would refuse is not asked for its history": """
+v0 = torch.ones(2)
+v1 = v0[:]
+v0 += torch.ones(2).requires_grad_()
+torch.add(v1, 1.0, out=torch.empty(0))
+v1.floor_()""",
+    "what is picked of one element, and what one is multiplied to, is saved": """
+v0 = torch.tensor(2.0).requires_grad_()
+v1 = v0.sort(0)[0]
+v1.backward()
+v1.backward()
+v2 = v0.cumprod(0)
+v2.add_(1)
+v2.backward()
+v3 = torch.ones(2, 1).t().requires_grad_()
+v4 = v3.t().cumprod(1)
+v4.add_(1)
+v4.sum().backward()""",
+    "no elements are added up, and the source is saved": """
+v0 = torch.zeros(0, 2).requires_grad_() * 1
+v1 = v0.view(0, 2)
+v0.index_add_(1, torch.tensor([0, 1]), v1)
+v0.sum().backward()
+v2 = torch.cummax(torch.zeros(4, 0), 3)[0]""",
+    "products are added to what has their dtype": """
+v0 = torch.ones(2, 2, dtype=torch.float64)
+v0.addmm_(torch.ones(2, 1), torch.ones(1, 2))
+torch.addmv(v0[0], torch.ones(2, 2), torch.ones(2))
+v0.addr_(torch.ones(2), torch.ones(2))""",
+    "an operand that is written to is not resized": """
+v0 = torch.ones(2, 1)
+torch.add(v0, torch.ones(1, 2), out=v0)
+torch.add(torch.ones(1, 2), v0, out=v0)""",
+    "the gradient of what was written over through a view depends on the result's": """
+v0 = torch.ones(2).requires_grad_()
+v1 = torch.ones(2).requires_grad_()
+v2 = v0 * 2
+v3 = v2.clone()
+v3.view(-1).copy_(torch.zeros(2))
+v4 = some(torch.autograd.grad(v1.sum() * v3.sum(), [v2], create_graph=True)[0], v2)""",
+    "memory comes first, then the shapes of indices, the value's, and what is out of bounds": """
+v0 = torch.ones(1, 2)
+v0[torch.tensor([True, True])] = v0
+v0.index_copy_(1, torch.tensor([0, 1, 0]), v0)
+v0.index_put_((torch.tensor([0, 1]),), torch.ones(3, 1), True)
+v0[torch.tensor([0, 1])] = torch.ones(3, 1)
+v0.expand(2, 2)[torch.tensor([0, 1, 1]), torch.tensor([0, 1])] = 1.0
+v0[None, 0] = v0
+v0[::2] = v0""",
 }
 
 

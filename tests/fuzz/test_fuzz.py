@@ -89,6 +89,22 @@ def test_a_difference_is_found():
         assert compare.verdict(program, compare.ours(other, 1), right) is not None
 
 
+@QUIET
+def test_last_bits_that_decide_are_found():
+    """`by_rounding` with this framework in the oracle's place."""
+
+    class Oracle:
+        run = staticmethod(lambda program: execute.answer(program, torch))
+
+    steps = ["v1 = v0.sum()", "v2 = v1.fmod(1)", "v3 = v1 * 2"]
+    base = "v0 = torch.tensor([0.25, 0.25, 0.5], dtype=torch.float64)"
+    program = {"seed": 0, "bases": [base], "steps": steps}
+    theirs = Oracle.run(program)
+    assert compare.by_rounding(program, theirs, "v2 values: Facula 0, PyTorch 0", Oracle)
+    assert not compare.by_rounding(program, theirs, "v3 values: Facula 0, PyTorch 0", Oracle)
+    assert not compare.by_rounding(program, theirs, "v2 strides: Facula 0, PyTorch 0", Oracle)
+
+
 def test_a_difference_of_tiers_is_found():
     graph = {
         "seed": 0,
