@@ -327,9 +327,14 @@ def namespace(name: str) -> Any:
 def load_library(path: Any) -> None:
     """OSError: libraries compiled against PyTorch's C++ interface can't be loaded.
 
-    torchvision's is not loaded either, but its most used operators are here in its place.
+    torchvision's and torchaudio's are not loaded either, but some of their operators are here in
+    their place, and the others say that they are not.
     """
     folder, file = os.path.split(os.fspath(path))
+    if folder.endswith(os.path.join("torchaudio", "lib")) and "torchaudio." in file:
+        from facula import torchaudio_operators
+
+        return torchaudio_operators.register()
     if os.path.basename(folder) == "torchvision" and file.startswith(("_C.", "_C_stable.")):
         from facula import torchvision_operators
 

@@ -14,8 +14,8 @@ SUBMODULES = frozenset(_SUBMODULES.split())
 _MODULES = {
     "facula.futures": "Future",
     "facula.jit": "ScriptFunction ScriptModule",
-    "facula._C": """DisableTorchFunction DisableTorchFunctionSubclass PyTorchFileReader
-        TensorType""",
+    "facula._C": """DeviceObjType DisableTorchFunction DisableTorchFunctionSubclass
+        PyTorchFileReader TensorType""",
     "facula.generator": "Generator",
     "facula.random": """default_generator get_rng_state initial_seed manual_seed seed
         set_rng_state""",
@@ -33,6 +33,7 @@ _MODULES = {
         set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype""",
     "facula.checks": """_assert _check _check_index _check_is_size _check_not_implemented
         _check_tensor_all _check_tensor_all_with _check_type _check_value _check_with""",
+    "facula.streams": "Event Stream",
     "facula.notebook": "load_ipython_extension unload_ipython_extension",
     "facula.func.vmap": "vmap",
     "facula.optimized": "compile",

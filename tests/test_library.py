@@ -149,3 +149,29 @@ def test_what_aten_lacks_is_named():
         facula.ops.aten.no_such_thing
     with pytest.raises(NotImplementedError, match=r"torch\.ops\.aten\._no_such_thing"):
         facula.ops.aten._no_such_thing.default(1)
+
+
+def test_graphs_of_torchscript_are_refused():
+    with pytest.raises(NotImplementedError, match="_get_trace_graph"):
+        facula.jit._get_trace_graph(abs, 1)
+
+
+def test_what_libraries_compare_with():
+    from facula._dynamo.eval_frame import OptimizedModule
+    from facula.amp.grad_scaler import OptState
+
+    assert OptimizedModule is facula._dynamo.OptimizedModule
+    assert facula._dynamo.eval_frame.OptimizedModule is OptimizedModule
+    assert [s.name for s in OptState] == ["READY", "UNSCALED", "STEPPED"]
+    assert repr(facula.DeviceObjType.get()) == "Device"
+
+
+def test_global_hooks_by_kind():
+    module = facula.nn.modules.module
+    hooks = module._global_parameter_registration_hooks
+    assert len(hooks) == 0
+    handle = module.register_module_parameter_registration_hook(print)
+    with handle, module.register_module_forward_hook(abs):
+        assert list(hooks.values()) == [print] and handle.id in hooks
+        assert list(module._global_forward_hooks.values()) == [abs]
+    assert len(hooks) == 0

@@ -70,6 +70,13 @@ class TensorType:
         return "Tensor"
 
 
+class DeviceObjType(TensorType):
+    """TorchScript's type of devices."""
+
+    def __repr__(self) -> str:
+        return "Device"
+
+
 def _ExcludeDispatchKeyGuard(keys: Any) -> contextlib.AbstractContextManager[None]:
     """Leave out kinds of kernels inside a block: there is one kind."""
     return contextlib.nullcontext()

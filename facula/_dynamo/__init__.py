@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from facula._dynamo import eval_frame
 from facula.compiler import (
     allow_in_graph,
     assume_constant_result,
@@ -20,6 +21,7 @@ __all__ = [
     "allow_in_graph",
     "assume_constant_result",
     "disable",
+    "eval_frame",
     "is_compiling",
     "reset",
 ]

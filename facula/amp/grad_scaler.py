@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any
 
 import facula
 from facula import Tensor
 from facula.devices import present
 from facula.tensor import tensor
+
+
+class OptState(Enum):
+    """How far the step of an optimiser has come, as libraries that replace the scaler name it."""
+
+    READY = 0
+    UNSCALED = 1
+    STEPPED = 2
 
 
 class GradScaler:

@@ -108,7 +108,7 @@ _NAMES = """
 """
 for _name in _NAMES.split():
     globals()[_name] = _needs_group(_name)
-_SUBMODULES = ("_tensor", "device_mesh", "nn", "optim", "rpc", "tensor")
+_SUBMODULES = ("_composable", "_tensor", "device_mesh", "fsdp", "nn", "optim", "rpc", "tensor")
 _missing = honest(__name__)
 
 

@@ -80,6 +80,11 @@ def trace(func: Any, example_inputs: Any = None, *args: Any, **kwargs: Any) -> A
     return func
 
 
+def _get_trace_graph(f: Any, args: Any = (), kwargs: Any = None, **more: Any) -> NoReturn:
+    """NotImplementedError: nothing is traced into TorchScript's graph."""
+    refuse("torch.jit._get_trace_graph", "there is no TorchScript graph in Facula")
+
+
 def trace_module(mod: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
     """The module itself, after one call of each method with its example."""
     for name, example in inputs.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load_library" or (not name.startswith("_") and _brought(name)):
+    if name == "load_library" or (not name.startswith("__") and _brought(name)):
         from facula import library
 
         return library.load_library if name == "load_library" else library.namespace(name)

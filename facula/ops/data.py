@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -202,7 +203,47 @@ def frombuffer(
     )
 
 
-FUNCTIONS.update(from_numpy=from_numpy, from_dlpack=from_dlpack, frombuffer=frombuffer)
+def from_file(
+    filename: Any,
+    shared: bool | None = None,
+    size: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
+    """A tensor over the first `size` elements of a file, which is read when they are.
+
+    `shared`: what is written to the tensor is written to the file, which is made or made longer
+    where need be. Otherwise the file stays as it is.
+    """
+    d = dtypes.OF_PYTHON.get(dtype, dtype) or dtypes.get_default_dtype()
+    name, need = os.fspath(filename), size * d.itemsize
+    if not shared and not os.path.exists(name):
+        raise RuntimeError(
+            f"from_file(): unable to open file <{name}> in read-only mode: No such file"
+        )
+    there = os.path.getsize(name) if os.path.exists(name) else 0
+    if there < need:
+        if not shared:
+            raise RuntimeError(
+                f"from_file(): file <{name}> size <{there}> is smaller than the required mapping "
+                f"size <{need}>"
+            )
+        with open(name, "ab") as f:
+            f.truncate(need)
+    if not need:
+        a = np.empty(0, d.np)
+    else:
+        a = np.memmap(name, d.np, "r+" if shared else "c", shape=(size,)).view(np.ndarray)
+    return finish(from_array(a, owned=False), requires_grad, device)
+
+
+FUNCTIONS.update(
+    from_numpy=from_numpy, from_dlpack=from_dlpack, frombuffer=frombuffer, from_file=from_file
+)
 
 
 @api(method=False)

@@ -36,3 +36,16 @@ def test_placements():
     assert (repr(shard), repr(whole), repr(part)) == ("Shard(dim=1)", "Replicate()", "Partial(sum)")
     assert shard.is_shard() and shard.is_shard(1) and not shard.is_shard(0)
     assert whole.is_replicate() and part.is_partial() and not part.is_shard()
+
+
+def test_shards_are_named_and_refused():
+    from facula.distributed import fsdp
+    from facula.distributed._composable.fsdp import FSDPModule
+    from facula.distributed._tensor.experimental import implicit_replication
+
+    assert FSDPModule is fsdp.FSDPModule
+    for make in (fsdp.FSDPModule, fsdp.FullyShardedDataParallel, fsdp.fully_shard):
+        with pytest.raises(NotImplementedError, match=rf"fsdp\.{make.__name__}"):
+            make()
+    with implicit_replication():
+        assert torch.ones(1).item() == 1

@@ -121,3 +121,11 @@ def test_a_cache_keeps_the_pair():
     assert f.inv.inv is f
     again = pickle.loads(pickle.dumps(facula.distributions.AffineTransform(1.0, 2.0)))
     assert again(x).item() == 25
+
+
+def test_names_that_libraries_take():
+    T = facula.distributions.transforms
+    assert isinstance(T.ExpTransform().inv, T._InverseTransform)
+    x = facula.tensor([-1000.0, 0.0, 1000.0])
+    low, half, high = T._clipped_sigmoid(x).tolist()
+    assert 0 < low < half == 0.5 < high < 1

@@ -33,3 +33,19 @@ def test_asarray_copies_where_it_is_told_to():
 def test_arrays_of_objects_and_texts_are_refused_whatever_type_is_asked_for(make, array):
     with pytest.raises(TypeError, match=r"can't convert np\.ndarray"):
         make(array, dtype=torch.float32)
+
+
+def test_a_file_is_seen_as_a_tensor(tmp_path):
+    name = str(tmp_path / "numbers")
+    with pytest.raises(RuntimeError, match="numbers"):
+        torch.from_file(name, size=1)
+    shared = torch.from_file(name, shared=True, size=4)
+    shared.fill_(3)
+    assert np.fromfile(name, np.float32).tolist() == [3, 3, 3, 3]
+    own = torch.from_file(name, size=2, dtype=torch.float32)
+    own.fill_(5)
+    assert (own.tolist(), shared.tolist()) == ([5, 5], [3, 3, 3, 3])
+    assert np.fromfile(name, np.float32).tolist() == [3, 3, 3, 3]
+    assert torch.from_file(name).shape == (0,)
+    with pytest.raises(RuntimeError, match="<16> is smaller than the required mapping size <40>"):
+        torch.from_file(name, size=5, dtype=torch.int64)

@@ -15,6 +15,9 @@ from facula.distributions.transforms.elementwise import (
     SoftplusTransform,
     TanhTransform,
 )
+from facula.distributions.transforms.elementwise import (
+    clipped_sigmoid as _clipped_sigmoid,
+)
 from facula.distributions.transforms.joined import (
     CatTransform,
     StackTransform,
@@ -24,6 +27,7 @@ from facula.distributions.transforms.transform import (
     IndependentTransform,
     ReshapeTransform,
     Transform,
+    _InverseTransform,
     identity_transform,
 )
 from facula.distributions.transforms.vectors import (

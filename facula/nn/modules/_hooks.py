@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections import OrderedDict
+from collections.abc import Mapping
 from itertools import count
 
 import facula
@@ -17,6 +18,25 @@ from facula import Tensor
 # Hooks that run for every module: id -> (kind, hook, with_kwargs, always_call).
 # One table, so that a call without hooks asks one question.
 global_hooks: OrderedDict = OrderedDict()
+
+
+class HooksOfKind(Mapping):
+    """The hooks of one kind that run for every module, by id, as libraries look through them."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = kinds
+
+    def __getitem__(self, id):
+        kind, hook, _, _ = global_hooks[id]
+        if kind not in self.kinds:
+            raise KeyError(id)
+        return hook
+
+    def __iter__(self):
+        return iter([id for id, entry in global_hooks.items() if entry[0] in self.kinds])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 class RemovableHandle:

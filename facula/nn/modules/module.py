@@ -32,6 +32,13 @@ __all__ = ["Module"]
 _IncompatibleKeys = IncompatibleKeys
 _EXTRA_STATE_KEY_SUFFIX = EXTRA_STATE
 _global_hooks = _hooks.global_hooks
+_global_parameter_registration_hooks = _hooks.HooksOfKind("parameter_registration")
+_global_buffer_registration_hooks = _hooks.HooksOfKind("buffer_registration")
+_global_module_registration_hooks = _hooks.HooksOfKind("module_registration")
+_global_forward_pre_hooks = _hooks.HooksOfKind("forward_pre")
+_global_forward_hooks = _hooks.HooksOfKind("forward")
+_global_backward_pre_hooks = _hooks.HooksOfKind("backward_pre")
+_global_backward_hooks = _hooks.HooksOfKind("backward", "backward_full")
 _NO_ENTRIES: dict = {}  # of a module whose __init__ has not run
 
 

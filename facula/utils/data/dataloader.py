@@ -30,6 +30,29 @@ class _Endless(Sampler[None]):
         return itertools.repeat(None)
 
 
+class _DatasetKind:
+    """How samples are found: by index, or as they come. Libraries compare with these numbers."""
+
+    Map, Iterable = 0, 1
+
+    @staticmethod
+    def create_fetcher(
+        kind: int,
+        dataset: Any,
+        auto_collation: bool,
+        collate_fn: Callable[[Any], Any],
+        drop_last: bool,
+    ) -> Any:
+        """What takes samples out of a dataset of this kind."""
+        return make_fetcher(
+            dataset, kind == _DatasetKind.Iterable, auto_collation, collate_fn, drop_last
+        )
+
+
+_collate_fn_t = Callable[[list[Any]], Any]
+_worker_init_fn_t = Callable[[int], None]
+
+
 class DataLoader(Generic[T_co]):
     """Iterates over a dataset, in batches.
 
@@ -114,8 +137,9 @@ class DataLoader(Generic[T_co]):
         self.generator = generator
         self.persistent_workers = persistent_workers
         self.multiprocessing_context = multiprocessing_context
-        self._iterable = isinstance(dataset, IterableDataset)
-        if self._iterable:
+        iterable = isinstance(dataset, IterableDataset)
+        self._dataset_kind = _DatasetKind.Iterable if iterable else _DatasetKind.Map
+        if iterable:
             for name, value in (
                 ("shuffle", shuffle or None),
                 ("sampler", sampler),
@@ -142,7 +166,7 @@ class DataLoader(Generic[T_co]):
             )
         order: Any = sampler
         if order is None:
-            if self._iterable:
+            if iterable:
                 order = _Endless()
             elif shuffle:
                 order = RandomSampler(dataset, generator=generator)  # type: ignore[arg-type]
@@ -157,7 +181,8 @@ class DataLoader(Generic[T_co]):
         if collate_fn is None:
             collate_fn = default_convert if batch_sampler is None else default_collate
         self.collate_fn = collate_fn
-        self._promised: int | None = None  # what len() has said of an iterable dataset
+        # What len() has said of an iterable dataset.
+        self._IterableDataset_len_called: int | None = None
         self._ready = True
         self.check_worker_number_rationality()
 
@@ -257,9 +282,9 @@ class DataLoader(Generic[T_co]):
         return MultiProcessIter(self)
 
     def __len__(self) -> int:
-        if not self._iterable:
+        if self._dataset_kind == _DatasetKind.Map:
             return len(self._index_sampler)
-        n = self._promised = len(self.dataset)  # type: ignore[arg-type]
+        n = self._IterableDataset_len_called = len(self.dataset)  # type: ignore[arg-type]
         if self.batch_size is None:
             return n
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
@@ -277,7 +302,7 @@ class BaseIter:
         self._loader = loader
         self._indices = iter(loader._index_sampler)
         self._given = 0
-        self._promised = loader._promised
+        self._promised = loader._IterableDataset_len_called
 
     def __iter__(self) -> BaseIter:
         return self
@@ -320,7 +345,7 @@ class _SingleProcessIter(BaseIter):
             raise AssertionError("timeout needs num_workers > 0: nothing can interrupt a dataset")
         self._fetcher = make_fetcher(
             loader.dataset,
-            loader._iterable,
+            loader._dataset_kind == _DatasetKind.Iterable,
             loader._auto_collation,
             loader.collate_fn,
             loader.drop_last,

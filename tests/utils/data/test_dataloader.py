@@ -207,3 +207,37 @@ def test_iterators_are_of_the_classes_that_libraries_ask_about():
     assert isinstance(one, dataloader._SingleProcessDataLoaderIter)
     assert not isinstance(one, dataloader._MultiProcessingDataLoaderIter)
     assert issubclass(dataloader._MultiProcessingDataLoaderIter, dataloader._BaseDataLoaderIter)
+
+
+def test_an_iterator_takes_a_loader_of_another_kind():
+    """fastai's loaders are no DataLoader: they have what PyTorch's iterators ask of one."""
+    import itertools
+
+    from facula.utils.data import dataloader
+    from facula.utils.data._utils.pin_memory import pin_memory
+
+    class Fake:
+        _dataset_kind = dataloader._DatasetKind.Iterable
+        _IterableDataset_len_called = generator = None
+        _auto_collation = drop_last = False
+        num_workers = timeout = 0
+        _index_sampler = itertools.count()
+        collate_fn = staticmethod(pin_memory)
+
+        def __init__(self):
+            self.dataset = self
+
+        def __iter__(self):
+            return iter([facula.ones(2), facula.zeros(2)])
+
+    got = list(dataloader._SingleProcessDataLoaderIter(Fake()))
+    assert [t.tolist() for t in got] == [[1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(("kind", "first"), [("Map", [10, 11]), ("Iterable", [10, 11])])
+def test_fetchers_by_their_kind(kind, first):
+    from facula.utils.data.dataloader import _DatasetKind
+
+    number = getattr(_DatasetKind, kind)
+    fetcher = _DatasetKind.create_fetcher(number, [10, 11, 12], True, list, False)
+    assert fetcher.fetch([0, 1]) == first

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from facula.utils.data._utils import collate, fetch, messages, worker
+from facula.utils.data._utils import collate, fetch, messages, pin_memory, worker
 
-__all__ = ["collate", "fetch", "messages", "worker"]
+__all__ = ["collate", "fetch", "messages", "pin_memory", "worker"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from facula.utils.data._utils.group import WorkerGroup
 from facula.utils.data._utils.worker import BATCH, ENDED, ERROR, RESUME, RESUMED, TASK
-from facula.utils.data.dataloader import BaseIter
+from facula.utils.data.dataloader import BaseIter, _DatasetKind
 
 _WAITING = object()
 
@@ -33,7 +33,7 @@ class MultiProcessIter(BaseIter):
             context = multiprocessing.get_context()
         arguments = (
             loader.dataset,
-            loader._iterable,
+            loader._dataset_kind == _DatasetKind.Iterable,
             loader._auto_collation,
             loader.collate_fn,
             loader.drop_last,
