@@ -67,7 +67,36 @@ def test_the_runner_names_what_is_missing(tmp_path, monkeypatch):
     script.write_text("import torch\ntorch.no_such_thing(1)\n")
     ours = [sys.executable, "-m", "facula", "run"]
     real = compare.run
-    monkeypatch.setattr(compare, "run", lambda c, o, read: real(ours, o, read))
+    monkeypatch.setattr(compare, "run", lambda c, o, read, moved=False: real(ours, o, read, moved))
     result = compare.compare(options(script))
     assert not result.same and result.missing == ["torch.no_such_thing"]
     assert "not in Facula: torch.no_such_thing" in result.describe()
+
+
+def test_growing_rounding_is_told_from_a_fault():
+    """By how far PyTorch parts from itself in float64, once its weights are moved a little."""
+    assert compare.is_rounding(double=1e-12, own=None, tolerance=1e-3)
+    assert compare.is_rounding(double=1e-2, own=3e-3, tolerance=1e-3)
+    assert not compare.is_rounding(double=1e-2, own=1e-9, tolerance=1e-3)
+    assert not compare.is_rounding(double=None, own=None, tolerance=1e-3)
+
+
+def test_the_runner_moves_weights_by_rounding_alone(tmp_path):
+    """A map that doubles what is small, forty times: moved in the last place, it parts."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import torch\n"
+        "w = torch.full((1,), 0.3).float().requires_grad_()\n"
+        "torch.optim.SGD([w], lr=0.1)\n"
+        "x = w\n"
+        "for i in range(40):\n"
+        "    x = 1 - 2 * x * x\n"
+        "    if i in (0, 39):\n"
+        "        x.backward(retain_graph=True)\n"
+    )
+    ours = [sys.executable, "-m", "facula", "run"]
+    wide = options(script, double=True)
+    plain = compare.run(ours, wide, read=True).losses
+    moved = compare.run(ours, wide, read=True, moved=True).losses
+    assert 0 < compare.difference(plain[:1], moved[:1]) < 1e-14
+    assert compare.difference(plain[1:], moved[1:]) > 1e-4

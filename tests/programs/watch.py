@@ -34,7 +34,9 @@ def main() -> None:
     report["imported"] = time.perf_counter() - BEGIN
     seed(torch, options["seed"])
     if options["double"]:
-        torch.set_default_dtype(torch.float64)
+        widen(torch)
+    if options["moved"]:
+        move_weights(torch)
     if not options["dropout"]:
         stop_dropout(torch)
     watch(torch, report, options)
@@ -59,6 +61,33 @@ def seed(torch: Any, number: int) -> None:
     except ImportError:
         return
     np.random.seed(number)
+
+
+def widen(torch: Any) -> None:
+    """Compute in float64, also where the program names float32."""
+    torch.set_default_dtype(torch.float64)
+    torch.float = torch.float32 = torch.float64
+    torch.Tensor.float, torch.nn.Module.float = torch.Tensor.double, torch.nn.Module.double
+
+
+def move_weights(torch: Any) -> None:
+    """Move each weight that an optimiser is given by 16 units of its last place, up or down.
+
+    A few units are what one operation's rounding comes to: a sum of thousands of terms.
+    """
+    draw = torch.Generator().manual_seed(0)
+    add = torch.optim.Optimizer.add_param_group
+
+    @torch.no_grad()
+    def add_moved(self: Any, group: Any) -> None:
+        add(self, group)
+        for p in self.param_groups[-1]["params"]:
+            if p.is_floating_point():
+                far = 16 * torch.finfo(p.dtype).eps
+                up = torch.rand(p.shape, generator=draw) < 0.5
+                p.mul_(torch.where(up, 1 + far, 1 - far).to(p))
+
+    torch.optim.Optimizer.add_param_group = add_moved
 
 
 def stop_dropout(torch: Any) -> None:
