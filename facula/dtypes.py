@@ -172,6 +172,13 @@ def set_default_dtype(d: dtype) -> None:
     _default[0] = d
 
 
+def convert(a: Any, to: Any) -> Any:
+    """`a.astype(to)`, float64 to float16 rounded as PyTorch does: to float32, and once more."""
+    if to == np.float16 and a.dtype == np.float64:
+        a = a.astype(np.float32)
+    return a.astype(to)
+
+
 def from_np(np_dtype: Any) -> dtype:
     """The data type of a NumPy dtype; TypeError where there is none."""
     nd = np.dtype(np_dtype)

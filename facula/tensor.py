@@ -67,6 +67,10 @@ class Tensor(TensorBase):
             out.requires_grad_(True)
         return out
 
+    def module_load(self, other: Tensor, assign: bool = False) -> Tensor:
+        """What `load_state_dict` swaps this parameter with, where `torch.__future__` says so."""
+        return other.detach() if assign else self.copy_(other).detach()
+
     def as_subclass(self, cls: type) -> Any:
         """A view of this tensor that is an instance of a subclass."""
         from facula.ops.movement import ALIAS

@@ -24,6 +24,7 @@ from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
 from facula.cpu import runtime
 from facula.cpu.runtime import Call
 from facula.cpu.text import NotCompiled
+from facula.dtypes import convert
 from facula.trace.flight import Interrupted, land
 from facula.trace.node import INPUT, Node, contiguous_strides, copied, pick
 
@@ -442,7 +443,7 @@ def _constant(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     key = (repr(value), shape, dtype)
     a = _constants.get(key)
     if a is None:
-        a = np.full(shape, np.asarray(value).astype(dtype), dtype)
+        a = np.full(shape, convert(np.asarray(value), dtype), dtype)
         a.flags.writeable = False
         _constants[key] = a
     return a

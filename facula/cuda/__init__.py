@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from facula.errors import NoDeviceError, honest
 
-_SUBMODULES = ("amp", "nvtx", "random")
+_SUBMODULES = ("amp", "memory", "nvtx", "random")
 default_generators: tuple[Any, ...] = ()
 has_half = True
 has_magma = False

@@ -55,7 +55,7 @@ def tensor_of(x: Any, like: Any = None) -> Any:
     if isinstance(x, Tensor):
         return x
     d = like or dtypes.scalar_type(x)
-    return from_array(np.asarray(x).astype(d.np))
+    return from_array(dtypes.convert(np.asarray(x), d.np))
 
 
 def need(name: str, **tensors: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from facula.dtypes import convert
 from facula.ops.registry import Op
 
 # params: shape, dtype and, unless it is the CPU, the device. The value is a number, an input of the
@@ -13,7 +14,7 @@ from facula.ops.registry import Op
 FULL: Op = Op(
     "full",
     lambda p, st: (p[0], p[1], None, 0),
-    lambda p, s: np.full(p[0], np.asarray(s[0]).astype(p[1].np), p[1].np),
+    lambda p, s: np.full(p[0], convert(np.asarray(s[0]), p[1].np), p[1].np),
 )
 
 

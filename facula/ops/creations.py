@@ -217,7 +217,7 @@ def arange(
         values *= by
     if lo != 0 or by < 0:  # 0 * -1.0 is -0.0
         values += lo
-    return finish(from_array(values.astype(dtype.np, copy=False)), requires_grad, device)
+    return finish(from_array(dtypes.convert(values, dtype.np)), requires_grad, device)
 
 
 def _ends(name: str, start: Any, end: Any, steps: Any) -> list[Any]:
@@ -256,7 +256,7 @@ def linspace(
     if d.np in (np.float32, np.float64) and 1 < steps < 1 << 24:
         a = _line(d.np.type, start, end, steps)
     else:
-        a = np.linspace(start, end, steps, dtype=wide).astype(d.np)
+        a = dtypes.convert(np.linspace(start, end, steps, dtype=wide), d.np)
     return finish(from_array(a), requires_grad, device)
 
 
@@ -324,7 +324,7 @@ def logspace(
         start, end = int(start), int(end)
     exponents = np.linspace(start, end, steps, dtype=wide)
     a = np.power(np.asarray(base, wide), exponents)
-    return finish(from_array(a.astype(d.np)), requires_grad, device)
+    return finish(from_array(dtypes.convert(a, d.np)), requires_grad, device)
 
 
 @api(method=False)

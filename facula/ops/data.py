@@ -56,7 +56,7 @@ def tensor(
     if isinstance(data, (np.ndarray, np.generic)):
         own = dtypes.from_np(data.dtype)  # an array of objects is refused whatever `dtype` says
         d = dtype or own
-        a = np.array(data).astype(d.np)
+        a = dtypes.convert(np.array(data), d.np)
     else:
         if isinstance(data, str):
             raise TypeError("new(): invalid data type 'str'")
@@ -72,7 +72,7 @@ def tensor(
                 raise ValueError
             if d.category == dtypes.INT and a.dtype.kind == "f" and not np.isfinite(a).all():
                 raise RuntimeError(f"value cannot be converted to type {d} without overflow")
-            a = a.real.astype(d.np) if a.dtype.kind == "c" and d.category < 3 else a.astype(d.np)
+            a = dtypes.convert(a.real if a.dtype.kind == "c" and d.category < 3 else a, d.np)
         except (ValueError, TypeError):
             raise ValueError(
                 f"tensor(): expected numbers nested in sequences of equal lengths, "

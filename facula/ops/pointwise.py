@@ -24,7 +24,7 @@ def num(value: Any, like: Any) -> Any:
     d = like.dtype
     if d.kind in "iub" and type(value) is int:
         return np.asarray(value).astype(d)[()] if -(1 << 63) <= value < 1 << 63 else d.type(value)
-    return np.asarray(value).astype(d)[()]
+    return dtypes.convert(np.asarray(value), d)[()]
 
 
 def _real(d: Any) -> Any:
@@ -51,10 +51,10 @@ def _cast_infer(p: Any, st: Any, a: Any) -> Any:
 
 def _cast_body(p: Any, s: Any, a: Any) -> Any:
     if a.dtype.kind == "c" and p.category != dtypes.COMPLEX:
-        return a.astype(np.bool_) if p is dtypes.bool else a.real.astype(p.np)
+        return a.astype(np.bool_) if p is dtypes.bool else dtypes.convert(a.real, p.np)
     if p.category == dtypes.INT and a.dtype.kind not in "iub":
         return a.astype(np.int64).astype(p.np)  # as C does on the usual machines: wraps
-    return a.astype(p.np)
+    return dtypes.convert(a, p.np)
 
 
 def cast(t: Any, d: Any) -> Any:

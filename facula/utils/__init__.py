@@ -35,6 +35,10 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as err:
             if err.name != full:
                 raise
+    if name == "swap_tensors":
+        from facula.utils.swapping import swap_tensors
+
+        return swap_tensors
     from facula.errors import missing_name
 
     raise missing_name(__name__, name)

@@ -37,3 +37,26 @@ def test_types_that_are_only_named(name):
     ):
         with pytest.raises(NotImplementedError, match=rf"torch\.{d._name}: tensors of this type"):
             make()
+
+
+def test_float64_becomes_float16_by_way_of_float32(tier):
+    """As in PyTorch: a number nearer to the tie than float32 sees rounds as the tie does."""
+    low, high = 0.09771728515625, 0.0977783203125  # neighbours of float16; the second is even
+    x = (low + high) / 2 * (1 - 1e-12)
+    half = torch.float16
+    for _ in range(3):
+        wide = torch.tensor([x, x], dtype=torch.float64)
+        written = torch.zeros(2, dtype=half)
+        written[:] = wide
+        for y in (
+            wide.to(half),
+            written,
+            torch.tensor([x, x], dtype=half),
+            torch.full((2,), x, dtype=half),
+            torch.zeros(2, dtype=half).fill_(x),
+            torch.zeros(2, dtype=half) + x,
+            torch.arange(x, 1, 0.5, dtype=half)[:1],
+            torch.linspace(x, 1, 2, dtype=half)[:1],
+            torch.complex(wide, wide).real.to(half),
+        ):
+            assert y.tolist() == [high] * len(y)

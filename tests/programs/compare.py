@@ -54,7 +54,7 @@ class Run:
 def run(command: list[str], options: argparse.Namespace, read: bool, moved: bool = False) -> Run:
     """Run the program once; `command` is what starts Python.
 
-    With `moved`, its first weights are moved by 16 units of their last place.
+    With `moved`, its weights are moved by 16 units of their last place after the first step.
     """
     with tempfile.TemporaryDirectory() as folder:
         report, settings = Path(folder, "report.json"), Path(folder, "options.json")
@@ -125,7 +125,7 @@ class Result:
     steps: int
     worst: float
     # Looked at where float32 differs: the same in float64, and PyTorch compared with itself in
-    # float64 after its first weights were moved by 16 units of their last place.
+    # float64 after its weights were moved by 16 units of their last place.
     double: float | None
     own: float | None
     first_difference: int | None
@@ -181,6 +181,8 @@ def in_float64(options: argparse.Namespace, ours: list[str]) -> tuple[float | No
     if 1e3 * double <= options.tolerance:
         return double, None
     moved = run([options.torch], wide, read=True, moved=True)
+    if len(moved.losses) != len(b.losses):
+        return double, None
     return double, difference(moved.losses, b.losses)
 
 

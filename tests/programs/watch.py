@@ -35,8 +35,6 @@ def main() -> None:
     seed(torch, options["seed"])
     if options["double"]:
         widen(torch)
-    if options["moved"]:
-        move_weights(torch)
     if not options["dropout"]:
         stop_dropout(torch)
     watch(torch, report, options)
@@ -70,24 +68,28 @@ def widen(torch: Any) -> None:
     torch.Tensor.float, torch.nn.Module.float = torch.Tensor.double, torch.nn.Module.double
 
 
-def move_weights(torch: Any) -> None:
-    """Move each weight that an optimiser is given by 16 units of its last place, up or down.
+def move_weights(torch: Any) -> Any:
+    """What moves the weights that optimisers have been given by 16 units of their last place.
 
     A few units are what one operation's rounding comes to: a sum of thousands of terms.
     """
     draw = torch.Generator().manual_seed(0)
     add = torch.optim.Optimizer.add_param_group
+    weights: list[Any] = []
 
-    @torch.no_grad()
-    def add_moved(self: Any, group: Any) -> None:
+    def add_and_note(self: Any, group: Any) -> None:
         add(self, group)
-        for p in self.param_groups[-1]["params"]:
+        weights.extend(self.param_groups[-1]["params"])
+
+    def move() -> None:
+        for p in weights:
             if p.is_floating_point():
                 far = 16 * torch.finfo(p.dtype).eps
                 up = torch.rand(p.shape, generator=draw) < 0.5
-                p.mul_(torch.where(up, 1 + far, 1 - far).to(p))
+                p.data.mul_(torch.where(up, 1 + far, 1 - far).to(p))
 
-    torch.optim.Optimizer.add_param_group = add_moved
+    torch.optim.Optimizer.add_param_group = add_and_note
+    return move
 
 
 def stop_dropout(torch: Any) -> None:
@@ -129,6 +131,7 @@ def watch(torch: Any, report: dict[str, Any], options: dict[str, Any]) -> None:
     """Note each value on which `backward` is called, and end the program after so many."""
     run = torch.Tensor.backward
     steps, read = options["steps"], options["read"]
+    move = move_weights(torch) if options["moved"] else None
 
     def backward(self: Any, *args: Any, **kwargs: Any) -> None:
         if read:
@@ -137,6 +140,8 @@ def watch(torch: Any, report: dict[str, Any], options: dict[str, Any]) -> None:
         if steps and len(report["times"]) > steps:
             raise Enough(0)
         run(self, *args, **kwargs)
+        if move is not None and len(report["times"]) == 1:  # programs may round their first weights
+            move()
 
     torch.Tensor.backward = backward
 

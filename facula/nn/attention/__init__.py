@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,4 +36,10 @@ def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[None]:
     yield
 
 
-__getattr__ = honest(__name__)
+_missing = honest(__name__)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("bias", "flex_attention"):
+        return importlib.import_module(f"{__name__}.{name}")
+    return _missing(name)

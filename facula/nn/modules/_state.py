@@ -10,6 +10,7 @@ import facula
 from facula import Tensor
 
 from ..parameter import Parameter, is_lazy
+from ._conversion import swapped
 from ._hooks import RemovableHandle
 
 EXTRA_STATE = "_extra_state"
@@ -264,7 +265,12 @@ class StateDictMixin:
             return
         try:
             with facula.no_grad():
-                if assign:
+                if facula.__future__.get_swap_module_params_on_conversion():
+                    new = param.module_load(value, assign=assign)
+                    if new is param or new is value:
+                        raise RuntimeError("module_load() has to return a new tensor")
+                    swapped(f"load_state_dict(): couldn't swap {key}", param, new)
+                elif assign:
                     if isinstance(param, Parameter):
                         if not isinstance(value, Parameter):
                             value = Parameter(value, requires_grad=param.requires_grad)

@@ -6,11 +6,11 @@ import facula
 from facula import Tensor
 from facula.dtypes import OF_PYTHON
 from facula.meta import is_meta
-from facula.storage import alone
 
 from ..functional._common import type_name
 from ..parameter import Buffer, Parameter
 from . import _hooks
+from ._conversion import convert
 from ._hooks import (  # noqa: F401  (public names of this module, as in PyTorch)
     HookMixin,
     RemovableHandle,
@@ -279,23 +279,15 @@ class Module(HookMixin, StateDictMixin, TreeMixin):
     def _apply(self, fn, recurse: bool = True):
         """Replace the values of all parameters, gradients and buffers by ``fn`` of them.
 
-        A parameter remains the same object, so that optimisers keep their hold on it.
+        A parameter remains the same object, so that optimisers keep their hold on it (unless
+        ``torch.__future__`` says otherwise).
         """
         if recurse:
             for module in self.children():
                 module._apply(fn)
-        for param in self._parameters.values():
-            if param is None:
-                continue
-            with facula.no_grad():
-                new = fn(param)
-            param.data = new
-            del new
-            alone(param)
-            if param.grad is not None:
-                with facula.no_grad():
-                    grad = fn(param.grad)
-                param.grad = grad.requires_grad_(param.grad.requires_grad)
+        for name, param in self._parameters.items():
+            if param is not None:
+                convert(self, name, param, fn)
         for name, buffer in self._buffers.items():
             if buffer is not None:
                 self._buffers[name] = fn(buffer)
