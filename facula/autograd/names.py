@@ -48,9 +48,11 @@ def kept(op: Any, edges: list[Any]) -> list[Any]:
     """Those of a node's edges that its node in PyTorch has.
 
     A composition's lead to its operands, past the operations that it is made of; the condition of
-    `where` has none, nor has the value of a softmax.
+    `where` has none, nor have values that are there already.
     """
     name = str(op)
+    if name == "gelu":
+        return edges[1:2]
     if name in ("whole", "where", "softmax"):
         return edges[1:]
     return [*edges, None] if name in _WITH_NUMBER else edges

@@ -159,7 +159,7 @@ RULES.update(dict.fromkeys(("solve",), aligned))
 
 
 @rule(
-    *("clone", "copy_slices", "self", "tied", "to", "whole"),
+    *("clone", "copy_slices", "gelu", "self", "tied", "to", "whole"),
     *("cholesky", "cofactors", "det", "eig", "eigh", "eigvalsh", "geqrf", "inverse", "ldl_factor"),
     *("lu_factor", "matrix_exp", "pivots_to_permutation", "qr", "slogdet", "svd", "svdvals"),
 )

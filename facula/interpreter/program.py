@@ -19,7 +19,7 @@ COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
 PASSES = (
     *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
-    "softmax",
+    *("gelu", "softmax"),
 )
 
 

@@ -7,11 +7,15 @@ overflow: the gradient of ``where`` is zero times the branch's own, and zero tim
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import facula
 from facula import Tensor
 from facula.ops.movement import whole
+from facula.ops.registry import Op
 from facula.ops.table import mixed
+from facula.trace.recorder import TLS, record
+from facula.trace.spans import pure, run
 
 from ._common import in_place, output, require_float, scalar_type, upcast
 
@@ -249,12 +253,42 @@ def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None)
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
     require_float(input, "GeluKernelImpl", False)
-    x = upcast(input)
+    return output(run(_gelu, (input,), approximate), out)
+
+
+def _below(x: Tensor, approximate: str) -> Tensor:
+    """Twice the probability of a value below x, less one."""
     if approximate == "none":
-        below = (x * _SQRT_HALF).erf()
-    else:
-        below = ((x + x * x * x * 0.044715) * _SQRT_2_OVER_PI).tanh()
-    return output((x * 0.5 * (below + 1)).to(input.dtype), out)
+        return (x * _SQRT_HALF).erf()
+    return ((x + x * x * x * 0.044715) * _SQRT_2_OVER_PI).tanh()
+
+
+def _gelu_grad(g: Any, b: Any, c: Any, p: Any) -> Any:
+    below = _below(b, p) if TLS.r.grad else c
+    probability = (below + 1) * 0.5
+    if p == "none":
+        return g * (probability + b * (b * b * -0.5).exp() * (_SQRT_2_OVER_PI / 2))
+    slope = (b * b * (3 * 0.044715) + 1) * _SQRT_2_OVER_PI
+    return g * (probability + b * 0.5 * (1 - below * below) * slope)
+
+
+# The operands: the value, that of which it is one, and `_below` of that. Derivatives of the single
+# steps would keep each of them; this one is one factor, which can be made with the value.
+GELU: Op = Op(
+    "gelu",
+    lambda p, st, a, b, c: (a.shape, a.dtype, a.strides, 0),
+    lambda p, s, a, b, c: a,
+    (None, _gelu_grad),
+)
+
+
+@pure
+def _gelu(tensors: Any, approximate: Any, numbers: Any) -> Tensor:
+    (input,) = tensors
+    x = upcast(input)
+    value = x.detach()
+    below = _below(value, approximate)
+    return record(GELU, (value * 0.5 * (below + 1), x, below), approximate).to(input.dtype)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
