@@ -14,7 +14,7 @@ from facula.ops import table
 from facula.storage import make_view
 from facula.tensor_base import Size, TensorBase
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, STALE, Node, leaf
+from facula.trace.node import INPUT, LEAF, STALE, Node, Other, leaf
 from facula.trace.recorder import TLS, flush
 from facula.values import from_array, in_use, lend, own_memory, realise, values
 
@@ -478,6 +478,18 @@ class Tensor(TensorBase):
         if not self.node.shape and self.node.op is not META:
             return format(self.item(), spec)
         return object.__format__(self, spec)
+
+    def __copy__(self) -> Any:
+        """A leaf that shares the memory, not the gradient or the version counter."""
+        if self.node.op.__class__ is Other:
+            return self.detach().requires_grad_(self.requires_grad)
+        if type(self) is Tensor:
+            out = self.data
+        else:
+            out = Tensor._make_subclass(type(self), self.data)
+        if self.__dict__:
+            out.__dict__.update(self.__dict__)
+        return out.requires_grad_() if self.requires_grad else out
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if not self.is_leaf:

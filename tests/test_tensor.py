@@ -98,3 +98,38 @@ def test_the_dictionary_of_a_tensor_has_what_users_have_added():
     for made in (copy.deepcopy(t), copy.copy(t), pickle.loads(pickle.dumps(x.detach()))):
         assert vars(made) == ({"_note": [1]} if type(made) is Mine else {})
     assert copy.deepcopy(t)._note is not t._note
+
+
+def test_a_shallow_copy_shares_the_memory():
+    """As PyTorch's: a leaf of the same memory, with a gradient and a version of its own."""
+    for x in (
+        torch.randn(3),
+        torch.randn(4, 4)[1:3, ::2],
+        torch.nn.Parameter(torch.randn(3)),
+        torch.ones(3, requires_grad=True) * 2,
+        torch.randn(2).as_subclass(Sub),
+    ):
+        x.note = [1]
+        if x.is_leaf and x.requires_grad:
+            x.grad = torch.ones_like(x)
+        y = copy.copy(x)
+        assert y is not x and type(y) is type(x)
+        assert (y.data_ptr(), y.stride(), y.storage_offset()) == (
+            x.data_ptr(),
+            x.stride(),
+            x.storage_offset(),
+        )
+        assert y.requires_grad == x.requires_grad
+        assert y.is_leaf and y.grad is None and y._base is None and y.note is x.note
+        version = x._version
+        with torch.no_grad():
+            y.add_(1)
+        assert torch.equal(x, y) and x._version == version
+
+
+def test_a_shallow_copy_of_what_has_no_memory():
+    sparse = torch.eye(2).to_sparse()
+    assert torch.equal(copy.copy(sparse).to_dense(), torch.eye(2))
+    lazy = copy.copy(torch.nn.UninitializedParameter())
+    assert type(lazy) is torch.nn.UninitializedParameter
+    assert copy.copy(torch.ones(2, device="meta")).is_meta

@@ -92,12 +92,14 @@ def _along(x: Any, dim: int, k: int, stride: int, dilation: int, out: int) -> An
 def _max_pool(p: Any, s: Any, a: Any) -> Any:
     kernel, stride, padding, dilation, out = windows.split(p, 5)
     x = windows.padded(a, padding, windows.reach(kernel, stride, dilation, out), _least(a.dtype))
-    for i in range(len(kernel)):  # the maximum over a box is that of maxima along its sides
+    # The maximum over a box is that of maxima along its sides. Of equal zeros `np.maximum` gives
+    # its second operand: the first in the window.
+    for i in reversed(range(len(kernel))):
         best = _along(x, 2 + i, 0, stride[i], dilation[i], out[i])
         if kernel[i] > 1:
-            best = np.maximum(best, _along(x, 2 + i, 1, stride[i], dilation[i], out[i]))
+            best = np.maximum(_along(x, 2 + i, 1, stride[i], dilation[i], out[i]), best)
         for k in range(2, kernel[i]):
-            np.maximum(best, _along(x, 2 + i, k, stride[i], dilation[i], out[i]), out=best)
+            np.maximum(_along(x, 2 + i, k, stride[i], dilation[i], out[i]), best, out=best)
         x = best
     return np.ascontiguousarray(x)
 

@@ -88,8 +88,24 @@ def _extreme_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     return unreduce(g, a.node, p) * (hit / hit.sum(p[0], keepdim=True))
 
 
-AMAX: Op = Op("amax", _infer, _plain(np.max), (_extreme_grad,))
-AMIN: Op = Op("amin", _infer, _plain(np.min), (_extreme_grad,))
+def _extreme(f: Any, where: Any) -> Any:
+    """Extremes; of equal zeros the first, whose sign NumPy's do not keep."""
+
+    def body(p: Any, s: Any, a: Any) -> Any:
+        dims, keepdim = p
+        out = np.asarray(f(a, axis=dims, keepdims=keepdim))
+        if a.dtype.kind != "f" or not a.size or out.all():
+            return out
+        dims = [d % a.ndim for d in dims]
+        kept = [d for d in range(a.ndim) if d not in dims]
+        rows = a.transpose(kept + sorted(dims)).reshape(*[a.shape[d] for d in kept], -1)
+        return np.take_along_axis(rows, where(rows, axis=-1, keepdims=True), -1).reshape(out.shape)
+
+    return widened(body)
+
+
+AMAX: Op = Op("amax", _infer, _extreme(np.max, np.argmax), (_extreme_grad,))
+AMIN: Op = Op("amin", _infer, _extreme(np.min, np.argmin), (_extreme_grad,))
 ANY: Op = Op("any", _bool_infer, lambda p, s, a: np.asarray(np.any(a, axis=p[0], keepdims=p[1])))
 ALL: Op = Op("all", _bool_infer, lambda p, s, a: np.asarray(np.all(a, axis=p[0], keepdims=p[1])))
 
