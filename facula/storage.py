@@ -339,6 +339,14 @@ def sleep(t: Any) -> None:
             a.node = asleep(a)
 
 
+def look_last(t: Any) -> None:
+    """Before t is cut off: let the view that was last written through have the history of that."""
+    for ref in t._storage.aliases:
+        a = ref()
+        if a is not None and a._base_t is t and a.node.op is STALE and a._wrote == version_of(a):
+            rederive(a)
+
+
 def wake_leaves(t: Any) -> None:
     """Let the views of t that are leaves look again: t requires grad now, as their base.
 

@@ -224,6 +224,8 @@ class Tensor(TensorBase):
             self.requires_grad_(False)
         elif self.requires_grad:
             realise(self)
+            if self._storage is not None:
+                storage.look_last(self)
             flush()  # what was recorded knows this tensor with its history
             held = self if self._storage is None else self._storage
             if held._token is not None:

@@ -132,6 +132,7 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
     _own: Any = None  # the group of tensors with one history: None is the storage's own
     _counter: Any = None  # a version counter apart from the storage's, for `.data`
     _seen = 0  # the version at which a view last took its history from its base
+    _wrote = 0  # the version that a view's last write with a history made
     _multi = False  # one of several views that one operation made
     _no_grad = False  # a view made while gradients were not recorded
     _grad: Any = None

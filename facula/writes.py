@@ -26,6 +26,7 @@ from facula.storage import (
     self_op,
     settle_alias,
     turned,
+    version_of,
 )
 from facula.tensor_base import state_of
 from facula.trace import recorder
@@ -117,6 +118,7 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
             base._leaf_rg = False
         assign(s, new, (seen, origin))
         if differentiable:
+            t._wrote = version_of(t)
             n = t.node
             t.node = stale(leaf(n.shape, n.dtype, n.strides, True, n.device))
         if keeps or edge is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from facula import devices, dtypes
-from facula.in_place import check_distinct, check_in_place, check_overlap
+from facula.in_place import check_distinct, check_in_place, check_overlap, forbidden
 from facula.meta import META
 from facula.ops import indexing as ix
 from facula.ops import movement as mv
@@ -248,6 +248,7 @@ def _copied(self: Any, src: Any) -> Any:
         try:
             t = expand.__wrapped__(t, self.node.shape)
         except RuntimeError as error:
+            forbidden((self, src), True)
             raise RuntimeError(f"copy_: {error}") from None
     _write_copy(self, t)
     return self

@@ -45,7 +45,8 @@ IN_DTYPE_OF_OUT = {"cumprod", "cumsum", "prod", "sum"}
 # Those that look at their arguments before autograd does: made of other operations, or without a
 # derivative. Elsewhere a view that may have no history is refused first.
 LOOKS_FIRST = {
-    *("all", "any", "argmax", "argmin", "chunk", "count_nonzero", "diff", "flatten", "gradient"),
+    *("all", "any", "argmax", "argmin", "chunk", "copy", "count_nonzero", "diff", "flatten"),
+    "gradient",
     *("moveaxis", "movedim", "nanmean", "narrow", "quantile", "repeat_interleave"),
     *("take_along_dim", "tensor_split", "trapezoid", "unflatten", "unsafe_chunk"),
 }

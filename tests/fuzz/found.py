@@ -221,6 +221,19 @@ v0.detach_()
 v3 = v2.amax(1)
 v3[v3 < 0.5]
 v3.sum().backward()""",
+    "a view that was written through has the history of that before its base is cut off": """
+v0 = torch.tensor([1.0, 2.0]).requires_grad_()
+v1 = v0 * v0
+v2 = v1[:]
+v2.mul_(3)
+v1.detach_()
+v2.sum().backward()""",
+    "a copy that is refused asks for no history": """
+v0 = torch.tensor([1.0, 2.0])
+v1 = v0[:]
+v0 *= torch.ones(2).requires_grad_()
+v1.copy_(v1)
+v1.floor_()""",
     "comparing asks for no history": """
 v0 = torch.ones(2, dtype=torch.float64)
 v1 = torch.ones(2).requires_grad_() * 1
