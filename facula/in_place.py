@@ -82,11 +82,11 @@ def check_distinct(t: Any, name: str) -> None:
         )
 
 
-def check_overlap(t: Any, others: Any, name: str, same: bool = True, ones: bool = True) -> None:
+def check_overlap(t: Any, others: Any, name: str, same: bool = True, strides: Any = None) -> None:
     """RuntimeError where an operand shares a part of the memory that is to be written.
 
     An operand that is the written tensor, element for element, is allowed if `same` says so.
-    `ones`: whether the strides of dimensions of size 1 have to agree for that.
+    `strides`: those that t has in PyTorch, where they are others here.
     """
     if t._storage is None and same:
         return  # alone in its memory
@@ -100,9 +100,7 @@ def check_overlap(t: Any, others: Any, name: str, same: bool = True, ones: bool 
                     continue
                 i, j, size, other = t._offset, o._offset, t.numel(), o.numel()
                 if i == j and size == other:
-                    bad = not same or t.stride() != o.stride()
-                    if bad and same and not ones:
-                        bad = _steps(t) != _steps(o)
+                    bad = not same or (strides or t.stride()) != o.stride()
                 else:
                     bad = i < j + other and j < i + size
             if bad:
@@ -111,10 +109,6 @@ def check_overlap(t: Any, others: Any, name: str, same: bool = True, ones: bool 
                     "written-to tensor refer to a single memory location. Please clone() the "
                     "tensor before performing the operation."
                 )
-
-
-def _steps(t: Any) -> list[int]:
-    return [s for s, n in zip(t.stride(), t.node.shape, strict=True) if n != 1]
 
 
 def _fills(n: Any) -> bool:

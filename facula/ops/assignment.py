@@ -130,9 +130,8 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     v, advanced = parse(self, index, before, place)
     if advanced is None:
         check_in_place(v, "__setitem__")
-        same = isinstance(value, Tensor) and value.node.shape == v.node.shape
-        inserted = same and index.__class__ is tuple and any([i is None for i in index])
-        _copy_into(v, value, "__setitem__", inserted)
+        put_in = index.__class__ is tuple and any([i is None for i in index])
+        _copy_into(v, value, "__setitem__", _strides(self, index) if put_in else None)
         return
     table, p, new = place(v, advanced)
     check_distinct(v, "__setitem__")
@@ -211,14 +210,32 @@ def fit(t: Any, shape: tuple[int, ...]) -> Any:
         ) from None
 
 
-def _copy_into(v: Any, value: Any, name: str, inserted: bool) -> None:
+def _strides(t: Any, index: Any) -> tuple[int, ...]:
+    """The strides of t[index], a view, dimensions of size 1 that were put in included."""
+    shape, have = t.node.shape, t.stride()
+    out: list[int] = []
+    d = 0
+    left = len(shape) - sum([i is not None and i is not Ellipsis for i in index])
+    for i in (*index, Ellipsis):
+        if i is None or isinstance(i, bool):
+            out.append(shape[d] * have[d] if d < len(shape) else 1)
+        elif i is Ellipsis:
+            out.extend(have[d : d + left])
+            d, left = d + left, 0
+        else:
+            if isinstance(i, slice):
+                out.append(have[d] * (1 if i.step is None else int(i.step)))
+            d += 1
+    return tuple(out)
+
+
+def _copy_into(v: Any, value: Any, name: str, strides: Any) -> None:
     n = v.node
     if isinstance(value, Tensor) and (value.node.shape or not n.shape):
         source = value
         if n.shape != value.node.shape and value.numel() == 1:
             source = value.reshape(())  # as PyTorch sees it, which strips leading ones
-        # The strides of dimensions of size 1 are not PyTorch's where some were put in.
-        check_overlap(v, (fit(source, n.shape),), name, ones=not inserted)
+        check_overlap(v, (fit(source, n.shape),), name, strides=strides)
     new = fit(value_like(value, v), n.shape)
     _write_copy(v, new)
 
