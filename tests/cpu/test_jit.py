@@ -1,7 +1,10 @@
 """Native code in memory: called, and given back."""
 
 import ctypes
+import platform
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -125,3 +128,55 @@ def test_where_no_more_threads_are_to_be_had_one_compiles(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", start)
     found = jit.compile_modules([(ADD.replace("N", str(i)), ["add"]) for i in range(200, 204)])
     assert [call(x, 1) for x in found] == [201, 202, 203, 204]
+
+
+FAR = """
+import ctypes
+import re
+from facula.cpu import jit
+
+# 48 KB of code, and a page of constants.
+terms = ["%t0 = fadd double %x, 0.123"]
+for i in range(6000):
+    terms.append(f"%s{i} = fadd double %t{i}, {i % 7 + 0.37}")
+    terms.append(f"%t{i + 1} = fmul double %s{i}, %x")
+code = "define double @f(double %x) {\\n" + "\\n".join(terms) + "\\nret double %t6000\\n}\\n"
+payload = jit._object(code)
+assert len(payload) > 40_000
+jit.compile_functions("define i64 @g() {\\n ret i64 1\\n}\\n", ["g"])  # all of LLVM is there
+
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+FLAGS = 0x2 | 0x20 | 0x4000 | 0x100000  # private, anonymous, not accounted for, at this place
+TOP = (1 << 47) - 4096
+with open("/proc/self/maps") as f:
+    spans = [tuple(int(x, 16) for x in re.match("(.*?)-(.*?) ", line).groups()) for line in f]
+gaps = [(a[1], b[0]) for a, b in zip(spans, spans[1:]) if a[1] < b[0] <= TOP]
+large = max(gaps, key=lambda g: g[1] - g[0])
+for low, high in gaps:
+    if (low, high) == large:
+        low += 1 << 30  # the heap grows there
+    taken = libc.mmap(low, high - low, 0, FLAGS, -1, 0)
+    assert taken == low, "could not be reserved"
+# Room for the constants, and far from it room for everything.
+libc.munmap(large[1] - (1 << 20), 32 << 10)
+libc.munmap(large[1] - (16 << 30), 4 << 30)
+
+library = jit.Library(payload, ["f"], 0)
+print(ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(library.addresses["f"])(0.0))
+"""
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or platform.machine() != "x86_64",
+    reason="the address space is filled by Linux's calls, and distances of 2 GB are of x86",
+)
+def test_code_and_constants_lie_together_however_the_address_space_is_filled():
+    """LLVM's usual linker puts them where each fits, and ends the process where they are too far
+    apart for the code to reach."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAR], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, "0.0\n"), done.stderr
