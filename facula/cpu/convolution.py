@@ -333,7 +333,7 @@ class ConvolutionKernel(Kernel):
                     where = f.mul(f.rem(place, phases), self.kept_phase)
                     where = f.add(where, f.mul(f.div(place, phases), size))
                     parts.append(one.load(f.at(kept, where), self.kind))
-                v = x.join(parts) if w > 1 else parts[0]
+                v = x.join(parts)
             # Past the block's columns is what another unit stores, or nothing.
             end = columns * phases
             if end % w:

@@ -155,7 +155,7 @@ class GatherKernel(DomainKernel):
             for (p, _), i in zip(self.along, indices, strict=True):
                 q = f.at(q, f.mul(x.lane(i, k).name, p.step * size))
             parts.append(one.load(q, s.kind))
-        return parts[0] if x.width == 1 else x.join(parts)
+        return x.join(parts)
 
 
 class ScatterKernel(Kernel):

@@ -121,6 +121,8 @@ class Lanes(Builder):
 
     def join(self, parts: list[Value]) -> Value:
         """Single lanes as one vector."""
+        if self.width == 1:
+            return parts[0]
         kind = parts[0].kind
         v = "poison"
         for k, part in enumerate(parts):

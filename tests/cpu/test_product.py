@@ -136,6 +136,18 @@ def test_one_row_whose_elements_are_apart(k):
     both(build, tolerance=2e-5)
 
 
+@pytest.mark.parametrize("rows", [3, 7, 9, 12, 17, 25])
+def test_a_column_of_something_larger_times_a_row(rows):
+    """Copied tile by tile, of which the last vector may have one lane."""
+
+    def build():
+        x, w = torch.randn(rows, 200, dtype=torch.float64), torch.randn(204, 1, dtype=torch.float64)
+        torch.synchronize()
+        return [x[:, 3:4] @ w.t(), x.float()[:, 5:6] @ w.float().t()]
+
+    both(build)
+
+
 def test_an_update_may_be_written_over_what_it_reads():
     def build():
         w = torch.randn(70, 45)
