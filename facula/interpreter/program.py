@@ -12,10 +12,10 @@ import numpy as np
 from facula.trace.flight import COMPILING, land
 from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, pick
 
-# After how many interpreted occurrences a program is compiled; -1: when interpreting it once more
-# would have taken as long as compiling it, by an estimate from shapes alone, so that the switch
-# comes at the same occurrence in every run.
+# After how many interpreted occurrences a program is compiled; -1: as `_worthwhile` says, from
+# shapes alone, so that the switch comes at the same occurrence in every run.
 COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
+MAX_AFTER = 30  # of programs that do some work: what takes longer than estimated is not for long
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
 PASSES = (
     *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
@@ -105,7 +105,7 @@ class Program:
             self.outputs.append((i, slots[out], copy))
 
     def choose(self, r: Any) -> Any:
-        """What runs this occurrence: itself, or its compiled form from the second one on."""
+        """What runs this occurrence: itself, or its compiled form once that is worth it."""
         self.runs += 1
         if not self.entries:
             return self
@@ -180,9 +180,12 @@ def _plan(
 
 
 def _worthwhile(entries: list[Node]) -> int:
-    """Occurrences after which a program is compiled: none of one whose work, once interpreted,
-    takes about as long as compiling; the first of one that does some work; of a small one, when
-    the time that was spent on it reaches what compiling takes. In microseconds, from shapes."""
+    """Occurrences after which a program is compiled; 0: at once.
+
+    It is when about half of what compiling takes was spent on it, of a very small one when all of
+    that was: what never comes again has cost little then, and what does, not much more. One whose
+    work is large is expected to come again. In microseconds, from shapes.
+    """
     once = 10.0
     kinds = set()
     for n in entries:
@@ -195,13 +198,15 @@ def _worthwhile(entries: list[Node]) -> int:
         name = n.op.name
         if name == "matmul":
             once += size * n.inputs[0].shape[-1] * 2e-5
+        elif name == "conv_weight":
+            once += size * math.prod(n.inputs[-1].shape) / n.inputs[-1].shape[1] * 5e-5
         elif name.startswith("conv"):
             once += size * math.prod(n.inputs[-1].shape[1:]) * 5e-5
-        once += 4.0 + max([size, *[math.prod(s) for s in inputs]]) * 2e-3
-    compiling = 20_000.0 + 4_000.0 * len(kinds)
-    if once * 4 > compiling:
-        return 0
-    return 1 if once > 100.0 else max(1, min(10_000, int(compiling / once)))
+        once += 4.0 + max([size, *[math.prod(s) for s in inputs]]) * 1e-3
+    compiling = 20_000.0 + 6_000.0 * len(kinds) + 60.0 * len(entries)
+    if once > 100.0:
+        return max(0, min(MAX_AFTER, int(compiling / (2.0 * once)) - 1))
+    return max(1, min(10_000, int(compiling / once)))
 
 
 def program_of(r: Any, live: tuple[Any, ...]) -> Any:

@@ -10,7 +10,14 @@ import pytest
 
 import facula as torch
 from facula.cpu import runtime
+from facula.interpreter import program
 from facula.trace import flight
+
+
+@pytest.fixture(autouse=True)
+def compiled_soon(monkeypatch):
+    """Only compiled programs are in flight."""
+    monkeypatch.setattr(program, "COMPILE_AFTER", 1)
 
 
 @pytest.fixture
@@ -175,7 +182,12 @@ assert flight.CURRENT is not None
 def run(more):
     code = SCRIPT + more
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code],
+        env={**os.environ, "FACULA_COMPILE_AFTER": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
