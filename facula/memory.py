@@ -42,7 +42,11 @@ def flat_bytes(t: Tensor) -> Tensor:
         return view_dtype(flat.view(-1), dtypes.uint8)
 
 
-class UntypedStorage:
+class StorageBase:
+    """What every untyped storage is one of."""
+
+
+class UntypedStorage(StorageBase):
     """Bytes of memory; its elements are integers from 0 to 255.
 
     `UntypedStorage(n)` has n bytes, `UntypedStorage([1, 2])` these. Slices share the memory.

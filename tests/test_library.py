@@ -175,3 +175,7 @@ def test_global_hooks_by_kind():
         assert list(hooks.values()) == [print] and handle.id in hooks
         assert list(module._global_forward_hooks.values()) == [abs]
     assert len(hooks) == 0
+
+
+def test_no_mode_makes_tensors_without_data():
+    assert facula._guards.active_fake_mode() is None

@@ -135,3 +135,8 @@ def test_equal_constants_have_memory_of_their_own(tier):
         torch.synchronize()
         assert c.data_ptr() != d.data_ptr() != a.data_ptr()
         assert d.untyped_storage().data_ptr() == d.data_ptr() != other.data_ptr()
+
+
+def test_untyped_storages_are_storages():
+    assert isinstance(torch.ones(1).untyped_storage(), torch.StorageBase)
+    assert not isinstance(torch.ones(1), torch.StorageBase)
