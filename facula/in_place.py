@@ -100,7 +100,7 @@ def check_overlap(t: Any, others: Any, name: str, same: bool = True, strides: An
                     continue
                 i, j, size, other = t._offset, o._offset, t.numel(), o.numel()
                 if i == j and size == other:
-                    bad = not same or (strides or t.stride()) != o.stride()
+                    bad = not same or o.stride() not in (t.stride(), strides)
                 else:
                     bad = i < j + other and j < i + size
             if bad:

@@ -288,7 +288,9 @@ v0.index_put_((torch.tensor([0, 1]),), torch.ones(3, 1), True)
 v0[torch.tensor([0, 1])] = torch.ones(3, 1)
 v0.expand(2, 2)[torch.tensor([0, 1, 1]), torch.tensor([0, 1])] = 1.0
 v0[None, 0] = v0
-v0[::2] = v0""",
+v0[::2] = v0
+v1 = torch.ones(3, 3, 2)
+v1[-2, -2:1:2, None, -1] *= 2""",
 }
 
 
