@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import facula
 from facula import grad_mode
 from facula.autograd.graph import GradNode
 from facula.batches import ACTIVE, level_of
@@ -25,6 +26,7 @@ class Context:
 
     def __init__(self) -> None:
         self._saved: tuple[Any, ...] = ()
+        self._forward: tuple[Any, ...] = ()
         self._unpack: Any = None
         self._freed = False
         self.needs_input_grad: tuple[bool, ...] = ()
@@ -41,6 +43,10 @@ class Context:
             self._saved = tuple([(t, None) for t in tensors])
             return
         self._saved = tuple([(t, None if t is None else t._version) for t in tensors])
+
+    def save_for_forward(self, *tensors: Any) -> None:
+        """Keep tensors for `jvp`, whose `saved_tensors` they are."""
+        self._forward = tuple([(t, None if t is None else t._version) for t in tensors])
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -82,6 +88,7 @@ class _Several:
     def __init__(self, ctx: Any, cls: Any, metas: list[Any]) -> None:
         self.ctx, self.cls, self.metas = ctx, cls, metas
         self.grads: dict[int, Any] = {}
+        self.inputs: list[Any] = []  # shape, dtype and device of those that take a gradient
 
 
 class Function:
@@ -107,6 +114,16 @@ class Function:
         raise NotImplementedError(
             "You must implement either the backward or vjp method for your "
             "custom autograd.Function to use it with backward mode AD."
+        )
+
+    vjp = backward
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """The tangents of the outputs, given those of the inputs."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
         )
 
     @staticmethod
@@ -151,6 +168,10 @@ class Function:
         flush(r)  # the custom node joins the graph between two frames
         metas = [o.node if isinstance(o, Tensor) else None for o in outs]
         joint = _Several(ctx, cls, metas)
+        joint.inputs = [
+            (a.shape, a.dtype, a.device) if e is not None else None
+            for a, e in zip(args, edges, strict=True)
+        ]
         node = _custom(cls, joint, edges, r.frame, 0)
         results = []
         for i, o in enumerate(outs):
@@ -209,7 +230,7 @@ class _Runner:
                 d = zeros_node(m)
             grads.append(d)
         joint.grads = {}
-        out = joint.cls.backward(joint.ctx, *grads)
+        out = _backward(joint)(joint.ctx, *grads)
         out = list(out) if isinstance(out, (tuple, list)) else [out]
         if len(out) < len(node.edges) or any(x is not None for x in out[len(node.edges) :]):
             raise RuntimeError(
@@ -223,6 +244,61 @@ class _Runner:
                     f"of type {type(d).__name__}, expected a Tensor"
                 )
         return out[: len(node.edges)]
+
+
+def _backward(joint: _Several) -> Any:
+    """What computes the gradients: `backward`, `vjp`, or `jvp` where a tangent is asked for."""
+    cls = joint.cls
+    if cls.vjp is not Function.vjp:
+        if cls.backward is not Function.backward:
+            raise RuntimeError(
+                f"{cls.__name__}: implementing both 'backward' and 'vjp' for a custom Function is "
+                "not allowed"
+            )
+        return cls.vjp
+    if TLS.pushing and cls.backward is Function.backward and cls.jvp is not Function.jvp:
+        return lambda ctx, *grads: _transposed(joint, grads)
+    return cls.backward
+
+
+def _transposed(joint: _Several, grads: tuple[Any, ...]) -> list[Any]:
+    """The gradients that belong to `jvp`: the map of tangents is linear, and these are products
+    with it from the other side."""
+    from facula.autograd.products import gradients
+
+    ctx, name = joint.ctx, joint.cls.__name__
+    kept = ctx._saved, ctx._unpack
+    with grad_mode.enable_grad():
+        tangents = [
+            None if i is None else facula.ones(i[0], dtype=i[1], device=i[2], requires_grad=True)
+            for i in joint.inputs
+        ]
+        ctx._saved, ctx._unpack = ctx._forward, None
+        try:
+            out = joint.cls.jvp(ctx, *tangents)
+        finally:
+            ctx._saved, ctx._unpack = kept
+        outs = list(out) if isinstance(out, (tuple, list)) else [out]
+        if len(outs) != len(grads):
+            raise RuntimeError(f"{name}.jvp returned {len(outs)} tangents for {len(grads)} outputs")
+        for t in outs:
+            if isinstance(t, Tensor) and not t.requires_grad and t.any():
+                raise NotImplementedError(
+                    f"{name}.jvp: its result is not computed of the tangents by recorded "
+                    "operations (see docs/compatibility.md)"
+                )
+        pairs = [
+            (t, g)
+            for t, g in zip(outs, grads, strict=True)
+            if isinstance(t, Tensor) and g is not None
+        ]
+        ts = [t for t in tangents if t is not None]
+        found = iter(
+            gradients(
+                [t for t, _ in pairs], ts, [g for _, g in pairs], keep=True, create_graph=True
+            )
+        )
+    return [None if t is None else next(found) for t in tangents]
 
 
 class _Part:

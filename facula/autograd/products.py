@@ -12,6 +12,7 @@ from typing import Any
 
 import facula
 from facula.autograd import engine
+from facula.trace.recorder import TLS
 
 
 def gradients(
@@ -42,7 +43,11 @@ class PushForward:
                 facula.zeros_like(y, requires_grad=y.is_floating_point() or y.is_complex())
                 for y in ys
             ]
-            self.back = gradients(ys, xs, self.us, keep=True, create_graph=True)
+            before, TLS.pushing = TLS.pushing, True
+            try:
+                self.back = gradients(ys, xs, self.us, keep=True, create_graph=True)
+            finally:
+                TLS.pushing = before
 
     def __call__(self, vs: Sequence[Any], *, create_graph: bool) -> list[Any]:
         """The tangents of ys; None where nothing leads."""

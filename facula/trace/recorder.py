@@ -119,6 +119,7 @@ class _Local(threading.local):
     def __init__(self) -> None:
         self.r = Recorder()
         self.dual: Any = None  # the level of dual tensors under way (autograd/forward_ad.py)
+        self.pushing = False  # whether a backward pass is half of a forward one (products.py)
 
 
 TLS = _Local()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from nn.stored import agrees, raised
 
 import facula as torch
@@ -103,3 +104,73 @@ def test_a_tensor_that_a_function_changed_has_no_gradient_yet():
     t.grad = torch.ones(2)
     Twice.apply(t)
     assert t.grad.tolist() == [1.0, 1.0]  # nothing was recorded
+
+
+class Scaled(torch.autograd.Function):
+    """A product and a sum, with forward derivatives alone."""
+
+    @staticmethod
+    def forward(ctx, x, k, y):
+        ctx.save_for_forward(x, y)
+        ctx.k = k
+        return x * y * k, x + y
+
+    @staticmethod
+    def jvp(ctx, tx, tk, ty):
+        assert tk is None
+        x, y = ctx.saved_tensors
+        if ty is None:
+            return tx * y * ctx.k, tx
+        return tx * y * ctx.k + x * ty * ctx.k, tx + ty
+
+
+def test_a_function_with_forward_derivatives_alone():
+    """The tangents are those of PyTorch."""
+    x, y = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    tx, ty = torch.ones(2), torch.tensor([1.0, -1.0])
+    forward = torch.autograd.forward_ad
+    with forward.dual_level():
+        d, e = forward.make_dual(x, tx), forward.make_dual(y, ty)
+        both = [forward.unpack_dual(z).tangent.tolist() for z in Scaled.apply(d, 2.0, e)]
+        one = [forward.unpack_dual(z).tangent.tolist() for z in Scaled.apply(d, 2.0, y)]
+    assert both == [[8, 4], [2, 0]] and one == [[6, 8], [1, 1]]
+    _, found = torch.func.jvp(lambda x, y: Scaled.apply(x, 2.0, y), (x, y), (tx, ty))
+    assert [t.tolist() for t in found] == both
+    with pytest.raises(NotImplementedError, match="either the backward or vjp method"):
+        Scaled.apply(x.requires_grad_(), 2.0, y)[0].sum().backward()
+
+
+def test_a_forward_derivative_that_is_not_recorded_is_refused():
+    class Outside(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def jvp(ctx, t):
+            return torch.from_numpy(t.detach().numpy() * 2)
+
+    with pytest.raises(NotImplementedError, match=r"Outside\.jvp: its result is not computed"):
+        torch.func.jvp(Outside.apply, (torch.ones(2),), (torch.ones(2),))
+
+
+def test_vjp_is_another_name_of_backward():
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def vjp(ctx, g):
+            return g * 2
+
+    class Both(Twice):
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    x = torch.ones(2, requires_grad=True)
+    Twice.apply(x).sum().backward()
+    assert x.grad.tolist() == [2, 2]
+    with pytest.raises(RuntimeError, match="Both: implementing both 'backward' and 'vjp'"):
+        Both.apply(x).sum().backward()
