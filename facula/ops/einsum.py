@@ -10,6 +10,7 @@ from facula.ops.arithmetic import need, result_type
 from facula.ops.table import api
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
+from facula.trace.spans import pure, run
 
 
 def contract(
@@ -104,6 +105,17 @@ def einsum(*args: Any) -> Any:
     """
     if not args:
         raise ValueError("einsum(): must specify the equation string and at least one operand")
+    if len(args) > 2 and type(args[0]) is str:  # of one operand the result may be a view
+        return run(_several, args[1:], args[0])
+    return _einsum(args)
+
+
+@pure
+def _several(tensors: Any, equation: Any, numbers: Any) -> Any:
+    return _einsum((equation, *tensors))
+
+
+def _einsum(args: Any) -> Any:
     ts, subs, out = _parse(args)
     if len(ts) != len(subs) or not ts:
         raise RuntimeError(

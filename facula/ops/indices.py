@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -265,12 +266,23 @@ def table_of(advanced: list[Any], shape: tuple[int, ...]) -> tuple[Any, Any]:
     return from_array(table), (tuple(places), common)
 
 
+@lru_cache(1024)
+def _row(shape: tuple[int, ...], k: int) -> tuple[Any, ...]:
+    """The parameters of SLICE for t[k]."""
+    return (k, *[(0, n, 1) for n in shape[1:]])
+
+
 def getitem(self: Any, index: Any) -> Any:
     """t[index]: a view for slices and integers, a copy for index tensors and masks."""
     if OVERRIDES:
         done = dispatch(getitem, (self, index), {})
         if done is not NotImplemented:
             return done
+    if index.__class__ is int:
+        n = self.node
+        wary = self._multi or self._no_grad
+        if n.shape and -n.shape[0] <= index < n.shape[0] and not wary:
+            return make_view(self, mv.SLICE, _row(n.shape, index % n.shape[0]))
     if isinstance(index, list):
         index = list_index(index)
     elif (

@@ -16,6 +16,7 @@ from facula.ops.movement import in_layout, watched
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor
 from facula.trace.recorder import record
+from facula.trace.spans import pure, run
 from facula.values import from_array
 
 
@@ -30,6 +31,18 @@ def _bool_mask(name: str, mask: Any) -> None:
 @api(inplace=True)
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """value where mask, input elsewhere."""
+    if type(value) is float:  # by its name: 0.0 and -0.0 are equal, and NaN is not
+        return run(_filled, (input, mask), repr(value))
+    return _masked_fill(input, mask, value)
+
+
+@pure
+def _filled(tensors: Any, value: Any, numbers: Any) -> Any:
+    input, mask = tensors
+    return _masked_fill(input, mask, float(value))
+
+
+def _masked_fill(input: Any, mask: Any, value: Any) -> Any:
     _bool_mask("masked_fill", mask)
     if isinstance(value, Tensor) and value.node.shape:
         raise RuntimeError(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,7 @@ EXPAND: Op = Op(
 )
 
 
+@lru_cache(4096)
 def np_index(p: Any) -> Any:
     """The NumPy index of a slice parameter; the Ellipsis keeps a 0-d result an array."""
     return (

@@ -318,6 +318,15 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     return record(ix.INDEX, (input, table), p)
 
 
+def rows_at(input: Any, index: Any) -> Any:
+    """The rows that indices of any shape name; the values of the index are there already."""
+    shape = input.node.shape
+    _check_index("index_select", index, shape[0])
+    a = array_of(index).astype(np.int64, copy=False)
+    table, p = table_of([a] + [None] * (len(shape) - 1), shape)
+    return record(ix.INDEX, (input, table), p)
+
+
 @api(inplace=True)
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """The slices of source, times alpha, added to those of a dimension that the index names."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any
 
 from facula import dtypes
@@ -37,8 +39,8 @@ def dims_of(dim: Any, rank: int) -> tuple[int, ...]:
     return (wrap_dim(dim, rank),)
 
 
-def _infer_size(t: Any, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
-    n = t.numel()
+def _infer_size(given: tuple[int, ...], shape: tuple[int, ...], name: str) -> tuple[int, ...]:
+    n = math.prod(given)
     if shape.count(-1) > 1:
         raise RuntimeError(f"{name}: only one dimension can be inferred")
     for s in shape:
@@ -62,15 +64,22 @@ def _infer_size(t: Any, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
     return shape
 
 
-def _strides(t: Any) -> Any:
-    return t.node.strides
+@lru_cache(4096)
+def _layout(
+    shape: tuple[int, ...], strides: tuple[int, ...] | None, new: tuple[int, ...], name: str
+) -> tuple[tuple[int, ...], bool]:
+    """The new shape without -1, and whether the same memory can be seen so."""
+    new = _infer_size(shape, new, name)
+    return new, mv.view_strides(shape, strides, new) is not None
 
 
 @api
 def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
     """The elements in another shape: a view where the layout allows it, else a copy."""
-    new = _infer_size(input, sizes(args if shape is None else (shape,)), "reshape")
-    if mv.view_strides(input.node.shape, _strides(input), new) is not None:
+    n = input.node
+    asked = sizes(args if shape is None else (shape,))
+    new, same = _layout(n.shape, n.strides, asked, "reshape")
+    if same:
         return make_view(input, mv.RESHAPE, new)
     return record(mv.RESHAPE, (record(mv.CONTIGUOUS, (input,), 0),), new)
 
@@ -84,8 +93,9 @@ def view(self: Any, *shape: Any, **named: Any) -> Any:
         raise TypeError(f"view() received an invalid combination of arguments: {sorted(named)}")
     if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
         return _view_dtype(self, shape[0])
-    new = _infer_size(self, sizes(shape), "view")
-    if mv.view_strides(self.node.shape, _strides(self), new) is None:
+    n = self.node
+    new, same = _layout(n.shape, n.strides, sizes(shape), "view")
+    if not same:
         raise RuntimeError(
             f"view size is not compatible with input tensor's size and stride (at least one "
             f"dimension spans across two contiguous subspaces): view of shape {list(new)} on a "
@@ -135,12 +145,16 @@ def permute(input: Any, *args: Any, dims: Any = None) -> Any:
 @api(names=("swapaxes", "swapdims"))
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Two dimensions exchanged."""
-    rank = len(input.node.shape)
+    return make_view(input, mv.PERMUTE, _exchanged(len(input.node.shape), dim0, dim1))
+
+
+@lru_cache(256)
+def _exchanged(rank: int, dim0: int, dim1: int) -> tuple[int, ...]:
     i, j = wrap_dim(dim0, rank), wrap_dim(dim1, rank)
     p = list(range(rank))
     if rank:
         p[i], p[j] = j, i
-    return make_view(input, mv.PERMUTE, tuple(p))
+    return tuple(p)
 
 
 @api
@@ -339,8 +353,12 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
 
 def slice_dim(t: Any, d: int, start: int, length: int, step: int = 1) -> Any:
     """A range of dimension d, already checked."""
-    p = tuple([(0, n, 1) if i != d else (start, length, step) for i, n in enumerate(t.node.shape)])
-    return make_view(t, mv.SLICE, p)
+    return make_view(t, mv.SLICE, _range(t.node.shape, d, start, length, step))
+
+
+@lru_cache(4096)
+def _range(shape: tuple[int, ...], d: int, start: int, length: int, step: int) -> tuple[Any, ...]:
+    return tuple([(0, n, 1) if i != d else (start, length, step) for i, n in enumerate(shape)])
 
 
 @api

@@ -151,6 +151,8 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
                 raise
             if type(got) in PLAIN:
                 if got._base_t is not None and name not in VIEWS_OF_COPIES:
+                    if args and type(args[0]) in PLAIN and args[0]._storage is got._storage:
+                        return got
                     return _seen(got, args)
             elif isinstance(got, tuple) and any(
                 [getattr(t, "_base_t", None) is not None for t in got]

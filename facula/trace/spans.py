@@ -38,6 +38,7 @@ class Span:
     numbers  the Python numbers that were recorded: places in `numbers`, or None: see `constants`
     constants  the Python numbers recorded by a call that was given none
     results  the nodes of the results
+    same     pairs of places where one tensor is two operands
     shape    how the results are returned: None, "one" or the class of a tuple
     end      the last entry
     """
@@ -53,6 +54,7 @@ class Span:
         "made",
         "numbers",
         "results",
+        "same",
         "shape",
         "times",
         "wants",
@@ -71,6 +73,7 @@ class Span:
     numbers: list[int] | None
     constants: list[Any]
     results: list[Node]
+    same: list[tuple[int, int]]
     shape: Any
     end: Node
 
@@ -193,7 +196,10 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
                 return _MISS
     bound = s.binds(tensors)
     if len(bound) > 1 and len(set(map(id, bound))) < len(bound):
-        return _MISS  # one tensor as two operands
+        return _MISS  # one tensor as two operands that were two
+    for i, j in s.same:
+        if tensors[i] is not tensors[j]:
+            return _MISS
     # From here on nothing fails.
     inputs = [(t, t._data, t._gfn) for t in bound]
     for at, _, t, data in s.made:
@@ -267,10 +273,9 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
 
 def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool:
     """Fill in what became an input and what was written to; False where it can't be repeated."""
-    place = {id(t): i for i, t in enumerate(tensors) if t is not None}
     given = [i for i, t in enumerate(tensors) if t is not None]
-    if len(place) < len(given):
-        return False  # one tensor as two operands
+    place: dict[int, int] = {}
+    s.same = [(place[id(tensors[i])], i) for i in given if place.setdefault(id(tensors[i]), i) != i]
     s.wants = [node for node, _ in before]
     s.given = None if len(given) == len(tensors) else pick(given)
     values = [i for i in given if before[i][0].op is not LEAF and before[i][0].op is not INPUT]
@@ -295,6 +300,8 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
             continue
         if t.node.rec is not r or not _writable(t) or (r.grad and (t._leaf_rg or t.node.rg)):
             return False
+        if s.same:
+            return False  # written once or twice?
         written.append(i)
         s.after.append(t.node)
         s.times.append(t._writes - writes)

@@ -273,3 +273,52 @@ def test_a_parameter_that_was_written_through_a_view_is_read_anew():
         return spans.run(f, (w,)).tolist()
 
     assert frames(step) == [[4.0 * i + 4, 4.0 * i + 4, 2.0 * i + 2, 2.0 * i + 2] for i in range(4)]
+
+
+def test_one_tensor_as_two_operands_is_not_two_tensors():
+    f = Counting(lambda ts, p, s: ts[0] * 2 + ts[1].exp())
+    a, b = torch.zeros(2), torch.ones(2)
+    for one, other, calls in ((a, a, 1), (a, b, 2), (b, b, 2), (b, a, 2), (a, a, 2)):
+        flush()
+        want = (one.numpy() * 2 + np.exp(other.numpy())).tolist()
+        a._exported = b._exported = None
+        assert spans.run(f, (one, other)).tolist() == pytest.approx(want)
+        assert f.calls == calls
+
+
+def test_what_pure_functions_make_views_of_stays_alone():
+    """Their views are values: no memory is shared, and leaves as operands can be followed."""
+
+    def body(ts, p, s):
+        (x,) = ts
+        return x.t()[1:].reshape(-1).detach() + x.unsqueeze(0).sum(), x.t()
+
+    f = Counting(spans.pure(body))
+    spans.pure(f)
+    x = torch.arange(6.0).reshape(2, 3).clone()
+    for _ in range(3):
+        flush()
+        first, second = spans.run(f, (x,))
+        assert first.tolist() == [16.0, 19.0, 17.0, 20.0]
+        assert not second._is_view() and x._storage is None
+        second.zero_()
+        assert x.sum().item() == 15
+    assert f.calls == 1
+
+
+def test_settings_in_lists_are_read_each_time():
+    f = Counting(lambda ts, p, s: ts[0] + p[0][0])
+    a, settings = torch.ones(2), [1]
+    for i in range(3):
+        settings[0] = i
+        assert spans.run(f, (a,), (settings,)).tolist() == [i + 1.0] * 2
+    assert f.calls == 3
+
+
+def test_named_results_have_their_class():
+    x = torch.tensor([[3.0, 1.0], [2.0, 5.0]])
+    for _ in range(3):
+        flush()
+        found = torch.max(x * 1, 1)
+        assert type(found) is torch.return_types.max
+        assert found.values.tolist() == [3, 5] and found.indices.tolist() == [0, 1]

@@ -97,7 +97,12 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
                 "place."
             )
         return in_place(_leaky_relu, input, negative_slope)
-    return _leaky_relu(input, negative_slope)
+    return run(_leaky, (input,), negative_slope)
+
+
+@pure
+def _leaky(tensors: Any, slope: Any, numbers: Any) -> Tensor:
+    return _leaky_relu(*tensors, slope)
 
 
 def _leaky_relu(x: Tensor, slope: float) -> Tensor:

@@ -171,6 +171,33 @@ def multi_head_attention_forward(
     Query ``(L, N, E)``, key and value ``(S, N, E)``, or all without ``N``. Returns the output and
     the attention weights (None unless ``need_weights``).
     """
+    tensors = (
+        *(query, None if key is query else key, None if value is key else value),
+        *(in_proj_weight, in_proj_bias, bias_k, bias_v, out_proj_weight, out_proj_bias),
+        *(key_padding_mask, attn_mask, q_proj_weight, k_proj_weight, v_proj_weight),
+        *(static_k, static_v),
+    )
+    dropout_p = dropout_p if training else 0.0
+    static = (
+        *(key is query, value is key, embed_dim_to_check, num_heads, add_zero_attn, dropout_p),
+        *(need_weights, use_separate_proj_weight, average_attn_weights, is_causal),
+    )
+    draws = dropout_p > 0
+    found = _multi_head(tensors, static, ()) if draws else run(_multi_head, tensors, static)
+    return found if need_weights else (found, None)
+
+
+@pure
+def _multi_head(tensors: Any, static: Any, numbers: Any) -> Any:
+    query, key, value, in_proj_weight, in_proj_bias, bias_k, bias_v, *rest = tensors
+    out_proj_weight, out_proj_bias, key_padding_mask, attn_mask, *rest = rest
+    q_proj_weight, k_proj_weight, v_proj_weight, static_k, static_v = rest
+    key_is_query, value_is_key, embed_dim_to_check, num_heads, add_zero_attn, dropout_p, *rest = (
+        static
+    )
+    need_weights, use_separate_proj_weight, average_attn_weights, is_causal = rest
+    key = query if key_is_query else key
+    value = key if value_is_key else value
     batched = _check_heads(query, key, value, key_padding_mask, attn_mask, num_heads)
     if not batched:
         query, key, value = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
@@ -254,9 +281,6 @@ def multi_head_attention_forward(
         padding = padding.expand(batch, num_heads, 1, sources)
         padding = padding.reshape(batch * num_heads, 1, sources)
         attn_mask = padding if attn_mask is None else attn_mask + padding
-    if not training:
-        dropout_p = 0.0
-
     if need_weights:
         q = q * math.sqrt(1.0 / head_dim)
         if attn_mask is None:
@@ -282,7 +306,7 @@ def multi_head_attention_forward(
     out = linear(out, out_proj_weight, out_proj_bias)
     out = out.reshape(length, batch, out.shape[1])
     if not need_weights:
-        return (out if batched else out.squeeze(1)), None
+        return out if batched else out.squeeze(1)
     attention = attention.reshape(batch, num_heads, length, sources)
     if average_attn_weights:
         attention = attention.mean(1)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import facula
 from facula import Tensor
 from facula.ops.movement import whole
 from facula.ops.table import mixed
+from facula.trace.spans import pure, run
 from facula.values import present
 
 from ._common import (
@@ -75,6 +77,12 @@ def mse_loss(
     reduction = legacy_reduction(size_average, reduce, reduction)
     _warn_if_broadcast(input, target)
     check_reduction(reduction)
+    return run(_mse_loss, (input, target, weight), reduction)
+
+
+@pure
+def _mse_loss(tensors: Any, reduction: Any, numbers: Any) -> Tensor:
+    input, target, weight = tensors
     a, b, dtype = _pair(input, target)
     difference = a - b
     require_float(difference, "mse_cpu")
@@ -95,6 +103,12 @@ def l1_loss(
     reduction = legacy_reduction(size_average, reduce, reduction)
     _warn_if_broadcast(input, target)
     check_reduction(reduction)
+    return run(_l1_loss, (input, target, weight), reduction)
+
+
+@pure
+def _l1_loss(tensors: Any, reduction: Any, numbers: Any) -> Tensor:
+    input, target, weight = tensors
     a, b, dtype = _pair(input, target)
     return _finish((a - b).abs(), weight, reduction, dtype)
 
@@ -114,6 +128,12 @@ def smooth_l1_loss(
     check_reduction(reduction)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+    return run(_smooth_l1_loss, (input, target), (reduction, beta))
+
+
+@pure
+def _smooth_l1_loss(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    (input, target), (reduction, beta) = tensors, static
     a, b, dtype = _pair(input, target)
     size = (a - b).abs()
     if beta == 0:
@@ -247,6 +267,12 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"Target size ({target.size()}) must be the same as input size ({input.size()})"
         )
+    return run(_bce_with_logits, (input, target, weight, pos_weight), reduction)
+
+
+@pure
+def _bce_with_logits(tensors: Any, reduction: Any, numbers: Any) -> Tensor:
+    input, target, weight, pos_weight = tensors
     x, t, dtype = _pair(input, target)
     log_sigmoid = logsigmoid(x)
     if pos_weight is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import facula
 from facula import Tensor
 from facula.ops.movement import whole
 from facula.ops.table import mixed
+from facula.trace.spans import pure, run
 
 from ._common import dims
 
@@ -19,6 +22,12 @@ def pad(input: Tensor, pad, mode: str = "constant", value: float | None = None) 
         mode: ``"constant"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
         value: what a constant padding consists of; 0 by default.
     """
+    return run(_pad, (input,), (tuple(pad) if type(pad) is list else pad, mode, value))
+
+
+@pure
+def _pad(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    (input,), (pad, mode, value) = tensors, static
     amounts = _checked(pad)
     if mode == "constant":
         if len(amounts) > 2 * input.dim():

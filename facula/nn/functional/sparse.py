@@ -6,6 +6,8 @@ import facula
 from facula import Tensor
 from facula.ops.indices import known, outside
 from facula.ops.movement import shaped
+from facula.ops.scatters import rows_at
+from facula.values import present
 
 from ._common import type_name, upcast
 
@@ -101,12 +103,18 @@ def embedding(
     _check_indices(input, "embedding")
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
-    flat = input if input.dim() == 1 else shaped(input, (input.numel(),))
+    learns = weight.requires_grad
+    if present(input) is not None and not (learns and (sparse or scale_grad_by_freq)):
+        out = rows_at(weight, input)
+        if padding_idx >= 0 and learns:
+            out = facula.where((input == padding_idx).unsqueeze(-1), out.detach(), out)
+        return out
+    flat = input.reshape(-1)
     out = _rows(weight, flat, sparse, padding_idx, scale_grad_by_freq)
-    if scale_grad_by_freq and weight.requires_grad:
+    if scale_grad_by_freq and learns:
         scale = _frequency_scale(flat.to(facula.int64), weight.shape[0], out.dtype)
         out = _ScaleGradient.apply(out, scale.unsqueeze(1))
-    if padding_idx >= 0 and weight.requires_grad:
+    if padding_idx >= 0 and learns:
         out = facula.where((flat == padding_idx).unsqueeze(1), out.detach(), out)
     return out if flat is input else shaped(out, (*input.shape, weight.shape[1]))
 

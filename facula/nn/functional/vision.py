@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import facula
 from facula import Tensor
 from facula.ops.table import mixed
+from facula.trace.spans import pure, run
 
 from . import pooling
 from ._common import dims, require_float, scalar_type, upcast
@@ -42,6 +44,14 @@ def interpolate(
         recompute_scale_factor: take the scale from the sizes even if a factor is given.
         antialias: widen the filter when shrinking (``bilinear``, ``bicubic``, ``lanczos``).
     """
+    static = (size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
+    return run(_interpolate, (input,), static)
+
+
+@pure
+def _interpolate(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    (input,) = tensors
+    size, scale_factor, mode, align_corners, recompute_scale_factor, antialias = static
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(

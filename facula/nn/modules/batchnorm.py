@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import facula
 from facula import Tensor
+from facula.trace.spans import run
 
 from .. import functional as F
 from .. import init
@@ -20,6 +23,10 @@ __all__ = [
     "LazyBatchNorm3d",
     "SyncBatchNorm",
 ]
+
+
+def _count(tensors: Any, static: Any, numbers: Any) -> None:
+    tensors[0].add_(1)
 
 
 class _NormBase(Module):
@@ -121,7 +128,7 @@ class _BatchNorm(_NormBase):
         self._check_input_dim(input)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
+            run(_count, (self.num_batches_tracked,))
             if self.momentum is None:  # the plain average of all batches so far
                 momentum = 1.0 / float(self.num_batches_tracked)
         # Statistics of the batch itself: in training, and always if there are no others.

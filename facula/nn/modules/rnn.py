@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import facula
 from facula import Tensor
 from facula.ops import table
+from facula.trace import spans
 from facula.trace.recorder import TLS
 
 from .. import functional as F
@@ -442,40 +444,46 @@ class RNNCellBase(Module):
             init.uniform_(weight, -bound, bound)
 
     def _one_step(self, step, input: Tensor, states: tuple | None, count: int) -> tuple:
-        name = self._get_name()
-        if input.dim() not in (1, 2):
-            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
-        if states is not None:
-            for i, s in enumerate(states):
-                label = f"hx[{i}]" if count == 2 else "hidden"
-                if s.dim() not in (1, 2):
-                    raise ValueError(
-                        f"{name}: Expected {label} to be 1D or 2D, got {s.dim()}D instead"
-                    )
-        batched = input.dim() == 2
-        x = input if batched else input.unsqueeze(0)
-        if states is None:
-            zeros = facula.zeros((x.size(0), self.hidden_size), dtype=x.dtype, device=x.device)
-            states = (zeros,) * count
-        else:
-            states = tuple(s if s.dim() == 2 else s.unsqueeze(0) for s in states)
-        if x.size(1) != self.input_size:
-            raise RuntimeError(
-                f"input has inconsistent input_size: got {x.size(1)} expected {self.input_size}"
-            )
+        name, first = self._get_name(), states is None
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        static = (step, name, count, first, self.input_size, self.hidden_size)
+        return spans.run(_cell, (input, *weights, *(() if first else states)), static)
+
+
+@spans.pure
+def _cell(tensors: tuple, static: tuple, numbers: Any) -> tuple:
+    input, weight_ih, weight_hh, bias_ih, bias_hh, *states = tensors
+    step, name, count, first, input_size, hidden_size = static
+    if input.dim() not in (1, 2):
+        raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
+    if not first:
         for i, s in enumerate(states):
-            if s.size(0) != x.size(0):
-                raise RuntimeError(
-                    f"Input batch size {x.size(0)} doesn't match hidden{i} batch size {s.size(0)}"
-                )
-            if s.size(1) != self.hidden_size:
-                raise RuntimeError(
-                    f"hidden{i} has inconsistent hidden_size: got {s.size(1)}, expected "
-                    f"{self.hidden_size}"
-                )
-        projected = F.linear(x, self.weight_ih, self.bias_ih)
-        out = step(projected, states, self.weight_hh, self.bias_hh)
-        return out if batched else tuple(s.squeeze(0) for s in out)
+            label = f"hx[{i}]" if count == 2 else "hidden"
+            if s.dim() not in (1, 2):
+                raise ValueError(f"{name}: Expected {label} to be 1D or 2D, got {s.dim()}D instead")
+    batched = input.dim() == 2
+    x = input if batched else input.unsqueeze(0)
+    if first:
+        zeros = facula.zeros((x.size(0), hidden_size), dtype=x.dtype, device=x.device)
+        states = (zeros,) * count
+    else:
+        states = tuple(s if s.dim() == 2 else s.unsqueeze(0) for s in states)
+    if x.size(1) != input_size:
+        raise RuntimeError(
+            f"input has inconsistent input_size: got {x.size(1)} expected {input_size}"
+        )
+    for i, s in enumerate(states):
+        if s.size(0) != x.size(0):
+            raise RuntimeError(
+                f"Input batch size {x.size(0)} doesn't match hidden{i} batch size {s.size(0)}"
+            )
+        if s.size(1) != hidden_size:
+            raise RuntimeError(
+                f"hidden{i} has inconsistent hidden_size: got {s.size(1)}, expected {hidden_size}"
+            )
+    projected = F.linear(x, weight_ih, bias_ih)
+    out = step(projected, states, weight_hh, bias_hh)
+    return out if batched else tuple(s.squeeze(0) for s in out)
 
 
 class RNNCell(RNNCellBase):
