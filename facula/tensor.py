@@ -13,7 +13,7 @@ from facula.meta import META
 from facula.ops import table
 from facula.storage import make_view
 from facula.tensor_base import Size, TensorBase
-from facula.trace import recorder
+from facula.trace import recorder, settling
 from facula.trace.node import INPUT, LEAF, STALE, Node, Other, leaf
 from facula.trace.recorder import TLS, flush
 from facula.values import from_array, in_use, lend, own_memory, realise, values
@@ -590,8 +590,8 @@ def _rebuild_meta(cls: type, shape: Any, dtype: Any, strides: Any, rg: bool) -> 
 
 
 recorder._new_tensor = _new
-recorder._graph = graph
-recorder._later = later
+settling._graph = graph
+settling._later = later
 graph._new_tensor = _new
 table.PLAIN.add(Tensor)
 table._tensor = __import__("sys").modules[__name__]

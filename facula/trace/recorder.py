@@ -18,8 +18,6 @@ import threading
 from sys import getrefcount
 from typing import Any
 
-import numpy as np
-
 from facula.dtypes import named
 from facula.trace import flight
 from facula.trace.node import (
@@ -34,8 +32,18 @@ from facula.trace.node import (
     Node,
     Other,
     contiguous_strides,
-    copied,
     leaf,
+)
+from facula.trace.settling import (
+    BASE,
+    after_failure,
+    all_consumed,
+    conclude,
+    duplicate,
+    let_go,
+    materialise,
+    postponed,
+    relayout,
 )
 
 MAX_PENDING = 20_000  # operations recorded before a flush is forced
@@ -124,8 +132,6 @@ class _Local(threading.local):
 
 TLS = _Local()
 _new_tensor: Any = None  # set by facula.tensor, which imports this module
-_graph: Any = None  # facula.autograd.graph, set by facula.tensor too
-_later: Any = None  # facula.autograd.later, set by facula.tensor too
 
 
 def set_grad(mode: bool) -> None:
@@ -658,15 +664,6 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
         flush(r)
 
 
-def _probe() -> int:
-    """The reference count that a handle has when nothing but the recorder holds it."""
-    probe = [Node(LEAF, (), None)]
-    return [getrefcount(h) for h in probe][0]
-
-
-_BASE = _probe()
-
-
 def flush(r: Recorder | None = None, wait: bool = True) -> None:
     """Compute every pending value that something can still see.
 
@@ -683,21 +680,21 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
     chosen = values = None
     handles = r.handles
     if handles:
-        aliases = _let_go(handles) if r.views else ()
-        live = tuple([h.node if getrefcount(h) > _BASE else None for h in handles])
+        aliases = let_go(handles) if r.views else ()
+        live = tuple([h.node if getrefcount(h) > BASE else None for h in handles])
         cur = r.cur
         key: Any = (live, aliases) if aliases else live
         program = None if cur.programs is None or r.gnodes else cur.programs.get(key)
-        if program is not None and not (program.quiet or _all_consumed(r, program)):
+        if program is not None and not (program.quiet or all_consumed(r, program)):
             program = None
         if program is None and not (r.gnodes or r.replayed or r.counters) and r.packing is None:
-            program = _postponed(r, key, live)
+            program = postponed(r, key, live)
             if program is not None:
                 live = (*live, *program.plan.kept)
         if program is None:
-            quiet = _materialise(r)
+            quiet = materialise(r)
             if not quiet:  # what was saved is live too
-                live = tuple([h.node if getrefcount(h) > _BASE else None for h in handles])
+                live = tuple([h.node if getrefcount(h) > BASE else None for h in handles])
                 key = (live, aliases) if aliases else live
             if cur.programs is None:
                 cur.programs = {}
@@ -720,15 +717,15 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         except flight.Interrupted as late:
             values, failed = late.values, late.error
         except Exception as error:
-            failed = _after_failure(r, program, live, error)
+            failed = after_failure(r, program, live, error)
     made = r.gnodes
     inputs, temps = r.inputs, r.temps
     try:
-        _conclude(r, chosen, values, handles, inputs, temps)
+        conclude(r, chosen, values, handles, inputs, temps)
     except BaseException as error:
         # From a signal's handler: half of this would be worse than all of it again. An error of
         # its own comes again.
-        _conclude(r, chosen, values, handles, inputs, temps)
+        conclude(r, chosen, values, handles, inputs, temps)
         failed = failed or error
     if r.packing is not None and made:
         r.packing(made)
@@ -739,227 +736,6 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
 
         complaint, r.complaint = r.complaint, None
         warn_once(complaint)
-
-
-def _conclude(
-    r: Recorder,
-    chosen: Any,
-    values: list[Any] | None,
-    handles: list[Any],
-    inputs: list[Any],
-    temps: list[Any],
-) -> None:
-    """Hand over what a program has computed, if it has, and begin a new frame."""
-    if values is not None:
-        direct, arrays = chosen.direct
-        _hand_over(direct(handles), arrays(values))
-        if chosen.outputs:
-            _settle(handles, chosen.outputs, values)
-    for t, _, _ in inputs:
-        node = t.node
-        if node.op is INPUT:
-            t.node = node.leaf
-    for t in temps:
-        node = t.node
-        if node.op is INPUT:
-            t.node = leaf(node.shape, node.dtype, node.strides, device=node.device)
-    r.reset()
-
-
-def _after_failure(
-    r: Recorder, program: Any, live: tuple[Any, ...], error: Exception
-) -> Exception | None:
-    """Settle what can be settled; the error to raise, if it was an operation's."""
-    from facula.trace.rescue import rescue
-
-    first = rescue(r, live, error)
-    if first is None:  # each operation can be computed: the compiled program is at fault
-        program.entries = []
-        r.complaint = error
-    return first
-
-
-def _let_go(handles: list[Any]) -> tuple[int, ...]:
-    """Take from views that nobody has any more what they are views of, which may be unused too.
-
-    Returns where the other views are: their values are their storages', while an operation that is
-    recorded like a view, in a derivative, has a value of its own.
-    """
-    left = []
-    at = len(handles)
-    for h in reversed(handles):
-        at -= 1
-        if h._storage is not None:
-            if getrefcount(h) <= _BASE:
-                h._storage = h._base_t = None
-                h._chain = ()  # an error's traceback may still have it
-            else:
-                left.append(at)
-    return tuple(left)
-
-
-def _materialise(r: Recorder) -> bool:
-    """Build the autograd graph of the live results whose history must outlive the frame.
-
-    Nodes kept by it hold tensors for what they save, so they count as live afterwards. True where
-    there was nothing to build, which then is so whenever the same path has the same live results.
-    """
-    waiting = [
-        h
-        for h in r.handles
-        if h.node.rg and not h._saved and h.node.op is not LEAF and h.node.op is not STALE
-    ]
-    if not waiting and not r.gnodes:
-        return True
-    freed = _consumed(r)
-    leaves: Any = None
-    base = _BASE + 1  # the list above holds one reference more
-    quiet = not r.gnodes
-    for i, refs in enumerate([getrefcount(h) for h in waiting]):
-        h = waiting[i]
-        if refs > base and not h._leaf_rg:
-            quiet = False
-            node = h.node
-            if node not in freed or not r.replayed:  # these may have been built for another
-                h._gfn = _graph.grad_node(r, node)
-                continue
-            if leaves is None:
-                leaves = _leaves(r)
-            h._gfn = _graph.Freed(node, leaves, r.frame, r.scalars)
-    del waiting
-    _graph.seal(r)
-    return quiet
-
-
-def _postponed(r: Recorder, key: Any, live: tuple[Any, ...]) -> Any:
-    """The program that computes too what the graph of small results saves, built when somebody
-    asks for it; None where it has to be built now, or there is none."""
-    cur = r.cur
-    programs = cur.programs
-    at = "later", key
-    program = None if programs is None else programs.get(at)
-    if program is False:
-        return None
-    if program is not None:
-        return program if _later.postpone(r, program.plan) else None
-    if not any([n is not None and n.rg and n.op is not LEAF and n.op is not STALE for n in live]):
-        return None
-    if programs is None or len(programs) > 64:
-        programs = cur.programs = {}
-    plan = _later.plan_of(r, live)
-    if plan is None or not _later.postpone(r, plan):
-        programs[at] = False
-        return None
-    from facula.interpreter.program import program_of
-
-    program = programs[at] = program_of(r, (*live, *plan.kept))
-    program.plan = plan
-    return program
-
-
-def _consumed(r: Recorder) -> Any:
-    """The entries whose saved values were freed by backward passes that were followed."""
-    graphs = [m.graph for m in r.replayed]
-    return graphs[0] if len(graphs) == 1 else frozenset().union(*graphs)
-
-
-def _leaves(r: Recorder) -> dict[Node, Any]:
-    """The leaves on which these entries depend, by input."""
-    found = {}
-    for m in r.replayed:
-        found.update(_graph.leaves_of(r, m))
-    return found
-
-
-def _all_consumed(r: Recorder, program: Any) -> bool:
-    """Where every live result with a history is one that a followed backward pass has consumed
-    (in most programs: the last loss), give them what stands for it. Otherwise False."""
-    if not r.replayed:
-        return False
-    freed = _consumed(r)
-    handles = r.handles
-    waiting = [h for h in [handles[i] for i in program.watched] if not (h._saved or h._leaf_rg)]
-    for h in waiting:
-        if h.node not in freed:
-            return False
-    leaves = _leaves(r)
-    for h in waiting:
-        h._gfn = _graph.Freed(h.node, leaves, r.frame, r.scalars)
-    return True
-
-
-def _hand_over(handles: tuple[Any, ...], arrays: tuple[Any, ...]) -> None:
-    """Let tensors have these arrays, which are theirs and laid out as they are to be."""
-    for h, data in zip(handles, arrays, strict=True):
-        node = h.node
-        old = h._exported
-        if old is not None and old() is not None and h._data is not None:
-            flight.land()
-            np.copyto(h._data, data)
-        else:
-            h._data = data
-        rg = (node.rg or h._leaf_rg or h._gfn is not None) and not h._saved
-        known = node.leaf
-        if known is None or known.rg is not rg:
-            known = node.leaf = leaf(node.shape, node.dtype, node.strides, rg)
-        h.node = known
-
-
-def _settle(handles: list[Any], outputs: list[Any], values: list[Any]) -> None:
-    """Hand the computed buffers to their holders."""
-    aliases = []
-    for position, slot, copy in outputs:
-        h = handles[position]
-        node = h.node
-        if slot is None:  # an alias: its storage has the value
-            aliases.append(h)
-            continue
-        data = values[slot]
-        if node.device is not None:  # laid out as it is to be, and nobody else's
-            h._data = data
-            rg = not h._saved and (node.rg or h._leaf_rg or h._gfn is not None)
-            h.node = leaf(node.shape, node.dtype, node.strides, rg, node.device)
-            continue
-        if data.__class__ is not np.ndarray:  # a reduction to one element gives NumPy's scalars
-            data = np.asarray(data)
-        laid = node.strides is None or _steps(data) == node.strides
-        if laid and (copy or data.base is not None):
-            flight.land()
-            data = copied(data)
-        if node.strides is not None:
-            data = relayout(data, node.strides)
-        elif not data.flags.c_contiguous:
-            flight.land()
-            data = np.ascontiguousarray(data)
-        _hand_over((h,), (data,))
-    for h in aliases:
-        h._settle_alias()
-
-
-def _steps(data: Any) -> tuple[int, ...]:
-    """The strides of an array, in elements."""
-    return tuple([s // data.itemsize for s in data.strides])
-
-
-def duplicate(data: Any, strides: tuple[int, ...] | None) -> Any:
-    """A copy of an array, of whatever device, with the strides that it has."""
-    if data.__class__ is not np.ndarray:
-        return data.duplicate()
-    data = data.copy(order="K")
-    return data if strides is None else relayout(data, strides)
-
-
-def relayout(data: Any, strides: tuple[int, ...]) -> Any:
-    """The array with the given strides (in elements), copied where it has others."""
-    item = data.itemsize
-    want = tuple([s * item for s in strides])
-    if data.strides == want or data.size == 0:
-        return data
-    flight.land()
-    span = 1 + sum([(n - 1) * s for n, s in zip(data.shape, strides, strict=True)])
-    out = np.lib.stride_tricks.as_strided(np.empty(span, data.dtype), data.shape, want)
-    out[...] = data
-    return out
 
 
 _HERE = __file__.rsplit("trace", 1)[0]
@@ -988,9 +764,11 @@ __all__ = [
     "Recorder",
     "assign",
     "contiguous_strides",
+    "duplicate",
     "flush",
     "prepare",
     "record",
+    "relayout",
     "restore_grad",
     "set_grad",
 ]

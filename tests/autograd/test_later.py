@@ -38,7 +38,7 @@ def nodes(monkeypatch):
 @pytest.fixture
 def at_once(monkeypatch):
     """Called, it makes graphs be built when frames end."""
-    return lambda: monkeypatch.setattr(recorder, "_postponed", lambda r, key, live: None)
+    return lambda: monkeypatch.setattr(recorder, "postponed", lambda r, key, live: None)
 
 
 def layers():
