@@ -15,7 +15,7 @@ from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, pick
 # After how many interpreted occurrences a program is compiled; -1: as `_worthwhile` says, from
 # shapes alone, so that the switch comes at the same occurrence in every run.
 COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
-MAX_AFTER = 30  # of programs that do some work: what takes longer than estimated is not for long
+MAX_AFTER = 3  # of programs that do some work: compiled ones round otherwise, and losses show when
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
 PASSES = (
     *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),

@@ -82,8 +82,16 @@ def test_an_error_in_another_thread_is_raised(monkeypatch):
     assert call(jit.compile_functions(*modules[0]), 1) == 8
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt also where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("interrupts", [1, 2])
-def test_an_interrupt_while_modules_are_compiled(monkeypatch, interrupts):
+def test_an_interrupt_while_modules_are_compiled(monkeypatch, interrupts, interruptible):
     """The other threads end with what they are at, and LLVM is as it was."""
     monkeypatch.setenv("FACULA_CACHE_DIR", "")
     monkeypatch.setattr(runtime, "_threads", 3)

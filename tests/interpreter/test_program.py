@@ -33,7 +33,8 @@ def test_a_long_trace_of_small_operations_waits():
     assert 2 < program._worthwhile(entries(x)) <= program.MAX_AFTER
 
 
-def test_many_kinds_wait_longer_than_one():
+def test_many_kinds_wait_longer_than_one(monkeypatch):
+    monkeypatch.setattr(program, "MAX_AFTER", 30)
     inputs = [torch.ones(9000) for _ in range(60)], [torch.ones(9000 + n) for n in range(60)]
     torch.synchronize()
     one, many = [program._worthwhile(entries(*[x * 2 + 1 for x in xs])) for xs in inputs]
