@@ -16,6 +16,8 @@ from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, pick
 # shapes alone, so that the switch comes at the same occurrence in every run.
 COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
 MAX_AFTER = 3  # of programs that do some work: compiled ones round otherwise, and losses show when
+# Microseconds for an element of what NumPy has no function for; others take 1e-3 or so.
+SLOW = {"erf": 0.36, "erfc": 0.36, "lgamma": 0.19, "digamma": 0.16, "sigmoid": 0.014}
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
 PASSES = (
     *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
@@ -202,7 +204,7 @@ def _worthwhile(entries: list[Node]) -> int:
             once += size * math.prod(n.inputs[-1].shape) / n.inputs[-1].shape[1] * 5e-5
         elif name.startswith("conv"):
             once += size * math.prod(n.inputs[-1].shape[1:]) * 5e-5
-        once += 4.0 + max([size, *[math.prod(s) for s in inputs]]) * 1e-3
+        once += 4.0 + max([size, *[math.prod(s) for s in inputs]]) * SLOW.get(name, 1e-3)
     compiling = 20_000.0 + 6_000.0 * len(kinds) + 60.0 * len(entries)
     if once > 100.0:
         return max(0, min(MAX_AFTER, int(compiling / (2.0 * once)) - 1))

@@ -64,3 +64,9 @@ def test_the_switch_comes_at_a_fixed_occurrence(monkeypatch, size):
         (x.sin() * 3).exp().sum().item()
         after, runs, compiled = seen[-1]
         assert after == 3 and compiled == (runs > 3)
+
+
+def test_what_is_slow_when_interpreted_is_compiled_sooner():
+    x = torch.ones(1000, 1000)
+    torch.synchronize()
+    assert program._worthwhile(entries(x.erf())) == 0 < program._worthwhile(entries(x.exp()))
