@@ -25,7 +25,6 @@ from facula.trace import flight
 RECORD = 4  # 64-bit words: function, descriptor, units, nothing
 LONG = 5e-3  # seconds: a program that takes longer is always shared
 RECENT = 8  # runs of each sort that are remembered, to see whether a program is better shared
-SETTLING = 0.2  # seconds for which programs are shared before both ways are compared
 SOON, OFTEN, SELDOM = 16, 64, 1024  # runs from one trial of the other way to the next
 
 _busy = threading.Lock()
@@ -153,11 +152,10 @@ class Sharing:
     for a worker that does not run costs more than doing its part. Both ways give the same bits.
     """
 
-    __slots__ = ("alone", "better", "first", "long", "period", "runs", "together")
+    __slots__ = ("alone", "better", "long", "period", "runs", "together")
 
     def __init__(self) -> None:
         self.runs = 0
-        self.first = 0.0  # when it ran first; -1: long ago
         self.alone: list[float] = []  # the last times, in seconds
         self.together: list[float] = []
         self.better = True  # whether sharing is
@@ -167,24 +165,10 @@ class Sharing:
     def wanted(self) -> bool:
         """Share this run? As it was better, and for four runs of each period the other way, but
         for programs so long that no worker is waited for longer than they take."""
+        self.runs = n = self.runs + 1
         if self.long:
             return True
-        if self.first >= 0 and not self._settled():
-            return True
-        self.runs = n = self.runs + 1
         return self.better is not (4 <= n % self.period < 8)
-
-    def _settled(self) -> bool:
-        """Whether it has run for some time: a library of NumPy's keeps the processors busy for a
-        while after the program was interpreted, and says nothing of the machine."""
-        now = perf_counter()
-        if not self.first:
-            self.first = now
-        if now - self.first < SETTLING:
-            return False
-        self.first = -1.0
-        self.together.clear()
-        return True
 
     def note(self, shared: bool, seconds: float) -> None:
         """Remember how long a run took."""

@@ -192,18 +192,13 @@ def test_a_worker_that_missed_a_call_sleeps():
         pool.stop()
 
 
-def test_long_programs_are_always_shared(settled):
+def test_long_programs_are_always_shared():
     long, short = runtime.Sharing(), runtime.Sharing()
     for sharing, seconds in ((long, 2 * runtime.LONG), (short, runtime.LONG / 100)):
         sharing.note(True, seconds)
         sharing.note(False, 2 * seconds)
     assert all([long.wanted() for _ in range(64)])
     assert not all([short.wanted() for _ in range(64)])
-
-
-@pytest.fixture
-def settled(monkeypatch):
-    monkeypatch.setattr(runtime, "SETTLING", 0.0)
 
 
 def choices(sharing, together, alone, count):
@@ -220,23 +215,17 @@ def choices(sharing, together, alone, count):
 @pytest.mark.parametrize(
     "together, alone", [(3e-4, 5e-4), (5e-4, 3e-4), (3e-4, 3.3e-4), (3.3e-4, 3e-4)]
 )
-def test_what_is_better_is_found_out_in_spite_of_slow_runs(settled, together, alone):
+def test_what_is_better_is_found_out_in_spite_of_slow_runs(together, alone):
     good = [c is (together < alone) for c in choices(runtime.Sharing(), together, alone, 2100)]
     assert sum(good[24:]) > 0.9 * len(good[24:])
     assert not all(good[24:])  # it is tried again
 
 
-def test_what_is_clearly_better_is_hardly_tried_again(settled):
+def test_what_is_clearly_better_is_hardly_tried_again():
     assert choices(runtime.Sharing(), 3e-4, 5e-4, 1000).count(False) == 4
 
 
-def test_at_first_programs_are_shared():
-    sharing = runtime.Sharing()
-    assert all(choices(sharing, 5e-4, 3e-4, 20))
-    assert not sharing.alone
-
-
-def test_a_machine_that_becomes_busy_is_noticed(settled):
+def test_a_machine_that_becomes_busy_is_noticed():
     sharing = runtime.Sharing()
     choices(sharing, 3e-4, 5e-4, 500)
     assert choices(sharing, 2e-3, 5e-4, 100)[16:].count(True) <= 8
