@@ -6,6 +6,9 @@ import importlib
 import math
 from typing import Any
 
+from facula import numpy_threads as _numpy_threads  # first: it imports NumPy
+
+# isort: split
 from facula import dtypes as _dtypes
 from facula import names as _names
 from facula import tensor as _tensor

@@ -71,12 +71,29 @@ class Pool:
             return
         create = ctypes.CDLL(None).pthread_create
         create.argtypes = [ctypes.c_void_p] * 4
+        self.handles = (ctypes.c_uint64 * workers)()
         for t in range(1, workers + 1):
             args = (ctypes.c_int64 * 2)(self.state, t)
-            handle = ctypes.c_uint64()
-            if create(ctypes.byref(handle), None, native["worker"], ctypes.addressof(args)):
+            handle = ctypes.byref(self.handles, 8 * (t - 1))
+            if create(handle, None, native["worker"], ctypes.addressof(args)):
                 raise RuntimeError("facula: a worker thread could not be started")
-            self.arguments.append((args, handle))
+            self.arguments.append(args)
+        self._place()
+
+    def _place(self) -> None:
+        """Say on which processors the workers may run, if the process has more than one."""
+        if not hasattr(os, "sched_getaffinity"):
+            return
+        allowed = os.sched_getaffinity(0)
+        if len(allowed) < 2:
+            return
+        self.masks = np.zeros((2, max(allowed) // 64 + 1), np.uint64)
+        for cpu in allowed:
+            self.masks[0, cpu // 64] |= np.uint64(1 << cpu % 64)
+        places = (ctypes.c_int64 * 5).from_address(self.state + 512)
+        first = self.masks.ctypes.data
+        places[1:] = [first, first + self.masks[0].nbytes, ctypes.addressof(self.handles), -1]
+        places[0] = self.masks[0].nbytes
 
     def call(self, c: Call, leave: bool = False) -> None:
         """Walk a table of records, or leave that to the workers until `_finish`."""
@@ -110,8 +127,8 @@ class Pool:
             call = ctypes.c_int32.from_address(self.state)
             call.value += 1  # open, and left open: every worker finds it
             _wake(self.state)
-            for _, handle in self.arguments:
-                join(handle.value, None)
+            for handle in self.handles:
+                join(handle, None)
             self.workers = 0
 
 

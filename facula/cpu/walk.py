@@ -10,7 +10,9 @@ import numpy as np
 
 SPIN = 60_000  # looks at the call number before a worker goes to sleep: about 100 us
 # The state, by byte offset: 0 call number, odd while the call is open, 128 table, 136 records,
-# 144 P, 152 S, 160 threads, 168 counters, 256 workers inside the call, 384 workers asleep.
+# 144 P, 152 S, 160 threads, 168 counters, 256 workers inside the call, 384 workers asleep,
+# 512 processors (bytes of their mask, 0: not known), 520 their mask, 528 a second one to change,
+# 536 handles of the workers, 544 the caller's processor, from which they are kept off.
 # For each record the counters hold, for each thread, how many of its units were taken, and then
 # how many units of the record are done.
 _WALK = r"""
@@ -266,6 +268,7 @@ open:
   %alone = icmp eq i64 %n, 1
   br i1 %alone, label %own, label %call
 call:
+  KEEP_OFF
   %g = atomicrmw add ptr %st, i32 1 seq_cst
   %s = load atomic i32, ptr %sl seq_cst, align 4
   %any = icmp ne i32 %s, 0
@@ -285,6 +288,60 @@ own:
 out:
   ret void
 }
+"""
+# Linux may wake a thread on the processor of the one that wakes it, and for many milliseconds may
+# leave both there while another processor idles. So the workers keep off the caller's.
+_PLACES = r"""
+declare i32 @sched_getcpu()
+declare i32 @pthread_setaffinity_np(i64, i64, ptr)
+define internal void @keep_off(ptr %st, i64 %n) {
+entry:
+  %bp = getelementptr i8, ptr %st, i64 512
+  %bytes = load i64, ptr %bp
+  %known = icmp sgt i64 %bytes, 0
+  br i1 %known, label %ask, label %out
+ask:
+  %cpu32 = call i32 @sched_getcpu()
+  %cpu = sext i32 %cpu32 to i64
+  %ap = getelementptr i8, ptr %st, i64 544
+  %avoided = load i64, ptr %ap
+  %moved = icmp ne i64 %cpu, %avoided
+  %bits = mul i64 %bytes, 8
+  %within = icmp ult i64 %cpu, %bits
+  %go = and i1 %moved, %within
+  br i1 %go, label %change, label %out
+change:
+  store i64 %cpu, ptr %ap
+  %mp = getelementptr i8, ptr %st, i64 520
+  %mask = load ptr, ptr %mp
+  %op = getelementptr i8, ptr %st, i64 528
+  %others = load ptr, ptr %op
+  call void @llvm.memcpy.p0.p0.i64(ptr %others, ptr %mask, i64 %bytes, i1 false)
+  %at = lshr i64 %cpu, 3
+  %byte = getelementptr i8, ptr %others, i64 %at
+  %low = and i64 %cpu, 7
+  %low8 = trunc i64 %low to i8
+  %bit = shl i8 1, %low8
+  %rest = xor i8 %bit, -1
+  %old = load i8, ptr %byte
+  %new = and i8 %old, %rest
+  store i8 %new, ptr %byte
+  %hp = getelementptr i8, ptr %st, i64 536
+  %handles = load ptr, ptr %hp
+  %workers = sub i64 %n, 1
+  br label %each
+each:
+  %i = phi i64 [0, %change], [%i1, %each]
+  %h = getelementptr i64, ptr %handles, i64 %i
+  %handle = load i64, ptr %h
+  %r = call i32 @pthread_setaffinity_np(i64 %handle, i64 %bytes, ptr %others)
+  %i1 = add i64 %i, 1
+  %more = icmp slt i64 %i1, %workers
+  br i1 %more, label %each, label %out
+out:
+  ret void
+}
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """
 
 
@@ -322,7 +379,8 @@ def text() -> str:
         sleep_decl = "declare i32 @usleep(i32)"
         wait = "%r = call i32 @usleep(i32 50)"
         wake = "%r = add i32 0, 0"
-    code = _WALK + _POOL
+    placed = sys.platform.startswith("linux")
+    code = _WALK + (_PLACES if placed else "") + _POOL
     for name, value in (
         ("PAUSE_DECL", pause_decl),
         ("SLEEP_DECL", sleep_decl),
@@ -330,6 +388,7 @@ def text() -> str:
         ("WAIT", wait),
         ("WAKE", wake),
         ("SPIN", str(SPIN)),
+        ("KEEP_OFF", "call void @keep_off(ptr %st, i64 %n)" if placed else ""),
         ("DATA_OFFSET", str(_data_offset())),
     ):
         code = code.replace(name, value)

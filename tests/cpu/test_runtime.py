@@ -230,3 +230,31 @@ def test_a_machine_that_becomes_busy_is_noticed():
     choices(sharing, 3e-4, 5e-4, 500)
     assert choices(sharing, 2e-3, 5e-4, 100)[16:].count(True) <= 8
     assert choices(sharing, 3e-4, 5e-4, 1000)[300:].count(False) <= 8
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="a second processor, and a system that says which threads may use it",
+)
+def test_workers_keep_off_the_processor_of_their_caller():
+    code = """
+    import os, sys
+    import facula as torch
+    from facula.cpu import runtime
+
+    here = set(os.listdir("/proc/self/task"))
+    allowed = os.sched_getaffinity(0)
+    pool = runtime.Pool(2)
+    workers = set(os.listdir("/proc/self/task")) - here
+    table = (runtime.ctypes.c_int64 * 4)()
+    empty = runtime.Call(runtime.ctypes.addressof(table), 0, True)
+    for cpu in sorted(allowed)[:2]:
+        os.sched_setaffinity(0, {cpu})
+        pool.call(empty)
+        assert [os.sched_getaffinity(int(w)) for w in workers] == [allowed - {cpu}] * 2
+    pool.stop()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True
+    )
+    assert not done.returncode, done.stderr
