@@ -9,7 +9,7 @@ import facula as torch
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 COMPLEX = ("complex64", "complex128")
 LAYOUTS = ("plain", "transposed", "gaps", "shifted", "expanded")
-NUDGE = False  # whether inputs are changed in their last bits
+NUDGE = 0  # in which way inputs are changed in their last bits; 0: not
 
 
 def leaf(shape: list[int], dtype: str, draw: int, layout: str):
@@ -32,7 +32,8 @@ def leaf(shape: list[int], dtype: str, draw: int, layout: str):
     else:
         a = np.round(rng.uniform(-2, 2, full), 3)
         if NUDGE:
-            a = a * (1 + rng.choice([-4, -3, 3, 4], full) * np.finfo(np.float32).eps)
+            some = np.random.default_rng((draw, NUDGE)).choice([-4, -3, 3, 4], full)
+            a = a * (1 + some * np.finfo(np.float32).eps)
     t = torch.tensor(a, dtype=kind)
     if dtype in COMPLEX:
         t = torch.complex(t, torch.tensor(np.round(rng.uniform(-2, 2, full), 3)))
