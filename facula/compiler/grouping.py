@@ -16,6 +16,7 @@ from facula.compiler.expressions import expression
 from facula.compiler.layout import Place, place
 from facula.cpu import turning
 from facula.cpu.emitters import EMITTERS
+from facula.cpu.kernels import CHUNK, UNITS
 from facula.trace.node import INPUT, Node, contiguous_strides
 
 MOST = 120  # operations in one cluster: expressions are written by recursion, code stays small
@@ -61,6 +62,13 @@ def _span(dims: tuple[int, ...], shape: tuple[int, ...]) -> tuple[str, tuple[int
     if run >= PIECE and prod([shape[d] for d in kept]) >= ROWS:
         return ROW, tuple(kept)
     return None
+
+
+def _few_long(shape: tuple[int, ...], gone: tuple[int, ...]) -> bool:
+    """Whether a sum of columns adds up so few and so long rows that the partial results of units
+    would be as large as the rows."""
+    rows = prod([shape[d] for d in gone])
+    return rows <= UNITS and prod(shape) >= rows * CHUNK
 
 
 class Grouping:
@@ -268,6 +276,9 @@ class Grouping:
             self._core(n)
             return
         level, split = span
+        if level == COLUMN and _few_long(p.shape, split):
+            self._core(n)
+            return
         c = self.home.get(p.base)
         if (
             c is None

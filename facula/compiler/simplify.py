@@ -11,6 +11,7 @@ from facula.ops.movement import CONTIGUOUS, PERMUTE
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
 LARGE = 1 << 14  # elements from which on a kernel copies what NumPy could
+ROW = 64  # elements that lie together, where a copy is left out that would close gaps
 
 
 def simplify(entries: list[Node], roots: list[Node], places: dict[Node, Place]) -> list[Node]:
@@ -41,18 +42,45 @@ def simplify(entries: list[Node], roots: list[Node], places: dict[Node, Place]) 
 
 def without_copies(entries: list[Node], roots: list[Node], places: dict[Node, Place]) -> list[Node]:
     """The entries without copies that only the program reads and that lie as what they copy, or
-    repeat one element. Comes last before grouping, since `places` then knows of all bases."""
+    repeat one element, or have long rows and are read element by element. Comes last before
+    grouping, since `places` then knows of all bases."""
     shown = {_shown(n) for n in roots}
+    walked = _walked(entries)
     out: list[Node] = []
     for n in entries:
         if n.op is not ASSIGN and n.op.name == "clone" and n not in shown and 0 not in n.shape:
             p = place(n.a, places)
             whole = Place(n, 0, n.shape, contiguous_strides(n.shape))
-            if p.key()[1] in (whole.key()[1], (0,) * len(n.shape)):
+            if p.key()[1] in (whole.key()[1], (0,) * len(n.shape)) or (
+                n in walked and _long_rows(p)
+            ):
                 places[n] = Place(p.base, p.offset, n.shape, p.strides)
                 continue
         out.append(n)
     return out
+
+
+def _walked(entries: list[Node]) -> set[Node]:
+    """The values whose readers all go over them element by element: pointwise operations, sums and
+    other copies."""
+    out: set[Node] = set()
+    other: set[Node] = set()
+    for n in entries:
+        if n.op is ASSIGN or n.op.name in PASSES or n.op.name in VIEWS:
+            continue
+        walks = n.op.pointwise or n.op.name in ("clone", "sum")
+        (out if walks else other).update([_shown(i) for i in n.inputs])
+    return out - other
+
+
+def _long_rows(p: Place) -> bool:
+    """Whether the last dimensions lie together for some vectors."""
+    run = 1
+    for m, s in zip(reversed(p.shape), reversed(p.strides), strict=True):
+        if m != 1 and s != run:
+            break
+        run *= m
+    return run >= ROW
 
 
 def with_copies(

@@ -57,3 +57,25 @@ def test_columns_are_divided_off_once():
         both(spread)
     assert [divided for divided, _ in made] == [True]
     assert COLUMN not in made[0][1]
+
+
+@pytest.mark.parametrize(("shape", "folded"), [((2, 128, 256), True), ((2, 100), False)])
+def test_few_long_rows_are_summed_at_once(shape, folded, monkeypatch):
+    """Partial results of theirs would be as large as the rows."""
+    steps = []
+    init = lower.Lowered.__init__
+
+    def spy(self, *args):
+        init(self, *args)
+        steps.extend([c.core is not None for c, _ in self.steps])
+
+    monkeypatch.setattr(lower.Lowered, "__init__", spy)
+
+    def summed():
+        torch.manual_seed(0)
+        x = torch.randn(*shape)
+        torch.synchronize()
+        return x.sum(0), (x * 2).sum(0)
+
+    both(summed)
+    assert steps and (True in steps) == folded

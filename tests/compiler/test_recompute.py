@@ -40,10 +40,9 @@ def test_a_batch_norm_is_one_kernel_forward_and_one_backward():
     assert "rsqrt" in forward and "relu" in forward
     assert product == "matmul" and back.startswith("matmul+")
     assert backward.count("sum") == 4
-    # Stored are the centred x (not the normalised one), the result and its sign; and then the
-    # gradients of the result and of x.
+    # Stored are the result and its sign; and then the gradients of the result and of x.
     one = 4 * x.numel()
-    assert sizes[0] < (1 + 1 + 1 + 0.25) * one + 2048
+    assert sizes[0] < (1 + 1 + 0.25) * one + 2048
     assert sizes[3] < (1 + 1 + 1) * one + 2048
 
 
@@ -60,6 +59,52 @@ def test_a_cheap_value_is_not_stored_for_others():
     names, _ = kernels(step)
     assert any("matmul" in n for n in names)
     np.testing.assert_allclose(out[0].numpy(), out[1].numpy(), 1e-4, 1e-4)
+
+
+def test_values_are_computed_again_from_what_can_be_read_instead():
+    """A group norm stores neither the centred nor the normalised input, nor their products with
+    the gradient, of which another kernel makes the gradient by the weights."""
+    x = torch.randn(4, 16, 8, 20, requires_grad=True)
+    w, b = torch.randn(16, requires_grad=True), torch.randn(16, requires_grad=True)
+    m, out = torch.randn(20, 20), []
+
+    def step():
+        y = F.group_norm(x, 4, w, b)
+        out[:] = [y @ m, y.detach()]
+        out[0].backward(out[0].detach())
+
+    names, sizes = kernels(step)
+    one = 4 * x.numel()
+    rows = [s for n, s in zip(names, sizes, strict=True) if "matmul" not in n]
+    # Read and written: x and y; x and the gradient of y; these, and the gradient of x.
+    assert sorted([round(s / one) for s in rows]) == [2, 2, 3]
+    c = (4, 4, 640)
+    g = (out[0].detach() @ m.T).double().numpy()
+    wide = x.detach().double().numpy().reshape(c)
+    inverse = 1 / np.sqrt(wide.var(2, keepdims=True) + 1e-5)
+    hat = (wide - wide.mean(2, keepdims=True)) * inverse
+    by_weights = (g * hat.reshape(x.shape)).sum((0, 2, 3))
+    np.testing.assert_allclose(w.grad.numpy(), by_weights, 1e-4, 1e-3)
+    gh = (g * w.detach().numpy().reshape(1, 16, 1, 1)).reshape(c)
+    want = inverse * (gh - gh.mean(2, keepdims=True) - hat * (gh * hat).mean(2, keepdims=True))
+    np.testing.assert_allclose(x.grad.numpy(), want.reshape(x.shape), 1e-4, 1e-3)
+
+
+def test_a_mask_of_bytes_is_stored_though_its_operand_could_be_read():
+    x, out = torch.randn(64, 64), []
+
+    def step():
+        mask = x > 0
+        total = torch.where(mask, x, 1.0).sum(1, keepdim=True)
+        y = (total * total).sum(0, keepdim=True) * torch.ones(64, 64)
+        out[:] = [y.masked_fill(mask, 0.0)]
+
+    names, _ = kernels(step)
+    assert names[-1] == "mul+where"
+    a = x.numpy()
+    total = np.where(a > 0, a, 1).sum(1)
+    want = np.where(a > 0, 0, (total * total).sum())
+    np.testing.assert_allclose(out[0].numpy(), want, 1e-4, 1e-4)
 
 
 def batch_norm(x, w, b, g):

@@ -138,3 +138,25 @@ def test_a_large_gradient_that_is_spread_or_turned(monkeypatch):
     a = torch.ones(150, 150, requires_grad=True)
     (a.sum() * 3).backward()
     assert (a.grad == 3).all() and a.grad.is_contiguous()
+
+
+def test_what_padding_cuts_off_is_copied_once(monkeypatch):
+    x, g = torch.randn(2, 3, 64, 80), torch.randn(2, 3, 66, 82)
+
+    def step():
+        t = x.clone().requires_grad_()
+        torch.nn.functional.pad(t, (1, 1, 1, 1)).backward(g)
+        return [t.grad]
+
+    found = kernels(step, monkeypatch)
+    assert found == [["clone"]]
+
+
+def test_a_copy_of_long_rows_is_left_out_where_elements_are_walked_over(monkeypatch):
+    x, w = torch.randn(30, 200), torch.randn(100, 20)
+    found = kernels(lambda: [x[:, :100].clone().tanh() + 1], monkeypatch)
+    assert found == [["tanh", "add_s"]]
+    # Not where a product reads it, whose rows are copied as it likes, nor where rows are short.
+    assert ["clone"] in kernels(lambda: [x[:, :100].clone() @ w], monkeypatch)
+    found = kernels(lambda: [x[:, :20].clone().tanh()], monkeypatch)
+    assert found == [["clone", "tanh"]]
