@@ -553,9 +553,9 @@ def _history(t: Any) -> None:
         return
     v = at_once(lambda: _follow(root, chain), True)
     t.node = v.node
+    TLS.r.add(t)
     if t._counter is not None:
         mark(t)
-    TLS.r.add(t)
     _settle_lent(t._storage)
 
 
@@ -568,9 +568,9 @@ def _value(t: Any) -> None:
             if v is s and (s.node.rg or t._counter is not None):
                 v = at_once(lambda: record(_detach_op(), (s,)), False)
             t.node = v.node
+            TLS.r.add(t)
             if t._counter is not None:
                 mark(t)
-            TLS.r.add(t)
             return
         flush(s.node.rec)  # a value from one history and a gradient from another
     settle_alias(t)

@@ -75,19 +75,31 @@ class autocast:
 
     def __enter__(self) -> autocast:
         kind = self.device
-        self._before.append((is_autocast_enabled(kind), _dtypes[kind], _settings["cache"]))
-        set_autocast_dtype(kind, self.fast_dtype)
-        set_autocast_enabled(kind, self._enabled)
-        _settings["cache"] = self._cache_enabled
-        autocast_increment_nesting()
+        self._before.append((is_autocast_enabled(kind), _dtypes[kind], dict(_settings)))
+        try:
+            set_autocast_dtype(kind, self.fast_dtype)
+            set_autocast_enabled(kind, self._enabled)
+            _settings["cache"] = self._cache_enabled
+            autocast_increment_nesting()
+        except BaseException:  # a signal's handler raised an error: the block is not entered
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
-        enabled, dtype, cache = self._before.pop()
-        autocast_decrement_nesting()
+        before = self._before[-1]
+        try:
+            self._restore(*before)
+        except BaseException:  # here too: half of it is not enough
+            self._restore(*before)
+            raise
+        finally:
+            self._before.pop()
+
+    def _restore(self, enabled: bool, dtype: Any, settings: dict[str, Any]) -> None:
         set_autocast_dtype(self.device, dtype)
         set_autocast_enabled(self.device, enabled)
-        _settings["cache"] = cache
+        _settings.update(settings)
 
     def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
         if not callable(func):

@@ -273,8 +273,8 @@ class CompiledProgram:
         self.used = keeping.clock
         arena = ARENA.of(self.memory.total)
         if arena is not self.arena:
-            self.arena = arena
             self.arrays = self.memory.settle(arena, self.pointers)
+            self.arena = arena  # now, and not where an interrupt left some addresses as they were
         fresh = self._results_memory(inputs)
         # Anything but an array would be a wild address.
         if set(map(type, inputs)) != ARRAYS and not all([isinstance(a, ndarray) for a in inputs]):

@@ -14,7 +14,8 @@ import atexit
 import ctypes
 import os
 import threading
-from time import perf_counter
+import warnings
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ LONG = 5e-3  # seconds: a program that takes longer is always shared
 RECENT = 8  # runs of each sort that are remembered, to see whether a program is better shared
 SOON, OFTEN, SELDOM = 16, 64, 1024  # runs from one trial of the other way to the next
 
-_busy = threading.Lock()
+# Who has the workers, a call or a flight, is in here. No lock: an error of a signal's handler may
+# come once it is taken and before anybody knows, and nobody could tell whose it is.
+_turn: dict[str, Any] = {}
 _library: Any = None  # the native code of this file
 _launch: Any = None
 _finish: Any = None
@@ -63,22 +66,31 @@ class Pool:
         self.memory = np.zeros(8192 + 128 * (workers + 2), np.uint8)
         start = self.memory.ctypes.data
         self.state = (start + 127) // 128 * 128
+        self.number = ctypes.c_int32.from_address(self.state)  # of the call: odd while it is open
+        self.begun = ctypes.c_int64.from_address(self.state + 176)  # whether the last one began
         self.counters = np.zeros(1024, np.int64)
         self.where = self.counters.ctypes.data
-        self.workers = workers
-        self.arguments = []
+        self.arguments: list[Any] = []
+        self.workers = 0
         if not workers:
             return
         create = ctypes.CDLL(None).pthread_create
         create.argtypes = [ctypes.c_void_p] * 4
         self.handles = (ctypes.c_uint64 * workers)()
-        for t in range(1, workers + 1):
-            args = (ctypes.c_int64 * 2)(self.state, t)
-            handle = ctypes.byref(self.handles, 8 * (t - 1))
-            if create(handle, None, native["worker"], ctypes.addressof(args)):
-                raise RuntimeError("facula: a worker thread could not be started")
-            self.arguments.append(args)
-        self._place()
+        _pools.append(self)
+        try:
+            for t in range(workers):
+                args = (ctypes.c_int64 * 2)(self.state, t + 1)
+                self.arguments.append(args)
+                handle = ctypes.byref(self.handles, 8 * t)
+                if create(handle, None, native["worker"], ctypes.addressof(args)):
+                    self.handles[t] = 0
+                    break
+                self.workers = t + 1
+            self._place()
+        except BaseException:
+            self.stop()
+            raise
 
     def _place(self) -> None:
         """Say on which processors the workers may run, if the process has more than one."""
@@ -99,8 +111,11 @@ class Pool:
         """Walk a table of records, or leave that to the workers until `_finish`."""
         n = self.workers + 1
         if c.count * (n + 1) > len(self.counters):
-            self.counters = np.zeros(c.count * (n + 1), np.int64)
-            self.where = self.counters.ctypes.data
+            counters = np.zeros(c.count * (n + 1), np.int64)
+            where = counters.ctypes.data
+            self.counters = counters
+            self.where = where
+        self.begun.value = 0
         try:
             _launch(
                 self.state,
@@ -115,21 +130,41 @@ class Pool:
                 leave,
             )
         finally:  # the handler of a signal may raise an error where native code returns
-            c.ran = True
+            c.ran = self.begun.value != 0
 
     def stop(self) -> None:
         """End the workers and wait for them."""
-        if self.workers:
+        if self in _pools:
             join = ctypes.CDLL(None).pthread_join
             join.argtypes = [ctypes.c_uint64, ctypes.c_void_p]
             state = (ctypes.c_int64 * 18).from_address(self.state)
             state[17] = -1  # the number of records: below zero, it says stop
-            call = ctypes.c_int32.from_address(self.state)
-            call.value += 1  # open, and left open: every worker finds it
+            self.number.value += 1  # open, and left open: every worker finds it
             _wake(self.state)
             for handle in self.handles:
-                join(handle, None)
+                if handle:  # it was started
+                    join(handle, None)
             self.workers = 0
+            _pools.remove(self)
+
+
+_pools: list[Pool] = []  # those that have workers, which use their memory until they have ended
+
+
+def _pool_of_all() -> Pool:
+    """The pool of as many threads as are to run a program, or as the system starts."""
+    global _pool
+    if _pool is None:
+        wanted = get_num_threads()
+        _pool = Pool(wanted - 1)
+        if _pool.workers + 1 < wanted:
+            warnings.warn(
+                f"facula: the system starts no more threads, so {_pool.workers + 1} and not "
+                f"{wanted} run a program",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    return _pool
 
 
 def get_num_threads() -> int:
@@ -153,12 +188,18 @@ def set_num_threads(n: int) -> None:
         raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
     if n < 1:
         raise RuntimeError("set_num_threads expects a positive integer")
-    flight.land()
-    with _busy:
+    me = object()
+    try:
+        while not _take(me):  # another thread has them
+            flight.land()
+            sleep(1e-4)
         _threads = n
-        if _pool is not None:
-            _pool.stop()
-            _pool = None
+        pool, _pool = _pool, None
+        if pool is not None:
+            pool.stop()
+    finally:
+        if "who" in _turn and _turn["who"] is me:
+            del _turn["who"]
 
 
 LISTENER: Any = None  # what is to run calls instead, and to know of interpreted steps
@@ -259,39 +300,44 @@ class Call:
 
     def launch(self) -> None:
         """Walk the table, with all threads where that pays."""
-        global _pool
         if self.parallel and get_num_threads() > 1:
             sharing = self.sharing
             shared = sharing.wanted()
             begin = perf_counter()
-            # Another Python thread may have the workers: then this thread works alone.
-            if shared and _free():
-                try:
-                    if _pool is None:
-                        _pool = Pool(get_num_threads() - 1)
-                    _pool.call(self)
-                finally:
-                    _busy.release()
-            else:
-                self._run_alone()
+            me = object()
+            try:
+                # Another Python thread may have the workers: then this thread works alone.
+                if shared and _take(me):
+                    (_pool or _pool_of_all()).call(self)
+                else:
+                    self._run_alone()
+            finally:
+                if "who" in _turn and _turn["who"] is me:
+                    del _turn["who"]
             sharing.note(shared, perf_counter() - begin)
         else:
             self._run_alone()
 
     def depart(self, owner: Any, arrays: Any, written: list[Any], holds: Any) -> bool:
         """Let the workers walk the table while Python goes on; whether they do."""
-        global _pool
-        if LISTENER is not None or get_num_threads() == 1:
-            return False
-        sharing = self.sharing
-        if not sharing.wanted() or not _free():
+        if LISTENER is not None or get_num_threads() == 1 or not self.sharing.wanted():
             return False
         begin = perf_counter()
-        if _pool is None:
-            _pool = Pool(get_num_threads() - 1)
-        with flight.LOCK:
-            away = flight.CURRENT = Away(owner, arrays, written, holds, _pool, sharing)
-            _pool.call(self, leave=True)
+        away = Away(owner, arrays, written, holds, self.sharing)
+        try:
+            if not _take(away):
+                return False
+            away.pool = pool = _pool or _pool_of_all()
+            with flight.LOCK:
+                flight.CURRENT = away
+                pool.call(self, leave=True)
+        except BaseException:
+            if not self.ran:
+                if flight.CURRENT is away:
+                    flight.CURRENT = None
+                if "who" in _turn and _turn["who"] is away:
+                    del _turn["who"]
+            raise
         away.spent = perf_counter() - begin
         return True
 
@@ -305,7 +351,7 @@ class Call:
 class Away(flight.Flight):
     """A call that was left to the workers."""
 
-    __slots__ = ("busy", "pool", "sharing", "spent")
+    __slots__ = ("pool", "sharing", "spent")
 
     def __init__(
         self,
@@ -313,41 +359,45 @@ class Away(flight.Flight):
         arrays: tuple[Any, ...],
         written: list[Any],
         holds: Any,
-        pool: Pool,
         sharing: Sharing,
     ) -> None:
         super().__init__(owner, arrays, written, holds)
-        self.pool, self.sharing = pool, sharing
+        self.pool: Any = None
+        self.sharing = sharing
         self.spent = 0.0  # seconds for which Python was kept
-        self.busy = True
 
     def finish(self) -> None:
         """Do a share of what is left."""
-        if not self.busy:  # that was done, and an error of a signal's handler came after it
-            return
         begin = perf_counter()
+        if "who" not in _turn or _turn["who"] is not self:
+            return  # that was done, and an error of a signal's handler came after it
         try:
             _finish(self.pool.state)
         finally:
-            if self.busy:  # once, also where a signal's handler came to the same place
-                self.busy = False
-                _busy.release()
-                self.sharing.note(True, self.spent + perf_counter() - begin)
+            if not self.pool.number.value & 1:
+                # Once, also where a signal's handler came to the same place.
+                if "who" in _turn and _turn["who"] is self:
+                    del _turn["who"]
+                    self.sharing.note(True, self.spent + perf_counter() - begin)
 
     def done(self) -> bool:
         """Whether the last unit is done."""
         return bool(_done(self.pool.state))
 
 
-def _free() -> bool:
-    """Take the workers, if no call has them."""
-    if _busy.acquire(blocking=False):
+def _take(who: Any) -> bool:
+    """Give a call, which may wait for it, the workers, if no other has them.
+
+    It has them while it is in `_turn`, and gives them back by statements in a row without calls
+    (see trace/recorder.py).
+    """
+    if _turn.setdefault("who", who) is who:
         return True
     f = flight.CURRENT
     if f is None or not f.done():
         return False
     f.land()
-    return _busy.acquire(blocking=False)
+    return _turn.setdefault("who", who) is who
 
 
 class _Alone(threading.local):
@@ -359,17 +409,18 @@ _alone = _Alone()
 
 def _after_fork() -> None:
     """A child has none of its parent's threads."""
-    global _pool, _busy
+    global _pool
     _pool = None
-    _busy = threading.Lock()
+    _pools.clear()
+    _turn.clear()
 
 
 def _stop() -> None:
     global _pool
     flight.land()
-    if _pool is not None:
-        _pool.stop()
-        _pool = None
+    _pool = None
+    for pool in list(_pools):
+        pool.stop()
 
 
 atexit.register(_stop)

@@ -10,9 +10,10 @@ import numpy as np
 
 SPIN = 60_000  # looks at the call number before a worker goes to sleep: about 100 us
 # The state, by byte offset: 0 call number, odd while the call is open, 128 table, 136 records,
-# 144 P, 152 S, 160 threads, 168 counters, 256 workers inside the call, 384 workers asleep,
-# 512 processors (bytes of their mask, 0: not known), 520 their mask, 528 a second one to change,
-# 536 handles of the workers, 544 the caller's processor, from which they are kept off.
+# 144 P, 152 S, 160 threads, 168 counters, 176 not 0 once a call began, 256 workers inside the
+# call, 384 workers asleep, 512 processors (bytes of their mask, 0: not known), 520 their mask, 528
+# a second one to change, 536 handles of the workers, 544 the caller's processor, from which they
+# are kept off.
 # For each record the counters hold, for each thread, how many of its units were taken, and then
 # how many units of the record are done.
 _WALK = r"""
@@ -174,6 +175,9 @@ entry:
   %table = load ptr, ptr %tp
   %cp = getelementptr i8, ptr %st, i64 136
   %count = load i64, ptr %cp
+  %some = icmp sgt i64 %count, 0
+  br i1 %some, label %look, label %none
+look:
   %last = sub i64 %count, 1
   %o = mul i64 %last, 32
   %o2 = add i64 %o, 16
@@ -191,6 +195,8 @@ entry:
   %here = icmp sge i64 %v, %units
   %r = zext i1 %here to i64
   ret i64 %r
+none:
+  ret i64 1
 }
 define void @finish(ptr %st) {
 entry:
@@ -239,6 +245,8 @@ address:
   %om = icmp slt i64 %o1, %many
   br i1 %om, label %address, label %begin
 begin:
+  %bp = getelementptr i8, ptr %st, i64 176
+  store i64 1, ptr %bp
   %tp = getelementptr i8, ptr %st, i64 128
   store ptr %table, ptr %tp
   %cp = getelementptr i8, ptr %st, i64 136

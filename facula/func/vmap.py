@@ -95,13 +95,19 @@ def _run(
     """Call the function on one batch."""
     level = Level(size, randomness)
     args = _create_batched_inputs(dims, leaves, level.number, spec)
-    ACTIVE.levels.append(level)
-    enter_mode(rule_for)
+    entered = False
     try:
+        ACTIVE.levels += (level,)
+        enter_mode(rule_for)
+        entered = True
         out = func(*args, **kwargs)
     finally:
-        leave_mode(rule_for)
-        ACTIVE.levels.pop()
+        try:
+            if entered:
+                leave_mode(rule_for)
+        finally:
+            if level in ACTIVE.levels:
+                ACTIVE.levels.remove(level)
     results, out_spec = tree_flatten(_unwrap_batched(out, out_dims, level.number, size, func))
     own = {id(t) for t in leaves}  # what is returned as it came is a view of it
     return tree_unflatten(

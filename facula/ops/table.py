@@ -389,15 +389,18 @@ def store(name: str, out: Any, result: Any) -> Any:
 
 
 def enter_mode(mode: Any) -> None:
-    """Offer calls to a function, until `leave_mode`."""
-    MODES.append(mode)
-    OVERRIDES.append(mode)
+    """Offer calls to a function, until `leave_mode`; wholly or, where an interrupt comes, not."""
+    global MODES, OVERRIDES
+    MODES += (mode,)
+    OVERRIDES += (mode,)
 
 
 def leave_mode(mode: Any) -> None:
     """Take back one `enter_mode`."""
-    MODES.remove(mode)
-    OVERRIDES.remove(mode)
+    try:
+        MODES.remove(mode)
+    finally:
+        OVERRIDES.remove(mode)
 
 
 @contextlib.contextmanager

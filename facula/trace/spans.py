@@ -209,6 +209,8 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     r.scalars += constants
     r.cur = s.end
     r.next = s.end.succ
+    if s.writes is not None:
+        r.handles += targets
     for t, node in zip(bound, s.inputs):
         if node is not None:
             t.node = node
@@ -221,7 +223,6 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
             if t._token is not None:
                 t._token.stale = True
                 t._token = None
-        r.handles += targets
     if s.shape is None:
         return None
     results = []

@@ -124,3 +124,30 @@ def test_memory_that_a_view_reads_in_another_order_is_not_written_over():
         torch.synchronize()
         t.mul_(twice)
         assert t.tolist() == [[0.0, 24.0, 56.0], [2.0, 18.0, 50.0]]
+
+
+def test_no_input_is_written_over_beside_an_interpreted_step(monkeypatch):
+    """That step may be interrupted, and all is run again: nothing may be added twice."""
+    from facula.ops.sorting import SEARCH
+
+    body, calls = SEARCH.body, []
+
+    def search(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return body(*args)
+
+    monkeypatch.setattr(SEARCH, "body", search)
+    early, late, x = torch.zeros(70, 50), torch.zeros(70, 50), torch.ones(70, 50)
+    edges = torch.arange(50.0)
+    torch.synchronize()
+    for k in range(4):
+        early.add_(x * 2.0)
+        late.add_(torch.searchsorted(edges, early * 0.5).float())
+        if k == 2:
+            with pytest.raises(KeyboardInterrupt):
+                torch.synchronize()
+        torch.synchronize()
+    assert len(calls) == 5
+    assert early.tolist() == [[8.0] * 50] * 70 and late.tolist() == [[10.0] * 50] * 70

@@ -258,3 +258,63 @@ def test_workers_keep_off_the_processor_of_their_caller():
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True
     )
     assert not done.returncode, done.stderr
+
+
+def test_where_the_system_starts_no_more_threads_fewer_run_a_program(monkeypatch):
+    libc, started = ctypes.CDLL(None), []
+
+    class Full:
+        """The C library of a system that has room for one thread more."""
+
+        pthread_join = libc.pthread_join
+
+        @staticmethod
+        def pthread_create(*args):
+            return 11 if started else started.append(libc.pthread_create(*args)) or started[0]
+
+    libc.pthread_create.argtypes = [ctypes.c_void_p] * 4
+    alone = train()
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        with monkeypatch.context() as m:
+            m.setattr(ctypes, "CDLL", lambda name: Full)
+            with pytest.warns(RuntimeWarning, match="no more threads, so 2 and not 4"):
+                assert train() == alone
+        assert runtime._pool.workers == 1
+    finally:
+        torch.set_num_threads(before)
+    assert train() == alone
+
+
+def test_a_call_that_could_not_begin_gives_the_workers_back(monkeypatch):
+    """An error where native code is about to be called, as at the limit of recursion."""
+    w, x = torch.zeros(64, 64, requires_grad=True), torch.full((64, 64), 0.1)
+
+    def step():
+        (x @ w).tanh().sum().backward()
+        with torch.no_grad():
+            w.sub_(1e-3 * w.grad)
+        w.grad = None
+
+    def refused(*args):
+        raise KeyboardInterrupt
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        for _ in range(12):  # some alone, some shared, some that are not waited for
+            step()
+        want = w.tolist()
+        for in_flight in (False, True):
+            with torch.no_grad():
+                w.zero_()
+            for _ in range(12):
+                step()
+                with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+                    m.setattr(runtime, "_launch", refused)
+                    w.exp() if in_flight else torch.synchronize()
+                assert not runtime._turn
+            assert w.tolist() == want
+    finally:
+        torch.set_num_threads(before)

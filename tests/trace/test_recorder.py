@@ -186,15 +186,68 @@ def test_after_an_interrupt_anywhere_the_program_goes_on(tier):
     for _ in range(4):
         steps()
         want = check()
-    everywhere = At(0)
-    everywhere.run(steps)
-    assert everywhere.n > 300
-    for k in range(1, everywhere.n, 7):
-        assert At(k).run(steps)
+    tried = 0
+    while At(1 + 7 * tried).run(steps):  # how many places there are differs from run to run
+        tried += 1
         torch.set_grad_enabled(True)  # where `no_grad` was about to end
-        assert check() == want, k
+        assert check() == want, tried
         step()
-        assert w.isfinite().all(), k
+        assert w.isfinite().all(), tried
+    assert tried > 40
+
+
+def test_after_an_interrupt_anywhere_the_workers_go_on(monkeypatch):
+    """Steps of a network and its optimizer, shared by two threads and not waited for."""
+    from facula.cpu import runtime
+    from facula.interpreter import program
+
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    monkeypatch.setattr(runtime.Sharing, "wanted", lambda self: True)
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(300, 70), torch.nn.ReLU(), torch.nn.Linear(70, 30))
+    x, y = torch.randn(64, 300), torch.randn(64, 30)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    states = [[p.tolist() for p in net.parameters()]]
+
+    def steps(read=False):
+        for _ in range(3):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(net(x), y).backward()
+            optimizer.step()
+            if read:
+                torch.synchronize()
+                states.append([p.tolist() for p in net.parameters()])
+        torch.synchronize()
+
+    def begin_again():
+        with torch.no_grad():
+            for p, a in zip(net.parameters(), states[0]):
+                p.copy_(torch.tensor(a))
+        torch.synchronize()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        steps(read=True)
+        for _ in range(4):
+            begin_again()
+            steps()
+        tried = 0
+        while At(1 + 7 * tried).run(steps):
+            tried += 1
+            torch.set_grad_enabled(True)
+            found = [p.tolist() for p in net.parameters()]  # a step is done to each once or not
+            for k, p in enumerate(found):
+                assert any(np.allclose(p, s[k], 1e-4, 1e-5) for s in states), tried
+            assert not runtime._turn
+            begin_again()
+        assert tried > 40
+        begin_again()
+        steps()
+        found = [p.tolist() for p in net.parameters()]
+        assert all(np.allclose(p, want, 1e-4, 1e-5) for p, want in zip(found, states[-1]))
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_interrupted_flush_is_neither_lost_nor_done_twice(tier):
