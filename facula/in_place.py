@@ -96,7 +96,7 @@ def check_overlap(t: Any, others: Any, name: str, same: bool = True, strides: An
                 bad = not same
             else:
                 n, m = t.node, o.node
-                if not (_fills(n) and _fills(m)):
+                if not (fills(n) and fills(m)):
                     continue
                 i, j, size, other = t._offset, o._offset, t.numel(), o.numel()
                 if i == j and size == other:
@@ -111,7 +111,7 @@ def check_overlap(t: Any, others: Any, name: str, same: bool = True, strides: An
                 )
 
 
-def _fills(n: Any) -> bool:
+def fills(n: Any) -> bool:
     """Whether the elements lie without gaps and overlaps, in whatever order of dimensions."""
     if 0 in n.shape:
         return False

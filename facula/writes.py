@@ -31,6 +31,7 @@ from facula.storage import (
 from facula.tensor_base import state_of
 from facula.trace import recorder
 from facula.trace.node import (
+    INPUT,
     LEAF,
     STALE,
     Node,
@@ -278,6 +279,8 @@ def _spoil(s: Storage, t: Any) -> None:
             continue
         if a._counter is not t._counter and a._base_t is not None and a._gfn is None:
             a._gfn = edge_of(a) if not a._leaf_rg else None  # it is not to look again
+        elif a._no_grad and a.node.rg and a.node.op is not LEAF and a.node.op is not INPUT:
+            a._gfn = edge_of(a)  # a view, with a history, of a leaf that is a view without one
         a.node = stale(asleep(a))
     s.aliases = alive
     counted = s if t._counter is None else t._counter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -164,6 +165,20 @@ def sum_to(t: Any, shape: tuple[int, ...]) -> Any:
     return t.reshape(shape) if t.node.shape != shape else t
 
 
+def _fitted(g: Any, node: GradNode) -> Any:
+    """The gradient of a result which has got another shape since (`t.data = other`)."""
+    want, have = node.out_meta.shape, g.node.shape
+    if g.node.op.__class__ is Other:
+        return g
+    shape = have[len(have) - len(want) :]
+    if len(have) < len(want) or any([n not in (1, m) for n, m in zip(want, shape, strict=True)]):
+        raise RuntimeError(
+            f"backward: got a gradient of shape {list(have)} for the result of {node.name()}, "
+            f"which had the shape {list(want)}"
+        )
+    return sum_to(g, want)
+
+
 def _wanted(starts: list[Any], targets: set[Any]) -> set[Any]:
     """The nodes from which a target can be reached."""
     order: list[Any] = []
@@ -284,6 +299,8 @@ def run(
                 if targets is None or accumulate:
                     _accumulate(n, g, create_graph)
                 continue
+            if n.out_meta is not None and n.out_meta.shape != g.node.shape:
+                g = _fitted(g, n)
             g = _run_tensor_hooks(n.tensor_hooks, g)
             _hand_over(n, g)
             if n in goals:
@@ -464,8 +481,22 @@ def backward(
 ) -> None:
     """Add the gradients of `tensors` to the `.grad` of the leaves (or of `inputs`).
 
+    `grad_variables` is an old name of `grad_tensors`.
+
     Source: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
     """
+    if grad_variables is not None:
+        warnings.warn(
+            "`grad_variables` is deprecated. Use `grad_tensors` instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "backward: `grad_tensors` and its old name `grad_variables` are both given; please "
+                "only use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
     state = None
     usual = inputs is None and not (retain_graph or create_graph)
     if usual and TLS.dual is None:

@@ -201,9 +201,14 @@ def root_of(r: Any, node: Entry) -> Any:
     while True:
         if counters and node in counters:
             return counters[node]
-        if node.op is INPUT or not (node.op.view or (node.op is ASSIGN and _unseen(node))):
+        if node.op is INPUT:
             break
-        node = node.a
+        if node.op.view or (node.op is ASSIGN and _unseen(node)):
+            node = node.a
+        elif node.op.name == "instead":
+            node = node.b
+        else:
+            break
     if node.op is INPUT:
         t = r.inputs[node.index][0]
         return t._storage if t._storage is not None else t
@@ -217,7 +222,10 @@ def _unseen(assign: Entry) -> bool:
 
 def origin(assign: Entry) -> Any:
     """The entry whose result an in-place operation wrote: it lives in the memory written to."""
-    return assign.params[1] if assign.params else assign.b
+    n = assign.params[1] if assign.params else assign.b
+    while n is not None and n.op.view:
+        n = n.a
+    return n
 
 
 def grad_node(r: Any, node: Entry) -> Any:
@@ -300,7 +308,8 @@ def made(n: Entry, frame: int, scalars: list[Any], edges: list[Any], save: Any) 
                 g.saved[name] = save(operand(n, name), history, True)
     for name in n.op.watches:
         if name not in g.saved:
-            g.saved[name] = save(operand(n, name), None, False)
+            history = None if name == "o" else edges["abcd".find(name)]
+            g.saved[name] = save(operand(n, name), history, False)
     return g
 
 

@@ -139,8 +139,8 @@ def _find_memory(r: Any, p: Plan, live: tuple[Any, ...], values: list[Node]) -> 
 
 def _memory_of(n: Node) -> Node:
     """The input or entry in whose memory a value is, where nothing was written."""
-    while n.op is not INPUT and n.op.view:
-        n = n.a
+    while n.op is not INPUT and (n.op.view or n.op.name == "instead"):
+        n = n.a if n.op.view else n.b
     return n
 
 

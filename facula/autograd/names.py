@@ -17,6 +17,8 @@ _NAMES = {
     "conv": "ConvolutionBackward0",
     "conv_input": "ConvolutionBackward0",
     "copy_slices": "CopySlices",
+    "lerp_back": "LerpBackward0",
+    "lerp_from": "LerpBackward0",
     "over": "MeanBackward0",
     "pow": "PowBackward1",
     "div_trunc": "DivBackward1",
@@ -53,7 +55,7 @@ def kept(op: Any, edges: list[Any]) -> list[Any]:
     name = str(op)
     if name == "gelu":
         return edges[1:2]
-    if name in ("whole", "where", "softmax"):
+    if name in ("whole", "where", "triangle", "softmax"):
         return edges[1:]
     return [*edges, None] if name in _WITH_NUMBER else edges
 
@@ -108,4 +110,5 @@ _BY_SHAPE = {
     "reshape": _reshape,
     "slice": _slice,
     "sum": _sum,
+    "triangle": lambda p, entry: p[0].capitalize() + "Backward0",
 }

@@ -61,8 +61,11 @@ ANY: dict[str, Build] = {
     "mul_s": lambda x, a, b: x.mul(a, b),
     "scale": lambda x, a, b: x.mul(a, b),
     "rsub_s": lambda x, a, b: x.sub(b, a),
+    "lerp_from": lambda x, a, b, w: x.add(a, x.mul(w, x.sub(b, a))),
+    "lerp_back": lambda x, a, b, w: x.sub(b, x.mul(x.sub(b, a), w)),
     "neg": lambda x, a: x.neg(a),
     "where": lambda x, c, a, b: x.select(c, a, b),
+    "triangle": lambda x, c, a: x.select(c, a, x.const(0, a.kind)),
     "maximum": lambda x, a, b: x.maximum(b, a),
     "minimum": lambda x, a, b: x.minimum(b, a),
     "clamp_low": lambda x, a, b: x.maximum(b, a),
@@ -84,7 +87,7 @@ ANY: dict[str, Build] = {
     "fmod": lambda x, a, b: _fmod(x, a, b),
 }
 NOT_BOOL = {
-    *("sub", "sub_s", "rsub_s", "neg", "abs", "sign", "sgn"),
+    *("sub", "sub_s", "rsub_s", "lerp_from", "lerp_back", "neg", "abs", "sign", "sgn"),
     *("floor_divide", "remainder", "fmod"),
 }
 
@@ -343,9 +346,22 @@ def power(exponent: Any, kind: str) -> Build | None:
 
 CHEAP = {"to", "full", *ANY} - {"floor_divide", "remainder", "fmod"}
 
+MASKED = ("where", "triangle")  # whose first operand is a condition
+
 # Whose results are operands, or as exact, so that narrow ones need no rounding.
 EXACT = {
-    *("where", "neg", "abs", "relu", "maximum", "minimum", "clamp_low", "clamp_high", "copy"),
+    *(
+        "where",
+        "triangle",
+        "neg",
+        "abs",
+        "relu",
+        "maximum",
+        "minimum",
+        "clamp_low",
+        "clamp_high",
+        "copy",
+    ),
     *("sign", "sgn", "fmax", "fmin"),
 }
 
@@ -356,7 +372,7 @@ def expression(n: Node, kinds: tuple[str, ...]) -> Build | None:
     if not kinds:
         return None
     last = kinds[-1]
-    if name in ("where",) and kinds[0] != "b":
+    if name in MASKED and kinds[0] != "b":
         return None
     if name in ANY:
         if last == "b" and name in NOT_BOOL:

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from facula.compiler.cluster import ALL, COLUMN, FULL, REDUCTIONS, ROW, Cluster, kind_of, wide
-from facula.compiler.expressions import expression
+from facula.compiler.expressions import MASKED, expression
 from facula.compiler.layout import Place, place
 from facula.cpu import turning
 from facula.cpu.emitters import EMITTERS
@@ -134,7 +134,7 @@ class Grouping:
             return n.op.name == "to" or kind_of(n) != "b"
         if not n.op.pointwise or any([t not in (int, float, bool) for t in n.stypes]):
             return False
-        if n.op.name not in ("where",) and len(set(kinds)) > 1:
+        if n.op.name not in MASKED and len(set(kinds)) > 1:
             return False
         return expression(n, tuple([wide(k) for k in kinds if k is not None])) is not None
 

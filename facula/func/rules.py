@@ -159,7 +159,7 @@ RULES.update(dict.fromkeys(("solve",), aligned))
 
 
 @rule(
-    *("clone", "copy_slices", "gelu", "self", "tied", "to", "whole"),
+    *("clone", "copy_slices", "gelu", "instead", "self", "tied", "to", "whole"),
     *("cholesky", "cofactors", "det", "eig", "eigh", "eigvalsh", "geqrf", "inverse", "ldl_factor"),
     *("lu_factor", "matrix_exp", "pivots_to_permutation", "qr", "slogdet", "svd", "svdvals"),
 )
@@ -195,9 +195,10 @@ RULES.update(
 # Views: the parameters for the batch, from those for an element.
 VIEWS: dict[str, Callable[[Any, int], Any]] = {
     **dict.fromkeys(
-        ("alias", "detach", "imag_view", "real_view", "view_as_complex", "view_as_real"),
+        ("detach", "imag_view", "real_view", "view_as_complex", "view_as_real"),
         lambda p, size: p,
     ),
+    "alias": lambda p, size: (),
     "diagonal": lambda p, size: (p[0], p[1] + 1, p[2] + 1),
     "expand": lambda p, size: (size, *p),
     "permute": lambda p, size: (0, *_shift(p)),

@@ -11,10 +11,10 @@ from facula import dtypes
 from facula.dtypes import promote_types
 from facula.errors import describe
 from facula.ops import pointwise as pw
-from facula.ops.movement import watched
+from facula.ops.movement import instead
 from facula.ops.table import METHODS, api
 from facula.tensor import Tensor
-from facula.trace.recorder import record
+from facula.trace.recorder import TLS, record
 from facula.values import from_array, realise
 
 _NUMBERS = (bool, int, float, complex)
@@ -97,9 +97,24 @@ def operands(name: str, a: Any, b: Any, real: bool = False) -> tuple[Any, Any, A
     d = result_type(a, b)
     if real and d.category < dtypes.FLOAT:
         d = dtypes.get_default_dtype()
-    a = pw.cast(a, d) if isinstance(a, Tensor) else number(a)
-    b = pw.cast(b, d) if isinstance(b, Tensor) else number(b)
-    return a, b, d
+    x = pw.cast(a, d) if isinstance(a, Tensor) else number(a)
+    y = pw.cast(b, d) if isinstance(b, Tensor) else number(b)
+    if x is not a or y is not b:
+        x, y = _standing((x, y), (a, b))
+    return x, y, d
+
+
+def _standing(new: Any, given: Any) -> Any:
+    """Operands converted to an operation's dtype, of which PyTorch saves what was given."""
+    if not TLS.r.grad or not any([isinstance(t, Tensor) and t.requires_grad for t in given]):
+        return new
+    pairs = zip(new, given, strict=True)
+    return [instead(n, t) if isinstance(t, Tensor) else n for n, t in pairs]
+
+
+def _common(*ts: Any) -> Any:
+    d = result_type(*ts)
+    return _standing([pw.cast(t, d) for t in ts], ts)
 
 
 def _binary(name: str, tt: Any, ts: Any, st: Any, real: bool = False) -> Any:
@@ -484,8 +499,8 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
 
         return in_float32(f, input, end, weight)
     if builtins.abs(weight) >= 0.5:
-        return in_float32(lambda a, b: b - _times(b - a, 1 - weight), input, end)
-    return in_float32(lambda a, b: a + _times(b - a, weight), input, end)
+        return record(pw.LERP_BACK, (input, end), (), (1 - weight,))
+    return record(pw.LERP_FROM, (input, end), (), (weight,))
 
 
 @api(inplace=True)
@@ -493,19 +508,15 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 * tensor2."""
 
     return in_float32(
-        lambda t, a, b: _add(t, _mul(_times(_kept(a, b), value), b)),
+        lambda t, a, b: _add(t, _mul(_factor(a, value, b), b)),
         *_common(input, tensor1, tensor2),
     )
 
 
-def _kept(a: Any, b: Any) -> Any:
-    """A factor that the gradient of another needs: PyTorch saves it as it is."""
-    return watched(a) if b.requires_grad and a.requires_grad else a
-
-
-def _common(*ts: Any) -> list[Any]:
-    d = result_type(*ts)
-    return [pw.cast(t, d) for t in ts]
+def _factor(a: Any, value: Any, b: Any) -> Any:
+    """value * a, to be multiplied with b: for the gradient of b PyTorch saves a as it is."""
+    out = _times(a, value)
+    return instead(out, a) if TLS.r.grad and b.requires_grad else out
 
 
 @api(inplace=True)
@@ -515,6 +526,6 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
         raise RuntimeError("Integer division with addcdiv is no longer supported")
 
     return in_float32(
-        lambda t, a, b: _add(t, _div(_times(_kept(a, b), value), b)),
+        lambda t, a, b: _add(t, _div(_factor(a, value, b), b)),
         *_common(input, tensor1, tensor2),
     )

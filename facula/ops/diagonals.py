@@ -102,22 +102,37 @@ def slice_scatter(
     )
 
 
-def _triangle(name: str, keep: Any) -> None:
+def _triangle(t: Any, p: Any) -> Any:
+    name, diagonal = p
+    m, n = t.node.shape[-2:]
+    rows = from_array(np.arange(m, dtype=np.int64).reshape(m, 1))
+    columns = from_array(np.arange(n, dtype=np.int64) - diagonal)
+    if t.node.device is not None:
+        rows, columns = [devices.moved(x, t.device) for x in (rows, columns)]
+    mask = record(pw.LE if name == "tril" else pw.GE, (columns, rows))
+    return record(TRIANGLE, (mask, t), p)
+
+
+# The elements where a mask is true, and zeros. Parameters: the function's name and the diagonal, of
+# which the gradient makes the mask anew: PyTorch saves nothing.
+TRIANGLE = pw.pointwise(
+    "triangle",
+    lambda p, s, mask, a: np.where(mask, a, a.dtype.type(0)),
+    None,
+    lambda g, p: _triangle(g, p),
+)
+
+
+def _declare_triangle(name: str) -> None:
     def f(input: Any, diagonal: int = 0) -> Any:
         if len(input.node.shape) < 2:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
-        m, n = input.node.shape[-2:]
-        rows = from_array(np.arange(m, dtype=np.int64).reshape(m, 1))
-        columns = from_array(np.arange(n, dtype=np.int64) - diagonal)
-        if input.node.device is not None:
-            rows, columns = [devices.moved(t, input.device) for t in (rows, columns)]
-        mask = record(keep, (columns, rows))
-        return mv.in_layout(record(pw.WHERE, (mask, input, input.new_zeros(()))), None)
+        return mv.in_layout(_triangle(input, (name, diagonal)), None)
 
     f.__name__ = name
     f.__doc__ = f"The {name} part of matrices; zeros elsewhere."
     api(f, inplace=True)
 
 
-_triangle("tril", pw.LE)
-_triangle("triu", pw.GE)
+_declare_triangle("tril")
+_declare_triangle("triu")

@@ -14,6 +14,7 @@ from facula.meta import META, is_meta, like
 from facula.ops import indexing as ix
 from facula.ops import movement as mv
 from facula.ops.registry import pointwise_strides
+from facula.ops.shapes import with_ones
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch
 from facula.storage import make_view
 from facula.tensor import Tensor
@@ -234,11 +235,9 @@ def _with_ones(t: Any, params: list[Any], after: list[int]) -> Any:
     They are put in before t is cut, so that their strides are what they are in PyTorch.
     `params` has an item for every dimension of t, and gets one for each of the new ones.
     """
-    shape = list(t.node.shape)
     for d in reversed(after):
-        shape.insert(d, 1)
         params.insert(d, (0, 1, 1))
-    return make_view(t, mv.RESHAPE, tuple(shape))
+    return with_ones(t, tuple(after))
 
 
 def _int(x: Any) -> Any:

@@ -10,13 +10,13 @@ from facula import storage
 from facula.in_place import check_in_place
 from facula.ops import movement as mv
 from facula.ops.registry import Op, like_strides
-from facula.ops.shapes import as_strided, dims_of, sizes
+from facula.ops.shapes import as_strided, dims_of, sizes, with_ones, without_ones
 from facula.ops.table import METHODS, api
 from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.node import canonical, contiguous_strides
-from facula.trace.recorder import flush, record
+from facula.trace.recorder import TLS, flush, record
 from facula.values import from_array, realise
 from facula.writes import bump, reseat, resize, take_place
 
@@ -101,6 +101,11 @@ def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
     return make_view(self, UNFOLD, (d, size, step))
 
 
+def _become(t: Any, view: Any) -> Any:
+    take_place(t, storage.at_once(view, t.requires_grad or TLS.r.grad))
+    return t
+
+
 def _reseat(t: Any, op: Any, params: Any) -> Any:
     """Let t itself become a view of what it was."""
     reseat(t, op, params)
@@ -130,18 +135,15 @@ def t_(self: Any) -> Any:
 def squeeze_(self: Any, dim: Any = None) -> Any:
     """Drop dimensions of size 1 in place."""
     check_in_place(self, "squeeze_", False)
-    shape = self.node.shape
-    drop = dims_of(dim, len(shape))
-    new = tuple([n for i, n in enumerate(shape) if not (i in drop and n == 1)])
-    return _reseat(self, mv.RESHAPE, new)
+    dims = dims_of(dim, len(self.node.shape))
+    return _become(self, lambda: without_ones(self, dims))
 
 
 def unsqueeze_(self: Any, dim: int) -> Any:
     """Insert a dimension of size 1 in place."""
     check_in_place(self, "unsqueeze_", False)
-    shape = self.node.shape
-    d = wrap_dim(dim, len(shape) + 1)
-    return _reseat(self, mv.RESHAPE, (*shape[:d], 1, *shape[d:]))
+    d = wrap_dim(dim, len(self.node.shape) + 1)
+    return _become(self, lambda: with_ones(self, (d,)))
 
 
 def as_strided_(self: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:

@@ -96,6 +96,8 @@ def dot(input: Any, tensor: Any) -> Any:
 @api(follows=(MATMUL, None, 0))
 def matmul(input: Any, other: Any) -> Any:
     """The product by the dimensions of both (https://pytorch.org/docs/stable/generated/torch.matmul.html)."""
+    if input.dtype is dtypes.bool and isinstance(other, Tensor) and _by_batches(input, other):
+        raise NotImplementedError(f"matmul: batches of matrices of {input.dtype}")
     _same("matmul", input, other)
     a, b = len(input.node.shape), len(other.node.shape)
     if not a or not b:
@@ -111,6 +113,20 @@ def matmul(input: Any, other: Any) -> Any:
         return out
     kept = out.node.shape
     return shaped(out, (*kept[:-2], kept[-1]) if a == 1 else kept[:-1])
+
+
+def _by_batches(a: Any, b: Any) -> bool:
+    """Whether PyTorch multiplies batch by batch, not folding the larger operand into a matrix."""
+    rank, other = len(a.node.shape), len(b.node.shape)
+    if min(rank, other) > 2 or max(rank, other) < 3 or not min(rank, other):
+        return min(rank, other) > 2
+    large, small = (a, b) if rank > other else (b.mT, a)
+    if small.requires_grad or not large.numel():
+        return False
+    shape, steps = large.node.shape, large.stride()
+    return rank == 2 or any(
+        [steps[i] != steps[i + 1] * shape[i + 1] for i in range(len(shape) - 2)]
+    )
 
 
 def _matmul(self: Any, other: Any) -> Any:

@@ -357,9 +357,10 @@ DETACH: Op = Op(
     view=True,
     write_back=lambda base, new, p: new,
 )
+# Another name for a tensor. The parameters: its strides, if some of dimensions of size 1 change.
 ALIAS: Op = Op(
     "alias",
-    _same_as_first,
+    lambda p, st, a: (a.shape, a.dtype, canonical(a.shape, p) if p else a.strides, 0),
     lambda p, s, a: a,
     (lambda g: g,),
     view=True,
@@ -393,6 +394,16 @@ WATCH.watches = "a"
 def watched(t: Any) -> Any:
     """The tensor as an operand that a later write spoils for the backward pass."""
     return record(WATCH, (t,)) if t.node.rg or t.requires_grad else t
+
+
+# A value that PyTorch does not have: what it saves is the second operand, which may not be modified
+# before the backward pass where a formula here keeps the first.
+INSTEAD: Op = Op("instead", _same_as_first, lambda p, s, a, b: a, (lambda g: g, None))
+
+
+def instead(new: Any, t: Any) -> Any:
+    """A value computed of t, whose place it takes in an operation."""
+    return new if new is t else record(INSTEAD, (new, t))
 
 
 def _copied_strides(p: Any, a: Any) -> Any:

@@ -77,9 +77,22 @@ SUB_S: Op = pointwise("sub_s", _scalar(np.subtract), lambda g: g)
 MUL_S: Op = pointwise("mul_s", _scalar(np.multiply), lambda g, s: g * _cs(s[0]))
 DIV_S: Op = pointwise("div_s", _scalar(np.divide), lambda g, s: g / _cs(s[0]))
 MUL_S.frees = DIV_S.frees = True  # PyTorch saves the number as a tensor
-# The same within operations that save nothing (`add(alpha=)`, `lerp`; `mean`).
+# The same within operations that save nothing (`add(alpha=)`; `mean`).
 SCALE: Op = pointwise("scale", _scalar(np.multiply), lambda g, s: record(SCALE, (g,), (), s))
 OVER: Op = pointwise("over", _scalar(np.divide), lambda g, s: record(OVER, (g,), (), s))
+# Between two by a number: of the way from the first, or of the way back from the second.
+LERP_FROM: Op = pointwise(
+    "lerp_from",
+    lambda p, s, a, b: a + num(s[0], a) * (b - a),
+    lambda g, s: record(SCALE, (g,), (), (1 - _cs(s[0]),)),
+    lambda g, s: record(SCALE, (g,), (), (_cs(s[0]),)),
+)
+LERP_BACK: Op = pointwise(
+    "lerp_back",
+    lambda p, s, a, b: b - (b - a) * num(s[0], a),
+    lambda g, s: record(SCALE, (g,), (), (_cs(s[0]),)),
+    lambda g, s: record(SCALE, (g,), (), (1 - _cs(s[0]),)),
+)
 RSUB_S: Op = pointwise("rsub_s", _rscalar(np.subtract), lambda g: -g)
 RDIV_S: Op = pointwise("rdiv_s", _rscalar(np.divide), lambda g, a, s: -g * _c(_cs(s[0]) / (a * a)))
 NEG: Op = pointwise("neg", lambda p, s, a: -a, lambda g: -g)

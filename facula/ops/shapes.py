@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from facula import dtypes
-from facula.in_place import forbidden
+from facula.in_place import fills, forbidden
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
@@ -256,18 +256,60 @@ def ravel(input: Any) -> Any:
 @api(inplace=False)
 def unsqueeze(input: Any, dim: int) -> Any:
     """A dimension of size 1 inserted."""
-    shape = input.node.shape
-    d = wrap_dim(dim, len(shape) + 1)
-    return make_view(input, mv.RESHAPE, (*shape[:d], 1, *shape[d:]))
+    d = wrap_dim(dim, len(input.node.shape) + 1)
+    return with_ones(input, (d,))
+
+
+@lru_cache(4096)
+def _with_ones(
+    shape: tuple[int, ...], strides: tuple[int, ...] | None, put: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    new, steps = list(shape), list(strides or contiguous_strides(shape))
+    for d in reversed(put):
+        steps.insert(d, new[d] * steps[d] if d < len(new) else 1)
+        new.insert(d, 1)
+    return _laid(shape, strides, tuple(new), tuple(steps))
+
+
+@lru_cache(4096)
+def _without_ones(
+    shape: tuple[int, ...], strides: tuple[int, ...] | None, drop: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    left = [i for i, n in enumerate(shape) if not (i in drop and n == 1)]
+    steps = strides or contiguous_strides(shape)
+    return _laid(shape, strides, tuple([shape[i] for i in left]), tuple([steps[i] for i in left]))
+
+
+def _laid(shape: Any, strides: Any, new: Any, steps: Any) -> tuple[Any, Any]:
+    """A shape, and its strides, where those of RESHAPE are others."""
+    usual = 0 in shape or (mv.view_strides(shape, strides, new) or contiguous_strides(new)) == steps
+    return new, None if usual else steps
+
+
+def with_ones(t: Any, dims: tuple[int, ...]) -> Any:
+    """A view with dimensions of size 1 inserted before these ones of the tensor's.
+
+    Each steps over what follows it, and the others go on as they do.
+    """
+    n = t.node
+    return _view_so(t, _with_ones(n.shape, n.strides, dims))
+
+
+def without_ones(t: Any, dims: tuple[int, ...]) -> Any:
+    """A view without those of these dimensions that are of size 1."""
+    n = t.node
+    return _view_so(t, _without_ones(n.shape, n.strides, dims))
+
+
+def _view_so(t: Any, layout: tuple[Any, Any]) -> Any:
+    v = make_view(t, mv.RESHAPE, layout[0])
+    return v if layout[1] is None else make_view(v, mv.ALIAS, layout[1])
 
 
 @api
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Dimensions of size 1 dropped."""
-    shape = input.node.shape
-    drop = dims_of(dim, len(shape))
-    new = tuple([n for i, n in enumerate(shape) if not (i in drop and n == 1)])
-    return make_view(input, mv.RESHAPE, new)
+    return without_ones(input, dims_of(dim, len(input.node.shape)))
 
 
 @api(function=False)
@@ -457,6 +499,13 @@ def _strided(base: Any, size: Any, stride: Any, offset: int) -> tuple[Any, Any]:
     return shape, strides
 
 
+def _holds(t: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> bool:
+    """Whether all positions are among those of a tensor without gaps."""
+    if not fills(t.node) or offset < t._offset:
+        return False
+    return _end(shape, strides, offset) <= t._offset + t.numel()
+
+
 def _end(shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> int:
     """The position after the last element."""
     if 0 in shape:
@@ -469,18 +518,14 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
     """A view by sizes and strides of the whole storage."""
     forbidden((input,))
     offset = input._offset if storage_offset is None else storage_offset
-    base: Any = input
-    start = input._offset
     shape, strides = sizes((size,)), sizes((stride,))
-    if not (
-        len(shape) == len(strides)
-        and like_strides(input.node) == input.node.strides
-        and start <= offset
-        and _end(shape, strides, offset) <= start + input.numel()
-    ):  # what is looked at is not a part of the input, whose history it has if it can
-        start = 0
-        if input._storage is not None and input._chain:
-            base = whole(input)
+    # What is looked at is a part of the input, else of what it is a view of, else of the memory.
+    base: Any = input
+    if len(shape) == len(strides) and not _holds(input, shape, strides, offset):
+        base = input._base_t
+        if base is None or not _holds(base, shape, strides, offset):
+            base = whole(input) if input._storage is not None and input._chain else input
+    start = base._offset
     shape, strides = _strided(base, size, stride, offset - start)
     if TLS.r.grad and input.requires_grad and not base.requires_grad:
         raise NotImplementedError(
@@ -488,7 +533,7 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
         )
     if not base.is_contiguous():
         steps = base.stride()
-        if like_strides(base.node) != steps:
+        if not fills(base.node):
             raise NotImplementedError("as_strided of a storage with gaps is not in Facula")
         order = sorted(range(len(steps)), key=lambda d: -steps[d])
         base = make_view(base, mv.PERMUTE, tuple(order))  # as it lies in memory
@@ -497,7 +542,7 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -
         v = make_view(base, mv.AS_STRIDED, params)
     else:
         n = input.node
-        known = n.shape, n.strides or contiguous_strides(n.shape), input._offset
+        known = n.shape, n.strides or contiguous_strides(n.shape), input._offset - start
         v = make_view(base, mv.AS_STRIDED, (*params, known))
         v._chain = (*v._chain[:-1], (mv.AS_STRIDED, params))  # a history made anew is the base's
     if v._base_t is not None:

@@ -5,6 +5,7 @@ Input and output are pickles: lists of programs in, their reports out, until the
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import math
@@ -90,7 +91,9 @@ def run(program: dict, torch, after_step=None) -> dict:
                     if g is None or g.shape == t.shape:  # else t was reshaped in place
                         t.grad = g
                     if g is not None:
-                        g.data.copy_(kept)
+                        # One whose elements share memory is not added to, and can't be written.
+                        with contextlib.suppress(RuntimeError):
+                            g.data.copy_(kept)
         else:
             outcomes.append(list(values) if values else "ok")
             for n in source.partition(" = ")[0].split(", "):
@@ -211,7 +214,8 @@ def writes_amiss(program: dict, torch) -> str | None:
         def __torch_function__(self, func, types, args=(), kwargs=None):
             kwargs = kwargs or {}
             name = getattr(func, "__name__", "")
-            before = args[0].detach().clone() if name in WHOLE else None
+            by_index = name in WHOLE or name == "__setitem__"
+            before = args[0].detach().clone() if by_index else None
             try:
                 out = func(*args, **kwargs)
             except (RuntimeError, IndexError):

@@ -108,6 +108,7 @@ torch.add(torch.zeros(2), 7, out=v0)
 v2[1] = 9
 out(v1.tolist())
 v1.resize_(9)
+v1[5:] = 0
 out(v2._version)""",
     "numbers from NumPy may be resized as far as they reach": """
 v0 = torch.from_numpy(torch.arange(4.0).numpy())
@@ -291,6 +292,86 @@ v0[None, 0] = v0
 v0[::2] = v0
 v1 = torch.ones(3, 3, 2)
 v1[-2, -2:1:2, None, -1] *= 2""",
+    "dimensions of size 1 that come and go leave the strides of the others": """
+v0 = torch.ones(2, 3, dtype=torch.float64).t()
+v1 = v0.unsqueeze(2)[:, torch.tensor([-1, -2, -1]), None, torch.tensor(0)]
+out(v0.unsqueeze(2).stride())
+v2 = torch.ones(3, 1, 2, 1).permute(2, 3, 0, 1)
+out([v2.squeeze(1).stride(), v2.squeeze(3).stride(), v2[:, :, :1].squeeze(1).stride()])
+v3 = torch.ones(1, 3, 3).permute(0, 2, 1)[:, :, :1]
+v3[...] = v3.squeeze(1)
+v0.unsqueeze_(2)
+out(v0.stride())""",
+    "the gradient of lerp by a number is a product": """
+v0 = torch.tensor([1.0, 2.0]).requires_grad_()
+v1 = torch.tensor([1.5, 2.5]).requires_grad_()
+v2 = torch.lerp(v0, v1, 0.3)
+v2.backward(torch.tensor([float('inf'), 1.0]))
+v3 = torch.lerp(v0, v1, 0.7)
+v3.backward(torch.tensor([1.0, -float('inf')]))""",
+    "triangles save nothing": """
+v0 = torch.ones(2, 2).requires_grad_()
+v1 = (v0 * 2).tril()
+v1.sum().backward(retain_graph=True)
+v2 = v0.triu(1)
+v2.sum().backward()
+v2.sum().backward()""",
+    "as_strided of a view of a leaf that is a view": """
+v0 = torch.tensor([[-0.42], [0.53]]).t().requires_grad_()
+v1 = v0[::3, 0:].as_strided([1], [2])
+(v1 * v1).sum().backward()""",
+    "a view of a leaf that is a view made in no_grad is forbidden after a write": """
+v0 = torch.ones(3, 3)
+torch.set_grad_enabled(False)
+v1 = v0[0, :2]
+torch.set_grad_enabled(True)
+v1.requires_grad_()
+v2 = v1.unsqueeze(1)
+v0 *= v0""",
+    "a gradient of what has another shape by now is added up": """
+v0 = torch.ones(2, 3).requires_grad_()
+v1 = v0.sum()
+v1.data = torch.empty(0)
+(v1 * v1).sum().backward()
+v2 = v0.sum(0)
+v2.data = torch.ones(4, 3)
+v2.exp().sum().backward()
+v3 = v0 * 2
+v3.data = torch.ones(4)
+v3.sum().backward()""",
+    "operands that are converted, and factors that are scaled, are saved as they were": """
+v0 = torch.ones(2).requires_grad_()
+v1 = v0 * 2
+v2 = torch.ones(2, dtype=torch.float64)
+v3 = v1 * v2
+v2.add_(1)
+v3.sum().backward(retain_graph=True)
+v4 = v1 + v2
+v2.add_(1)
+v4.sum().backward(retain_graph=True)
+v5 = torch.ones(2)
+v6 = v0.addcmul(v5, v1, value=0.5)
+v5.add_(1)
+v6.sum().backward(retain_graph=True)
+v7 = v0.addcmul(v5, torch.ones(2), value=3)
+v5.add_(1)
+v7.sum().backward()""",
+    "of one number too a product that was written is saved, and a source that was detached": """
+v0 = torch.tensor(2.0).requires_grad_()
+v1 = v0 * 2
+v1.cumprod_(0)
+v1.zero_()
+v1.backward()
+v2 = torch.ones(1).requires_grad_() * 1
+v3 = v0 * 2
+v3.put_(torch.tensor([0]), v2, accumulate=True)
+v2.detach_()
+v3.backward()""",
+    "batches of bools are no product, whatever the other's dtype": """
+v0 = torch.ones(2, 2, 2, dtype=torch.bool) @ torch.ones(2, 2, 2)
+v1 = torch.ones(2, dtype=torch.bool) @ torch.ones(2, 2, 2)
+v2 = torch.ones(2, 2, 4, dtype=torch.bool)[:, ::2] @ torch.ones(4)
+v3 = torch.ones(2, 2, 4, dtype=torch.bool) @ torch.ones(4)""",
 }
 
 
