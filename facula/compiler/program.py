@@ -39,7 +39,7 @@ ARRAYS = {ndarray}
 _NO_BASES = {type(None)}
 _base = attrgetter("base")
 ITEMS = tuple.__basicsize__  # where a tuple's items begin
-PIECE, PIECES = 1 << 15, 16  # characters that a module has at least; modules of a program, about
+PIECE, PIECES = 1 << 16, 16  # characters that a module has at least; modules of a program, about
 LARGE = 1 << 16  # bytes from which on the memory of results is used again
 
 

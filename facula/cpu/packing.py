@@ -74,7 +74,11 @@ def _turn(
 
     middle = f.let(f"and i64 %k, {-width}")
     with f.loop(0, middle, width) as k:
-        square(k.index, plain, width)
+        if rows == width:  # a whole square: the function that is there once
+            p, q = f.at(a, f.mul(k.index, size)), f.at(b, f.mul(k.index, out))
+            turn(plain, kind, p, step, q, out)
+        else:
+            square(k.index, plain, width)
     if rest:
         with f.when(f.let(f"icmp ne i64 {middle}, %k")):
             square(middle, Edge(f, width, rest), rest)
