@@ -17,7 +17,7 @@ from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, pick
 COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
 MAX_AFTER = 3  # of programs that do some work: compiled ones round otherwise, and losses show when
 # Microseconds for an element of what NumPy has no function for; others take 1e-3 or so.
-SLOW = {"erf": 0.36, "erfc": 0.36, "lgamma": 0.19, "digamma": 0.16, "sigmoid": 0.014}
+SLOW = {"erf": 0.05, "erfc": 0.07, "lgamma": 0.19, "digamma": 0.16, "sigmoid": 0.014}
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
 PASSES = (
     *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
