@@ -86,10 +86,119 @@ def large(torch: Any, double: bool = False) -> Any:
     return _network(torch, [2048, 4096, 4096, 1000], 1024, double, False)
 
 
-MODELS = {f.__name__: f for f in (two_layers, mlp, mlp_norm, large)}
+def _step(model: Any, loss_of: Any, optimizer: Any) -> Any:
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = loss_of(model)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
 
 
-def losses(torch: Any, name: str, steps: int = 100) -> list[float]:
+def _placed(torch: Any, model: Any, double: bool) -> Any:
+    return (model.double() if double else model).to("cuda")
+
+
+def resnet(torch: Any, double: bool = False) -> Any:
+    """ResNet-18 for 64 images of 32 x 32, SGD with momentum."""
+    nn, F = torch.nn, torch.nn.functional
+
+    class Block(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self, n: int, m: int, stride: int) -> None:
+            super().__init__()
+            self.a = nn.Conv2d(n, m, 3, stride, 1, bias=False)
+            self.b = nn.Conv2d(m, m, 3, 1, 1, bias=False)
+            self.na, self.nb = nn.BatchNorm2d(m), nn.BatchNorm2d(m)
+            self.short = None
+            if stride != 1:
+                conv = nn.Conv2d(n, m, 1, stride, bias=False)
+                self.short = nn.Sequential(conv, nn.BatchNorm2d(m))
+
+        def forward(self, x: Any) -> Any:
+            y = self.nb(self.b(F.relu(self.na(self.a(x)))))
+            return F.relu(y + (x if self.short is None else self.short(x)))
+
+    torch.manual_seed(0)
+    layers: list[Any] = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    for n, m, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
+        layers += [Block(n, m, stride), Block(m, m, 1)]
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
+    model = _placed(torch, nn.Sequential(*layers, *head), double)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((64, 3, 32, 32)).astype(np.float64 if double else np.float32)
+    x, y = [torch.from_numpy(a).to("cuda") for a in (x, rng.integers(0, 10, 64))]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    return _step(model, lambda m: F.cross_entropy(m(x), y), optimizer)
+
+
+def gpt(torch: Any, double: bool = False) -> Any:
+    """A GPT of 6 layers of 384, 6 heads, 4 texts of 256 characters, AdamW."""
+    nn, F = torch.nn, torch.nn.functional
+
+    class Block(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self, n: int) -> None:
+            super().__init__()
+            self.n1, self.n2 = nn.LayerNorm(n), nn.LayerNorm(n)
+            self.qkv, self.out = nn.Linear(n, 3 * n), nn.Linear(n, n)
+            self.up, self.down = nn.Linear(n, 4 * n), nn.Linear(4 * n, n)
+
+        def forward(self, x: Any) -> Any:
+            b, t, c = x.shape
+            q, k, v = [
+                a.view(b, t, 6, c // 6).transpose(1, 2) for a in self.qkv(self.n1(x)).split(c, 2)
+            ]
+            a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.out(a.transpose(1, 2).reshape(b, t, c))
+            return x + self.down(F.gelu(self.up(self.n2(x))))
+
+    class Model(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.token, self.place = nn.Embedding(65, 384), nn.Embedding(256, 384)
+            self.blocks = nn.Sequential(*[Block(384) for _ in range(6)])
+            self.norm, self.head = nn.LayerNorm(384), nn.Linear(384, 65, bias=False)
+
+        def forward(self, i: Any) -> Any:
+            x = self.token(i) + self.place(torch.arange(i.shape[1], device=i.device))
+            return self.head(self.norm(self.blocks(x)))
+
+    torch.manual_seed(0)
+    model = _placed(torch, Model(), double)
+    rng = np.random.default_rng(0)
+    i, y = [torch.from_numpy(rng.integers(0, 65, (4, 256))).to("cuda") for _ in range(2)]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+    return _step(model, lambda m: F.cross_entropy(m(i).view(-1, 65), y.view(-1)), optimizer)
+
+
+def lstm(torch: Any, double: bool = False) -> Any:
+    """Two layers of an LSTM of 256, 32 texts of 64 characters, Adam."""
+    nn, F = torch.nn, torch.nn.functional
+
+    class Model(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Embedding(65, 128)
+            self.lstm = nn.LSTM(128, 256, 2, batch_first=True)
+            self.head = nn.Linear(256, 65)
+
+        def forward(self, i: Any) -> Any:
+            return self.head(self.lstm(self.token(i))[0])
+
+    torch.manual_seed(0)
+    model = _placed(torch, Model(), double)
+    rng = np.random.default_rng(0)
+    i, y = [torch.from_numpy(rng.integers(0, 65, (32, 64))).to("cuda") for _ in range(2)]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    return _step(model, lambda m: F.cross_entropy(m(i).view(-1, 65), y.view(-1)), optimizer)
+
+
+MODELS = {f.__name__: f for f in (two_layers, mlp, mlp_norm, large, resnet, gpt, lstm)}
+BIG = ("large", "resnet", "gpt", "lstm")  # fewer steps
+
+
+def losses(torch: Any, name: str, steps: int) -> list[float]:
     """Losses in float64."""
     step = MODELS[name](torch, True)
     return [float(step()) for _ in range(steps)]
@@ -98,19 +207,20 @@ def losses(torch: Any, name: str, steps: int = 100) -> list[float]:
 def timed(torch: Any, name: str) -> tuple[float, float]:
     """Microseconds of a step: until the device has done it, and until the call returns."""
     step = MODELS[name](torch)
+    steps = STEPS // 5 if name in BIG else STEPS
     for _ in range(20):
         step()
     done, returned = [], []
     for _ in range(ROUNDS):
         torch.cuda.synchronize()
         begin = time.perf_counter()
-        for _ in range(STEPS):
+        for _ in range(steps):
             step()
         middle = time.perf_counter()
         torch.cuda.synchronize()
         done.append(time.perf_counter() - begin)
         returned.append(middle - begin)
-    return min(done) / STEPS * 1e6, min(returned) / STEPS * 1e6
+    return min(done) / steps * 1e6, min(returned) / steps * 1e6
 
 
 def main() -> None:
@@ -121,7 +231,8 @@ def main() -> None:
     args = parser.parse_args()
     found = {name: importlib.import_module(name) for name in args.frameworks}
     for name in args.models.split(","):
-        series = {f: losses(m, name) for f, m in found.items() if name != "large"}
+        count = 20 if name in BIG else 100
+        series = {f: losses(m, name, count) for f, m in found.items() if name != "large"}
         line = [f"{name:12}"]
         if len(series) > 1:
             a, b = [np.array(s) for s in series.values()]

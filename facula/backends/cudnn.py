@@ -1,4 +1,9 @@
-"""cuDNN: not used, and the switches that programs set are remembered."""
+"""cuDNN: what convolves on a CUDA device where it is installed (`facula/cuda/dnn.py`).
+
+`enabled` and `allow_tf32` decide how: without cuDNN, kernels of Facula's own convolve; without
+TF32, float32 is computed in float32. The other switches are remembered and change nothing: an
+algorithm always gives the same bits each time, and is never chosen by trying it out.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +22,28 @@ fp32_precision = "none"
 
 
 def is_available() -> bool:
-    """False: there is no CUDA device."""
-    return False
+    """Whether there is a CUDA device, and the library."""
+    from facula import cuda
+
+    if not cuda.is_available():
+        return False
+    from facula.cuda import dnn
+
+    return dnn.is_available()
 
 
-def version() -> None:
-    """The library's version: None, it is not loaded."""
+def version() -> int | None:
+    """The library's version, such as 92801; None where there is none."""
+    if not is_available():
+        return None
+    from facula.cuda import dnn
+
+    return dnn.version()
 
 
 def is_acceptable(tensor: Any) -> bool:
-    """Whether cuDNN would compute on this tensor: no."""
-    return False
+    """Whether cuDNN would convolve this tensor."""
+    return bool(enabled and tensor.is_cuda and tensor.is_floating_point() and is_available())
 
 
 def flags(

@@ -166,7 +166,7 @@ def empty(shape: tuple[int, ...], dtype: Any, strides: Any = None) -> DeviceArra
 def upload(a: Any, dtype: Any, strides: Any = None) -> DeviceArray:
     """A copy on the device of a NumPy array that has these strides."""
     if strides is None:
-        a = np.ascontiguousarray(a)
+        a = np.asarray(a, order="C")
     out = empty(a.shape, dtype, strides)
     nbytes = span(a.shape, strides) * dtype.itemsize
     if nbytes:

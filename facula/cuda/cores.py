@@ -11,6 +11,7 @@ from collections.abc import Container
 from math import prod
 from typing import Any
 
+from facula.compiler.assembly import SCATTERS
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place, place
 from facula.cpu.kernels import merged, strides_in
@@ -429,6 +430,14 @@ class Parts(Core):
         return out
 
 
+class Unfilled(Core):
+    """Parts put together of which one has no elements (`program._empty`). It is among the cores so
+    that a constant which it copies is in memory."""
+
+    def accepts(self, n: Node) -> bool:
+        return 0 not in n.shape and any([0 in i.shape for i in n.inputs])
+
+
 class Scan(Core):
     """Running sums and products: one thread for each line."""
 
@@ -457,9 +466,47 @@ class Scan(Core):
         return [Launch(k.text(), k.args, (blocks(lines_, 64), 1), (64, 1))]
 
 
+class Sort(Core):
+    """Where the elements of a line go when it is sorted: each counts those that come before it, the
+    equal ones with a smaller index among them. A NaN is the largest."""
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        (p,) = _operands(low, n)
+        d, (most, down) = n.params[0], (p.shape[n.params[0]], n.params[-1])
+        size, kind = prod(p.shape), kind_of(p.base)
+        assert kind is not None
+        many = n.shape[d]
+        own = contiguous_strides(n.shape)
+        rest = [j for j in range(len(n.shape)) if j != d]
+        k = Kernel({})
+        lines = k.f.lines
+        lines.append(_each(size))
+        lines.append(f"const I line = i / {most}, here = i % {most};")
+        tables = [[s[j] for j in rest] for s in (p.strides, own)]
+        source, to = k.offsets("line", [n.shape[j] for j in rest], tables)
+        lines.append(f"const I from = {source};")
+        at = k.pointer(p.base, p.offset)
+        a = k.x.load(f"{at}[from + here * (I){p.strides[d]}]", kind)
+        lines.append("I rank = 0;")
+        lines.append(f"for (I j = 0; j < {most}; j++) {{")
+        b = k.x.load(f"{at}[from + j * (I){p.strides[d]}]", kind)
+        x, y = (a.name, b.name) if down else (b.name, a.name)
+        before = f"({x} < {y} || ({y} != {y} && {x} == {x}))"
+        after = f"({y} < {x} || ({x} != {x} && {y} == {y}))"
+        lines.append(f"rank += {before} || (!{after} && j < here);\n  }}")
+        result = k.pointer(n, made=True)
+        lines.append(f"if (rank < {many}) {result}[{to} + rank * (I){own[d]}] = here;\n  }}")
+        k.most = max(k.most, size + blocks(size) * BLOCK, prod(p.base.shape))
+        return [Launch(k.text(), k.args, (blocks(size), 1), (BLOCK, 1))]
+
+    def accepts(self, n: Node) -> bool:
+        return super().accepts(n) and bool(n.shape)
+
+
 CORES: dict[str, Core] = {
     "matmul": Matmul(),
     "assemble": Parts(),
+    **dict.fromkeys(("cat", *SCATTERS), Unfilled()),
     **dict.fromkeys(
         ("sum", "prod", "amax", "amin", "any", "all", "argmax", "argmin"),
         Fold(),
@@ -471,6 +518,7 @@ CORES: dict[str, Core] = {
     "index_put": Put(False),
     "index_put_accumulate": Put(True),
     **dict.fromkeys(("cumsum", "cumprod"), Scan()),
+    **dict.fromkeys(("argsort", "topk_index"), Sort()),
 }
 
 __all__ = ["CORES", "Core", "copied"]

@@ -1,6 +1,6 @@
-"""Finding the shared libraries of CUDA: the driver's, NVRTC's and cuBLAS's.
+"""Finding the shared libraries of CUDA: the driver's, NVRTC's, cuBLAS's and cuDNN's.
 
-They are called through ctypes: three C interfaces that have been stable for years, and no Python
+They are called through ctypes: four C interfaces that have been stable for years, and no Python
 package beside the wheels that hold the libraries (`pip install facula[cuda]`). Nothing is loaded
 before somebody asks for a device.
 """
@@ -20,6 +20,7 @@ from facula.errors import NoDeviceError
 _NAMES = {
     "nvrtc": ("libnvrtc.so.13", "libnvrtc.so.12"),
     "cublas": ("libcublas.so.13", "libcublas.so.12"),
+    "cudnn": ("libcudnn.so.9",),
 }
 
 

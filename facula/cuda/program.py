@@ -15,14 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from facula.compiler.cluster import ALL, COLUMN, ROW, Cluster
+from facula.compiler.assembly import ASSEMBLE, SCATTERS
+from facula.compiler.builder import NARROW
+from facula.compiler.cluster import ALL, COLUMN, ROW, Cluster, kind_of
 from facula.compiler.grouping import Grouping, same_element
 from facula.compiler.layout import VIEWS, Place, place
 from facula.compiler.memory import Memory
 from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
+from facula.compiler.widen import WIDENED
 from facula.cpu.text import NotCompiled
-from facula.cuda import arrays, cores, driver, modules, status, windows
+from facula.cuda import arrays, cores, dnn, driver, modules, status, windows
 from facula.cuda.arrays import Block, DeviceArray
 from facula.cuda.blas import Product
 from facula.cuda.kernels import kernels
@@ -32,6 +35,7 @@ from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
 CORES = {**cores.CORES, **windows.WINDOWS}  # the operations that have launches of their own
 GRAPHS = 16  # captured graphs of a program
+LIBRARIES = (Product, dnn.Convolve)  # calls that are no kernels of this project
 NOT_MEMORY = ("number", "status")
 
 
@@ -94,7 +98,7 @@ class Lowered:
     def _lower(self, c: Cluster) -> list[Any]:
         try:
             if c.fallback:
-                return _empty(c.nodes[0])
+                return _empty(self, c.nodes[0])
             if c.core is not None:
                 return CORES[c.core.op.name].launches(self, c.core)
             return kernels(self, c)
@@ -116,13 +120,34 @@ def no_kernel(n: Node, why: str = "") -> NotImplementedError:
     )
 
 
-def _empty(n: Node) -> list[Any]:
+EMPTY_IS_ZERO = ("sum", "matmul", "any")
+EMPTY_IS_COPY = ("scatter", "scatter_add", "index_put", "index_put_accumulate")
+
+
+def _empty(low: Lowered, n: Node) -> list[Any]:
     """An operation on no elements."""
     if 0 in n.shape:
         return []
-    if n.op.name in ("sum", "matmul", "any"):
+    if n.op.name in EMPTY_IS_ZERO:
         return [Clear(n)]
+    if n.op.name in (*EMPTY_IS_COPY, *SCATTERS):
+        return [cores.copied(place(n.inputs[0], low.grouping.places), n)]
+    if n.op is ASSEMBLE:
+        return CORES["assemble"].launches(low, n)
+    if n.op.name == "cat":
+        return _joined(low, n)
     raise no_kernel(n)
+
+
+def _joined(low: Lowered, n: Node) -> list[Any]:
+    """Parts side by side, some of them without elements."""
+    strides, at, out = contiguous_strides(n.shape), 0, []
+    for i in n.inputs:
+        if 0 not in i.shape:
+            to = Place(n, at * strides[n.params], i.shape, strides)
+            out.append(cores.copied(place(i, low.grouping.places), n, into=to))
+            at += i.shape[n.params]
+    return out
 
 
 def supported(n: Node) -> bool:
@@ -132,11 +157,11 @@ def supported(n: Node) -> bool:
     if n.op is ASSIGN or n.op.name in (*VIEWS, *PASSES, "cat", "full"):
         return True
     if 0 in n.shape or any([0 in i.shape for i in n.inputs]):
-        return 0 in n.shape or n.op.name in ("sum", "matmul", "any")
-    if n.op.name == "matmul" and n.dtype.itemsize == 2:
-        return True  # `widen` makes it one of float32
+        return 0 in n.shape or n.op.name in (*EMPTY_IS_ZERO, *EMPTY_IS_COPY, *SCATTERS)
+    if n.op.name in WIDENED and kind_of(n.inputs[0]) in NARROW:
+        return n.op.name in CORES  # `widen` makes it one of float32
     if n.op.name.endswith("_scatter"):
-        return n.op.name in ("slice_scatter", "diagonal_scatter", "as_strided_scatter")
+        return n.op.name in SCATTERS
     (c,) = _Alone([n], {}, CORES).clusters
     return not c.fallback
 
@@ -166,6 +191,11 @@ def _own(entries: list[Node], roots: list[Node], places: dict[Node, Place]) -> l
             out.append(n)
             continue
         order = _order(n)
+        if order is NO_ORDER:
+            made = _spread(n)
+            entries.append(made)
+            out.append(made)
+            continue
         inner = n
         if order is not None:
             inner = _made(PERMUTE, tuple([n.shape[d] for d in order]), n, order)
@@ -186,8 +216,12 @@ def _made(op: Any, shape: tuple[int, ...], of: Node, params: Any) -> Node:
     return made
 
 
+NO_ORDER = (-1,)
+
+
 def _order(n: Node) -> tuple[int, ...] | None:
-    """The order in which the dimensions of a result lie in memory; None: as they come."""
+    """The order in which the dimensions of a result lie in memory; None: as they come; NO_ORDER:
+    with gaps between them, or several at one place."""
     if n.strides is None or 0 in n.shape:
         return None
     steps = n.strides
@@ -195,9 +229,18 @@ def _order(n: Node) -> tuple[int, ...] | None:
     step = 1
     for d in reversed(order):
         if n.shape[d] != 1 and steps[d] != step:
-            raise no_kernel(n, f"a result with strides {list(steps)}")
+            return NO_ORDER
         step *= n.shape[d]
     return tuple(order)
+
+
+def _spread(n: Node) -> Node:
+    """A result in memory with gaps: as the part of a row of elements that it is."""
+    made = Node(ASSEMBLE, (arrays.span(n.shape, n.strides),), n.dtype)
+    made.inputs = (n,)
+    made.a, made.index = n, n.index
+    made.params = ((made.shape, (1,), 0), (n.shape, n.strides, 0))
+    return made
 
 
 class _Memory(Memory):
@@ -224,6 +267,8 @@ class Runner:
         self._numbers(scalars)
         self._bind(low)
         self._results(low, program, r)
+        convolves = any([n.op.name in dnn.NAMES for n in program.entries])
+        self.settings = dnn.settings() if convolves else None
         self.graphs: dict[Any, int] = {}
         self.seen: dict[Any, int] = {}
 
@@ -239,7 +284,7 @@ class Runner:
         """The calls with what they need at run time."""
         slot = self.memory.slot
         made = [x.made for _, calls in low.steps for x in calls]
-        texts = [x.text for x in made if not isinstance(x, (Product, Clear))]
+        texts = [x.text for x in made if not isinstance(x, (*LIBRARIES, Clear))]
         found = modules.load(texts)
         self.calls: list[Any] = []
         for x in made:
@@ -269,7 +314,9 @@ class Runner:
 
     # Running.
     def matches(self, scalars: list[Any]) -> bool:
-        """Whether the numbers that were folded in are as they were."""
+        """Whether the numbers that were folded in, and cuDNN's switches, are as they were."""
+        if self.settings is not None and self.settings != dnn.settings():
+            return False
         found = [scalars[at] for at in self.guarded]
         return found == self.folded and [type(x) for x in found] == self.types
 
@@ -346,8 +393,8 @@ class _Bound:
         self.argv = (ctypes.c_void_p * max(len(where), 1))(
             *[first + 8 * i for i in range(len(where))]
         )
-        self.run = made.bound() if isinstance(made, Product) else None
-        self.kernel = 0 if isinstance(made, (Product, Clear)) else found[made.text]
+        self.run = made.bound() if isinstance(made, LIBRARIES) else None
+        self.kernel = 0 if isinstance(made, (*LIBRARIES, Clear)) else found[made.text]
 
     def aim(self, addresses: list[int]) -> None:
         """Set the arguments."""

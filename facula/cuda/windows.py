@@ -1,8 +1,9 @@
 """Convolutions and pooling, written down as they are defined: one thread for each result.
 
-They read every operand as often as it is used, from the caches: right and the same bits each time,
-and several times slower than a library that lays windows out for the tensor cores. Sums over a
-whole batch (the gradient by the weights) have a block for each result.
+Convolutions are cuDNN's (`dnn.py`) where it is installed. These kernels read every operand as often
+as it is used, from the caches: right and the same bits each time, and several times slower than a
+library that lays windows out for the tensor cores. Sums over a whole batch (the gradient by the
+weights) have a block for each result.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place
-from facula.cuda.cores import Core, _each, _operands
+from facula.cuda import dnn
+from facula.cuda.cores import Core, _each, _operands, _put
 from facula.cuda.kernels import BLOCK, Kernel, Launch, blocks
 from facula.cuda.lanes import TYPE
 from facula.trace.node import Node
@@ -78,6 +80,8 @@ class Convolution(_Windows):
 
     def launches(self, low: Any, n: Node) -> list[Any]:
         a, b = _operands(low, n)
+        if (by_library := dnn.launches(low, n, [a, b])) is not None:
+            return by_library
         d = len(n.shape) - 2
         p = n.params
         stride, padding, dilation, groups = p[:d], p[d : 2 * d], p[2 * d : 3 * d], p[3 * d]
@@ -102,6 +106,8 @@ class ConvolutionInput(_Windows):
 
     def launches(self, low: Any, n: Node) -> list[Any]:
         a, b = _operands(low, n)
+        if (by_library := dnn.launches(low, n, [a, b])) is not None:
+            return by_library
         d = len(n.shape) - 2
         p = n.params
         stride, padding, dilation, groups = p[:d], p[d : 2 * d], p[2 * d : 3 * d], p[3 * d]
@@ -126,6 +132,8 @@ class ConvolutionWeight(_Windows):
 
     def launches(self, low: Any, n: Node) -> list[Any]:
         a, b = _operands(low, n)
+        if (by_library := dnn.launches(low, n, [a, b])) is not None:
+            return by_library
         d = len(n.shape) - 2
         p = n.params
         stride, padding, dilation, groups = p[:d], p[d : 2 * d], p[2 * d : 3 * d], p[3 * d]
@@ -208,6 +216,73 @@ class MaxPut(_Windows):
         self._end(k, d)
         k.f.lines.append(f"{k.pointer(n, made=True)}[i] = a;\n  }}")
         return self._launch(k, prod(n.shape), [a, b])
+
+
+class Carry(_Windows):
+    """Values along indices into planes: taken from there, or added up in them, by one thread for
+    each plane so that the order is that of the indices."""
+
+    def accepts(self, n: Node) -> bool:
+        return kind_of(n.inputs[1]) is not None and 0 not in n.shape
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        a, b = _operands(low, n)
+        takes = n.op.name == "pool_take"
+        planes, many = prod(a.shape[:2]), prod(a.shape[2:])
+        plane = prod((b if takes else n).shape[2:])
+        size = planes * many if takes else planes
+        k = Kernel({})
+        lines = k.f.lines
+        lines.append(_each(size))
+        if takes:
+            lines.append(f"const I plane = i / {many}, j = i % {many};")
+        else:
+            lines.append("const I plane = i;")
+            result = k.pointer(n, made=True)
+            lines.append(f"for (I j = 0; j < {plane}; j++) {result}[plane * (I){plane} + j] = 0;")
+            lines.append(f"for (I j = 0; j < {many}; j++) {{")
+        (index,) = k.offsets(f"(plane * (I){many} + j)", list(a.shape), [list(a.strides)])
+        lines.append(f"const long long q = {k.pointer(a.base, a.offset)}[{index}];")
+        if takes:
+            (value,) = k.offsets(f"(plane * (I){plane} + (I)q)", list(b.shape), [list(b.strides)])
+            made = k.pointer(n, made=True)
+            lines.append(f"{made}[i] = {k.pointer(b.base, b.offset)}[{value}];\n  }}")
+        else:
+            (value,) = k.offsets(f"(plane * (I){many} + j)", list(b.shape), [list(b.strides)])
+            where = f"plane * (I){plane} + q"
+            _put(k, n, where, f"{k.pointer(b.base, b.offset)}[{value}]", True)
+            lines.append("} }")
+        return self._launch(k, max(size, prod(n.shape)), [a, b])
+
+
+class AdaptiveMax(_Windows):
+    """Where the maximum of each window is that shares a dimension evenly."""
+
+    def accepts(self, n: Node) -> bool:
+        return kind_of(n.inputs[0]) in ("f32", "f64") and 0 not in n.shape
+
+    def launches(self, low: Any, n: Node) -> list[Any]:
+        (a,) = _operands(low, n)
+        d = len(n.shape) - 2
+        size, out = a.shape[2:], n.shape[2:]
+        k = Kernel({})
+        lines = k.f.lines
+        lines.append(_each(prod(n.shape)))
+        self._positions(k, "i", ["b", "c", *_names("l", d)], list(n.shape))
+        kind = TYPE[kind_of(a.base) or "f32"]
+        lines.append(f"{kind} best = 0; long long at = -1;")
+        flat = "0"
+        for j in range(d):
+            first = f"(l{j} * (I){size[j]} / {out[j]})"
+            end = f"(((l{j} + 1) * (I){size[j]} + {out[j] - 1}) / {out[j]})"
+            lines.append(f"for (I i{j} = {first}; i{j} < {end}; i{j}++) {{")
+            flat = f"({flat} * (long long){size[j]} + i{j})"
+        x = self._element(k, a, ["b", "c", *_names("i", d)])
+        lines.append(f"const {kind} v = {x};")
+        lines.append(f"if (at < 0 || v > best || v != v) {{ best = v; at = {flat}; }}")
+        self._end(k, d)
+        lines.append(f"{k.pointer(n, made=True)}[i] = at;\n  }}")
+        return self._launch(k, prod(n.shape), [a])
 
 
 class AvgPool(_Windows):
@@ -295,6 +370,8 @@ WINDOWS: dict[str, Core] = {
     "conv_weight": ConvolutionWeight(),
     **dict.fromkeys(("max_pool", "max_pool_index"), MaxPool()),
     "max_pool_put": MaxPut(),
+    **dict.fromkeys(("pool_take", "pool_put"), Carry()),
+    "adaptive_max_index": AdaptiveMax(),
     **dict.fromkeys(("avg_pool", "avg_pool_spread"), AvgPool()),
     **dict.fromkeys(("adaptive_avg_pool", "adaptive_avg_spread"), AdaptiveAvg()),
 }

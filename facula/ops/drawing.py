@@ -285,6 +285,10 @@ def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
         q = p if p.node.shape == shape else p.expand(shape)
         write(self, drawn_of(generator, lambda g, a: g.bernoulli(a, a.shape, d), q))
         return self
+    if isinstance(p, Tensor) and self.node.device is not None:
+        u = self.new_empty(self.shape, dtype=p.dtype).uniform_(generator=generator)
+        write(self, (u < p).to(self.dtype))
+        return self
     q = realise(p)._data if isinstance(p, Tensor) else p
     return _store(
         self, "bernoulli_", generator, lambda g, n, d, st: g.bernoulli(q, n, d, strides=st)
@@ -367,6 +371,25 @@ def _running_sums(weights: Any) -> Any:
     )._data
 
 
+def _multinomial_away(input: Any, num_samples: int, replacement: bool, generator: Any) -> Any:
+    """Indices on a device: the order of weights divided by exponential numbers is that of drawing
+    without replacement; with it, a uniform number falls into one part of the running sums."""
+    weights = input.detach()
+    if num_samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    if not replacement and num_samples > weights.shape[-1]:
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        )
+    if not replacement or num_samples == 1:
+        waits = weights.new_empty(weights.shape).exponential_(generator=generator)
+        return (weights / waits).topk(num_samples, -1).indices
+    sums = weights.cumsum(-1)
+    shape = (*weights.shape[:-1], num_samples)
+    u = weights.new_empty(shape).uniform_(generator=generator) * sums[..., -1:]
+    return (sums.unsqueeze(-2) <= u.unsqueeze(-1)).sum(-1).clamp(max=weights.shape[-1] - 1)
+
+
 @api
 def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None
@@ -374,6 +397,8 @@ def multinomial(
     """Indices drawn with the weights of each row."""
     if input.is_meta:
         return meta.empty((*input.shape[:-1], num_samples), dtypes.int64)
+    if input.node.device is not None:
+        return _multinomial_away(input, num_samples, replacement, generator)
     a = known(input)
     if input.ndim not in (1, 2):
         raise RuntimeError(f"multinomial: prob_dist must be 1 or 2 dim, got {input.ndim}")

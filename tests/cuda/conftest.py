@@ -20,7 +20,8 @@ def device() -> Iterator[Any]:
     if REAL:
         from facula.cuda import driver
 
-        yield driver.get()
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # as the CPU computes
+            yield driver.get()
         return
     if emulator.COMPILER is None:
         pytest.skip("there is neither a CUDA device nor a C++ compiler to emulate one with")

@@ -9,6 +9,7 @@ NVRTC or about races between blocks.
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import os
 import re
@@ -113,6 +114,7 @@ class Emulator:
         self.graphs: dict[int, list[Any]] = {}
         self.captured: list[Any] | None = None
         self.keep: list[Any] = []
+        self.dnn = _Dnn(self)
 
     def attach(self) -> None:
         pass
@@ -282,20 +284,125 @@ def gemm(kind: str) -> Any:
     return run
 
 
+# What cuDNN is asked for, computed by NumPy: descriptors are numbers of a table.
+_MADE: dict[int, Any] = {}
+
+
+class _Dnn:
+    """In cuDNN's place: the functions that `facula.cuda.dnn` calls."""
+
+    def __init__(self, device: Emulator) -> None:
+        self.device = device
+        self.calls: list[str] = []
+        self.refuse = False  # to say that no algorithm gives the same bits each time
+        for what in ("Tensor", "Filter", "Convolution"):
+            setattr(self, f"cudnnCreate{what}Descriptor", self._create)
+            setattr(self, f"cudnnDestroy{what}Descriptor", self._destroy)
+        for what in ("Forward", "BackwardData", "BackwardFilter"):
+            setattr(self, f"cudnnGetConvolution{what}Algorithm_v7", self._algorithms)
+            setattr(self, f"cudnnConvolution{what}", functools.partial(self._compute, what))
+
+    def _create(self, out: Any) -> int:
+        out._obj.value = max(_MADE, default=0) + 1
+        _MADE[out._obj.value] = {"groups": 1}
+        return 0
+
+    def _destroy(self, made: Any) -> int:
+        del _MADE[made.value]
+        return 0
+
+    def cudnnSetTensorNdDescriptor(self, t: Any, kind: int, n: int, dims: Any, steps: Any) -> int:
+        _MADE[t.value] |= {"kind": kind, "shape": tuple(dims[:n]), "steps": tuple(steps[:n])}
+        return 0
+
+    def cudnnSetFilterNdDescriptor(self, t: Any, kind: int, form: int, n: int, dims: Any) -> int:
+        _MADE[t.value] |= {"kind": kind, "shape": tuple(dims[:n])}
+        return 0 if form == 0 else 3
+
+    def cudnnSetConvolutionNdDescriptor(self, t: Any, n: int, *rest: Any) -> int:
+        *sizes, mode, kind = rest
+        found = dict(zip(("padding", "stride", "dilation"), [list(s[:n]) for s in sizes]))
+        _MADE[t.value] |= found | {"kind": kind}
+        return 0 if mode == 1 and n >= 2 else 3
+
+    def cudnnSetConvolutionGroupCount(self, t: Any, groups: int) -> int:
+        _MADE[t.value]["groups"] = groups
+        return 0
+
+    def cudnnSetConvolutionMathType(self, t: Any, math: int) -> int:
+        _MADE[t.value]["math"] = math
+        return 0
+
+    def _algorithms(self, handle: Any, *rest: Any) -> int:
+        *_, most, count, found = rest
+        count._obj.value = 3
+        found[0].status = 9  # not possible
+        found[1].determinism = 0
+        found[2].algorithm, found[2].memory = 7, 1000
+        found[2].determinism, found[2].math = int(not self.refuse), 0
+        return 0 if most >= 3 else 3
+
+    def _compute(self, what: str, handle: Any, one: Any, *rest: Any) -> int:
+        a, at, b, bt, how, algorithm, room, memory, _zero, c, ct = rest
+        if algorithm != 7 or memory != 1000 or not room or room % 256:
+            return 3
+        sides = [(_MADE[d.value], address) for d, address in ((a, at), (b, bt), (c, ct))]
+        how = dict(_MADE[how.value])
+        self.calls.append(what)
+        self.device._do(lambda: _convolve(what, sides, how))
+        return 0
+
+
+def _convolve(what: str, sides: Any, how: Any) -> None:
+    arrays = []
+    for made, at in sides:
+        d = np.dtype((np.float32, np.float64)[made["kind"]])
+        size = int(np.prod(made["shape"]))
+        flat = np.ctypeslib.as_array((ctypes.c_byte * (size * d.itemsize)).from_address(at))
+        arrays.append(flat.view(d).reshape(made["shape"]))
+    which = {"Forward": (0, 1, 2), "BackwardData": (2, 0, 1), "BackwardFilter": (0, 2, 1)}[what]
+    x, w, y = [arrays[i] for i in which]
+    pads = [(0, 0), (0, 0), *[(p, p + s * k) for p, s, k in
+            zip(how["padding"], how["stride"], w.shape[2:])]]  # fmt: skip
+    wide = np.pad(np.zeros_like(x) if what == "BackwardData" else x, pads)
+    groups = how["groups"]
+    result = {"Forward": y, "BackwardData": wide, "BackwardFilter": w}[what]
+    result[...] = 0
+    for k in np.ndindex(*w.shape[2:]):
+        where = (slice(None), slice(None)) + tuple(
+            slice(i * d, i * d + s * (n - 1) + 1, s)
+            for i, d, s, n in zip(k, how["dilation"], how["stride"], y.shape[2:])
+        )
+        for g in range(groups):
+            i = slice(g * w.shape[1], (g + 1) * w.shape[1])
+            o = slice(g * (w.shape[0] // groups), (g + 1) * (w.shape[0] // groups))
+            tap = (o, slice(None), *k)
+            if what == "Forward":
+                y[:, o] += np.einsum("bi...,oi->bo...", wide[where][:, i], w[tap])
+            elif what == "BackwardData":
+                wide[where][:, i] += np.einsum("bo...,oi->bi...", y[:, o], w[tap])
+            else:
+                over = [d for d in range(y.ndim) if d != 1]
+                w[tap] += np.tensordot(y[:, o], wide[where][:, i], (over, over))
+    if what == "BackwardData":
+        x[...] = wide[tuple(slice(p[0], p[0] + n) for p, n in zip(pads, x.shape))]
+
+
 _installed: list[Emulator] = []
 _before: list[Any] = []
 
 
 def install() -> Emulator:
-    """Put an emulated device in the place of the driver, NVRTC and cuBLAS, once for the process:
-    traces remember programs that were compiled for it."""
-    from facula.cuda import blas, driver, nvrtc
+    """Put an emulated device in the place of the driver, NVRTC, cuBLAS and cuDNN, once for the
+    process: traces remember programs that were compiled for it."""
+    from facula.cuda import blas, dnn, driver, nvrtc
 
     if not _installed:
         _installed.append(Emulator())
     device = _installed[0]
     driver.use(device)
-    _before.append((nvrtc.compiled, blas._ready))
+    _before.append((nvrtc.compiled, blas._ready, dnn.library, dnn.is_available))
+    dnn.library, dnn.is_available = lambda: (device.dnn, 0), lambda: True
     nvrtc.compiled = compiled
     number = {"f32": ctypes.c_float, "f64": ctypes.c_double}
 
@@ -314,7 +421,7 @@ def install() -> Emulator:
 
 def remove() -> None:
     """Let there be no device again."""
-    from facula.cuda import blas, driver, nvrtc
+    from facula.cuda import blas, dnn, driver, nvrtc
 
     driver.use(None)
-    nvrtc.compiled, blas._ready = _before.pop()
+    nvrtc.compiled, blas._ready, dnn.library, dnn.is_available = _before.pop()
