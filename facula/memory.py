@@ -110,6 +110,9 @@ class UntypedStorage(StorageBase):
 
     size = __len__ = nbytes
 
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
+
     def element_size(self) -> int:
         """1: the elements are bytes."""
         return 1
@@ -224,6 +227,9 @@ class TypedStorage:
         return self._numbers.numel()
 
     __len__ = size
+
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
 
     def element_size(self) -> int:
         """Bytes in one element."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -140,3 +142,9 @@ def test_equal_constants_have_memory_of_their_own(tier):
 def test_untyped_storages_are_storages():
     assert isinstance(torch.ones(1).untyped_storage(), torch.StorageBase)
     assert not isinstance(torch.ones(1), torch.StorageBase)
+
+
+def test_what_a_storage_takes_is_its_bytes():
+    x = torch.zeros(1000)
+    for storage in (x.untyped_storage(), x.storage()):
+        assert 4000 <= sys.getsizeof(storage) < 4200

@@ -389,6 +389,8 @@ _missing = honest(__name__)
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "_initialized":  # which programs read where `is_initialized` would do
+        return is_initialized()
     if name == "OutOfMemoryError":
         from facula import OutOfMemoryError
 

@@ -32,11 +32,19 @@ def _guess(data: Any) -> Any:
     return dtypes.scalar_type(data)
 
 
-def _plain(data: Any) -> Any:
+def _plain(data: Any, whole: bool) -> Any:
+    """Nested numbers, where tensors of one element stand for numbers, whatever their dimensions.
+
+    `whole`: they are to be integers.
+    """
     if isinstance(data, Tensor):
-        return data.detach().numpy()
+        if data.numel() != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        if whole and data.dtype.category > dtypes.INT:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return data.item()
     if isinstance(data, (list, tuple)) and any(isinstance(x, (Tensor, list, tuple)) for x in data):
-        return [_plain(x) for x in data]
+        return [_plain(x, whole) for x in data]
     return data
 
 
@@ -66,8 +74,9 @@ def tensor(
             a = np.asarray(data)
             return tensor.__wrapped__(a, dtype=dtype, device=device, requires_grad=requires_grad)
         d = dtype or _guess(data) or dtypes.get_default_dtype()
+        data = _plain(data, d.category == dtypes.INT)
         try:
-            a = np.array(_plain(data))
+            a = np.array(data)
             if a.dtype.kind == "O":
                 raise ValueError
             if d.category == dtypes.INT and a.dtype.kind == "f" and not np.isfinite(a).all():

@@ -24,6 +24,7 @@ overrides.has_torch_function((torch.zeros(1), 2))
 cuda.is_available()
 cuda.device_count()
 cuda.is_initialized()
+cuda._initialized
 cuda.current_device()
 cuda.get_device_name(0)
 cuda.get_device_properties(0)

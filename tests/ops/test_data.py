@@ -49,3 +49,32 @@ def test_a_file_is_seen_as_a_tensor(tmp_path):
     assert torch.from_file(name).shape == (0,)
     with pytest.raises(RuntimeError, match="<16> is smaller than the required mapping size <40>"):
         torch.from_file(name, size=5, dtype=torch.int64)
+
+
+NESTED = {
+    "one element in a list": (lambda t: [t([1.5])], [1], "float32"),
+    "several": (lambda t: [t([1.5]), t([1.5])], [2], "float32"),
+    "deep in lists": (lambda t: [[[t([1.5])]], [[t([1.5])]]], [2, 1, 1], "float32"),
+    "of two dimensions": (lambda t: [[t([[1.5]])]], [1, 1], "float32"),
+    "among numbers": (lambda t: [1.5, t([1.5])], [2], "float32"),
+    "among integers": (lambda t: [t([1]), t(1.5), True], [3], "float32"),
+    "integers": (lambda t: [t([1]), t([1])], [2], "int64"),
+    "without dimensions": (lambda t: [[t(1.5)], [t(1.5)]], [2, 1], "float32"),
+}
+
+
+@pytest.mark.parametrize("make", [torch.tensor, torch.as_tensor], ids=["tensor", "as_tensor"])
+@pytest.mark.parametrize("data, shape, dtype", NESTED.values(), ids=NESTED)
+def test_tensors_in_lists_are_numbers(make, data, shape, dtype):
+    made = make(data(torch.tensor))
+    assert list(made.shape) == shape
+    assert made.dtype is getattr(torch, dtype)
+    assert set(made.flatten().tolist()) <= {1.5, 1}
+
+
+def test_tensors_in_lists_that_are_no_numbers():
+    with pytest.raises(ValueError, match="only one element tensors"):
+        torch.tensor([torch.ones(2)])
+    with pytest.raises(TypeError, match="only integer tensors of a single element"):
+        torch.tensor([torch.ones(1)], dtype=torch.int64)
+    assert torch.tensor([torch.ones(1)], dtype=torch.float64).tolist() == [1.0]
