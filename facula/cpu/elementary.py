@@ -14,11 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from facula.cpu.circular import CIRCULAR
 from facula.cpu.coefficients import (
-    ASIN,
-    ATAN,
-    COS,
-    COS_FULL,
     ERF_FAR,
     ERF_NEAR,
     ERF_STEPS,
@@ -30,69 +27,23 @@ from facula.cpu.coefficients import (
     LOG,
     LOG32,
     LOG_FULL,
-    SIN,
-    SIN_FULL,
     STEPS,
     TANH32,
+)
+from facula.cpu.polynomials import (
+    clamped,
+    polynomial,
+    power_of_two,
+    scaled,
+    through_f64,
+    whole,
+    wide,
 )
 from facula.cpu.vector import Lanes, Value
 
 LN2 = math.log(2)
 LOG2E = 1 / LN2
-HALF_PI = math.pi / 2
 UNITS = 1.5 * 2**23  # float32 near this are whole: adding it rounds, and it can be taken off again
-
-_HALF_PI_PARTS = (1.5707963267948966, 6.123233995736765e-17, 1.0828566739219139e-32)
-_HALF_PI_PARTS32 = (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15)
-NEAR32 = 8192.0  # up to here those three are enough
-
-
-def polynomial(x: Lanes, a: Value, coefficients: tuple[float, ...]) -> Value:
-    """Horner's scheme, highest power first."""
-    p = x.const(coefficients[0], a.kind)
-    for c in coefficients[1:]:
-        p = x.fma(p, a, x.const(c, a.kind))
-    return p
-
-
-def clamped(x: Lanes, a: Value, low: float, high: float) -> Value:
-    """Limited to a range; NaN stays."""
-    least, most = x.const(low, a.kind), x.const(high, a.kind)
-    a = x.select(x.compare("lt", a, least), least, a)
-    return x.select(x.compare("gt", a, most), most, a)
-
-
-def whole(x: Lanes, a: Value) -> Value:
-    """A whole number of at most 31 bits as i32."""
-    return x.convert("fptosi", a, "i32")
-
-
-def power_of_two(x: Lanes, n: Value, kind: str) -> Value:
-    """2**n for i32 n in the range of normal numbers."""
-    if kind == "f32":
-        return x.bits(x.op("shl", x.add(n, x.const(127, "i32")), x.const(23, "i32")))
-    wide = x.cast(x.add(n, x.const(1023, "i32")), "i64")
-    return x.bits(x.op("shl", wide, x.const(52, "i64")))
-
-
-def scaled(x: Lanes, p: Value, n: Value) -> Value:
-    """p times 2**n for a whole n, in one instruction or in two steps, since it may underflow.
-
-    What would vanish is zero at once: multiplying it takes a hundred times as long, and the scores
-    that a mask has made minus infinity are many."""
-    keep = x.op("fcmp uge", n, x.const(-150.0 if p.kind == "f32" else -1075.0, p.kind), "b")
-    if x.scales(p):
-        return x.scale(p, n, keep)
-    p = x.select(keep, p, x.const(0.0, p.kind))
-    i = whole(x, n)
-    half = x.op("ashr", i, x.const(1, "i32"))
-    for part in (half, x.sub(i, half)):
-        p = x.mul(p, power_of_two(x, part, p.kind))
-    return p
-
-
-def _through_f64(x: Lanes, f: Callable[..., Value], *args: Value) -> Value:
-    return x.cast(f(x, *[x.cast(a, "f64") for a in args]), "f32")
 
 
 # ---- exponential functions
@@ -349,117 +300,6 @@ def _atanh64(x: Lanes, a: Value) -> Value:
     return x.intrinsic("copysign", x.mul(r, x.const(0.5, "f64")), a)
 
 
-# ---- circular functions
-
-
-def _circular(x: Lanes, a: Value, which: str, full: bool) -> Value:
-    """sin, cos or tan in float64, for |a| up to 2**31 (with `full`, to 2**20); sin and cos in
-    float32 up to `NEAR32`."""
-    kind = a.kind
-    k = x.intrinsic("roundeven", x.mul(a, x.const(2 / math.pi, kind)))
-    r = a
-    for part in _HALF_PI_PARTS[: 2 + full] if kind == "f64" else _HALF_PI_PARTS32:
-        r = x.fma(k, x.const(-part, kind), r)
-    z = x.mul(r, r)
-    s = x.fma(x.mul(polynomial(x, z, SIN_FULL if full else SIN), z), r, r)
-    c = x.fma(z, x.const(-0.5, kind), x.const(1.0, kind))
-    c = x.fma(x.mul(z, z), polynomial(x, z, COS_FULL if full else COS), c)
-    i = whole(x, k)
-    one = x.const(1, "i32")
-    odd = x.compare("ne", x.op("and", i, one), x.const(0, "i32"))
-    if which == "tan":
-        up, down = x.select(odd, x.neg(c), s), x.select(odd, s, c)
-        return x.select(x.compare("eq", a, x.const(0.0, "f64")), a, x.div(up, down))
-    if which == "cos":
-        out, turned = x.select(odd, s, c), x.add(i, one)
-    else:
-        out, turned = x.select(odd, c, s), i
-    back = x.compare("ne", x.op("and", turned, x.const(2, "i32")), x.const(0, "i32"))
-    out = x.select(back, x.neg(out), out)
-    return x.select(x.compare("eq", a, x.const(0.0, kind)), a, out) if which == "sin" else out
-
-
-def _periodic(which: str) -> Callable[[Lanes, Value], Value]:
-    def f(x: Lanes, a: Value) -> Value:
-        full = a.kind == "f64"
-        if full and which == "tan":
-            return x.library("tan", a)
-        limit = x.const(2.0**20 if full else 2.0**31, a.kind)
-        far = x.compare("ge", x.absolute(a), limit)
-
-        def near() -> Value:
-            if full:
-                return _circular(x, a, which, True)
-            return x.cast(_circular(x, x.cast(a, "f64"), which, False), "f32")
-
-        def usual() -> Value:
-            return x.branch(far, lambda: x.library(which, a), near)
-
-        if full or which == "tan":
-            return usual()
-        middle = x.compare("ge", x.absolute(a), x.const(NEAR32, "f32"))
-        return x.branch(middle, usual, lambda: _circular(x, a, which, False))
-
-    return f
-
-
-sin, cos, tan = _periodic("sin"), _periodic("cos"), _periodic("tan")
-
-
-def _atan_positive(x: Lanes, t: Value) -> Value:
-    z = x.mul(t, t)
-    return x.fma(x.mul(polynomial(x, z, ATAN), z), t, t)
-
-
-def _atan64(x: Lanes, a: Value) -> Value:
-    m, one = x.absolute(a), x.const(1.0, "f64")
-    big = x.compare("gt", m, one)
-    p = _atan_positive(x, x.select(big, x.div(one, m), m))
-    p = x.select(big, x.sub(x.const(HALF_PI, "f64"), p), p)
-    return x.intrinsic("copysign", p, a)
-
-
-def _atan2_64(x: Lanes, a: Value, b: Value) -> Value:
-    up, right = x.absolute(a), x.absolute(b)
-    steep = x.compare("gt", up, right)
-    least, most = x.select(steep, right, up), x.select(steep, up, right)
-    t = x.div(least, most)
-    t = x.select(x.compare("eq", most, x.const(0.0, "f64")), x.const(0.0, "f64"), t)
-    both = x.compare("eq", least, x.const(float("inf"), "f64"))
-    t = x.select(both, x.const(1.0, "f64"), t)
-    p = _atan_positive(x, t)
-    p = x.select(steep, x.sub(x.const(HALF_PI, "f64"), p), p)
-    left = x.compare("lt", x.bits(b), x.const(0, "i64"))
-    p = x.select(left, x.sub(x.const(math.pi, "f64"), p), p)
-    p = x.intrinsic("copysign", p, a)
-    return x.select(x.op("fcmp uno", a, b, "b"), x.add(a, b), p)
-
-
-def _half_angle(x: Lanes, a: Value) -> tuple[Value, Value]:
-    """Whether |a| > 1/2, and asin of |a|, or there of sqrt((1 - |a|) / 2)."""
-    m = x.absolute(a)
-    big = x.compare("gt", m, x.const(0.5, "f64"))
-    half = x.mul(x.sub(x.const(1.0, "f64"), m), x.const(0.5, "f64"))
-    z = x.select(big, half, x.mul(m, m))
-    s = x.select(big, x.intrinsic("sqrt", z), m)
-    return big, x.fma(x.mul(polynomial(x, z, ASIN), z), s, s)
-
-
-def _asin64(x: Lanes, a: Value) -> Value:
-    big, p = _half_angle(x, a)
-    p = x.select(big, x.sub(x.const(HALF_PI, "f64"), x.add(p, p)), p)
-    return x.intrinsic("copysign", p, a)
-
-
-def _acos64(x: Lanes, a: Value) -> Value:
-    big, p = _half_angle(x, a)
-    twice = x.add(p, p)
-    negative = x.compare("lt", a, x.const(0.0, "f64"))
-    far = x.select(negative, x.sub(x.const(math.pi, "f64"), twice), twice)
-    near = x.sub(x.const(HALF_PI, "f64"), x.intrinsic("copysign", p, a))
-    return x.select(big, far, near)
-
-
 # ---- error functions
 
 
@@ -547,7 +387,7 @@ def fmod(x: Lanes, a: Value, b: Value) -> Value:
         return x.library("fmod", a, b)
     q = x.absolute(x.div(a, b))
     far = x.op("fcmp uge", q, x.const(2.0**28, "f32"), "b")
-    return x.branch(far, lambda: x.library("fmod", a, b), lambda: _through_f64(x, _fmod64, a, b))
+    return x.branch(far, lambda: x.library("fmod", a, b), lambda: through_f64(x, _fmod64, a, b))
 
 
 def remainder(x: Lanes, a: Value, b: Value) -> Value:
@@ -560,42 +400,25 @@ def remainder(x: Lanes, a: Value, b: Value) -> Value:
     return x.select(wrong, x.add(r, b), r)
 
 
-def _wide(name: str, f: Callable[..., Value]) -> Callable[..., Value]:
-    """The function of float32 through float64, of float64 by the library."""
-
-    def either(x: Lanes, *args: Value) -> Value:
-        if args[0].kind == "f64":
-            return x.library(name, *args)
-        return _through_f64(x, f, *args)
-
-    return either
-
-
 FUNCTIONS: dict[str, Callable[..., Value]] = {
     "exp": exp,
     "exp2": exp2,
     "expm1": expm1,
     "sigmoid": sigmoid,
     "tanh": tanh,
-    "sinh": _wide("sinh", _sinh64),
-    "cosh": _wide("cosh", _cosh64),
+    "sinh": wide("sinh", _sinh64),
+    "cosh": wide("cosh", _cosh64),
     "log": log,
     "log2": log2,
     "log10": log10,
     "log1p": log1p,
-    "asinh": _wide("asinh", _asinh64),
-    "acosh": _wide("acosh", _acosh64),
-    "atanh": _wide("atanh", _atanh64),
-    "sin": sin,
-    "cos": cos,
-    "tan": tan,
-    "asin": _wide("asin", _asin64),
-    "acos": _wide("acos", _acos64),
-    "atan": _wide("atan", _atan64),
-    "atan2": _wide("atan2", _atan2_64),
+    "asinh": wide("asinh", _asinh64),
+    "acosh": wide("acosh", _acosh64),
+    "atanh": wide("atanh", _atanh64),
+    **CIRCULAR,
     "erf": erf,
-    "erfc": _wide("erfc", _erfc64),
-    "pow": _wide("pow", _pow64),
+    "erfc": wide("erfc", _erfc64),
+    "pow": wide("pow", _pow64),
     "fmod": fmod,
     "remainder": remainder,
 }

@@ -107,17 +107,6 @@ def test_what_vanishes_step_by_step(name, low):
     assert got[0] == 0 and (np.diff(got) >= -1e-44).all()
 
 
-@pytest.mark.parametrize("name", ["sin", "cos"])
-def test_errors_beside_the_zeros(name):
-    """Where half turns are taken off, and little is left."""
-    k = np.arange(1, 5216)
-    x = (k * (np.pi / 2)).astype(np.float32)
-    x = np.concatenate([x, np.nextafter(x, np.float32(0)), np.nextafter(x, np.float32(1e9))])
-    got = getattr(torch, name)(torch.from_numpy(x)).numpy()
-    want = wide(name)(x.astype(np.longdouble)).astype(np.longdouble)
-    assert ulps(got, want).max() <= 1.6
-
-
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="needs extended precision")
 @pytest.mark.parametrize(("name", "low", "high", "most"), DOUBLE)
 def test_errors_in_float64(rng, name, low, high, most):
