@@ -153,6 +153,36 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     if r.values:
         return record(op, (t,), params)
     linked = op.differentiable
+    node, e = t.node, r.next
+    if e.op is op and e.a is node and e.params == params and node.op is not INPUT and linked:
+        # The step of the trace that was expected: a view of a value of this frame.
+        base, grad = t._base_t, r.grad
+        alone = t._own is None and t._counter is None
+        if alone and not (grad and (t._leaf_rg or (base is not None and not node.rg))):
+            s = t._storage
+            if s is None:
+                s = storage_of(t)
+            r.cur = e
+            r.next = e.succ
+            v = recorder._new_tensor()
+            v.node = e
+            r.add(v)
+            r.views = True
+            v._storage = s
+            v._chain = (*t._chain, (op, params))
+            v._offset = t._offset + e.offset
+            v._base_t = t if base is None else base
+            v._seen = s._version
+            if not grad or t._no_grad:
+                v._no_grad = True
+            if t._multi:
+                v._multi = True
+            if t._hooked:
+                v._hooked = True
+            _join(s, v)
+            if s._exported is not None:
+                _settle_lent(s)
+            return v
     if not linked and t.node.op is STALE:
         t = rederive(t, False)
     try:

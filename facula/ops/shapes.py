@@ -19,11 +19,15 @@ from facula.tensor_base import wrap_dim
 from facula.trace.node import contiguous_strides
 from facula.trace.recorder import TLS, record
 
+_INTS = {int}
+
 
 def sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
+    if _INTS.issuperset(map(type, args)):
+        return args
     return tuple([a if type(a) is int else int(a) for a in args])
 
 

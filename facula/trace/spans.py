@@ -22,6 +22,7 @@ VARIANTS = 4  # stretches remembered for one position, function and settings
 KEYS = 64  # functions and settings remembered for one position
 PURE: set[Any] = set()  # functions whose views are recorded as values
 _MISS = object()
+_FLOATS = {float}
 
 
 class Span:
@@ -35,7 +36,7 @@ class Span:
              node, tensor, buffer)
     writes   picks the operands that are written to; their nodes after the call are `after`
     times    how often each of these is written
-    numbers  the Python numbers that were recorded: places in `numbers`, or None: see `constants`
+    numbers  picks from `numbers` those that were recorded, or None: see `constants`
     constants  the Python numbers recorded by a call that was given none
     results  the nodes of the results
     same     pairs of places where one tensor is two operands
@@ -70,7 +71,7 @@ class Span:
     writes: Pick | None
     after: list[Node]
     times: list[int]
-    numbers: list[int] | None
+    numbers: Pick | None
     constants: list[Any]
     results: list[Node]
     same: list[tuple[int, int]]
@@ -187,13 +188,14 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
                 return _MISS
     if s.writes is not None:
         targets = s.writes(tensors)
-        for t in targets:
-            if not _writable(t) or (t._leaf_rg and r.grad):
+        for t in targets:  # as `_writable`, without its calls
+            if t._storage is not None or t._gfn is not None or t._retains is not None:
+                return _MISS
+            if r.grad if t._leaf_rg else t.node.rg:
                 return _MISS
     if s.numbers is not None:
-        for x in numbers:
-            if x.__class__ is not float:
-                return _MISS
+        if not _FLOATS.issuperset(map(type, numbers)):
+            return _MISS
     bound = s.binds(tensors)
     if len(bound) > 1 and len(set(map(id, bound))) < len(bound):
         return _MISS  # one tensor as two operands that were two
@@ -204,7 +206,7 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     inputs = [(t, t._data, t._gfn) for t in bound]
     for at, _, t, data in s.made:
         inputs.insert(at, (t, data, None))
-    constants = s.constants if s.numbers is None else [numbers[i] for i in s.numbers]
+    constants = s.constants if s.numbers is None else s.numbers(numbers)
     r.inputs += inputs
     r.scalars += constants
     r.cur = s.end
@@ -317,8 +319,9 @@ def _numbers(s: Span, given: tuple[Any, ...], recorded: list[Any]) -> bool:
         s.constants = recorded
         return True
     place = {id(x): i for i, x in enumerate(given)}
-    s.numbers = [place.get(id(x), -1) for x in recorded]
-    return -1 not in s.numbers and all([type(x) is float for x in given])
+    places = [place.get(id(x), -1) for x in recorded]
+    s.numbers = pick(places)
+    return -1 not in places and all([type(x) is float for x in given])
 
 
 def _results(r: Any, s: Span, out: Any, cur: Node) -> bool:

@@ -127,19 +127,27 @@ class _BatchNorm(_NormBase):
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
         momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            run(_count, (self.num_batches_tracked,))
+        own, state = self._parameters, self._buffers
+        try:
+            weight, bias = own["weight"], own["bias"]
+            mean, var = state["running_mean"], state["running_var"]
+            count = state["num_batches_tracked"]
+        except KeyError:  # parametrized, pruned, or assigned as something else
+            weight, bias, mean, var = self.weight, self.bias, self.running_mean, self.running_var
+            count = self.num_batches_tracked
+        if self.training and self.track_running_stats and count is not None:
+            run(_count, (count,))
             if self.momentum is None:  # the plain average of all batches so far
-                momentum = 1.0 / float(self.num_batches_tracked)
+                momentum = 1.0 / float(count)
         # Statistics of the batch itself: in training, and always if there are no others.
-        from_batch = self.training or (self.running_mean is None and self.running_var is None)
+        from_batch = self.training or (mean is None and var is None)
         tracked = not self.training or self.track_running_stats
         return F.batch_norm(
             input,
-            self.running_mean if tracked else None,
-            self.running_var if tracked else None,
-            self.weight,
-            self.bias,
+            mean if tracked else None,
+            var if tracked else None,
+            weight,
+            bias,
             from_batch,
             momentum,
             self.eps,

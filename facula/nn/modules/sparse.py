@@ -87,9 +87,10 @@ class Embedding(_Table):
         self.sparse = sparse
 
     def forward(self, input: Tensor) -> Tensor:
+        weight = self._parameters.get("weight")
         return F.embedding(
             input,
-            self.weight,
+            self.weight if weight is None else weight,
             self.padding_idx,
             self.max_norm,
             self.norm_type,
