@@ -271,6 +271,24 @@ def _row(shape: tuple[int, ...], k: int) -> tuple[Any, ...]:
     return (k, *[(0, n, 1) for n in shape[1:]])
 
 
+_CUTS: dict[Any, Any] = {}  # of a shape and a plain index: the parameters of SLICE
+_BOUNDS = {int, type(None)}
+
+
+def _plain(index: Any) -> Any:
+    """A key for an index of nothing but integers, slices and at most one Ellipsis, or None."""
+    key = []
+    for i in index if index.__class__ is tuple else (index,):
+        if i.__class__ is slice:
+            i = i.start, i.stop, i.step
+            if not _BOUNDS.issuperset(map(type, i)):
+                return None
+        elif i.__class__ is not int and i is not Ellipsis:
+            return None
+        key.append(i)
+    return tuple(key)
+
+
 def getitem(self: Any, index: Any) -> Any:
     """t[index]: a view for slices and integers, a copy for index tensors and masks."""
     if OVERRIDES:
@@ -282,6 +300,12 @@ def getitem(self: Any, index: Any) -> Any:
         wary = self._multi or self._no_grad
         if n.shape and -n.shape[0] <= index < n.shape[0] and not wary:
             return make_view(self, mv.SLICE, _row(n.shape, index % n.shape[0]))
+        key = None
+    elif (key := _plain(index)) is not None:
+        key = self.node.shape, key
+        params = _CUTS.get(key)
+        if params is not None and not (self._multi or self._no_grad):
+            return make_view(self, mv.SLICE, params)
     if isinstance(index, list):
         index = list_index(index)
     elif (
@@ -293,7 +317,13 @@ def getitem(self: Any, index: Any) -> Any:
         self, index = _flat(self), _flat(index)
     v, advanced = parse(self, index)
     if advanced is None:
-        return make_view(v, mv.ALIAS, ()) if v is self else v
+        if v is self:
+            return make_view(v, mv.ALIAS, ())
+        if key is not None and v._chain:
+            if len(_CUTS) > 4096:
+                _CUTS.clear()
+            _CUTS[key] = v._chain[-1][1]
+        return v
     table, p = table_of(advanced, v.node.shape)
     if any([is_meta(getattr(i, "device", None)) for i in _items(index)]):
         table = like(table)
