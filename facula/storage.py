@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 
 from facula.autograd.graph import GradNode, edge_of
-from facula.meta import META
-from facula.tensor_base import state_of
 from facula.trace import recorder
 from facula.trace.node import (
     INPUT,
@@ -217,7 +215,7 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
             v._hooked = True
     else:
         v._own = DETACHED
-    _join(s, v)
+    join(s, v)
     if v.node.op is not LEAF:
         _settle_lent(s)
     return v
@@ -254,95 +252,13 @@ def whole(t: Any) -> Any:
     u.node = stale(leaf(n.shape, n.dtype, n.strides, device=n.device))
     u._storage, u._chain, u._counter = s, (), t._counter
     u._own = DETACHED if t._own is not None else None
-    _join(s, u)
+    join(s, u)
     return u
-
-
-def copied_view(t: Any, memo: dict[int, Any]) -> Any:
-    """The view, of a copy of the whole memory, that the realised t is of its own."""
-    s = t._storage
-    v = memo.get(id(s))
-    if v is None:
-        v = memo[id(s)] = recorder._new_tensor()
-        n = s.node
-        v._data = recorder.duplicate(s._data, n.strides)
-        v.node = leaf(n.shape, n.dtype, n.strides, device=n.device)
-    v = make_view(v, _detach_op(), ())
-    for op, params in t._chain:
-        v = make_view(v, op, params)
-    return make_view(v, _detach_op(), ()) if v._base_t is not None else v
 
 
 def mark(t: Any) -> None:
     """Note in the frame that t's value is read through a counter of its own."""
     TLS.r.counters[t.node] = (t._counter, t._counter.n)
-
-
-def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:
-    """Let t look at the memory of v, a realised view; its version and its hooks stay its own."""
-    s = t._storage
-    counted = (t if s is None else s) if t._counter is None else t._counter
-    token = counted._token
-    for name in ("_base_t", "_exported", "_token"):
-        state_of(t).pop(name, None)
-    for name in ("node", "_data", "_storage", "_chain", "_offset"):
-        setattr(t, name, getattr(v, name))
-    t._own = Group(v._chain)
-    t._own.gfn = t._gfn = gfn
-    t._counter = Counter(version, token)
-    rg = t._leaf_rg or gfn is not None
-    t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, rg, t.node.device)
-    _join(t._storage, t)
-
-
-def share(out: Any, source: Any) -> None:
-    """Give `out` the value and memory of another tensor."""
-    if source.node.op is META:
-        n = source.node
-        out.node = Node(META, n.shape, n.dtype, n.strides, n.offset)
-        return
-    if source._storage is None:
-        raise AssertionError("memory is shared through a storage: give share a view")
-    own = state_of(out)
-    for k, v in state_of(source).items():
-        if k not in ("_acc", "_grad", "_hooks"):
-            own[k] = v
-    out._storage.aliases.append(weakref.ref(out))
-    if out.node.op is not LEAF and out.node.op is not STALE:
-        TLS.r.add(out)
-
-
-def become(t: Any, v: Any) -> None:
-    """Let t be what v is, where one of them has no data; what t requires stays."""
-    rg = t._leaf_rg
-    for k in ("_data", "_storage", "_chain", "_offset", "_base_t", "_own", "_counter", "_exported"):
-        state_of(t).pop(k, None)
-    t._leaf_rg, t._gfn = False, None
-    share(t, v)
-    if rg:
-        t.requires_grad_(True)
-
-
-def alone(t: Any) -> None:
-    """Let a realised tensor whose memory nobody else sees any more hold it by itself.
-
-    After `t.data = u` it is a view with a counter of its own, which no known stretch of the trace
-    takes as an operand; once `u` is gone there is no need for that.
-    """
-    s = t._storage
-    if s is None or t.node.op is not LEAF or s.node.op is not LEAF or t._base_t is not None:
-        return
-    if s._gfn is not None or t._gfn is not None or s._exported is not None:
-        return
-    if any([op.name not in ("detach", "alias") for op, _ in t._chain]):
-        return
-    if any([a is not None and a is not t for a in [ref() for ref in s.aliases]]):
-        return
-    counted = s if t._counter is None else t._counter
-    t._writes, t._token = version_of(t), counted._token
-    t._data = s._data
-    t._storage = t._own = t._counter = None
-    t._chain = ()
 
 
 def self_op() -> Any:
@@ -388,7 +304,8 @@ def wake_leaves(t: Any) -> None:
             a.node = stale(a.node)
 
 
-def _join(s: Storage, v: Any) -> None:
+def join(s: Storage, v: Any) -> None:
+    """Count v among the tensors of a storage."""
     s.aliases.append(weakref.ref(v))
     if len(s.aliases) > 64 and not len(s.aliases) & (len(s.aliases) - 1):
         s.aliases = [a for a in s.aliases if a() is not None]
@@ -535,7 +452,7 @@ def _alias(t: Any) -> Any:
     for k in ("_storage", "_chain", "_offset", "_own", "_base_t", "_multi", "_no_grad", "_seen"):
         setattr(u, k, getattr(t, k))
     u._counter = t._counter
-    _join(t._storage, u)
+    join(t._storage, u)
     return u
 
 
@@ -596,7 +513,7 @@ def _value(t: Any) -> None:
         if t._gfn is None and s.node.rec is TLS.r:
             v = at_once(lambda: _follow(s, t._chain), False)
             if v is s and (s.node.rg or t._counter is not None):
-                v = at_once(lambda: record(_detach_op(), (s,)), False)
+                v = at_once(lambda: record(detach_op(), (s,)), False)
             t.node = v.node
             TLS.r.add(t)
             if t._counter is not None:
@@ -612,7 +529,8 @@ def _alias_op() -> Any:
     return ALIAS
 
 
-def _detach_op() -> Any:
+def detach_op() -> Any:
+    """The operation of `detach`."""
     from facula.ops.movement import DETACH
 
     return DETACH

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from facula import dtypes, storage
+from facula import dtypes, sharing, storage
 from facula.autograd import graph, later
 from facula.meta import META
 from facula.ops import table
@@ -62,7 +62,7 @@ class Tensor(TensorBase):
     def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
         """A tensor of class `cls` that shares the data of another."""
         out: Any = object.__new__(cls)
-        storage.share(out, data.detach())
+        sharing.share(out, data.detach())
         if require_grad:
             out.requires_grad_(True)
         return out
@@ -76,7 +76,7 @@ class Tensor(TensorBase):
         from facula.ops.movement import ALIAS
 
         out: Any = object.__new__(cls)
-        storage.share(out, make_view(self, ALIAS, ()))
+        sharing.share(out, make_view(self, ALIAS, ()))
         return out
 
     @classmethod
@@ -220,7 +220,7 @@ class Tensor(TensorBase):
         if self._base_t is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         if self.node.op is META:
-            storage.become(self, self.detach())
+            sharing.become(self, self.detach())
             self.requires_grad_(False)
         elif self.requires_grad:
             realise(self)
@@ -260,12 +260,12 @@ class Tensor(TensorBase):
                 f"dtype, got {value.node.dtype}"
             )
         if META in (self.node.op, value.node.op):
-            storage.become(self, value.detach())
+            sharing.become(self, value.detach())
             return
         v = realise(value.detach())
         realise(self)
         flush()  # what was saved of the old memory is to be tied to this tensor's version
-        storage.move(self, v, self._version, self._gfn)
+        sharing.move(self, v, self._version, self._gfn)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this non-leaf in `.grad`."""
@@ -513,7 +513,7 @@ class Tensor(TensorBase):
         if self._storage is None:
             out._data = recorder.duplicate(self._data, n.strides)
         else:  # what shares memory goes on sharing it
-            storage.share(out, storage.copied_view(self, memo))
+            sharing.share(out, sharing.copied_view(self, memo))
         out.node = leaf(n.shape, n.dtype, n.strides, rg, n.device)
         out._leaf_rg = rg
         memo[id(self)] = out

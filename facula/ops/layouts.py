@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from facula import storage
+from facula import sharing, storage
 from facula.in_place import check_in_place
 from facula.ops import movement as mv
 from facula.ops.registry import Op, like_strides
@@ -213,7 +213,7 @@ def set_(
     v = realise(source.detach())
     realise(self)
     flush()
-    storage.move(self, v, self._version + 1)
+    sharing.move(self, v, self._version + 1)
     return self
 
 

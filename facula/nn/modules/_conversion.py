@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import facula
-from facula.storage import alone
+from facula.sharing import alone
 from facula.utils.swapping import swap_tensors
 
 from ..parameter import Parameter

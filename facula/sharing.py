@@ -1,0 +1,97 @@
+"""Changing which memory a tensor looks at: `x.data = y`, copies that go on sharing, and what
+becomes a view or is none any more."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from facula.meta import META
+from facula.storage import Counter, Group, detach_op, join, make_view, version_of
+from facula.tensor_base import state_of
+from facula.trace import recorder
+from facula.trace.node import LEAF, STALE, Node, leaf
+from facula.trace.recorder import TLS
+
+
+def copied_view(t: Any, memo: dict[int, Any]) -> Any:
+    """The view, of a copy of the whole memory, that the realised t is of its own."""
+    s = t._storage
+    v = memo.get(id(s))
+    if v is None:
+        v = memo[id(s)] = recorder._new_tensor()
+        n = s.node
+        v._data = recorder.duplicate(s._data, n.strides)
+        v.node = leaf(n.shape, n.dtype, n.strides, device=n.device)
+    v = make_view(v, detach_op(), ())
+    for op, params in t._chain:
+        v = make_view(v, op, params)
+    return make_view(v, detach_op(), ()) if v._base_t is not None else v
+
+
+def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:
+    """Let t look at the memory of v, a realised view; its version and its hooks stay its own."""
+    s = t._storage
+    counted = (t if s is None else s) if t._counter is None else t._counter
+    token = counted._token
+    for name in ("_base_t", "_exported", "_token"):
+        state_of(t).pop(name, None)
+    for name in ("node", "_data", "_storage", "_chain", "_offset"):
+        setattr(t, name, getattr(v, name))
+    t._own = Group(v._chain)
+    t._own.gfn = t._gfn = gfn
+    t._counter = Counter(version, token)
+    rg = t._leaf_rg or gfn is not None
+    t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, rg, t.node.device)
+    join(t._storage, t)
+
+
+def share(out: Any, source: Any) -> None:
+    """Give `out` the value and memory of another tensor."""
+    if source.node.op is META:
+        n = source.node
+        out.node = Node(META, n.shape, n.dtype, n.strides, n.offset)
+        return
+    if source._storage is None:
+        raise AssertionError("memory is shared through a storage: give share a view")
+    own = state_of(out)
+    pending = source.node.op is not LEAF and source.node.op is not STALE
+    if pending:  # before its node is one of this frame
+        TLS.r.add(out)
+    for k, v in state_of(source).items():
+        if k not in ("_acc", "_grad", "_hooks"):
+            own[k] = v
+    out._storage.aliases.append(weakref.ref(out))
+
+
+def become(t: Any, v: Any) -> None:
+    """Let t be what v is, where one of them has no data; what t requires stays."""
+    rg = t._leaf_rg
+    for k in ("_data", "_storage", "_chain", "_offset", "_base_t", "_own", "_counter", "_exported"):
+        state_of(t).pop(k, None)
+    t._leaf_rg, t._gfn = False, None
+    share(t, v)
+    if rg:
+        t.requires_grad_(True)
+
+
+def alone(t: Any) -> None:
+    """Let a realised tensor whose memory nobody else sees any more hold it by itself.
+
+    After `t.data = u` it is a view with a counter of its own, which no known stretch of the trace
+    takes as an operand; once `u` is gone there is no need for that.
+    """
+    s = t._storage
+    if s is None or t.node.op is not LEAF or s.node.op is not LEAF or t._base_t is not None:
+        return
+    if s._gfn is not None or t._gfn is not None or s._exported is not None:
+        return
+    if any([op.name not in ("detach", "alias") for op, _ in t._chain]):
+        return
+    if any([a is not None and a is not t for a in [ref() for ref in s.aliases]]):
+        return
+    counted = s if t._counter is None else t._counter
+    t._writes, t._token = version_of(t), counted._token
+    t._data = s._data
+    t._storage = t._own = t._counter = None
+    t._chain = ()
