@@ -7,7 +7,10 @@ P. G. Spirakis, "Weighted random sampling with a reservoir" (2006) for choice wi
 
 from __future__ import annotations
 
+import math
 import warnings
+from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,13 +30,16 @@ FLOATS = {
     "float32": (24, 3.4028234663852886e38),
     "float64": (53, 1.7976931348623157e308),
 }
+FEW = 64  # weights that are looked at one by one
+# NumPy makes the name of a dtype anew each time.
+name_of = cache(attrgetter("name"))
 INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
 UNSIGNED = ("uint16", "uint32", "uint64")
 
 
 def check_float(op: str, dtype: np.dtype) -> str:
     """The name of a floating-point dtype; NotImplementedError for another one."""
-    if dtype.name not in FLOATS:
+    if name_of(dtype) not in FLOATS:
         raise NotImplementedError(f"{op} is not implemented for {dtype.name}")
     return dtype.name
 
@@ -41,14 +47,14 @@ def check_float(op: str, dtype: np.dtype) -> str:
 def require_float(op: str, dtype: DTypeLike) -> np.dtype:
     """The dtype, if it is a floating-point one; RuntimeError for another one."""
     dtype = np.dtype(dtype)
-    if dtype.name not in FLOATS:
+    if name_of(dtype) not in FLOATS:
         raise RuntimeError(f"{op}: expected a floating-point dtype, but got {dtype.name}")
     return dtype
 
 
 def cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Values in another dtype; as in PyTorch, 16-bit floats are reached by way of float32."""
-    if dtype.itemsize == 2 and dtype.name in FLOATS:
+    if dtype.itemsize == 2 and name_of(dtype) in FLOATS:
         values = values.astype(np.float32, copy=False)
     return values.astype(dtype, copy=False)
 
@@ -157,8 +163,11 @@ def _nearest(value: int, digits: int) -> int:
 
 def fit(weights: np.ndarray) -> bool:
     """Whether no weight is negative, infinite or NaN, and every row has a positive one."""
-    if not weights.size or weights.dtype.name not in FLOATS:
+    if not weights.size or name_of(weights.dtype) not in FLOATS:
         return False
+    if weights.size <= FEW and weights.ndim < 3:
+        rows = weights.tolist() if weights.ndim == 2 else [weights.tolist()]
+        return all([all([0 <= w < math.inf for w in r]) and max(r) > 0 for r in rows])
     # Read as integers the finite ones are in order, and infinity, NaN and what has a sign follow.
     bits = weights.view(np.dtype(f"u{weights.itemsize}")).max(axis=-1)
     if bits.min() > 0 and bits.max() < np.full(1, np.inf, weights.dtype).view(bits.dtype)[0]:
@@ -169,10 +178,12 @@ def fit(weights: np.ndarray) -> bool:
 
 def check_weights(weights: np.ndarray, n: int, replacement: bool, known: bool = False) -> None:
     """RuntimeError unless ``n`` indices can be drawn by these weights, `known` to be fit or not."""
+    if known and n == 1 and weights.ndim in (1, 2) and weights.size <= 2**24:
+        return
     op = f"multinomial of {weights.dtype} weights of shape {weights.shape}, n={n}"
     if weights.ndim not in (1, 2):
         raise RuntimeError(f"{op}: expected 1 or 2 dimensions")
-    if weights.dtype.name not in FLOATS:
+    if name_of(weights.dtype) not in FLOATS:
         raise RuntimeError(f"{op}: expected a floating-point dtype")
     if n <= 0:
         raise RuntimeError(f"{op}: expected n > 0")

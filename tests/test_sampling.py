@@ -188,3 +188,5 @@ def test_the_search_in_rows_finds_the_first_that_reaches(categories, rng):
 )
 def test_weights_that_can_be_drawn_by(rows, good):
     assert fit(np.array(rows)) is good
+    many = np.array(rows)[[*range(len(rows)), *[0] * 64]]  # looked at in another way
+    assert fit(many) is good

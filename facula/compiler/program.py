@@ -40,6 +40,7 @@ _NO_BASES = {type(None)}
 _base = attrgetter("base")
 ITEMS = tuple.__basicsize__  # where a tuple's items begin
 PIECE, PIECES = 1 << 16, 16  # characters that a module has at least; modules of a program, about
+WHOLE = object()  # the strides of an array that is all of a buffer, row by row, in another shape
 LARGE = 1 << 16  # bytes from which on the memory of results is used again
 
 
@@ -218,7 +219,11 @@ class CompiledProgram:
         else:
             own = place(b, low.grouping.places)  # an input's array has strides of its own
             plain = p.shape == b.shape and p.key() == own.key()
-        return where, index, p.shape, None if plain else p.strides, p.offset
+        strides: Any = None if plain else p.strides
+        if where == "slot" and strides is not None and same_element(p):
+            if 0 < math.prod(p.shape) == math.prod(b.shape):
+                strides = WHOLE
+        return where, index, p.shape, strides, p.offset
 
     def _interpreted(self, n: Node, low: Lowered) -> Any:
         readers = [self._reader(p, low) for p in low.grouping.operands(n)]
@@ -399,6 +404,8 @@ class CompiledProgram:
             return _constant(scalars[at], shape, dtype)
         if strides is None:
             return a
+        if strides is WHOLE:
+            return a.reshape(shape)
         step = a.itemsize
         if a.size == 0:
             return np.empty(shape, a.dtype)

@@ -11,6 +11,8 @@ from facula.distributions.utils import lazy_property, logits_to_probs, probs_to_
 
 __all__ = ["Categorical"]
 
+FEW = 1024  # weights that are computed though nobody may ask for them
+
 
 class Categorical(Distribution):
     """One of 0 .. K - 1, with weights `probs` or logarithms of weights `logits` in the last
@@ -31,6 +33,9 @@ class Categorical(Distribution):
             self.probs = probs / probs.sum(-1, keepdim=True)
         else:
             self.logits = logits - logits.logsumexp(dim=-1, keepdim=True)
+            if logits.numel() <= FEW:
+                # Checking the parameters runs what is pending: let that have what a draw needs.
+                self._early = logits_to_probs(self.logits)
         self._num_events = given.size()[-1]
         super().__init__(given.size()[:-1], validate_args=validate_args)
 
@@ -59,7 +64,8 @@ class Categorical(Distribution):
 
     @lazy_property
     def probs(self) -> Any:
-        return logits_to_probs(self.logits)
+        early = self.__dict__.pop("_early", None)
+        return logits_to_probs(self.logits) if early is None else early
 
     @property
     def param_shape(self) -> Any:
@@ -79,7 +85,7 @@ class Categorical(Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Any:
         sample_shape = facula.Size(sample_shape)
-        weights = self.probs.reshape(-1, self._num_events)
+        weights = self.probs.detach().reshape(-1, self._num_events)
         drawn = facula.multinomial(weights, sample_shape.numel(), True).T
         return drawn.reshape(self._extended_shape(sample_shape))
 

@@ -238,6 +238,12 @@ _logical("all", rd.ALL)
 @api
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """log(sum(exp(input))), without overflow."""
+    return run(_logsumexp, (input,), (dim, keepdim))
+
+
+@pure
+def _logsumexp(tensors: Any, static: Any, numbers: Any) -> Any:
+    (input,), (dim, keepdim) = tensors, static
     t = input if input.dtype.category >= dtypes.FLOAT else input.to(dtypes.get_default_dtype())
     dims = _dims(t, dim)
     if 0 in [t.node.shape[d] for d in dims]:

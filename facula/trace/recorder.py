@@ -547,6 +547,13 @@ def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
     return tuple(inputs)
 
 
+def snapshot(t: Any) -> Any:
+    """A copy of the memory of a realised tensor that NumPy code may write to."""
+    data, strides = t._data.copy(order="K"), t.node.strides
+    # A view with gaps: kernels look for its elements so.
+    return data if strides is None else relayout(data, strides)
+
+
 def _given(r: Recorder, t: Any, node: Node) -> tuple[Any, Any, Any]:
     """What is added to the inputs for a realised tensor that becomes the input `node`."""
     data = t._data
@@ -561,9 +568,7 @@ def _given(r: Recorder, t: Any, node: Node) -> tuple[Any, Any, Any]:
             r.loans.append(t)
             flight.land()
             if data.nbytes <= SNAPSHOT_BYTES:
-                data = data.copy(order="K")
-                if node.strides is not None:  # a view with gaps: kernels look for its elements so
-                    data = relayout(data, node.strides)
+                data = snapshot(t)
             else:
                 r.soon = True
     if t._counter is not None:

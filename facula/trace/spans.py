@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from facula.ops.table import OVERRIDES, PLAIN
-from facula.trace import recorder
+from facula.trace import flight, recorder
 from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
-from facula.trace.recorder import TLS, flush
+from facula.trace.recorder import SNAPSHOT_BYTES, TLS, flush, snapshot
 
 VARIANTS = 4  # stretches remembered for one position, function and settings
 KEYS = 64  # functions and settings remembered for one position
@@ -40,6 +40,7 @@ class Span:
     constants  the Python numbers recorded by a call that was given none
     results  the nodes of the results
     same     pairs of places where one tensor is two operands
+    lent     places of operands whose memory NumPy code holds: the program reads a copy of it
     shape    how the results are returned: None, "one" or the class of a tuple
     end      the last entry
     """
@@ -52,6 +53,7 @@ class Span:
         "entries",
         "given",
         "inputs",
+        "lent",
         "made",
         "numbers",
         "results",
@@ -75,6 +77,7 @@ class Span:
     constants: list[Any]
     results: list[Node]
     same: list[tuple[int, int]]
+    lent: list[int]
     shape: Any
     end: Node
 
@@ -162,6 +165,18 @@ def _ready(r: Any, t: Any, want: Node) -> bool:
     return want.op is LEAF or want.op is INPUT or not (r.grad and t._leaf_rg)
 
 
+def _lent(t: Any) -> bool:
+    """Whether an operand's memory is held by NumPy code and small, so that a copy is read: what
+    the environment of an agent gives it. The tensor does not become an input then, since its next
+    reader is to look at the memory again (`recorder._given`)."""
+    if t._storage is not None or t.node.op is not LEAF or t._leaf_rg or t._counter is not None:
+        return False
+    if t._exported() is None:
+        t._exported = None
+        return False
+    return bool(t._data.nbytes <= SNAPSHOT_BYTES)
+
+
 def _writable(t: Any) -> bool:
     """Whether a write to a tensor is an assignment that nobody else has to know of."""
     return (
@@ -178,10 +193,15 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     if r.anomaly or r.gnodes or r.packing is not None:
         return _MISS
     # A tensor with a counter of its own has a storage.
+    lent = 0
     for t in tensors if s.given is None else s.given(tensors):
         if t._storage is not None or t._exported is not None:
-            if not _ready(r, t, t.node):
+            if t._exported is not None and _lent(t):
+                lent += 1
+            elif not _ready(r, t, t.node):
                 return _MISS
+    if lent != len(s.lent) or any([tensors[i]._exported is None for i in s.lent]):
+        return _MISS
     if s.entries is not None:
         for t in s.entries(tensors):
             if t._leaf_rg:
@@ -203,7 +223,11 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         if tensors[i] is not tensors[j]:
             return _MISS
     # From here on nothing fails.
-    inputs = [(t, t._data, t._gfn) for t in bound]
+    if lent:
+        flight.land()
+        inputs = [(t, t._data if t._exported is None else snapshot(t), t._gfn) for t in bound]
+    else:
+        inputs = [(t, t._data, t._gfn) for t in bound]
     for at, _, t, data in s.made:
         inputs.insert(at, (t, data, None))
     constants = s.constants if s.numbers is None else s.numbers(numbers)
@@ -244,7 +268,8 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     fit = not (r.anomaly or r.gnodes or r.loans) and r.packing is None and _lasting(key, static)
     fit = fit and all(
         [
-            node is None or (type(t) in PLAIN and _ready(r, t, node))
+            node is None
+            or (type(t) in PLAIN and (_ready(r, t, node) or (t._exported is not None and _lent(t))))
             for t, (node, _) in zip(tensors, before)
         ]
     )
@@ -281,6 +306,7 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
     s.same = [(place[id(tensors[i])], i) for i in given if place.setdefault(id(tensors[i]), i) != i]
     s.wants = [node for node, _ in before]
     s.given = None if len(given) == len(tensors) else pick(given)
+    s.lent = [i for i in given if tensors[i]._exported is not None]
     values = [i for i in given if before[i][0].op is not LEAF and before[i][0].op is not INPUT]
     s.entries = pick(values) if values and r.grad else None
     bound = []

@@ -182,6 +182,45 @@ def test_memory_shared_with_numpy_is_read_each_time():
         assert spans.run(f, (a,)).tolist() == [i + 1, i + 1]
 
 
+def test_memory_that_numpy_holds_is_copied_without_a_call():
+    """What is written to an agent's observation after the call is not what the program reads."""
+    f = Counting(lambda ts, p, s: ts[0] @ ts[1] + 1)
+    w = torch.randn(4, 3)
+    known = w.tolist()
+    memory = np.ones((2, 4), np.float32)
+
+    def step(i):
+        x = torch.from_numpy(memory)
+        memory[:] = i
+        out = spans.run(f, (x, w))
+        memory[:] = -100
+        again = spans.run(f, (x, w))
+        return out.tolist(), again.tolist()
+
+    found = frames(step)
+    for i, values in enumerate(found):
+        for out, filled in zip(values, (i, -100), strict=True):
+            want = np.full((2, 4), filled) @ np.array(known) + 1
+            np.testing.assert_allclose(out, want, rtol=1e-4, atol=1e-4)
+    assert f.calls == 2
+
+
+def test_memory_given_to_numpy_later_is_another_stretch():
+    f = Counting(lambda ts, p, s: (ts[0] * ts[0]).sum() + ts[0][0])
+    x = torch.tensor([1.0, 2.0])
+    lent = None
+
+    def step(i):
+        nonlocal lent
+        if i == 2:
+            lent = x.numpy()
+        if i > 2:
+            lent[0] = i
+        return spans.run(f, (x,)).item()
+
+    assert frames(step, 5) == [6.0, 6.0, 6.0, 16.0, 24.0]
+
+
 def test_a_pending_parameter_ends_the_frame():
     f = Counting(lambda ts, p, s: ts[0] * ts[1])
     w, x = torch.ones(2, requires_grad=True), torch.full((2,), 3.0)
