@@ -15,7 +15,10 @@ from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, pick
 # After how many interpreted occurrences a program is compiled; -1: as `_worthwhile` says, from
 # shapes alone, so that the switch comes at the same occurrence in every run.
 COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
-MAX_AFTER = 3  # of programs that do some work: compiled ones round otherwise, and losses show when
+# Programs that do some work are compiled at their fourth run at the latest, since compiled ones
+# round otherwise and losses show when; those that take long to compile wait until it pays.
+MAX_AFTER, MAX_AFTER_LONG = 3, 30
+LONG = 500_000.0  # microseconds
 # Microseconds for an element of what NumPy has no function for; others take 1e-3 or so.
 SLOW = {"erf": 0.05, "erfc": 0.07, "lgamma": 0.19, "digamma": 0.16, "sigmoid": 0.014}
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
@@ -207,7 +210,8 @@ def _worthwhile(entries: list[Node]) -> int:
         once += 4.0 + max([size, *[math.prod(s) for s in inputs]]) * SLOW.get(name, 1e-3)
     compiling = 20_000.0 + 6_000.0 * len(kinds) + 60.0 * len(entries)
     if once > 100.0:
-        return max(0, min(MAX_AFTER, int(compiling / (2.0 * once)) - 1))
+        most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
+        return max(0, min(most, int(compiling / (2.0 * once)) - 1))
     return max(1, min(10_000, int(compiling / once)))
 
 

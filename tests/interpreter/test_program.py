@@ -30,15 +30,14 @@ def test_large_work_is_compiled_at_once():
 def test_a_long_trace_of_small_operations_waits():
     """Planning takes time for each operation, though all are alike."""
     x = small(2000)
-    assert 2 < program._worthwhile(entries(x)) <= program.MAX_AFTER
+    assert 2 < program._worthwhile(entries(x)) <= program.MAX_AFTER_LONG
 
 
-def test_many_kinds_wait_longer_than_one(monkeypatch):
-    monkeypatch.setattr(program, "MAX_AFTER", 30)
+def test_many_kinds_wait_longer_than_one():
     inputs = [torch.ones(9000) for _ in range(60)], [torch.ones(9000 + n) for n in range(60)]
     torch.synchronize()
     one, many = [program._worthwhile(entries(*[x * 2 + 1 for x in xs])) for xs in inputs]
-    assert one < many == program.MAX_AFTER
+    assert one == program.MAX_AFTER < many == program.MAX_AFTER_LONG
 
 
 def test_a_very_small_program_waits_until_compiling_was_spent_on_it():
