@@ -177,7 +177,7 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
                 v._multi = True
             if t._hooked:
                 v._hooked = True
-            _join(s, v)
+            join(s, v)
             if s._exported is not None:
                 _settle_lent(s)
             return v
