@@ -20,7 +20,18 @@ COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
 MAX_AFTER, MAX_AFTER_LONG = 3, 30
 LONG = 500_000.0  # microseconds
 # Microseconds for an element of what NumPy has no function for; others take 1e-3 or so.
-SLOW = {"erf": 0.05, "erfc": 0.07, "lgamma": 0.19, "digamma": 0.16, "sigmoid": 0.014}
+SLOW = {
+    "erf": 0.05,
+    "erfc": 0.07,
+    "lgamma": 0.19,
+    "digamma": 0.16,
+    "sigmoid": 0.014,
+    "max_pool_put": 0.018,
+}
+# The same for an element of the windows that a convolution lays out beside each other.
+WINDOWS = {"conv": 1e-3, "conv_weight": 2e-3, "conv_input": 3e-3}
+MAX_KNOWN = 20_000
+_known: set[Any] = set()  # kinds of operations in programs that were compiled
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
 PASSES = (
     *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
@@ -59,6 +70,7 @@ class Program:
 
     __slots__ = (
         "after",
+        "asked",
         "compiled",
         "entries",
         "nodes",
@@ -96,7 +108,8 @@ class Program:
         self.quiet = False  # whether no history outlives the frame
         self.watched: list[int] = []  # the live handles that have one
         self.plan: Any = None  # how its graph is kept until somebody asks (autograd/later.py)
-        self.after: int | None = None
+        self.after = 0
+        self.asked = -1  # how many kinds of operations had been compiled when that was settled
         self.compiled: list[Any] = []  # replaced, never changed: other threads may let go of some
         owner: dict[Node, Node] = {}
         self.outputs: list[tuple[int, int | None, bool]] = []
@@ -114,8 +127,8 @@ class Program:
         self.runs += 1
         if not self.entries:
             return self
-        if self.after is None:
-            self.after = _worthwhile(self.entries)
+        if self.asked != len(_known) and not self.compiled:
+            self.after, self.asked = _worthwhile(self.entries), len(_known)
         if self.runs <= (self.after if COMPILE_AFTER < 0 else COMPILE_AFTER):
             return self
         for c in self.compiled:
@@ -137,6 +150,9 @@ class Program:
                     r.complaint = err
                 return self
             keep(c)
+            if len(_known) > MAX_KNOWN:
+                _known.clear()
+            _known.update([_kind(n) for n in self.entries if n.op is not ASSIGN])
             return c
 
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
@@ -184,12 +200,19 @@ def _plan(
     return slots, steps, size
 
 
+def _kind(n: Node) -> Any:
+    """What the kernel of an entry depends on, about."""
+    return n.op, n.shape, tuple([i.shape for i in n.inputs])
+
+
 def _worthwhile(entries: list[Node]) -> int:
     """Occurrences after which a program is compiled; 0: at once.
 
     It is when about half of what compiling takes was spent on it, of a very small one when all of
     that was: what never comes again has cost little then, and what does, not much more. One whose
-    work is large is expected to come again. In microseconds, from shapes.
+    work is large is expected to come again. Compiling takes less where programs that were compiled
+    had such operations, as a step whose loss is read is nearly one whose loss is not. In
+    microseconds, from shapes.
     """
     once = 10.0
     kinds = set()
@@ -198,17 +221,25 @@ def _worthwhile(entries: list[Node]) -> int:
             once += 1.0
             continue
         size = math.prod(n.shape)
-        inputs = tuple([i.shape for i in n.inputs])
-        kinds.add((n.op, n.shape, inputs))
+        kind = _kind(n)
+        kinds.add(kind)
+        inputs = kind[2]
         name = n.op.name
         if name == "matmul":
-            once += size * n.inputs[0].shape[-1] * 2e-5
-        elif name == "conv_weight":
-            once += size * math.prod(n.inputs[-1].shape) / n.inputs[-1].shape[1] * 5e-5
-        elif name.startswith("conv"):
-            once += size * math.prod(n.inputs[-1].shape[1:]) * 5e-5
+            once += size * inputs[0][-1] * 2e-5
+        elif name in WINDOWS:
+            # Of the image, the filters and the result each element of a window meets one filter.
+            image, result = (n.shape if name == "conv_input" else inputs[0]), inputs[-1]
+            filters = n.shape if name == "conv_weight" else inputs[-1]
+            if name != "conv_weight":
+                result = n.shape if name == "conv" else inputs[0]
+            windows = math.prod(image[:2]) * math.prod(filters[2:]) * math.prod(result[2:])
+            each = filters[0] * filters[1] / max(1, image[1])  # filters of a group
+            once += windows * (WINDOWS[name] + each * 2e-5)
         once += 4.0 + max([size, *[math.prod(s) for s in inputs]]) * SLOW.get(name, 1e-3)
-    compiling = 20_000.0 + 6_000.0 * len(kinds) + 60.0 * len(entries)
+    new = len(kinds - _known)
+    compiling = 10_000.0 * (1 + (new > 0)) + 5_000.0 * new + 1_000.0 * len(kinds)
+    compiling += 60.0 * len(entries)
     if once > 100.0:
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
         return max(0, min(most, int(compiling / (2.0 * once)) - 1))

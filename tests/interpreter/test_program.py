@@ -6,6 +6,12 @@ import facula as torch
 from facula.interpreter import program
 
 
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch):
+    """As in a process that has compiled nothing."""
+    monkeypatch.setattr(program, "_known", set())
+
+
 def entries(*results):
     """The entries of pending results."""
     found = program._needed([t.node for t in results])
@@ -38,6 +44,42 @@ def test_many_kinds_wait_longer_than_one():
     torch.synchronize()
     one, many = [program._worthwhile(entries(*[x * 2 + 1 for x in xs])) for xs in inputs]
     assert one == program.MAX_AFTER < many == program.MAX_AFTER_LONG
+
+
+def test_what_was_compiled_before_takes_less_to_compile_again(monkeypatch):
+    """A step whose loss is read is another program than one whose loss is not."""
+    monkeypatch.setattr(program, "MAX_AFTER", 1000)
+    monkeypatch.setattr(program, "COMPILE_AFTER", -1)
+    seen = []
+    plain = program.Program.choose
+
+    def choose(self, r):
+        chosen = plain(self, r)
+        seen.append((self.after, chosen is not self))
+        return chosen
+
+    monkeypatch.setattr(program.Program, "choose", choose)
+    x = torch.ones(77_000)
+    torch.synchronize()
+    for _ in range(1000):
+        (x * 2 + 1).sin().sum().item()
+        first = seen[-1]
+        if first[1]:
+            break
+    assert first[1] and program._known
+    y = (x * 2 + 1).sin()
+    total = y.sum()  # both are results: another program
+    total.item()
+    assert 0 <= seen[-1][0] < first[0]
+
+
+def test_each_group_of_a_convolution_has_its_own_filters_only(monkeypatch):
+    monkeypatch.setattr(program, "MAX_AFTER", 1000)
+    x, w, one = torch.ones(4, 16, 32, 32), torch.ones(16, 16, 3, 3), torch.ones(16, 1, 3, 3)
+    torch.synchronize()
+    conv = torch.nn.functional.conv2d
+    whole = program._worthwhile(entries(conv(x, w)))
+    assert 0 < whole < program._worthwhile(entries(conv(x, one, groups=16)))
 
 
 def test_a_very_small_program_waits_until_compiling_was_spent_on_it():
