@@ -19,7 +19,6 @@ from facula.storage import (
     at_once,
     forbid,
     group_of,
-    make_view,
     rederive,
     retain_again,
     root_of,
@@ -162,11 +161,6 @@ def sole(t: Any, s: Storage) -> bool:
     t._own = None
     t._exported, t._token, t._writes = s._exported, s._token, s._version
     return True
-
-
-def reseat(t: Any, op: Any, params: Any) -> None:
-    """Let t become a view of what it was (`t.t_()`)."""
-    take_place(t, at_once(lambda: make_view(t, op, params), t.requires_grad or TLS.r.grad))
 
 
 def take_place(t: Any, v: Any) -> None:

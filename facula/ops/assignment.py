@@ -115,7 +115,8 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     def place(v: Any, advanced: Any) -> Any:
         """Where the value goes, and the value: what can be wrong with them, in PyTorch's order."""
         check_in_place(v, "__setitem__", False)
-        if check and isinstance(value, Tensor):
+        apart = isinstance(index, tuple) and not v.numel()  # a slice without elements meets nothing
+        if check and isinstance(value, Tensor) and not apart:
             check_overlap(v, (_stripped(value),), "__setitem__", False)
         table, p = table_of(advanced, v.node.shape)
         want = ix._index_shape(p, v.node)
@@ -130,8 +131,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     v, advanced = parse(self, index, before, place)
     if advanced is None:
         check_in_place(v, "__setitem__")
-        put_in = index.__class__ is tuple and any([i is None for i in index])
-        _copy_into(v, value, "__setitem__", _strides(self, index) if put_in else None)
+        _copy_into(v, value, "__setitem__")
         return
     table, p, new = place(v, advanced)
     check_distinct(v, "__setitem__")
@@ -210,32 +210,16 @@ def fit(t: Any, shape: tuple[int, ...]) -> Any:
         ) from None
 
 
-def _strides(t: Any, index: Any) -> tuple[int, ...]:
-    """The strides of t[index], a view, dimensions of size 1 that were put in included."""
-    shape, have = t.node.shape, t.stride()
-    out: list[int] = []
-    d = 0
-    left = len(shape) - sum([i is not None and i is not Ellipsis for i in index])
-    for i in (*index, Ellipsis):
-        if i is None or isinstance(i, bool):
-            out.append(shape[d] * have[d] if d < len(shape) else 1)
-        elif i is Ellipsis:
-            out.extend(have[d : d + left])
-            d, left = d + left, 0
-        else:
-            if isinstance(i, slice):
-                out.append(have[d] * (1 if i.step is None else int(i.step)))
-            d += 1
-    return tuple(out)
-
-
-def _copy_into(v: Any, value: Any, name: str, strides: Any) -> None:
+def _copy_into(v: Any, value: Any, name: str) -> None:
     n = v.node
     if isinstance(value, Tensor) and (value.node.shape or not n.shape):
         source = value
         if n.shape != value.node.shape and value.numel() == 1:
             source = value.reshape(())  # as PyTorch sees it, which strips leading ones
-        check_overlap(v, (fit(source, n.shape),), name, strides=strides)
+        if source._storage is v._storage is not None:
+            if source.node.shape != n.shape:  # a view is taken: of size 1 strides may be others
+                source = fit(_stripped(source.reshape(source.node.shape)), n.shape)
+            check_overlap(v, (source,), name)
     new = fit(value_like(value, v), n.shape)
     _write_copy(v, new)
 

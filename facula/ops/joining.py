@@ -43,7 +43,9 @@ def _cat(ts: Any, static: Any, numbers: Any) -> Any:
         [x.node.shape == (0,) for x in ts]
     ):  # all are passed over, and no dimension is looked at
         dim = axis = 0
-    ts = [pw.cast(x, d) for x in ts if x.node.shape != (0,)] or [pw.cast(ts[0], d)]
+    kept = [x for x in ts if x.node.shape != (0,)] or ts[:1]
+    passed = [x for x in ts if x.node.rg and not any([x is y for y in kept])]
+    ts = [pw.cast(x, d) for x in kept]
     first = ts[0].node.shape
     k = wrap_dim(dim if axis is None else axis, len(first))
     for i, x in enumerate(ts):
@@ -59,6 +61,8 @@ def _cat(ts: Any, static: Any, numbers: Any) -> Any:
                     f"size {m} but got size {n} for tensor number {i} in the list."
                 )
     out = _joined(ts, k)
+    for x in passed:  # its gradient has no elements, but the result depends on it
+        out = record(mv.TIED, (out, x), (x.node.shape, x.node.dtype))
     if all([_channels_last(x.node) for x in ts]):
         return mv.in_layout(out, _channels_last_strides(out.node.shape))
     return out

@@ -18,7 +18,7 @@ from facula.tensor_base import wrap_dim
 from facula.trace.node import canonical, contiguous_strides
 from facula.trace.recorder import TLS, flush, record
 from facula.values import from_array, realise
-from facula.writes import bump, reseat, resize, take_place
+from facula.writes import bump, resize, take_place
 
 
 # Sliding windows over one dimension. Parameters: dimension, size, step.
@@ -102,13 +102,10 @@ def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
 
 
 def _become(t: Any, view: Any) -> Any:
-    take_place(t, storage.at_once(view, t.requires_grad or TLS.r.grad))
-    return t
-
-
-def _reseat(t: Any, op: Any, params: Any) -> Any:
     """Let t itself become a view of what it was."""
-    reseat(t, op, params)
+    # What PyTorch would forbid a history has none to keep while gradients are not recorded.
+    keeps = t.requires_grad and not t._no_grad and not t._multi
+    take_place(t, storage.at_once(view, TLS.r.grad or keeps))
     return t
 
 
@@ -120,7 +117,7 @@ def transpose_(self: Any, dim0: int, dim1: int) -> Any:
     p = list(range(rank))
     if rank:
         p[i], p[j] = j, i
-    return _reseat(self, mv.PERMUTE, tuple(p))
+    return _become(self, lambda: make_view(self, mv.PERMUTE, tuple(p)))
 
 
 def t_(self: Any) -> Any:
@@ -129,7 +126,7 @@ def t_(self: Any) -> Any:
     rank = len(self.node.shape)
     if rank > 2:
         raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {rank}D")
-    return _reseat(self, mv.PERMUTE, tuple(reversed(range(rank))))
+    return _become(self, lambda: make_view(self, mv.PERMUTE, tuple(reversed(range(rank)))))
 
 
 def squeeze_(self: Any, dim: Any = None) -> Any:

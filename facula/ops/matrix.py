@@ -7,11 +7,11 @@ from typing import Any
 
 from facula import dtypes
 from facula.ops.contraction import MATMUL
-from facula.ops.movement import shaped
+from facula.ops.movement import SELF, shaped, strides_of, view_strides
 from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
-from facula.trace.recorder import record
+from facula.trace.recorder import TLS, record
 
 
 def _same(name: str, *ts: Any) -> None:
@@ -106,6 +106,10 @@ def matmul(input: Any, other: Any) -> Any:
         )
     if a == 1 and b == 1:
         return dot.__wrapped__(input, other)
+    if b < 3 <= a:
+        input = _folded(input, other, False)
+    elif a < 3 <= b:
+        other = _folded(other, input, True)
     x = shaped(input, (1, *input.node.shape)) if a == 1 else input
     y = shaped(other, (*other.node.shape, 1)) if b == 1 else other
     out = record(MATMUL, (x, y))
@@ -113,6 +117,20 @@ def matmul(input: Any, other: Any) -> Any:
         return out
     kept = out.node.shape
     return shaped(out, (*kept[:-2], kept[-1]) if a == 1 else kept[:-1])
+
+
+def _folded(large: Any, small: Any, turned: bool) -> Any:
+    """The larger operand: PyTorch folds it into a matrix, and saves the copy if that needs one."""
+    n = large.node
+    if not (TLS.r.grad and small.requires_grad) or (n.strides is None and not turned):
+        return large
+    shape, steps = list(n.shape), list(strides_of(n))
+    if turned:
+        shape[-2:], steps[-2:] = shape[:-3:-1], steps[:-3:-1]
+    matrix = math.prod(shape[:-1]), shape[-1]
+    if view_strides(tuple(shape), tuple(steps), matrix) is not None:
+        return large
+    return record(SELF, (large,))
 
 
 def _by_batches(a: Any, b: Any) -> bool:

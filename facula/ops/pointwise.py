@@ -390,11 +390,19 @@ REAL: Op = pointwise(
 IMAG: Op = pointwise(
     "imag", lambda p, s, a: a.imag.copy(), lambda g, an: cast(g, an.dtype) * 1j, out=_real
 )
+
+
+def _square_radius(a: Any, b: Any) -> Any:
+    """Infinite at the origin, where PyTorch gives the angle no gradient."""
+    r = a * a + b * b
+    return _select(r == 0, r.new_full((), math.inf), r)
+
+
 ATAN2: Op = pointwise(
     "atan2",
     lambda p, s, a, b: np.arctan2(a, b),
-    lambda g, a, b: g * (b / (a * a + b * b)),
-    lambda g, a, b: g * (-a / (a * a + b * b)),
+    lambda g, a, b: g * (b / _square_radius(a, b)),
+    lambda g, a, b: g * (-a / _square_radius(a, b)),
 )
 FLOOR_DIVIDE: Op = pointwise(
     "floor_divide",

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
-from facula.trace.node import canonical, contiguous_strides
+from facula.trace.node import canonical, contiguous_strides, is_contiguous
 
 PRIMITIVES: dict[str, Op] = {}
 _SAVED = {"a": 0, "b": 1, "c": 2, "d": 3}
@@ -111,6 +111,8 @@ def pointwise_strides(shape: tuple[int, ...], nodes: tuple[Any, ...]) -> tuple[i
     rank = len(shape)
     if rank < 2:
         return None
+    if all([n.shape == shape and is_contiguous(shape, n.strides) for n in nodes]):
+        return None  # strides of dimensions of size 1 are not kept
     table = []
     for n in nodes:
         steps = n.strides or contiguous_strides(n.shape)

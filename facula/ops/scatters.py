@@ -16,7 +16,7 @@ from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.assignment import value_like
 from facula.ops.indices import array_of, known, outside, table_of
-from facula.ops.movement import in_layout, watched
+from facula.ops.movement import in_layout, shaped, watched
 from facula.ops.registry import Op, broadcast, like_strides, widened
 from facula.ops.table import FUNCTIONS, METHODS, api, in_place
 from facula.tensor import Tensor
@@ -67,6 +67,11 @@ def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) 
     return d
 
 
+def _with_dimension(src: Any) -> Any:
+    """The source of a scatter; one without dimensions counts as a vector."""
+    return src if src.node.shape else shaped(src, (1,))
+
+
 def _nothing(t: Any, shape: tuple[int, ...]) -> Any:
     """No elements of the tensor, in an empty shape."""
     return t.reshape(-1).narrow(0, 0, 0).reshape(shape).clone()
@@ -105,6 +110,7 @@ def scatter(
     d = _gather_check("scatter", input, dim, index, source if isinstance(source, Tensor) else None)
     if isinstance(source, Tensor):
         _same_dtype("scatter", input, source)
+        source = _with_dimension(source)
     else:
         source = FUNCTIONS["full"](index.node.shape, source, dtype=input.dtype)
     if index.numel() == 0:
@@ -127,7 +133,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     d = _gather_check("scatter_add", input, dim, index, src)
     if index.numel() == 0:
         return input.clone()
-    return in_layout(record(ix.SCATTER_ADD, (input, index, src), d), None)
+    return in_layout(record(ix.SCATTER_ADD, (input, index, _with_dimension(src)), d), None)
 
 
 # scatter with a reduction. Parameters: the dimension, the reduction, whether self takes part.

@@ -10,6 +10,7 @@ from facula.in_place import check_in_place
 from facula.ops.arithmetic import need
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
+from facula.writes import bump
 
 _IN_PLACE = """
     abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan
@@ -90,8 +91,9 @@ def nuclear_norm(input: Any, dim: Any = (-2, -1), keepdim: bool = False) -> Any:
 
 def fill_diagonal_(self: Any, fill_value: Any, wrap: bool = False) -> Any:
     """Set the main diagonal; with `wrap`, it begins again below a tall matrix."""
-    check_in_place(self, "fill_diagonal_")
     shape = self.node.shape
+    if self._leaf_rg or 0 not in shape:
+        check_in_place(self, "fill_diagonal_")
     if len(shape) < 2:
         raise RuntimeError(f"fill_diagonal_: dimensions must larger than 1, got {list(shape)}")
     if len(shape) > 2 and len(set(shape)) != 1:
@@ -99,6 +101,9 @@ def fill_diagonal_(self: Any, fill_value: Any, wrap: bool = False) -> Any:
             f"fill_diagonal_: all dimensions of input must be of equal length, got {list(shape)}"
         )
     n = min(shape)
+    if not n:
+        bump(self)
+        return self
     index = FUNCTIONS["arange"](n)
     self[(index,) * len(shape)] = fill_value
     if wrap and len(shape) == 2 and shape[0] > shape[1] + 1:

@@ -372,6 +372,42 @@ v0 = torch.ones(2, 2, 2, dtype=torch.bool) @ torch.ones(2, 2, 2)
 v1 = torch.ones(2, dtype=torch.bool) @ torch.ones(2, 2, 2)
 v2 = torch.ones(2, 2, 4, dtype=torch.bool)[:, ::2] @ torch.ones(4)
 v3 = torch.ones(2, 2, 4, dtype=torch.bool) @ torch.ones(4)""",
+    "the angle at the origin has no gradient": """
+v0 = torch.zeros(2).requires_grad_()
+v1 = torch.atan2(v0, v0 * 1)
+v1.sum().backward()""",
+    "what cat passes over is depended on": """
+v0 = torch.zeros(0).requires_grad_()
+v1 = torch.cat([torch.zeros(0), v0], 0)
+v2 = torch.cat([v0, torch.ones(2, 3)], 0)
+v2.sum().backward()""",
+    "a number for a vector is scattered, nothing is assigned to itself, no diagonal is filled": """
+v0 = torch.zeros(3)
+v0.scatter_(0, torch.tensor([1]), v0.sum() + 2)
+v1 = torch.zeros(0, 2)
+v1[1:, torch.tensor([-2, -2])] = v1
+v2 = torch.ones(2, 2)
+v3 = v2[1:, :-2]
+v2 *= torch.ones(2).requires_grad_()
+v3.fill_diagonal_(0.5)""",
+    "a view made in no_grad is reshaped in place after a write": """
+v0 = torch.ones(2, 2).requires_grad_()
+torch.set_grad_enabled(False)
+v1 = v0.as_strided([2, 2], [2, 1])
+torch.mul(v1, v1, out=v0)
+v1.transpose_(-2, -2)""",
+    "where a product folds a copy of an operand, that is saved": """
+v0 = torch.ones(2, 2, 2).requires_grad_()
+v1 = v0.data
+v2 = v0.select(2, -2) @ v1
+v1.sub_(v2)
+(v2 * v2).sum().backward()""",
+    "a tensor that is assigned to another shape is seen as a view": """
+v0 = torch.ones(1, 4).t().unsqueeze(-1)
+with torch.no_grad(): v0[None] = v0
+v1 = torch.ones(1, 6)
+v2 = torch.hypot(v1.view(6, 1).t(), v1)
+v2[...].copy_(v2.detach().split([0, 6], -1)[1])""",
 }
 
 
