@@ -83,9 +83,9 @@ class Block:
 
     __slots__ = ("address", "size")
 
-    def __init__(self, nbytes: int) -> None:
+    def __init__(self, nbytes: int, rounded: bool = False) -> None:
         self.address = 0  # while there is none: taking it may fail
-        self.size = POOL.rounded(nbytes)
+        self.size = nbytes if rounded else POOL.rounded(nbytes)
         self.address = POOL.take(self.size)
 
     def __del__(self) -> None:

@@ -364,6 +364,9 @@ def _put(k: Kernel, n: Node, where: str, value: str, adds: bool) -> None:
     k.f.lines.append(f"{target}[o] = {k.x.pack(total)};")
 
 
+MOST_LOOKS = 1 << 28  # at indices, by all elements together
+
+
 class Put(Core):
     """Writing or adding where tables of indices say: each position of the dimensions that are not
     picked along belongs to one thread, which goes over the indices in order."""
@@ -376,6 +379,8 @@ class Put(Core):
 
     def launches(self, low: Any, n: Node) -> list[Any]:
         a, b, c = _operands(low, n)
+        if self.adds and (made := self._searched(n, a, b, c)) is not None:
+            return [made]
         out = [copied(a, n)]
         where, picked = n.params
         begin, used, rest = _picking(n, len(n.shape))
@@ -404,6 +409,47 @@ class Put(Core):
         k.f.lines.append("} }")
         k.most = max(k.most, prod(n.shape), lines_ * many, lines_ + blocks(lines_, 64) * 64)
         return [*out, Launch(k.text(), k.args, (blocks(lines_, 64), 1), (64, 1))]
+
+    @staticmethod
+    def _searched(n: Node, a: Place, b: Place, c: Place) -> Launch | None:
+        """Adding along one dimension, where few lines would leave the device idle: each element
+        looks for itself among the indices, and adds in the same order. None: too many to look at.
+        """
+        where, picked = n.params
+        begin, used, rest = _picking(n, len(n.shape))
+        many, size = prod(picked), prod(n.shape)
+        if len(used) != 1 or not many or size * many > MOST_LOOKS:
+            return None
+        (d,) = used
+        kind = kind_of(n)
+        assert kind is not None
+        seen = tuple([n.shape[j] for j in rest])
+        seen = (*seen[:begin], *picked, *seen[begin:])
+        steps = strides_in(c, seen)
+        plain = [*steps[:begin], *steps[begin + len(picked) :]]
+        k = Kernel({})
+        lines = k.f.lines
+        lines.append(_each(size))
+        at = [0] * len(n.shape)
+        at[d] = 1
+        of_value = [0] * len(n.shape)
+        for j, step in zip(rest, plain, strict=True):
+            of_value[j] = step
+        here, first, source = k.offsets("i", list(n.shape), [at, of_value, list(a.strides)])
+        before = k.x.load(f"{k.pointer(a.base, a.offset)}[{source}]", kind)
+        lines.append(f"{TYPE[kind]} a = {before.name};")
+        lines.append(f"for (I j = 0; j < {many}; j++) {{")
+        row, step = b.strides
+        element = f"{k.pointer(b.base, b.offset)}[{where[d]} * {row} + j * {step}]"
+        lines.append(f"if ({_checked(k, element, n.shape[d], 'q')} != {here}) continue;")
+        (value_at,) = k.offsets("j", list(picked), [list(steps[begin : begin + len(picked)])])
+        v = k.x.load(f"{k.pointer(c.base, c.offset)}[{first} + {value_at}]", kind)
+        total = k.x.add(k.x.widened(Value("a", kind)), k.x.widened(v))
+        total = k.x.rounded(total, kind) if kind in ("bf16", "f16") else total
+        lines.append(f"a = {k.x.cast(total, kind).name};\n  }}")
+        lines.append(f"{k.pointer(n, made=True)}[i] = {k.x.pack(Value('a', kind))};\n  }}")
+        k.most = max(k.most, size + blocks(size) * BLOCK, prod(c.shape))
+        return Launch(k.text(), k.args, (blocks(size), 1), (BLOCK, 1))
 
 
 def _each(n: int) -> str:

@@ -20,7 +20,7 @@ from facula.compiler.builder import NARROW
 from facula.compiler.cluster import ALL, COLUMN, ROW, Cluster, kind_of
 from facula.compiler.grouping import Grouping, same_element
 from facula.compiler.layout import VIEWS, Place, place
-from facula.compiler.memory import Memory
+from facula.compiler.memory import Memory, bytes_of
 from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
 from facula.compiler.widen import WIDENED
@@ -263,7 +263,7 @@ class Runner:
         self.types = [type(x) for x in self.folded]
         self.n_inputs = len(r.inputs)
         self.memory = _Memory(low, self.n_inputs, roots)  # type: ignore[arg-type]
-        self.fresh = [(b.shape, b.dtype) for b in self.memory.fresh]
+        self.fresh = [arrays.POOL.rounded(bytes_of(b)) for b in self.memory.fresh]
         self._numbers(scalars)
         self._bind(low)
         self._results(low, program, r)
@@ -329,7 +329,7 @@ class Runner:
         if packed != self.packed:
             self.packed = packed
             device.upload(self.numbers.address, _address(packed), len(packed))
-        fresh = [arrays.empty(shape, dtype) for shape, dtype in self.fresh]
+        fresh = [Block(size, True) for size in self.fresh]
         arena = ARENA.of(self.memory.total)
         addresses = [a.address if a.__class__ is DeviceArray else 0 for a in inputs]
         addresses += [a.address for a in fresh]
@@ -340,7 +340,7 @@ class Runner:
         else:
             device.replay(graph)
         return [
-            DeviceArray(shape, dtype, strides, fresh[at].block, fresh[at].address)
+            DeviceArray(shape, dtype, strides, fresh[at], fresh[at].address)
             for at, shape, dtype, strides in self.results
         ]
 

@@ -88,7 +88,10 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
         none = record(pw.FILL, (source,), (), (0,)).sum().to(t.dtype)
         return record(pw.WHERE, (m, none.expand(t.shape), t))
     at = np.clip(np.cumsum(flags.reshape(-1)) - 1, 0, None).reshape(flags.shape)
-    picked = record(ix.GATHER, (source.reshape(-1), from_array(at.reshape(-1))), 0)
+    places = from_array(at.reshape(-1))
+    if source.node.device is not None:
+        places = places.to(source.node.device)
+    picked = record(ix.GATHER, (source.reshape(-1), places), 0)
     return in_layout(record(pw.WHERE, (m, picked.reshape(flags.shape), t)), None)
 
 

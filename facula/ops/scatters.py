@@ -26,6 +26,8 @@ from facula.values import from_array
 
 
 def _check_index(name: str, index: Any, size: int, wrong: type[Exception] = IndexError) -> None:
+    if index.node.device is not None and index.node.dtype.category == dtypes.INT:
+        return  # its values are not waited for: the kernel reports what is out of range
     a = known(index)
     if a.dtype.kind not in "iu":
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
@@ -58,6 +60,8 @@ def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) 
                     f"apart from dimension {d}"
                 )
     n = input.node.shape[d] if rank else 1
+    if index.node.device is not None:
+        return d  # the kernel reports what is out of range
     a = known(index)
     if outside(a, n):
         bad = a[(a < 0) | (a >= n)].reshape(-1)[0]
@@ -296,6 +300,9 @@ def index_reduce(
 
 # Slices named by a vector.
 def _one_dim(t: Any, d: int, index: Any) -> tuple[Any, Any]:
+    if index.node.device is not None:
+        where = tuple([0 if k == d else None for k in range(len(t.node.shape))])
+        return index.detach().reshape(1, -1).to(dtypes.int64), (where, (index.numel(),))
     a = array_of(index).reshape(-1).astype(np.int64, copy=False)
     return table_of([None] * d + [a] + [None] * (len(t.node.shape) - d - 1), t.node.shape)
 
@@ -484,6 +491,8 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     hit = np.zeros(n, bool)
     hit[at] = True
     mask = from_array(hit.reshape([n if k == d else 1 for k in range(len(shape))]))
+    if input.node.device is not None:
+        mask = mask.to(input.node.device)
     return record(pw.WHERE, (mask, value_like(value, input), input))
 
 

@@ -119,10 +119,12 @@ def _quantile(name: str, skip_nan: bool) -> None:
                     f"{name}() q must be a scalar or 1D tensor of the input's dtype "
                     f"{input.dtype}, got {q.dtype} {list(q.node.shape)}"
                 )
-            values = realise(q.detach())._data
+            values = realise(q.detach().cpu())._data
         else:
             values = np.asarray(q, input.dtype.np)
             q = from_array(values)
+            if input.node.device is not None:
+                q = q.to(input.node.device)
         if values.size and not ((values >= 0) & (values <= 1)).all():
             raise RuntimeError(f"{name}() q values must be in the range [0, 1], got {values}")
         if input.numel() == 0:
