@@ -21,6 +21,7 @@ import facula
 from facula import Tensor
 from facula.errors import honest
 from facula.tensor import tensor
+from facula.trace.recorder import TLS, restore_grad, set_grad
 from facula.utils.hooks import RemovableHandle, add_hook
 
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -447,9 +448,13 @@ class PerParameterOptimizer(Optimizer):
         if closure is not None:
             with facula.enable_grad():
                 loss = closure()
-        with facula.set_grad_enabled(bool(self.defaults.get("differentiable"))):
+        before = TLS.r.grad
+        try:
+            set_grad(bool(self.defaults.get("differentiable")))
             for group in self.param_groups:
                 self._update_group(group)
+        finally:
+            restore_grad(before)
         return loss
 
     def _update_group(self, group: dict[str, Any]) -> None:
