@@ -96,11 +96,16 @@ def _sum(p: Any, entry: Any) -> str:
 
 
 def _add(p: Any, entry: Any) -> str:
-    """A bias added to a product with a transposed matrix, as a linear layer does."""
+    """A bias added to a product with a transposed matrix, as a linear layer does.
+
+    PyTorch views what is no matrix as one first, and the result as what it was.
+    """
     a, b = entry.inputs
     linear = str(a.op) == "matmul" and str(a.b.op) == "permute"
     ranks = [len(n.shape) for n in (*a.inputs, b)] if linear else []
-    return "AddmmBackward0" if ranks == [2, 2, 1] else "AddBackward0"
+    if ranks[1:] != [2, 1]:
+        return "AddBackward0"
+    return "AddmmBackward0" if ranks[0] == 2 else "ViewBackward0"
 
 
 _BY_SHAPE = {

@@ -11,7 +11,7 @@ from facula.ops import reduce as rd
 from facula.ops.arithmetic import need
 from facula.ops.comparison import truth
 from facula.ops.indexing import GATHER, only
-from facula.ops.movement import in_layout, shaped
+from facula.ops.movement import in_layout, shaped, whole
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
@@ -294,7 +294,8 @@ def _log_softmax(tensors: Any, static: Any, numbers: Any) -> Any:
     if 0 in t.node.shape:
         return t.clone()
     s = t - record(rd.AMAX, (t.detach(),), (d, True))
-    return in_layout(s - record(rd.SUM, (s.exp(),), (d, True)).log(), None)
+    out = in_layout(s - record(rd.SUM, (s.exp(),), (d, True)).log(), None)
+    return whole(out, "LogSoftmax", input)
 
 
 @api

@@ -190,16 +190,18 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return in_place(_elu, input, alpha) if inplace else _elu(input, alpha)
 
 
-def _elu(x: Tensor, alpha: float, scale: float = 1.0, stretch: float = 1.0) -> Tensor:
+def _elu(
+    x: Tensor, alpha: float, scale: float = 1.0, stretch: float = 1.0, name: str = "Elu"
+) -> Tensor:
     require_float(x, "elu_cpu")
-    dtype, x = x.dtype, upcast(x)
+    input, x = x, upcast(x)
     negative = x.clamp(max=0)  # keeps exp of large inputs out of the branch not taken
     if stretch != 1.0:
         negative = negative * stretch
     out = facula.where(x <= 0, negative.expm1() * alpha, x)  # NaN's slope is 1
     if scale != 1.0:
         out = out * scale
-    return out.to(dtype)
+    return whole(out.to(input.dtype), name, input)
 
 
 def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
@@ -229,7 +231,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 def _celu(x: Tensor, alpha: float) -> Tensor:
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    return _elu(x, alpha, stretch=1.0 / alpha)
+    return _elu(x, alpha, stretch=1.0 / alpha, name="Celu")
 
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
@@ -304,7 +306,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 def _silu(x: Tensor) -> Tensor:
     require_float(x, "silu_cpu")
     high = upcast(x)
-    return (high * high.sigmoid()).to(x.dtype)
+    return whole((high * high.sigmoid()).to(x.dtype), "Silu", x)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -315,7 +317,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 def _mish(x: Tensor) -> Tensor:
     require_float(x, "mish_cpu")
     high = upcast(x)
-    return (high * _softplus(high, 1.0, 20.0).tanh()).to(x.dtype)
+    return whole((high * _softplus(high, 1.0, 20.0).tanh()).to(x.dtype), "Mish", x)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -330,7 +332,8 @@ def _hardswish(x: Tensor) -> Tensor:
     inside = (high > -3) & (high < 3)
     bend = facula.where(inside, high, 0.0)
     beyond = facula.where(high <= -3, high * 0, high)
-    return facula.where(inside, bend * (bend + 3) / 6, beyond).to(x.dtype)
+    out = facula.where(inside, bend * (bend + 3) / 6, beyond)
+    return whole(out.to(x.dtype), "Hardswish", x)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -340,7 +343,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 def _hardsigmoid(x: Tensor) -> Tensor:
     require_float(x, "hardsigmoid_cpu")
-    return (_hardtanh(upcast(x) + 3, 0.0, 6.0) / 6).to(x.dtype)
+    return whole((_hardtanh(upcast(x) + 3, 0.0, 6.0) / 6).to(x.dtype), "Hardsigmoid", x)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -353,7 +356,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
             f"Halving dimension must be even, but dimension {dim % input.dim()} is size {size}"
         )
     first, second = upcast(input).split(size // 2, dim)
-    return (first * second.sigmoid()).to(input.dtype)
+    return whole((first * second.sigmoid()).to(input.dtype), "Glu", input)
 
 
 # ---- logarithms of sums
@@ -364,7 +367,8 @@ def softplus(
 ) -> Tensor:
     """``log(1 + exp(beta * input)) / beta``; ``input`` itself where that is > ``threshold``."""
     require_float(input, "softplus_cpu")
-    return output(_softplus(upcast(input), beta, threshold).to(input.dtype), out)
+    soft = _softplus(upcast(input), beta, threshold).to(input.dtype)
+    return output(whole(soft, "Softplus", input), out)
 
 
 def _softplus(x: Tensor, beta: float, threshold: float) -> Tensor:
@@ -380,7 +384,7 @@ def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     below = x < 0
     magnitude = facula.where(below, x, -x)  # -|x|, with a slope at 0
     result = facula.where(below, x, 0.0) - magnitude.exp().log1p()
-    return output(result.to(input.dtype), out)
+    return output(whole(result.to(input.dtype), "LogSigmoid", input), out)
 
 
 # ---- shrinkage

@@ -275,7 +275,7 @@ class DataLoader(Generic[T_co]):
                 stacklevel=3,
             )
         if self.num_workers == 0:
-            return _SingleProcessIter(self)
+            return _SingleProcessDataLoaderIter(self)
         from facula.utils.data._utils.multiprocess import MultiProcessIter
 
         self.check_worker_number_rationality()
@@ -336,7 +336,7 @@ class BaseIter:
         raise NotImplementedError(f"{type(self).__name__} cannot be pickled")
 
 
-class _SingleProcessIter(BaseIter):
+class _SingleProcessDataLoaderIter(BaseIter):
     """Makes every batch when it is asked for."""
 
     def __init__(self, loader: DataLoader[Any]) -> None:
@@ -355,7 +355,7 @@ class _SingleProcessIter(BaseIter):
         return self._fetcher.fetch(next(self._indices))
 
 
-_BaseDataLoaderIter, _SingleProcessDataLoaderIter = BaseIter, _SingleProcessIter  # PyTorch's names
+_BaseDataLoaderIter = BaseIter  # PyTorch's name
 _missing = honest(__name__)
 
 
