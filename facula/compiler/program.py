@@ -446,13 +446,14 @@ def _described(low: Lowered, clusters: list[Any]) -> list[Any]:
 
 def _constant(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """An array of one value. All tensors that hold it share it: it can't be written to, and a
-    tensor whose memory is handed out gets memory of its own first."""
+    tensor whose memory is handed out gets memory of its own first. It is a view, so that no program
+    takes it for memory that one tensor alone has and writes a result over it."""
     key = (repr(value), shape, dtype)
     a = _constants.get(key)
     if a is None:
         a = np.full(shape, convert(np.asarray(value), dtype), dtype)
         a.flags.writeable = False
-        _constants[key] = a
+        _constants[key] = a = a.view()
     return a
 
 

@@ -245,3 +245,22 @@ def test_a_result_in_two_shapes(monkeypatch):
     assert [t.reshape(-1).tolist() for t in shapes] == [(np.arange(12) * 2).tolist()] * 3
     shapes[0].zero_()
     assert y.sum().item() == 132
+
+
+def test_a_constant_that_tensors_share_is_not_written_over(monkeypatch):
+    """The zeros of `part` are those that `total`, and a later round, begin with."""
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    x, w = torch.ones(4, 1), torch.ones(4, 1)
+    for _ in range(3):
+        total = torch.zeros(4)
+        part = torch.zeros(4)
+        y = x * w
+        assert bool(y.sum() < 5)
+        part += torch.sum(y * 2, dim=1)
+        total = total + part
+        other = torch.zeros(4)
+        y = (y + 0) * w
+        assert bool(y.sum() < 5)
+        other += torch.sum(y * 2, dim=1)
+        total = total + other
+        assert [t.tolist()[0] for t in (total, part, other)] == [4, 2, 2]
