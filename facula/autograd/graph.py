@@ -345,13 +345,18 @@ class Freed(Postponed):
     __slots__ = ("frame", "leaves", "nodes", "scalars", "top")
 
     def __init__(
-        self, top: Entry, leaves: dict[Entry, Any], frame: int, scalars: list[Any]
+        self,
+        top: Entry,
+        leaves: dict[Entry, Any],
+        frame: int,
+        scalars: list[Any],
+        nodes: dict[Entry, Any],
     ) -> None:
         self.top = top
         self.leaves = leaves
         self.frame = frame
         self.scalars = scalars  # all Python numbers of the frame
-        self.nodes: dict[Entry, Any] = {}
+        self.nodes = nodes  # of all that the frame has freed: an entry has one node
 
     def expand(self) -> GradNode:
         """The graph node, its saved values gone."""

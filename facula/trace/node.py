@@ -222,6 +222,18 @@ def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(out))
 
 
+def is_constant(a: Any) -> bool:
+    """Whether this is an array of one value that tensors share (`compiler/program.py`): all of an
+    array that nobody can write to, seen as it is."""
+    whole = a.base
+    return (
+        whole.__class__ is a.__class__
+        and whole.base is None
+        and not (whole.flags.writeable or a.flags.writeable)
+        and (a.shape, a.strides) == (whole.shape, whole.strides)
+    )
+
+
 def copied(a: Any) -> Any:
     """A copy of an array in its order of dimensions, which repeats what the array repeats."""
     if 0 not in a.strides:

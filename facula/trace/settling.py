@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facula.trace import flight
-from facula.trace.node import INPUT, LEAF, STALE, Node, copied, leaf
+from facula.trace.node import INPUT, LEAF, STALE, Node, copied, is_constant, leaf
 
 if TYPE_CHECKING:
     from facula.trace.recorder import Recorder
@@ -98,22 +98,16 @@ def materialise(r: Recorder) -> bool:
     ]
     if not waiting and not r.gnodes:
         return True
-    freed = _consumed(r)
-    leaves: Any = None
     base = BASE + 1  # the list above holds one reference more
-    quiet = not r.gnodes
-    for i, refs in enumerate([getrefcount(h) for h in waiting]):
-        h = waiting[i]
-        if refs > base and not h._leaf_rg:
-            quiet = False
-            node = h.node
-            if node not in freed or not r.replayed:  # these may have been built for another
-                h._gfn = _graph.grad_node(r, node)
-                continue
-            if leaves is None:
-                leaves = _leaves(r)
-            h._gfn = _graph.Freed(node, leaves, r.frame, r.scalars)
-    del waiting
+    refs = [getrefcount(h) for h in waiting]
+    live = [h for h, n in zip(waiting, refs, strict=True) if n > base and not h._leaf_rg]
+    quiet = not (r.gnodes or live)
+    if r.replayed and live and _consumed(r).issuperset([h.node for h in live]):
+        _stand_in(r, live)
+    else:  # one that is left has edges to those that were freed, so all are built
+        for h in live:
+            h._gfn = _graph.grad_node(r, h.node)
+    del waiting, live
     _graph.seal(r)
     return quiet
 
@@ -169,10 +163,16 @@ def all_consumed(r: Recorder, program: Any) -> bool:
     for h in waiting:
         if h.node not in freed:
             return False
-    leaves = _leaves(r)
-    for h in waiting:
-        h._gfn = _graph.Freed(h.node, leaves, r.frame, r.scalars)
+    _stand_in(r, waiting)
     return True
+
+
+def _stand_in(r: Recorder, handles: list[Any]) -> None:
+    """Give what followed passes have consumed what stands for its nodes."""
+    leaves = _leaves(r)
+    nodes: dict[Node, Any] = {}
+    for h in handles:
+        h._gfn = _graph.Freed(h.node, leaves, r.frame, r.scalars, nodes)
 
 
 def _hand_over(handles: tuple[Any, ...], arrays: tuple[Any, ...]) -> None:
@@ -210,7 +210,7 @@ def _settle(handles: list[Any], outputs: list[Any], values: list[Any]) -> None:
         if data.__class__ is not np.ndarray:  # a reduction to one element gives NumPy's scalars
             data = np.asarray(data)
         laid = node.strides is None or _steps(data) == node.strides
-        if laid and (copy or data.base is not None):
+        if laid and (copy or (data.base is not None and not is_constant(data))):
             flight.land()
             data = copied(data)
         if node.strides is not None:

@@ -325,3 +325,21 @@ def test_hooks_on_saved_values_are_called_each_time():
             y = w * w
             y.backward(torch.ones(3))
     assert len(packed) >= 4 and w.grad.tolist() == [8.0] * 3
+
+
+def test_what_a_followed_pass_freed_is_one_node_for_all_that_depend_on_it():
+    """Its holder, and what was recorded after the pass, in the frame that a write then ended."""
+
+    def step():
+        x = torch.tensor([0.5, -1.0, 1.5], requires_grad=True)
+        w = torch.tensor([1.0, 2.0], requires_grad=True)
+        h = x.clone()
+        (h.sum() * w.sum()).backward()
+        with torch.no_grad():
+            w[:] = w * 3.0
+        (g,) = torch.autograd.grad(h.sum() * w.sum(), [h], create_graph=True)
+        assert g.requires_grad
+        return g.tolist()
+
+    for _ in range(4):
+        assert step() == [9.0] * 3
