@@ -12,7 +12,7 @@ from .. import functional as F
 from .. import init
 from ..parameter import Parameter, UninitializedBuffer, UninitializedParameter, is_lazy
 from .lazy import LazyModuleMixin
-from .module import Module
+from .module import Module, weight_and_bias
 
 __all__ = [
     "BatchNorm1d",
@@ -127,14 +127,12 @@ class _BatchNorm(_NormBase):
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
         momentum = 0.0 if self.momentum is None else self.momentum
-        own, state = self._parameters, self._buffers
+        weight, bias = weight_and_bias(self)
+        own = self._buffers
         try:
-            weight, bias = own["weight"], own["bias"]
-            mean, var = state["running_mean"], state["running_var"]
-            count = state["num_batches_tracked"]
-        except KeyError:  # parametrized, pruned, or assigned as something else
-            weight, bias, mean, var = self.weight, self.bias, self.running_mean, self.running_var
-            count = self.num_batches_tracked
+            mean, var, count = own["running_mean"], own["running_var"], own["num_batches_tracked"]
+        except KeyError:  # assigned as something else
+            mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
         if self.training and self.track_running_stats and count is not None:
             run(_count, (count,))
             if self.momentum is None:  # the plain average of all batches so far

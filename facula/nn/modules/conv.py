@@ -12,7 +12,7 @@ from .. import init
 from ..functional._common import ntuple
 from ..parameter import Parameter, UninitializedParameter
 from .lazy import LazyModuleMixin
-from .module import Module
+from .module import Module, weight_and_bias
 
 __all__ = [
     "Conv1d",
@@ -193,11 +193,7 @@ class _Conv(_ConvNd):
         return convolve(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
     def forward(self, input: Tensor) -> Tensor:
-        own = self._parameters
-        try:
-            weight, bias = own["weight"], own["bias"]
-        except KeyError:  # parametrized, or pruned
-            weight, bias = self.weight, self.bias
+        weight, bias = weight_and_bias(self)
         return self._conv_forward(input, weight, bias)
 
 

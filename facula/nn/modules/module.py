@@ -429,6 +429,15 @@ class Module(HookMixin, StateDictMixin, TreeMixin):
         return replica
 
 
+def weight_and_bias(module: Module):
+    """A module's weight and bias, as a rule from its table at once: see `__getattr__`."""
+    own = module._parameters
+    try:
+        return own["weight"], own["bias"]
+    except KeyError:  # parametrized, or pruned
+        return module.weight, module.bias
+
+
 def indent(text: str, spaces: int) -> str:
     """``text`` with every line but the first indented."""
     return text.replace("\n", "\n" + " " * spaces)
