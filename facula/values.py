@@ -102,7 +102,9 @@ def lend(owner: Any) -> Any:
     if lent is not None:
         return lent if lent.shape == base.shape and lent.strides == base.strides else base
     # An array whose own base is no array: NumPy's views of views would skip any other.
-    lent = np.lib.stride_tricks.as_strided(base, base.shape, base.strides)
+    lent = np.asarray(base.data) if base.dtype.isbuiltin == 1 else None
+    if lent is None or lent.strides != base.strides:  # bfloat16, or nothing in it
+        lent = np.lib.stride_tricks.as_strided(base, base.shape, base.strides)
     owner._exported = weakref.ref(lent)
     for x in (owner, *[ref() for ref in _aliases(owner)]):
         counted = x if x is None or x._counter is None else x._counter

@@ -95,6 +95,7 @@ class CompiledProgram:
         self.others = [self.fresh[k] for k in made]
         order = donated + made
         self.arrange = pick([order.index(k) for k in range(len(order))])
+        self.plain = not donated and all([x[3] is None for x in self.fresh])
         self._numbers(scalars)
         self._tables(low)
         self._results(low, program)
@@ -276,14 +277,20 @@ class CompiledProgram:
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
         """The values of the results. `waits`: the recorder that does not wait for them, if any."""
         self.used = keeping.clock
-        arena = ARENA.of(self.memory.total)
-        if arena is not self.arena:
-            self.arrays = self.memory.settle(arena, self.pointers)
-            self.arena = arena  # now, and not where an interrupt left some addresses as they were
-        fresh = self._results_memory(inputs)
+        arena = self.arena
+        if self.memory.total or arena is None:
+            arena = ARENA.of(self.memory.total)
+            if arena is not self.arena:
+                self.arrays = self.memory.settle(arena, self.pointers)
+                self.arena = arena  # now, and not where an interrupt left some addresses as before
+        if self.plain:
+            fresh = [np.empty(shape, dtype) for shape, dtype, _, _ in self.fresh]
+        else:
+            fresh = self._results_memory(inputs)
         # Anything but an array would be a wild address.
-        if set(map(type, inputs)) != ARRAYS and not all([isinstance(a, ndarray) for a in inputs]):
-            raise TypeError("facula: an input of a program is no array")
+        if not ARRAYS.issuperset(map(type, inputs)):
+            if not all([isinstance(a, ndarray) for a in inputs]):
+                raise TypeError("facula: an input of a program is no array")
         objects = (*inputs, *fresh)
         if self.complex:
             scalars_ = [x for x in scalars if type(x) is not complex]
@@ -315,6 +322,8 @@ class CompiledProgram:
         """The values of the results, once all has run."""
         if self.fails and self.status.value:
             raise IndexError("an index that a program computed is out of range")
+        if not self.results:
+            return fresh
         return fresh + [
             self._result(reader, copy, inputs, scalars, arrays, fresh)
             for reader, copy in self.results

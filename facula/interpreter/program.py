@@ -132,7 +132,7 @@ class Program:
         if self.runs <= (self.after if COMPILE_AFTER < 0 else COMPILE_AFTER):
             return self
         for c in self.compiled:
-            if c.matches(r.scalars):
+            if not c.guarded or c.matches(r.scalars):
                 return c
         if len(self.compiled) >= MAX_VARIANTS:
             return self

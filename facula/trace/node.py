@@ -26,6 +26,7 @@ class Node:
 
     __slots__ = (
         "a",
+        "after",
         "alts",
         "b",
         "device",
@@ -85,6 +86,7 @@ class Node:
         self.index = -1
         self.scalar_at = 0
         self.succ: Node = END
+        self.after: Node = END  # what began the frame after one that ended here, last time
 
     @property
     def line(self) -> tuple[str, int] | None:
@@ -166,7 +168,7 @@ ASSIGN = Marker("assign")
 
 END: Any = None
 END = Node(Marker("end"), (), None)
-END.succ = END
+END.succ = END.after = END
 
 _leaves: dict[Any, Node] = {}
 _stale: dict[Any, Node] = {}

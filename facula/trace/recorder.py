@@ -68,6 +68,7 @@ class Recorder:
         "handles",
         "inference",
         "inputs",
+        "last",
         "loans",
         "next",
         "packing",
@@ -96,19 +97,23 @@ class Recorder:
         self.frame = 0
         self.size = 0
         self.roots: dict[bool, Node] = {}
+        self.cur: Node = END
+        self.last: Node = END
         self.reset()
 
     def reset(self) -> None:
         """Begin a new frame at the root of the trie."""
+        if self.cur.op is not ROOT:
+            self.last = self.cur  # where the frame before ended
         if self.size > MAX_TRIE:
             self.roots.clear()
             self.size = 0
-        root = self.roots.get(self.grad)
-        if root is None:
-            root = self.roots[self.grad] = Node(ROOT, (), None)
-            root.rec = self
+            self.last = END
+        root = self.root(self.grad)
         self.cur = root
-        self.next = root.succ
+        # Expected is what came after a frame that ended there, where that has been seen.
+        after = self.last.after
+        self.next = after if after.parent is root else root.succ
         self.handles: list[Any] = []
         self.add = self.handles.append
         self.inputs: list[tuple[Any, Any, Any]] = []
@@ -121,6 +126,14 @@ class Recorder:
         self.soon = False
         self.views = False
         self.frame += 1
+
+    def root(self, mode: bool) -> Node:
+        """The root of the trie where gradients are recorded, or are not."""
+        root = self.roots.get(mode)
+        if root is None:
+            root = self.roots[mode] = Node(ROOT, (), None)
+            root.rec = self
+        return root
 
 
 class _Local(threading.local):
@@ -140,13 +153,11 @@ def set_grad(mode: bool) -> None:
     if r.grad is mode:
         return
     if r.cur.op is ROOT:
-        root = r.roots.get(mode)
-        if root is None:
-            root = r.roots[mode] = Node(ROOT, (), None)
-            root.rec = r
+        root = r.root(mode)
+        after = r.last.after
         r.grad = mode
         r.cur = root
-        r.next = root.succ
+        r.next = after if after.parent is root else root.succ
         return
     e: Any = r.next
     if e.op is MODE and e.params is mode:
@@ -416,7 +427,10 @@ def _to_bind(r: Recorder, e: Node, ts: tuple[Any, ...]) -> list[tuple[Any, Node]
         if t.node is not node:
             if node.op is not INPUT or node.leaf is not t.node or node.index != count + len(new):
                 return None
-            if t._base_t is not None or any([t is u for u, _ in new]):
+            base = t._base_t
+            if base is not None and r.grad and not node.rg and base.requires_grad:
+                return None  # it may have to ask its base for a history
+            if any([t is u for u, _ in new]):
                 return None
             new.append((t, node))
     return new
@@ -476,6 +490,8 @@ def _entry(
                 bound[node] = t
     given = [_given(r, t, node) for node, t in bound.items()] if bound else ()
     cur.succ = e
+    if cur.op is ROOT:
+        r.last.after = e
     r.inputs += given
     r.scalars += scalars
     r.cur = e
@@ -656,6 +672,8 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
     if b is not e.b:
         given.append(_given(r, value, e.b))
     r.cur.succ = e
+    if r.cur.op is ROOT:
+        r.last.after = e
     r.inputs += given
     r.cur = e
     r.next = e.succ

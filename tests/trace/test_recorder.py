@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import facula as torch
-from facula.trace.recorder import TLS
+from facula.trace.recorder import TLS, flush
 
 
 def test_a_loop_with_changing_numbers_repeats_one_trace():
@@ -321,3 +321,24 @@ def test_an_interrupt_that_comes_while_native_code_runs(threads, monkeypatch):
         assert len(calls) == 8
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_loop_of_several_frames_is_expected_in_its_order():
+    x, w = torch.randn(4), torch.randn(4)
+    r = TLS.r
+
+    def turn():
+        met = []
+        y = x + w
+        flush()
+        met.append(r.next)
+        z = y * w
+        flush()
+        met.append(r.next)
+        z = z - x
+        flush()
+        met.append(r.next)
+        return [e.op.name for e in met]
+
+    turn()
+    assert turn() == ["mul", "sub", "add"]
