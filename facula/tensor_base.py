@@ -54,6 +54,8 @@ def wrap_dim(dim: Any, rank: int) -> int:
     n = rank or 1
     if -n <= dim < n:
         return dim + n if dim < 0 else dim
+    if not hasattr(dim, "__index__"):
+        raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
     raise IndexError(
         f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
     )

@@ -193,7 +193,7 @@ def arange(
     if hi is None:
         raise TypeError("arange(): 'end' is missing")
     if by == 0:
-        raise RuntimeError("step must be nonzero")
+        raise RuntimeError("arange(): step must be nonzero")
     if not (math.isfinite(lo) and math.isfinite(hi)):
         raise RuntimeError(f"arange(): unsupported range: {lo} -> {hi}")
     if (hi - lo) * by < 0:
@@ -206,11 +206,14 @@ def arange(
             if any(isinstance(x, float) for x in (lo, hi, by))
             else dtypes.int64
         )
-    if dtype.category == dtypes.INT:  # the ends and the step are taken in the result's type
+    size = (hi - lo) / by
+    if dtype.category == dtypes.INT:  # the first number and the step are taken in the result's type
         lo, hi, by = int(lo), int(hi), int(by)
-        if by == 0:
-            raise RuntimeError("arange(): step must be nonzero")
-    n = max(math.ceil((hi - lo) / by), 0)
+        if dtype is dtypes.int64:  # and here what their number is made of, too
+            if by == 0:
+                raise ValueError("arange(): step must be nonzero")
+            size = (hi - lo) / by
+    n = max(math.ceil(size), 0)
     wide = np.int64 if dtype.category == dtypes.INT else np.float64
     values = np.arange(n, dtype=wide)
     if by != 1:

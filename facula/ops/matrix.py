@@ -206,7 +206,8 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any =
 @api(inplace=True)
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * input + alpha * the sum of batch1 @ batch2 over the batch."""
-    return _plus("addbmm", input, bmm.__wrapped__(batch1, batch2).sum(0), beta, alpha)
+    p = bmm.__wrapped__(batch1, batch2)
+    return _plus("addbmm", input, p.sum(0, dtype=p.dtype), beta, alpha)
 
 
 @api(names=("ger",))

@@ -41,7 +41,7 @@ EXACT_OUT = {
     "take",
 }
 # Those that compute in the dtype of the tensor that they write to.
-IN_DTYPE_OF_OUT = {"cumprod", "cumsum", "prod", "sum"}
+IN_DTYPE_OF_OUT = {"arange", "cumprod", "cumsum", "prod", "sum"}
 # Those that look at their arguments before autograd does: made of other operations, or without a
 # derivative. Elsewhere a view that may have no history is refused first.
 LOOKS_FIRST = {
@@ -149,6 +149,8 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
                 if name not in LOOKS_FIRST:
                     _in_place.forbidden(args, True)
                 raise
+            except AttributeError as error:
+                raise _no_tensor(name, f, args, kwargs, error) from None
             if type(got) in PLAIN:
                 if got._base_t is not None and name not in VIEWS_OF_COPIES:
                     if args and type(args[0]) in PLAIN and args[0]._storage is got._storage:
@@ -174,6 +176,19 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     call.__doc__ = f.__doc__
     call.__wrapped__ = f  # type: ignore[attr-defined]
     return call
+
+
+def _no_tensor(name: str, f: Any, args: Any, kwargs: Any, error: AttributeError) -> Exception:
+    """TypeError where the error is that an argument, or part of one, is not a tensor."""
+    given = {**dict(zip(f.__code__.co_varnames, args, strict=False)), **kwargs}
+    for argument, x in given.items():
+        for part in (x, *x) if isinstance(x, (tuple, list)) else (x,):
+            if part is error.obj and not isinstance(x, _tensor.Tensor):
+                what = "Tensor" if part is x else "tuple of Tensors"
+                return TypeError(
+                    f"{name}(): argument '{argument}' must be {what}, not {type(part).__name__}"
+                )
+    return error
 
 
 def _seen(t: Any, args: tuple[Any, ...]) -> Any:
@@ -308,6 +323,8 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             if error.kind.each is None:
                 raise
             value = error.kind.each(f, (own, *args), kwargs, error)
+        except AttributeError as error:
+            raise _no_tensor(name, f, (own, *args), kwargs, error) from None
         _in_place.check_distinct(self, name)
         others = () if name in SEPARATE else (*args, *kwargs.values())
         _in_place.check_overlap(self, others, name, name not in SCATTERING)
@@ -364,7 +381,7 @@ def store(name: str, out: Any, result: Any) -> Any:
     if isinstance(result, (tuple, list)):
         for o, v in zip(out, result, strict=True):
             store(name, o, v)
-        return out
+        return type(result)(out) if isinstance(result, tuple) else out
     if TLS.r.grad and (out.requires_grad or result.requires_grad):
         raise _no_derivative(name)
     _in_place.check_distinct(out, name)

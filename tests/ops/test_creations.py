@@ -18,10 +18,22 @@ import facula as torch
         ((5,), None, [0, 1, 2, 3, 4]),
         ((1, 2, 0.5), None, [1.0, 1.5]),
         ((3, 3), None, []),
+        ((2.1, -2.9, -1.0), torch.int64, [2, 1, 0, -1]),
+        ((2.1, -2.9, -1.0), torch.int32, [2, 1, 0, -1, -2]),
+        ((0, 3.1), torch.uint8, [0, 1, 2, 3]),
+        ((0, 1, 0.5), torch.int16, [0, 0]),
     ],
 )
 def test_arange(args, dtype, expected):
     assert torch.arange(*args, dtype=dtype).tolist() == expected
+
+
+def test_arange_takes_the_dtype_of_what_it_writes_to():
+    out = torch.empty(0, dtype=torch.int64)
+    assert torch.arange(2.1, -2.9, -1.0, out=out) is out
+    assert out.tolist() == [2, 1, 0, -1]
+    with pytest.raises(ValueError, match="step"):
+        torch.arange(0, 64, 0.5, out=out)
 
 
 def test_ranges_of_integers_take_their_ends_as_integers():

@@ -39,3 +39,4 @@ def test_sums_with_products_by_the_names_of_their_arguments():
     assert m.addr(vec1=v, vec2=v, alpha=3).tolist() == [[5, 5]] * 2
     assert torch.baddbmm(m, batch1=b, batch2=b).tolist() == [[[4, 4]] * 2] * 3
     assert m.clone().addbmm_(batch1=b, batch2=b).tolist() == [[8, 8]] * 2
+    assert torch.addbmm(m.byte(), b.byte(), b.byte()).dtype is torch.uint8

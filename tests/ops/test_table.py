@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -31,8 +33,10 @@ def test_out_does_not_overlap_itself():
 
 def test_out_of_several_results():
     values, indices = torch.empty(0), torch.empty(0, dtype=torch.int64)
-    torch.sort(torch.tensor([2.0, 1.0]), out=(values, indices))
+    got = torch.sort(torch.tensor([2.0, 1.0]), out=(values, indices))
     assert (values.tolist(), indices.tolist()) == ([1, 2], [1, 0])
+    assert got.values is values
+    assert got.indices is indices
 
 
 X = torch.tensor([[1.0, 4.0, 2.0], [3.0, 0.0, 5.0]])
@@ -59,6 +63,23 @@ X = torch.tensor([[1.0, 4.0, 2.0], [3.0, 0.0, 5.0]])
 )
 def test_numpys_names_of_arguments(numpy, plain):
     assert torch.equal(eval(numpy), eval(plain))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("torch.matmul(2, X)", "matmul(): argument 'input' must be Tensor, not int"),
+        ("torch.cross(X, other=None)", "cross(): argument 'other' must be Tensor, not NoneType"),
+        ("X.outer('a')", "outer(): argument 'vec2' must be Tensor, not str"),
+        ("torch.sum([1, 2])", "sum(): argument 'input' must be Tensor, not list"),
+        ("torch.stack([1, X])", "stack(): argument 'tensors' must be tuple of Tensors, not int"),
+        ("X.clone().masked_scatter_(X > 0, 1)", "argument 'source' must be Tensor, not int"),
+        ("X.sum(2.5)", "argument 'dim' must be int, not float"),
+    ],
+)
+def test_what_has_to_be_a_tensor(call, says):
+    with pytest.raises(TypeError, match=re.escape(says)):
+        eval(call)
 
 
 def test_a_wrong_name_is_refused():
