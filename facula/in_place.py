@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -11,12 +12,12 @@ from facula import writes
 from facula.dtypes import can_cast
 from facula.meta import META
 from facula.ops import table
-from facula.storage import forbid, version_of
+from facula.storage import forbid, storage_of, version_of
 from facula.tensor import Tensor
 from facula.tensor_base import state_of
 from facula.trace import recorder
 from facula.trace.node import STALE, Node, contiguous_strides, leaf
-from facula.trace.recorder import TLS
+from facula.trace.recorder import TLS, flush
 from facula.values import from_array, realise
 from facula.writes import write
 
@@ -155,12 +156,16 @@ def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = Non
     if t.node.op is META:
         t.node = Node(META, shape, t.dtype, strides)
         return
-    if t._storage is not None and t.node.device is None:
+    if t.node.device is None:
         realise(t)
-        if not writes.sole(t, t._storage):
+        shared = t._storage is not None and not writes.sole(t, t._storage)
+        if shared or t.numel() >= math.prod(shape):  # what it lies in stays as large as it is
+            storage_of(t)
             writes.resize(t, shape, strides or contiguous_strides(shape))
             return
     rg = t.requires_grad  # which it goes on to do
+    if rg:
+        flush()  # what was recorded knows it in its old shape
     edge = t._edge() if rg and not t._leaf_rg else None
     zeros = np.zeros(shape, t.dtype.np)
     new = from_array(zeros if strides is None else recorder.relayout(zeros, strides))

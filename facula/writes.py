@@ -17,6 +17,7 @@ from facula.storage import (
     Storage,
     asleep,
     at_once,
+    detach_op,
     forbid,
     group_of,
     rederive,
@@ -186,24 +187,36 @@ def take_place(t: Any, v: Any) -> None:
 def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
     """Let t, which shares memory, have another size there, from where it begins.
 
-    The memory grows where that needs more of it; the other tensors go on sharing it.
+    The memory grows where that needs more of it; the other tensors go on sharing it. What had a
+    history keeps it: that of a base is of the value in the shape that it had.
     """
-    from facula.ops.movement import AS_STRIDED
+    from facula.ops.movement import ALIAS, AS_STRIDED
 
     s = t._storage
-    flush(TLS.r)
-    others = [a for a in [ref() for ref in s.aliases] if a is not None]
-    if s.node.rg or s._gfn is not None or any([a.requires_grad for a in others]):
+    if t.node.dtype is not s.node.dtype:
         raise NotImplementedError(
             f"resizing a {t.node.dtype} tensor of shape {list(t.node.shape)} to {list(shape)}, "
-            "whose memory is shared and requires grad, is not in Facula"
+            f"whose memory is shared and holds {s.node.dtype}, is not in Facula"
         )
+    others = [a for a in [ref() for ref in s.aliases] if a is not None]
+    for a in others:
+        if a._base_t is None and a.node.op is STALE:
+            rederive(a)  # its history is no longer found by way of the memory
+    flush(TLS.r)
     last = sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)])
     _make_flat(s, others, t._offset + last + 1 if 0 not in shape else 0)
-    t._chain = ((AS_STRIDED, (shape, strides, t._offset)),)
-    if t._own is not None:
-        t._own = DETACHED
-    t.node = leaf(shape, t.node.dtype, canonical(shape, strides))
+    s._gfn = None
+    under: tuple[Any, ...] = ()
+    if t._own is not None:  # its group's value is all of the memory now, as the storage's is
+        own, under = group_of(t), ((detach_op(), ()),)
+        at = len(own.chain)
+        own.chain, own.gfn = under, None
+        for a in others:
+            if a._own is own:
+                there = [(ALIAS if op is detach_op() else op, p) for op, p in a._chain[:at]]
+                a._chain = (*under, *there, *a._chain[at:])
+    t._chain = (*under, (AS_STRIDED, (shape, strides, t._offset)))
+    t.node = leaf(shape, t.node.dtype, canonical(shape, strides), t.node.rg)
     settle_alias(t)
 
 

@@ -32,3 +32,15 @@ def test_operands_that_share_memory_with_what_is_written(torch):
             raised(lambda op=op: op([x[:2], x[2:]], out=x if op is torch.cat else x.view(2, 2)))
         )
     return out
+
+
+@pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
+def test_what_is_resized_to_fewer_elements_stays_where_it_is():
+    seen = torch.zeros(3).numpy()
+    x = torch.from_numpy(seen)
+    torch.add(torch.ones(2), 1, out=x)
+    assert seen.tolist() == [2, 2, 0]
+    x.mul_(3)
+    assert seen.tolist() == [6, 6, 0] and x.untyped_storage().nbytes() == 12
+    torch.add(torch.zeros(3, 1), 1, out=x)
+    assert seen.tolist() == [1, 1, 1]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from nn.stored import agrees, raised
 
 import facula as torch
+
+RESIZES = pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
 
 
 def test_a_write_through_a_view_reaches_the_base_and_other_views():
@@ -88,3 +91,40 @@ def test_a_write_with_a_history_into_a_part_of_spread_memory():
         assert memory.tolist() == [[4.0, 16.0]]
         assert spread.tolist() == [[4.0, 16.0]] * 2
         assert spread.requires_grad and not memory.requires_grad
+
+
+@RESIZES
+def test_shared_memory_that_requires_grad_is_resized():
+    """What had a history keeps it; what the view now sees beyond its leaf has no gradient."""
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    view = x[1:]
+    y = x * 2
+    other = y[:1]
+    with torch.no_grad():
+        torch.add(torch.ones(3), 1, out=view)
+        torch.add(torch.ones(1, 2), 4, out=y)
+    assert view.tolist() == [2, 2, 2] and x.tolist() == [1, 2] and x.is_leaf
+    assert y.tolist() == [[5, 5]] and other.tolist() == [5] and y.requires_grad
+    (view * view).sum().backward()
+    assert x.grad.tolist() == [0, 4]
+    other.sum().backward()
+    assert x.grad.tolist() == [2, 4]
+
+
+@RESIZES
+def test_a_resized_detached_view_still_tells_its_base_of_a_history():
+    memory = torch.zeros(4)
+    base = memory.detach()
+    view = base[1:]
+    torch.add(torch.zeros(2), 1, out=view)
+    w = torch.tensor([2.0, 3.0], requires_grad=True)
+    view *= w
+    assert base.tolist() == [0, 2, 3, 0] and base.requires_grad and not memory.requires_grad
+    (base * base).sum().backward()
+    assert w.grad.tolist() == [4, 6]
+
+
+def test_memory_that_is_seen_as_another_dtype_is_not_resized():
+    parts = torch.view_as_real(torch.zeros(2, dtype=torch.complex64))
+    with pytest.warns(UserWarning), pytest.raises(NotImplementedError, match="complex64"):
+        torch.add(torch.zeros(7), 1, out=parts)

@@ -165,9 +165,9 @@ def sum_to(t: Any, shape: tuple[int, ...]) -> Any:
     return t.reshape(shape) if t.node.shape != shape else t
 
 
-def _fitted(g: Any, node: GradNode) -> Any:
-    """The gradient of a result which has got another shape since (`t.data = other`)."""
-    want, have = node.out_meta.shape, g.node.shape
+def _fitted(g: Any, node: Any, want: tuple[int, ...]) -> Any:
+    """The gradient of a result or leaf which has got another shape since (`t.data = other`)."""
+    have = g.node.shape
     if g.node.op.__class__ is Other:
         return g
     shape = have[len(have) - len(want) :]
@@ -293,6 +293,8 @@ def run(
             n = heapq.heappop(heap)[3]
             g = pending.pop(n)
             if isinstance(n, AccumulateGrad):
+                if n.shape != g.node.shape:
+                    g = _fitted(g, n, n.shape)
                 g = _run_tensor_hooks(n.variable._hooks, g)
                 if n in goals:
                     found[n] = g
@@ -300,7 +302,7 @@ def run(
                     _accumulate(n, g, create_graph)
                 continue
             if n.out_meta is not None and n.out_meta.shape != g.node.shape:
-                g = _fitted(g, n)
+                g = _fitted(g, n, n.out_meta.shape)
             g = _run_tensor_hooks(n.tensor_hooks, g)
             _hand_over(n, g)
             if n in goals:
@@ -395,7 +397,7 @@ def _own(g: Any, t: Any) -> Any:
     from facula.ops.registry import like_strides
 
     want = t.node.strides
-    if want is not None and like_strides(t.node) != want:
+    if want is not None and (like_strides(t.node) != want or g.node.shape != t.node.shape):
         want = None
     if g.node.strides == want:
         return recorder.record(SELF, (g,))

@@ -45,11 +45,12 @@ class Saved:
 class AccumulateGrad:
     """The end of the graph: adds what arrives to the gradient of a leaf."""
 
-    __slots__ = ("__weakref__", "order", "post_hooks", "pre_hooks", "variable")
+    __slots__ = ("__weakref__", "order", "post_hooks", "pre_hooks", "shape", "variable")
     next_functions = ()
 
-    def __init__(self, variable: Any) -> None:
+    def __init__(self, variable: Any, shape: tuple[int, ...]) -> None:
         self.variable = variable
+        self.shape = shape  # which the leaf may have no longer
         self.order = (-1, 0)  # leaves come last, when their gradient is complete
         self.pre_hooks: dict[int, Any] | None = None
         self.post_hooks: dict[int, Any] | None = None
@@ -152,13 +153,13 @@ def shown(node: Any) -> Any:
     return node
 
 
-def leaf_edge(t: Any) -> AccumulateGrad:
-    """The accumulator of a leaf; one for each leaf."""
+def leaf_edge(t: Any, read: Entry | None = None) -> AccumulateGrad:
+    """The accumulator of a leaf, which was read as an input of a frame; one for each leaf."""
     acc = t._acc() if t._acc is not None else None
     if acc is None:
         import weakref
 
-        acc = AccumulateGrad(t)
+        acc = AccumulateGrad(t, (read or t.node).shape)
         t._acc = weakref.ref(acc)
     return acc
 
@@ -185,7 +186,7 @@ def _input_edge(r: Any, node: Entry) -> Any:
         return None
     if gfn is not None:
         return _expanded(gfn)
-    return leaf_edge(t) if t._leaf_rg or t._was_leaf else None
+    return leaf_edge(t, node) if t._leaf_rg or t._was_leaf else None
 
 
 def _expanded(edge: Any) -> Any:
@@ -360,7 +361,7 @@ class Freed(Postponed):
 
     def expand(self) -> GradNode:
         """The graph node, its saved values gone."""
-        edges = {n: leaf_edge(t) for n, t in self.leaves.items()}
+        edges = {n: leaf_edge(t, n) for n, t in self.leaves.items()}
         for n in ancestors(self.top):
             _build_freed(n, self.nodes, edges, self.frame, self.scalars)
         return self.nodes[self.top]
@@ -401,7 +402,7 @@ def settle(r: Any) -> None:
     """Before somebody looks at the graph of this frame: build what followed passes left out."""
     passes, r.replayed = r.replayed, []
     for m in passes:
-        edges = {n: leaf_edge(t) for n, t in leaves_of(r, m).items()}
+        edges = {n: leaf_edge(t, n) for n, t in leaves_of(r, m).items()}
         for n in sorted(m.graph, key=lambda n: n.index):
             _build_freed(n, r.gnodes, edges, r.frame, r.scalars)
 

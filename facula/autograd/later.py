@@ -252,7 +252,7 @@ def _build(e: Ended) -> None:
     nodes: dict[Node, Any] = {}
     for n, (gfn, t) in zip(p.sources, e.sources, strict=True):
         if t is not None:
-            nodes[n] = graph.leaf_edge(t)
+            nodes[n] = graph.leaf_edge(t, n)
         else:
             nodes[n] = gfn.expand() if isinstance(gfn, Postponed) else gfn
     values = dict(zip(p.kept, e.kept, strict=True))

@@ -50,13 +50,15 @@ class Replay:
 
 
 def _watched(t: Any) -> bool:
-    """Whether hooks want to see this leaf's gradient."""
+    """Whether hooks want to see this leaf's gradient, or it is of a shape that the leaf had."""
     if t._hooks or t._post_hooks:
         return True
     acc = t._acc
     if acc is not None:
         acc = acc()
-    return acc is not None and bool(acc.pre_hooks or acc.post_hooks)
+    if acc is None:
+        return False
+    return acc.shape != t.node.shape or bool(acc.pre_hooks or acc.post_hooks)
 
 
 def _plain(g: Any) -> bool:

@@ -115,8 +115,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     def place(v: Any, advanced: Any) -> Any:
         """Where the value goes, and the value: what can be wrong with them, in PyTorch's order."""
         check_in_place(v, "__setitem__", False)
-        apart = isinstance(index, tuple) and not v.numel()  # a slice without elements meets nothing
-        if check and isinstance(value, Tensor) and not apart:
+        if check and isinstance(value, Tensor):
             check_overlap(v, (_stripped(value),), "__setitem__", False)
         table, p = table_of(advanced, v.node.shape)
         want = ix._index_shape(p, v.node)

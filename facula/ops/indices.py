@@ -138,11 +138,10 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
             step = 1 if i.step is None else int(i.step)
             if step <= 0:
                 raise ValueError("step must be greater than zero")
-            first = _int(i.start)
-            start, stop, step = slice(first, _int(i.stop), step).indices(n)
+            first, last = _int(i.start), _int(i.stop)
+            cut = cut or bool(first) or (last is not None and last < n)
+            start, stop, step = slice(first, last, step).indices(n)
             count = max(0, -(-(stop - start) // step))
-            if first is not None and first < 0:
-                cut = True
             if wary and (cut or (start, count, step) != (0, n, 1)):
                 forbidden((t,))
             params.append((start, count, step))

@@ -359,3 +359,23 @@ def test_grad_variables_is_an_old_name_of_grad_tensors():
         pytest.raises(RuntimeError, match="only use `grad_tensors`"),
     ):
         torch.autograd.backward(x * 2, g, grad_variables=g)
+
+
+@pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
+def test_the_gradient_of_a_leaf_has_the_shape_that_its_graph_knows():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 3
+    with torch.no_grad():
+        torch.add(torch.zeros(5), 1, out=x)
+    y.sum().backward(retain_graph=True)
+    assert x.grad.tolist() == [3, 3]
+    with pytest.raises(RuntimeError, match=r"shape \[5\].*had the shape \[2\]"):
+        x.sum().backward()
+    row = torch.ones(1, 2, requires_grad=True)
+    y = row.exp()
+    y.sum().backward(retain_graph=True)
+    with torch.no_grad():
+        torch.add(torch.zeros(3, 2), 1, out=row)
+    row.grad = None
+    row.sum().backward()
+    assert row.grad.tolist() == [[3, 3]]

@@ -408,6 +408,59 @@ with torch.no_grad(): v0[None] = v0
 v1 = torch.ones(1, 6)
 v2 = torch.hypot(v1.view(6, 1).t(), v1)
 v2[...].copy_(v2.detach().split([0, 6], -1)[1])""",
+    "a tensor is assigned to itself where its index makes no view, though it has no elements": """
+v0 = torch.zeros(4, 0)
+v0[:, torch.tensor([], dtype=torch.bool)] = v0
+v0[:, torch.tensor([], dtype=torch.int64)] = v0[:]
+v1 = torch.zeros(0, 2)
+v1[:9, torch.tensor([0, 1])] = v1
+v1[:-1, torch.tensor([0, 1])] = v1
+v1[::2, torch.tensor([0, 1])] = v1""",
+    "a view of a leaf is resized": """
+v0 = torch.tensor([1.0, 2.0]).requires_grad_()
+v1 = v0[1:]
+v2 = v0 * 2
+v3 = torch.nn.Parameter(torch.ones(3))
+v4 = v3[1:]
+with torch.no_grad(): torch.add(torch.ones(3), 1, out=v1)
+with torch.no_grad(): torch.add(torch.zeros(0), 1, out=v4)
+(v1 * v1).sum().backward()
+(v2 * v2).sum().backward()
+v4.sum().backward()
+v0.mul_(2)
+out([v0._version, v1._version, v1.is_leaf, v4.is_leaf])""",
+    "a base with a history is resized, and a view of it": """
+v0 = torch.tensor([1.0, 2.0, 3.0]).requires_grad_()
+v1 = v0 * 2
+v2 = v1[1:]
+v3 = v1.detach()
+v3 *= torch.tensor([1.0, 1.0, 2.0]).requires_grad_()
+v4 = v3[:2]
+with torch.no_grad(): torch.add(torch.zeros(1, 3), 1, out=v1)
+with torch.no_grad(): torch.add(torch.zeros(5), 2, out=v4)
+v5 = (v2 * v2).sum() + v4.sum() + v3.sum()
+v5.backward()
+v2.mul_(torch.ones(2))
+v6 = some(torch.autograd.grad(v3.sum() * v2.sum(), [v3])[0], v3)""",
+    "the gradient of a leaf that was resized is of its old shape in an old graph": """
+v0 = torch.tensor([1.0, 2.0]).requires_grad_()
+v1 = v0.exp()
+v2 = torch.ones(1, 2).requires_grad_()
+v3 = v2.exp()
+with torch.no_grad(): torch.mul(torch.ones(5), -1, out=v0)
+with torch.no_grad(): torch.mul(torch.ones(3, 2), -1, out=v2)
+v1.sum().backward(retain_graph=True)
+v0.sum().backward()
+v3.sum().backward(retain_graph=True)
+v2.sum().backward()""",
+    "what is resized to fewer elements lies where it lay": """
+v0 = torch.tensor([[1.0, 2.0, 3.0]])
+n0 = v0.numpy()
+torch.add(torch.zeros(2), 1, out=v0)
+n0 *= 2
+v1 = v0[1:]
+torch.add(torch.zeros(2), 7, out=v1)
+out(n0.tolist())""",
 }
 
 

@@ -98,3 +98,15 @@ def test_what_is_written_where_a_mask_is_true_keeps_its_history():
     assert x.grad.tolist() == [0.0, 2.0, 0.0, 0.0] and n.grad.item() == 2.0
     with pytest.raises(RuntimeError, match="leaf Variable"):
         x[x > 1] = 0.0
+
+
+def test_nothing_is_assigned_to_itself_where_the_index_makes_a_view():
+    """Whether two tensors are one is asked before whether they have elements."""
+    x = torch.zeros(0, 2)
+    at = torch.tensor([0, 1])
+    for index in ((slice(None), at), (slice(9), at), (slice(0, None), at)):
+        with pytest.raises(RuntimeError, match="some elements of the input tensor"):
+            x[index] = x
+    for index in ((slice(1, None), at), (slice(-1), at), (slice(None, None, 2), at)):
+        x[index] = x
+    x[:, at] = x[:]
