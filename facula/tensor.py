@@ -56,6 +56,7 @@ class Tensor(TensorBase):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not cls.__module__.startswith("facula."):
+            table.CLASSES.add(cls)
             table.OVERRIDES.append(cls)
 
     @staticmethod
@@ -81,12 +82,11 @@ class Tensor(TensorBase):
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the function itself; results keep the subclass."""
+        """Run the function itself; results, and those in tuples and lists, keep the subclass."""
+        if not all([issubclass(cls, t) for t in types]):
+            return NotImplemented
         with table.without_subclasses(keep_modes=False):
-            out = func(*args, **(kwargs or {}))
-        if type(out) is Tensor and cls is not Tensor:
-            return out.as_subclass(cls)
-        return out
+            return _kept(func(*args, **(kwargs or {})), cls)
 
     # Autograd.
     @property
@@ -213,6 +213,10 @@ class Tensor(TensorBase):
         """A tensor of the same memory that does not require grad."""
         from facula.ops.movement import DETACH
 
+        if table.OVERRIDES:
+            done = table.dispatch(Tensor.detach, (self,), {})
+            if done is not NotImplemented:
+                return done
         return make_view(self, DETACH, ())
 
     def detach_(self) -> Any:
@@ -242,6 +246,10 @@ class Tensor(TensorBase):
     def data(self) -> Tensor:
         from facula.ops.movement import DETACH
 
+        if table.OVERRIDES:
+            done = table.dispatch(_data_of, (self,), {})
+            if done is not NotImplemented:
+                return done
         v = make_view(self, DETACH, "data")
         if v.node.op is META:
             return v
@@ -568,6 +576,18 @@ _backward: Any = None
 DEFAULT = Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
 METHODS_EMPTY: Any = None
 tensor: Any = None
+
+
+_data_of = Tensor.__dict__["data"].__get__
+
+
+def _kept(out: Any, cls: type) -> Any:
+    """The result of a function as one of the subclass that its operand had."""
+    if isinstance(out, Tensor):
+        return out if cls is Tensor or isinstance(out, cls) else out.as_subclass(cls)
+    if isinstance(out, (tuple, list)) and any([isinstance(t, (Tensor, tuple, list)) for t in out]):
+        return type(out)([_kept(t, cls) for t in out])
+    return out
 
 
 def _new() -> Tensor:

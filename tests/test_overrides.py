@@ -103,3 +103,69 @@ def test_functions_are_handed_over_as_users_have_them():
     x = torch.ones(1)
     assert torch.add(x, Own()) == "add" and torch.mean(Own()) == "mean"
     assert torch.cat([x, Own()]) == "cat"
+
+
+class Kept(torch.Tensor):
+    """A subclass that leaves all to the default."""
+
+
+class Below(Kept):
+    pass
+
+
+def kinds(x):
+    return [kinds(t) for t in x] if isinstance(x, (tuple, list)) else type(x).__name__
+
+
+def test_by_default_results_are_of_the_operands_subclass():
+    s = torch.arange(6.0).reshape(2, 3).as_subclass(Kept)
+    p, b = torch.ones(2, 3), torch.ones(2, 3).as_subclass(Below)
+    same = [s + 1, 1 + s, p + s, -s, s == s, s[0], s[s > 1], s.max(), s.T, s.mT, s.detach(), s.data]
+    same += [s.clone(), s.double(), s.requires_grad_(False), s.sum(), torch.relu(s), p.T @ s, 2**s]
+    same += [torch.cat([p, s]), torch.nn.functional.softmax(s, 1), torch.nn.Linear(3, 2)(s)]
+    same += [
+        *s.sort(),
+        *s.split(1),
+        *s,
+        torch.zeros_like(s),
+        s.clone().add_(1),
+        torch.where(s > 1, s, p),
+    ]
+    assert kinds(same) == ["Kept"] * len(same)
+    assert kinds([s + b, b + s, b.sum()]) == ["Below"] * 3
+    assert kinds([p.clone().add_(p), s.tolist()[0][0], s.shape]) == ["Tensor", "float", ["int"] * 2]
+    assert type(s.max(1)).__name__ == "max"
+    assert type(torch.nn.Parameter(s)) is Kept and isinstance(
+        torch.nn.Parameter(s), torch.nn.Parameter
+    )
+
+
+def test_results_of_parameters_are_plain_tensors():
+    class Own(torch.nn.Parameter):
+        pass
+
+    assert type(torch.nn.Parameter(torch.ones(2)) + 1) is torch.Tensor
+    assert type(Own(torch.ones(2)) * 2) is torch.Tensor
+
+
+def test_gradients_flow_through_a_subclass():
+    x = torch.ones(3).as_subclass(Kept).requires_grad_()
+    for _ in range(3):
+        (x * 2).sum().backward()
+    assert x.grad.tolist() == [6.0, 6.0, 6.0]
+
+
+def test_that_a_subclass_is_defined_leaves_other_calls_followed():
+    class Defined(torch.Tensor):
+        pass
+
+    from facula.ops import table
+    from facula.trace.recorder import TLS, flush
+
+    x, w = torch.ones(2, 3), torch.ones(4, 3)
+    for _ in range(3):
+        y = torch.nn.functional.linear(x, w)
+        flush()
+    spans = TLS.r.cur.spans
+    assert Defined in table.OVERRIDES and any(key[0].__name__ == "_linear" for key in spans)
+    assert type(y) is torch.Tensor

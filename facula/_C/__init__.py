@@ -92,10 +92,7 @@ def DisableTorchFunction() -> contextlib.AbstractContextManager[None]:
     return table.without_subclasses(keep_modes=False)
 
 
-def _disabled_torch_function_impl(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-    """The `__torch_function__` of subclasses that override nothing."""
-    with DisableTorchFunctionSubclass():
-        return func(*args, **(kwargs or {}))
+_disabled_torch_function_impl = table.untouched
 
 
 def _get_tracing_state() -> None:

@@ -60,6 +60,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         tensor._is_param = True
         return tensor
 
+    __torch_function__ = staticmethod(table.untouched)  # results are plain tensors
+
     def __deepcopy__(self, memo):
         if id(self) in memo:
             return memo[id(self)]

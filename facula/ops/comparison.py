@@ -7,7 +7,7 @@ from typing import Any
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need, number, one_tensor, operands, result_type, tensor_of
-from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api
+from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, follow1, record
 
@@ -144,7 +144,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     r = TLS.r
-    if max is None and r.next.op is pw.CLAMP_MIN and r.next.b is type(min) and not OVERRIDES:
+    if max is None and r.next.op is pw.CLAMP_MIN and r.next.b is type(min):
         t = follow1(r, r.next, input, min)
         if t is not None:
             return t

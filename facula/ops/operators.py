@@ -10,7 +10,7 @@ from facula import dtypes
 from facula.in_place import check_distinct, check_in_place, check_overlap, replace
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS
-from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, PLAIN, own_value
+from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, PLAIN, concerned, own_value
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, assign, follow1, follow2, record
 from facula.values import from_array
@@ -24,9 +24,9 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
         r = TLS.r
         e = r.next
         kind = type(other)
-        if OVERRIDES:
-            pass
-        elif e.op is prim:
+        if OVERRIDES and concerned((self, other)):
+            return _plainly(general, self, other)
+        if e.op is prim:
             if kind in PLAIN:
                 if e.a is self.node and e.b is other.node:
                     r.cur = e
@@ -42,26 +42,27 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
             t = follow1(r, e, self, other)
             if t is not None:
                 return t
-        if scalar is not None and self.node.dtype.is_floating_point and not OVERRIDES:
+        if scalar is not None and self.node.dtype.is_floating_point:
             if kind in PLAIN:  # no promotion: straight on
                 if other.node.dtype is self.node.dtype:
                     return record(prim, (self, other))
             elif kind is float:
                 return record(scalar, (self,), (), (other,))
-        if not isinstance(other, _ACCEPTED):
-            return NotImplemented
-        if isinstance(other, np.ndarray):
-            other = from_array(other)
-        return general(self, other)
+        return _plainly(general, self, other)
 
     return method
 
 
+def _plainly(general: Any, self: Any, other: Any) -> Any:
+    """An operator as the function that does the same."""
+    if not isinstance(other, _ACCEPTED):
+        return NotImplemented
+    return general(self, from_array(other) if isinstance(other, np.ndarray) else other)
+
+
 def _checked(general: Any) -> Any:
     def method(self: Any, other: Any) -> Any:
-        if not isinstance(other, _ACCEPTED):
-            return NotImplemented
-        return general(self, from_array(other) if isinstance(other, np.ndarray) else other)
+        return _plainly(general, self, other)
 
     return method
 

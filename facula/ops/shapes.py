@@ -12,7 +12,7 @@ from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.registry import broadcast, like_strides
-from facula.ops.table import METHODS, api
+from facula.ops.table import METHODS, OVERRIDES, api
 from facula.storage import make_view, whole
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
@@ -191,9 +191,16 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 
 
 METHODS["moveaxis"] = METHODS["movedim"]
-METHODS["T"] = property(
-    lambda self: make_view(self, mv.PERMUTE, tuple(reversed(range(len(self.node.shape)))))
-)
+
+
+def _t(self: Any) -> Any:
+    order = tuple(reversed(range(len(self.node.shape))))
+    if OVERRIDES:
+        return METHODS["permute"](self, order)
+    return make_view(self, mv.PERMUTE, order)
+
+
+METHODS["T"] = property(_t)
 
 
 def _mt(self: Any) -> Any:

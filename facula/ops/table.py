@@ -19,6 +19,7 @@ from facula.trace.recorder import TLS, follow1, follow2, restore_grad, set_grad
 FUNCTIONS: dict[str, Any] = {}
 METHODS: dict[str, Any] = {}
 OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined, and MODES
+CLASSES: set[type] = set()  # these subclasses
 MODES: list[Any] = []  # functions that are offered every call first, as mode(f, args, kwargs)
 MIXED: Any = None  # what autocast does with a call (amp/policy.py); in OVERRIDES while it is on
 PLAIN: set[type] = set()  # classes of tensors that override nothing
@@ -143,6 +144,10 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
         if out is None:
             try:
                 got = f(*args, **kwargs)
+            except (TypeError, AttributeError):
+                if not overriding(args, kwargs):
+                    raise
+                return _offer(call, args, kwargs)  # something that is like a tensor
             except (IndexError, RuntimeError) as error:
                 if error.__class__ is Diverted and error.kind.each is not None:
                     return error.kind.each(call, args, kwargs, error)
@@ -263,7 +268,8 @@ _ABSENT = object()
 
 def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Callable[..., Any]:
     def quick(a: Any = _ABSENT, b: Any = _ABSENT, *rest: Any, **kwargs: Any) -> Any:
-        if not rest and not kwargs and type(a) in PLAIN and not OVERRIDES:
+        plain = not rest and not kwargs and type(a) in PLAIN
+        if plain and (not OVERRIDES or not concerned((b,))):
             r = TLS.r
             e = r.next
             if e.op is prim:
@@ -444,23 +450,57 @@ def without_subclasses(keep_modes: bool) -> Iterator[None]:
         OVERRIDES[:] = saved
 
 
+def concerned(args: Any) -> bool:
+    """Whether a mode is on, or one of these arguments, or of those in lists, is of a subclass.
+
+    Asked where there are OVERRIDES: that a program has a subclass says nothing of most calls.
+    """
+    for o in OVERRIDES:
+        if o not in CLASSES:
+            return True
+    for a in args:
+        cls = a.__class__
+        if cls is tuple or cls is list:
+            for t in a:
+                if t.__class__ in CLASSES and t.__class__ in OVERRIDES:
+                    return True
+        elif cls in CLASSES and cls in OVERRIDES:
+            return True
+    return False
+
+
 def overriding(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     """The types of the arguments, and of those in lists, that have a `__torch_function__`."""
     types: list[Any] = []
     for a in (*args, *kwargs.values()):
         for t in a if isinstance(a, (tuple, list)) else (a,):
             cls = type(t)
-            if (
-                cls not in types
-                and hasattr(cls, "__torch_function__")
-                and getattr(cls.__torch_function__, "__func__", None) is not _tensor.DEFAULT
-            ):
+            if cls not in types and cls not in PLAIN and _overrides(cls):
                 types.append(cls)
     return types
 
 
+def _overrides(cls: type) -> bool:
+    function = getattr(cls, "__torch_function__", None)
+    if function is None or function is untouched:
+        return False
+    return cls in CLASSES or getattr(function, "__func__", None) is not _tensor.DEFAULT
+
+
+def untouched(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """The `__torch_function__` of subclasses that override nothing."""
+    with without_subclasses(keep_modes=True):
+        return func(*args, **(kwargs or {}))
+
+
 def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Offer the call to the modes, then to `__torch_function__` of the arguments' subclasses."""
+    if not concerned(args) and not (kwargs and concerned(kwargs.values())):
+        return NotImplemented
+    return _offer(f, args, kwargs)
+
+
+def _offer(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     f = getattr(f, "known_as", f)  # the function that users have, which they compare it with
     for mode in reversed(MODES):
         done = mode(f, args, kwargs)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from facula.ops.table import OVERRIDES, PLAIN
+from facula.ops.table import OVERRIDES, PLAIN, concerned
 from facula.trace import flight, recorder
 from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
 from facula.trace.recorder import SNAPSHOT_BYTES, TLS, flush, snapshot
@@ -106,7 +106,7 @@ def run(
     operations as they are: a number that it computes from them would be a constant of the stretch,
     so a call that does that is not remembered.
     """
-    if OVERRIDES:
+    if OVERRIDES and concerned(tensors):
         return f(tensors, static, numbers)
     try:
         nodes = [None if t is None else t.node for t in tensors]

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
+from .chain import follow, know_sequential
 from .module import Module, indent
 from .parameter_containers import ParameterDict, ParameterList
 
@@ -86,6 +87,9 @@ class Sequential(_ListLike):
                 self.add_module(str(index), module)
 
     def forward(self, input):
+        followed = follow(self._modules, input)
+        if followed is not None:
+            return followed
         for module in self._modules.values():
             input = module(input)
         return input
@@ -148,6 +152,9 @@ def _times(times: int) -> int:
     if times <= 0:
         raise ValueError(f"Non-positive multiplication factor {times} for {Sequential}")
     return times
+
+
+know_sequential(Sequential)
 
 
 class ModuleList(_ListLike):
