@@ -409,7 +409,16 @@ def instead(new: Any, t: Any) -> Any:
 def _copied_strides(p: Any, a: Any) -> Any:
     if type(p) is tuple:
         return canonical(a.shape, p)
-    return like_strides(a) if p else None
+    return cloned_strides(a) if p else None
+
+
+def cloned_strides(n: Any) -> tuple[int, ...] | None:
+    """The layout of a copy: that of its source, dimensions of size 1 included, if that is dense."""
+    like = like_strides(n)
+    if n.strides is None or n.device is not None:
+        return like
+    steps = zip(n.shape, n.strides, like or contiguous_strides(n.shape), strict=True)
+    return n.strides if all([size == 1 or s == t for size, s, t in steps]) else like
 
 
 def in_layout(t: Any, strides: tuple[int, ...] | None) -> Any:

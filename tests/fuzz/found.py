@@ -372,6 +372,10 @@ v0 = torch.ones(2, 2, 2, dtype=torch.bool) @ torch.ones(2, 2, 2)
 v1 = torch.ones(2, dtype=torch.bool) @ torch.ones(2, 2, 2)
 v2 = torch.ones(2, 2, 4, dtype=torch.bool)[:, ::2] @ torch.ones(4)
 v3 = torch.ones(2, 2, 4, dtype=torch.bool) @ torch.ones(4)""",
+    "a copy keeps the strides of dimensions of size 1, by which products fold": """
+v0 = torch.ones(2, 2, 4, dtype=torch.bool)[::3]
+v1 = v0.detach().clone() @ torch.ones(4, dtype=torch.int64)
+v2 = v0.contiguous().logical_not().clone() @ torch.ones(4, dtype=torch.int64)""",
     "the angle at the origin has no gradient": """
 v0 = torch.zeros(2).requires_grad_()
 v1 = torch.atan2(v0, v0 * 1)

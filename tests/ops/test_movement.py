@@ -65,3 +65,19 @@ def test_a_gradient_passes_through_a_composition(size):
     y = facula.nn.functional.leaky_relu(x * x - 5) * x
     y.sum().backward()
     assert x.grad.tolist() == pytest.approx([0.01 * (12 - 5)] * size)
+
+
+def test_a_copy_of_what_has_no_gaps_has_its_strides():
+    """Those of dimensions of size 1 too, by which a product of matrices folds a batch or not."""
+    x = facula.arange(16.0).reshape(2, 2, 4)
+    for part, strides in [
+        (x[::3], (24, 4, 1)),
+        (x[::3].transpose(0, 2), (1, 4, 24)),
+        (x[:, :1], (4, 4, 1)),  # with gaps
+        (x[:1, :1].expand(2, 1, 4), (4, 4, 1)),
+    ]:
+        copy = part.clone()
+        assert copy.stride() == strides and copy.tolist() == part.tolist()
+        assert copy.untyped_storage().nbytes() == 4 * part.numel()
+    bools = x[::3].bool().logical_not().clone()
+    assert bools.stride() == (8, 4, 1)
