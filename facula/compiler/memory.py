@@ -63,6 +63,8 @@ class Memory:
                 self.slot[key] = n_inputs + len(self.slot)
         self.donors = self._donors(roots)
         self._arena()
+        self.arena: Any = None  # where all lies now, and arrays over what Python may read of it
+        self.arrays: dict[int, Any] = {}
 
     def _touch(self, key: Key, step: int, nbytes: int) -> None:
         if key not in self.sizes:
@@ -174,7 +176,7 @@ class Memory:
         """Room for the addresses of all buffers."""
         return np.zeros(n_inputs + len(self.slot) + 1, np.int64)
 
-    def settle(self, arena: Any, pointers: Any) -> dict[int, Any]:
+    def settle(self, arena: Any, pointers: Any) -> None:
         """Write the addresses of what lies in this arena; arrays over what Python may read."""
         start = arena.ctypes.data
         base = -start % ALIGN
@@ -185,7 +187,8 @@ class Memory:
                 n = key[1]
                 raw = arena[base + at : base + at + self.sizes[key]]
                 arrays[self.slot[key]] = raw.view(n.dtype.np).reshape(n.shape)
-        return arrays
+        self.arrays = arrays
+        self.arena = arena  # now, and not where an interrupt left some addresses as they were
 
 
 class Pool:

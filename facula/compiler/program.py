@@ -8,6 +8,7 @@ import re
 import struct
 import weakref
 from contextlib import nullcontext
+from copy import copy
 from functools import partial
 from operator import attrgetter
 from sys import getrefcount
@@ -75,8 +76,6 @@ class CompiledProgram:
         self._compile(low, width)
         self.memory = memory = Memory(low, n, roots)
         self.pointers = memory.table(n)
-        self.arena: Any = None
-        self.arrays: dict[int, Any] = {}
         # For each result: shape, dtype, the input it may be written over, and for a large one the
         # pool of arrays handed out before.
         self.shapes = _shapes(low)
@@ -263,6 +262,13 @@ class CompiledProgram:
             self.results.append((reader, not own and not constant))
         self.direct = pick([at for at, _ in found]), pick([k for _, k in found])
 
+    def arranged(self, program: Any) -> CompiledProgram:
+        """This code for a program that hands the same values to other tensors."""
+        other = copy(self)
+        other.program = program
+        other._results(self.low, program)
+        return other
+
     # Running.
     def matches(self, scalars: list[Any]) -> bool:
         """Whether the numbers that were folded in are as they were."""
@@ -277,12 +283,12 @@ class CompiledProgram:
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
         """The values of the results. `waits`: the recorder that does not wait for them, if any."""
         self.used = keeping.clock
-        arena = self.arena
-        if self.memory.total or arena is None:
-            arena = ARENA.of(self.memory.total)
-            if arena is not self.arena:
-                self.arrays = self.memory.settle(arena, self.pointers)
-                self.arena = arena  # now, and not where an interrupt left some addresses as before
+        memory = self.memory
+        arena = memory.arena
+        if memory.total or arena is None:
+            arena = ARENA.of(memory.total)
+            if arena is not memory.arena:
+                memory.settle(arena, self.pointers)
         if self.plain:
             fresh = [np.empty(shape, dtype) for shape, dtype, _, _ in self.fresh]
         else:
@@ -308,12 +314,12 @@ class CompiledProgram:
             away = waits is not None and not self.fails
             if not away or not call.depart(waits, objects, fresh, (self, arena)):
                 call.run()
-            return self._values(inputs, scalars, fresh, self.arrays)
+            return self._values(inputs, scalars, fresh, memory.arrays)
         except BaseException as error:
             if not call.ran:
                 raise
             # From a signal's handler. The program has run, and may have written over its inputs.
-            values = self._values(inputs, scalars, fresh, self.arrays)
+            values = self._values(inputs, scalars, fresh, memory.arrays)
             raise Interrupted(values, error) from None
 
     def _values(
@@ -366,7 +372,7 @@ class CompiledProgram:
     ) -> Any:
         """Native parts and interpreted steps in turn; the arrays of all slots."""
         pointers, n = self.pointers, self.n_inputs
-        arrays = dict(self.arrays)
+        arrays = dict(self.memory.arrays)
         for k, a in enumerate(fresh):
             arrays[n + k] = a
         for segment in self.segments:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
+import weakref
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,8 @@ class Program:
         "asked",
         "compiled",
         "entries",
+        "forms",
+        "lead",
         "nodes",
         "outputs",
         "plan",
@@ -101,10 +104,20 @@ class Program:
             else:
                 roots.append(node)
                 chosen.append((i, node))
-        self.entries = [n for n in _needed(roots) if n.op is not MODE and n.op is not ROOT]
-        slots, self.steps, self.size = _plan(self.entries, roots, len(r.inputs))
-        self.roots = [(n, slots[n]) for n in dict.fromkeys(roots)]
-        self.runs = 0
+        # A frame that ended here and wanted the same values of other tensors was the same work: a
+        # step that is followed has fewer tensors than when it was recorded.
+        programs = {} if r.cur.programs is None else r.cur.programs
+        lead = self.lead = programs.setdefault(("work", frozenset(roots)), self)
+        if lead is self:
+            self.entries = [n for n in _needed(roots) if n.op is not MODE and n.op is not ROOT]
+            slots, self.steps, self.size = _plan(self.entries, roots, len(r.inputs))
+            self.roots = [(n, slots[n]) for n in dict.fromkeys(roots)]
+            self.forms: weakref.WeakSet[Any] = weakref.WeakSet()  # of all that are this work
+        else:
+            self.entries, self.steps, self.size = lead.entries, lead.steps, lead.size
+            self.roots, self.forms = lead.roots, lead.forms
+            slots = dict(lead.roots)
+        self.runs = 0  # the lead's count all
         self.quiet = False  # whether no history outlives the frame
         self.watched: list[int] = []  # the live handles that have one
         self.plan: Any = None  # how its graph is kept until somebody asks (autograd/later.py)
@@ -124,12 +137,13 @@ class Program:
 
     def choose(self, r: Any) -> Any:
         """What runs this occurrence: itself, or its compiled form once that is worth it."""
-        self.runs += 1
+        lead = self.lead
+        lead.runs += 1
         if not self.entries:
             return self
-        if self.asked != len(_known) and not self.compiled:
-            self.after, self.asked = _worthwhile(self.entries), len(_known)
-        if self.runs <= (self.after if COMPILE_AFTER < 0 else COMPILE_AFTER):
+        if lead.asked != len(_known) and not lead.forms:
+            lead.after, lead.asked = _worthwhile(self.entries), len(_known)
+        if lead.runs <= (lead.after if COMPILE_AFTER < 0 else COMPILE_AFTER):
             return self
         for c in self.compiled:
             if not c.guarded or c.matches(r.scalars):
@@ -142,14 +156,20 @@ class Program:
                 from facula.compiler.program import CompiledProgram
                 from facula.progress import Progress
 
-                with Progress(f"compiling {len(self.entries)} operations"):
-                    c = CompiledProgram(self, r, r.scalars)
+                for other in list(lead.forms):
+                    if other.matches(r.scalars):
+                        c = other.arranged(self)
+                        break
+                else:
+                    with Progress(f"compiling {len(self.entries)} operations"):
+                        c = CompiledProgram(self, r, r.scalars)
             except Exception as err:
                 self.entries = []
                 if type(err).__name__ != "NotCompiled":
                     r.complaint = err
                 return self
             keep(c)
+            lead.forms.add(c)
             if len(_known) > MAX_KNOWN:
                 _known.clear()
             _known.update([_kind(n) for n in self.entries if n.op is not ASSIGN])

@@ -59,6 +59,7 @@ class Recorder:
         "add",
         "anomaly",
         "autocast",
+        "begun",
         "complaint",
         "counters",
         "cur",
@@ -125,6 +126,7 @@ class Recorder:
         self.counters: dict[Node, Any] = {}
         self.soon = False
         self.views = False
+        self.begun = False  # whether a parameter has been met where nothing expected one
         self.frame += 1
 
     def root(self, mode: bool) -> Node:
@@ -298,6 +300,8 @@ def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
     node = t.node
     op = node.op
     if op is LEAF:
+        if t._leaf_rg and not r.begun and r.grad and uninitialised(r):
+            flush(r, wait=False)
         if linked and t._base_t is not None and r.grad and not node.rg:
             t._awaken()
         return t
@@ -313,6 +317,20 @@ def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
         elif linked and t._base_t is not None and not node.rg:
             t._awaken()
     return t
+
+
+def uninitialised(r: Recorder) -> bool:
+    """Whether all that was recorded so far is first values, of parameters too. They are computed
+    before the first step then: it would be cut in two where it meets the last of them."""
+    r.begun = True
+    if not any([h._leaf_rg and h.node.op is not INPUT for h in r.handles]):
+        return False
+    n = r.cur
+    while n.op is not ROOT:
+        if n.rg:
+            return False
+        n = n.parent
+    return True
 
 
 def _foreign(t: Any) -> Any:

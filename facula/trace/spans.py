@@ -16,7 +16,7 @@ from typing import Any
 from facula.ops.table import OVERRIDES, PLAIN, concerned
 from facula.trace import flight, recorder
 from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
-from facula.trace.recorder import SNAPSHOT_BYTES, TLS, flush, snapshot
+from facula.trace.recorder import SNAPSHOT_BYTES, TLS, flush, snapshot, uninitialised
 
 VARIANTS = 4  # stretches remembered for one position, function and settings
 KEYS = 64  # functions and settings remembered for one position
@@ -120,7 +120,12 @@ def run(
             # A parameter with a pending update enters a new differentiable forward.
             if t is None or not t._leaf_rg:
                 continue
-            if t.node.op is not LEAF and t.node.op is not INPUT:
+            op = t.node.op
+            if op is LEAF:
+                pending = not r.begun and uninitialised(r)
+            else:
+                pending = op is not INPUT
+            if pending:
                 flush(r, wait=False)
                 nodes = [None if t is None else t.node for t in tensors]
                 out = _known(r, key, nodes, tensors, numbers)

@@ -3,7 +3,9 @@
 import pytest
 
 import facula as torch
+from facula.compiler.program import CompiledProgram
 from facula.interpreter import program
+from facula.trace.recorder import TLS, Recorder
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +113,78 @@ def test_what_is_slow_when_interpreted_is_compiled_sooner():
     x = torch.ones(1000, 1000)
     torch.synchronize()
     assert program._worthwhile(entries(x.erf())) == 0 < program._worthwhile(entries(x.exp()))
+
+
+def network():
+    """A few layers and what they learn, initialised and not computed yet."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Linear(6, 5), torch.nn.BatchNorm1d(5), torch.nn.ReLU(), torch.nn.Linear(5, 3)
+    )
+    x, y = torch.randn(7, 6), torch.randn(7, 3)
+    optimiser = torch.optim.SGD(net.parameters(), 1e-3, momentum=0.9)
+
+    def step():
+        optimiser.zero_grad()
+        loss = ((net(x) - y) ** 2).sum()
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    return net, step
+
+
+def train(steps):
+    net, step = network()
+    losses = [step() for _ in range(steps)]
+    return torch.cat([t.detach().reshape(-1) for t in (*losses, *net.parameters())]).tolist()
+
+
+def test_a_step_that_is_followed_is_the_step_that_was_recorded(monkeypatch):
+    """It has fewer tensors that hold the same values: it is neither planned nor compiled again."""
+    made = []
+    compile_ = CompiledProgram.__init__
+
+    def counted(self, work, *args):
+        made.append(work.lead)
+        compile_(self, work, *args)
+
+    monkeypatch.setattr(CompiledProgram, "__init__", counted)
+    monkeypatch.setattr(program, "COMPILE_AFTER", 1 << 30)
+    expected = train(8)
+    assert not made
+    monkeypatch.setattr(TLS, "r", Recorder())
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    works = []
+    choose = program.Program.choose
+
+    def chosen(self, r):
+        out = choose(self, r)
+        works.append((self, self.lead, out))
+        return out
+
+    monkeypatch.setattr(program.Program, "choose", chosen)
+    assert train(8) == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    assert len(made) == len({id(x) for x in made})
+    twins = [(p, out) for p, lead, out in works if p is not lead and out is not p]
+    assert twins
+    for p, out in twins:  # each hands the values to its own tensors, by the code of all
+        assert out.program is p
+        assert any([out.memory is other.memory for q, _, other in works if q is p.lead])
+
+
+def test_first_values_are_computed_before_the_first_step(monkeypatch):
+    """The last parameter's would cut the step in two where it is met."""
+    ran = []
+    choose = program.Program.choose
+
+    def chosen(self, r):
+        ran.append([n.op.name for n in self.entries if n.rg])
+        return choose(self, r)
+
+    monkeypatch.setattr(program.Program, "choose", chosen)
+    _, step = network()
+    step()
+    torch.synchronize()
+    assert [bool(x) for x in ran].count(True) == 1
+    assert ran[-1].count("matmul") == 2
