@@ -123,7 +123,14 @@ class GradNode:
         """The nodes that gradients go to."""
         from facula.autograd.names import kept
 
-        return tuple([(shown(e), 0) for e in kept(self.op, self.edges)])
+        return tuple([(shown(e), 0) for e in kept(self)])
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_saved_"):
+            from facula.autograd.saved import saved_value
+
+            return saved_value(self, name)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def register_hook(self, hook: Any) -> Any:
         """Call hook(grad_inputs, grad_outputs) after this node has run."""

@@ -7,8 +7,6 @@ from typing import Any
 # Primitives whose own name, in capitals, is not PyTorch's.
 _NAMES = {
     **{n + "_s": n.capitalize() + "Backward0" for n in ("add", "sub", "mul", "div", "pow")},
-    "amax": "MaxBackward1",
-    "amin": "MinBackward1",
     "clamp_high": "ClampBackward0",
     "clamp_low": "ClampBackward0",
     "clamp_max": "ClampBackward1",
@@ -17,15 +15,19 @@ _NAMES = {
     "conv": "ConvolutionBackward0",
     "conv_input": "ConvolutionBackward0",
     "copy_slices": "CopySlices",
+    "det": "LinalgDetBackward0",
+    "im2col": "Im2ColBackward0",
+    "inverse": "LinalgInvExBackward0",
     "lerp_back": "LerpBackward0",
     "lerp_from": "LerpBackward0",
-    "over": "MeanBackward0",
+    "log1p": "Log1PBackward0",
     "pow": "PowBackward1",
     "div_trunc": "DivBackward1",
     "rdiv_s": "MulBackward0",
     "rpow_s": "PowBackward2",
     "rsub_s": "RsubBackward1",
     "self": "AliasBackward0",
+    "solve": "LinalgSolveExBackward0",
     "to": "ToCopyBackward0",
 }
 
@@ -46,18 +48,46 @@ def node_name(op: Any, params: Any, entry: Any) -> str:
 _WITH_NUMBER = {n + "_s" for n in ("add", "sub", "mul", "div", "rdiv")}
 
 
-def kept(op: Any, edges: list[Any]) -> list[Any]:
+def kept(node: Any) -> list[Any]:
     """Those of a node's edges that its node in PyTorch has.
 
     A composition's lead to its operands, past the operations that it is made of; the condition of
     `where` has none, nor have values that are there already.
     """
-    name = str(op)
+    name, edges = str(node.op), node.edges
     if name == "gelu":
         return edges[1:2]
     if name in ("whole", "where", "triangle", "softmax"):
         return edges[1:]
-    return [*edges, None] if name in _WITH_NUMBER else edges
+    if name in _OF_FIRST:
+        return [_past(edges[0], "watch")]
+    if name == "over":
+        return [_past(edges[0], "sum")]
+    name = node.name()
+    if name == "AddmmBackward0":  # the bias first, then the operands of the product
+        product = edges[0]
+        return [edges[1], *(product.edges if product is not None else (None, None))]
+    if name == "StackBackward0":
+        return [_past(e, "reshape") for e in _joined(node)]
+    return [*edges, None] if str(node.op) in _WITH_NUMBER else edges
+
+
+# What takes a gradient is their first operand; the others say where.
+_OF_FIRST = ("index", "gather")
+
+
+def _past(edge: Any, name: str) -> Any:
+    """What an edge leads to, past an operation of that name."""
+    return edge.edges[0] if edge is not None and str(getattr(edge, "op", "")) == name else edge
+
+
+def _joined(node: Any) -> list[Any]:
+    """The edges of a concatenation, which is made of steps with two operands each."""
+    found: list[Any] = []
+    for e in node.edges:
+        within = str(getattr(e, "op", "")) == "cat"
+        found += _joined(e) if within else [e]
+    return found
 
 
 def _reshape(p: Any, entry: Any) -> str:
@@ -76,6 +106,8 @@ def _ones(shape: tuple[int, ...]) -> list[int]:
 
 
 def _permute(p: Any, entry: Any) -> str:
+    if len(p) == 2:
+        return "TBackward0"
     moved = sum([d != i for i, d in enumerate(p)])
     return "TransposeBackward0" if moved == 2 else "PermuteBackward0"
 
@@ -108,9 +140,43 @@ def _add(p: Any, entry: Any) -> str:
     return "AddmmBackward0" if ranks[0] == 2 else "ViewBackward0"
 
 
+def _cat(p: Any, entry: Any) -> str:
+    """Tensors that get a new dimension, in which they are joined, are a stack."""
+    parts = list(entry.inputs)
+    while parts:
+        a = parts.pop()
+        if a.op is entry.op and a.params == p:
+            parts += a.inputs
+        elif str(a.op) != "reshape" or a.shape != (*a.a.shape[:p], 1, *a.a.shape[p:]):
+            return "CatBackward0"
+    return "StackBackward0"
+
+
+def _pool(name: str) -> Any:
+    """Of two or three dimensions; one is two of which one is 1."""
+
+    def of(p: Any, entry: Any) -> str:
+        n = len(entry.shape) - 2
+        return name.format(n) if n > 1 else "SqueezeBackward1"
+
+    return of
+
+
+def _reduction(name: str) -> Any:
+    return lambda p, entry: f"A{name}Backward0" if entry.shape else f"{name.title()}Backward1"
+
+
 _BY_SHAPE = {
+    "adaptive_avg_pool": _pool("AdaptiveAvgPool{}DBackward0"),
     "add": _add,
+    "amax": _reduction("max"),
+    "amin": _reduction("min"),
+    "avg_pool": _pool("AvgPool{}DBackward0"),
+    "cat": _cat,
+    "index": lambda p, entry: getattr(p, "backward", "IndexBackward0"),
     "matmul": _matmul,
+    "max_pool": _pool("MaxPool{}DWithIndicesBackward0"),
+    "over": lambda p, entry: "MeanBackward1" if entry.shape else "MeanBackward0",
     "permute": _permute,
     "reshape": _reshape,
     "slice": _slice,

@@ -71,6 +71,34 @@ def unpacked(s: Saved, node: GradNode) -> Any:
     return realise(t)
 
 
+# What PyTorch calls the values that nodes save.
+_LETTERS = {"self": "a", "input": "a", "other": "b", "mat2": "b", "weight": "b", "result": "o"}
+
+
+def saved_value(node: GradNode, name: str) -> Any:
+    """What `grad_fn._saved_self` and its like are: a leaf itself, or a tensor with its history."""
+    from facula.autograd.engine import _unpack
+
+    letter = _LETTERS.get(name.removeprefix("_saved_"), "")
+    if node.freed:
+        raise RuntimeError(
+            f"{node.name()}.{name}: what was saved of it has been freed by a backward pass. "
+            "Specify retain_graph=True to read it after one"
+        )
+    s = node.saved.get(letter)
+    if s is None or s.tensor is s.packed:
+        if letter and any([letter in names for names in getattr(node.op, "saves", ())]):
+            return None  # only the gradient of something that needs none asks for it
+        raise AttributeError(f"'{node.name()}' object has no attribute '{name}'")
+    if letter == "o":
+        s.edge = node
+    try:
+        return _unpack(s, node, True)
+    finally:
+        if letter == "o":
+            s.edge = None
+
+
 class saved_tensors_hooks:
     """Inside, what is saved for backward goes through `pack_hook`, and through `unpack_hook` when
     it is needed."""

@@ -92,6 +92,32 @@ SCATTER: Op = Op(
 SCATTER_ADD: Op = Op("scatter_add", _like_first, _scatter_add, (lambda g: g, None, _source_grad))
 
 
+class _Named(tuple[Any, ...]):
+    """The parameter of an index that PyTorch has another name for: equal to none but its own."""
+
+    __slots__ = ()
+    backward = ""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and tuple.__eq__(self, other)
+
+    __hash__ = tuple.__hash__
+
+
+class Embedded(_Named):
+    """That of an index that looks up rows of an embedding."""
+
+    __slots__ = ()
+    backward = "EmbeddingBackward0"
+
+
+class Selected(_Named):
+    """That of an index along one dimension."""
+
+    __slots__ = ()
+    backward = "IndexSelectBackward0"
+
+
 # Advanced indexing. Parameter: for every dimension of the base None (a full slice) or the number
 # of the index tensor that picks along it; index tensors come stacked, one 1-d table each, already
 # broadcast and normalised to be non-negative.

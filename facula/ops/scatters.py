@@ -328,7 +328,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     wrong = RuntimeError if 0 in shape and len(shape) > 1 else IndexError
     _check_index("index_select", index, shape[d], wrong)
     table, p = _one_dim(input, d, index)
-    return record(ix.INDEX, (input, table), p)
+    return record(ix.INDEX, (input, table), ix.Selected(p))
 
 
 def rows_at(input: Any, index: Any) -> Any:
@@ -337,7 +337,7 @@ def rows_at(input: Any, index: Any) -> Any:
     _check_index("index_select", index, shape[0])
     a = array_of(index).astype(np.int64, copy=False)
     table, p = table_of([a] + [None] * (len(shape) - 1), shape)
-    return record(ix.INDEX, (input, table), p)
+    return record(ix.INDEX, (input, table), ix.Embedded(p))
 
 
 @api(inplace=True)

@@ -116,3 +116,27 @@ def test_counting_a_write_from_outside():
     facula.autograd.graph.increment_version(y)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         z.backward()
+
+
+def test_what_a_node_saved_can_be_looked_at():
+    a, b = facula.tensor([2.0, 3.0], requires_grad=True), facula.tensor([5.0, 7.0])
+    for after in (False, True):
+        y = a * b
+        z = y.exp()
+        if after:
+            z.sum().item()
+        assert y.grad_fn._saved_self is None  # b takes no gradient
+        assert (a * a).grad_fn._saved_self.equal(a)
+        assert y.grad_fn._saved_other.tolist() == [5.0, 7.0]
+        out = z.grad_fn._saved_result
+        assert out is not z and out.equal(z) and out.requires_grad
+        assert out.grad_fn.name() == "ExpBackward0"
+        with pytest.raises(AttributeError, match="_saved_self"):
+            z.grad_fn._saved_self
+    kept = y.grad_fn
+    z.sum().backward()
+    with pytest.raises(RuntimeError, match="freed"):
+        kept._saved_other
+    with facula.autograd.graph.saved_tensors_hooks(lambda x: x.tolist(), facula.tensor):
+        y = a * a
+    assert y.grad_fn._saved_self.tolist() == [2.0, 3.0]
