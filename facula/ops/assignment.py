@@ -19,9 +19,9 @@ from facula.ops.indices import list_index, parse, table_of
 from facula.ops.registry import like_strides
 from facula.ops.shapes import expand
 from facula.ops.table import METHODS, OVERRIDES, api, dispatch, in_place
-from facula.storage import fresh, version_of
+from facula.storage import fresh, settle_alias, version_of
 from facula.tensor import Tensor
-from facula.trace.node import LEAF, STALE, Marker, Other
+from facula.trace.node import LEAF, STALE, Marker, Other, leaf
 from facula.trace.recorder import TLS, record
 from facula.values import from_array, own_memory, realise
 from facula.writes import sole, write
@@ -51,6 +51,57 @@ def _filled(t: Any) -> bool:
     return t._storage is None or sole(t, t._storage)
 
 
+def _sharing(s: Any) -> list[Any]:
+    """The tensors of a storage."""
+    return [a for a in [ref() for ref in s.aliases] if a is not None]
+
+
+def _made_constant(t: Any) -> bool:
+    """Give a pending constant (`zeros`) memory of its own now, if nothing recorded but its views
+    reads it; whether that was done. Its entry stays in the trace, where nobody sees it."""
+    s = t._storage
+    owner = t if s is None else s
+    n, r = owner.node, TLS.r
+    if n.op is not FULL or n.rec is not r or n.rg or n.device is not None or r.values:
+        return False
+    if t._leaf_rg or owner._token is not None or owner._exported is not None:
+        return False
+    family = {n}
+    e = r.cur
+    for _ in range(16):  # what was recorded since: usually the views that lead to the element
+        if e is n:
+            break
+        if any([i in family for i in e.inputs]) and not e.op.view:
+            return False
+        e = e.parent
+    else:
+        return False
+    others = [] if s is None else _sharing(s)
+    for a in others:
+        pending = a.node.op is FULL or a.node.op.view
+        if not pending or a.node.rg or a._counter is not None or a._own is not None:
+            return False
+    owner._data = FULL.body(n.params, (r.scalars[n.scalar_at],))
+    owner.node = leaf(n.shape, n.dtype)
+    for a in others:
+        settle_alias(a)
+    return True
+
+
+def _alone(t: Any) -> bool:
+    """Whether a realised tensor's memory is read by nothing recorded and has no history."""
+    s = t._storage
+    for x in (t,) if s is None else (s, *_sharing(s)):
+        n = x.node
+        if n.op is not LEAF or n.rg or n.device is not None or x._leaf_rg:
+            return False
+        if x._gfn is not None or x._exported is not None or x._counter is not None:
+            return False
+        if x._token is not None or (x is not s and x._own is not None):
+            return False
+    return True
+
+
 def _set_one(t: Any, index: Any, value: Any) -> bool:
     """Write one element of memory that nothing recorded reads, at once; whether that was done.
 
@@ -63,14 +114,10 @@ def _set_one(t: Any, index: Any, value: Any) -> bool:
     for i, size in zip(items, n.shape, strict=True):
         if not (i.__class__ is int or isinstance(i, np.integer)) or not -size <= i < size:
             return False
-    if (n.op is not LEAF or t._storage is not None) and not _filled(t):
+    if n.op is not LEAF and not _made_constant(t) and not _filled(t):
         return False
     n = t.node
-    if n.op is not LEAF or n.rg or n.strides is not None or n.device is not None:
-        return False
-    if t._storage is not None or t._token is not None:
-        return False
-    if t._gfn is not None or t._exported is not None or t._counter is not None or TLS.dual:
+    if TLS.dual or not _alone(t):
         return False
     if isinstance(value, Tensor):
         v = value.node
@@ -80,7 +127,7 @@ def _set_one(t: Any, index: Any, value: Any) -> bool:
         if v.rg or v.shape or v.device is not None or v.dtype is not n.dtype or value._leaf_rg:
             return False
         value = realise(value)._data
-        if t.node.op is not LEAF:
+        if not _alone(t):
             return False
     elif n.dtype is dtypes.float32 or n.dtype is dtypes.float64:
         if value.__class__ not in (int, float) or not (abs(value) < 3e38 or value != value):
@@ -88,8 +135,13 @@ def _set_one(t: Any, index: Any, value: Any) -> bool:
     elif n.dtype is not dtypes.int64 or value.__class__ is not int or abs(value) >= 1 << 63:
         return False
     own_memory(t)
+    if not t._data.flags.writeable:  # `expand`: several elements may be one
+        return False
     t._data[items] = value
-    t._writes += 1
+    if t._storage is None:
+        t._writes += 1
+    else:
+        t._storage._version += 1
     return True
 
 

@@ -71,6 +71,55 @@ def test_one_element_keeps_the_rules():
     assert u.tolist() == [2.0] * 4
 
 
+def test_elements_of_a_constant_written_through_views():
+    """What is made to be filled (`zeros`) has memory at its first element: nobody can tell."""
+    x = torch.zeros(3, 1, 4)
+    row = x[1]
+    before = x + 1  # recorded, so it keeps what it read
+    for i in range(3):
+        x[i][0][i] = i + 1.0
+    row[0, 3] = 9.0
+    assert before.tolist() == torch.ones(3, 1, 4).tolist()
+    assert x[:, 0].tolist() == [[1, 0, 0, 0], [0, 2, 0, 9], [0, 0, 3, 0]]
+    assert row.tolist() == [[0, 2, 0, 9]] and row._version == x._version == 4
+    x[1] += 1  # recorded again
+    x[1][0][0] = 7.0
+    assert x[1].tolist() == [[7, 3, 1, 10]] and row.tolist() == x[1].tolist()
+
+
+def test_a_constant_that_was_read_keeps_the_rules():
+    w = torch.ones(4, requires_grad=True)
+    t = torch.zeros(4)
+    loss = (w * t).sum()
+    t[0] = 9.0
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+    t = torch.zeros(4, requires_grad=True)
+    with pytest.raises(RuntimeError, match="leaf"):
+        t[0] = 1.0
+    t = torch.zeros(2)
+    t.detach()[0] = 1.0
+    t.data[1] = 2.0
+    assert t.tolist() == [1.0, 2.0]
+    t = torch.zeros(1)
+    t.expand(3)[1] = 5.0
+    assert t.tolist() == [5.0]
+    t, u = torch.full((2,), 4.0), torch.full((2,), 4.0)
+    t[1] = 0.0
+    assert u.tolist() == [4.0, 4.0] and t.tolist() == [4.0, 0.0]
+    t = torch.zeros(3)
+    a = t[1:]
+    n = a.numpy()
+    t[1] = 6.0
+    a[1] = 8.0
+    assert n.tolist() == [6.0, 8.0] and t.tolist() == [0.0, 6.0, 8.0]
+    y = torch.zeros(2)
+    y[0] = w.sum()
+    y[1] = 3.0
+    y.sum().backward()
+    assert w.grad.tolist() == [1.0] * 4 and y.tolist() == [4.0, 3.0]
+
+
 @pytest.mark.parametrize("layout", ["row by row", "turned", "a view"])
 @pytest.mark.parametrize("value", [2.5, True, -3, "a tensor"])
 def test_a_mask_takes_a_number(layout, value, tier):
