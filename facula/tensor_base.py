@@ -268,10 +268,13 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
         """Whether the elements lie in row-major order without gaps."""
         n = self.node
         if memory_format is not None and str(memory_format) != "torch.contiguous_format":
-            if str(memory_format) == "torch.channels_last" and len(n.shape) == 4:
-                s = self.stride()
+            rank = len(n.shape)
+            if {"torch.channels_last": 4, "torch.channels_last_3d": 5}.get(
+                str(memory_format)
+            ) == rank:
+                order, s = (0, *range(2, rank), 1), self.stride()
                 return is_contiguous(
-                    tuple(n.shape[i] for i in (0, 2, 3, 1)), tuple(s[i] for i in (0, 2, 3, 1))
+                    tuple([n.shape[i] for i in order]), tuple([s[i] for i in order])
                 )
             return False
         return is_contiguous(n.shape, n.strides)

@@ -186,8 +186,7 @@ def _passing(how: str) -> Build:
 def _heaviside(x: Any, a: Any, b: Any) -> Any:
     zero, one = x.const(0, a.kind), x.const(1, a.kind)
     out = x.select(x.compare("gt", a, zero), one, zero)
-    out = x.select(x.compare("eq", a, zero), b, out)
-    return x.select(x.nan(a), a, out)
+    return x.select(x.compare("eq", a, zero), b, out)
 
 
 def _hypot(x: Any, a: Any, b: Any) -> Any:

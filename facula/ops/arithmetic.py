@@ -230,6 +230,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
         )
     a, b, d = operands("div", input, other)
     if d.category >= dtypes.FLOAT:
+        if d is dtypes.bfloat16 or d is dtypes.float16:  # the quotient is rounded before it is cut
+            return record(pw.TRUNC, (_div(a, b),))
         return record(pw.DIV_TRUNC, (tensor_of(a, d), tensor_of(b, d)))
     q = _floor_divide(a, b)
     a, b = tensor_of(a, d), tensor_of(b, d)

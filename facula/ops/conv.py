@@ -345,7 +345,7 @@ def _convolve(tensors: Any, static: Any, numbers: Any) -> Any:
             f"{list(input.node.shape)} and weight of size {list(weight.node.shape)}"
         )
     out = _run(lambda a, b: record(CONV, (a, b), (*s, *p, *d, groups)), x, weight, bias, n)
-    return out if x is input else out.squeeze(0)
+    return out if len(input.node.shape) == n + 2 else out.squeeze(0)
 
 
 @pure

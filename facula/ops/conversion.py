@@ -18,6 +18,9 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     d = kwargs.get("dtype")
     copy = kwargs.get("copy", False)
     where = None
+    flags = [a for a in args if isinstance(a, bool)]
+    if len(flags) > 1:
+        copy = flags[1]  # after non_blocking
     if kwargs.get("device") is not None:
         where = devices.check(kwargs["device"])
     for a in args:

@@ -158,8 +158,7 @@ _one_sided("fmin", np.less)
 
 
 def _heaviside(p: Any, s: Any, a: Any, b: Any) -> Any:
-    out = np.where(a == 0, b, (a > 0).astype(a.dtype))
-    return np.where(np.isnan(a), a, out) if a.dtype.kind == "f" else out.astype(a.dtype)
+    return np.where(a == 0, b, (a > 0).astype(a.dtype)).astype(a.dtype)
 
 
 HEAVISIDE: Op = pointwise("heaviside", _heaviside, lambda g: g * 0, lambda g: g * 0)
@@ -167,7 +166,7 @@ HEAVISIDE: Op = pointwise("heaviside", _heaviside, lambda g: g * 0, lambda g: g 
 
 @api(inplace=True)
 def heaviside(input: Any, values: Any) -> Any:
-    """0 for negative numbers, 1 for positive ones, `values` at zero."""
+    """0 for negative numbers and NaN, 1 for positive ones, `values` at zero."""
     need("heaviside", input=input, values=values)
     if input.dtype is not values.dtype:
         raise RuntimeError(
@@ -408,7 +407,9 @@ def sum_to_size(self: Any, *size: Any) -> Any:
         raise RuntimeError(
             f"size {list(want)} is not expandable to size {list(self.node.shape)} in sum_to_size"
         )
-    t = self if self.dtype.category > dtypes.BOOL else pw.cast(self, dtypes.int64)
+    if not want:
+        return self.sum()
     if want == self.node.shape:
-        return self if want else t
+        return self
+    t = self if self.dtype.category >= dtypes.FLOAT else pw.cast(self, dtypes.int64)
     return sum_to(t, want)

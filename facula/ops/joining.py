@@ -63,36 +63,13 @@ def _cat(ts: Any, static: Any, numbers: Any) -> Any:
     out = _joined(ts, k)
     for x in passed:  # its gradient has no elements, but the result depends on it
         out = record(mv.TIED, (out, x), (x.node.shape, x.node.dtype))
-    if all([_channels_last(x.node) for x in ts]):
-        return mv.in_layout(out, _channels_last_strides(out.node.shape))
+    if all([mv.is_channels_last(x.node) for x in ts]):
+        return mv.in_layout(out, mv.channels_last_strides(out.node.shape))
     return out
 
 
 def _joined(ts: list[Any], dim: int) -> Any:
     return mv.cat_record(tuple(ts), dim) if len(ts) > 1 else record(mv.CONTIGUOUS, (ts[0],), 0)
-
-
-def _channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    order = (1, *range(len(shape) - 1, 1, -1), 0)
-    out, step = [0] * len(shape), 1
-    for d in order:
-        out[d] = step
-        step *= shape[d]
-    return tuple(out)
-
-
-def _channels_last(n: Any) -> bool:
-    """Whether PyTorch takes a layout for that of images with their channels last."""
-    if len(n.shape) not in (4, 5) or n.strides is None:
-        return False
-    least, s = 0, n.strides
-    if s[1] == 0:
-        return False
-    for d in (1, *range(len(n.shape) - 1, 1, -1), 0):
-        if n.shape[d] == 0 or s[d] < least or (d == 0 and least == s[1]):
-            return False
-        least = s[d] * max(1, n.shape[d])
-    return True
 
 
 @api(method=False)

@@ -182,7 +182,7 @@ def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any) -> Any:
         p = p * alpha
     if beta == 0:
         return p
-    return (input if beta == 1 else input * beta) + p
+    return p + (input if beta == 1 else input * beta)
 
 
 @api(inplace=True)

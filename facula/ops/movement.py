@@ -421,6 +421,41 @@ def cloned_strides(n: Any) -> tuple[int, ...] | None:
     return n.strides if all([size == 1 or s == t for size, s, t in steps]) else like
 
 
+def channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The layout of images with the channels, dimension 1, innermost."""
+    order = (1, *range(len(shape) - 1, 1, -1), 0)
+    out, step = [0] * len(shape), 1
+    for d in order:
+        out[d] = step
+        step *= shape[d]
+    return tuple(out)
+
+
+def is_channels_last(n: Any) -> bool:
+    """Whether PyTorch takes a layout for that of images with their channels last."""
+    if len(n.shape) not in (4, 5) or n.strides is None:
+        return False
+    least, s = 0, n.strides
+    if s[1] == 0:
+        return False
+    for d in (1, *range(len(n.shape) - 1, 1, -1), 0):
+        if n.shape[d] == 0 or s[d] < least or (d == 0 and least == s[1]):
+            return False
+        least = s[d] * max(1, n.shape[d])
+    return True
+
+
+def memory_order(memory_format: Any, shape: tuple[int, ...]) -> Any:
+    """CONTIGUOUS's parameter for a `memory_format`: strides, or 1 for the source's, or 0."""
+    name = "preserve_format" if memory_format is None else str(memory_format).rpartition(".")[2]
+    rank = {"channels_last": 4, "channels_last_3d": 5}.get(name)
+    if rank is None:
+        return int(name == "preserve_format")
+    if len(shape) != rank:
+        raise RuntimeError(f"required rank {rank} tensor to use {name} format, got {list(shape)}")
+    return channels_last_strides(shape)
+
+
 def in_layout(t: Any, strides: tuple[int, ...] | None) -> Any:
     """A computed value laid out so (None: row-major): itself where it is, else a copy."""
     return t if t.node.strides == strides else record(CONTIGUOUS, (t,), strides or 0)

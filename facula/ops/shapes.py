@@ -590,7 +590,7 @@ def as_strided_scatter(
 @api
 def clone(input: Any, *, memory_format: Any = None) -> Any:
     """A copy with its own memory."""
-    return record(mv.CONTIGUOUS, (input,), int(keeps_layout(memory_format)))
+    return record(mv.CONTIGUOUS, (input,), mv.memory_order(memory_format, input.node.shape))
 
 
 def keeps_layout(memory_format: Any) -> bool:
@@ -600,7 +600,8 @@ def keeps_layout(memory_format: Any) -> bool:
 
 @api(function=False)
 def contiguous(self: Any, memory_format: Any = None) -> Any:
-    """The tensor in row-major layout: itself where it is."""
-    if memory_format is not None and str(memory_format) == "torch.channels_last":
-        raise NotImplementedError("contiguous: channels_last layout is not in Facula")
-    return self if self.is_contiguous() else record(mv.CONTIGUOUS, (self,), 0)
+    """The tensor in row-major layout, or with its channels last: itself where it is."""
+    order = 0 if memory_format is None else mv.memory_order(memory_format, self.node.shape)
+    if order == 1:
+        raise RuntimeError("contiguous(): preserve_format is no order of memory")
+    return self if self.is_contiguous(memory_format) else record(mv.CONTIGUOUS, (self,), order)

@@ -14,6 +14,12 @@ def test_16_bit_composites_round_once():
     assert (minus + a * a).item() == 0
 
 
+def test_a_quotient_in_16_bits_is_rounded_before_it_is_cut():
+    a = torch.tensor([80.5, -60.5, 7.0], dtype=torch.bfloat16)
+    b = torch.tensor([0.5234375, -0.59375, 2.0], dtype=torch.bfloat16)
+    assert torch.div(a, b, rounding_mode="trunc").tolist() == [154, 102, 3]  # of 153.8, 101.9
+
+
 def test_lerp_is_exact_at_both_ends():
     a, b = torch.tensor([0.1]), torch.tensor([0.7])
     assert torch.lerp(a, b, 0).item() == a.item()

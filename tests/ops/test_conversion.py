@@ -60,3 +60,11 @@ def test_float64_becomes_float16_by_way_of_float32(tier):
             torch.complex(wide, wide).real.to(half),
         ):
             assert y.tolist() == [high] * len(y)
+
+
+def test_a_copy_is_asked_for_by_position():
+    x = torch.ones(2)
+    assert x.to("cpu", torch.float32, False, False) is x
+    for y in (x.to("cpu", torch.float32, False, True), x.to(torch.float32, False, True)):
+        y.zero_()
+    assert x.tolist() == [1, 1]

@@ -24,6 +24,7 @@ INF, NAN = math.inf, math.nan
         ("fmax", NAN, 1.0, 1.0),
         ("fmin", 2.0, NAN, 2.0),
         ("heaviside", 0.0, 0.5, 0.5),
+        ("heaviside", NAN, 0.5, 0.0),
         ("xlogy", 0.0, 0.0, 0.0),
         ("logaddexp", -INF, -INF, -INF),
         ("logaddexp2", 3.0, 3.0, 4.0),
@@ -84,3 +85,11 @@ def test_sum_to_size_undoes_broadcasting():
 def test_sinc_at_zero_and_degrees():
     assert torch.sinc(torch.zeros(1)).item() == 1
     np.testing.assert_allclose(torch.deg2rad(torch.tensor(180.0)).item(), math.pi, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int32, torch.float16])
+def test_sum_to_size_adds_as_sum_does(dtype):
+    x = torch.ones(2, 3, dtype=dtype)
+    assert x.sum_to_size(1, 3).dtype is x.sum_to_size().dtype is x.sum().dtype
+    assert x.sum_to_size(2, 3) is x
+    assert x.sum_to_size(2, 1).tolist() == [[3], [3]]

@@ -40,3 +40,19 @@ def test_as_strided_scatter(torch):
         raised(f, x, s, (2, 2), (-1, 1), 3),
         raised(f, x, torch.ones(3), (2, 2), (1, 1)),
     ]
+
+
+def test_contiguous_and_clone_follow_a_memory_format(tier):
+    x = torch.arange(120.0).reshape(2, 3, 4, 5).requires_grad_()
+    y = x.contiguous(memory_format=torch.channels_last)
+    assert y.stride() == x.clone(memory_format=torch.channels_last).stride() == (60, 1, 15, 3)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert y.contiguous(memory_format=torch.channels_last) is y
+    assert torch.equal(y, x)
+    (y * y).sum().backward()
+    assert torch.equal(x.grad, 2 * x)
+    z = x[None].contiguous(memory_format=torch.channels_last_3d)
+    assert z.stride() == (120, 1, 40, 10, 2)
+    assert z.is_contiguous(memory_format=torch.channels_last_3d)
+    with pytest.raises(RuntimeError, match="rank 4"):
+        x[0].contiguous(memory_format=torch.channels_last)

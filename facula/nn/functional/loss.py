@@ -450,7 +450,7 @@ def margin_ranking_loss(
             f"input1: {input1.size()}, input2: {input2.size()}, target: {target.size()} "
         )
     a, b, dtype = _pair(input1, input2)
-    return reduced((margin - target * (a - b)).clamp(min=0), reduction, dtype)
+    return reduced((float(margin) + -target * (a - b)).clamp(min=0), reduction, dtype)
 
 
 def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor) -> None:

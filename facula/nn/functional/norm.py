@@ -10,7 +10,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.batches import level_of
-from facula.ops.movement import shaped, whole
+from facula.ops.movement import in_layout, is_channels_last, shaped, whole
 from facula.trace.spans import pure, run
 
 from ._common import dims, is_low, require_float, scalar_type, upcast
@@ -22,6 +22,11 @@ def _standardised(x: Tensor, over, eps: float):
     centred = x - mean
     variance = (centred * centred).mean(over, keepdim=True)
     return centred * (variance + eps).rsqrt(), mean, variance
+
+
+def _in_order(x: Tensor) -> Tensor:
+    """An input in the order of elements in which the result lies, in float32 for 16 bits."""
+    return in_layout(upcast(x), None)
 
 
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape=None) -> Tensor:
@@ -96,7 +101,7 @@ def _batch_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     if input.dim() < 2:  # no channels: there is nothing to normalise
         return input.clone()
     shape = [1, input.shape[1]] + [1] * (input.dim() - 2)
-    x = upcast(input)
+    x = upcast(input) if is_channels_last(input.node) else _in_order(input)
     if training:
         over = [d for d in range(x.dim()) if d != 1]
         normal, mean, variance = _standardised(x, over, eps)
@@ -179,7 +184,7 @@ def instance_norm(
     require_float(input, "batch_norm")
     _check_parameter_dtype(input, running_mean, running_var, weight, bias)
     shape = [1, channels] + [1] * (input.dim() - 2)
-    x = upcast(input)
+    x = _in_order(input)
     if use_input_stats:
         normal, mean, variance = _standardised(x, list(range(2, x.dim())), eps)
         if running_mean is not None or running_var is not None:
@@ -249,7 +254,7 @@ def _layer_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     n = _check_normalized_shape(input, normalized_shape, "layer_norm", weight, bias)
     require_float(input, "LayerNormKernelImpl")
     _check_parameter_dtype(input, weight, bias)
-    normal, _, _ = _standardised(upcast(input), list(range(-n, 0)), eps)
+    normal, _, _ = _standardised(_in_order(input), list(range(-n, 0)), eps)
     out = _affine(normal, weight, bias).to(input.dtype)
     return whole(out, "NativeLayerNorm", input, weight, bias)
 
@@ -276,7 +281,7 @@ def _rms_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     require_float(input, "rms_norm")
     if eps is None:
         eps = facula.finfo(upcast(input).dtype).eps
-    x = upcast(input)
+    x = _in_order(input)
     out = x * ((x * x).mean(list(range(-n, 0)), keepdim=True) + eps).rsqrt()
     return _affine(out, weight, None).to(input.dtype)
 
@@ -329,9 +334,10 @@ def _group_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     require_float(input, "GroupNormKernelImpl")
     _check_parameter_dtype(input, weight, bias)
     if input.numel() == 0:
-        return _affine(upcast(input), None, None).to(input.dtype)
+        shape = (1, channels) + (1,) * (input.dim() - 2)
+        return _affine(upcast(input), weight, bias, shape).to(input.dtype)
     n, channels = input.shape[:2]
-    x = upcast(input)
+    x = _in_order(input)
     # Scaled in the shape in which it is normalised, so that both are one pass over the rows.
     each = channels // num_groups
     grouped = shaped(x, (n, num_groups, each, x.numel() // (n * channels)))
@@ -355,8 +361,6 @@ def local_response_norm(
     if input.numel() == 0:
         return input
     x = upcast(input)
-    if not (x.dtype.is_floating_point or x.dtype.is_complex):
-        x = x.to(facula.get_default_dtype())
     square = x * x
     n, channels, *rest = square.shape
     before, after = size // 2, (size - 1) // 2
@@ -371,5 +375,7 @@ def local_response_norm(
     total = padded.narrow(1, 0, channels)
     for offset in range(1, size):
         total = total + padded.narrow(1, offset, channels)
-    out = x / (total * (alpha / size) + k) ** beta
+    whole_numbers = not (x.dtype.is_floating_point or x.dtype.is_complex)
+    mean = total // size if whole_numbers else total / size
+    out = x / (mean * alpha + k) ** beta
     return out.to(input.dtype) if is_low(input) else out

@@ -119,6 +119,10 @@ def _pad_dim(x: Tensor, original: Tensor, dim: int, left: int, right: int, mode:
         )
     if mode == "circular" and (left > size or right > size):
         raise RuntimeError("Padding value causes wrapping around more than once.")
+    if mode == "circular" and min(left, right) < 0:  # what is left is what repeats
+        start = max(-left, 0)
+        x = x.narrow(dim, start, size + min(right, 0) - start)
+        left, right = max(left, 0), max(right, 0)
     parts = [x]
     border = _BORDERS[mode]
     if left > 0:
@@ -145,6 +149,8 @@ def _replicated(x: Tensor, dim: int, n: int, at_end: bool) -> Tensor:
 
 
 def _wrapped(x: Tensor, dim: int, n: int, at_end: bool) -> Tensor:
+    if n > x.shape[dim]:
+        x = facula.cat([x] * -(-n // x.shape[dim]), dim)
     return x.narrow(dim, 0 if at_end else x.shape[dim] - n, n)
 
 

@@ -1,0 +1,12 @@
+"""Padding by what is at the borders, where something is cut off as well."""
+
+from nn.stored import agrees
+
+
+@agrees
+def test_what_is_cut_off_does_not_come_back(torch):
+    x = torch.arange(16.0).reshape(1, 1, 4, 4)
+    amounts = [(-1, 1, -2, 1), (-1, 1), (1, -1), (-1, 3), (2, -2), (-1, 4), (-2, 3), (-1, -1)]
+    modes = ("circular", "replicate")
+    pad = torch.nn.functional.pad
+    return {f"{p} {m}": pad(x if len(p) == 4 else x[0], p, m) for p in amounts for m in modes}

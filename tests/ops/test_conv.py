@@ -1,0 +1,15 @@
+"""Convolutions: how far they reach."""
+
+from nn.stored import agrees
+
+
+@agrees
+def test_same_of_a_batch_of_one_with_an_even_kernel(torch):
+    F = torch.nn.functional
+    x = torch.arange(60.0).sin().reshape(1, 3, 4, 5)
+    w = torch.arange(36.0).cos().reshape(2, 3, 2, 3)
+    return {
+        "batch of one": F.conv2d(x, w, padding="same", dilation=3),
+        "no batch": F.conv2d(x[0], w, padding="same", dilation=3),
+        "one dimension": F.conv1d(x[:, :, 0], w[..., 0], padding="same"),
+    }
