@@ -128,6 +128,16 @@ class Kernel:
         return computed(n, x, args, lambda: [self.number(*a) for a in numbers], self.guards)
 
 
+def units_for(elements: float) -> int:
+    """How many units so many elements are worth: as many as few threads can share evenly."""
+    wanted = min(float(UNITS), elements / CHUNK)
+    if wanted < 1.5:
+        return 1
+    if wanted < 6:
+        return 2 if wanted < 3 else 4
+    return 8 * int(wanted / 8 + 0.5)
+
+
 def merged(sizes: list[int], tables: list[list[int]]) -> tuple[list[int], list[list[int]]]:
     """Dimensions that every table steps through as one are joined; those of size 1 vanish."""
     keep = [d for d, n in enumerate(sizes) if n != 1]

@@ -8,7 +8,7 @@ from typing import Any
 from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, kind_of
 from facula.compiler.expressions import CHEAP
 from facula.compiler.layout import Place
-from facula.cpu.kernels import CHUNK, STACK, UNITS, Kernel, merged, strides_in
+from facula.cpu.kernels import STACK, Kernel, merged, strides_in, units_for
 from facula.cpu.text import Index, NotCompiled
 from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node, contiguous_strides
@@ -152,16 +152,20 @@ class MapKernel(Kernel):
         for k, (key, kind, _) in enumerate(row_only):
             table = r_tables[len(full) + k]
             self.accesses[key] = Access(key[0], kind, key[1], table, [0] * len(self.pieces), 0)
+        total = self.columns if self.flat else self.rows
+        self.per_unit = max(1, -(-total // units_for(self.rows * self.columns * self._work())))
         if self.flat:
-            total = self.columns
-            self.per_unit = max(CHUNK, -(-total // UNITS))
             self.per_unit = -(-self.per_unit // 64) * 64
-            self.units = -(-total // self.per_unit)
-        else:
-            total = self.rows
-            weight = max(1, self.columns)
-            self.per_unit = max(1, -(-CHUNK // weight), -(-total // UNITS))
-            self.units = -(-total // self.per_unit)
+        self.units = -(-total // self.per_unit)
+
+    def _work(self) -> int:
+        """Of an element, in those of the cheapest kernels. Partial results of columns are as many
+        as units: those are no more for that."""
+        c = self.cluster
+        if any([c.level[n] == COLUMN for n in c.nodes]):
+            return 1
+        dear = [n for n in c.nodes if c.level[n] == FULL and n.op.name not in CHEAP]
+        return 1 + len(dear)
 
     def _row_steps(self, p: Place, rows: tuple[int, ...]) -> list[int]:
         """Steps of a row-level operand along the rows' dimensions, whatever ones it carries."""
