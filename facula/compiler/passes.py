@@ -7,6 +7,7 @@ from typing import Any
 from facula.compiler.assembly import Assembly
 from facula.compiler.layout import Place
 from facula.compiler.simplify import simplify
+from facula.compiler.sums import Sums
 from facula.compiler.widen import widen
 from facula.trace.node import ASSIGN, Node
 
@@ -24,4 +25,5 @@ def prepared(
     entries = widen(entries, places)
     entries = simplify(entries, roots, places)
     entries = Assembly(entries, roots, scalars, guards, places).entries
+    entries = Sums(entries, roots, places).entries
     return entries, places, guards
