@@ -40,7 +40,7 @@ def _int32(t: Any) -> Any:
 def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> Any:
     """The Cholesky factor, and the order of the first minor that is not positive (0: none)."""
     matrix("linalg.cholesky_ex", A)
-    factor, info = pm.CHOLESKY(pm.adjoint(A) if upper else A)
+    factor, info = pm.CHOLESKY(A, upper)
     info = _int32(info)
     if check_errors:
         succeeded("linalg.cholesky_ex", info, _NOT_POSITIVE)

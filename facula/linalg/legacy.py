@@ -67,7 +67,7 @@ def pinverse(input: Any, rcond: float = 1e-15) -> Any:
 def cholesky(input: Any, upper: bool = False) -> Any:
     """The Cholesky factor; LinAlgError where the input is not positive-definite."""
     matrix("cholesky", input)
-    factor, info = pm.CHOLESKY(pm.adjoint(input) if upper else input)
+    factor, info = pm.CHOLESKY(input, upper)
     succeeded("cholesky", _int32(info), _NOT_POSITIVE)
     return pm.adjoint(factor) if upper else factor
 

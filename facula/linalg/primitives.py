@@ -106,11 +106,6 @@ class Packed:
         return unpack(record(self.op, (a,), p), self.shapes(p, a.node.shape[-2:]))
 
 
-def _halved(t: Any) -> Any:
-    """The lower triangle with the diagonal halved."""
-    return t.tril() - diagonal_matrix(t.diagonal(0, -2, -1)) / 2
-
-
 def diagonal_matrix(d: Any) -> Any:
     """Matrices with the last dimension along the diagonal."""
     from facula.ops.diagonals import diag_embed
@@ -124,7 +119,9 @@ def _each(f: Callable[[Any], Any], a: Any) -> Any:
     return [f(m) for m in flat]
 
 
-# Cholesky: the lower factor, and the order of the first minor that is not positive (or 0).
+# Cholesky: the lower factor, and the order of the first minor that is not positive (or 0). The
+# parameter says whether the matrix is read in its upper triangle; the gradient is that of a whole
+# one either way.
 def _minor(m: Any) -> tuple[Any, int]:
     try:
         return np.linalg.cholesky(m), 0
@@ -141,7 +138,9 @@ def _minor(m: Any) -> tuple[Any, int]:
     return out, 0
 
 
-def _cholesky(p: Any, a: Any) -> Any:
+def _cholesky(upper: Any, a: Any) -> Any:
+    if upper:
+        a = np.conj(np.swapaxes(a, -1, -2))
     try:
         return [np.linalg.cholesky(a), np.zeros(a.shape[:-2])]
     except np.linalg.LinAlgError:
@@ -152,9 +151,9 @@ def _cholesky(p: Any, a: Any) -> Any:
 
 def _cholesky_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     factor = o[0]
-    phi = _halved(adjoint(factor) @ g[0])
-    t = solve(adjoint(factor), adjoint(solve(adjoint(factor), adjoint(phi))))
-    return (t + adjoint(t)) / 2
+    phi = (adjoint(factor) @ g[0]).tril()
+    phi = (phi + adjoint(phi.tril(-1))) / 2
+    return solve(adjoint(factor), adjoint(solve(adjoint(factor), adjoint(phi))))
 
 
 CHOLESKY = Packed("cholesky", lambda p, s: [s, ()], _cholesky, _cholesky_grad)

@@ -143,7 +143,7 @@ def _qr_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
 def _qr_square(q: Any, r: Any, gq: Any, gr: Any) -> Any:
     inner = r @ adjoint(gr) - adjoint(gq) @ q
     low = inner.tril(-1)
-    d = inner.diagonal(0, -2, -1)
+    d = real_part(inner.diagonal(0, -2, -1))  # an imaginary part would turn phases
     whole = low + adjoint(low) + diagonal_matrix(d)
     return _over(gq + q @ whole, r)
 

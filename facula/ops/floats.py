@@ -230,23 +230,27 @@ _two("logaddexp2", LOGADDEXP2, inplace=False, allowed=_real_float, doc="log2(2^a
 def float_power(input: Any, exponent: Any) -> Any:
     """The power in float64 (complex128 for complex operands)."""
     one_tensor("float_power", input, exponent)
-    wide = dtypes.float64
-    for x in (input, exponent):
-        if x.dtype.is_complex if isinstance(x, Tensor) else isinstance(x, complex):
-            wide = dtypes.complex128
+    wide = _widest(input, exponent)
     a, b = [pw.cast(x, wide) if isinstance(x, Tensor) else x for x in (input, exponent)]
     return (a if isinstance(a, Tensor) else tensor_of(a, wide)).pow(b)
 
 
+def _widest(*xs: Any) -> Any:
+    for x in xs:
+        if x.dtype.is_complex if isinstance(x, Tensor) else isinstance(x, complex):
+            return dtypes.complex128
+    return dtypes.float64
+
+
 def _float_power_(self: Any, exponent: Any) -> Any:
     """In-place form of `float_power`; only float64 and complex128 tensors can hold the result."""
-    value = float_power.__wrapped__(self, exponent)
-    if value.dtype is not self.dtype:
+    wide = _widest(self, exponent)
+    if wide is not self.dtype:
         raise RuntimeError(
             f"float_power_: the base given to float_power_ has dtype {self.dtype} but the "
-            f"operation's result requires dtype {value.dtype}"
+            f"operation's result requires dtype {wide}"
         )
-    return self.copy_(value)
+    return self.pow_(pw.cast(exponent, wide) if isinstance(exponent, Tensor) else exponent)
 
 
 METHODS["float_power_"] = _float_power_

@@ -269,7 +269,7 @@ def _softmax(tensors: Any, static: Any, numbers: Any) -> Any:
         raise NotImplementedError(f'"softmax_lastdim_kernel_impl" not implemented for {t.dtype}')
     d = (wrap_dim(dim, len(t.node.shape)),) if t.node.shape else ()
     if 0 in t.node.shape:
-        return t.clone()
+        return whole(t.clone(), "Softmax", input)
     x = t.detach()
     e = (x - record(rd.AMAX, (x,), (d, True))).exp()
     out = in_layout(e / record(rd.SUM, (e,), (d, True)), None)
@@ -292,7 +292,7 @@ def _log_softmax(tensors: Any, static: Any, numbers: Any) -> Any:
         )
     d = (wrap_dim(dim, len(t.node.shape)),) if t.node.shape else ()
     if 0 in t.node.shape:
-        return t.clone()
+        return whole(t.clone(), "LogSoftmax", input)
     s = t - record(rd.AMAX, (t.detach(),), (d, True))
     out = in_layout(s - record(rd.SUM, (s.exp(),), (d, True)).log(), None)
     return whole(out, "LogSoftmax", input)

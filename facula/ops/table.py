@@ -144,18 +144,18 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
         if out is None:
             try:
                 got = f(*args, **kwargs)
-            except (TypeError, AttributeError):
-                if not overriding(args, kwargs):
-                    raise
-                return _offer(call, args, kwargs)  # something that is like a tensor
+            except (TypeError, AttributeError) as error:
+                if overriding(args, kwargs):
+                    return _offer(call, args, kwargs)  # something that is like a tensor
+                if isinstance(error, AttributeError):
+                    raise _no_tensor(name, f, args, kwargs, error) from None
+                raise
             except (IndexError, RuntimeError) as error:
                 if error.__class__ is Diverted and error.kind.each is not None:
                     return error.kind.each(call, args, kwargs, error)
                 if name not in LOOKS_FIRST:
                     _in_place.forbidden(args, True)
                 raise
-            except AttributeError as error:
-                raise _no_tensor(name, f, args, kwargs, error) from None
             if type(got) in PLAIN:
                 if got._base_t is not None and name not in VIEWS_OF_COPIES:
                     if args and type(args[0]) in PLAIN and args[0]._storage is got._storage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nn.stored import agrees
 from ops.numeric import check_gradients
 
 import facula as torch
@@ -25,6 +26,29 @@ def test_cholesky(rng):
     check_gradients(lambda t: torch.linalg.cholesky((t + t.T) / 2), a[0])
     a[1, 1, 1] = -1
     assert torch.linalg.cholesky_ex(torch.tensor(a)).info.tolist() == [0, 2]
+
+
+@agrees
+def test_gradients_of_complex_factors(torch):
+    """The gradient of one triangle is that of the matrix, and what PyTorch makes of phases."""
+
+    def matrix(start):
+        t = torch.arange(start, start + 18, dtype=torch.float64)
+        return torch.complex((t * t).sin(), (t * t).cos()).reshape(2, 3, 3)
+
+    m, g = matrix(0), matrix(30)
+    positive = m @ m.mH + 3 * torch.eye(3)
+    factors = {
+        "lower": (torch.linalg.cholesky, positive),
+        "upper": (lambda a: torch.linalg.cholesky(a, upper=True), positive),
+        "q": (lambda a: torch.linalg.qr(a)[0], m),
+        "r": (lambda a: torch.linalg.qr(a)[1], m),
+    }
+    grads = {}
+    for name, (f, a) in factors.items():
+        a = a.detach().requires_grad_()
+        grads[name] = torch.view_as_real(torch.autograd.grad(f(a), a, g)[0])
+    return grads
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 4)])

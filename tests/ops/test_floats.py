@@ -93,3 +93,15 @@ def test_sum_to_size_adds_as_sum_does(dtype):
     assert x.sum_to_size(1, 3).dtype is x.sum_to_size().dtype is x.sum().dtype
     assert x.sum_to_size(2, 3) is x
     assert x.sum_to_size(2, 1).tolist() == [[3], [3]]
+
+
+def test_float_power_in_place_has_derivatives_of_both_operands():
+    a, b = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (2.0, 0.7))
+    x = a.clone()
+    x.float_power_(b)
+    grads = torch.autograd.grad(x, [a, b], create_graph=True)
+    second = torch.autograd.grad(grads[0], [a, b])
+    assert [t.item() for t in grads] == pytest.approx([0.7 * 2**-0.3, 2**0.7 * np.log(2)])
+    assert second[0].item() == pytest.approx(-0.21 * 2**-1.3)
+    with pytest.raises(RuntimeError, match="float32"):
+        torch.ones(1).float_power_(2)

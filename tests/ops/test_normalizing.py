@@ -30,3 +30,11 @@ def test_group_norm_statistics(rng):
     a = rng.normal(size=(2, 4, 3))
     _, mean, _ = torch.native_group_norm(torch.tensor(a), None, None, 2, 4, 3, 2, 1e-5)
     np.testing.assert_allclose(mean.numpy(), a.reshape(2, 2, 6).mean(2))
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_the_gradient_of_no_elements_has_a_history(name):
+    x = torch.zeros(2, 0, requires_grad=True)
+    y = getattr(torch, name)(x, 1)
+    (g,) = torch.autograd.grad(y, x, torch.zeros(2, 0), create_graph=True)
+    assert g.requires_grad

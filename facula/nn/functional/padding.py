@@ -53,6 +53,8 @@ def _pad(tensors: Any, static: Any, numbers: Any) -> Tensor:
     out = input
     for i in range(n):
         out = _pad_dim(out, input, input.dim() - 1 - i, amounts[2 * i], amounts[2 * i + 1], mode)
+    if min(amounts) < 0:  # what is left lies by itself, as in PyTorch
+        out = out.clone(memory_format=facula.contiguous_format)
     if mode == "circular" or out is input:
         return out
     return whole(out, f"{_PLURALS[mode]}Pad{n}D", input)

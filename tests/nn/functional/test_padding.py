@@ -9,4 +9,5 @@ def test_what_is_cut_off_does_not_come_back(torch):
     amounts = [(-1, 1, -2, 1), (-1, 1), (1, -1), (-1, 3), (2, -2), (-1, 4), (-2, 3), (-1, -1)]
     modes = ("circular", "replicate")
     pad = torch.nn.functional.pad
-    return {f"{p} {m}": pad(x if len(p) == 4 else x[0], p, m) for p in amounts for m in modes}
+    padded = {f"{p} {m}": pad(x if len(p) == 4 else x[0], p, m) for p in amounts for m in modes}
+    return {k: (y, y.stride()) for k, y in padded.items()}
