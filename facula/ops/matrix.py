@@ -97,7 +97,10 @@ def dot(input: Any, tensor: Any) -> Any:
 def matmul(input: Any, other: Any) -> Any:
     """The product by the dimensions of both (https://pytorch.org/docs/stable/generated/torch.matmul.html)."""
     if input.dtype is dtypes.bool and isinstance(other, Tensor) and _by_batches(input, other):
-        raise NotImplementedError(f"matmul: batches of matrices of {input.dtype}")
+        left, right = input.node.shape, other.node.shape
+        broadcast([left[:-2], right[:-2]], "matmul")
+        if left[-1] == right[max(-2, -len(right))]:  # else that is the error
+            raise NotImplementedError(f"matmul: batches of matrices of {input.dtype}")
     _same("matmul", input, other)
     a, b = len(input.node.shape), len(other.node.shape)
     if not a or not b:

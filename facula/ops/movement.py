@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from facula.ops.registry import Op, like_strides, pointwise_strides
+from facula.ops.registry import Op, cloned_strides, like_strides, pointwise_strides
 from facula.trace.node import canonical, contiguous_strides
 from facula.trace.recorder import TLS, record
 
@@ -410,15 +410,6 @@ def _copied_strides(p: Any, a: Any) -> Any:
     if type(p) is tuple:
         return canonical(a.shape, p)
     return cloned_strides(a) if p else None
-
-
-def cloned_strides(n: Any) -> tuple[int, ...] | None:
-    """The layout of a copy: that of its source, dimensions of size 1 included, if that is dense."""
-    like = like_strides(n)
-    if n.strides is None or n.device is not None:
-        return like
-    steps = zip(n.shape, n.strides, like or contiguous_strides(n.shape), strict=True)
-    return n.strides if all([size == 1 or s == t for size, s, t in steps]) else like
 
 
 def channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from facula import dtypes
 from facula.ops.movement import tied
-from facula.ops.registry import Op, like_strides, pointwise, to_bool
+from facula.ops.registry import Op, cloned_strides, pointwise, to_bool
 from facula.trace.recorder import record
 
 __all__ = ["cast", "num"]
@@ -46,7 +46,7 @@ def _rscalar(f: Any) -> Any:
 
 # Casting: the dtype is a parameter.
 def _cast_infer(p: Any, st: Any, a: Any) -> Any:
-    return a.shape, p, like_strides(a), 0
+    return a.shape, p, cloned_strides(a), 0
 
 
 def _cast_body(p: Any, s: Any, a: Any) -> Any:
@@ -72,10 +72,10 @@ MUL: Op = pointwise("mul", lambda p, s, a, b: a * b, lambda g, b: g * _c(b), lam
 DIV: Op = pointwise(
     "div", lambda p, s, a, b: a / b, lambda g, b: g / _c(b), lambda g, a, b: -g * _c(a / (b * b))
 )
-ADD_S: Op = pointwise("add_s", _scalar(np.add), lambda g: g)
-SUB_S: Op = pointwise("sub_s", _scalar(np.subtract), lambda g: g)
-MUL_S: Op = pointwise("mul_s", _scalar(np.multiply), lambda g, s: g * _cs(s[0]))
-DIV_S: Op = pointwise("div_s", _scalar(np.divide), lambda g, s: g / _cs(s[0]))
+ADD_S: Op = pointwise("add_s", _scalar(np.add), lambda g: g, number=True)
+SUB_S: Op = pointwise("sub_s", _scalar(np.subtract), lambda g: g, number=True)
+MUL_S: Op = pointwise("mul_s", _scalar(np.multiply), lambda g, s: g * _cs(s[0]), number=True)
+DIV_S: Op = pointwise("div_s", _scalar(np.divide), lambda g, s: g / _cs(s[0]), number=True)
 MUL_S.frees = DIV_S.frees = True  # PyTorch saves the number as a tensor
 # The same within operations that save nothing (`add(alpha=)`; `mean`).
 SCALE: Op = pointwise("scale", _scalar(np.multiply), lambda g, s: record(SCALE, (g,), (), s))
@@ -93,7 +93,7 @@ LERP_BACK: Op = pointwise(
     lambda g, s: record(SCALE, (g,), (), (_cs(s[0]),)),
     lambda g, s: record(SCALE, (g,), (), (1 - _cs(s[0]),)),
 )
-RSUB_S: Op = pointwise("rsub_s", _rscalar(np.subtract), lambda g: -g)
+RSUB_S: Op = pointwise("rsub_s", _rscalar(np.subtract), lambda g: -g, number=True)
 RDIV_S: Op = pointwise("rdiv_s", _rscalar(np.divide), lambda g, a, s: -g * _c(_cs(s[0]) / (a * a)))
 NEG: Op = pointwise("neg", lambda p, s, a: -a, lambda g: -g)
 
@@ -179,7 +179,7 @@ for _n, _ufunc in {
     "gt": np.greater,
     "ge": np.greater_equal,
 }.items():
-    COMPARE_S[_n] = pointwise(_n + "_s", _scalar(_ufunc), None, out=to_bool)
+    COMPARE_S[_n] = pointwise(_n + "_s", _scalar(_ufunc), None, out=to_bool, number=True)
 AND: Op = pointwise("bitwise_and", lambda p, s, a, b: a & b, None, None)
 OR: Op = pointwise("bitwise_or", lambda p, s, a, b: a | b, None, None)
 XOR: Op = pointwise("bitwise_xor", lambda p, s, a, b: a ^ b, None, None)

@@ -101,8 +101,13 @@ def broadcast(shapes: list[tuple[int, ...]], name: str = "") -> tuple[int, ...]:
     return tuple(out)
 
 
-def pointwise_strides(shape: tuple[int, ...], nodes: tuple[Any, ...]) -> tuple[int, ...] | None:
-    """The layout of a pointwise result: that of its operands, where they are permuted."""
+def pointwise_strides(
+    shape: tuple[int, ...], nodes: tuple[Any, ...], number: bool = False
+) -> tuple[int, ...] | None:
+    """The layout of a pointwise result: that of its operands, where they are permuted.
+
+    `number`: whether one more operand has no dimensions.
+    """
     for n in nodes:
         if n.strides is not None:
             break
@@ -111,7 +116,7 @@ def pointwise_strides(shape: tuple[int, ...], nodes: tuple[Any, ...]) -> tuple[i
     rank = len(shape)
     if rank < 2:
         return None
-    if all([n.shape == shape and is_contiguous(shape, n.strides) for n in nodes]):
+    if not number and all([n.shape == shape and is_contiguous(shape, n.strides) for n in nodes]):
         return None  # strides of dimensions of size 1 are not kept
     table = []
     for n in nodes:
@@ -162,16 +167,27 @@ def like_strides(n: Any) -> tuple[int, ...] | None:
     return None if n.strides is None else pointwise_strides(n.shape, (n,))
 
 
+def cloned_strides(n: Any) -> tuple[int, ...] | None:
+    """The layout of a copy: that of its source, dimensions of size 1 included, if that is dense."""
+    like = like_strides(n)
+    if n.strides is None or n.device is not None:
+        return like
+    steps = zip(n.shape, n.strides, like or contiguous_strides(n.shape), strict=True)
+    return n.strides if all([size == 1 or s == t for size, s, t in steps]) else like
+
+
 def pointwise(
     name: str,
     body: Callable[..., Any],
     *grads: Callable[..., Any] | None,
     out: Callable[[Any], Any] | None = None,
+    number: bool = False,
 ) -> Op:
     """Declare a primitive that works element by element on operands of one dtype.
 
     `out` maps the operands' dtype to the result's (default: the same). The condition of a
-    three-operand selection may be bool: the dtype is that of the last operand.
+    three-operand selection may be bool: the dtype is that of the last operand. `number`: whether
+    one more operand is a number that PyTorch makes a tensor, which the result's layout shows.
     """
 
     def infer(params: Any, stypes: Any, *nodes: Any) -> Any:
@@ -187,7 +203,8 @@ def pointwise(
         else:
             shape = broadcast([n.shape for n in nodes], name)
         d = nodes[-1].dtype
-        return shape, d if out is None else out(d), pointwise_strides(shape, nodes), 0
+        strides = pointwise_strides(shape, nodes, number)
+        return shape, d if out is None else out(d), strides, 0
 
     return Op(name, infer, widened(body), grads, pointwise=True)
 

@@ -376,6 +376,19 @@ v3 = torch.ones(2, 2, 4, dtype=torch.bool) @ torch.ones(4)""",
 v0 = torch.ones(2, 2, 4, dtype=torch.bool)[::3]
 v1 = v0.detach().clone() @ torch.ones(4, dtype=torch.int64)
 v2 = v0.contiguous().logical_not().clone() @ torch.ones(4, dtype=torch.int64)""",
+    "sizes of batches of bools that do not fit come first": """
+v0 = torch.ones(3, 2, 4, dtype=torch.bool)
+v1 = v0 @ v0
+v2 = v0 @ torch.ones(2, 4, 2, dtype=torch.bool)
+v3 = torch.ones(4, 5, dtype=torch.bool) @ v0
+v4 = v0 @ v0.mT""",
+    "a number beside a tensor is an operand without dimensions": """
+v0 = torch.ones(4, 2).t()[:, :1]
+v1 = v0 * 2
+v1 *= v1.as_strided([2, 1], [1, 2])
+v2 = v0.neg()
+v2 *= v2.as_strided([2, 1], [1, 2])
+out([v1.stride(), v2.stride(), (v0 < 1).stride(), (1 - v0).stride(), (v0 ** 2).stride()])""",
     "the angle at the origin has no gradient": """
 v0 = torch.zeros(2).requires_grad_()
 v1 = torch.atan2(v0, v0 * 1)

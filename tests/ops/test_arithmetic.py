@@ -65,3 +65,12 @@ def test_zeros_of_remainder_and_relu_keep_their_sign(dtype, tier):
         assert torch.signbit(r).tolist() == [True, False, True, False, b < 0]
         assert r.tolist() == [0.0, 0.0, 0.0, 0.0, 1.0 if b > 0 else -1.0]
     assert torch.signbit(torch.relu(a * 1)).tolist() == [True, False, False, False, False]
+
+
+def test_a_number_is_an_operand_without_dimensions():
+    """Where all operands have one shape and no gaps, the result is row-major; else it follows."""
+    x = torch.ones(4, 2).t()[:, :1]
+    for y in (x + 1, x - 1, 1 - x, x * 2, x / 2, x < 1, x == 1, x + torch.tensor(1.0), x.double()):
+        assert y.stride() == (1, 2)
+    for y in (x + x, -x, 1 / x, x**2, 2**x, x.exp(), x < x):
+        assert y.stride() == (1, 1)

@@ -40,3 +40,13 @@ def test_sums_with_products_by_the_names_of_their_arguments():
     assert torch.baddbmm(m, batch1=b, batch2=b).tolist() == [[[4, 4]] * 2] * 3
     assert m.clone().addbmm_(batch1=b, batch2=b).tolist() == [[8, 8]] * 2
     assert torch.addbmm(m.byte(), b.byte(), b.byte()).dtype is torch.uint8
+
+
+def test_sizes_of_batches_come_before_their_dtype():
+    a = torch.ones(3, 2, 4, dtype=torch.bool)
+    for b in (a, a[:2].mT, torch.ones(3, 5, 2, dtype=torch.bool)):
+        with pytest.raises(RuntimeError, match=r"cannot be multiplied|must match") as raised:
+            a @ b
+        assert raised.type is RuntimeError
+    with pytest.raises(NotImplementedError, match=r"batches of matrices of torch\.bool"):
+        a @ a.mT
