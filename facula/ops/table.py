@@ -378,7 +378,8 @@ def _no_overlap(name: str, out: Any, args: tuple[Any, ...]) -> None:
         for t in a if isinstance(a, (tuple, list)) else (a,):
             for o in outs:
                 if isinstance(t, _tensor.Tensor) and isinstance(o, _tensor.Tensor):
-                    if t.node.shape != (0,):  # which is passed over where tensors are joined
+                    # Without elements it is passed over where tensors are joined.
+                    if t is o or t.node.shape != (0,):
                         _in_place.check_overlap(o, (t,), name, False)
 
 

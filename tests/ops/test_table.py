@@ -31,6 +31,13 @@ def test_out_does_not_overlap_itself():
         torch.add(torch.ones(3), 1, out=torch.ones(1).expand(3))
 
 
+def test_out_is_no_tensor_that_is_joined():
+    x = torch.empty(0)
+    with pytest.raises(RuntimeError, match="single memory location"):
+        torch.cat([x, torch.ones(2)], out=x)
+    assert torch.cat([torch.empty(0), torch.ones(2)], out=x) is x
+
+
 def test_out_of_several_results():
     values, indices = torch.empty(0), torch.empty(0, dtype=torch.int64)
     got = torch.sort(torch.tensor([2.0, 1.0]), out=(values, indices))

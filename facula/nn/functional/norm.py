@@ -128,8 +128,8 @@ def _require_several(x: Tensor) -> None:
 
 
 def _update_running(running_mean, running_var, mean, variance, momentum, x) -> None:
-    if running_mean is None and running_var is None:
-        return
+    if (running_mean is None and running_var is None) or not x.numel():
+        return  # a batch of nothing says nothing
     count = x.numel() // max(x.shape[1], 1)
     with facula.no_grad():
         for running, new, correction in (

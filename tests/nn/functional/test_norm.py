@@ -30,6 +30,13 @@ def test_parameters_have_gradients_where_there_is_nothing_to_normalise(torch):
 
 
 @agrees
+def test_a_batch_of_nothing_leaves_the_running_statistics(torch):
+    norm = torch.nn.BatchNorm1d(2)
+    norm(torch.ones(0, 2)).sum().backward()
+    return norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.weight.grad
+
+
+@agrees
 def test_whole_numbers_are_averaged_as_whole_numbers(torch):
     x = torch.tensor([[[-8], [6], [9], [0], [5], [1]]])
     return torch.nn.functional.local_response_norm(x, 2)
