@@ -31,17 +31,26 @@ _CHUNK = 8192
 _LIBM_SIZE = 4096
 
 
-# Words from which on native code draws, where there is some already, and that are worth making it.
+# Words for which native code is made where there is a compiler already, and where there is none;
+# as many in smaller draws are worth it too. Once it is there, it takes draws of `_FEW` words.
 _LEAST, _ANYWAY = 1 << 14, 1 << 22
+_OFTEN, _FEW = 1 << 20, 32
+_natives: Any = None
+_drawn = 0  # words (of each stage of a draw) that went without
 
 
 def natives(n: int) -> Any:
     """The native forms of draws (`facula.cpu.drawing`) if n words are worth it, or None."""
-    if n < _LEAST or (n < _ANYWAY and "facula.cpu.jit" not in sys.modules):
-        return None
-    from facula.cpu import drawing
+    global _drawn, _natives
+    if _natives is None:
+        _drawn += n
+        compiler = "facula.cpu.jit" in sys.modules
+        if n < (_LEAST if compiler else _ANYWAY) and _drawn < (_OFTEN if compiler else _ANYWAY):
+            return None
+        from facula.cpu import drawing
 
-    return drawing.natives()
+        _natives = drawing.natives()
+    return _natives if n >= _FEW else None
 
 
 # ---- float32 Box-Muller ------------------------------------------------------------------------

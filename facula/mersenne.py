@@ -139,7 +139,14 @@ class Mersenne:
         if stop <= STATE_SIZE:
             self._position = stop
             return self._block[start:stop].copy()
-        if n >= _BULK_WORDS and (natives(n) is not None or _in_bulk(n)):
+        native = natives(n)
+        if native is not None:
+            words, self._key, self._block, self._position = native.words(
+                self._current_key(), start, self._block, n
+            )
+            self._fresh = False
+            return words
+        if n >= _BULK_WORDS and _in_bulk(n):
             return self._bulk_words(n)
         self._fresh = False
         pieces = [self._block[start:]]
@@ -153,14 +160,6 @@ class Mersenne:
         return np.concatenate(pieces)
 
     def _bulk_words(self, n: int) -> np.ndarray:
-        native = natives(n)
-        if native is not None:
-            words, self._key, self._position = native.words(
-                self._current_key(), self._position, self._block, n
-            )
-            self._block = None
-            self._fresh = False
-            return words
         # RandomState's stream is frozen for good (NEP 19), and a full-range uint32 draw from it is
         # the raw output of the same generator.
         engine = np.random.RandomState(0)

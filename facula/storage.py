@@ -58,6 +58,8 @@ class Storage:
     _token: Any = None
     _failure: Any = None
     _version = 0
+    frame = -1  # in which `handled` are, by their ids, tensors that are among the handles
+    handled: set[int] = set()
     gfn: Any = None
     chain: tuple[Any, ...] = ()
 

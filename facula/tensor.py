@@ -63,7 +63,9 @@ class Tensor(TensorBase):
     def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
         """A tensor of class `cls` that shares the data of another."""
         out: Any = object.__new__(cls)
-        sharing.share(out, data.detach())
+        from facula.ops.movement import DETACH
+
+        sharing.share(out, make_view(data, DETACH, ()))
         if require_grad:
             out.requires_grad_(True)
         return out
@@ -493,10 +495,10 @@ class Tensor(TensorBase):
         """A leaf that shares the memory, not the gradient or the version counter."""
         if self.node.op.__class__ is Other:
             return self.detach().requires_grad_(self.requires_grad)
-        if type(self) is Tensor:
+        with table.without_subclasses(keep_modes=False):
             out = self.data
-        else:
-            out = Tensor._make_subclass(type(self), self.data)
+        if type(self) is not Tensor:
+            out = Tensor._make_subclass(type(self), out)
         if self.__dict__:
             out.__dict__.update(self.__dict__)
         return out.requires_grad_() if self.requires_grad else out

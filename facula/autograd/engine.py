@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, spoilt
-from facula.autograd.replay import before_pass, follow, key_of, remember
+from facula.autograd.replay import before_pass, follow, follow_grad, grad_key, key_of, remember
 from facula.meta import META, no_backward
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, Other, leaf
@@ -563,8 +563,16 @@ def grad(
         )
     ins = _sequence(inputs)
     keep = create_graph if retain_graph is None else retain_graph
-    if TLS.r.packing is not None:
-        recorder.flush(TLS.r)
+    r, state = TLS.r, None
+    if not create_graph and not materialize_grads and TLS.dual is None:
+        key, given = grad_key(r, outputs, ins, grad_outputs, bool(keep), bool(allow_unused))
+        if key is not None:
+            followed = follow_grad(r, key, given)
+            if followed is not None:
+                return followed
+            state = before_pass(r, key, given, accumulates=False)
+    if r.packing is not None:
+        recorder.flush(r)
     roots = _roots(outputs, grad_outputs, "autograd.grad")
     for t in ins:
         if not t.requires_grad:
@@ -582,6 +590,8 @@ def grad(
                 "Set allow_unused=True if this is the desired behavior."
             )
         out.append(g)
+    if state is not None:
+        remember(r, key, given, state, out, bool(keep))
     return tuple(out)
 
 

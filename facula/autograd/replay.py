@@ -7,7 +7,8 @@ only the gradients of the leaves become tensors. What the pass depended on is li
 where any of it differs, the engine runs as if there were no memory of it.
 
 A pass is known by its key: the node of the tensor that `backward()` was called on or, where there
-are several or where gradients were given, their nodes and those of the gradients.
+are several or where gradients were given, their nodes and those of the gradients. `autograd.grad`
+adds the nodes of what it differentiates by, and gets the gradients themselves.
 """
 
 from __future__ import annotations
@@ -33,11 +34,16 @@ class Replay:
               or ('constant', tensor, buffer, node)
     scalars   the Python numbers recorded on the way
     end       the last entry
-    graph     the entries whose saved values are freed by the pass
+    graph     the entries that the pass goes through
+    frees     whether their saved values are freed by it
     reached   the inputs that require grad, on which these entries depend
+    results   the nodes of the gradients that `autograd.grad` returns, None where there is none
     """
 
-    __slots__ = ("binds", "end", "graph", "leaves", "numbers", "reached", "scalars", "sources")
+    __slots__ = (
+        *("binds", "end", "frees", "graph", "leaves", "numbers", "reached", "results"),
+        *("scalars", "sources"),
+    )
 
     numbers: list[Any]
     sources: list[int]
@@ -46,7 +52,9 @@ class Replay:
     scalars: list[Any]
     end: Node
     graph: frozenset[Node]
+    frees: bool
     reached: list[Node]
+    results: list[Node | None]
 
 
 def _watched(t: Any) -> bool:
@@ -103,6 +111,40 @@ def key_of(r: Any, tensors: Any, grads: Any) -> tuple[Any, tuple[Any, ...]]:
     return (len(outs), *key), given
 
 
+def grad_key(
+    r: Any, outputs: Any, inputs: list[Any], grads: Any, keep: bool, unused: bool
+) -> tuple[Any, tuple[Any, ...]]:
+    """The key of a pass of `autograd.grad` by inputs or results of this frame."""
+    key, given = key_of(r, outputs, grads)
+    if key is None:
+        return None, ()
+    wanted: list[Node | None] = []
+    for t in inputs:
+        if type(t) in PLAIN and t.node.op is LEAF and t._leaf_rg:
+            wanted.append(None)  # nothing in this frame has read it
+            continue
+        if type(t) not in PLAIN or t.node.rec is not r or not t.node.rg or t._base_t is not None:
+            return None, ()
+        wanted.append(t.node)
+    return (*key, keep, unused, *wanted), given
+
+
+def follow_grad(r: Any, key: Any, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The gradients of a pass of `autograd.grad` that is known here."""
+    known = r.cur.replays
+    if known is None or key not in known or not follow(r, key, given):
+        return None
+    out = []
+    for node in known[key].results:
+        g = None
+        if node is not None:
+            g = recorder._new_tensor()
+            g.node = node
+            r.add(g)
+        out.append(g)
+    return tuple(out)
+
+
 def follow(r: Any, key: Any, given: tuple[Any, ...] = ()) -> bool:
     """Jump over a pass that is known here; False where the engine has to run."""
     known = r.cur.replays
@@ -150,7 +192,8 @@ def follow(r: Any, key: Any, given: tuple[Any, ...] = ()) -> bool:
             bound.append((what[1], what[2], None))
     r.inputs += bound
     r.scalars += m.scalars
-    r.replayed += (m,)
+    if m.frees:
+        r.replayed += (m,)
     r.cur = m.end
     r.next = m.end.succ
     for what in m.binds:
@@ -175,12 +218,23 @@ def follow(r: Any, key: Any, given: tuple[Any, ...] = ()) -> bool:
     return True
 
 
+def _new(r: Any, g: Any, cur: Node) -> bool:
+    """Whether a gradient is a value that the pass has recorded, and nothing more."""
+    n = g.node
+    if type(g) not in PLAIN or g._storage is not None or g._gfn is not None or g._leaf_rg:
+        return False
+    return n.rec is r and n.op is not INPUT and n.index > cur.index
+
+
 def _roots(key: Any) -> tuple[Node, ...]:
     return key[1 : 1 + key[0]] if key.__class__ is tuple else (key,)
 
 
-def before_pass(r: Any, key: Any, given: tuple[Any, ...] = ()) -> Any:
-    """What has to be known before the engine runs, or None where its pass can't be followed."""
+def before_pass(r: Any, key: Any, given: tuple[Any, ...] = (), accumulates: bool = True) -> Any:
+    """What has to be known before the engine runs, or None where its pass can't be followed.
+
+    `accumulates`: whether the gradients are added to those of the leaves.
+    """
     if r.anomaly:
         return None
     for root in _roots(key):
@@ -204,7 +258,7 @@ def before_pass(r: Any, key: Any, given: tuple[Any, ...] = ()) -> Any:
         else:
             stack.extend((n.b,) if n.op is ASSIGN else n.inputs)
     grads = []
-    for i in sources:
+    for i in sources if accumulates else ():
         g = r.inputs[i][0]._grad
         if g is not None and (not _plain(g) or any([g is other for other in given])):
             return None
@@ -212,8 +266,13 @@ def before_pass(r: Any, key: Any, given: tuple[Any, ...] = ()) -> Any:
     return r.frame, r.cur, len(r.inputs), len(r.scalars), sources, grads
 
 
-def remember(r: Any, key: Any, given: tuple[Any, ...], state: Any) -> None:
-    """Keep the pass that the engine has just run."""
+def remember(
+    r: Any, key: Any, given: tuple[Any, ...], state: Any, results: Any = (), keep: bool = False
+) -> None:
+    """Keep the pass that the engine has just run: of `backward`, or of `grad` with its results.
+
+    `keep`: whether the graph was kept.
+    """
     frame, cur, n_inputs, n_scalars, sources, grads = state
     if r.frame != frame:
         return
@@ -226,10 +285,15 @@ def remember(r: Any, key: Any, given: tuple[Any, ...], state: Any) -> None:
     m.graph = frozenset(graph)
     m.reached = list({i for n in m.graph for i in n.inputs if i.op is INPUT and i.rg})
     nodes = [g for g in (r.gnodes.get(n) for n in m.graph) if isinstance(g, GradNode)]
-    if not any([g.freed for g in nodes]) or any(
+    if not (keep or any([g.freed for g in nodes])) or any(
         [g.custom or g.tensor_hooks or g.retain or g.pre_hooks or g.post_hooks for g in nodes]
     ):
         return
+    m.frees = not keep
+    m.results = [None if g is None else g.node for g in results]
+    for g, node in zip(results, m.results):
+        if g is not None and not (_new(r, g, cur) and m.results.count(node) == 1):
+            return
     m.numbers = []
     for g in nodes:
         if g.scalars and any(["s" in names for names in g.op.needs]):
@@ -238,7 +302,7 @@ def remember(r: Any, key: Any, given: tuple[Any, ...], state: Any) -> None:
     m.sources = sources
     m.leaves = []
     owners: dict[int, int] = {}
-    for i, before in zip(sources, grads, strict=True):
+    for i, before in zip(sources, grads):  # no gradients were looked at for `grad`
         g = r.inputs[i][0]._grad
         if g is None:
             continue

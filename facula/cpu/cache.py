@@ -14,10 +14,14 @@ import hashlib
 import os
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
 MAGIC = b"FACULA01"
+STAMP = "looked-through"  # beside the folder; changed when a process has looked through it
+SELDOM = 900.0  # seconds for which others rely on that
+MOST = 1 << 15  # objects: to look through more takes long
 _warned = False
 _written = 0  # bytes since the folder was last looked through
 
@@ -82,7 +86,7 @@ def store(name: str, payload: bytes) -> None:
         if where is None:
             return
         where.mkdir(parents=True, exist_ok=True)
-        if not _written or _written > limit() // 8:
+        if (not _written and _due(where)) or _written > limit() // 8:
             _prune(where, len(payload))
             _written = 0
         handle, temporary = tempfile.mkstemp(prefix=".new-", dir=where)
@@ -101,13 +105,20 @@ def store(name: str, payload: bytes) -> None:
                 pass
 
 
+def _due(where: Path) -> bool:
+    """Whether nobody has looked through the folder of late."""
+    try:
+        return abs(time.time() - os.stat(where.parent / STAMP).st_mtime) > SELDOM
+    except FileNotFoundError:
+        return True
+
+
 def _prune(where: Path, room: int) -> None:
     """Delete what was left half-written, and the least recently used until there is room."""
     files = []
     total = room
-    import time
-
     now = time.time()
+    (where.parent / STAMP).touch()
     for entry in os.scandir(where):
         try:
             s = entry.stat()
@@ -120,8 +131,9 @@ def _prune(where: Path, room: int) -> None:
         except OSError:
             continue
     files.sort()
-    for _, size, path in files:
-        if total <= limit():
+    extra = len(files) - MOST
+    for k, (_, size, path) in enumerate(files):
+        if total <= limit() and k >= extra:
             break
         try:
             os.unlink(path)

@@ -38,8 +38,9 @@ class Natives:
         self._fused32 = ctypes.CFUNCTYPE(None, p, p, i, d, d)(addresses["fused32"])
         self._normal32 = ctypes.CFUNCTYPE(None, p, i, d, d)(addresses["normal32"])
 
-    def words(self, key: Any, position: int, block: Any, n: int) -> tuple[Any, Any, int]:
-        """n words from a position of the tempered block on; the key and position after them."""
+    def words(self, key: Any, position: int, block: Any, n: int) -> tuple[Any, Any, Any, int]:
+        """n words from a position of the tempered block on; the key, its tempered block and the
+        position after them."""
         rest = block[position:]
         blocks = -(-(n - len(rest)) // STATE)
         out = np.empty(len(rest) + blocks * STATE, np.uint32)
@@ -47,7 +48,7 @@ class Natives:
         key = key.copy()
         start = out.ctypes.data + 4 * len(rest)
         self._words(key.ctypes.data, start, blocks)
-        return out[:n], key, n - len(rest) - (blocks - 1) * STATE
+        return out[:n], key, out[-STATE:].copy(), n - len(rest) - (blocks - 1) * STATE
 
     def uniform32(self, words: Any) -> Any:
         """As `Mersenne.uniform32`."""

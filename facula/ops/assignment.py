@@ -102,17 +102,25 @@ def _alone(t: Any) -> bool:
     return True
 
 
-def _set_one(t: Any, index: Any, value: Any) -> bool:
-    """Write one element of memory that nothing recorded reads, at once; whether that was done.
+def _set_part(t: Any, index: Any, value: Any) -> bool:
+    """Write elements or rows of memory that nothing recorded reads, at once; whether that was done.
 
-    Data that is filled element by element would otherwise be a new program for every element.
+    Data that is filled piece by piece would otherwise be a new program for every piece.
     """
     n = t.node
     items = index if index.__class__ is tuple else (index,)
-    if len(items) != len(n.shape):
+    if len(items) > len(n.shape):
         return False
-    for i, size in zip(items, n.shape, strict=True):
-        if not (i.__class__ is int or isinstance(i, np.integer)) or not -size <= i < size:
+    shape = n.shape[len(items) :]  # of what is written, but for the slices
+    for i, size in zip(items, n.shape):
+        if i.__class__ is slice:
+            for x in (i.start, i.stop, i.step):
+                if x is not None and x.__class__ is not int:
+                    return False
+            if i.step is not None and i.step < 1:
+                return False
+            shape = None  # asked below
+        elif not (i.__class__ is int or isinstance(i, np.integer)) or not -size <= i < size:
             return False
     if n.op is not LEAF and not _made_constant(t) and not _filled(t):
         return False
@@ -124,8 +132,15 @@ def _set_one(t: Any, index: Any, value: Any) -> bool:
         kind = v.op.__class__ is Marker and v.op is not META and v.op is not STALE
         if not (kind or v.rec is TLS.r) or value is t:
             return False
-        if v.rg or v.shape or v.device is not None or v.dtype is not n.dtype or value._leaf_rg:
+        if v.rg or v.device is not None or v.dtype is not n.dtype or value._leaf_rg:
             return False
+        if v.shape:
+            if value._storage is not None and value._storage is t._storage:
+                return False  # which may overlap
+            if shape is None:
+                shape = t._data[items].shape
+            if v.shape != shape:
+                return False
         value = realise(value)._data
         if not _alone(t):
             return False
@@ -151,7 +166,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         done = dispatch(setitem, (self, index, value), {})
         if done is not NotImplemented:
             return
-    if _set_one(self, index, value):
+    if _set_part(self, index, value):
         return
     if isinstance(index, list):
         index = list_index(index)

@@ -145,8 +145,8 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             try:
                 got = f(*args, **kwargs)
             except (TypeError, AttributeError) as error:
-                if overriding(args, kwargs):
-                    return _offer(call, args, kwargs)  # something that is like a tensor
+                if overriding(args, kwargs):  # something that is like a tensor
+                    return _offer(call, args, kwargs)
                 if isinstance(error, AttributeError):
                     raise _no_tensor(name, f, args, kwargs, error) from None
                 raise
@@ -485,7 +485,9 @@ def _overrides(cls: type) -> bool:
     function = getattr(cls, "__torch_function__", None)
     if function is None or function is untouched:
         return False
-    return cls in CLASSES or getattr(function, "__func__", None) is not _tensor.DEFAULT
+    if cls in CLASSES:
+        return cls in OVERRIDES
+    return getattr(function, "__func__", None) is not _tensor.DEFAULT
 
 
 def untouched(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

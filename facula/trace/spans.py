@@ -127,9 +127,12 @@ def run(
                 pending = op is not INPUT
             if pending:
                 flush(r, wait=False)
+                for t in tensors:  # that one was written through `.data` changes no history
+                    if t is not None and t._leaf_rg and t._base_t is None and t.node.op is STALE:
+                        t._rederive()
                 nodes = [None if t is None else t.node for t in tensors]
                 out = _known(r, key, nodes, tensors, numbers)
-                break  # a node that is stale stays so: the function refreshes it
+                break  # others that are stale stay so: the function refreshes them
     return _record(r, f, tensors, static, numbers) if out is _MISS else out
 
 
@@ -170,15 +173,18 @@ def _ready(r: Any, t: Any, want: Node) -> bool:
     return want.op is LEAF or want.op is INPUT or not (r.grad and t._leaf_rg)
 
 
-def _lent(t: Any) -> bool:
+def _lent(r: Any, t: Any) -> bool:
     """Whether an operand's memory is held by NumPy code and small, so that a copy is read: what
     the environment of an agent gives it. The tensor does not become an input then, since its next
     reader is to look at the memory again (`recorder._given`)."""
-    if t._storage is not None or t.node.op is not LEAF or t._leaf_rg or t._counter is not None:
+    owner = t if t._storage is None else t._storage
+    if owner._exported is None or t.node.op is not LEAF or t._leaf_rg or t._counter is not None:
         return False
-    if t._exported() is None:
-        t._exported = None
+    if owner._exported() is None:
+        owner._exported = None
         return False
+    if r.grad and not t.node.rg and t._base_t is not None and t._base_t.requires_grad:
+        return False  # it has to ask its base for a history
     return bool(t._data.nbytes <= SNAPSHOT_BYTES)
 
 
@@ -195,17 +201,17 @@ def _writable(t: Any) -> bool:
 def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...]) -> Any:
     """The results of a known stretch, whose operands have the nodes that it wants; _MISS where the
     function has to be called."""
-    if r.anomaly or r.gnodes or r.packing is not None:
+    if r.anomaly or (r.gnodes and r.grad) or r.packing is not None:
         return _MISS
     # A tensor with a counter of its own has a storage.
-    lent = 0
+    lent = []
     for t in tensors if s.given is None else s.given(tensors):
         if t._storage is not None or t._exported is not None:
-            if t._exported is not None and _lent(t):
-                lent += 1
+            if _lent(r, t):
+                lent.append(t)
             elif not _ready(r, t, t.node):
                 return _MISS
-    if lent != len(s.lent) or any([tensors[i]._exported is None for i in s.lent]):
+    if len(lent) != len(s.lent) or any([tensors[i] is not t for i, t in zip(s.lent, lent)]):
         return _MISS
     if s.entries is not None:
         for t in s.entries(tensors):
@@ -230,7 +236,8 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     # From here on nothing fails.
     if lent:
         flight.land()
-        inputs = [(t, t._data if t._exported is None else snapshot(t), t._gfn) for t in bound]
+        copied = set(map(id, lent))
+        inputs = [(t, snapshot(t) if id(t) in copied else t._data, t._gfn) for t in bound]
     else:
         inputs = [(t, t._data, t._gfn) for t in bound]
     for at, _, t, data in s.made:
@@ -270,11 +277,11 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     frame, cur, n_inputs, n_scalars = r.frame, r.cur, len(r.inputs), len(r.scalars)
     before = [(None, 0) if t is None else (t.node, t._writes) for t in tensors]
     key = (f, static, len(tensors))
-    fit = not (r.anomaly or r.gnodes or r.loans) and r.packing is None and _lasting(key, static)
+    fit = not (r.anomaly or r.loans or (r.gnodes and r.grad)) and r.packing is None
+    fit = fit and _lasting(key, static)
     fit = fit and all(
         [
-            node is None
-            or (type(t) in PLAIN and (_ready(r, t, node) or (t._exported is not None and _lent(t))))
+            node is None or (type(t) in PLAIN and (_ready(r, t, node) or _lent(r, t)))
             for t, (node, _) in zip(tensors, before)
         ]
     )
@@ -286,7 +293,7 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
         out = f(tensors, static, own)
     finally:
         r.values = mode
-    if not fit or r.frame != frame or r.gnodes or r.cur is cur:
+    if not fit or r.frame != frame or (r.gnodes and r.grad) or r.cur is cur:
         return out
     s = Span()
     s.end = r.cur
@@ -311,7 +318,7 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
     s.same = [(place[id(tensors[i])], i) for i in given if place.setdefault(id(tensors[i]), i) != i]
     s.wants = [node for node, _ in before]
     s.given = None if len(given) == len(tensors) else pick(given)
-    s.lent = [i for i in given if tensors[i]._exported is not None]
+    s.lent = [i for i in given if _lent(r, tensors[i])]
     values = [i for i in given if before[i][0].op is not LEAF and before[i][0].op is not INPUT]
     s.entries = pick(values) if values and r.grad else None
     bound = []

@@ -343,3 +343,51 @@ def test_what_a_followed_pass_freed_is_one_node_for_all_that_depend_on_it():
 
     for _ in range(4):
         assert step() == [9.0] * 3
+
+
+def test_grad_is_followed(monkeypatch):
+    """As `backward` is: with a kept graph, unused inputs, given gradients and inner results."""
+    from facula.autograd import engine
+
+    runs = []
+    run = engine.run
+    monkeypatch.setattr(engine, "run", lambda *a, **k: runs.append(1) or run(*a, **k))
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    b = torch.tensor([3.0, 4.0], requires_grad=True)
+    unused = torch.ones(1, requires_grad=True)
+
+    def step():
+        h = w * b
+        y = (h * 3.0).sin()
+        first, none = torch.autograd.grad(
+            y, (w, unused), torch.ones(2), retain_graph=True, allow_unused=True
+        )
+        inner, other = torch.autograd.grad(y.sum(), [h, b])
+        want = (3 * (w * b * 3).cos()).detach()
+        assert none is None
+        torch.testing.assert_close(inner, want)
+        torch.testing.assert_close(first, want * b.detach())
+        torch.testing.assert_close(other, want * w.detach())
+        with pytest.raises(RuntimeError, match="second time"):
+            y.sum().backward()
+        with pytest.raises(RuntimeError, match="not have been used"):
+            torch.autograd.grad((w * 2).sum(), [b])
+
+    for _ in range(5):
+        step()
+        torch.synchronize()
+    assert len(runs) < 15  # the two that raise errors, always, and the others before they are known
+    assert w.grad is None and b.grad is None
+
+
+def test_a_hook_on_what_grad_goes_through_is_called_each_time():
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    seen = []
+    for i in range(4):
+        h = w * 2
+        if i > 1:
+            h.register_hook(lambda g: seen.append(1))
+        (g,) = torch.autograd.grad((h * h).sum(), w)
+        assert g.tolist() == [8.0, 16.0]
+        torch.synchronize()
+    assert len(seen) == 2

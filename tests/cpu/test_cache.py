@@ -99,6 +99,28 @@ def test_the_folder_is_bounded(place, monkeypatch):
     assert cache.load(cache.key("0")) is None
 
 
+def test_one_process_in_a_while_looks_through_the_folder(place, monkeypatch):
+    looks = []
+    prune = cache._prune
+    monkeypatch.setattr(cache, "_prune", lambda *args: looks.append(1) or prune(*args))
+    for process in range(3):
+        monkeypatch.setattr(cache, "_written", 0)
+        cache.store(cache.key(f"{process}"), b"payload")
+        cache.store(cache.key(f"{process} too"), b"payload")
+        assert len(looks) == (2 if process == 2 else 1)
+        if process == 1:
+            os.utime(place.parent / cache.STAMP, (0, 0))
+
+
+def test_the_objects_are_no_more_than_can_be_looked_through(place, monkeypatch):
+    monkeypatch.setattr(cache, "MOST", 5)
+    for i in range(9):
+        cache.store(cache.key(str(i)), b"payload")
+        os.utime(place / cache.key(str(i)), (i, i))
+    cache._prune(place, 0)
+    assert sorted(int(p.stat().st_mtime) for p in place.iterdir()) == [4, 5, 6, 7, 8]
+
+
 def test_a_place_that_can_not_be_written_is_one_warning(tmp_path, monkeypatch):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
@@ -214,6 +236,7 @@ def test_killed_while_it_compiles(place):
     left = [p for p in place.iterdir() if p.name.startswith(".new-")]
     for p in left:
         os.utime(p, (0, 0))  # from long ago
+    os.utime(place.parent / cache.STAMP, (0, 0))
     cache.store(cache.key("x"), b"payload")
     assert not [p for p in left if p.exists()]
 

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 import facula as torch
-from facula.ops import table
 from facula.trace import spans
 from facula.trace.recorder import TLS, flush
-
-
-@pytest.fixture(autouse=True)
-def _no_subclasses():
-    """Other tests define subclasses of Tensor, and with these about no stretch is followed."""
-    kept = list(table.OVERRIDES)
-    table.OVERRIDES.clear()
-    yield
-    table.OVERRIDES[:] = kept
 
 
 class Counting:
@@ -361,3 +353,38 @@ def test_named_results_have_their_class():
         found = torch.max(x * 1, 1)
         assert type(found) is torch.return_types.max
         assert found.values.tolist() == [3, 5] and found.indices.tolist() == [0, 1]
+
+
+def test_a_parameter_that_was_written_through_data_is_followed_again():
+    model = torch.nn.Linear(2, 1)
+    x = torch.ones(3, 2)
+    torch.nn.init.zeros_(model.weight), torch.nn.init.zeros_(model.bias)
+
+    calls = []
+    module = sys.modules["facula.nn.functional.linear"]
+    linear = module._linear
+
+    def step(i):
+        loss = model(x).sum()
+        loss.backward()
+        for p in model.parameters():
+            p.data.sub_(p.grad.data)
+            p.grad = None
+        return loss.item()
+
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(module, "_linear", spans.pure(lambda *args: calls.append(1) or linear(*args)))
+        assert frames(step, 6) == [-27.0 * i for i in range(6)]
+    assert len(calls) == 1
+
+
+def test_a_view_of_memory_that_numpy_holds_is_read_anew():
+    f = Counting(lambda ts, p, s: ts[0] * 2)
+    a = np.zeros(3, np.float32)
+
+    def step(i):
+        a[:] = i
+        return spans.run(f, (torch.from_numpy(a).unsqueeze(0),)).tolist()
+
+    assert frames(step) == [[[2.0 * i] * 3] for i in range(4)]
+    assert f.calls == 1
