@@ -122,11 +122,7 @@ def _set_part(t: Any, index: Any, value: Any) -> bool:
             shape = None  # asked below
         elif not (i.__class__ is int or isinstance(i, np.integer)) or not -size <= i < size:
             return False
-    if n.op is not LEAF and not _made_constant(t) and not _filled(t):
-        return False
-    n = t.node
-    if TLS.dual or not _alone(t):
-        return False
+    v = None
     if isinstance(value, Tensor):
         v = value.node
         kind = v.op.__class__ is Marker and v.op is not META and v.op is not STALE
@@ -134,6 +130,18 @@ def _set_part(t: Any, index: Any, value: Any) -> bool:
             return False
         if v.rg or v.device is not None or v.dtype is not n.dtype or value._leaf_rg:
             return False
+        if v.shape and n.op is not LEAF and v.op is not LEAF:
+            return False  # part of a step
+    elif n.dtype is dtypes.float32 or n.dtype is dtypes.float64:
+        if value.__class__ not in (int, float) or not (abs(value) < 3e38 or value != value):
+            return False
+    elif n.dtype is not dtypes.int64 or value.__class__ is not int or abs(value) >= 1 << 63:
+        return False
+    if n.op is not LEAF and not _made_constant(t) and not _filled(t):
+        return False
+    if TLS.dual or not _alone(t):
+        return False
+    if v is not None:
         if v.shape:
             if value._storage is not None and value._storage is t._storage:
                 return False  # which may overlap
@@ -144,11 +152,6 @@ def _set_part(t: Any, index: Any, value: Any) -> bool:
         value = realise(value)._data
         if not _alone(t):
             return False
-    elif n.dtype is dtypes.float32 or n.dtype is dtypes.float64:
-        if value.__class__ not in (int, float) or not (abs(value) < 3e38 or value != value):
-            return False
-    elif n.dtype is not dtypes.int64 or value.__class__ is not int or abs(value) >= 1 << 63:
-        return False
     own_memory(t)
     if not t._data.flags.writeable:  # `expand`: several elements may be one
         return False

@@ -159,3 +159,56 @@ def test_nothing_is_assigned_to_itself_where_the_index_makes_a_view():
     for index in ((slice(1, None), at), (slice(-1), at), (slice(None, None, 2), at)):
         x[index] = x
     x[:, at] = x[:]
+
+
+def test_parts_written_one_after_the_other():
+    """Rows, blocks and columns, from numbers, rows and what is computed; as NumPy writes them."""
+    row = torch.arange(6.0)
+    for fill in (torch.zeros, torch.ones, torch.randn):
+        out = fill(40, 6)
+        want = out.clone().numpy().copy()
+        for i in range(40):
+            out[i] = row
+            out[i, 1:4:2] = i
+            out[-1 - i, :2] = row[:2] * i
+            out[i:, 5] = i
+            want[i] = row.numpy()
+            want[i, 1:4:2] = i
+            want[-1 - i, :2] = row.numpy()[:2] * i
+            want[i:, 5] = i
+        np.testing.assert_array_equal(out.numpy(), want)
+
+
+def test_a_part_written_from_another_part_of_the_same_memory():
+    out = torch.arange(12.0).reshape(4, 3).clone()
+    for _ in range(20):
+        out[0] = out[2]
+        out[1:3, 0] = out[2:4, 1]
+    want = np.arange(12.0).reshape(4, 3)
+    for _ in range(20):
+        want[0] = want[2]
+        want[1:3, 0] = want[2:4, 1]
+    np.testing.assert_array_equal(out.numpy(), want)
+
+
+def test_parts_with_a_history_keep_it():
+    w = torch.ones(3, requires_grad=True)
+    out = torch.zeros(30, 3)
+    for i in range(30):
+        out[i] = w * i if i % 2 else torch.ones(3)
+    out.sum().backward()
+    assert w.grad.tolist() == [225.0] * 3
+    with pytest.raises(RuntimeError):
+        out[0, :2] = torch.ones(3)
+    with pytest.raises(IndexError):
+        out[30] = 1.0
+
+
+def test_a_view_that_is_left_sees_each_of_many_writes():
+    out = torch.zeros(3000, 2)
+    kept = out[7]
+    loose = [out[i : i + 2] for i in range(5)]
+    for i in range(3000):
+        out[i] = torch.full((2,), float(i)).exp().log() if i % 50 else float(i)
+    torch.testing.assert_close(kept, torch.tensor([7.0, 7.0]))
+    torch.testing.assert_close(loose[3], torch.tensor([[3.0, 3.0], [4.0, 4.0]]))
