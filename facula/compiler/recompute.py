@@ -107,8 +107,8 @@ def _plan(g: Grouping, b: Node, c: Cluster, kept: set[Node]) -> tuple[list[Node]
         if a in c.level:  # what it computes again; its own members come after b
             if g.home[a] is c or not _whole(q, c):
                 return None
-        elif a.op is not INPUT and a not in g.home:
-            return None
+        elif (a.op is not INPUT and a not in g.home) or (prod(a.shape) > 1 and b.shape != c.shape):
+            return None  # a broadcast operand's steps are those of b's shape
         elif prod(a.shape) * SMALL <= size or any(
             [q.key() == r.key() and r.base is a for m in c.nodes for r in g.operands(m)]
         ):

@@ -185,3 +185,16 @@ def test_threads_do_not_change_a_bit():
     finally:
         set_num_threads(before)
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("rows", [4, 16, 40])
+@pytest.mark.parametrize("number", [1.0, 3.0])
+def test_a_broadcast_operand_keeps_its_steps_where_a_reshaped_value_is_computed_again(rows, number):
+    """The sum's cluster goes over (rows, 3, 5), the product that it reads over (rows, 15)."""
+    w = np.arange(15.0, dtype=np.float32)[None] - 4
+    column = np.arange(rows, dtype=np.float32)[:, None]
+    tw, tc = torch.tensor(w), torch.tensor(column)
+    got = (torch.full((rows, 1), number) * tw).reshape(rows, 3, 5).sum(2).numpy()
+    assert np.allclose(got, np.repeat((number * w).reshape(1, 3, 5).sum(2), rows, 0))
+    got = ((tc + number) * tw).reshape(rows, 3, 5).sum(2).numpy()
+    assert np.allclose(got, ((column + number) * w).reshape(rows, 3, 5).sum(2))
