@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from facula.autograd import frames
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, spoilt
+from facula.autograd.later import Ended, Later
 from facula.autograd.replay import before_pass, follow, follow_grad, grad_key, key_of, remember
 from facula.meta import META, no_backward
 from facula.trace import recorder
@@ -256,9 +258,15 @@ def run(
     heap: list[Any] = []
     touched: list[GradNode] = []
     serial = 0
+    followed = -1  # the frame in which the pass through another one was recorded
 
     def send(n: Any, d: Any) -> None:
         nonlocal serial
+        if n.__class__ is Later:
+            if n.ended.nodes is None:
+                send_later(n, d)
+                return
+            n = n.expand()
         have = pending.get(n)
         if have is None:
             pending[n] = d
@@ -268,6 +276,35 @@ def run(
             pending[n] = d + have
         else:
             pending[n] = have + d
+
+    def send_later(n: Later, d: Any) -> None:
+        have = pending.get(n.ended)
+        if have is None:
+            send(n.ended, {n.top: d})
+        elif n.top in have:
+            have[n.top] = d + have[n.top] if have[n.top].is_sparse else have[n.top] + d
+        else:
+            have[n.top] = d
+
+    def pass_frame(e: Ended) -> None:
+        """The pass through a frame that has ended: at once, if its nodes need not be built."""
+        nonlocal followed
+        grads = pending.pop(e)
+        if followed == r.frame:  # the one before is a program of its own
+            recorder.flush(r, wait=False)
+        out = frames.follow(e, grads, pending, keep)
+        if out is None:
+            for top, d in grads.items():
+                send(Later(e, top).expand(), d)
+            return
+        followed = r.frame
+        for edge, d in out:
+            if frames.arrived(pending, edge) is None:
+                send(edge, d)
+            elif edge.__class__ is Later:
+                pending[edge.ended][edge.top] = d
+            else:
+                pending[edge] = d
 
     before = r.grad
     low, r.autocast = r.autocast, None  # formulas compute in the dtypes that they meet
@@ -291,6 +328,10 @@ def run(
                     _hand_over(n, _run_tensor_hooks(n.tensor_hooks, d))
         while heap:
             n = heapq.heappop(heap)[3]
+            if n.__class__ is Ended:
+                g = grads = d = None  # a flush finds no more references than needed
+                pass_frame(n)
+                continue
             g = pending.pop(n)
             if isinstance(n, AccumulateGrad):
                 if n.shape != g.node.shape:
@@ -442,7 +483,9 @@ def _sequence(x: Any) -> list[Any]:
     return list(x) if isinstance(x, (tuple, list)) else [x]
 
 
-def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
+def _roots(tensors: Any, grads: Any, name: str, built: bool = True) -> list[tuple[Any, Any]]:
+    """Pairs of an edge and a gradient; unless `built`, edges to frames that have ended may be
+    what stands for their nodes."""
     outs = _sequence(tensors)
     gs = _sequence(grads) if grads is not None else [None] * len(outs)
     if len(gs) != len(outs):
@@ -457,7 +500,8 @@ def _roots(tensors: Any, grads: Any, name: str) -> list[tuple[Any, Any]]:
         if t.node.op is META:
             no_backward(t)
         first = _first_gradient(t, g, name)
-        edge = t._edge()
+        edge = None if built else frames.ended(t)
+        edge = t._edge() if edge is None else edge
         if edge is None:
             raise RuntimeError(
                 f"element 0 of tensors does not have a grad_fn ({name} of a view of shape "
@@ -500,8 +544,8 @@ def backward(
             )
         grad_tensors = grad_variables
     state = None
-    usual = inputs is None and not (retain_graph or create_graph)
-    if usual and TLS.dual is None:
+    whole = inputs is None and not create_graph and TLS.dual is None
+    if whole and not retain_graph:
         # The usual call: where the same pass was run at this place before, it is followed.
         r, key, given = TLS.r, getattr(tensors, "node", None), ()
         if grad_tensors is not None or key is None:
@@ -510,10 +554,12 @@ def backward(
             if follow(r, key, given):
                 return
             state = before_pass(r, key, given)
+    if whole and state is None:
+        frames.end_frame(TLS.r, tensors)
     keep = create_graph if retain_graph is None else retain_graph
     if TLS.r.packing is not None:
         recorder.flush(TLS.r)  # what is saved goes through the hooks first
-    roots = _roots(tensors, grad_tensors, "backward")
+    roots = _roots(tensors, grad_tensors, "backward", built=not whole)
     targets = None
     ins = _sequence(inputs)
     if inputs is not None:

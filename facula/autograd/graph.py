@@ -370,13 +370,14 @@ class Freed(Postponed):
         """The graph node, its saved values gone."""
         edges = {n: leaf_edge(t, n) for n, t in self.leaves.items()}
         for n in ancestors(self.top):
-            _build_freed(n, self.nodes, edges, self.frame, self.scalars)
+            build_freed(n, self.nodes, edges, self.frame, self.scalars)
         return self.nodes[self.top]
 
 
-def _build_freed(
+def build_freed(
     n: Entry, nodes: dict[Entry, Any], inputs: Any, frame: int, scalars: list[Any]
 ) -> None:
+    """The node of an entry whose saved values are gone."""
     if n in nodes:
         return
     same = same_history(n)
@@ -411,7 +412,7 @@ def settle(r: Any) -> None:
     for m in passes:
         edges = {n: leaf_edge(t, n) for n, t in leaves_of(r, m).items()}
         for n in sorted(m.graph, key=lambda n: n.index):
-            _build_freed(n, r.gnodes, edges, r.frame, r.scalars)
+            build_freed(n, r.gnodes, edges, r.frame, r.scalars)
 
 
 def leaves_of(r: Any, m: Any) -> dict[Entry, Any]:

@@ -17,7 +17,9 @@ from facula.autograd import graph
 from facula.autograd.graph import Postponed, Saved, Token
 from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Node, leaf
 
-MAX_BYTES = 1 << 16  # of values that are kept: what one result keeps, the others keep too
+MAX_BYTES = 1 << 16  # of values that a result keeps only because others need them
+# Operations whose formulas hand the Python numbers of the operation on as they are.
+PASSED_ON = {"mul_s", "div_s", "scale", "over"}
 
 _serials = count()
 
@@ -34,6 +36,10 @@ class Plan:
     holders  what the memory of saved values belongs to: places among the handles
     lenders  the same, of values that are in the memory of inputs: places among the inputs
     tokens   for a value, the place of its token among those of the holders and the lenders
+    numbers  where the Python numbers are that enter formulas; `loose` if these hand them on
+    saving   the entries that save values
+    written  whether the frame writes to memory: not to that of saved values
+    passes   backward passes through it that are known (`frames.py`)
     """
 
     __slots__ = (
@@ -43,9 +49,14 @@ class Plan:
         "inputs",
         "kept",
         "lenders",
+        "loose",
+        "numbers",
+        "passes",
+        "saving",
         "sources",
         "tokens",
         "tops",
+        "written",
     )
 
     tops: list[tuple[int, Node]]
@@ -57,12 +68,18 @@ class Plan:
     holders: list[int]
     lenders: list[int]
     tokens: dict[Node, int]
+    numbers: list[int]
+    loose: bool
+    passes: dict[Any, Any]
+    saving: set[Node]
+    written: bool
 
 
 def plan_of(r: Any, live: tuple[Any, ...]) -> Plan | None:
     """The plan for live results of which some have a history.
 
-    None where the graph is large, something was written, or values are on another device.
+    None where one would keep much that only others need, the graph or what it saves was written
+    to, or values are on another device.
     """
     p = Plan()
     p.tops = [
@@ -70,38 +87,50 @@ def plan_of(r: Any, live: tuple[Any, ...]) -> Plan | None:
         for i, n in enumerate(live)
         if n is not None and n.rg and n.op is not LEAF and n.op is not STALE
     ]
-    n = r.cur
-    while n is not None:
-        if n.op is ASSIGN:
-            return None
-        n = n.parent
     seen: set[Node] = set()
     common: Any = None
+    reaches = []
     for _, top in p.tops:
         reached = _reached(top)
+        reaches.append(reached)
         ends = {n for n in reached if n.op is INPUT}
         common = ends if common is None else common & ends
         seen |= reached
     p.common = frozenset(common)
     p.sources = [n for n in seen if n.op is INPUT]
     p.entries = sorted([n for n in seen if n.op is not INPUT], key=lambda n: n.index)
-    saved: dict[Node, None] = {}
+    if any([n.op is ASSIGN for n in p.entries]):
+        return None
+    saved: dict[Node, list[Node]] = {}  # by whom
     watched: dict[Node, None] = {}
     for n in p.entries:
         if graph.same_history(n) is not None:
             return None
         for i, names in zip(n.inputs, n.op.saves, strict=False):
             if i.rg:
-                saved.update(dict.fromkeys([graph.operand(n, name) for name in names]))
+                for name in names:
+                    saved.setdefault(graph.operand(n, name), []).append(n)
         watched.update(dict.fromkeys([graph.operand(n, name) for name in n.op.watches]))
     if any([n.device is not None for n in saved]):
         return None
+    p.saving = {n for by in saved.values() for n in by}
     p.kept = tuple([n for n in saved if n.op is not INPUT])
     p.inputs = [n for n in saved if n.op is INPUT]
-    held = [n for n in saved if not n.rg or n.op is not INPUT]  # the others are mostly parameters
-    if sum([math.prod(n.shape) * n.dtype.itemsize for n in held]) > MAX_BYTES:
+    for reached in reaches if len(reaches) > 1 else ():
+        others = [n for n, by in saved.items() if reached.isdisjoint(by)]
+        # Of inputs with a history, which are mostly parameters, somebody else has the memory.
+        held = [n for n in others if not n.rg or n.op is not INPUT]
+        if sum([math.prod(n.shape) * n.dtype.itemsize for n in held]) > MAX_BYTES:
+            return None
+    numbered = [n for n in p.entries if n.stypes and any(["s" in names for names in n.op.needs])]
+    p.numbers = [at for n in numbered for at in range(n.scalar_at, n.scalar_at + len(n.stypes))]
+    p.loose, p.passes = PASSED_ON.issuperset([n.op.name for n in numbered]), {}
+    values = [*saved, *[n for n in watched if n not in saved]]
+    gone = graph.overwritten(r)
+    p.written = bool(gone)
+    if gone and any([graph.root_of(r, n) in gone for n in values]):
         return None
-    _find_memory(r, p, live, [*saved, *[n for n in watched if n not in saved]])
+    _find_memory(r, p, live, values)
     return p
 
 
@@ -154,12 +183,14 @@ def _token(h: Any) -> Token:
 
 
 class Ended:
-    """What is kept of one frame: see `Plan`."""
+    """What is kept of one frame: see `Plan`. `freed`: the entries that passes have consumed."""
 
     __slots__ = (
         "data",
         "frame",
+        "freed",
         "kept",
+        "leaves",
         "nodes",
         "plan",
         "scalars",
@@ -177,6 +208,34 @@ class Ended:
     scalars: list[Any]
     tokens: list[Token]
     nodes: dict[Node, Any] | None
+    freed: frozenset[Node]
+    leaves: list[Any] | None
+
+    @property
+    def order(self) -> tuple[int, float]:
+        """Its place in a backward pass: before all that is older."""
+        return self.frame, math.inf
+
+    def edges(self) -> list[Any]:
+        """Where its graph ends, for each source: an accumulator, or a result of an older frame."""
+        if self.leaves is None:  # an accumulator lives as long as the graph does
+            pairs = zip(self.plan.sources, self.sources, strict=True)
+            self.leaves = [None if t is None else graph.leaf_edge(t, n) for n, (_, t) in pairs]
+        out: list[Any] = []
+        for (gfn, _), end in zip(self.sources, self.leaves, strict=True):
+            if end is not None:
+                out.append(end)
+            elif isinstance(gfn, Later) and gfn.ended.nodes is None:
+                out.append(gfn)
+            else:
+                out.append(gfn.expand() if isinstance(gfn, Postponed) else gfn)
+        return out
+
+    def free(self, entries: frozenset[Node]) -> None:
+        """These have been consumed: let go of what was saved, if no others need any."""
+        self.freed = self.freed | entries if self.freed else entries
+        if self.plan.saving <= self.freed:
+            self.kept, self.data = [], []
 
 
 class Later(Postponed):
@@ -207,6 +266,10 @@ def postpone(r: Any, p: Plan) -> bool:
         h = handles[i]
         if h._saved or h._leaf_rg:
             return False
+    if p.written:
+        gone = graph.overwritten(r)
+        if any([graph.memory(inputs[i][0]) in gone for i in p.lenders]):
+            return False
     sources = []
     for n in p.sources:
         t, _, gfn = inputs[n.index]
@@ -218,6 +281,7 @@ def postpone(r: Any, p: Plan) -> bool:
             sources.append((None, t if t._leaf_rg else None))
     e = Ended()
     e.plan, e.frame, e.serial, e.nodes = p, r.frame, next(_serials), None
+    e.freed, e.leaves = frozenset(), None
     e.sources, e.scalars = sources, r.scalars
     e.data = [inputs[n.index][1] for n in p.inputs]
     e.tokens = [_token(graph.memory(handles[i])) for i in p.holders]
@@ -255,8 +319,8 @@ def _build(e: Ended) -> None:
             nodes[n] = graph.leaf_edge(t, n)
         else:
             nodes[n] = gfn.expand() if isinstance(gfn, Postponed) else gfn
-    values = dict(zip(p.kept, e.kept, strict=True))
-    for n, data in zip(p.inputs, e.data, strict=True):
+    values = dict(zip(p.kept, e.kept, strict=False))  # none are left where all is freed
+    for n, data in zip(p.inputs, e.data, strict=False):
         t = values[n] = graph._new_tensor()
         t._data = data
         t.node = leaf(n.shape, n.dtype, n.strides)
@@ -268,6 +332,9 @@ def _build(e: Ended) -> None:
         return s
 
     for n in p.entries:
+        if n in e.freed:
+            graph.build_freed(n, nodes, nodes, e.frame, e.scalars)
+            continue
         edges = [nodes[i] if i.rg else None for i in n.inputs]
         nodes[n] = graph.made(n, e.frame, e.scalars, edges, save)
     e.nodes = {n: nodes[n] for _, n in p.tops}

@@ -46,7 +46,7 @@ from facula.trace.settling import (
     relayout,
 )
 
-MAX_PENDING = 20_000  # operations recorded before a flush is forced
+MAX_PENDING = 40_000  # operations recorded before a flush is forced
 MAX_TRIE = 400_000  # entries remembered by one recorder before it starts afresh
 SNAPSHOT_BYTES = 1 << 20  # an input shared with NumPy is copied up to this size, else run at once
 

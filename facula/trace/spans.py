@@ -19,7 +19,7 @@ from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
 from facula.trace.recorder import SNAPSHOT_BYTES, TLS, flush, snapshot, uninitialised
 
 VARIANTS = 4  # stretches remembered for one position, function and settings
-KEYS = 64  # functions and settings remembered for one position
+KEYS = 256  # functions and settings remembered for one position
 PURE: set[Any] = set()  # functions whose views are recorded as values
 _MISS = object()
 _FLOATS = {float}
@@ -36,8 +36,8 @@ class Span:
              node, tensor, buffer)
     writes   picks the operands that are written to; their nodes after the call are `after`
     times    how often each of these is written
-    numbers  picks from `numbers` those that were recorded, or None: see `constants`
-    constants  the Python numbers recorded by a call that was given none
+    numbers  picks from `numbers` and `constants` those that were recorded; None: all `constants`
+    constants  the Python numbers recorded by a call that was given none, or integers by another
     results  the nodes of the results
     same     pairs of places where one tensor is two operands
     lent     places of operands whose memory NumPy code holds: the program reads a copy of it
@@ -104,7 +104,7 @@ def run(
     `static` is settings that give the same where they are equal; a call with settings that are not
     hashable is not remembered. `numbers` are floats that change from call to call; f hands them to
     operations as they are: a number that it computes from them would be a constant of the stretch,
-    so a call that does that is not remembered.
+    so a call that does that is not remembered. It computes no integers from them.
     """
     if OVERRIDES and concerned(tensors):
         return f(tensors, static, numbers)
@@ -242,7 +242,9 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         inputs = [(t, t._data, t._gfn) for t in bound]
     for at, _, t, data in s.made:
         inputs.insert(at, (t, data, None))
-    constants = s.constants if s.numbers is None else s.numbers(numbers)
+    constants: Any = s.constants
+    if s.numbers is not None:
+        constants = s.numbers((*numbers, *s.constants) if s.constants else numbers)
     r.inputs += inputs
     r.scalars += constants
     r.cur = s.end
@@ -358,6 +360,10 @@ def _numbers(s: Span, given: tuple[Any, ...], recorded: list[Any]) -> bool:
         return True
     place = {id(x): i for i, x in enumerate(given)}
     places = [place.get(id(x), -1) for x in recorded]
+    for k, x in enumerate(recorded):
+        if places[k] < 0 and type(x) is int:  # the function's own
+            places[k] = len(given) + len(s.constants)
+            s.constants.append(x)
     s.numbers = pick(places)
     return -1 not in places and all([type(x) is float for x in given])
 
