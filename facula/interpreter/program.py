@@ -33,6 +33,7 @@ SLOW = {
 WINDOWS = {"conv": 1e-3, "conv_weight": 2e-3, "conv_input": 3e-3}
 MAX_KNOWN = 20_000
 _known: set[Any] = set()  # kinds of operations in programs that were compiled
+_met: set[Any] = set()  # and in programs that were met at all
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
 PASSES = (
     *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
@@ -72,6 +73,7 @@ class Program:
     __slots__ = (
         "after",
         "asked",
+        "before",
         "compiled",
         "entries",
         "forms",
@@ -122,6 +124,7 @@ class Program:
         self.watched: list[int] = []  # the live handles that have one
         self.plan: Any = None  # how its graph is kept until somebody asks (autograd/later.py)
         self.after = 0
+        self.before = 0  # how often something like it was interpreted before, for all that is known
         self.asked = -1  # how many kinds of operations had been compiled when that was settled
         self.compiled: list[Any] = []  # replaced, never changed: other threads may let go of some
         owner: dict[Node, Node] = {}
@@ -142,7 +145,9 @@ class Program:
         if not self.entries:
             return self
         if lead.asked != len(_known) and not lead.forms:
-            lead.after, lead.asked = _worthwhile(self.entries), len(_known)
+            if lead.asked < 0:
+                lead.before = _familiar(self.entries)
+            lead.after, lead.asked = _worthwhile(self.entries) - lead.before, len(_known)
         if lead.runs <= (lead.after if COMPILE_AFTER < 0 else COMPILE_AFTER):
             return self
         for c in self.compiled:
@@ -170,9 +175,7 @@ class Program:
                 return self
             keep(c)
             lead.forms.add(c)
-            if len(_known) > MAX_KNOWN:
-                _known.clear()
-            _known.update([_kind(n) for n in self.entries if n.op is not ASSIGN])
+            _remember(_known, _kinds(self.entries))
             return c
 
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
@@ -225,6 +228,26 @@ def _kind(n: Node) -> Any:
     return n.op, n.shape, tuple([i.shape for i in n.inputs])
 
 
+def _kinds(entries: list[Node]) -> set[Any]:
+    return {_kind(n) for n in entries if n.op is not ASSIGN and not n.op.view}
+
+
+def _remember(where: set[Any], kinds: set[Any]) -> None:
+    if len(where) > MAX_KNOWN:
+        where.clear()
+    where.update(kinds)
+
+
+def _familiar(entries: list[Node]) -> int:
+    """1 where most operations of a program that was not met before were met in others, 0 otherwise:
+    a loop's second step follows one in which an optimiser made its state, and which never comes
+    again."""
+    kinds = _kinds(entries)
+    met = len(kinds & _met)
+    _remember(_met, kinds)
+    return int(4 * met >= 3 * len(kinds) > 0)
+
+
 def _worthwhile(entries: list[Node]) -> int:
     """Occurrences after which a program is compiled; 0: at once.
 
@@ -262,7 +285,7 @@ def _worthwhile(entries: list[Node]) -> int:
     compiling += 60.0 * len(entries)
     if once > 100.0:
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
-        return max(0, min(most, int(compiling / (2.0 * once)) - 1))
+        return min(most, int(compiling / (2.0 * once)))
     return max(1, min(10_000, int(compiling / once)))
 
 

@@ -12,6 +12,7 @@ from facula.trace.recorder import TLS, Recorder
 def nothing_known(monkeypatch):
     """As in a process that has compiled nothing."""
     monkeypatch.setattr(program, "_known", set())
+    monkeypatch.setattr(program, "_met", set())
 
 
 def entries(*results):
@@ -188,3 +189,26 @@ def test_first_values_are_computed_before_the_first_step(monkeypatch):
     torch.synchronize()
     assert [bool(x) for x in ran].count(True) == 1
     assert ran[-1].count("matmul") == 2
+
+
+def test_the_second_step_of_a_loop_is_like_the_first(monkeypatch):
+    """The first one makes the optimiser's state, never comes again and is interpreted. The second
+    is another program of the same operations, for which that run counts."""
+    monkeypatch.setattr(program, "COMPILE_AFTER", -1)
+    monkeypatch.setattr(program, "_worthwhile", lambda entries: 1)
+    monkeypatch.setattr(TLS, "r", Recorder())
+    seen = []
+    choose = program.Program.choose
+
+    def chosen(self, r):
+        out = choose(self, r)
+        if any([n.rg for n in self.entries]):
+            seen.append((self.lead, out is not self))
+        return out
+
+    monkeypatch.setattr(program.Program, "choose", chosen)
+    _, step = network()
+    step(), step()
+    torch.synchronize()
+    (first, one), (second, other) = seen
+    assert first is not second and not one and other
