@@ -34,7 +34,8 @@ _LIBM_SIZE = 4096
 # Words for which native code is made where there is a compiler already, and where there is none;
 # as many in smaller draws are worth it too. Once it is there, it takes draws of `_FEW` words.
 _LEAST, _ANYWAY = 1 << 14, 1 << 22
-_OFTEN, _FEW = 1 << 20, 32
+_OFTEN, _FEW = 1 << 20, 16
+_EACH = 1 << 10  # as many words cost what any draw costs without native code
 _natives: Any = None
 _drawn = 0  # words (of each stage of a draw) that went without
 
@@ -43,7 +44,7 @@ def natives(n: int) -> Any:
     """The native forms of draws (`facula.cpu.drawing`) if n words are worth it, or None."""
     global _drawn, _natives
     if _natives is None:
-        _drawn += n
+        _drawn += n + _EACH
         compiler = "facula.cpu.jit" in sys.modules
         if n < (_LEAST if compiler else _ANYWAY) and _drawn < (_OFTEN if compiler else _ANYWAY):
             return None

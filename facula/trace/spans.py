@@ -16,7 +16,7 @@ from typing import Any
 from facula.ops.table import OVERRIDES, PLAIN, concerned
 from facula.trace import flight, recorder
 from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
-from facula.trace.recorder import SNAPSHOT_BYTES, TLS, flush, snapshot, uninitialised
+from facula.trace.recorder import SNAPSHOT_BYTES, TLS, flush, snapshot
 
 VARIANTS = 4  # stretches remembered for one position, function and settings
 KEYS = 256  # functions and settings remembered for one position
@@ -115,25 +115,32 @@ def run(
     r = TLS.r
     key = (f, static, len(nodes))
     out = _known(r, key, nodes, tensors, numbers)
-    if out is _MISS and r.grad:
-        for t in tensors:
-            # A parameter with a pending update enters a new differentiable forward.
-            if t is None or not t._leaf_rg:
-                continue
-            op = t.node.op
-            if op is LEAF:
-                pending = not r.begun and uninitialised(r)
-            else:
-                pending = op is not INPUT
-            if pending:
-                flush(r, wait=False)
-                for t in tensors:  # that one was written through `.data` changes no history
-                    if t is not None and t._leaf_rg and t._base_t is None and t.node.op is STALE:
-                        t._rederive()
-                nodes = [None if t is None else t.node for t in tensors]
-                out = _known(r, key, nodes, tensors, numbers)
-                break  # others that are stale stay so: the function refreshes them
+    if out is _MISS and r.grad and _refresh(r, tensors):
+        nodes = [None if t is None else t.node for t in tensors]
+        out = _known(r, key, nodes, tensors, numbers)
     return _record(r, f, tensors, static, numbers) if out is _MISS else out
+
+
+def _refresh(r: Any, tensors: tuple[Any, ...]) -> bool:
+    """Bring parameters that were updated up to date; whether there were any.
+
+    One with a pending update enters a new differentiable forward. Where the memory of one was
+    written through `.data`, its values may be there already. What else is stale the function
+    refreshes.
+    """
+    any_ = False
+    for t in tensors:
+        if t is None or not t._leaf_rg:
+            continue
+        op = t.node.op
+        if op is LEAF or op is INPUT:
+            continue
+        any_ = True
+        if op is not STALE or t._base_t is not None or t._storage.node.op is not LEAF:
+            flush(r, wait=False)
+        if t.node.op is STALE and t._base_t is None:
+            t._rederive()
+    return any_
 
 
 def _known(r: Any, key: Any, nodes: list[Any], tensors: Any, numbers: Any) -> Any:
