@@ -160,24 +160,25 @@ def _crowded(rows: float, step: int, lines: int) -> bool:
     return rows * lines > places * WAYS
 
 
-def _looked_up(rows: int, step: int) -> float:
-    """Cycles for finding the pages of rows that are `step` bytes apart."""
-    pages = rows * min(1.0, step / 4096)
-    return 5.0 * pages if pages > PAGES else 0.0
+def _looked_up(rows: int, depth: int, step: int) -> float:
+    """Cycles for finding the pages of rows that are `step` bytes apart, so many of them at once."""
+    apart = min(1.0, step / 4096)
+    return 5.0 * rows * apart if depth * apart > PAGES else 0.0
 
 
 class _Costs:
     """Cycles that memory costs the tiles of one form. `first`: of a line read for the first time.
 
-    All is for the whole of k: of a left operand's rows for one tile, of a panel's columns.
+    All is for the whole of k, done `depth` at a time: of a left operand's rows for one tile, of a
+    panel's columns.
     """
 
-    def __init__(self, z: Size, dot: bool, high: float, columns: float) -> None:
+    def __init__(self, z: Size, dot: bool, high: float, columns: float, depth: int) -> None:
         """`high`: rows of a tile, `columns`: of a panel, both on average."""
         bytes_of_all = z.products * (z.m * z.k + z.k * z.n + z.m * z.n) * z.item
         self.first = first = 2.0 if bytes_of_all < NEAR else 6.0
         lines = high * z.k * z.item / LINE
-        self.left_bytes = high * z.k * z.item
+        self.left_bytes = high * depth * z.item
         self.left_copied = 0.2 * lines
         self.left_start = 0.0  # for all tiles together
         if z.a_k == 1 or high == 1:  # each row is in one piece
@@ -192,27 +193,41 @@ class _Costs:
             # Of what lies near, the next tile's elements are fetched early.
             self.left = (0.4 * first if step <= 1024 else first + 1.0) * touched
             self.left_again = 0.3 if step < 256 else 0.8 if step <= 1024 else 2.0
-            self.left_again = self.left_again * touched + _looked_up(z.k, step)
+            self.left_again = self.left_again * touched + _looked_up(z.k, depth, step)
             self.left_copy = first * lines + 2.5 * z.k
             self.left_start = 8.0 * z.k
         else:
             self.left, self.left_again = first * high * z.k, 1.0 * high * z.k
             self.left_copy = (first + 1.0) * high * z.k
         lines = z.k * columns * z.item / LINE
-        self.right_copied = (0.05 if z.k * columns * z.item <= PANEL else 0.15) * lines
+        fits = depth * columns * z.item <= PANEL
+        self.right_copied = (0.05 if fits else 0.15) * lines
         if dot:
             self.left_copy = self.right_copy = inf
             self.right = first * lines
-            self.right_again = (0.1 if z.k * columns * z.item <= PANEL else 1.0) * lines
+            self.right_again = (0.1 if fits else 1.0) * lines
             return
         row = max(1, int(columns * z.item / LINE))  # lines
         self.right = 0.5 * first * (1 + 1 / row) * lines  # it is fetched early
-        stays = z.k * columns * z.item <= PANEL and not _crowded(z.k, z.b_k * z.item, row)
-        self.right_again = (0.15 if stays else 0.4) * lines + _looked_up(z.k, z.b_k * z.item)
+        stays = fits and not _crowded(depth, z.b_k * z.item, row)
+        self.right_again = (0.15 if stays else 0.4) * lines
+        self.right_again += _looked_up(z.k, depth, z.b_k * z.item)
         if z.b_column == 1:
             self.right_copy = (first + 1.5) * lines
         else:
             self.right_copy = (first + 6.0) * lines if z.b_k == 1 else first * z.k * columns
+
+
+def _depths(z: Size, high: float, columns: int, parts: bool) -> list[int]:
+    """How much of k a unit of so many rows may do at a time: as much as can be copied and stay
+    near. Copying rows that lie side by side, it writes to all its tiles at once, and does that
+    sooner where the tiles are short."""
+    if not parts:
+        return [z.k]
+    fits = min(NEAR / high, NEAR / 4 / columns) / z.item
+    passes = -(-z.k // max(BLOCK, int(fits)))
+    deep = min(z.k, -(-z.k // (passes * BLOCK)) * BLOCK)
+    return [deep, BLOCK] if z.a_row == 1 and deep > BLOCK else [deep]
 
 
 def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, Plan]]:
@@ -222,7 +237,6 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
     whole, edge = divmod(z.n, columns)
     high = z.m / tiles
     panels = whole + (edge > 0)
-    costs = _Costs(z, dot, high, z.n / panels)
 
     def tile(columns: int) -> float:
         if dot:
@@ -237,61 +251,68 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
     one = (whole * tile(columns) + (tile(edge) if edge else 0)) / panels
     must = z.b_column != 1 and z.n > 1 and not dot
     parts = z.k > BLOCK and not dot
-    for row_tiles in _parts(tiles):
-        for unit_panels in _parts(panels):
-            many = row_tiles * unit_panels
-            # As much of k at a time as can be copied and stay near.
-            fits = min(NEAR / (row_tiles * high), NEAR / 4 / columns) / z.item
-            passes = -(-z.k // max(BLOCK, int(fits))) if parts else 1
-            depth = min(z.k, -(-z.k // (passes * BLOCK)) * BLOCK) if parts else z.k
-            near = row_tiles * high * min(z.k, BLOCK) * z.item
-            if passes > 1:
-                near = max(near, many * high * columns * z.item)
-            if near > NEAR and (row_tiles > 1 or unit_panels > 1):
-                continue
-            again = costs.left_again
-            if row_tiles * costs.left_bytes > NEAR:
-                again += costs.first * high * z.k * z.item / LINE
-            left = row_tiles * (costs.left + (unit_panels - 1) * again)
-            copied = row_tiles * (costs.left_copy + unit_panels * costs.left_copied)
-            copied += costs.left_start
-            pack_a = copied < left
-            right = unit_panels * (costs.right + (row_tiles - 1) * costs.right_again)
-            packed = unit_panels * (costs.right_copy + row_tiles * costs.right_copied)
-            pack_b = must or (packed < right and z.n > 1)
-            unit = many * (one + (passes - 1) * high * columns / z.lanes * 2) + 80
-            unit += (copied if pack_a else left) + (packed if pack_b else right)
-            row_blocks = -(-tiles // row_tiles)
-            column_blocks = -(-panels // unit_panels)
-            cut = row_blocks * column_blocks
-            together = 1
-            if cut == 1:
-                together = min(z.products, max(1, int(LEAST / unit)))
-            units = -(-z.products // together) * cut
-            if cut > 1 and unit < LEAST:
-                unit = LEAST
-            score = 0.0
-            for threads, weight in THREADS:
-                score += weight * -(-units // threads) * unit * together
-            yield (
-                score,
-                Plan(
-                    dot,
-                    rows,
-                    columns,
-                    tiles,
-                    small,
-                    big,
-                    whole,
-                    edge,
-                    row_tiles,
-                    unit_panels,
-                    row_blocks,
-                    column_blocks,
-                    together,
-                    pack_a,
-                    pack_b,
-                    depth if pack_a or pack_b else z.k,
-                    units,
-                ),
-            )
+    known: dict[int, _Costs] = {}
+    ways = [
+        (r, c, d)
+        for r in _parts(tiles)
+        for c in _parts(panels)
+        for d in _depths(z, r * high, columns, parts)
+    ]
+    for row_tiles, unit_panels, depth in ways:
+        many = row_tiles * unit_panels
+        passes = -(-z.k // depth)
+        near = row_tiles * high * min(z.k, BLOCK) * z.item
+        if passes > 1:
+            near = max(near, many * high * columns * z.item)
+        if near > NEAR and (row_tiles > 1 or unit_panels > 1):
+            continue
+        at_once = depth if z.a_row == 1 else z.k  # rows read in place gain nothing from less
+        if at_once not in known:
+            known[at_once] = _Costs(z, dot, high, z.n / panels, at_once)
+        costs = known[at_once]
+        again = costs.left_again
+        if row_tiles * costs.left_bytes > NEAR:
+            again += costs.first * high * z.k * z.item / LINE
+        left = row_tiles * (costs.left + (unit_panels - 1) * again)
+        copied = row_tiles * (costs.left_copy + unit_panels * costs.left_copied)
+        copied += costs.left_start
+        pack_a = copied < left
+        right = unit_panels * (costs.right + (row_tiles - 1) * costs.right_again)
+        packed = unit_panels * (costs.right_copy + row_tiles * costs.right_copied)
+        pack_b = must or (packed < right and z.n > 1)
+        unit = many * (one + (passes - 1) * high * columns / z.lanes * 2) + 80
+        unit += (copied if pack_a else left) + (packed if pack_b else right)
+        row_blocks = -(-tiles // row_tiles)
+        column_blocks = -(-panels // unit_panels)
+        cut = row_blocks * column_blocks
+        together = 1
+        if cut == 1:
+            together = min(z.products, max(1, int(LEAST / unit)))
+        units = -(-z.products // together) * cut
+        if cut > 1 and unit < LEAST:
+            unit = LEAST
+        score = 0.0
+        for threads, weight in THREADS:
+            score += weight * -(-units // threads) * unit * together
+        yield (
+            score,
+            Plan(
+                dot,
+                rows,
+                columns,
+                tiles,
+                small,
+                big,
+                whole,
+                edge,
+                row_tiles,
+                unit_panels,
+                row_blocks,
+                column_blocks,
+                together,
+                pack_a,
+                pack_b,
+                depth if pack_a or pack_b or z.a_row == 1 else z.k,
+                units,
+            ),
+        )

@@ -55,6 +55,20 @@ def test_products_of_any_shape_and_layout_are_exact_on_whole_numbers(seed):
     np.testing.assert_array_equal(got.numpy(), want)
 
 
+@pytest.mark.parametrize(
+    "shape", [(600, 800, 130), (40, 1500, 200), (130, 500, 48), (64, 385, 500)]
+)
+def test_a_left_operand_whose_rows_lie_side_by_side(shape):
+    """A part of k at a time, with copies and without them."""
+    m, k, n = shape
+    torch.manual_seed(5)
+    left = torch.randint(-8, 9, (k, m)).float()
+    right, more = torch.randint(-8, 9, (k, n)).float(), torch.randint(-8, 9, (m, n)).float()
+    want = left.numpy().T.astype(np.float64) @ right.numpy()
+    got = (left.t() @ right) * 2 + more
+    np.testing.assert_array_equal(got.numpy(), 2 * want + more.numpy())
+
+
 @pytest.mark.parametrize("shape", [(64, 1000, 100), (300, 700, 90), (3, 5000, 40), (200, 40, 1)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_sums_are_accurate(shape, dtype):
