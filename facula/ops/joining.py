@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 from facula.ops import movement as mv
@@ -158,7 +159,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     for s, d in zip(sh, ds, strict=True):
         d = wrap_dim(d, len(out.node.shape))
         n = out.node.shape[d]
-        s = s % n
+        s = index(s) % n
         out = cat.__wrapped__([slice_dim(out, d, n - s, s), slice_dim(out, d, 0, n - s)], d)
     return out.clone() if out is input else out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     _no_complex("topk", input)
     d = wrap_dim(dim, len(input.node.shape))
     n = input.node.shape[d] if input.node.shape else 1
+    k = index(k)
     if not 0 <= k <= n:
         raise RuntimeError(f"topk(): selected index k out of range: k = {k}, size {n}")
     if not input.node.shape:

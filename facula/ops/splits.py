@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from operator import index
 from typing import Any
 
 from facula.ops.shapes import select, slice_dim
@@ -41,6 +42,8 @@ def split(
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     d = wrap_dim(dim, len(shape))
     n = shape[d]
+    if isinstance(split_size_or_sections, Tensor) and not split_size_or_sections.node.shape:
+        split_size_or_sections = index(split_size_or_sections)
     if isinstance(split_size_or_sections, int):
         k = split_size_or_sections
         if k < 0 or (k == 0 and n):

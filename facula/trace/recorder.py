@@ -364,12 +364,18 @@ def _foreign(t: Any) -> Any:
     return s
 
 
+_PLAIN = frozenset((int, float, bool, complex))
+
+
 def _record_slow(
     r: Recorder, op: Any, ts: tuple[Any, ...], params: Any, scalars: tuple[Any, ...]
 ) -> Any:
     if r.cur.index >= MAX_PENDING:
         flush(r)
     stypes = tuple([type(s) for s in scalars]) if scalars else ()
+    if not _PLAIN.issuperset(stypes):  # tensors of one element stand for numbers
+        scalars = tuple([s.item() if hasattr(s, "node") else s for s in scalars])
+        stypes = tuple([type(s) for s in scalars])
     e: Any = r.next
     new: Any = None
     if e.op is op and e.params == params and e.stypes == stypes:

@@ -27,6 +27,17 @@ def test_lerp_is_exact_at_both_ends():
     assert torch.lerp(a, b, torch.tensor([1.0])).item() == b.item()
 
 
+def test_a_tensor_of_one_element_stands_for_a_number():
+    """Also one that is still pending: as the step of a line search is."""
+    for k in range(4):
+        step, x = torch.tensor(2.0) * (k + 1), torch.ones(3) * k
+        p = torch.zeros(3)
+        p.add_(x, alpha=step).addcmul_(x, x, value=step)
+        two = 2 * (k + 1)
+        assert p.tolist() == [two * k + two * k * k] * 3
+        assert torch.nn.functional.leaky_relu(-x, step).tolist() == [-two * k] * 3
+
+
 @pytest.mark.parametrize(
     ("value", "decimals", "expected"),
     [(1.25, 1, 1.2), (-1.35, 1, -1.4), (1234.0, -2, 1200.0), (2.5, 0, 2.0)],

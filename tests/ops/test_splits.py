@@ -32,3 +32,13 @@ def test_a_size_that_does_not_divide_is_an_error():
         torch.zeros(2, 5).hsplit(2)
     with pytest.raises(TypeError, match="hsplit"):
         torch.zeros(2, 5).hsplit("ab")
+
+
+def test_tensors_of_one_integer_are_sizes_and_numbers():
+    x, one = torch.arange(6.0).reshape(2, 3), torch.tensor(1)
+    assert [t.tolist() for t in x.split(one)] == [[[0, 1, 2]], [[3, 4, 5]]]
+    assert x.topk(one)[0].tolist() == [[2], [5]]
+    assert x.roll(one, 1).tolist() == [[2, 0, 1], [5, 3, 4]]
+    assert x.tril(one - 1).tolist() == [[0, 0, 0], [3, 4, 0]]
+    with pytest.raises(TypeError):
+        x.topk(torch.tensor(1.0))
