@@ -79,8 +79,9 @@ globals().update(_FUNCTIONS)
 
 def _attach() -> None:
     """Give the package and Tensor what a module that was imported late has entered."""
+    known = {name for c in Tensor.__mro__ for name in vars(c)}
     for name, method in _METHODS.items():
-        if not hasattr(Tensor, name):
+        if name not in known:
             setattr(Tensor, name, method)
     for name, function in _FUNCTIONS.items():
         globals().setdefault(name, function)
@@ -100,6 +101,22 @@ def _method_later(self: Any, name: str) -> Any:
 
 
 Tensor.__getattr__ = _method_later  # type: ignore[method-assign]
+
+
+def _class_later(cls: Any, name: str) -> Any:
+    """The same for the class: `torch.Tensor.digamma`."""
+    if name[:2] != "__" and _later.load(name) and name in _METHODS:
+        _attach()
+        return getattr(cls, name)
+    raise AttributeError(
+        f"type object '{cls.__name__}' has no attribute '{name}' (what Facula lacks is listed in "
+        "docs/compatibility.md)",
+        name=name,
+        obj=cls,
+    )
+
+
+type(Tensor).__getattr__ = _class_later  # type: ignore[attr-defined]
 for _d in _dtypes.BY_NAME.values():
     globals()[_d._name] = _d
 globals().update(_dtypes.ALIASES)
@@ -158,19 +175,25 @@ def is_tensor(obj: object) -> bool:
     return isinstance(obj, Tensor)
 
 
+def _a_tensor(name: str, x: Any) -> Any:
+    if not isinstance(x, Tensor) and not hasattr(type(x), "__torch_function__"):
+        raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(x).__name__}")
+    return x
+
+
 def is_floating_point(input: Tensor) -> bool:
     """Whether the tensor's dtype is a real floating-point type."""
-    return input.is_floating_point()
+    return _a_tensor("is_floating_point", input).is_floating_point()
 
 
 def is_complex(input: Tensor) -> bool:
     """Whether the tensor's dtype is complex."""
-    return input.is_complex()
+    return _a_tensor("is_complex", input).is_complex()
 
 
 def numel(input: Tensor) -> int:
     """The number of elements."""
-    return input.numel()
+    return _a_tensor("numel", input).numel()
 
 
 def result_type(a: Any, b: Any) -> dtype:

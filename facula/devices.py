@@ -20,12 +20,19 @@ class device:
     type: str
     index: int | None
 
-    def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
+    def __init__(self, type: Any, index: int | None = None) -> None:
         if isinstance(type, device):
             self.type, self.index = type.type, type.index
             return
         if isinstance(type, int):
             type, index = "cuda", type
+        if not isinstance(type, str):
+            raise TypeError(
+                "device(): argument 'type' must be torch.device, str or int, not "
+                f"{type.__class__.__name__}"
+            )
+        if index is not None and index < 0:
+            raise RuntimeError(f"Device index must not be negative, got {index} for '{type}'")
         name, colon, number = type.partition(":")
         if name not in _TYPES or (colon and not number.isdigit()):
             raise RuntimeError(

@@ -197,10 +197,16 @@ _memo: dict[tuple[dtype, dtype], dtype] = {}
 
 def promote_types(a: dtype, b: dtype) -> dtype:
     """The smallest type that both can be converted to, by PyTorch's table."""
-    if a is b:
+    if a is b and isinstance(a, dtype):
         return a
     found = _memo.get((a, b))
     if found is None:
+        for i, d in enumerate((a, b), 1):
+            if not isinstance(d, dtype):
+                raise TypeError(
+                    f"promote_types(): argument 'type{i}' must be torch.dtype, not "
+                    f"{type(d).__name__}"
+                )
         found = _memo[a, b] = _promote(a, b)
     return found
 
@@ -254,6 +260,11 @@ def scalar_type(value: object) -> dtype:
 
 def can_cast(from_: dtype, to: dtype) -> builtins.bool:
     """Whether an in-place result of type `from_` may be stored as `to` (category must not fall)."""
+    for name, d in (("from_", from_), ("to", to)):
+        if not isinstance(d, dtype):
+            raise TypeError(
+                f"can_cast(): argument '{name}' must be torch.dtype, not {type(d).__name__}"
+            )
     if from_.category > to.category:
         return False
     return not (from_.category == INT and to is bool)
@@ -277,6 +288,10 @@ class finfo(_Info):
     __slots__ = ()
 
     def __init__(self, type: dtype | None = None) -> None:
+        if type is not None and not isinstance(type, dtype):
+            raise TypeError(
+                f"finfo(): argument 'type' must be torch.dtype, not {type.__class__.__name__}"
+            )
         d = (type or _default[0]).to_real()
         if not d.is_floating_point:
             raise TypeError(

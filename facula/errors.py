@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
 WHERE = "docs/compatibility.md"
@@ -24,6 +26,16 @@ def honest(module: str) -> Callable[[str], Any]:
         raise missing_name(module, name)
 
     return __getattr__
+
+
+def honest_parts(package: str) -> None:
+    """Give the modules that a package has imported the same `__getattr__`.
+
+    Programs import from them too: `from torch.nn.modules.conv import _ConvNd`.
+    """
+    for part in list(vars(sys.modules[package]).values()):
+        if isinstance(part, ModuleType) and part.__name__.startswith(package + "."):
+            vars(part).setdefault("__getattr__", honest(part.__name__))
 
 
 def refuse(what: str, why: str) -> NoReturn:

@@ -78,6 +78,10 @@ class set_grad_enabled(_DecoratorContextManager):
     """Switch at once; as a context manager, also back at the end."""
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, bool):
+            raise TypeError(
+                f"set_grad_enabled(): argument 'enabled' must be bool, not {type(mode).__name__}"
+            )
         self.mode = mode
         self.before = TLS.r.grad
         self.__enter__()

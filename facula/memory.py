@@ -305,6 +305,8 @@ def seen_as(memory: UntypedStorage | TypedStorage, dtype: Any = None) -> Tensor:
         if dtype not in (None, memory.dtype):
             raise RuntimeError(f"expected a storage of {dtype}, but got one of {memory.dtype}")
         return memory._numbers
+    if not isinstance(memory, UntypedStorage):
+        raise TypeError(f"set_(): expected a tensor or a storage, got {type(memory).__name__}")
     t = memory._bytes
     return t if dtype in (None, dtypes.uint8) else view_dtype(t, dtype)
 

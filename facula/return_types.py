@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from facula.errors import honest
+
 _FIELDS = {
     "_lu_with_info": "LU pivots info",
     "aminmax": "min max",
@@ -100,3 +102,5 @@ def fields(name: str) -> Any:
 
 __all__ = ["all_return_types"]
 __all__ += [name for name in _FIELDS if name[0] != "_"]
+
+__getattr__ = honest(__name__)

@@ -39,6 +39,11 @@ def get_float32_matmul_precision() -> str:
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Ask for the same bits in each run; remembered: it is always so."""
+    if not isinstance(mode, bool):
+        raise TypeError(
+            "use_deterministic_algorithms(): argument 'mode' must be bool, not "
+            f"{type(mode).__name__}"
+        )
     _settings["deterministic"] = (1 if warn_only else 2) if mode else 0
 
 

@@ -46,6 +46,8 @@ class Tensor(TensorBase):
             elif isinstance(args[0], Size):
                 made = METHODS_EMPTY(args[0])
             else:
+                if isinstance(args[0], (float, complex)):
+                    raise TypeError(f"new(): data must be a sequence (got {args[0]!r})")
                 made = tensor(args[0], dtype=dtypes.get_default_dtype())
         else:
             made = METHODS_EMPTY(args)
@@ -105,10 +107,17 @@ class Tensor(TensorBase):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise RuntimeError(f"requires_grad must be a bool, not {type(value).__name__}")
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Begin (or end) recording what is done with this leaf."""
+        if requires_grad.__class__ is not bool:
+            raise TypeError(
+                "requires_grad_(): argument 'requires_grad' must be bool, not "
+                f"{type(requires_grad).__name__}"
+            )
         if requires_grad and self.node.dtype.category < dtypes.FLOAT:
             raise RuntimeError(
                 "only Tensors of floating point and complex dtype can require "
@@ -393,6 +402,9 @@ class Tensor(TensorBase):
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         return from_array(np.asarray(array))
+
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("Tensor does not support deleting items")
 
     def item(self) -> Any:
         """The single value, as a Python number."""

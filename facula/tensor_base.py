@@ -7,6 +7,7 @@ have class-level defaults, so that making a tensor is cheap: see trace/README.md
 
 from __future__ import annotations
 
+import operator
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,15 @@ class Size(tuple[int, ...]):
     """The shape of a tensor: a tuple that knows its number of elements."""
 
     __slots__ = ()
+
+    def __new__(cls, sizes: Any = ()) -> Size:
+        out = tuple.__new__(cls, sizes)
+        for i, s in enumerate(out):
+            if s.__class__ is not int and not hasattr(s, "__index__"):
+                raise TypeError(
+                    f"torch.Size() takes an iterable of 'int' (item {i} is '{type(s).__name__}')"
+                )
+        return out
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
@@ -49,8 +59,19 @@ class Size(tuple[int, ...]):
     __rmul__ = __mul__
 
 
+_bare: Any = tuple.__new__  # a Size of what is known to be ints
+
+
+def _whole(dim: Any) -> int:
+    if isinstance(dim, (bool, float)):
+        raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
+    return operator.index(dim)
+
+
 def wrap_dim(dim: Any, rank: int) -> int:
     """A dimension counted from the front; IndexError out of range."""
+    if dim.__class__ is not int:
+        dim = _whole(dim)
     n = rank or 1
     if -n <= dim < n:
         return dim + n if dim < 0 else dim
@@ -206,7 +227,7 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one dimension."""
         if dim is None:
-            return Size(self.node.shape)
+            return _bare(Size, self.node.shape)
         return self.node.shape[wrap_dim(dim, len(self.node.shape))]
 
     @property

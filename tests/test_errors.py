@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import subprocess
+import sys
+
 import pytest
 from nn.stored import agrees
 
@@ -167,3 +171,18 @@ def test_the_message_says_what_was_asked_and_nothing_changed(statement):
     missing = [w for w in CASES[statement] if w not in str(error)]
     assert not missing, f"{type(error).__name__}: {error}"
     assert before == after
+
+
+@pytest.mark.parametrize("module", ["nn.modules.conv", "optim.adam", "return_types", "Tensor"])
+def test_what_is_missing_is_named_wherever_it_is_looked_for(module):
+    where = importlib.import_module("facula." + module) if module[0] != "T" else facula.Tensor
+    assert not hasattr(where, "nothing_of_this_name")
+    with pytest.raises(AttributeError) as caught:
+        where.nothing_of_this_name
+    assert "nothing_of_this_name" in str(caught.value)
+    assert "docs/compatibility.md" in str(caught.value)
+
+
+def test_the_class_has_the_methods_that_are_imported_late():
+    code = "import facula; facula.Tensor.digamma(facula.ones(2)); facula.Tensor.cholesky"
+    subprocess.run([sys.executable, "-c", code], check=True)

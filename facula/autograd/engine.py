@@ -398,8 +398,21 @@ def _run_tensor_hooks(hooks: dict[int, Any] | None, g: Any) -> Any:
         for hook in list(hooks.values()):
             new = hook(g)
             if new is not None:
-                g = new
+                g = _checked(hook, g, new)
     return g
+
+
+def _checked(hook: Any, g: Any, new: Any) -> Any:
+    """What a hook put in the place of a gradient."""
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if not hasattr(new, "node"):
+        raise TypeError(f"expected Variable, but hook '{name}' returned '{type(new).__name__}'")
+    if tuple(new.shape) != tuple(g.shape):
+        raise RuntimeError(
+            f"hook '{name}' has changed the size of value: from {list(g.shape)} to "
+            f"{list(new.shape)}"
+        )
+    return new
 
 
 def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
@@ -463,6 +476,10 @@ def _first_gradient(t: Any, g: Any, name: str) -> Any:
                 f"the output has shape {list(t.shape)}"
             )
         return t.detach().new_ones(t.shape)
+    if not hasattr(g, "shape"):
+        raise TypeError(
+            f"{name}: gradients can be either Tensors or None, but got {type(g).__name__}"
+        )
     if tuple(g.shape) != tuple(t.shape):
         raise RuntimeError(
             f"Mismatch in shape: grad_output[0] has a shape of {g.shape} and "
@@ -621,6 +638,10 @@ def grad(
         recorder.flush(r)
     roots = _roots(outputs, grad_outputs, "autograd.grad")
     for t in ins:
+        if not hasattr(t, "requires_grad"):
+            raise RuntimeError(
+                f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}"
+            )
         if not t.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     targets = [_target(t) for t in ins]

@@ -9,13 +9,13 @@ from typing import Any
 
 import facula
 from facula import grad_mode
-from facula.autograd.graph import GradNode
+from facula.autograd.graph import AccumulateGrad, GradNode
 from facula.batches import ACTIVE, level_of
 from facula.in_place import check_in_place
 from facula.ops import movement as mv
 from facula.storage import make_view
 from facula.tensor import Tensor
-from facula.trace.node import leaf
+from facula.trace.node import Other, leaf
 from facula.trace.recorder import TLS, flush, record
 from facula.values import realise
 from facula.writes import bump, write
@@ -36,6 +36,12 @@ class Context:
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors; a later in-place change of one makes backward raise."""
+        for i, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Tensor):
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {i} is of type "
+                    f"{type(t).__name__}"
+                )
         hooks = TLS.r.saved_hooks
         if hooks is not None:
             pack, self._unpack = hooks
@@ -243,7 +249,26 @@ class _Runner:
                     f"function {joint.cls.__name__}Backward returned gradient {i} "
                     f"of type {type(d).__name__}, expected a Tensor"
                 )
+            if e is not None and d is not None:
+                out[i] = _shaped(joint.cls, i, d, e)
         return out[: len(node.edges)]
+
+
+def _shaped(cls: Any, i: int, g: Any, node: Any) -> Any:
+    """A gradient that `backward` returned, in the shape of what it is the gradient of."""
+    of = node.variable.node if isinstance(node, AccumulateGrad) else node.out_meta
+    if of is None or g.node.shape == of.shape or g.node.op.__class__ is Other:
+        return g
+    want, have = of.shape, g.node.shape
+    ends = have[len(have) - len(want) :]
+    if len(have) < len(want) or any([n not in (1, m) for n, m in zip(want, ends, strict=True)]):
+        raise RuntimeError(
+            f"Function {cls.__name__}Backward returned an invalid gradient at index {i} - got "
+            f"{list(have)} but expected shape compatible with {list(want)}"
+        )
+    from facula.autograd.engine import sum_to
+
+    return sum_to(g, want)
 
 
 def _backward(joint: _Several) -> Any:

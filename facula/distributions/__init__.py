@@ -7,7 +7,7 @@ Source: https://pytorch.org/docs/stable/distributions.html
 
 from __future__ import annotations
 
-from facula.errors import honest
+from facula.errors import honest, honest_parts
 
 from . import constraints
 from .bernoulli import Bernoulli
@@ -148,3 +148,4 @@ __all__ = [
 ]
 
 __getattr__ = honest(__name__)
+honest_parts(__name__)

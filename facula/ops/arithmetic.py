@@ -315,7 +315,7 @@ def _unary(name: str, prim: Any, real: bool = True, names: tuple[str, ...] = ())
             )
         if real and input.node.dtype.category < dtypes.FLOAT:
             input = pw.cast(input, dtypes.get_default_dtype())
-        if name in ("erf", "erfc") and input.node.dtype.is_complex:
+        if name in ("erf", "erfc", "sign") and input.node.dtype.is_complex:
             raise NotImplementedError(f'"{name}_vml_cpu" not implemented for {input.node.dtype}')
         return record(prim, (input,))
 
@@ -383,6 +383,8 @@ _rounding("trunc", pw.TRUNC, ("fix",))
 @api(inplace=True)
 def round(input: Any, *, decimals: int = 0) -> Any:
     """The nearest integer, ties to even; or rounded to some decimals."""
+    if input.dtype.is_complex:
+        raise NotImplementedError(f'"round_vml_cpu" not implemented for {input.dtype}')
     _no_bool("round", input)
     if input.dtype.category < dtypes.FLOAT:
         return input.clone()

@@ -36,6 +36,11 @@ def value_like(value: Any, like: Any) -> Any:
         raise TypeError(
             f"__setitem__: can't assign a {type(value).__name__} to a {like.dtype} tensor"
         )
+    if isinstance(value, complex) and not like.node.dtype.is_complex:
+        raise RuntimeError(
+            f"__setitem__: value {value} cannot be converted to type {like.node.dtype} without "
+            "overflow"
+        )
     t = tensor_of(value, like.node.dtype)
     if t.node.device is not like.node.device:
         t = devices.moved(t, like.device)

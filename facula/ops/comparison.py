@@ -19,7 +19,7 @@ def _compare(name: str, prim: Any, names: tuple[str, ...] = ()) -> Any:
         need(name, input=input)
         a, b, d = operands(name, input, other)
         if d.is_complex and name not in ("eq", "ne"):
-            raise RuntimeError(f'"{name}" is not supported for complex numbers')
+            raise NotImplementedError(f'"{name}" is not supported for complex numbers')
         return record(prim, (a, b)) if isinstance(b, Tensor) else record(scalar, (a,), (), (b,))
 
     f.__name__ = name
@@ -107,6 +107,11 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     if input is None:
         return condition.nonzero(as_tuple=True)
     d = result_type(input, other)
+    if condition.dtype not in (dtypes.bool, dtypes.uint8):
+        raise RuntimeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{condition.dtype}"
+        )
     c = condition if condition.dtype is dtypes.bool else truth(condition)
     return record(pw.WHERE, (c, pw.cast(tensor_of(input, d), d), pw.cast(tensor_of(other, d), d)))
 
@@ -150,7 +155,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
             return t
     d = result_type(*[x for x in (input, min, max) if x is not None])
     if d.is_complex:
-        raise RuntimeError("clamp is not supported for complex types")
+        raise NotImplementedError("clamp is not supported for complex types")
     t = pw.cast(input, d)
     for bound, scalar, prim in (
         (min, pw.CLAMP_MIN, pw.CLAMP_LOW),

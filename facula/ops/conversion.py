@@ -11,11 +11,19 @@ from facula.ops.table import api
 from facula.tensor import Tensor
 from facula.trace.node import STALE
 
+_OF_TO = {"dtype", "device", "copy", "non_blocking", "memory_format", "other", "tensor"}
+
 
 @api(function=False)
 def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     """The tensor with another dtype or on another device; itself where nothing changes."""
+    if not kwargs.keys() <= _OF_TO:
+        raise TypeError(
+            f"to() got an unexpected keyword argument '{next(iter(kwargs.keys() - _OF_TO))}'"
+        )
     d = kwargs.get("dtype")
+    if d is not None and not isinstance(d, dtypes.dtype):
+        raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(d).__name__}")
     copy = kwargs.get("copy", False)
     where = None
     flags = [a for a in args if isinstance(a, bool)]

@@ -28,6 +28,9 @@ def finish(t: Any, requires_grad: bool, device: Any = None) -> Any:
     return t.requires_grad_(True) if requires_grad else t
 
 
+_MOST = 2**60  # elements: what has more of them has no size in bytes
+
+
 def checked_shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
     shape = sizes(args if size is None else (size,))
     for n in shape:
@@ -35,6 +38,8 @@ def checked_shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
             raise RuntimeError(
                 f"Trying to create tensor with negative dimension {n}: {list(shape)}"
             )
+    if math.prod(shape) > _MOST:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
     return shape
 
 
@@ -64,6 +69,8 @@ def _constant(name: str, value: Any) -> None:
         memory_format: Any = None,
         **kw: Any,
     ) -> Any:
+        if not size and "size" not in kw:
+            raise TypeError(f'{name}() missing 1 required positional argument: "size"')
         shape = checked_shape(size, kw.pop("size", None))
         if kw:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kw))}'")
@@ -97,6 +104,8 @@ def _constant(name: str, value: Any) -> None:
         **kw: Any,
     ) -> Any:
         shape = checked_shape(size, kw.pop("size", None))
+        if kw:
+            raise TypeError(f"new_{name}() got an unexpected keyword argument '{next(iter(kw))}'")
         where = device or self.device
         return _full(shape, value, dtype or self.dtype, requires_grad, where)
 

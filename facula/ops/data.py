@@ -19,6 +19,8 @@ from facula.values import from_array
 def _guess(data: Any) -> Any:
     """The dtype of nested Python numbers."""
     if isinstance(data, (list, tuple)):
+        if data and isinstance(data[0], str):
+            raise ValueError(f"too many dimensions 'str': {data[0]!r} is no number")
         out = None
         for x in data:
             d = _guess(x)
@@ -29,7 +31,12 @@ def _guess(data: Any) -> Any:
         return data.dtype
     if isinstance(data, (np.ndarray, np.generic)):
         return dtypes.from_np(data.dtype)
-    return dtypes.scalar_type(data)
+    if isinstance(data, str):
+        raise TypeError(f"new(): invalid data type 'str': {data!r} is no number")
+    try:
+        return dtypes.scalar_type(data)
+    except TypeError:
+        raise RuntimeError(f"Could not infer dtype of {type(data).__name__}") from None
 
 
 def _plain(data: Any, whole: bool) -> Any:
@@ -68,6 +75,8 @@ def tensor(
     else:
         if isinstance(data, str):
             raise TypeError("new(): invalid data type 'str'")
+        if data is None or isinstance(data, dict):
+            raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
         if isinstance(data, Sequence) and not isinstance(data, (list, tuple)):
             data = list(data)  # a deque, a range
         if hasattr(data, "__array__"):
@@ -81,6 +90,8 @@ def tensor(
                 raise ValueError
             if d.category == dtypes.INT and a.dtype.kind == "f" and not np.isfinite(a).all():
                 raise RuntimeError(f"value cannot be converted to type {d} without overflow")
+            if a.dtype.kind == "c" and d.category < dtypes.COMPLEX:
+                raise TypeError(f"must be real number, not complex, for a {d} tensor")
             a = dtypes.convert(a.real if a.dtype.kind == "c" and d.category < 3 else a, d.np)
         except (ValueError, TypeError):
             raise ValueError(
@@ -207,6 +218,8 @@ def frombuffer(
     buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
 ) -> Any:
     """A tensor over a Python buffer."""
+    if not len(buffer) or not count:
+        raise ValueError(f"both buffer length ({len(buffer)}) and count ({count}) must not be 0")
     return finish(
         from_array(np.frombuffer(buffer, dtype.np, count, offset), owned=False), requires_grad
     )

@@ -134,6 +134,13 @@ def randint(
     elif len(rest) == 1:
         low, high = (rest[0], high) if high is not None else (low or 0, rest[0])
     low = 0 if low is None else low
+    for name, bound in (("low", low), ("high", high)):
+        if not hasattr(bound, "__index__"):
+            raise TypeError(f"randint(): argument '{name}' must be int, not {type(bound).__name__}")
+    if size is None or not isinstance(size, (tuple, list)):
+        raise TypeError(
+            f"randint(): argument 'size' must be tuple of ints, not {type(size).__name__}"
+        )
     if low >= high:
         raise RuntimeError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
@@ -351,6 +358,11 @@ def normal(
         made = drawn(generator, size, lambda g, n, st: g.normal(n, d.np, mean, std), None, where)
         return finish(made, requires_grad)
     like = mean if isinstance(mean, Tensor) else std
+    if not isinstance(like, Tensor):
+        raise TypeError(
+            "normal(): expected a tensor for mean or std, or a size, but got "
+            f"{type(mean).__name__} and {type(std).__name__}"
+        )
     shape = FUNCTIONS["broadcast_shapes"](*[x.shape for x in (mean, std) if isinstance(x, Tensor)])
     if like.is_meta:
         return meta.empty(shape, like.dtype)
@@ -431,6 +443,8 @@ def dropout(input: Any, p: float, train: bool) -> Any:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     if not train or p == 0:
         return input
+    if input.dtype.category < dtypes.FLOAT:
+        raise RuntimeError(f"dropout: result type Float can't be cast to {input.dtype}")
     if p == 1:
         return input * input.new_zeros(())
     if input.node.op is meta.META:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.errors import describe
 from facula.in_place import forbidden
 from facula.meta import META, is_meta, like
 from facula.ops import indexing as ix
@@ -187,6 +188,8 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
             continue
         elif a.dtype.kind in "iu":
             parts = [a]
+        elif isinstance(i, str):
+            raise TypeError(f"__getitem__(): an index is no str {i!r}; the tensor is {describe(t)}")
         else:
             fail(f"tensors used as indices must be long, int, byte or bool tensors, got {a.dtype}")
         for part in parts:

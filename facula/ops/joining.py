@@ -76,6 +76,8 @@ def _joined(ts: list[Any], dim: int) -> Any:
 @api(method=False)
 def stack(tensors: Any, dim: int = 0) -> Any:
     """Tensors of one shape joined along a new dimension."""
+    if isinstance(tensors, Tensor):
+        raise TypeError("stack(): argument 'tensors' must be tuple of Tensors, not Tensor")
     ts = list(tensors)
     if not ts:
         raise RuntimeError("stack expects a non-empty TensorList")
@@ -131,6 +133,10 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
         if len(tensors) == 1 and isinstance(tensors[0], (tuple, list))
         else list(tensors)
     )
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError(
+            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
+        )
     for x in ts:
         if len(x.node.shape) > 1:
             raise RuntimeError(

@@ -175,6 +175,8 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
                     "input.numel() == 0. Specify the reduction dim with the 'dim' "
                     "argument."
                 )
+            if input.node.dtype.is_complex:
+                raise NotImplementedError(f'"{name}_all" not implemented for {input.node.dtype}')
             return record(all_prim, (input,), (tuple(range(len(input.node.shape))), False))
         return run(along, (input,), (dim, keepdim))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +29,13 @@ def sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
         args = tuple(args[0])
     if _INTS.issuperset(map(type, args)):
         return args
-    return tuple([a if type(a) is int else int(a) for a in args])
+    return tuple([a if type(a) is int else _size(a) for a in args])
+
+
+def _size(a: Any) -> int:
+    if not hasattr(a, "__index__"):
+        raise TypeError(f"sizes must be ints, but found an element of type {type(a).__name__}")
+    return operator.index(a)
 
 
 def dims_of(dim: Any, rank: int) -> tuple[int, ...]:
@@ -81,6 +88,8 @@ def _layout(
 def reshape(input: Any, *args: Any, shape: Any = None) -> Any:
     """The elements in another shape: a view where the layout allows it, else a copy."""
     n = input.node
+    if not args and shape is None:
+        raise TypeError('reshape() missing 1 required positional argument: "shape"')
     asked = sizes(args if shape is None else (shape,))
     new, same = _layout(n.shape, n.strides, asked, "reshape")
     if same:
@@ -97,6 +106,8 @@ def view(self: Any, *shape: Any, **named: Any) -> Any:
         raise TypeError(f"view() received an invalid combination of arguments: {sorted(named)}")
     if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
         return _view_dtype(self, shape[0])
+    elif not shape:
+        raise TypeError('view() missing 1 required positional argument: "size"')
     n = self.node
     new, same = _layout(n.shape, n.strides, sizes(shape), "view")
     if not same:

@@ -201,6 +201,8 @@ HISTC: Op = Op("histc", lambda p, st, a: ((p[0],), a.dtype, None, 0), widened(_h
 def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0) -> Any:
     """How many elements fall into each of `bins` equal parts of [min, max] (the data's range
     where both are equal)."""
+    if not input.dtype.is_floating_point:
+        raise NotImplementedError(f'"histogram_cpu" not implemented for {input.dtype}')
     if bins <= 0:
         raise RuntimeError(f"histc: bins must be > 0, but got {bins}")
     if max < min:
@@ -289,6 +291,8 @@ def histogramdd(
 @api
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each number from 0 on occurs in a vector; the length is data, so at once."""
+    if input.dtype.category != dtypes.INT:
+        raise NotImplementedError(f'"bincount_cpu" not implemented for {input.dtype}')
     a = realise(input)._data
     if a.ndim != 1 or a.dtype.kind not in "iu" or (a.size and a.min() < 0):
         raise RuntimeError(

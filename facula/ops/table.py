@@ -104,9 +104,24 @@ def mixed(f: Callable[..., Any]) -> Callable[..., Any]:
             done = MIXED(call, args, kwargs)
             if done is not NotImplemented:
                 return done
-        return f(*args, **kwargs)
+        try:
+            return f(*args, **kwargs)
+        except Exception as error:
+            _explain(error, f, f.__name__, args, kwargs)
+            raise
 
     return call
+
+
+def _explain(error: Exception, f: Any, name: str, args: Any, kwargs: Any) -> None:
+    """Raise what is wrong with a call's arguments, else tell the error which call it was of."""
+    if error.__class__ is not Diverted:
+        from facula.ops.arguments import tell, wrong_call
+
+        wrong = wrong_call(f, name, args, kwargs, error)
+        if wrong is not None:
+            raise wrong from None
+        tell(error, name, args, kwargs)
 
 
 # Names of arguments in NumPy's spelling, which PyTorch's functions take as well.
@@ -144,16 +159,13 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
         if out is None:
             try:
                 got = f(*args, **kwargs)
-            except (TypeError, AttributeError) as error:
-                if overriding(args, kwargs):  # something that is like a tensor
-                    return _offer(call, args, kwargs)
-                if isinstance(error, AttributeError):
-                    raise _no_tensor(name, f, args, kwargs, error) from None
-                raise
-            except (IndexError, RuntimeError) as error:
+            except Exception as error:
                 if error.__class__ is Diverted and error.kind.each is not None:
                     return error.kind.each(call, args, kwargs, error)
-                if name not in LOOKS_FIRST:
+                if isinstance(error, (TypeError, AttributeError)) and overriding(args, kwargs):
+                    return _offer(call, args, kwargs)  # something that is like a tensor
+                _explain(error, f, name, args, kwargs)
+                if isinstance(error, (IndexError, RuntimeError)) and name not in LOOKS_FIRST:
                     _in_place.forbidden(args, True)
                 raise
             if type(got) in PLAIN:
@@ -181,19 +193,6 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     call.__doc__ = f.__doc__
     call.__wrapped__ = f  # type: ignore[attr-defined]
     return call
-
-
-def _no_tensor(name: str, f: Any, args: Any, kwargs: Any, error: AttributeError) -> Exception:
-    """TypeError where the error is that an argument, or part of one, is not a tensor."""
-    given = {**dict(zip(f.__code__.co_varnames, args, strict=False)), **kwargs}
-    for argument, x in given.items():
-        for part in (x, *x) if isinstance(x, (tuple, list)) else (x,):
-            if part is error.obj and not isinstance(x, _tensor.Tensor):
-                what = "Tensor" if part is x else "tuple of Tensors"
-                return TypeError(
-                    f"{name}(): argument '{argument}' must be {what}, not {type(part).__name__}"
-                )
-    return error
 
 
 def _seen(t: Any, args: tuple[Any, ...]) -> Any:
@@ -320,17 +319,19 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
         except RuntimeError:
             _arguments(f, self, args, kwargs)
             raise
+        except AttributeError as error:  # self is no tensor
+            _explain(error, f, name, (self, *args), kwargs)
+            raise
         own = own_value(self, args)
         if name[:-1] in IN_DTYPE_OF_OUT:
             _in_dtype_of(name, self, kwargs)
         try:
             value = f(own, *args, **kwargs)
-        except Diverted as error:
-            if error.kind.each is None:
+        except Exception as error:
+            if error.__class__ is not Diverted or error.kind.each is None:
+                _explain(error, f, name, (own, *args), kwargs)
                 raise
             value = error.kind.each(f, (own, *args), kwargs, error)
-        except AttributeError as error:
-            raise _no_tensor(name, f, (own, *args), kwargs, error) from None
         _in_place.check_distinct(self, name)
         others = () if name in SEPARATE else (*args, *kwargs.values())
         _in_place.check_overlap(self, others, name, name not in SCATTERING)
@@ -389,6 +390,8 @@ def store(name: str, out: Any, result: Any) -> Any:
         for o, v in zip(out, result, strict=True):
             store(name, o, v)
         return type(result)(out) if isinstance(result, tuple) else out
+    if not isinstance(out, _tensor.Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if TLS.r.grad and (out.requires_grad or result.requires_grad):
         raise _no_derivative(name)
     _in_place.check_distinct(out, name)

@@ -3,6 +3,7 @@
 Source: https://pytorch.org/docs/stable/optim.html
 """
 
+from facula.errors import honest, honest_parts
 from facula.optim import lr_scheduler, swa_utils
 from facula.optim.adadelta import Adadelta
 from facula.optim.adafactor import Adafactor
@@ -45,7 +46,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    from facula.errors import missing_name
-
-    raise missing_name(__name__, name)
+__getattr__ = honest(__name__)
+honest_parts(__name__)

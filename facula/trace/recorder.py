@@ -20,6 +20,7 @@ from typing import Any
 
 from facula.dtypes import named
 from facula.trace import flight
+from facula.trace.entry_checks import check_entry
 from facula.trace.node import (
     ASSIGN,
     END,
@@ -480,6 +481,7 @@ def _entry(
     if e is None:
         inputs = names if plain else _inputs(r, names)
         e = Node(op, *op.infer(params, stypes, *(names if plain else [t.node for t in ts])))
+        check_entry(e, scalars, names if plain else [t.node for t in ts])
         dtype = e.dtype
         if dtype.__class__ is named:
             dtype.np  # noqa: B018 (raises: there are no tensors of this type)

@@ -379,3 +379,18 @@ def test_the_gradient_of_a_leaf_has_the_shape_that_its_graph_knows():
     row.grad = None
     row.sum().backward()
     assert row.grad.tolist() == [[3, 3]]
+
+
+@pytest.mark.parametrize(
+    ("hook", "kind", "words"),
+    [
+        (lambda g: g[0], RuntimeError, "changed the size"),
+        (lambda g: 3, TypeError, "returned 'int'"),
+    ],
+)
+def test_a_hook_gives_back_a_gradient_of_the_same_shape(hook, kind, words):
+    w = torch.ones(2, 3, requires_grad=True)
+    w.register_hook(hook)
+    with pytest.raises(kind, match=words):
+        (w * 2).sum().backward()
+    assert w.grad is None

@@ -174,3 +174,43 @@ def test_vjp_is_another_name_of_backward():
     assert x.grad.tolist() == [2, 2]
     with pytest.raises(RuntimeError, match="Both: implementing both 'backward' and 'vjp'"):
         Both.apply(x).sum().backward()
+
+
+def test_a_gradient_of_a_shape_that_does_not_fit_is_refused():
+    class Wrong(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a):
+            return a * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return torch.ones(5)
+
+    with pytest.raises(RuntimeError, match=r"WrongBackward returned an invalid gradient.*\[5\]"):
+        Wrong.apply(torch.ones(2, 3, requires_grad=True)).sum().backward()
+
+
+def test_a_gradient_that_was_expanded_is_summed():
+    class Wide(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a):
+            return a.expand(2, 3) * 1
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    a = torch.ones(3, requires_grad=True)
+    Wide.apply(a).sum().backward()
+    assert a.grad.tolist() == [2, 2, 2]
+
+
+def test_only_tensors_are_saved():
+    class Saves(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a):
+            ctx.save_for_backward(a, 3)
+            return a * 2
+
+    with pytest.raises(TypeError, match="argument 1 is of type int"):
+        Saves.apply(torch.ones(2, requires_grad=True))

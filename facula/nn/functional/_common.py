@@ -78,8 +78,17 @@ def reduced(loss: Tensor, reduction: str, dtype=None) -> Tensor:
 
 def require_float(x: Tensor, name: str, complex_too: bool = True) -> None:
     """Raise as PyTorch's kernels do for a dtype they are not compiled for."""
-    if not (x.dtype.is_floating_point or (complex_too and x.dtype.is_complex)):
-        raise NotImplementedError(f"\"{name}\" not implemented for '{scalar_type(x.dtype)}'")
+    try:
+        d = x.dtype
+    except AttributeError:
+        raise no_tensor(name, "input", x) from None
+    if not (d.is_floating_point or (complex_too and d.is_complex)):
+        raise NotImplementedError(f"\"{name}\" not implemented for '{scalar_type(d)}'")
+
+
+def no_tensor(name: str, argument: str, x: object) -> TypeError:
+    """The error for an argument that is no tensor."""
+    return TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type(x).__name__}")
 
 
 _SCALAR_TYPES = {

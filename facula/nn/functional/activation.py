@@ -17,7 +17,7 @@ from facula.ops.table import mixed
 from facula.trace.recorder import TLS, record
 from facula.trace.spans import pure, run
 
-from ._common import in_place, output, require_float, scalar_type, upcast
+from ._common import in_place, no_tensor, output, require_float, scalar_type, upcast
 
 _SQRT_HALF = 0.7071067811865476
 _SQRT_2_OVER_PI = 0.7978845608028654
@@ -30,7 +30,12 @@ _SELU_SCALE = 1.0507009873554805
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """``max(input, 0)``, element by element."""
-    return input.relu_() if inplace else input.relu()
+    try:
+        return input.relu_() if inplace else input.relu()
+    except AttributeError:
+        if isinstance(input, Tensor):
+            raise
+        raise no_tensor("relu", "input", input) from None
 
 
 def relu_(input: Tensor) -> Tensor:

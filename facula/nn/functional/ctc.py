@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import facula
 from facula import Tensor
 from facula.ops.table import mixed
@@ -16,8 +18,8 @@ _IMPOSSIBLE = -1e30
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,
-    input_lengths: Tensor,
-    target_lengths: Tensor,
+    input_lengths: Any,
+    target_lengths: Any,
     blank: int = 0,
     reduction: str = "mean",
     zero_infinity: bool = False,

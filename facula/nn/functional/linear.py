@@ -52,6 +52,11 @@ def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
         if bias is not None:
             raise RuntimeError(f"mat2 must be a matrix, got {weight.dim()}-D tensor")
         return input.matmul(weight)
+    if bias is not None and not input.dtype == weight.dtype == bias.dtype:
+        raise RuntimeError(
+            "linear: input, weight and bias must have the same dtype, but got "
+            f"{input.dtype}, {weight.dtype} and {bias.dtype}"
+        )
     # The weight's value, transposed: no view of the parameter has to be kept up to date.
     result = input.matmul(record(PERMUTE, (weight,), (1, 0)))
     return result if bias is None else result + bias

@@ -13,7 +13,7 @@ from facula.batches import level_of
 from facula.ops.movement import in_layout, is_channels_last, shaped, whole
 from facula.trace.spans import pure, run
 
-from ._common import dims, is_low, require_float, scalar_type, upcast
+from ._common import dims, is_low, no_tensor, require_float, scalar_type, upcast
 
 
 def _standardised(x: Tensor, over, eps: float):
@@ -85,6 +85,8 @@ def _batch_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
         for name, stat in (("running_mean", running_mean), ("running_var", running_var)):
             if stat is None:
                 raise RuntimeError(f"{name} must be defined in evaluation mode")
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
     channels = input.shape[1] if input.dim() > 1 else 0
     named = (
         ("running_mean", running_mean),
@@ -212,6 +214,8 @@ def _check_normalized_shape(input, normalized_shape, name, weight, bias=None) ->
         raise TypeError(
             f"{name}(): argument 'normalized_shape' (position 2) must be tuple of ints, not int"
         )
+    if not isinstance(input, Tensor):
+        raise no_tensor(name, "input", input)
     shape = tuple(normalized_shape)
     if not shape:
         raise RuntimeError(

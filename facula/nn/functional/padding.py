@@ -87,10 +87,10 @@ def constant_pad(x: Tensor, amounts: list[int], value: float) -> Tensor:
 def _checked(pad) -> list[int]:
     amounts = [pad] if isinstance(pad, int) else list(pad)
     for i, amount in enumerate(amounts):
-        if isinstance(amount, float):
+        if isinstance(amount, (float, str)):
             raise TypeError(
                 "pad(): argument 'pad' (position 2) must be tuple of ints, but found element of "
-                f"type float at pos {i}"
+                f"type {type(amount).__name__} at pos {i}"
             )
     if len(amounts) % 2:
         raise RuntimeError("Padding length must be divisible by 2")

@@ -130,6 +130,12 @@ def _adaptive_size(name: str, output_size, size, n: int) -> tuple[int, ...]:
         raise RuntimeError(
             f"{name}: internal error: output_size.size() must be {n}, got {output_size}"
         )
+    for v in values:
+        if v is not None and not hasattr(v, "__index__"):
+            raise TypeError(
+                f"{name}(): argument 'output_size' must be tuple of ints, but found element of "
+                f"type {type(v).__name__}"
+            )
     out = tuple(s if v is None else int(v) for v, s in zip(values, size, strict=True))
     if min(out) < 0:
         raise RuntimeError(f"{name}(): elements of output_size must be greater than or equal to 0")

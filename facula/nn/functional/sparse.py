@@ -9,7 +9,7 @@ from facula.ops.movement import shaped
 from facula.ops.scatters import rows_at
 from facula.values import present
 
-from ._common import type_name, upcast
+from ._common import no_tensor, type_name, upcast
 
 
 class _ScaleGradient(facula.autograd.Function):
@@ -27,6 +27,8 @@ class _ScaleGradient(facula.autograd.Function):
 
 
 def _check_indices(input: Tensor, name: str) -> None:
+    if not isinstance(input, Tensor):
+        raise no_tensor(name, "indices", input)
     if input.dtype not in (facula.int64, facula.int32):
         raise RuntimeError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar "

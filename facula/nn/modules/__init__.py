@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facula.errors import honest
+from facula.errors import honest, honest_parts
 
 from .activation import (
     CELU,
@@ -321,3 +321,4 @@ __all__ = [
 
 
 __getattr__ = honest(__name__)
+honest_parts(__name__)

@@ -373,6 +373,11 @@ class Module(HookMixin, StateDictMixin, TreeMixin):
 
     def requires_grad_(self, requires_grad: bool = True):
         """Say for all parameters whether autograd computes their gradients."""
+        if not isinstance(requires_grad, bool):
+            raise TypeError(
+                "requires_grad_(): argument 'requires_grad' must be bool, not "
+                f"{type(requires_grad).__name__}"
+            )
         for param in self.parameters():
             param.requires_grad_(requires_grad)
         return self

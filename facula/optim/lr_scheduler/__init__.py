@@ -12,6 +12,7 @@
 Source: https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
 """
 
+from facula.errors import honest, honest_parts
 from facula.optim.lr_scheduler.base import LRScheduler, _LRScheduler
 from facula.optim.lr_scheduler.composed import ChainedScheduler, SequentialLR
 from facula.optim.lr_scheduler.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
@@ -49,7 +50,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    from facula.errors import missing_name
-
-    raise missing_name(__name__, name)
+__getattr__ = honest(__name__)
+honest_parts(__name__)

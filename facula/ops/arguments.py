@@ -1,0 +1,222 @@
+"""What is wrong with a call that failed: arguments of a wrong type, missing or unknown ones.
+
+PyTorch looks at the types of all arguments before anything else. Here an operation is called, and
+only where that fails its arguments are compared with its signature: a call that succeeds pays
+nothing for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import numbers
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from facula import dtypes
+from facula.errors import describe
+from facula.tensor import Tensor
+
+# What stands for an argument that is annotated `Any`, by its name.
+_BY_NAME = {
+    "Tensor": """input self index mat mat1 mat2 vec vec1 vec2 batch1 batch2 tensor1 tensor2 source
+        mask condition other exponent A B boundaries sorted_sequence""",
+    "Number": "alpha beta fill_value maxnorm",
+    "dimensions": "dim dims",
+    "ints": "split_size split_size_or_sections split_sizes sections",
+    "Tensor or Number": "src",
+    "Generator": "generator",
+    "dtype": "dtype",
+    "bool": "unbiased",
+}
+KIND = {name: kind for kind, names in _BY_NAME.items() for name in names.split()}
+# Where the same name means something else.
+_OTHERWISE = {
+    ("select", "index"): "int",
+    ("movedim", "source"): "dimensions",
+    ("set_", "source"): "",
+    ("type", "dtype"): "",
+    ("view", "dtype"): "",
+    ("max", "dim"): "",
+    ("min", "dim"): "",
+    ("tensordot", "dims"): "",
+    ("stack", "tensors"): "Tensors",
+    ("hstack", "tensors"): "Tensors",
+    ("kron", "other"): "Tensor",
+    ("equal", "other"): "Tensor",
+    ("type_as", "other"): "Tensor",
+    ("index_put", "indices"): "Tensors",
+    ("vector_norm", "ord"): "Number",
+}
+_NUMBERS = (int, float, complex, np.number, np.bool_)
+_LIMIT = 2**63
+
+
+def _tensor(x: Any) -> bool:
+    return isinstance(x, Tensor) or hasattr(type(x), "__torch_function__") or hasattr(x, "node")
+
+
+def _single(x: Any) -> bool:
+    """A tensor that stands for a number."""
+    return _tensor(x) and getattr(x, "ndim", 1) == 0
+
+
+def _int(x: Any) -> bool:
+    if isinstance(x, (bool, np.bool_)):
+        return False
+    if _single(x):
+        return x.dtype.category == dtypes.INT
+    return hasattr(x, "__index__") and not _tensor(x)
+
+
+def _float(x: Any) -> bool:
+    return isinstance(x, (numbers.Real, np.number)) or _single(x)
+
+
+def _number(x: Any) -> bool:
+    return isinstance(x, _NUMBERS) or _single(x) or (hasattr(x, "__index__") and not _tensor(x))
+
+
+def _dimensions(x: Any) -> bool:
+    if x is None or isinstance(x, str) or _int(x):
+        return True
+    return isinstance(x, (tuple, list)) and all([_int(d) or isinstance(d, str) for d in x])
+
+
+def _ints(x: Any) -> bool:
+    if isinstance(x, (tuple, list)):
+        return all([_int(n) for n in x])
+    return _int(x) or _tensor(x)
+
+
+def _tensors(x: Any) -> bool:
+    return isinstance(x, (tuple, list)) and all([_tensor(t) or t is None for t in x])
+
+
+def _dtype(x: Any) -> bool:
+    return x is None or isinstance(x, (dtypes.dtype, type))
+
+
+_CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "Tensor": ("Tensor", _tensor),
+    "Tensor or Number": ("Tensor or Number", lambda x: _tensor(x) or _number(x)),
+    "Number": ("Number", _number),
+    "dimensions": ("int or tuple of ints", _dimensions),
+    "dtype": ("torch.dtype", _dtype),
+    "ints": ("int or tuple of ints", _ints),
+    "Tensors": ("tuple of Tensors", _tensors),
+    "Generator": ("Generator", lambda x: x is None or hasattr(x, "initial_seed")),
+    "int": ("int", _int),
+    "float": ("float", _float),
+    "bool": ("bool", lambda x: isinstance(x, (bool, np.bool_))),
+    "str": ("str", lambda x: isinstance(x, str)),
+    "None": ("None", lambda x: x is None),
+}
+
+
+@functools.cache
+def _signature(f: Any) -> tuple[inspect.Signature, dict[str, list[str]]]:
+    """A function's signature, and the kinds that each argument may be of where they are known."""
+    f = inspect.unwrap(f)
+    signature = inspect.signature(f)
+    names = signature.parameters
+    kinds: dict[str, list[str]] = {}
+    for p in names.values():
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            continue
+        text = p.annotation if isinstance(p.annotation, str) else "Any"
+        if text == "Any":
+            text = _OTHERWISE.get((f.__name__, p.name), KIND.get(p.name, ""))
+            if text == "Tensor" and _numbers_too(f.__name__, p.name, names):
+                text = "Tensor or Number"
+        found = [k.strip() for k in text.split("|")]
+        if all([k in _CHECKS for k in found]):
+            kinds[p.name] = found + ["None"] * (p.default is None)
+    return signature, kinds
+
+
+def _numbers_too(function: str, name: str, names: Any) -> bool:
+    if name in ("other", "exponent"):
+        return function not in ("kron", "equal", "type_as")
+    return name == "input" and ("other" in names or "exponent" in names)
+
+
+def wrong_call(
+    f: Any, name: str, args: Any, kwargs: Any, error: Exception | None = None
+) -> Exception | None:
+    """The error that says what is wrong with the arguments of a call; None if nothing is.
+
+    `error` is what the call raised: it tells what of the arguments should have been a tensor.
+    """
+    signature, kinds = _signature(f)
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError as unfit:
+        return TypeError(f"{name}(): {unfit}; got {call_of(name, args, kwargs)}")
+    for argument, x in given.items():
+        allowed = kinds.get(argument)
+        if allowed is None:
+            continue
+        if not any([_CHECKS[k][1](x) for k in allowed]):
+            expected = " or ".join([_CHECKS[k][0] for k in allowed if k != "None"])
+            return TypeError(
+                f"{name}(): argument '{argument}' must be {expected}, not {type(x).__name__}; "
+                f"got {call_of(name, args, kwargs)}"
+            )
+        if isinstance(x, int) and not -_LIMIT <= x < _LIMIT and "int" in allowed[0]:
+            return ValueError(
+                f"{name}(): argument '{argument}' overflows when it is unpacked as an int64; "
+                f"got {call_of(name, args, kwargs)}"
+            )
+    if isinstance(error, AttributeError):
+        for argument, x in given.items():
+            for part in (x, *x) if isinstance(x, (tuple, list)) else (x,):
+                if part is error.obj and not _tensor(x):
+                    what = "Tensor" if part is x else "tuple of Tensors"
+                    return TypeError(
+                        f"{name}(): argument '{argument}' must be {what}, not "
+                        f"{type(part).__name__}; got {call_of(name, args, kwargs)}"
+                    )
+    return None
+
+
+def tell(error: Exception, name: str, args: Any, kwargs: Any) -> None:
+    """Let the message say which call failed, where it lacked the name or a shape.
+
+    Of calls inside calls the outermost is named: it is the one that the user wrote.
+    """
+    if error.__class__ not in _OURS or name in _CALLBACKS or len(error.args) != 1:
+        return
+    text = getattr(error, "said", error.args[0])
+    if isinstance(text, str) and not _says(text, name, (*args, *kwargs.values())):
+        error.said = text  # type: ignore[attr-defined]
+        error.args = (f"{text}, in {call_of(name, args, kwargs)}",)
+
+
+# Errors that operations raise, and those whose errors are raised by functions of the user.
+_OURS = {IndexError, NotImplementedError, RuntimeError, TypeError, ValueError}
+_CALLBACKS = {"apply_", "map_", "map2_"}
+
+
+def _says(text: str, name: str, values: Any) -> bool:
+    if re.search(rf"\b{re.escape(name.rstrip('_'))}_?\b", text) is None:
+        return False
+    shapes = [tuple(v.shape) for v in values if isinstance(v, Tensor)]
+    return all(
+        [str(list(s)) in text or str(s) in text or "x".join(map(str, s)) in text for s in shapes]
+    )
+
+
+def call_of(name: str, args: Any, kwargs: Any) -> str:
+    """A call in words: its arguments with their shapes and dtypes."""
+    words = [_words(a) for a in args] + [f"{k}={_words(v)}" for k, v in kwargs.items()]
+    return f"{name}({', '.join(words)})"
+
+
+def _words(x: Any) -> str:
+    if isinstance(x, (tuple, list)) and any([_tensor(e) for e in x]):
+        return f"[{', '.join([describe(e) for e in x[:4]])}{', ...' if len(x) > 4 else ''}]"
+    return describe(x)
