@@ -376,12 +376,15 @@ def own_value(t: Any, args: tuple[Any, ...]) -> Any:
 def _no_overlap(name: str, out: Any, args: tuple[Any, ...]) -> None:
     outs = out if isinstance(out, (tuple, list)) else (out,)
     for a in args:
-        for t in a if isinstance(a, (tuple, list)) else (a,):
+        operands = a if isinstance(a, (tuple, list)) else (a,)
+        operands = [t for t in operands if isinstance(t, _tensor.Tensor)]
+        some = any([0 not in t.node.shape for t in operands])  # then `out` will have elements
+        for t in operands:
+            # One without elements is passed over where tensors are joined.
+            passed = t.node.shape == (0,) or (name == "stack" and not some)
             for o in outs:
-                if isinstance(t, _tensor.Tensor) and isinstance(o, _tensor.Tensor):
-                    # Without elements it is passed over where tensors are joined.
-                    if t is o or t.node.shape != (0,):
-                        _in_place.check_overlap(o, (t,), name, False)
+                if isinstance(o, _tensor.Tensor) and (not passed or (t is o and some)):
+                    _in_place.check_overlap(o, (t,), name, False)
 
 
 def store(name: str, out: Any, result: Any) -> Any:

@@ -126,3 +126,19 @@ def test_modules_take_types_of_python():
     m = torch.nn.Linear(1, 1)
     assert m.to(float).weight.dtype is torch.float64
     assert m.float().to(dtype=float).weight.dtype is torch.float64
+
+
+def test_out_that_is_an_operand_without_elements():
+    """It overlaps once the result has elements. Expected is what PyTorch does."""
+    for shape in ((0,), (0, 3), (2, 0)):
+        x = torch.zeros(shape)
+        if shape == (0,):
+            assert torch.cat([x, x], out=x).shape == (0,)
+        else:
+            with pytest.raises(RuntimeError, match="unsupported operation"):
+                torch.cat([x, x], out=x)
+        assert torch.stack([x, x], out=x).numel() == 0
+    x = torch.zeros(0)
+    for others in ([torch.ones(2), x], [x, torch.ones(2)]):
+        with pytest.raises(RuntimeError, match="unsupported operation"):
+            torch.cat(others, out=x)
