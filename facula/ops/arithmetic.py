@@ -315,8 +315,8 @@ def _unary(name: str, prim: Any, real: bool = True, names: tuple[str, ...] = ())
             )
         if real and input.node.dtype.category < dtypes.FLOAT:
             input = pw.cast(input, dtypes.get_default_dtype())
-        if name in ("erf", "erfc", "sign") and input.node.dtype.is_complex:
-            raise NotImplementedError(f'"{name}_vml_cpu" not implemented for {input.node.dtype}')
+        if name in ("erf", "erfc", "sign"):
+            real_only(name, input)
         return record(prim, (input,))
 
     f.__name__ = name
@@ -357,7 +357,14 @@ def relu(input: Any) -> Any:
     need("relu", input=input)
     if input.node.dtype is dtypes.bool:
         raise RuntimeError("relu: Boolean inputs not supported for relu")
+    real_only("relu", input)
     return record(pw.RELU, (input,))
+
+
+def real_only(name: str, t: Any) -> None:
+    """NotImplementedError for complex numbers, where they have no meaning."""
+    if t.node.dtype.is_complex:
+        raise NotImplementedError(f"{name}(): not implemented for complex numbers, {t.dtype}")
 
 
 def _no_bool(name: str, t: Any) -> None:
@@ -367,6 +374,7 @@ def _no_bool(name: str, t: Any) -> None:
 
 def _rounding(name: str, prim: Any, names: tuple[str, ...] = ()) -> Any:
     def f(input: Any) -> Any:
+        real_only(name, input)
         _no_bool(name, input)
         return record(prim, (input,)) if input.dtype.category >= dtypes.FLOAT else input.clone()
 
@@ -383,8 +391,7 @@ _rounding("trunc", pw.TRUNC, ("fix",))
 @api(inplace=True)
 def round(input: Any, *, decimals: int = 0) -> Any:
     """The nearest integer, ties to even; or rounded to some decimals."""
-    if input.dtype.is_complex:
-        raise NotImplementedError(f'"round_vml_cpu" not implemented for {input.dtype}')
+    real_only("round", input)
     _no_bool("round", input)
     if input.dtype.category < dtypes.FLOAT:
         return input.clone()
@@ -480,6 +487,7 @@ def isfinite(input: Any) -> Any:
 @api
 def signbit(input: Any) -> Any:
     """Whether the sign bit is set."""
+    real_only("signbit", input)
     return record(pw.SIGNBIT, (input,))
 
 

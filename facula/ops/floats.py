@@ -10,7 +10,14 @@ import numpy as np
 
 from facula import dtypes
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import implemented, need, one_tensor, operands, tensor_of
+from facula.ops.arithmetic import (
+    implemented,
+    need,
+    one_tensor,
+    operands,
+    real_only,
+    tensor_of,
+)
 from facula.ops.pointwise import _c, _f
 from facula.ops.registry import Op, broadcast, pointwise, to_bool
 from facula.ops.table import METHODS, api
@@ -260,12 +267,11 @@ METHODS["float_power_"] = _float_power_
 def ldexp(input: Any, other: Any) -> Any:
     """input * 2^other."""
     need("ldexp", input=input, other=other)
-    two = input.new_full((), 2.0, dtype=_power_dtype(other))
-    return input * two.pow(other)
-
-
-def _power_dtype(t: Any) -> Any:
-    return t.dtype if t.dtype.category >= dtypes.FLOAT else dtypes.get_default_dtype()
+    if other.dtype.category >= dtypes.FLOAT:
+        return input * input.new_full((), 2.0, dtype=other.dtype).pow(other)
+    d = input.dtype if input.dtype.category >= dtypes.FLOAT else dtypes.get_default_dtype()
+    wide = dtypes.promote_types(d, dtypes.get_default_dtype())  # 16 bits have too few for the power
+    return pw.cast(pw.cast(input, wide) * input.new_full((), 2.0, dtype=wide).pow(other), d)
 
 
 # Mantissa and exponent.
@@ -294,6 +300,7 @@ def frexp(input: Any) -> Any:
 @api(inplace=True)
 def frac(input: Any) -> Any:
     """The part after the point, with the sign of the number."""
+    real_only("frac", input)
     if input.dtype.category < dtypes.FLOAT:
         raise NotImplementedError(f'"frac" not implemented for {input.dtype}')
     return input - input.trunc()

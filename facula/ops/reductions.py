@@ -8,7 +8,7 @@ from typing import Any
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
-from facula.ops.arithmetic import need
+from facula.ops.arithmetic import need, real_only
 from facula.ops.comparison import truth
 from facula.ops.indexing import GATHER, only
 from facula.ops.movement import in_layout, shaped, whole
@@ -139,6 +139,7 @@ def _empty(name: str, t: Any, dims: tuple[int, ...], all_dims: bool = False) -> 
 @api
 def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The largest value over some dimensions; equal shares of gradient to ties."""
+    real_only("amax", input)
     dims = _dims(input, dim)
     _empty("amax", input, dims, dim is None or dim == ())
     return record(rd.AMAX, (input,), (dims, keepdim))
@@ -147,6 +148,7 @@ def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
 @api
 def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The smallest value over some dimensions."""
+    real_only("amin", input)
     dims = _dims(input, dim)
     _empty("amin", input, dims, dim is None or dim == ())
     return record(rd.AMIN, (input,), (dims, keepdim))
@@ -168,6 +170,7 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
         need(name, input=input)
         if isinstance(dim, Tensor) or other is not None:
             return FUNCTIONS[binary](input, dim if other is None else other)
+        real_only(name, input)
         if dim is None:
             if input.numel() == 0:
                 raise RuntimeError(
@@ -175,8 +178,6 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
                     "input.numel() == 0. Specify the reduction dim with the 'dim' "
                     "argument."
                 )
-            if input.node.dtype.is_complex:
-                raise NotImplementedError(f'"{name}_all" not implemented for {input.node.dtype}')
             return record(all_prim, (input,), (tuple(range(len(input.node.shape))), False))
         return run(along, (input,), (dim, keepdim))
 
@@ -201,6 +202,8 @@ _extreme("min", rd.AMIN, rd.ARGMIN, "minimum")
 
 def _arg(name: str, prim: Any) -> None:
     def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        if input.dtype is dtypes.bool or input.dtype.is_complex:
+            raise RuntimeError(f"{name}(): not implemented for {input.dtype}")
         if dim is None:
             if input.numel() == 0:
                 raise IndexError(

@@ -68,6 +68,8 @@ def msort(input: Any) -> Any:
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The k largest (or smallest) values along a dimension, and where they were."""
     _no_complex("topk", input)
+    if input.dtype is dtypes.bool:
+        raise RuntimeError("topk(): not implemented for torch.bool")
     d = wrap_dim(dim, len(input.node.shape))
     n = input.node.shape[d] if input.node.shape else 1
     k = index(k)

@@ -85,3 +85,16 @@ def test_a_number_is_an_operand_without_dimensions():
         assert y.stride() == (1, 2)
     for y in (x + x, -x, 1 / x, x**2, 2**x, x.exp(), x < x):
         assert y.stride() == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("floor", "ceil", "trunc", "frac", "round", "sign", "signbit", "relu"),
+        *("max", "min", "amax", "amin", "clamp_min"),
+    ],
+)
+def test_complex_numbers_have_no_order(name):
+    z = torch.tensor([1 + 2j])
+    with pytest.raises(NotImplementedError, match="complex"):
+        getattr(torch, name)(z, 0) if name == "clamp_min" else getattr(torch, name)(z)

@@ -44,6 +44,14 @@ def test_the_next_bfloat16_is_one_step_away(start):
     assert back.item() == start
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_ldexp_by_whole_numbers_keeps_the_dtype(dtype):
+    x = torch.tensor(3.0, dtype=dtype)
+    for by, expected in ((torch.tensor([2, -1]), [12, 1.5]), (torch.tensor([-20]), [3 * 2.0**-20])):
+        got = torch.ldexp(x, by)
+        assert got.dtype is dtype and got.tolist() == expected
+
+
 def test_mantissa_and_exponent():
     mantissa, exponent = torch.frexp(torch.tensor([10.0, -0.25, 0.0]))
     assert mantissa.tolist() == [0.625, -0.5, 0] and exponent.tolist() == [4, -1, 0]

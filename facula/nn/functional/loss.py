@@ -40,6 +40,14 @@ def _warn_if_broadcast(input: Tensor, target: Tensor) -> None:
         )
 
 
+def _promoted(input: Tensor, target: Tensor):
+    """Both in the common dtype of what they are expanded to, where a 0-d one counts in full."""
+    if input.dtype is target.dtype:
+        return input, target
+    d = facula.promote_types(input.dtype, target.dtype)
+    return input.to(d), target.to(d)
+
+
 def _pair(input: Tensor, target: Tensor):
     """Both in the precision to compute in, and the dtype of the result (None: as computed)."""
     if not is_low(input, target):
@@ -83,7 +91,7 @@ def mse_loss(
 @pure
 def _mse_loss(tensors: Any, reduction: Any, numbers: Any) -> Tensor:
     input, target, weight = tensors
-    a, b, dtype = _pair(input, target)
+    a, b, dtype = _pair(*_promoted(input, target))
     difference = a - b
     require_float(difference, "mse_cpu")
     loss = _finish(difference * difference, weight, reduction, dtype)
@@ -134,7 +142,7 @@ def smooth_l1_loss(
 @pure
 def _smooth_l1_loss(tensors: Any, static: Any, numbers: Any) -> Tensor:
     (input, target), (reduction, beta) = tensors, static
-    a, b, dtype = _pair(input, target)
+    a, b, dtype = _pair(*_promoted(input, target))
     size = (a - b).abs()
     if beta == 0:
         return reduced(size, reduction, dtype)

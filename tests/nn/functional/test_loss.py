@@ -15,3 +15,17 @@ def test_margin_ranking_loss_of_whole_numbers(torch):
         ]
         for kind in kinds
     }
+
+
+@agrees
+def test_targets_of_other_dtypes(torch):
+    F = torch.nn.functional
+    x, yes = torch.tensor([0.5, 1.0, 2.0], requires_grad=True), torch.tensor([True, False, True])
+    losses = {}
+    for loss in (F.mse_loss, F.smooth_l1_loss):
+        for target in (yes, torch.ones(3, dtype=torch.float16)):
+            y = loss(x, target)
+            losses[f"{loss.__name__} {target.dtype}"] = [
+                y, str(y.dtype).split(".")[-1], torch.autograd.grad(y, x)
+            ]  # fmt: skip
+    return losses
