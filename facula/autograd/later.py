@@ -119,7 +119,7 @@ def plan_of(r: Any, live: tuple[Any, ...]) -> Plan | None:
     for reached in reaches if len(reaches) > 1 else ():
         others = [n for n, by in saved.items() if reached.isdisjoint(by)]
         # Of inputs with a history, which are mostly parameters, somebody else has the memory.
-        held = [n for n in others if not n.rg or n.op is not INPUT]
+        held = [n for n in others if not _borrowed(n)]
         if sum([math.prod(n.shape) * n.dtype.itemsize for n in held]) > MAX_BYTES:
             return None
     numbered = [n for n in p.entries if n.stypes and any(["s" in names for names in n.op.needs])]
@@ -132,6 +132,12 @@ def plan_of(r: Any, live: tuple[Any, ...]) -> Plan | None:
         return None
     _find_memory(r, p, live, values)
     return p
+
+
+def _borrowed(n: Node) -> bool:
+    """Whether a saved value is an input with a history, or a view of one."""
+    root = _memory_of(n)
+    return root.op is INPUT and root.rg
 
 
 def _reached(top: Node) -> set[Node]:
