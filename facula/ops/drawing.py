@@ -13,6 +13,7 @@ from facula.in_place import check_in_place
 from facula.ops import pointwise as pw
 from facula.ops.creations import checked_shape, finish
 from facula.ops.indices import known
+from facula.ops.movement import TIED
 from facula.ops.reduce import CUMSUM
 from facula.ops.registry import like_strides
 from facula.ops.shapes import keeps_layout
@@ -283,8 +284,6 @@ def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
     """Fill with ones of probability p, zeros elsewhere."""
     if self.node.op is meta.META:
         return self
-    if self.node.op is meta.META:
-        return self
     if isinstance(p, Tensor) and ACTIVE.levels:
         check_in_place(self, "bernoulli_")
         _differs(self, random_levels())
@@ -371,7 +370,16 @@ def normal(
     d = like.dtype.np
     where = like.device
     z = drawn(generator, tuple(shape), lambda g, n, st: g.normal(n, d, 0.0, 1.0), None, where)
-    return (z * std + mean).detach()
+    made = (z * std + mean).detach()
+    return zero_gradients(made, mean, std)
+
+
+def zero_gradients(made: Any, *parameters: Any) -> Any:
+    """What was drawn, with gradients of zero for the parameters: not missing ones."""
+    for x in parameters:
+        if isinstance(x, Tensor) and x.requires_grad:
+            made = record(TIED, (made, x), (x.node.shape, x.node.dtype))
+    return made
 
 
 def _running_sums(weights: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from facula import rejection
 from facula.ops import gamma as gm
 from facula.ops.arithmetic import need
-from facula.ops.drawing import drawn_of
+from facula.ops.drawing import drawn_of, zero_gradients
 from facula.ops.indices import known
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import api
@@ -148,7 +148,7 @@ def poisson(input: Any, generator: Any = None) -> Any:
         raise NotImplementedError(f'"poisson_cpu" not implemented for {input.dtype}')
     if not np.all(known(input) >= 0):
         raise RuntimeError("poisson: invalid Poisson rate, expected rate to be non-negative")
-    return drawn_of(generator, rejection.poisson, input)
+    return zero_gradients(drawn_of(generator, rejection.poisson, input), input)
 
 
 @api(method=False)

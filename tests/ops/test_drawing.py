@@ -11,6 +11,13 @@ from nn.stored import agrees
 import facula as torch
 
 
+@agrees
+def test_gradients_of_parameters_are_zero(torch):
+    m, s = torch.ones(3, requires_grad=True), torch.ones(2, 1, requires_grad=True)
+    draws = [torch.normal(m, s), torch.normal(m, 1.0), torch.normal(0.0, s), torch.poisson(m)]
+    return [torch.autograd.grad(x.sum(), [m, s], allow_unused=True) for x in draws]
+
+
 def test_bernoulli_has_a_zero_gradient():
     p = torch.full((3,), 0.5, requires_grad=True)
     torch.bernoulli(p).sum().backward()
