@@ -289,6 +289,8 @@ def remember(
         [g.custom or g.tensor_hooks or g.retain or g.pre_hooks or g.post_hooks for g in nodes]
     ):
         return
+    if results and not keep and any([not g.freed and (g.saved or g.op.frees) for g in nodes]):
+        return  # what leads to no result was not run, and may be later
     m.frees = not keep
     m.results = [None if g is None else g.node for g in results]
     for g, node in zip(results, m.results):

@@ -391,3 +391,14 @@ def test_a_hook_on_what_grad_goes_through_is_called_each_time():
         assert g.tolist() == [8.0, 16.0]
         torch.synchronize()
     assert len(seen) == 2
+
+
+def test_what_leads_to_no_gradient_that_grad_gives_is_not_freed():
+    for _ in range(3):
+        x = torch.tensor([2.0, 3.0], requires_grad=True)
+        y = x * x
+        z = y.sin()
+        (g,) = torch.autograd.grad((z * z).sum(), z)
+        assert g.tolist() == (2 * z).tolist()
+        y.sum().backward()
+        assert x.grad.tolist() == [4, 6]

@@ -389,6 +389,14 @@ v1 *= v1.as_strided([2, 1], [1, 2])
 v2 = v0.neg()
 v2 *= v2.as_strided([2, 1], [1, 2])
 out([v1.stride(), v2.stride(), (v0 < 1).stride(), (1 - v0).stride(), (v0 ** 2).stride()])""",
+    "what grad has not gone through is not freed": """
+v0 = torch.tensor([2.0, 3.0]).requires_grad_()
+v1 = v0 * v0
+v2 = v1.sin()
+v3 = some(torch.autograd.grad((v2 * v2).sum(), [v2])[0], v2)
+v1.sum().backward()
+v2.sum().backward()
+(v2 * v2).sum().backward()""",
     "the angle at the origin has no gradient": """
 v0 = torch.zeros(2).requires_grad_()
 v1 = torch.atan2(v0, v0 * 1)
