@@ -8,6 +8,7 @@ reads besides the members of its cluster must come from clusters before it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -29,9 +30,14 @@ def _steps(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([s if m != 1 else 0 for m, s in zip(shape, strides, strict=True)])
 
 
+@lru_cache(4096)
+def _in_order(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+    return 0, _steps(shape, contiguous_strides(shape))
+
+
 def same_element(p: Place) -> bool:
     """Whether the place goes through its base in order, from its first element to its last."""
-    return p.key() == (0, _steps(p.shape, contiguous_strides(p.shape)))
+    return p.key() == _in_order(p.shape)
 
 
 def same_row(p: Place, split: tuple[int, ...]) -> bool:
@@ -81,6 +87,7 @@ class Grouping:
         self.emitters = emitters  # of the operations with kernels of their own, on this device
         self.clusters: list[Cluster] = []
         self.home: dict[Node, Cluster] = {}
+        self.read: dict[Node, list[Place]] = {}
         self.constants: set[Node] = set()
         self.filled = self._filled(entries)
         for n in entries:
@@ -99,7 +106,11 @@ class Grouping:
         return out
 
     def operands(self, n: Node) -> list[Place]:
-        return [place(i, self.places) for i in n.inputs]
+        """Where the operands of an entry lie: settled by now, and asked for by every part."""
+        found = self.read.get(n)
+        if found is None:
+            found = self.read[n] = [place(i, self.places) for i in n.inputs]
+        return found
 
     def _visit(self, n: Node) -> None:
         p = place(n, self.places)

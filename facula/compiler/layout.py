@@ -17,7 +17,7 @@ VIEWS = (
 class Place:
     """A value as a strided look at another: `base`, an offset and strides, in elements."""
 
-    __slots__ = ("base", "offset", "shape", "strides")
+    __slots__ = ("base", "offset", "shape", "steps", "strides")
 
     def __init__(
         self, base: Node, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
@@ -26,11 +26,15 @@ class Place:
         self.offset = offset
         self.shape = shape
         self.strides = strides
+        self.steps: tuple[int, tuple[int, ...]] | None = None  # `key`, once it was asked for
 
     def key(self) -> tuple[int, tuple[int, ...]]:
         """Offset and strides, dimensions of size 1 counting as standing still."""
-        steps = [s if n != 1 else 0 for n, s in zip(self.shape, self.strides, strict=True)]
-        return self.offset, tuple(steps)
+        found = self.steps
+        if found is None:
+            steps = [s if n != 1 else 0 for n, s in zip(self.shape, self.strides, strict=True)]
+            found = self.steps = self.offset, tuple(steps)
+        return found
 
 
 def source(n: Node) -> Node:

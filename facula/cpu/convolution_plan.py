@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -289,6 +290,7 @@ def tiles_cost(co: int, m: int, v: int) -> float:
     return whole * tile_cost(m, v) + (tile_cost(rest, v) if rest else 0.0)
 
 
+@lru_cache(4096)
 def tile_shape(co: int, slots: int, registers: int) -> tuple[int, int]:
     """Rows and vectors of a tile."""
     best, chosen = math.inf, (1, 1)

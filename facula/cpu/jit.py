@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import llvmlite
@@ -49,11 +50,13 @@ def vector_width() -> int:
     return 4
 
 
+@lru_cache(1)
 def has_fma() -> bool:
     """Whether a product and a sum are one instruction, rounded once."""
     return "x86" not in TRIPLE or "+fma" in FEATURES.split(",")
 
 
+@lru_cache(1)
 def has_avx512() -> bool:
     """Whether vectors of 64 bytes are scaled and classified in one instruction."""
     return "x86" in TRIPLE and {"+avx512f", "+avx512dq"} <= set(FEATURES.split(","))
