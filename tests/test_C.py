@@ -84,3 +84,10 @@ def test_arguments_of_to(args, kwargs, expected):
 def test_a_missing_part_is_named():
     with pytest.raises(AttributeError, match=r"torch\._C\.no_such_name is not in Facula"):
         _C.no_such_name
+
+
+def test_settings_of_scripts_are_noted():
+    for set_it in (_C._jit_set_profiling_executor, _C._jit_set_profiling_mode):
+        assert set_it(False) is True
+        assert set_it(True) is False
+    assert _C._jit_override_can_fuse_on_gpu(True) is None

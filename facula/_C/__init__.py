@@ -128,6 +128,28 @@ def _cuda_isCurrentStreamCapturing() -> bool:
     return False
 
 
+# How TorchScript optimises, which libraries set when they are imported: there are no scripts.
+_SCRIPTS = {"executor": True, "mode": True}
+
+
+def _jit_set_profiling_executor(on: bool) -> bool:
+    """Note the setting, and return what it was; it steers nothing."""
+    before, _SCRIPTS["executor"] = _SCRIPTS["executor"], bool(on)
+    return before
+
+
+def _jit_set_profiling_mode(on: bool) -> bool:
+    """Note the setting, and return what it was; it steers nothing."""
+    before, _SCRIPTS["mode"] = _SCRIPTS["mode"], bool(on)
+    return before
+
+
+def _jit_override_can_fuse_on_cpu(on: bool) -> None:
+    """Steers nothing."""
+
+
+_jit_override_can_fuse_on_gpu = _jit_set_texpr_fuser_enabled = _jit_override_can_fuse_on_cpu
+
 _missing = honest(__name__)
 
 
