@@ -63,7 +63,7 @@ _bare: Any = tuple.__new__  # a Size of what is known to be ints
 
 
 def _whole(dim: Any) -> int:
-    if isinstance(dim, (bool, float)):
+    if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
     return operator.index(dim)
 
@@ -75,8 +75,8 @@ def wrap_dim(dim: Any, rank: int) -> int:
     n = rank or 1
     if -n <= dim < n:
         return dim + n if dim < 0 else dim
-    if not hasattr(dim, "__index__"):
-        raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
+    if not -(2**63) <= dim < 2**63:
+        raise ValueError(f"Overflow when unpacking dim={dim} as an int64")
     raise IndexError(
         f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
     )

@@ -90,14 +90,15 @@ def tensor(
                 raise ValueError
             if d.category == dtypes.INT and a.dtype.kind == "f" and not np.isfinite(a).all():
                 raise RuntimeError(f"value cannot be converted to type {d} without overflow")
-            if a.dtype.kind == "c" and d.category < dtypes.COMPLEX:
-                raise TypeError(f"must be real number, not complex, for a {d} tensor")
-            a = dtypes.convert(a.real if a.dtype.kind == "c" and d.category < 3 else a, d.np)
+            if a.dtype.kind != "c" or d.category == dtypes.COMPLEX:
+                a = dtypes.convert(a, d.np)
         except (ValueError, TypeError):
             raise ValueError(
                 f"tensor(): expected numbers nested in sequences of equal lengths, "
                 f"got {type(data).__name__} {str(data)[:60]}"
             ) from None
+        if a.dtype.kind == "c" and d.category != dtypes.COMPLEX:
+            raise TypeError(f"must be real number, not complex, for a {d} tensor")
     made = from_array(np.ascontiguousarray(a).reshape(a.shape))
     return finish(made, requires_grad, device)
 

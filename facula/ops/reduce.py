@@ -15,6 +15,8 @@ from facula.trace.recorder import TLS, record
 
 def reduced(shape: tuple[int, ...], dims: tuple[int, ...], keep: bool) -> tuple[int, ...]:
     """The shape of a reduction's result."""
+    if not isinstance(keep, int):
+        raise TypeError(f"argument 'keepdim' must be bool, not {type(keep).__name__}")
     if keep:
         return tuple([1 if i in dims else n for i, n in enumerate(shape)])
     return tuple([n for i, n in enumerate(shape) if i not in dims])

@@ -23,7 +23,9 @@ def _window(name: str, M: int, sym: bool, shape: Any, options: dict[str, Any]) -
     d = options.pop("dtype", None) or dtypes.get_default_dtype()
     device = devices.check(options.pop("device", None))
     requires_grad = options.pop("requires_grad", False)
-    options.pop("layout", None)
+    layout = options.pop("layout", None)
+    if layout is not None and str(layout) != "torch.strided":
+        raise ValueError(f"{name} is implemented for strided tensors only, got: {layout}")
     if options:
         raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(options))}'")
     if M < 0:

@@ -111,7 +111,7 @@ def run(
     try:
         nodes = [None if t is None else t.node for t in tensors]
     except AttributeError:  # something is no tensor: the function says what is wrong with it
-        return f(tensors, static, numbers)
+        return _refused(f, tensors, static, numbers)
     r = TLS.r
     key = (f, static, len(nodes))
     out = _known(r, key, nodes, tensors, numbers)
@@ -119,6 +119,17 @@ def run(
         nodes = [None if t is None else t.node for t in tensors]
         out = _known(r, key, nodes, tensors, numbers)
     return _record(r, f, tensors, static, numbers) if out is _MISS else out
+
+
+def _refused(f: Any, tensors: tuple[Any, ...], static: Any, numbers: Any) -> Any:
+    """f of something that is no tensor; TypeError where f stumbles over it."""
+    try:
+        return f(tensors, static, numbers)
+    except AttributeError as error:
+        if not any([error.obj is t for t in tensors]):
+            raise
+        name = f.__name__.lstrip("_")
+        raise TypeError(f"{name}(): expected Tensor, not {type(error.obj).__name__}") from None
 
 
 def _refresh(r: Any, tensors: tuple[Any, ...]) -> bool:
