@@ -30,11 +30,11 @@ def contract(
             if x in keep:
                 continue
             if sa[x] == 1:
-                a, la = a.sum(la.index(x)), [y for y in la if y != x]
-                b, lb = _sum_alone(b, lb, la, keep)
+                a, la = a.squeeze(la.index(x)), [y for y in la if y != x]
+                b, lb = _sum_alone(b, lb, la, keep, b.dtype)
             else:
-                b, lb = b.sum(lb.index(x)), [y for y in lb if y != x]
-                a, la = _sum_alone(a, la, lb, keep)
+                b, lb = b.squeeze(lb.index(x)), [y for y in lb if y != x]
+                a, la = _sum_alone(a, la, lb, keep, a.dtype)
             shared.remove(x)
     batch = [x for x in shared if x in keep]
     inner = [x for x in shared if x not in keep]
@@ -51,11 +51,16 @@ def contract(
     return out, [*batch, *left, *right]
 
 
-def _sum_alone(t: Any, labels: list[Any], other: list[Any], keep: list[Any]) -> tuple[Any, Any]:
+def _sum_alone(
+    t: Any, labels: list[Any], other: list[Any], keep: list[Any], dtype: Any = None
+) -> tuple[Any, Any]:
     alone = [i for i, x in enumerate(labels) if x not in other and x not in keep]
     if not alone:
         return t, labels
-    return t.sum(alone), [x for i, x in enumerate(labels) if i not in alone]
+    rest = [x for i, x in enumerate(labels) if i not in alone]
+    if other and all([t.node.shape[i] == 1 for i in alone]):  # which keeps the dtype
+        return t.squeeze(tuple(alone)), rest
+    return t.sum(alone, dtype=dtype), rest
 
 
 def _labels(part: str) -> list[Any]:

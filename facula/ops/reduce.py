@@ -59,7 +59,10 @@ def _prod_grad(g: Any, a: Any, p: Any) -> Any:
     n = a.shape[dim]
     g = unreduce(g, a.node, p)
     if n < 2:
-        return g.clone()
+        from facula.ops.movement import TIED
+
+        # A second derivative of zero there is, too.
+        return record(TIED, (g, a), (a.shape, a.dtype)) if n and TLS.r.grad else g.clone()
     if not TLS.r.grad and not a.dtype.is_complex:
         # Of what is not zero, divided; zero, unless the only one, is among the others.
         zero = a == 0

@@ -590,6 +590,7 @@ def unravel_index(indices: Any, shape: Any) -> Any:
         raise ValueError(f"unravel_index(): 'indices' must be integers, got {indices.dtype}")
     if any(n < 0 for n in sizes):
         raise ValueError(f"unravel_index(): 'shape' cannot have negative values, got {sizes}")
+    indices = indices.to(dtypes.int64)
     out, step = [], 1
     for n in reversed(sizes):
         out.append((indices // step) % n if n else indices * 0)

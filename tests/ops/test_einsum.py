@@ -59,3 +59,14 @@ def test_tensordot_kron_cross_trace(rng):
         torch.cross(torch.tensor(u), torch.tensor(v)).numpy(), np.cross(u, v)
     )
     assert torch.arange(4).reshape(2, 2).trace().item() == 3
+
+
+def test_dimensions_of_one_are_dropped_without_a_change_of_dtype():
+    a, b = torch.ones(2, 3, dtype=torch.uint8), torch.ones(1, 3, dtype=torch.uint8)
+    for got in (torch.einsum("ij,kj->i", a, b), torch.tensordot(a, b, ([0, 1], [0, 1]))):
+        assert got.dtype is torch.uint8
+    x = torch.ones(2, 1, dtype=torch.uint8)
+    y = torch.einsum("ij->i", x)
+    y.zero_()
+    assert y.dtype is torch.int64
+    assert x.tolist() == [[1], [1]]

@@ -20,7 +20,8 @@ def test_positions():
     x = torch.tensor([[0, 1], [2, 0]])
     assert x.argwhere().tolist() == [[0, 1], [1, 0]]
     assert x.nonzero_static(size=3, fill_value=7).tolist() == [[0, 1], [1, 0], [7, 7]]
-    rows, columns = torch.unravel_index(torch.tensor([1, 5]), (2, 3))
+    rows, columns = torch.unravel_index(torch.tensor([1, 5], dtype=torch.int32), (2, 3))
+    assert rows.dtype is columns.dtype is torch.int64
     assert (rows.tolist(), columns.tolist()) == ([0, 1], [1, 2])
 
 

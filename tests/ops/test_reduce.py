@@ -49,3 +49,10 @@ def test_the_first_zero_of_a_window_is_row_by_row(tier):
     x = torch.tensor([[[-1.0, 0.0], [-0.0, -1.0]]])
     assert torch.nn.functional.max_pool2d(x, 2).signbit().item() is False
     assert torch.nn.functional.max_pool2d(x.transpose(1, 2), 2).signbit().item() is True
+
+
+def test_the_product_of_one_has_a_second_derivative_of_zero():
+    x = torch.tensor([3.0], requires_grad=True)
+    (g,) = torch.autograd.grad(x.prod(0), x, create_graph=True)
+    assert g.tolist() == [1]
+    assert torch.autograd.grad(g, x, torch.ones(1))[0].tolist() == [0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from facula import Tensor
+from facula.ops.movement import in_layout, shaped
 from facula.ops.windows import COL2IM, IM2COL
 from facula.trace.recorder import record
 
@@ -100,6 +101,11 @@ def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=
     return out if batched else out.squeeze(0)
 
 
+def _fresh(x: Tensor, shape: list[int]) -> Tensor:
+    """A view in another shape and by itself, also where nothing had to move."""
+    return in_layout(shaped(x, shape), None)
+
+
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """``(*, C r^2, H, W)`` to ``(*, C, H r, W r)`` (https://arxiv.org/abs/1609.05158)."""
     if input.dim() < 3:
@@ -119,7 +125,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     b = len(lead)
     x = input.reshape([*lead, channels // (r * r), r, r, height, width])
     x = x.permute(*range(b), b, b + 3, b + 1, b + 4, b + 2)
-    return x.reshape([*lead, channels // (r * r), height * r, width * r])
+    return _fresh(x, [*lead, channels // (r * r), height * r, width * r])
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -142,7 +148,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     b = len(lead)
     x = input.reshape([*lead, channels, height // r, r, width // r, r])
     x = x.permute(*range(b), b, b + 2, b + 4, b + 1, b + 3)
-    return x.reshape([*lead, channels * r * r, height // r, width // r])
+    return _fresh(x, [*lead, channels * r * r, height // r, width // r])
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -163,7 +169,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
             f"{groups} groups."
         )
     x = input.reshape([n, groups, channels // groups, *rest])
-    return x.transpose(1, 2).reshape([n, channels, *rest])
+    return _fresh(x.transpose(1, 2), [n, channels, *rest])
 
 
 native_channel_shuffle = channel_shuffle
