@@ -34,15 +34,16 @@ from facula.trace.spans import pure, run
 
 Ints = tuple[int, ...]
 _COLUMNS = 1 << 25  # bytes of windows laid out at a time
+_NEAR = 1 << 18  # bytes of results that are gone over for each position of a kernel
 
 
 def _settings(p: Ints, n: int) -> tuple[Ints, Ints, Ints, int]:
     return p[:n], p[n : 2 * n], p[2 * n : 3 * n], p[3 * n]
 
 
-def _parts(batch: int, bytes_each: int) -> Iterator[slice]:
+def _parts(batch: int, bytes_each: int, most: int = _COLUMNS) -> Iterator[slice]:
     """The batch in parts of which the windows fit in memory that is quick to reach."""
-    step = max(1, min(batch, _COLUMNS // max(bytes_each, 1)))
+    step = max(1, min(batch, most // max(bytes_each, 1)))
     for start in range(0, batch, step):
         yield slice(start, start + step)
 
@@ -92,8 +93,12 @@ def _conv_depthwise(a: Any, b: Any, out: Ints, stride: Ints, padding: Ints, dila
     w = b.reshape(groups, times, *kernel)
     y = np.zeros((a.shape[0], groups, times, *out), a.dtype)
     ones = (1,) * len(out)
-    for at, index in windows.taps(kernel, stride, dilation, out):
-        y += x[index] * w[(slice(None), slice(None), *at)].reshape(groups, times, *ones)
+    for part in _parts(y.shape[0], y[:1].nbytes, _NEAR):
+        image, made = x[part], y[part]
+        term = np.empty_like(made)
+        for at, index in windows.taps(kernel, stride, dilation, out):
+            factor = w[(slice(None), slice(None), *at)].reshape(groups, times, *ones)
+            made += np.multiply(image[index], factor, out=term)
     return y.reshape(a.shape[0], b.shape[0], *out)
 
 
@@ -129,8 +134,13 @@ def _input_depthwise(a: Any, b: Any, size: Ints, p: Ints, groups: int) -> Any:
     y = a.reshape(a.shape[0], groups, times, *out)
     w = b.reshape(groups, times, *kernel)
     ones = (1,) * n
-    for at, index in windows.taps(kernel, stride, dilation, out):
-        x[index] += (y * w[(slice(None), slice(None), *at)].reshape(groups, times, *ones)).sum(2)
+    for part in _parts(y.shape[0], y[:1].nbytes, _NEAR):
+        image, given = x[part], y[part]
+        term = np.empty_like(given)
+        for at, index in windows.taps(kernel, stride, dilation, out):
+            factor = w[(slice(None), slice(None), *at)].reshape(groups, times, *ones)
+            np.multiply(given, factor, out=term)
+            image[index] += term[:, :, 0] if times == 1 else term.sum(2)
     return windows.crop(x, padding, size)
 
 
