@@ -222,7 +222,7 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
 
     @property
     def shape(self) -> Size:
-        return Size(self.node.shape)
+        return _bare(Size, self.node.shape)
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one dimension."""
