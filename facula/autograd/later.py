@@ -75,18 +75,33 @@ class Plan:
     written: bool
 
 
-def plan_of(r: Any, live: tuple[Any, ...]) -> Plan | None:
-    """The plan for live results of which some have a history.
+def plans_of(r: Any, live: tuple[Any, ...]) -> tuple[Plan, ...] | None:
+    """Plans for the live results with a history: one for those whose graphs meet in the frame.
 
-    None where one would keep much that only others need, the graph or what it saves was written
-    to, or values are on another device.
+    None where one result would keep much that only others need, the graph or what it saves was
+    written to, or values are on another device.
     """
+    groups: list[tuple[set[Node], list[tuple[int, Node]]]] = []
+    for i, n in enumerate(live):
+        if n is None or not n.rg or n.op is LEAF or n.op is STALE:
+            continue
+        entries = {x for x in _reached(n) if x.op is not INPUT} | {n}
+        tops = [(i, n)]
+        apart = []
+        for others, theirs in groups:
+            if entries.isdisjoint(others):
+                apart.append((others, theirs))
+            else:
+                entries |= others
+                tops = theirs + tops
+        groups = [*apart, (entries, tops)]
+    plans = [_plan(r, live, tops) for _, tops in groups]
+    return None if None in plans else tuple([p for p in plans if p is not None])
+
+
+def _plan(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> Plan | None:
     p = Plan()
-    p.tops = [
-        (i, n)
-        for i, n in enumerate(live)
-        if n is not None and n.rg and n.op is not LEAF and n.op is not STALE
-    ]
+    p.tops = sorted(tops, key=lambda top: top[0])
     seen: set[Node] = set()
     common: Any = None
     reaches = []
@@ -262,11 +277,20 @@ class Later(Postponed):
         return e.nodes[self.top]
 
 
-def postpone(r: Any, p: Plan) -> bool:
+def postpone(r: Any, plans: tuple[Plan, ...]) -> bool:
     """Keep what the graph needs, and give the results what stands for their nodes.
 
     Values that are saved are live from here on. False where the nodes have to be built now.
     """
+    if not all([_fits(r, p) for p in plans]):
+        return False
+    for p in plans:
+        _keep(r, p)
+    return True
+
+
+def _fits(r: Any, p: Plan) -> bool:
+    """Whether nothing but the path says that the nodes have to be built now."""
     handles, inputs = r.handles, r.inputs
     for i, _ in p.tops:
         h = handles[i]
@@ -276,12 +300,16 @@ def postpone(r: Any, p: Plan) -> bool:
         gone = graph.overwritten(r)
         if any([graph.memory(inputs[i][0]) in gone for i in p.lenders]):
             return False
+    # Else one result would keep the history of another.
+    return all([inputs[n.index][2] is None or n in p.common for n in p.sources])
+
+
+def _keep(r: Any, p: Plan) -> None:
+    handles, inputs = r.handles, r.inputs
     sources = []
     for n in p.sources:
         t, _, gfn = inputs[n.index]
         if gfn is not None:
-            if n not in p.common:
-                return False  # one result would keep the history of another
             sources.append((gfn, None))
         else:
             sources.append((None, t if t._leaf_rg else None))
@@ -301,7 +329,6 @@ def postpone(r: Any, p: Plan) -> bool:
         t._saved = True
         kept.append(t)
     handles += kept
-    return True
 
 
 def _unbuilt(e: Ended) -> set[Ended]:
@@ -347,4 +374,4 @@ def _build(e: Ended) -> None:
     e.kept, e.data, e.sources, e.scalars, e.tokens = [], [], [], [], []
 
 
-__all__ = ["Later", "plan_of", "postpone"]
+__all__ = ["Later", "plans_of", "postpone"]

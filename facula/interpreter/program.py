@@ -80,7 +80,7 @@ class Program:
         "lead",
         "nodes",
         "outputs",
-        "plan",
+        "plans",
         "quiet",
         "roots",
         "runs",
@@ -122,7 +122,7 @@ class Program:
         self.runs = 0  # the lead's count all
         self.quiet = False  # whether no history outlives the frame
         self.watched: list[int] = []  # the live handles that have one
-        self.plan: Any = None  # how its graph is kept until somebody asks (autograd/later.py)
+        self.plans: Any = ()  # how its graph is kept until somebody asks (autograd/later.py)
         self.after = 0
         self.before = 0  # how often something like it was interpreted before, for all that is known
         self.asked = -1  # how many kinds of operations had been compiled when that was settled

@@ -218,7 +218,7 @@ def widened(body: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(params: Any, scalars: Any, *arrays: Any) -> Any:
         d = arrays[-1].dtype
-        if d in _HALF:
+        if d.itemsize == 2 and d in _HALF:
             out = body(params, scalars, *[x.astype(_F32) if x.dtype == d else x for x in arrays])
             return out.astype(d) if out.dtype == _F32 else out
         return body(params, scalars, *arrays)

@@ -739,7 +739,7 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         if program is None and not (r.gnodes or r.replayed or r.counters) and r.packing is None:
             program = postponed(r, key, live)
             if program is not None:
-                live = (*live, *program.plan.kept)
+                live = (*live, *[n for p in program.plans for n in p.kept])
         if program is None:
             quiet = materialise(r)
             if not quiet:  # what was saved is live too

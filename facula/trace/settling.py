@@ -122,19 +122,19 @@ def postponed(r: Recorder, key: Any, live: tuple[Any, ...]) -> Any:
     if program is False:
         return None
     if program is not None:
-        return program if _later.postpone(r, program.plan) else None
+        return program if _later.postpone(r, program.plans) else None
     if not any([n is not None and n.rg and n.op is not LEAF and n.op is not STALE for n in live]):
         return None
     if programs is None or len(programs) > 64:
         programs = cur.programs = {}
-    plan = _later.plan_of(r, live)
-    if plan is None or not _later.postpone(r, plan):
+    plans = _later.plans_of(r, live)
+    if plans is None or not _later.postpone(r, plans):
         programs[at] = False
         return None
     from facula.interpreter.program import program_of
 
-    program = programs[at] = program_of(r, (*live, *plan.kept))
-    program.plan = plan
+    program = programs[at] = program_of(r, (*live, *[n for p in plans for n in p.kept]))
+    program.plans = plans
     return program
 
 
