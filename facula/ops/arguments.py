@@ -45,11 +45,13 @@ _OTHERWISE = {
     ("tensordot", "dims"): "",
     ("stack", "tensors"): "Tensors",
     ("hstack", "tensors"): "Tensors",
-    ("kron", "other"): "Tensor",
-    ("equal", "other"): "Tensor",
-    ("type_as", "other"): "Tensor",
     ("index_put", "indices"): "Tensors",
     ("vector_norm", "ord"): "Number",
+}
+# Operations of two tensors, of which neither may be a number.
+_OF_TENSORS = {
+    *("cross", "dist", "equal", "kron", "logical_and", "logical_or", "logical_xor", "maximum"),
+    *("minimum", "type_as"),
 }
 _NUMBERS = (int, float, complex, np.number, np.bool_)
 _LIMIT = 2**63
@@ -139,8 +141,10 @@ def _signature(f: Any) -> tuple[inspect.Signature, dict[str, list[str]]]:
 
 
 def _numbers_too(function: str, name: str, names: Any) -> bool:
+    if function in _OF_TENSORS:
+        return False
     if name in ("other", "exponent"):
-        return function not in ("kron", "equal", "type_as")
+        return True
     return name == "input" and ("other" in names or "exponent" in names)
 
 
@@ -162,6 +166,8 @@ def wrong_call(
             continue
         if not any([_CHECKS[k][1](x) for k in allowed]):
             expected = " or ".join([_CHECKS[k][0] for k in allowed if k != "None"])
+            if "Tensors" in allowed and isinstance(x, (tuple, list)):
+                x = next(t for t in x if not _tensor(t))
             return TypeError(
                 f"{name}(): argument '{argument}' must be {expected}, not {type(x).__name__}; "
                 f"got {call_of(name, args, kwargs)}"

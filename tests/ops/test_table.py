@@ -81,7 +81,7 @@ def test_numpys_names_of_arguments(numpy, plain):
         ("torch.sum([1, 2])", "sum(): argument 'input' must be Tensor, not list"),
         ("torch.stack([1, X])", "stack(): argument 'tensors' must be tuple of Tensors, not int"),
         ("X.clone().masked_scatter_(X > 0, 1)", "argument 'source' must be Tensor, not int"),
-        ("X.sum(2.5)", "argument 'dim' must be int, not float"),
+        ("X.sum(2.5)", "argument 'dim' must be int or tuple of ints, not float"),
     ],
 )
 def test_what_has_to_be_a_tensor(call, says):
