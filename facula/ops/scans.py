@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -104,9 +105,12 @@ def _log_scan(p: Any, s: Any, a: Any) -> Any:
 
 def _log_scan_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     (d,) = p
-    if TLS.r.grad or a.dtype.is_complex:
-        t = (g * (-o).exp().conj()).flip(d)
-        return record(rd.CUMSUM, (t,), p).flip(d) * a.exp().conj()
+    if TLS.r.grad or a.dtype.is_complex:  # linear in g, as its own derivatives have to be
+        top = (o.real if a.dtype.is_complex else o).detach()
+        top = record(rd.AMAX, (top,), (p, True))
+        top = record(pw.WHERE, (top.abs() < math.inf, top, top.new_zeros(())))
+        t = (g * (top - o).exp().conj()).flip(d)
+        return record(rd.CUMSUM, (t,), p).flip(d) * (a - top).exp().conj()
     # Signs apart and in logarithms, so that exp(-o) cannot overflow.
     parts = []
     for sign in (g, -g):

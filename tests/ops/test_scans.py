@@ -25,6 +25,10 @@ def test_logcumsumexp_is_stable_and_differentiable():
     far = torch.tensor([-500.0, -500.0], requires_grad=True)
     far.logcumsumexp(0).sum().backward()
     assert far.grad.tolist() == pytest.approx([1.5, 0.5], abs=1e-4)
+    far = torch.tensor([10000.0, -8.0], dtype=torch.float64, requires_grad=True)
+    (g,) = torch.autograd.grad(far.logcumsumexp(0).sum(), far, create_graph=True)
+    assert g.tolist() == [2, 0]
+    assert torch.autograd.grad(g.sum(), far)[0].tolist() == pytest.approx([0, 0], abs=1e-9)
 
 
 def test_diff_with_ends_and_of_bools():
