@@ -216,6 +216,13 @@ def _writable(t: Any) -> bool:
     )
 
 
+def _sole(t: Any) -> bool:
+    """Whether a tensor is all that is left of its storage: a new parameter, mostly."""
+    from facula.writes import sole
+
+    return sole(t, t._storage)
+
+
 def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...]) -> Any:
     """The results of a known stretch, whose operands have the nodes that it wants; _MISS where the
     function has to be called."""
@@ -238,7 +245,9 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     if s.writes is not None:
         targets = s.writes(tensors)
         for t in targets:  # as `_writable`, without its calls
-            if t._storage is not None or t._gfn is not None or t._retains is not None:
+            if t._gfn is not None or t._retains is not None:
+                return _MISS
+            if t._storage is not None and not _sole(t):
                 return _MISS
             if r.grad if t._leaf_rg else t.node.rg:
                 return _MISS
