@@ -289,7 +289,7 @@ def _convolution_backward(
     dilation: Any, transposed: bool, output_padding: Any, groups: int, output_mask: Any,
 ) -> Any:  # fmt: skip
     import facula
-    from facula.autograd.engine import grad
+    from facula.autograd.calls import grad
 
     x, w = [t.detach().requires_grad_(on) for t, on in zip((input, weight), output_mask)]
     ends = (stride, padding, dilation, transposed, output_padding, groups)

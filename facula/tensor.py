@@ -215,7 +215,7 @@ class Tensor(TensorBase):
         """Add the gradients of this tensor to the `.grad` of the leaves it depends on."""
         global _backward
         if _backward is None:
-            from facula.autograd.engine import backward
+            from facula.autograd.calls import backward
 
             _backward = backward
         _backward(self, gradient, retain_graph, create_graph, inputs=inputs)

@@ -11,8 +11,8 @@ from facula.trace.recorder import TLS
 _WHERE = {
     "Function": "facula.autograd.function",
     "Variable": "facula.autograd.variable",
-    "backward": "facula.autograd.engine",
-    "grad": "facula.autograd.engine",
+    "backward": "facula.autograd.calls",
+    "grad": "facula.autograd.calls",
     "enable_grad": "facula.grad_mode",
     "inference_mode": "facula.grad_mode",
     "no_grad": "facula.grad_mode",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import facula
-from facula.autograd import engine, forward_ad
+from facula.autograd import calls, forward_ad
 from facula.autograd.function import Function
 from facula.autograd.gradcheck import GradcheckError
 from facula.func.vmap import vmap
@@ -233,7 +233,7 @@ def _gradients(check: Check, y: Any, weights: Any) -> list[Any]:
     """The gradients of an output by the inputs that have some, as arrays."""
     xs = [check.inputs[i] for i in check.wanted]
     v = facula.from_numpy(np.asarray(weights, y.node.dtype.np))
-    found = engine.grad(y, xs, v, retain_graph=True, allow_unused=True)
+    found = calls.grad(y, xs, v, retain_graph=True, allow_unused=True)
     for g, x in zip(found, xs, strict=True):
         if g is None:
             continue
@@ -322,7 +322,7 @@ def undefined(check: Check) -> None:
             for k, y in enumerate(differentiable(check.outputs()))
         ]
         try:
-            found = engine.grad(ys, xs, [facula.zeros_like(y) for y in ys], allow_unused=True)
+            found = calls.grad(ys, xs, [facula.zeros_like(y) for y in ys], allow_unused=True)
         except RuntimeError as error:
             raise GradcheckError(
                 "Expected backward function to handle undefined output grads. Please look at "
@@ -342,7 +342,7 @@ def batched_backward(check: Check) -> None:
     for o, y in enumerate(differentiable(check.outputs())):
 
         def back(v: Any, y: Any = y) -> Any:
-            found = engine.grad(y, xs, v, retain_graph=True, allow_unused=True)
+            found = calls.grad(y, xs, v, retain_graph=True, allow_unused=True)
             return tuple(
                 [facula.zeros_like(x) if g is None else g for g, x in zip(found, xs, strict=True)]
             )

@@ -113,8 +113,8 @@ def gradgradcheck(
     ):
         if asked and not check_rev_over_rev:
             raise AssertionError(f"Setting {name}=True requires check_rev_over_rev to be True")
+    from facula.autograd import calls
     from facula.autograd import differences as d
-    from facula.autograd import engine
     from facula.tensor import Tensor
     from facula.testing import make_tensor
 
@@ -141,7 +141,7 @@ def gradgradcheck(
     def gradients(*args: Any) -> Any:
         args = tuple([x.requires_grad_() if f else x for x, f in zip(args, recorded, strict=True)])
         xs, vs = args[: len(inputs)], args[len(inputs) :]
-        found = engine.grad(
+        found = calls.grad(
             d.differentiable(func(*xs)),
             [xs[i] for i in wanted],
             vs,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import facula
-from facula.autograd import engine
+from facula.autograd import calls, engine
 from facula.trace.recorder import TLS
 
 
@@ -23,7 +23,7 @@ def gradients(
     if not pairs:
         return [None] * len(xs)
     tops, weights = zip(*pairs, strict=True)
-    found = engine.grad(
+    found = calls.grad(
         tops, xs, weights, keep or create_graph, create_graph=create_graph, allow_unused=True
     )
     return list(found)

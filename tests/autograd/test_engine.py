@@ -348,19 +348,6 @@ def test_next_functions_are_those_of_pytorchs_nodes():
     assert repr(h.grad_fn.next_functions[0][0]).startswith("<AccumulateGrad object at 0x")
 
 
-def test_grad_variables_is_an_old_name_of_grad_tensors():
-    x = torch.ones(2, requires_grad=True)
-    with pytest.warns(FutureWarning, match="grad_variables"):
-        torch.autograd.backward(x * 2, grad_variables=torch.tensor([1.0, 3.0]))
-    assert x.grad.tolist() == [2.0, 6.0]
-    g = torch.ones(2)
-    with (
-        pytest.warns(FutureWarning, match="grad_variables"),
-        pytest.raises(RuntimeError, match="only use `grad_tensors`"),
-    ):
-        torch.autograd.backward(x * 2, g, grad_variables=g)
-
-
 @pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
 def test_the_gradient_of_a_leaf_has_the_shape_that_its_graph_knows():
     x = torch.tensor([1.0, 2.0], requires_grad=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import facula as torch
-from facula.autograd import engine, replay
+from facula.autograd import calls, engine, replay
 from facula.interpreter import program
 
 
@@ -24,7 +24,7 @@ def followed(monkeypatch):
         seen.append(done)
         return done
 
-    monkeypatch.setattr(engine, "follow", count)
+    monkeypatch.setattr(calls, "follow", count)
     return seen
 
 
@@ -63,7 +63,7 @@ def test_same_numbers_as_the_engine(followed, monkeypatch, how, exponent):
     got = train(8, how, exponent)
     if exponent(1) == 2:
         assert sum(followed) >= 4
-    monkeypatch.setattr(engine, "follow", lambda r, key, given: False)
+    monkeypatch.setattr(calls, "follow", lambda r, key, given: False)
     assert str(got) == str(train(8, how, exponent))  # as text: NaN equals NaN
 
 
@@ -238,7 +238,7 @@ def test_given_gradients(followed, monkeypatch, what):
     make_given, _ = GIVEN[what]
     got = rounds(make_given)
     assert followed[-3:] == [True] * 3 if GIVEN[what][1] else not any(followed)
-    monkeypatch.setattr(engine, "follow", lambda r, key, given: False)
+    monkeypatch.setattr(calls, "follow", lambda r, key, given: False)
     assert got == rounds(make_given)
 
 
@@ -347,8 +347,6 @@ def test_what_a_followed_pass_freed_is_one_node_for_all_that_depend_on_it():
 
 def test_grad_is_followed(monkeypatch):
     """As `backward` is: with a kept graph, unused inputs, given gradients and inner results."""
-    from facula.autograd import engine
-
     runs = []
     run = engine.run
     monkeypatch.setattr(engine, "run", lambda *a, **k: runs.append(1) or run(*a, **k))

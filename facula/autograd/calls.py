@@ -1,0 +1,248 @@
+"""The calls that begin a pass: `backward` and `grad`. The pass itself is `engine.run`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from facula.autograd import engine, frames
+from facula.autograd.graph import GradNode
+from facula.autograd.replay import before_pass, follow, follow_grad, grad_key, key_of, remember
+from facula.meta import META, no_backward
+from facula.trace import recorder
+from facula.trace.recorder import TLS
+
+
+def _first_gradient(t: Any, g: Any, name: str) -> Any:
+    if g is None:
+        if t.numel() != 1:
+            raise RuntimeError(
+                f"{name}: grad can be implicitly created only for scalar outputs; "
+                f"the output has shape {list(t.shape)}"
+            )
+        return t.detach().new_ones(t.shape)
+    if not hasattr(g, "shape"):
+        raise TypeError(
+            f"{name}: gradients can be either Tensors or None, but got {type(g).__name__}"
+        )
+    if tuple(g.shape) != tuple(t.shape):
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[0] has a shape of {g.shape} and "
+            f"output[0] has a shape of {t.shape}."
+        )
+    if g.dtype.is_complex != t.dtype.is_complex:
+        raise RuntimeError(
+            "For complex Tensors, both grad_output and output are required to have "
+            f"the same dtype. Mismatch in dtype: grad_output[0] has {g.dtype} and "
+            f"output[0] has {t.dtype}."
+        )
+    return g
+
+
+def _sequence(x: Any) -> list[Any]:
+    if x is None:
+        return []
+    return list(x) if isinstance(x, (tuple, list)) else [x]
+
+
+def _roots(tensors: Any, grads: Any, name: str, built: bool = True) -> list[tuple[Any, Any]]:
+    """Pairs of an edge and a gradient; unless `built`, edges to frames that have ended may be
+    what stands for their nodes."""
+    outs = _sequence(tensors)
+    gs = _sequence(grads) if grads is not None else [None] * len(outs)
+    if len(gs) != len(outs):
+        raise RuntimeError(f"{name}: got {len(outs)} tensors and {len(gs)} gradients")
+    pairs = []
+    for t, g in zip(outs, gs, strict=True):
+        if not t.requires_grad:
+            raise RuntimeError(
+                f"element 0 of tensors does not require grad and does not have a "
+                f"grad_fn ({name} of a tensor of shape {list(t.shape)})"
+            )
+        if t.node.op is META:
+            no_backward(t)
+        first = _first_gradient(t, g, name)
+        edge = None if built else frames.ended(t)
+        edge = t._edge() if edge is None else edge
+        if edge is None:
+            raise RuntimeError(
+                f"element 0 of tensors does not have a grad_fn ({name} of a view of shape "
+                f"{list(t.shape)} that was made while gradients were not recorded)"
+            )
+        pairs.append((edge, first))
+    return pairs
+
+
+def _target(t: Any) -> Any:
+    """Where the gradient of a tensor arrives; a view nothing leads to has a place of its own."""
+    edge = t._edge()
+    return GradNode() if edge is None else edge
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of `tensors` to the `.grad` of the leaves (or of `inputs`).
+
+    `grad_variables` is an old name of `grad_tensors`.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
+    """
+    if grad_variables is not None:
+        warnings.warn(
+            "`grad_variables` is deprecated. Use `grad_tensors` instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "backward: `grad_tensors` and its old name `grad_variables` are both given; please "
+                "only use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
+    state = None
+    whole = inputs is None and not create_graph and TLS.dual is None
+    if whole and not retain_graph:
+        # The usual call: where the same pass was run at this place before, it is followed.
+        r, key, given = TLS.r, getattr(tensors, "node", None), ()
+        if grad_tensors is not None or key is None:
+            key, given = key_of(r, tensors, grad_tensors)
+        if key is not None:
+            if follow(r, key, given):
+                return
+            state = before_pass(r, key, given)
+    if whole and state is None:
+        frames.end_frame(TLS.r, tensors)
+    keep = create_graph if retain_graph is None else retain_graph
+    if TLS.r.packing is not None:
+        recorder.flush(TLS.r)  # what is saved goes through the hooks first
+    roots = _roots(tensors, grad_tensors, "backward", built=not whole)
+    targets = None
+    ins = _sequence(inputs)
+    if inputs is not None:
+        if not ins:
+            raise RuntimeError("'inputs' argument to backward cannot be empty.")
+        for t in ins:
+            if not t.requires_grad:
+                raise RuntimeError(
+                    f"backward: an input of shape {list(t.shape)} does not require grad"
+                )
+            t.retain_grad()  # gradients of results arrive as these do
+        targets = [_target(t) for t in ins]
+    engine.run(roots, keep=keep, create_graph=create_graph, targets=targets)
+    if state is not None:
+        remember(r, key, given, state)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of `outputs` with respect to `inputs`, leaving every `.grad` alone.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
+    """
+    if is_grads_batched:
+        return _batch_of_grads(
+            outputs,
+            inputs,
+            grad_outputs,
+            retain_graph,
+            create_graph,
+            allow_unused,
+            materialize_grads,
+        )
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when "
+            "materialize_grads=True, but got: allow_unused=False."
+        )
+    ins = _sequence(inputs)
+    keep = create_graph if retain_graph is None else retain_graph
+    r, state = TLS.r, None
+    if not create_graph and not materialize_grads and TLS.dual is None:
+        key, given = grad_key(r, outputs, ins, grad_outputs, bool(keep), bool(allow_unused))
+        if key is not None:
+            followed = follow_grad(r, key, given)
+            if followed is not None:
+                return followed
+            state = before_pass(r, key, given, accumulates=False)
+    if r.packing is not None:
+        recorder.flush(r)
+    roots = _roots(outputs, grad_outputs, "autograd.grad")
+    for t in ins:
+        if not hasattr(t, "requires_grad"):
+            raise RuntimeError(
+                f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}"
+            )
+        if not t.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    targets = [_target(t) for t in ins]
+    found = engine.run(
+        roots, keep=keep, create_graph=create_graph, targets=targets, accumulate=False
+    )
+    out = []
+    for t, e in zip(ins, targets, strict=True):
+        g = found.get(e)
+        if g is None and materialize_grads:
+            g = t.detach().new_zeros(t.shape, requires_grad=create_graph)
+        elif g is None and not allow_unused:
+            raise RuntimeError(
+                "One of the differentiated Tensors appears to not have been used in the graph. "
+                "Set allow_unused=True if this is the desired behavior."
+            )
+        out.append(g)
+    if state is not None:
+        remember(r, key, given, state, out, bool(keep))
+    return tuple(out)
+
+
+def _batch_of_grads(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any,
+    keep: Any,
+    create_graph: bool,
+    unused: Any,
+    materialize_grads: bool,
+) -> tuple[Any, ...]:
+    """`grad` for many gradients of the outputs at once, which lie along their first dimension."""
+    from facula.func.vmap import vmap
+
+    given = _sequence(grad_outputs)
+    missing: list[int] = []
+
+    def one(*gs: Any) -> Any:
+        rest = iter(gs)
+        weights = [None if g is None else next(rest) for g in given]
+        found = grad(
+            outputs,
+            inputs,
+            weights,
+            keep,
+            create_graph,
+            allow_unused=unused,
+            materialize_grads=materialize_grads,
+        )
+        missing.extend([i for i, g in enumerate(found) if g is None])
+        return tuple([g for g in found if g is not None])
+
+    found = list(vmap(one)(*[g for g in given if g is not None]))
+    for i in missing:
+        found.insert(i, None)
+    return tuple(found)
+
+
+__all__ = ["backward", "grad"]

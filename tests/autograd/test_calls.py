@@ -1,0 +1,66 @@
+"""`backward` and `grad`: what they take and refuse. Expected values are PyTorch's."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula as torch
+
+
+def test_grad_variables_is_an_old_name_of_grad_tensors():
+    x = torch.ones(2, requires_grad=True)
+    with pytest.warns(FutureWarning, match="grad_variables"):
+        torch.autograd.backward(x * 2, grad_variables=torch.tensor([1.0, 3.0]))
+    assert x.grad.tolist() == [2.0, 6.0]
+    g = torch.ones(2)
+    with (
+        pytest.warns(FutureWarning, match="grad_variables"),
+        pytest.raises(RuntimeError, match="only use `grad_tensors`"),
+    ):
+        torch.autograd.backward(x * 2, g, grad_variables=g)
+
+
+def test_inputs_limit_which_leaves_get_a_gradient():
+    a, b = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    (a * b).sum().backward(inputs=[a])
+    assert a.grad.tolist() == [1.0, 1.0] and b.grad is None
+    h = a * 3
+    (h * b).sum().backward(inputs=[h])
+    assert h.grad.tolist() == [1.0, 1.0] and a.grad.tolist() == [1.0, 1.0]
+    with pytest.raises(RuntimeError, match="cannot be empty"):
+        (a * b).sum().backward(inputs=[])
+
+
+def test_unused_inputs():
+    a, b = torch.ones(2, requires_grad=True), torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="not have been used"):
+        torch.autograd.grad((a * 2).sum(), [a, b])
+    first, none = torch.autograd.grad((a * 2).sum(), [a, b], allow_unused=True)
+    assert first.tolist() == [2.0, 2.0] and none is None
+    _, zeros = torch.autograd.grad((a * 2).sum(), [a, b], materialize_grads=True)
+    assert zeros.tolist() == [0.0, 0.0, 0.0]
+    with pytest.raises(ValueError, match="allow_unused"):
+        torch.autograd.grad(a.sum(), a, allow_unused=False, materialize_grads=True)
+
+
+def test_a_batch_of_gradients_is_one_pass_for_each():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    (g,) = torch.autograd.grad(x**2, x, torch.eye(2), is_grads_batched=True)
+    assert g.tolist() == [[2.0, 0.0], [0.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (None, "scalar outputs"),
+        (torch.ones(3), "Mismatch in shape"),
+        (torch.ones(2, dtype=torch.complex64), "complex"),
+    ],
+)
+def test_gradients_that_do_not_fit(given, words):
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match=words):
+        (x * 2).backward(given)
+    with pytest.raises(RuntimeError, match=words):
+        torch.autograd.grad(x * 2, x, given)
+    assert x.grad is None
