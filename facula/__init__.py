@@ -87,36 +87,23 @@ def _attach() -> None:
         globals().setdefault(name, function)
 
 
-def _method_later(self: Any, name: str) -> Any:
-    """A method whose module is imported now."""
+def _method_later(of: Any, name: str) -> Any:
+    """A method, of a tensor or of its class, whose module is imported now."""
     if name[:2] != "__" and _later.load(name) and name in _METHODS:
         _attach()
-        return getattr(self, name)
+        return getattr(of, name)
+    what = (
+        f"type object '{of.__name__}'" if isinstance(of, type) else f"'{type(of).__name__}' object"
+    )
     raise AttributeError(
-        f"'{type(self).__name__}' object has no attribute '{name}' (what Facula lacks is listed in "
-        "docs/compatibility.md)",
+        f"{what} has no attribute '{name}' (what Facula lacks is listed in docs/compatibility.md)",
         name=name,
-        obj=self,
+        obj=of,
     )
 
 
 Tensor.__getattr__ = _method_later  # type: ignore[method-assign]
-
-
-def _class_later(cls: Any, name: str) -> Any:
-    """The same for the class: `torch.Tensor.digamma`."""
-    if name[:2] != "__" and _later.load(name) and name in _METHODS:
-        _attach()
-        return getattr(cls, name)
-    raise AttributeError(
-        f"type object '{cls.__name__}' has no attribute '{name}' (what Facula lacks is listed in "
-        "docs/compatibility.md)",
-        name=name,
-        obj=cls,
-    )
-
-
-type(Tensor).__getattr__ = _class_later  # type: ignore[attr-defined]
+type(Tensor).__getattr__ = _method_later  # type: ignore[attr-defined]
 for _d in _dtypes.BY_NAME.values():
     globals()[_d._name] = _d
 globals().update(_dtypes.ALIASES)

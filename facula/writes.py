@@ -7,7 +7,6 @@ makes every tensor of the storage stale: `storage.py` says how they see it.
 from __future__ import annotations
 
 import math
-import weakref
 from sys import getrefcount
 from typing import Any
 
@@ -44,6 +43,7 @@ from facula.trace.node import (
     stale,
 )
 from facula.trace.recorder import TLS, assign, flush, record
+from facula.trace.settling import BASE
 
 
 def write(t: Any, value: Any) -> None:
@@ -276,18 +276,6 @@ def _counted(t: Any) -> Node | None:
     return u.node
 
 
-def _probe() -> int:
-    """The reference count that a tensor has, seen from a variable, which only a list has."""
-    probe: list[set[int]] = [set()]
-    for ref in [weakref.ref(probe[0])]:
-        a = ref()
-        return getrefcount(a)
-    raise AssertionError
-
-
-UNSEEN = _probe()
-
-
 def _spoil(s: Storage, t: Any) -> None:
     """Before t's write: make every tensor of the storage stale, and what was saved of it."""
     alive = []
@@ -301,7 +289,7 @@ def _spoil(s: Storage, t: Any) -> None:
         if a.node.rec is r and a.node.op is not INPUT:
             s.handled.add(id(a))
         # A view that only the recorder has left would be met again at each further write.
-        if id(a) in s.handled and getrefcount(a) <= UNSEEN and a is not t:
+        if id(a) in s.handled and getrefcount(a) <= BASE and a is not t:
             continue
         alive.append(ref)
         if a.node.op is STALE:

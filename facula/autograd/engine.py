@@ -164,13 +164,18 @@ def sum_to(t: Any, shape: tuple[int, ...]) -> Any:
     return t.reshape(shape) if t.node.shape != shape else t
 
 
+def sums_to(have: tuple[int, ...], want: tuple[int, ...]) -> bool:
+    """Whether `have` is a shape that `want` broadcasts to."""
+    ends = have[len(have) - len(want) :]
+    return len(have) >= len(want) and all([n in (1, m) for n, m in zip(want, ends, strict=True)])
+
+
 def _fitted(g: Any, node: Any, want: tuple[int, ...]) -> Any:
     """The gradient of a result or leaf which has got another shape since (`t.data = other`)."""
     have = g.node.shape
     if g.node.op.__class__ is Other:
         return g
-    shape = have[len(have) - len(want) :]
-    if len(have) < len(want) or any([n not in (1, m) for n, m in zip(want, shape, strict=True)]):
+    if not sums_to(have, want):
         raise RuntimeError(
             f"backward: got a gradient of shape {list(have)} for the result of {node.name()}, "
             f"which had the shape {list(want)}"
@@ -465,4 +470,4 @@ def _check_nan(n: GradNode, grads: list[Any]) -> None:
             )
 
 
-__all__ = ["run", "sum_to"]
+__all__ = ["run", "sum_to", "sums_to"]

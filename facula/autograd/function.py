@@ -259,15 +259,14 @@ def _shaped(cls: Any, i: int, g: Any, node: Any) -> Any:
     of = node.variable.node if isinstance(node, AccumulateGrad) else node.out_meta
     if of is None or g.node.shape == of.shape or g.node.op.__class__ is Other:
         return g
+    from facula.autograd.engine import sum_to, sums_to
+
     want, have = of.shape, g.node.shape
-    ends = have[len(have) - len(want) :]
-    if len(have) < len(want) or any([n not in (1, m) for n, m in zip(want, ends, strict=True)]):
+    if not sums_to(have, want):
         raise RuntimeError(
             f"Function {cls.__name__}Backward returned an invalid gradient at index {i} - got "
             f"{list(have)} but expected shape compatible with {list(want)}"
         )
-    from facula.autograd.engine import sum_to
-
     return sum_to(g, want)
 
 

@@ -112,10 +112,9 @@ class Recorder:
             self.size = 0
             self.last = END
         root = self.root(self.grad)
+        expected = self.expected(root)
         self.cur = root
-        # Expected is what came after a frame that ended there, where that has been seen.
-        after = self.last.after
-        self.next = after if after.parent is root else root.succ
+        self.next = expected
         self.handles: list[Any] = []
         self.add = self.handles.append
         self.inputs: list[tuple[Any, Any, Any]] = []
@@ -138,6 +137,11 @@ class Recorder:
             root.rec = self
         return root
 
+    def expected(self, root: Node) -> Node:
+        """What came after a frame that ended where the last one did, if that has been seen."""
+        after: Node = self.last.after
+        return after if after.parent is root else root.succ
+
 
 class _Local(threading.local):
     def __init__(self) -> None:
@@ -157,10 +161,10 @@ def set_grad(mode: bool) -> None:
         return
     if r.cur.op is ROOT:
         root = r.root(mode)
-        after = r.last.after
+        expected = r.expected(root)
         r.grad = mode
         r.cur = root
-        r.next = after if after.parent is root else root.succ
+        r.next = expected
         return
     e: Any = r.next
     if e.op is MODE and e.params is mode:

@@ -125,14 +125,14 @@ def _conv(m: Any, own: dict[str, Any], tensors: list[Any]) -> Any:
     return own["stride"], own["padding"], own["dilation"], own["groups"]
 
 
-def _layer_norm(m: Any, own: dict[str, Any], tensors: list[Any]) -> Any:
-    tensors += weight_and_bias(m)
-    return own["normalized_shape"], own["eps"]
+def _norm(groups: str) -> Parts:
+    """The parts of a normalisation over what this attribute says."""
 
+    def parts(m: Any, own: dict[str, Any], tensors: list[Any]) -> Any:
+        tensors += weight_and_bias(m)
+        return own[groups], own["eps"]
 
-def _group_norm(m: Any, own: dict[str, Any], tensors: list[Any]) -> Any:
-    tensors += weight_and_bias(m)
-    return own["num_groups"], own["eps"]
+    return parts
 
 
 def _batch_norm(m: Any, own: dict[str, Any], tensors: list[Any]) -> Any:
@@ -191,8 +191,8 @@ _know(pooling.AvgPool3d, _with(*_AVG_POOL, "divisor_override"), "avg_pool3d")
 _know(pooling.AdaptiveAvgPool1d, _with("output_size"), "adaptive_avg_pool1d")
 _know(pooling.AdaptiveAvgPool2d, _with("output_size"), "adaptive_avg_pool2d")
 _know(pooling.AdaptiveAvgPool3d, _with("output_size"), "adaptive_avg_pool3d")
-_know(normalization.LayerNorm, _layer_norm, "layer_norm")
-_know(normalization.GroupNorm, _group_norm, "group_norm")
+_know(normalization.LayerNorm, _norm("normalized_shape"), "layer_norm")
+_know(normalization.GroupNorm, _norm("num_groups"), "group_norm")
 _know(batchnorm.BatchNorm1d, _batch_norm, "batch_norm")
 _know(batchnorm.BatchNorm2d, _batch_norm, "batch_norm")
 _know(batchnorm.BatchNorm3d, _batch_norm, "batch_norm")
