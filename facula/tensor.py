@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -604,8 +606,7 @@ def _kept(out: Any, cls: type) -> Any:
     return out
 
 
-def _new() -> Tensor:
-    return object.__new__(Tensor)
+_new: Callable[[], Tensor] = partial(object.__new__, Tensor)
 
 
 def _rebuild(cls: type, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool) -> Any:

@@ -355,20 +355,22 @@ class Freed(Postponed):
     def __init__(
         self,
         top: Entry,
-        leaves: dict[Entry, Any],
+        leaves: list[tuple[list[Entry], list[Any]]],
         frame: int,
         scalars: list[Any],
         nodes: dict[Entry, Any],
     ) -> None:
         self.top = top
-        self.leaves = leaves
+        self.leaves = leaves  # of each pass that the frame followed
         self.frame = frame
         self.scalars = scalars  # all Python numbers of the frame
         self.nodes = nodes  # of all that the frame has freed: an entry has one node
 
     def expand(self) -> GradNode:
         """The graph node, its saved values gone."""
-        edges = {n: leaf_edge(t, n) for n, t in self.leaves.items()}
+        edges = {
+            n: leaf_edge(t, n) for pair in self.leaves for n, t in zip(*pair, strict=True)
+        }
         for n in ancestors(self.top):
             build_freed(n, self.nodes, edges, self.frame, self.scalars)
         return self.nodes[self.top]
@@ -410,14 +412,14 @@ def settle(r: Any) -> None:
     """Before somebody looks at the graph of this frame: build what followed passes left out."""
     passes, r.replayed = r.replayed, []
     for m in passes:
-        edges = {n: leaf_edge(t, n) for n, t in leaves_of(r, m).items()}
+        edges = {n: leaf_edge(t, n) for n, t in zip(*leaves_of(r, m), strict=True)}
         for n in sorted(m.graph, key=lambda n: n.index):
             build_freed(n, r.gnodes, edges, r.frame, r.scalars)
 
 
-def leaves_of(r: Any, m: Any) -> dict[Entry, Any]:
-    """The leaves that a followed pass depends on, by input."""
-    return {i: r.inputs[i.index][0] for i in m.reached}
+def leaves_of(r: Any, m: Any) -> tuple[list[Entry], list[Any]]:
+    """The inputs that a followed pass depends on, and the leaves that they are."""
+    return m.reached, [given[0] for given in m.tensors(r.inputs)]
 
 
 def overwritten(r: Any) -> set[Any]:

@@ -18,7 +18,7 @@ from typing import Any
 from facula.autograd.graph import GradNode, ancestors
 from facula.ops.table import PLAIN
 from facula.trace import recorder
-from facula.trace.node import ASSIGN, INPUT, LEAF, Node
+from facula.trace.node import ASSIGN, INPUT, LEAF, Node, Pick, pick
 
 KEYS = 64  # passes remembered for one position
 
@@ -37,12 +37,13 @@ class Replay:
     graph     the entries that the pass goes through
     frees     whether their saved values are freed by it
     reached   the inputs that require grad, on which these entries depend
+    tensors   picks these from the frame's inputs
     results   the nodes of the gradients that `autograd.grad` returns, None where there is none
     """
 
     __slots__ = (
         *("binds", "end", "frees", "graph", "leaves", "numbers", "reached", "results"),
-        *("scalars", "sources"),
+        *("scalars", "sources", "tensors"),
     )
 
     numbers: list[Any]
@@ -54,6 +55,7 @@ class Replay:
     graph: frozenset[Node]
     frees: bool
     reached: list[Node]
+    tensors: Pick
     results: list[Node | None]
 
 
@@ -284,6 +286,7 @@ def remember(
         graph.update(ancestors(root))
     m.graph = frozenset(graph)
     m.reached = list({i for n in m.graph for i in n.inputs if i.op is INPUT and i.rg})
+    m.tensors = pick([i.index for i in m.reached])
     nodes = [g for g in (r.gnodes.get(n) for n in m.graph) if isinstance(g, GradNode)]
     if not (keep or any([g.freed for g in nodes])) or any(
         [g.custom or g.tensor_hooks or g.retain or g.pre_hooks or g.post_hooks for g in nodes]

@@ -31,7 +31,8 @@ from facula.trace.node import INPUT, Node, contiguous_strides, copied, pick
 
 # By text and vector width, those that a program has.
 _kernels: weakref.WeakValueDictionary[tuple[str, int], Kernel] = weakref.WeakValueDictionary()
-_constants: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
+_constants: dict[Any, weakref.ref[Any]] = {}
+MAX_CONSTANTS = 4096
 # References to an input's array when nothing but its tensor needs it: the tensor, the recorder's
 # list of inputs, the list handed to `run`, and the question itself.
 ALONE = 4
@@ -69,7 +70,8 @@ class CompiledProgram:
         if all([calls is None for _, calls in low.steps]):
             raise NotCompiled("no operation of this program has a kernel")
         self.guarded = list(low.guards)
-        self.folded = list(low.guards.values())
+        self.numbers_of = pick(self.guarded)
+        self.folded = self.numbers_of(scalars)
         self.folded_types = [type(x) for x in self.folded]
         self.zeros = [(at, x) for at, x in low.guards.items() if x == 0]
         self.n_inputs = n = len(r.inputs)
@@ -257,7 +259,11 @@ class CompiledProgram:
             if direct and node.strides is None:
                 found.append((position, index - self.n_inputs))
                 continue
-            self.outputs.append((position, len(self.fresh) + len(self.results), False))
+            at = len(self.fresh) + len(self.results)
+            if where == "constant" and strides is None and node.strides is None:
+                found.append((position, at))
+            else:
+                self.outputs.append((position, at, False))
             reader = (where, index, shape, strides, offset)
             self.results.append((reader, not own and not constant))
         self.direct = pick([at for at, _ in found]), pick([k for _, k in found])
@@ -272,8 +278,8 @@ class CompiledProgram:
     # Running.
     def matches(self, scalars: list[Any]) -> bool:
         """Whether the numbers that were folded in are as they were."""
-        found = [scalars[at] for at in self.guarded]
-        if found != self.folded or [type(x) for x in found] != self.folded_types:
+        found = self.numbers_of(scalars)
+        if found != self.folded or list(map(type, found)) != self.folded_types:
             return False
         for at, zero in self.zeros:  # 0.0 and -0.0 are equal, and not the same factor
             if scalars[at] is not zero and str(scalars[at]) != str(zero):
@@ -463,12 +469,17 @@ def _constant(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """An array of one value. All tensors that hold it share it: it can't be written to, and a
     tensor whose memory is handed out gets memory of its own first. It is a view, so that no program
     takes it for memory that one tensor alone has and writes a result over it."""
-    key = (repr(value), shape, dtype)
-    a = _constants.get(key)
+    exact = value if value and value.__class__ is not complex else repr(value)  # the zero's sign
+    key = (exact, value.__class__, shape, dtype)
+    known = _constants.get(key)
+    a = None if known is None else known()
     if a is None:
         a = np.full(shape, convert(np.asarray(value), dtype), dtype)
         a.flags.writeable = False
-        _constants[key] = a = a.view()
+        a = a.view()
+        if len(_constants) >= MAX_CONSTANTS:
+            _constants.clear()
+        _constants[key] = weakref.ref(a)
     return a
 
 

@@ -144,15 +144,15 @@ class Program:
         lead.runs += 1
         if not self.entries:
             return self
+        for c in self.compiled:
+            if not c.guarded or c.matches(r.scalars):
+                return c
         if lead.asked != len(_known) and not lead.forms:
             if lead.asked < 0:
                 lead.before = _familiar(self.entries)
             lead.after, lead.asked = _worthwhile(self.entries) - lead.before, len(_known)
         if lead.runs <= (lead.after if COMPILE_AFTER < 0 else COMPILE_AFTER):
             return self
-        for c in self.compiled:
-            if not c.guarded or c.matches(r.scalars):
-                return c
         if len(self.compiled) >= MAX_VARIANTS:
             return self
         with COMPILING:

@@ -101,6 +101,11 @@ class Recorder:
         self.roots: dict[bool, Node] = {}
         self.cur: Node = END
         self.last: Node = END
+        self.gnodes: dict[Node, Any] = {}
+        self.replayed: list[Any] = []
+        self.temps: list[Any] = []
+        self.loans: list[Any] = []
+        self.counters: dict[Node, Any] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -119,11 +124,17 @@ class Recorder:
         self.add = self.handles.append
         self.inputs: list[tuple[Any, Any, Any]] = []
         self.scalars: list[Any] = []
-        self.gnodes: dict[Node, Any] = {}
-        self.replayed: list[Any] = []
-        self.temps: list[Any] = []
-        self.loans: list[Any] = []
-        self.counters: dict[Node, Any] = {}
+        # Most frames have none of these, and who still has the last frame's has something in them.
+        if self.gnodes:
+            self.gnodes = {}
+        if self.replayed:
+            self.replayed = []
+        if self.temps:
+            self.temps = []
+        if self.loans:
+            self.loans = []
+        if self.counters:
+            self.counters = {}
         self.soon = False
         self.views = False
         self.begun = False  # whether a parameter has been met where nothing expected one

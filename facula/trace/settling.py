@@ -144,14 +144,6 @@ def _consumed(r: Recorder) -> Any:
     return graphs[0] if len(graphs) == 1 else frozenset().union(*graphs)
 
 
-def _leaves(r: Recorder) -> dict[Node, Any]:
-    """The leaves on which these entries depend, by input."""
-    found = {}
-    for m in r.replayed:
-        found.update(_graph.leaves_of(r, m))
-    return found
-
-
 def all_consumed(r: Recorder, program: Any) -> bool:
     """Where every live result with a history is one that a followed backward pass has consumed
     (in most programs: the last loss), give them what stands for it. Otherwise False."""
@@ -169,7 +161,7 @@ def all_consumed(r: Recorder, program: Any) -> bool:
 
 def _stand_in(r: Recorder, handles: list[Any]) -> None:
     """Give what followed passes have consumed what stands for its nodes."""
-    leaves = _leaves(r)
+    leaves = [_graph.leaves_of(r, m) for m in r.replayed]
     nodes: dict[Node, Any] = {}
     for h in handles:
         h._gfn = _graph.Freed(h.node, leaves, r.frame, r.scalars, nodes)
