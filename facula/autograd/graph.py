@@ -368,9 +368,7 @@ class Freed(Postponed):
 
     def expand(self) -> GradNode:
         """The graph node, its saved values gone."""
-        edges = {
-            n: leaf_edge(t, n) for pair in self.leaves for n, t in zip(*pair, strict=True)
-        }
+        edges = {n: leaf_edge(t, n) for pair in self.leaves for n, t in zip(*pair, strict=True)}
         for n in ancestors(self.top):
             build_freed(n, self.nodes, edges, self.frame, self.scalars)
         return self.nodes[self.top]
