@@ -228,6 +228,22 @@ def _over(b: Any, a: Any) -> Any:
     return adjoint(solve(a, adjoint(b)))
 
 
+def _zero_pivot(p: Any, s: Any, a: Any) -> Any:
+    found = np.zeros(a.shape[:-2], np.int32)
+    if a.size == 0:
+        return found
+    singular = np.linalg.slogdet(a)[0] == 0
+    if singular.any():
+        first = _lu(True, a[singular])[2]
+        found[singular] = np.where(first == 0, a.shape[-1], first)
+    return found
+
+
+# The first zero pivot of each square matrix, 0 where there is none.
+ZERO_PIVOT: Op = Op(
+    "zero_pivot", lambda p, st, a: (a.shape[:-2], dtypes.int32, None, 0), _zero_pivot
+)
+
 LU = Packed("lu_factor", lambda p, s: [s, (min(s),), ()], _lu, _lu_grad)
 
 

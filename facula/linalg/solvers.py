@@ -9,7 +9,7 @@ from facula import dtypes
 from facula.linalg import primitives as pm
 from facula.linalg import spectral as sp
 from facula.linalg.checks import floating, matrix, same, succeeded
-from facula.linalg.factor import _int32, svdvals
+from facula.linalg.factor import svdvals
 from facula.ops.table import public
 from facula.return_types import fields
 from facula.tensor import Tensor
@@ -29,7 +29,7 @@ _NO_INVERSE = (
 
 def _info(a: Any) -> Any:
     """The first zero pivot of each matrix (0: none)."""
-    return _int32(pm.LU(a.detach(), True)[2])
+    return record(pm.ZERO_PIVOT, (a.detach(),))
 
 
 def _is_vector(a: Any, b: Any) -> bool:
