@@ -347,4 +347,4 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
         own_memory(self)
         if self.node.device is not None:
             return int(self._data.address)
-        return int(self._data.ctypes.data)
+        return int(self._data.__array_interface__["data"][0])

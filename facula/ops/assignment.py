@@ -15,7 +15,7 @@ from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS, number, tensor_of
 from facula.ops.creation import FULL, full_on
-from facula.ops.indices import list_index, parse, table_of
+from facula.ops.indices import list_index, parse, plain_views, table_of
 from facula.ops.registry import like_strides
 from facula.ops.shapes import expand
 from facula.ops.table import METHODS, OVERRIDES, api, dispatch, in_place
@@ -24,7 +24,7 @@ from facula.tensor import Tensor
 from facula.trace.node import LEAF, STALE, Marker, Other, leaf
 from facula.trace.recorder import TLS, record
 from facula.values import from_array, own_memory, realise
-from facula.writes import sole, write
+from facula.writes import bump, sole, write
 
 
 def value_like(value: Any, like: Any) -> Any:
@@ -168,12 +168,29 @@ def _set_part(t: Any, index: Any, value: Any) -> bool:
     return True
 
 
+def _in_place(t: Any, index: Any, value: Any) -> bool:
+    """Whether a value is the view of t that the index makes, so that nothing has to be written:
+    `t[index] += x` ends so."""
+    if not isinstance(value, Tensor) or value._storage is None or value._storage is not t._storage:
+        return False
+    views = plain_views(t, index)
+    if views is None or value._chain != (*t._chain, *views):
+        return False
+    if value._counter is not t._counter or value.node.op.__class__ is Other:
+        return False
+    return not (value.requires_grad or t.requires_grad) and not TLS.dual
+
+
 def setitem(self: Any, index: Any, value: Any) -> None:
     """t[index] = value."""
     if OVERRIDES:
         done = dispatch(setitem, (self, index, value), {})
         if done is not NotImplemented:
             return
+    if _in_place(self, index, value):
+        check_in_place(self, "__setitem__")
+        bump(self)
+        return
     if _set_part(self, index, value):
         return
     if isinstance(index, list):

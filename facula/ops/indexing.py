@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,16 @@ def _gather_infer(p: Any, st: Any, a: Any, b: Any) -> Any:
     return b.shape, a.dtype, None, 0
 
 
+@lru_cache(256)
+def _grid(shape: tuple[int, ...]) -> Any:
+    return np.ogrid[tuple([slice(n) for n in shape])]
+
+
 def _along(shape: tuple[int, ...], index: Any, dim: int) -> Any:
     """Full index arrays for 'element index[i, j, ..] along dim'."""
-    grid = list(np.ogrid[tuple([slice(n) for n in index.shape])])
+    if index.ndim == 1:
+        return (index,)
+    grid = list(_grid(index.shape))
     grid[dim] = index
     return tuple(grid)
 

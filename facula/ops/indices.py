@@ -273,22 +273,59 @@ def _row(shape: tuple[int, ...], k: int) -> tuple[Any, ...]:
     return (k, *[(0, n, 1) for n in shape[1:]])
 
 
-_CUTS: dict[Any, Any] = {}  # of a shape and a plain index: the parameters of SLICE
+_CUTS: dict[Any, Any] = {}  # of a layout and a plain index: the views that it makes
 _BOUNDS = {int, type(None)}
+_INTS = {int}
 
 
 def _plain(index: Any) -> Any:
-    """A key for an index of nothing but integers, slices and at most one Ellipsis, or None."""
+    """A key for an index of nothing but integers, slices, None and Ellipsis, or None."""
     key = []
     for i in index if index.__class__ is tuple else (index,):
         if i.__class__ is slice:
             i = i.start, i.stop, i.step
             if not _BOUNDS.issuperset(map(type, i)):
                 return None
-        elif i.__class__ is not int and i is not Ellipsis:
+        elif i.__class__ is not int and i is not Ellipsis and i is not None:
             return None
         key.append(i)
     return tuple(key)
+
+
+def _rows(t: Any, index: Any) -> Any:
+    """The index of whole rows as an array that is its own, none of them negative; None where it is
+    something else, or out of bounds."""
+    if index.__class__ is np.ndarray:
+        a = index
+    elif isinstance(index, Tensor) and index.node.op.__class__ is not Other and index.node.shape:
+        if index.node.op is META:
+            return None
+        a = array_of(index)
+    else:
+        return None
+    if a.dtype.kind != "i" or not a.ndim or not t.node.shape:
+        return None
+    n = t.node.shape[0]
+    a = a.astype(np.int64)
+    if outside(a, n):
+        if a.min() < -n or a.max() >= n:
+            return None
+        a[a < 0] += n
+    return a
+
+
+def plain_views(t: Any, index: Any) -> Any:
+    """The views that a plain index makes of t, as steps of a chain, if that has been met before;
+    None otherwise."""
+    n = t.node
+    if t._multi or t._no_grad:
+        return None
+    if index.__class__ is int:
+        if n.shape and -n.shape[0] <= index < n.shape[0]:
+            return ((mv.SLICE, _row(n.shape, index % n.shape[0])),)
+        return None
+    key = _plain(index)
+    return None if key is None else _CUTS.get((n.shape, n.strides, key))
 
 
 def getitem(self: Any, index: Any) -> Any:
@@ -297,17 +334,12 @@ def getitem(self: Any, index: Any) -> Any:
         done = dispatch(getitem, (self, index), {})
         if done is not NotImplemented:
             return done
-    if index.__class__ is int:
-        n = self.node
-        wary = self._multi or self._no_grad
-        if n.shape and -n.shape[0] <= index < n.shape[0] and not wary:
-            return make_view(self, mv.SLICE, _row(n.shape, index % n.shape[0]))
-        key = None
-    elif (key := _plain(index)) is not None:
-        key = self.node.shape, key
-        params = _CUTS.get(key)
-        if params is not None and not (self._multi or self._no_grad):
-            return make_view(self, mv.SLICE, params)
+    views = plain_views(self, index)
+    if views is not None:
+        v = self
+        for op, params in views:
+            v = make_view(v, op, params)
+        return v
     if isinstance(index, list):
         index = list_index(index)
     elif (
@@ -317,14 +349,20 @@ def getitem(self: Any, index: Any) -> Any:
         and index.node.shape == self.node.shape
     ):  # the elements one after the other: one index each, instead of one a dimension
         self, index = _flat(self), _flat(index)
+    if not (self._multi or self._no_grad) and (rows := _rows(self, index)) is not None:
+        p = (0, *[None] * (len(self.node.shape) - 1)), rows.shape
+        table = from_array(rows.reshape(1, -1))
+        return mv.in_layout(record(ix.INDEX, (self, table), p), _picked_strides(self.node, p))
     v, advanced = parse(self, index)
     if advanced is None:
         if v is self:
             return make_view(v, mv.ALIAS, ())
-        if key is not None and v._chain:
+        made = len(v._chain) - len(self._chain)
+        key = _plain(index)
+        if key is not None and made > 0:
             if len(_CUTS) > 4096:
                 _CUTS.clear()
-            _CUTS[key] = v._chain[-1][1]
+            _CUTS[self.node.shape, self.node.strides, key] = v._chain[-made:]
         return v
     table, p = table_of(advanced, v.node.shape)
     if any([is_meta(getattr(i, "device", None)) for i in _items(index)]):
@@ -364,6 +402,8 @@ def _picked_strides(n: Any, p: Any) -> Any:
 
 def list_index(index: list[Any]) -> Any:
     # A list that holds anything but numbers is a tuple of indices.
+    if _INTS.issuperset(map(type, index)):
+        return np.array(index, np.int64)
     if any(isinstance(i, (slice, type(None), type(Ellipsis), Tensor, list, tuple)) for i in index):
         return tuple(index)
     return np.asarray(index) if index else np.zeros(0, np.int64)

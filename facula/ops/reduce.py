@@ -201,10 +201,14 @@ ARGSORT: Op = Op(
 
 def _argsort(a: Any, dim: int, descending: bool) -> Any:
     if not descending:
-        return np.argsort(a, axis=dim, kind="stable").astype(np.int64)
-    flipped = np.flip(a, dim)
-    index = np.flip(np.argsort(flipped, axis=dim, kind="stable"), dim)
-    return (a.shape[dim] - 1 - index).astype(np.int64)
+        return a.argsort(dim, "stable").astype(np.int64, copy=False)
+    back = (*[slice(None)] * (dim % a.ndim), slice(None, None, -1))
+    index = a[back].argsort(dim, "stable")[back]
+    return (a.shape[dim] - 1 - index).astype(np.int64, copy=False)
+
+
+def _take_along(a: Any, index: Any, dim: int) -> Any:
+    return a[index] if a.ndim == 1 else np.take_along_axis(a, index, dim)
 
 
 def _topk_index(a: Any, dim: int, k: int, largest: bool) -> Any:
@@ -217,8 +221,8 @@ def _topk_index(a: Any, dim: int, k: int, largest: bool) -> Any:
     ends[dim] = slice(n - k, n) if largest else slice(0, k)
     chosen = np.argpartition(a, n - k if largest else k - 1, axis=dim)[tuple(ends)]
     chosen = np.sort(chosen, axis=dim)  # of equal values the first comes first
-    order = _argsort(np.take_along_axis(a, chosen, dim), dim, largest)
-    return np.take_along_axis(chosen, order, dim).astype(np.int64)
+    order = _argsort(_take_along(a, chosen, dim), dim, largest)
+    return _take_along(chosen, order, dim).astype(np.int64, copy=False)
 
 
 TOPK_INDEX: Op = Op(

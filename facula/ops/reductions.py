@@ -11,7 +11,7 @@ from facula.ops import reduce as rd
 from facula.ops.arithmetic import need, real_only
 from facula.ops.comparison import truth
 from facula.ops.indexing import GATHER, only
-from facula.ops.movement import in_layout, shaped, whole
+from facula.ops.movement import RESHAPE, in_layout, shaped, whole
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
@@ -209,7 +209,10 @@ def _arg(name: str, prim: Any) -> None:
                 raise IndexError(
                     f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
                 )
-            out = record(prim, (input.reshape(-1),), ((0,), False))
+            flat = input
+            if len(input.node.shape) != 1:
+                flat = record(RESHAPE, (input,), (input.numel(),))
+            out = record(prim, (flat,), ((0,), False))
             return out.reshape((1,) * len(input.node.shape)) if keepdim else out
         d = wrap_dim(dim, len(input.node.shape))
         if not input.node.shape:

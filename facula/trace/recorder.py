@@ -247,6 +247,19 @@ def record(op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, .
                 t.node = e
                 r.add(t)
                 return t
+            return _record_slow(r, op, ts, params, scalars)
+        known = None
+        if not r.grad or not any([t._base_t is not None and t._base_t.requires_grad for t in ts]):
+            # What is not there yet may be operands that become inputs.
+            if len(ts) == 1:
+                if not scalars:
+                    known = follow1(r, e, *ts)
+                elif len(scalars) == 1 and e.stypes == (type(scalars[0]),):
+                    known = follow1(r, e, *ts, *scalars)
+            elif len(ts) == 2 and not scalars:
+                known = follow2(r, e, *ts)
+        if known is not None:
+            return known
     return _record_slow(r, op, ts, params, scalars)
 
 
@@ -470,7 +483,7 @@ def _to_bind(r: Recorder, e: Node, ts: tuple[Any, ...]) -> list[tuple[Any, Node]
             base = t._base_t
             if base is not None and r.grad and not node.rg and base.requires_grad:
                 return None  # it may have to ask its base for a history
-            if any([t is u for u, _ in new]):
+            if new and any([t is u for u, _ in new]):
                 return None
             new.append((t, node))
     return new
