@@ -6,6 +6,7 @@ Source: https://pytorch.org/docs/stable/tensor_attributes.html#torch-dtype
 from __future__ import annotations
 
 import builtins
+import functools
 from typing import Any
 
 import ml_dtypes
@@ -174,9 +175,44 @@ def set_default_dtype(d: dtype) -> None:
 
 def convert(a: Any, to: Any) -> Any:
     """`a.astype(to)`, float64 to float16 rounded as PyTorch does: to float32, and once more."""
-    if to == np.float16 and a.dtype == np.float64:
-        a = a.astype(np.float32)
-    return a.astype(to)
+    with np.errstate(all="ignore"):  # what is too large is infinite
+        if to == np.float16 and a.dtype == np.float64:
+            a = a.astype(np.float32)
+        return a.astype(to)
+
+
+@functools.cache
+def _bounds(d: dtype) -> tuple[Any, Any, Any]:
+    """The least whole number, the least and the largest number that a dtype has a place for."""
+    if d.category == INT:
+        info = np.iinfo(d.np)
+        low, high = builtins.int(info.min), builtins.int(info.max)
+        # As in PyTorch a negative number may stand for the unsigned one of the same bits.
+        return (-high if low == 0 and info.bits < 64 else low), low, high
+    largest = builtins.float(ml_dtypes.finfo(d.np).max)
+    return -largest, -largest, largest
+
+
+def fits(value: Any, d: dtype) -> builtins.bool:
+    """Whether a dtype has a place for a Python number; infinities and NaN are floats."""
+    if d.category not in (INT, FLOAT) or isinstance(value, (builtins.bool, builtins.complex)):
+        return True
+    if d.category == FLOAT and (value - value != 0 or d.itemsize < 2):
+        return True
+    whole, low, high = _bounds(d)
+    least = whole if isinstance(value, (builtins.int, np.integer)) else low
+    return builtins.bool(least <= value <= high)
+
+
+def check_fits(value: Any, d: dtype, elements: builtins.int = 2) -> None:
+    """Refuse a Python number that a dtype has no place for.
+
+    As in PyTorch one element of a 16-bit float becomes infinite.
+    """
+    if value.__class__ is builtins.bool or (elements == 1 and d in (float16, bfloat16)):
+        return
+    if not fits(value, d):
+        raise RuntimeError(f"value cannot be converted to type {d} without overflow: {value}")
 
 
 def from_np(np_dtype: Any) -> dtype:

@@ -152,8 +152,9 @@ def tensor_str(
     requires_grad: bool = False,
     grad_fn_name: str | None = None,
     device: str = "cpu",
+    name: str = "tensor",
 ) -> str:
-    """`tensor(...)` with the suffixes that PyTorch prints."""
+    """`tensor(...)` with the suffixes that PyTorch prints; `name` is that of a subclass."""
     from facula import dtypes
 
     a = array.astype(np.float32) if dtype_name == "bfloat16" else array
@@ -168,37 +169,37 @@ def tensor_str(
         usual = dtype_name == dtypes.get_default_dtype()._name
         body = "[]"
     else:
-        body = data_str(a, len("tensor("))
+        body = data_str(a, len(name) + 1)
     if device != "cpu":
         suffixes.append(f"device='{device}'")
     if not usual:
         suffixes.append("dtype=torch." + dtype_name)
-    return _with_suffixes(body, suffixes, requires_grad, grad_fn_name)
+    return _with_suffixes(name + "(", body, suffixes, requires_grad, grad_fn_name)
 
 
-def meta_str(t: Any, grad_fn_name: str | None) -> str:
+def meta_str(t: Any, grad_fn_name: str | None, name: str = "tensor") -> str:
     """A tensor without data, as PyTorch prints it."""
     from facula import dtypes
 
     suffixes = ["device='meta'", f"size={tuple(t.shape)}"]
     if t.dtype is not dtypes.get_default_dtype():
         suffixes.append(f"dtype={t.dtype}")
-    return _with_suffixes("...", suffixes, t.requires_grad, grad_fn_name)
+    return _with_suffixes(name + "(", "...", suffixes, t.requires_grad, grad_fn_name)
 
 
 def _with_suffixes(
-    body: str, suffixes: list[str], requires_grad: bool, grad_fn_name: str | None
+    prefix: str, body: str, suffixes: list[str], requires_grad: bool, grad_fn_name: str | None
 ) -> str:
     if grad_fn_name is not None:
         suffixes.append(f"grad_fn=<{grad_fn_name}>")
     elif requires_grad:
         suffixes.append("requires_grad=True")
-    out = "tensor(" + body
+    out = prefix + body
     last = len(out) - out.rfind("\n") + 1  # PyTorch counts the end of the line and the bracket
     for s in suffixes:
         if last + len(s) + 2 > _options["linewidth"]:
-            out += ",\n" + " " * 7 + s
-            last = 7 + len(s)
+            out += ",\n" + " " * len(prefix) + s
+            last = len(prefix) + len(s)
         else:
             out += ", " + s
             last += len(s) + 2

@@ -52,7 +52,7 @@ class Tensor(TensorBase):
                     raise TypeError(f"new(): data must be a sequence (got {args[0]!r})")
                 made = tensor(args[0], dtype=dtypes.get_default_dtype())
         else:
-            made = METHODS_EMPTY(args)
+            made = METHODS_EMPTY(args or (0,))
         if cls is Tensor:
             return made
         return cls._make_subclass(cls, made)
@@ -487,12 +487,25 @@ class Tensor(TensorBase):
         else:
             if fn is not None:
                 name = fn.name() if hasattr(fn, "name") else type(fn).__name__
+        cls = type(self)
+        own = cls in table.CLASSES  # a class of the program: its name stands in place of `tensor`
+        called = cls.__name__ if own else "tensor"
         if self.node.op is META:
-            return meta_str(self, None if self._leaf_rg else name)
-        shown = values(self)
-        where = str(self.device)
-        name_ = self.node.dtype._name
-        return tensor_str(shown, name_, requires_grad=rg, grad_fn_name=name, device=where)
+            text = meta_str(self, None if self._leaf_rg else name, called)
+        else:
+            text = tensor_str(
+                values(self),
+                self.node.dtype._name,
+                requires_grad=rg,
+                grad_fn_name=name,
+                device=str(self.device),
+                name=called,
+            )
+        if own:
+            from facula.nn import Parameter
+
+            return f"Parameter({text})" if isinstance(self, Parameter) else text
+        return text
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -550,14 +563,13 @@ class Tensor(TensorBase):
         return out
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if not self.is_leaf:
-            raise RuntimeError("Only graph leaves can be pickled; call detach() first")
+        rg = self.requires_grad  # what has a history comes back as a leaf
         if self.node.op is META:
             n = self.node
-            return _rebuild_meta, (type(self), tuple(n.shape), n.dtype, n.strides, self._leaf_rg)
+            return _rebuild_meta, (type(self), tuple(n.shape), n.dtype, n.strides, rg)
         a = np.ascontiguousarray(values(self))
         shape = tuple(self.node.shape)
-        args = (type(self), a.tobytes(), self.node.dtype, shape, self._leaf_rg)
+        args = (type(self), a.tobytes(), self.node.dtype, shape, rg)
         return (_rebuild, args, dict(self.__dict__)) if self.__dict__ else (_rebuild, args)
 
     def __dlpack__(

@@ -53,3 +53,23 @@ def test_options_as_in_pytorch(k):
     finally:
         torch.set_printoptions(profile="default")
     assert printed == STORED["texts"][k]
+
+
+class Named(torch.Tensor):
+    """A class of a program."""
+
+
+class Weight(torch.nn.Parameter):
+    """A parameter of a program."""
+
+
+def test_a_subclass_prints_its_name():
+    x = torch.arange(20.0).reshape(2, 10).as_subclass(Named)
+    lines = (
+        "[ 0.,  1.,  2.,  3.,  4.,  5.,  6.,  7.,  8.,  9.]",
+        "[10., 11., 12., 13., 14., 15., 16.",
+    )
+    assert repr(x).startswith(f"Named([{lines[0]},\n       {lines[1]}")
+    want = "Parameter containing:\nParameter(Weight([1., 1.], requires_grad=True))"
+    assert repr(Weight(torch.ones(2))) == want
+    assert repr(x.to("meta")) == "Named(..., device='meta', size=(2, 10))"

@@ -20,6 +20,11 @@ def _first_gradient(t: Any, g: Any, name: str) -> Any:
                 f"{name}: grad can be implicitly created only for scalar outputs; "
                 f"the output has shape {list(t.shape)}"
             )
+        if t.dtype.is_complex:
+            raise RuntimeError(
+                f"{name}: grad can be implicitly created only for real scalar outputs but got "
+                f"{t.dtype}"
+            )
         return t.detach().new_ones(t.shape)
     if not hasattr(g, "shape"):
         raise TypeError(

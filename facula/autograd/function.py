@@ -45,7 +45,8 @@ class Context:
         hooks = TLS.r.saved_hooks
         if hooks is not None:
             pack, self._unpack = hooks
-            tensors = tuple([t if t is None else pack(t) for t in tensors])
+            with grad_mode.no_grad():
+                tensors = tuple([t if t is None else pack(t) for t in tensors])
             self._saved = tuple([(t, None) for t in tensors])
             return
         self._saved = tuple([(t, None if t is None else t._version) for t in tensors])
@@ -336,7 +337,7 @@ class _Part:
         """A node in front of the joint one."""
         joint = node.custom.joint
         part = GradNode()
-        part.custom = _Part(joint, index)
+        part.custom = _named(joint.cls, _Part)(joint, index)
         part.edges = [node]
         part.op = node.op
         part.order = (frame, -1)
@@ -348,9 +349,14 @@ class _Part:
         return [g.detach().new_zeros(())]
 
 
+def _named(cls: Any, base: Any) -> Any:
+    """The class of a function's node, which is called after the function."""
+    return type(cls.__name__ + "Backward", (base,), {})
+
+
 def _custom(cls: Any, joint: _Several, edges: list[Any], frame: int, at: int) -> GradNode:
     node = GradNode()
-    node.custom = type(cls.__name__ + "Backward", (_Runner,), {})(joint)
+    node.custom = _named(cls, _Runner)(joint)
     node.op = cls.__name__
     node.edges = edges
     node.order = (frame, -2)

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from facula import grad_mode
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of, shown
 from facula.autograd.hooks import RemovableHandle
 from facula.errors import refuse
@@ -43,7 +44,8 @@ def packer(pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> Callable
                 if isinstance(node, GradNode):
                     for s in node.saved.values():
                         if s.packed is None and s.tensor is not None:
-                            s.packed = pack(_shown(s)), unpack
+                            with grad_mode.no_grad():
+                                s.packed = pack(_shown(s)), unpack
                             s.tensor = None
         finally:
             r.packing = before

@@ -19,6 +19,7 @@ _SUBMODULES = (
     "cuda",
     "cudnn",
     "cusparselt",
+    "mha",
     "mkl",
     "mkldnn",
     "mps",

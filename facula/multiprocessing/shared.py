@@ -79,7 +79,12 @@ def _over(arena: Arena, dtype: Any, shape: Any, strides: Any, offset: int) -> An
 
 def _reduce(t: Tensor) -> Any:
     """What of a tensor is sent to another process: for shared memory, where it lies."""
-    if not t.is_leaf or not is_shared(t):
+    if not t.is_leaf:
+        raise RuntimeError(
+            "Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd "
+            "does not support crossing process boundaries. To send the values, call detach() first"
+        )
+    if not is_shared(t):
         return t.__reduce_ex__(2)
     memory = _owner(t)._exported
     array = t.detach().numpy()

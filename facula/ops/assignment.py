@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,19 @@ def value_like(value: Any, like: Any) -> Any:
             f"__setitem__: value {value} cannot be converted to type {like.node.dtype} without "
             "overflow"
         )
+    if not isinstance(value, Tensor):
+        dtypes.check_fits(value, like.node.dtype, 1)
     t = tensor_of(value, like.node.dtype)
     if t.node.device is not like.node.device:
         t = devices.moved(t, like.device)
     return t if t.node.dtype is like.node.dtype else pw.cast(t, like.node.dtype)
+
+
+def filler(value: Any, like: Any) -> Any:
+    """The value of `masked_fill` and its kin, which has to have a place in the dtype."""
+    if isinstance(value, _NUMBERS):
+        dtypes.check_fits(value, like.node.dtype)
+    return value_like(value, like)
 
 
 def _filled(t: Any) -> bool:
@@ -323,6 +333,7 @@ def _write_copy(v: Any, new: Any) -> None:
         write(v, record(mv.CONTIGUOUS if new.node.strides else mv.SELF, (new,), 0))
 
 
+setitem.__name__ = "__setitem__"  # as it is called in `__torch_function__`
 METHODS["__setitem__"] = setitem
 
 
@@ -360,6 +371,7 @@ def _fill(self: Any, value: Any) -> Any:
         check_distinct(self, "fill_")
         return _copied(self, value)
     n = self.node
+    dtypes.check_fits(value, n.dtype, math.prod(n.shape))
     new = (
         record(pw.FILL, (fresh(self),), (), (value,))
         if self.requires_grad and TLS.r.grad

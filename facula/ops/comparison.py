@@ -164,6 +164,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
         if isinstance(bound, Tensor):
             t = record(prim, (t, pw.cast(bound, d)))
         elif bound is not None:
+            dtypes.check_fits(bound, d)
             t = record(scalar, (t,), (), (number(bound),))
     return t
 

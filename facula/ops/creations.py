@@ -45,6 +45,8 @@ def checked_shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
 
 def _full(shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool, device: Any) -> Any:
     where = devices.check(device)
+    if value:
+        dtypes.check_fits(value, dtype, math.prod(shape))
     return finish(record(FULL, (), full_on(shape, dtype, where), (value,)), requires_grad, device)
 
 

@@ -55,6 +55,23 @@ def _plain(data: Any, whole: bool) -> Any:
     return data
 
 
+_BEYOND = "Overflow when unpacking"
+
+
+def _check_range(a: Any, data: Any, d: Any) -> None:
+    """Refuse numbers that a dtype of integers has no place for."""
+    if a.dtype.kind in "bc" or not a.size:
+        return
+    if a.dtype.kind == "i":
+        dtypes.check_fits(int(a.min()), d)
+        dtypes.check_fits(int(a.max()), d)
+        return
+    for x in np.array(data, dtype=object).flat:  # other kinds round what is beyond 64 bits
+        if isinstance(x, int) and d is not dtypes.uint64 and not -(2**63) <= x < 2**63:
+            raise ValueError(f"{_BEYOND} long long: {x} is no {d}")
+        dtypes.check_fits(x, d)
+
+
 @api(method=False)
 def tensor(
     data: Any,
@@ -71,6 +88,8 @@ def tensor(
     if isinstance(data, (np.ndarray, np.generic)):
         own = dtypes.from_np(data.dtype)  # an array of objects is refused whatever `dtype` says
         d = dtype or own
+        if d.category == dtypes.INT and isinstance(data, np.generic):
+            _check_range(np.array(data), data, d)
         a = dtypes.convert(np.array(data), d.np)
     else:
         if isinstance(data, str):
@@ -86,13 +105,17 @@ def tensor(
         data = _plain(data, d.category == dtypes.INT)
         try:
             a = np.array(data)
-            if a.dtype.kind == "O":
-                raise ValueError
-            if d.category == dtypes.INT and a.dtype.kind == "f" and not np.isfinite(a).all():
-                raise RuntimeError(f"value cannot be converted to type {d} without overflow")
+            if d.category == dtypes.INT:
+                _check_range(a, data, d)
+            elif a.dtype.kind == "O":  # whole numbers beyond 64 bits
+                if not all([isinstance(x, (int, float, complex)) for x in a.flat]):
+                    raise ValueError
+                a = a.astype(np.complex128 if d.category == dtypes.COMPLEX else np.float64)
             if a.dtype.kind != "c" or d.category == dtypes.COMPLEX:
                 a = dtypes.convert(a, d.np)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError) as e:
+            if d.category == dtypes.INT and _BEYOND in str(e):
+                raise
             raise ValueError(
                 f"tensor(): expected numbers nested in sequences of equal lengths, "
                 f"got {type(data).__name__} {str(data)[:60]}"

@@ -409,6 +409,7 @@ def list_index(index: list[Any]) -> Any:
     return np.asarray(index) if index else np.zeros(0, np.int64)
 
 
+getitem.__name__ = "__getitem__"  # as it is called in `__torch_function__`
 METHODS["__getitem__"] = getitem
 
 

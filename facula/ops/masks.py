@@ -10,7 +10,7 @@ from facula import devices, dtypes
 from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
-from facula.ops.assignment import value_like
+from facula.ops.assignment import filler
 from facula.ops.indices import array_of, getitem, positions
 from facula.ops.movement import in_layout, watched
 from facula.ops.table import FUNCTIONS, api
@@ -52,7 +52,7 @@ def _masked_fill(input: Any, mask: Any, value: Any) -> Any:
     d = value.node.dtype if isinstance(value, Tensor) else dtypes.scalar_type(value)
     if d.is_complex and not input.dtype.is_complex:
         raise RuntimeError(f"masked_fill: value of type {d} cannot be converted to {input.dtype}")
-    return in_layout(record(pw.WHERE, (mask, value_like(value, input), input)), None)
+    return in_layout(record(pw.WHERE, (mask, filler(value, input), input)), None)
 
 
 @api

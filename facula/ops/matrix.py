@@ -151,7 +151,9 @@ def _by_batches(a: Any, b: Any) -> bool:
 
 
 def _matmul(self: Any, other: Any) -> Any:
-    return FUNCTIONS["matmul"](self, other) if isinstance(other, Tensor) else NotImplemented
+    if not isinstance(other, Tensor) and not hasattr(other, "__torch_function__"):
+        return NotImplemented
+    return FUNCTIONS["matmul"](self, other)
 
 
 METHODS["__matmul__"] = _matmul

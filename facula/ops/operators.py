@@ -55,7 +55,7 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
 
 def _plainly(general: Any, self: Any, other: Any) -> Any:
     """An operator as the function that does the same."""
-    if not isinstance(other, _ACCEPTED):
+    if not _accepted(other):
         return NotImplemented
     return general(self, from_array(other) if isinstance(other, np.ndarray) else other)
 
@@ -70,9 +70,14 @@ def _checked(general: Any) -> Any:
 _ACCEPTED = (Tensor, *_NUMBERS, np.generic, np.ndarray)
 
 
+def _accepted(other: Any) -> bool:
+    """Whether the operator's function takes it: a number, an array, or what answers for itself."""
+    return isinstance(other, _ACCEPTED) or hasattr(other, "__torch_function__")
+
+
 def _reflected(general: Any) -> Any:
     def method(self: Any, other: Any) -> Any:
-        if not isinstance(other, _ACCEPTED):
+        if not _accepted(other):
             return NotImplemented
         return general(from_array(other) if isinstance(other, np.ndarray) else other, self)
 
@@ -109,7 +114,7 @@ def _augmented(binary: Any, name: str) -> Any:
 def _over(self: Any, other: Any) -> Any:
     """other / self, which PyTorch computes with the reciprocal."""
     if not isinstance(other, _ACCEPTED):
-        return NotImplemented
+        return FUNCTIONS["div"](other, self) if _accepted(other) else NotImplemented
     return self.reciprocal() * other
 
 

@@ -14,7 +14,7 @@ from facula.in_place import check_distinct, check_overlap
 from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
-from facula.ops.assignment import value_like
+from facula.ops.assignment import filler
 from facula.ops.indices import array_of, known, outside, table_of
 from facula.ops.movement import in_layout, shaped, watched
 from facula.ops.registry import Op, broadcast, like_strides, widened
@@ -493,7 +493,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     mask = from_array(hit.reshape([n if k == d else 1 for k in range(len(shape))]))
     if input.node.device is not None:
         mask = mask.to(input.node.device)
-    return record(pw.WHERE, (mask, value_like(value, input), input))
+    return record(pw.WHERE, (mask, filler(value, input), input))
 
 
 # Flat positions.

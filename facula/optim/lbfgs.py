@@ -178,6 +178,7 @@ class LBFGS(Optimizer):
             alpha = (s * q).sum() * r
             q = q - y * alpha
             alphas.append(alpha)
+        state["al"] = list(reversed(alphas))
         q = q * state["H_diag"]
         for y, s, r, alpha in zip(ys, ss, ro, reversed(alphas)):
             q = q + s * (alpha - (y * q).sum() * r)

@@ -225,7 +225,8 @@ class CompressedTensor(Tensor):
             suffixes.append(f"dtype={self.dtype}")
         suffixes.append(f"layout={self.layout}")
         fn = self.grad_fn.name() if self.requires_grad and self.grad_fn is not None else None
-        return _with_suffixes((",\n" + " " * 7).join(parts), suffixes, self.requires_grad, fn)
+        body = (",\n" + " " * 7).join(parts)
+        return _with_suffixes("tensor(", body, suffixes, self.requires_grad, fn)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self.detach().clone()

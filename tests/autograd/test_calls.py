@@ -64,3 +64,11 @@ def test_gradients_that_do_not_fit(given, words):
     with pytest.raises(RuntimeError, match=words):
         torch.autograd.grad(x * 2, x, given)
     assert x.grad is None
+
+
+def test_the_first_gradient_of_a_complex_number_has_to_be_given():
+    z = torch.ones((), dtype=torch.complex64, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"real scalar outputs but got torch\.complex64"):
+        (z * 2).backward()
+    (z * 2).backward(torch.ones((), dtype=torch.complex64))
+    assert z.grad == 2

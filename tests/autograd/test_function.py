@@ -214,3 +214,18 @@ def test_only_tensors_are_saved():
 
     with pytest.raises(TypeError, match="argument 1 is of type int"):
         Saves.apply(torch.ones(2, requires_grad=True))
+
+
+def test_the_nodes_of_several_outputs_have_the_name_of_the_function():
+    class Both(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2, x * 3
+
+        @staticmethod
+        def backward(ctx, g, h):
+            return 2 * g + 3 * h
+
+    outs = Both.apply(torch.ones(2, requires_grad=True))
+    assert [o.grad_fn.name() for o in outs] == ["BothBackward", "BothBackward"]
+    assert "grad_fn=<BothBackward>" in repr(outs[1])

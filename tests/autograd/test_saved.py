@@ -140,3 +140,28 @@ def test_what_a_node_saved_can_be_looked_at():
     with facula.autograd.graph.saved_tensors_hooks(lambda x: x.tolist(), facula.tensor):
         y = a * a
     assert y.grad_fn._saved_self.tolist() == [2.0, 3.0]
+
+
+def test_hooks_may_read_what_requires_grad():
+    x = facula.ones(2, requires_grad=True)
+    seen = []
+
+    def pack(t):
+        seen.append((t.requires_grad, facula.is_grad_enabled()))
+        return t.numpy()
+
+    class Twice(facula.autograd.Function):
+        @staticmethod
+        def forward(ctx, a):
+            ctx.save_for_backward(x)
+            return a * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2 * ctx.saved_tensors[0]
+
+    with facula.autograd.graph.saved_tensors_hooks(pack, facula.from_numpy):
+        y = (x**2).sum() + Twice.apply(x).sum()
+    y.backward()
+    assert x.grad.tolist() == [4.0, 4.0]
+    assert seen == [(True, False)] * 2

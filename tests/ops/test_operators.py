@@ -33,3 +33,20 @@ def test_a_retained_gradient_is_that_of_the_last_value():
         t = write(t)
         t.sum().backward()
         assert t.grad.tolist() == [1.0, 1.0]
+
+
+def test_operands_that_bring_their_own_functions():
+    class Own:
+        def __init__(self, names):
+            self.names = names
+
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return cls(func.__name__)
+
+    x, own = torch.ones(2), Own(())
+    assert (x + own).names == "add" and (own - x).names == "sub"
+    assert (own / x).names == "div" and (own @ x).names == "matmul"
+    assert (x @ own).names == "matmul" and (x == own).names == "eq"
+    with pytest.raises(TypeError, match="unsupported operand"):
+        x + object()

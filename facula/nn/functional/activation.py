@@ -176,7 +176,11 @@ def _rrelu(x: Tensor, lower: float, upper: float, training: bool) -> Tensor:
     if not training:
         return _leaky_relu(x, (lower + upper) / 2)
     require_float(x, "rrelu_with_noise_out_cpu")
-    slope = facula.empty_like(x, requires_grad=False).uniform_(lower, upper)
+    # PyTorch draws for the elements that are not positive, in order, and in double precision.
+    places = (x.detach().reshape(-1) <= 0).nonzero().reshape(-1)
+    drawn = facula.empty(places.shape[0], dtype=facula.float64).uniform_(lower, upper)
+    slope = facula.ones(x.numel(), dtype=x.dtype, device=x.device)
+    slope = slope.index_copy(0, places, drawn.to(x)).reshape(x.shape)
     return whole(facula.where(x > 0, x, x * slope), "RreluWithNoise", x)
 
 

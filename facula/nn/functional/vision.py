@@ -338,6 +338,8 @@ def grid_sample(
         ]
         if mode == "nearest":
             out = _values_at(x, [p.round() for p in places], sizes)
+            if g.requires_grad:  # steps have no slope: the gradient is zero, not missing
+                out = out + facula.nan_to_num(places[0].sign()).unsqueeze(1) * 0.0
         else:
             out = _sample_linear(x, places, sizes)
     return out.to(input.dtype)

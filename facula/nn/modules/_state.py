@@ -16,7 +16,7 @@ from ._hooks import RemovableHandle
 EXTRA_STATE = "_extra_state"
 
 
-class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+class _IncompatibleKeys(namedtuple("_IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """What ``load_state_dict`` returns: the names that did not match on either side."""
 
     __slots__ = ()
@@ -151,7 +151,7 @@ class StateDictMixin:
 
     def load_state_dict(
         self, state_dict: Mapping, strict: bool = True, assign: bool = False
-    ) -> IncompatibleKeys:
+    ) -> _IncompatibleKeys:
         """Copy the values of ``state_dict`` into this module and its children.
 
         Args:
@@ -184,7 +184,7 @@ class StateDictMixin:
                 if child is not None:
                     start = prefix + name + "."
                     load(child, {k: v for k, v in entries.items() if k.startswith(start)}, start)
-            keys = IncompatibleKeys(missing, unexpected)
+            keys = _IncompatibleKeys(missing, unexpected)
             for hook in module._load_state_dict_post_hooks.values():
                 if hook(module, keys) is not None:
                     raise AssertionError(
@@ -207,7 +207,7 @@ class StateDictMixin:
                     type(self).__name__, "\n\t".join(errors)
                 )
             )
-        return IncompatibleKeys(missing, unexpected)
+        return _IncompatibleKeys(missing, unexpected)
 
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs

@@ -259,10 +259,7 @@ class LazyBatchNorm3d(_For3d, _LazyNormBase, _BatchNorm):
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Batch normalisation over the batches of several processes: not in Facula yet.
-
-    It can be constructed and saved; a call in training says that it cannot be computed.
-    """
+    """Batch normalisation over the batches of all processes, of which there is one in Facula."""
 
     def __init__(
         self,
@@ -286,13 +283,8 @@ class SyncBatchNorm(_BatchNorm):
         if input.dim() < 2:
             raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
 
-    def forward(self, input: Tensor) -> Tensor:
-        if self.training:
-            raise NotImplementedError(
-                "SyncBatchNorm: statistics over several processes are not in Facula; use "
-                "BatchNorm1d, BatchNorm2d or BatchNorm3d"
-            )
-        return super().forward(input)
+        if input.shape[1] == 0:
+            raise ValueError("SyncBatchNorm number of input channels should be non-zero")
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module, process_group=None) -> Module:

@@ -23,13 +23,13 @@ from ._hooks import (  # noqa: F401  (public names of this module, as in PyTorch
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
-from ._state import EXTRA_STATE, IncompatibleKeys, StateDictMixin
+from ._state import EXTRA_STATE, StateDictMixin
+from ._state import _IncompatibleKeys as _IncompatibleKeys
 from ._tree import TreeMixin
 
 __all__ = ["Module"]
 
 # Names that libraries take from here.
-_IncompatibleKeys = IncompatibleKeys
 _EXTRA_STATE_KEY_SUFFIX = EXTRA_STATE
 _global_hooks = _hooks.global_hooks
 _global_parameter_registration_hooks = _hooks.HooksOfKind("parameter_registration")

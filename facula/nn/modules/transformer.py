@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import facula
 from facula import Tensor
+from facula.backends import mha
 
 from .. import functional as F
 from ..functional.attention import canonical_mask, none_or_dtype
 from ..init import xavier_uniform_
+from .activation import GELU, ReLU
 from .attention import MultiheadAttention
 from .container import ModuleList
 from .dropout import Dropout
@@ -178,8 +181,8 @@ class Transformer(Module):
 class TransformerEncoder(Module):
     """``num_layers`` copies of ``encoder_layer``, and ``norm`` at the end.
 
-    ``enable_nested_tensor`` and ``mask_check`` are accepted and have no effect: there are no
-    nested tensors here.
+    With ``enable_nested_tensor`` PyTorch leaves the padding out in inference, and sets the output
+    there to zero. That is done here too, in the same cases (``_drops_padding``).
     """
 
     def __init__(
@@ -196,6 +199,30 @@ class TransformerEncoder(Module):
         self.norm = norm
         self.enable_nested_tensor = enable_nested_tensor
         self.mask_check = mask_check
+        why = _no_nesting(encoder_layer)
+        self.use_nested_tensor = enable_nested_tensor and not why
+        if enable_nested_tensor and why:
+            warnings.warn(
+                "enable_nested_tensor is True, but self.use_nested_tensor is False because "
+                f"encoder_layer{why}",
+                stacklevel=2,
+            )
+
+    def _drops_padding(self, src: Tensor, mask: Tensor | None, padding: Tensor | None) -> bool:
+        """Whether PyTorch computes without the padding, whose outputs are zero then."""
+        first = self.layers[0]
+        if padding is None or mask is not None or src.dim() != 3 or first.training:
+            return False
+        if not getattr(self, "use_nested_tensor", False) or not mha.get_fastpath_enabled():
+            return False
+        if facula.is_autocast_enabled(src.device.type):
+            return False
+        if facula.is_grad_enabled() and (
+            src.requires_grad or any([p.requires_grad for p in first.parameters()])
+        ):
+            return False
+        kept = padding == 0
+        return not self.mask_check or bool((kept[:, 1:] <= kept[:, :-1]).all())
 
     def forward(
         self,
@@ -219,7 +246,33 @@ class TransformerEncoder(Module):
                 is_causal=is_causal,
                 src_key_padding_mask=src_key_padding_mask,
             )
+        if self._drops_padding(src, mask, src_key_padding_mask):
+            output = output.masked_fill((src_key_padding_mask != 0).unsqueeze(-1), 0.0)
         return output if self.norm is None else self.norm(output)
+
+
+def _no_nesting(layer: Module) -> str:
+    """What of an encoder layer makes PyTorch compute the padding with the rest."""
+    if not isinstance(layer, TransformerEncoderLayer):
+        return " was not TransformerEncoderLayer"
+    attention = layer.self_attn
+    if layer.norm_first:
+        return ".norm_first was True"
+    if not attention.batch_first:
+        return (
+            ".self_attn.batch_first was not True(use batch_first for better inference performance)"
+        )
+    if not attention._qkv_same_embed_dim:
+        return ".self_attn._qkv_same_embed_dim was not True"
+    if attention.in_proj_bias is None:
+        return ".self_attn was passed bias=False"
+    if not layer.activation_relu_or_gelu:
+        return ".activation_relu_or_gelu was not True"
+    if layer.norm1.eps != layer.norm2.eps:
+        return ".norm1.eps was not equal to encoder_layer.norm2.eps"
+    if attention.num_heads % 2:
+        return ".self_attn.num_heads is odd"
+    return ""
 
 
 class TransformerDecoder(Module):
@@ -308,6 +361,11 @@ class TransformerEncoderLayer(Module):
         self.activation = (
             _get_activation_fn(activation) if isinstance(activation, str) else activation
         )
+        self.activation_relu_or_gelu = 0
+        if self.activation is F.relu or isinstance(self.activation, ReLU):
+            self.activation_relu_or_gelu = 1
+        elif self.activation is F.gelu or isinstance(self.activation, GELU):
+            self.activation_relu_or_gelu = 2
 
     def __setstate__(self, state) -> None:
         super().__setstate__(state)

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from nn.stored import agrees
 
 import facula as torch
 from facula.nn import functional as F
@@ -42,3 +43,12 @@ def test_slopes_of_hardswish_at_its_bends_and_ends(tier):
         y.sum().backward()
         assert x.grad.tolist() == [0, 0, 0, 1, 1, 1]
         assert y[1:].tolist() == [0, 0, 3, 4, math.inf] and y[0].isnan()
+
+
+@agrees
+def test_slopes_are_drawn_for_what_is_not_positive(torch):
+    x = torch.tensor([[-1.0, 1.0, -1.0], [0.0, -2.0, 3.0]])
+    out = [torch.nn.functional.rrelu(x, training=True), torch.rand(2)]
+    w = x.clone().requires_grad_()
+    torch.nn.functional.rrelu(w, 0.1, 0.9, training=True).sum().backward()
+    return [*out, w.grad, torch.nn.RReLU()(x.double())]

@@ -1,0 +1,14 @@
+"""Sampling of images: what PyTorch gives."""
+
+from nn.stored import agrees
+
+
+@agrees
+def test_steps_have_a_gradient_of_zero(torch):
+    x = torch.arange(24.0).reshape(1, 2, 3, 4).sin().requires_grad_()
+    grid = torch.tensor([[[[-0.9, 0.2], [0.0, 0.0], [1.5, -0.4]]]], requires_grad=True)
+    out = []
+    for padding in ("zeros", "border", "reflection"):
+        y = torch.nn.functional.grid_sample(x, grid, "nearest", padding, align_corners=True)
+        out += [y, *torch.autograd.grad(y.pow(2).sum(), [x, grid])]
+    return out

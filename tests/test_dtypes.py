@@ -1,0 +1,67 @@
+"""Which Python numbers a dtype has a place for."""
+
+import numpy as np
+import pytest
+from nn.stored import agrees, raised
+
+import facula
+
+DTYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+]
+NUMBERS = (300, -1, -200, -300, 70000, 2**31, 2**63, -1.5, 255.5, 1e6, 1e40, float("inf"))
+FILLS = {
+    "tensor": lambda torch, t, v: torch.tensor([v], dtype=t.dtype),
+    "full": lambda torch, t, v: torch.full((3,), v, dtype=t.dtype),
+    "one": lambda torch, t, v: torch.full((), v, dtype=t.dtype),
+    "full_like": lambda torch, t, v: torch.full_like(t, v),
+    "fill_": lambda torch, t, v: t.clone().fill_(v),
+    "masked_fill": lambda torch, t, v: t.masked_fill(torch.tensor([True, False]), v),
+    "index_fill": lambda torch, t, v: t.index_fill(0, torch.tensor([0]), v),
+    "setitem": lambda torch, t, v: t.clone().__setitem__(0, v),
+    "mask": lambda torch, t, v: t.clone().__setitem__(torch.tensor([True, False]), v),
+    "clamp": lambda torch, t, v: t.clamp(max=v) if t.dtype.is_floating_point else t,
+}
+
+
+def _answer(torch, call, dtype, number):
+    """The type of the error, or the first element."""
+    t = torch.ones(2, dtype=getattr(torch, dtype))
+    try:
+        made = call(torch, t, number)
+    except (RuntimeError, ValueError) as e:
+        return type(e).__name__
+    return str(made.flatten()[0].item()) if made is not None else "written"
+
+
+@agrees
+def test_numbers_without_a_place_are_refused(torch):
+    return {
+        f"{name} {dtype} {number}": _answer(torch, call, dtype, number)
+        for name, call in FILLS.items()
+        for dtype in DTYPES
+        for number in NUMBERS
+        if not (number == 2**63 and name != "tensor")
+    }
+
+
+def test_arrays_are_cast_as_numpy_casts_them():
+    assert facula.tensor(np.array([300, -1]), dtype=facula.uint8).tolist() == [44, 255]
+    assert facula.tensor(np.array([1e40])).to(facula.float32).tolist() == [float("inf")]
+    assert facula.tensor(1e40).item() == float("inf")  # and no warning
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 2**70])
+def test_whole_numbers_beyond_64_bits(number):
+    assert raised(facula.tensor, number) == "ValueError"
+    assert facula.tensor([number], dtype=facula.float32).item() == pytest.approx(number)
+    assert facula.tensor(2**64 - 1, dtype=facula.uint64).item() == 2**64 - 1
