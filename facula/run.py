@@ -227,12 +227,25 @@ def install(target: str = "facula", name: str = "torch") -> None:
     sys.meta_path.append(_installed[1])  # type: ignore[arg-type]
     sys.modules[name] = module
     module.__name__ = name
+    _name_tensors(target, name)
     # Modules that are loaded already get their second name now: programs look in sys.modules, too.
     for real, loaded in list(sys.modules.items()):
         if real.startswith(target + ".") and isinstance(loaded, types.ModuleType):
             alias = name + real[len(target) :]
             if _installed[0].is_module(real):
                 sys.modules[alias] = loaded
+
+
+def _name_tensors(target: str, name: str = "") -> None:
+    """Let the classes of tensors say that they are `name`'s, or without one where they are.
+
+    Libraries look for a tensor's functions in the first part of its class's module (opt_einsum and
+    autoray do), and write a call of PyTorch's `tensordot` otherwise than one of another library.
+    """
+    for cls, own, theirs in (("Tensor", ".tensor", ""), ("Parameter",) + 2 * (".nn.parameter",)):
+        module = sys.modules.get(target + own)
+        if module is not None and hasattr(module, cls):
+            getattr(module, cls).__module__ = name + theirs if name else target + own
 
 
 def uninstall() -> None:
@@ -247,6 +260,7 @@ def uninstall() -> None:
     _installed = None
     if finder.target in sys.modules:
         sys.modules[finder.target].__name__ = finder.target
+    _name_tensors(finder.target)
     sys.meta_path[:] = [f for f in sys.meta_path if f is not finder and f is not missing]
     for alias in list(sys.modules):
         real = finder.real_name(alias)

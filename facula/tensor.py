@@ -564,12 +564,14 @@ class Tensor(TensorBase):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         rg = self.requires_grad  # what has a history comes back as a leaf
+        # Tensor has another module where it stands for PyTorch's; a pickle is read in both.
+        kind = None if type(self) is Tensor else type(self)
         if self.node.op is META:
             n = self.node
-            return _rebuild_meta, (type(self), tuple(n.shape), n.dtype, n.strides, rg)
+            return _rebuild_meta, (kind, tuple(n.shape), n.dtype, n.strides, rg)
         a = np.ascontiguousarray(values(self))
         shape = tuple(self.node.shape)
-        args = (type(self), a.tobytes(), self.node.dtype, shape, rg)
+        args = (kind, a.tobytes(), self.node.dtype, shape, rg)
         return (_rebuild, args, dict(self.__dict__)) if self.__dict__ else (_rebuild, args)
 
     def __dlpack__(
@@ -621,17 +623,17 @@ def _kept(out: Any, cls: type) -> Any:
 _new: Callable[[], Tensor] = partial(object.__new__, Tensor)
 
 
-def _rebuild(cls: type, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool) -> Any:
+def _rebuild(cls: type | None, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool) -> Any:
     t = from_array(np.frombuffer(bytearray(raw), dtype.np).reshape(shape))
-    if cls is not Tensor:
+    if cls is not None and cls is not Tensor:
         return Tensor._make_subclass(cls, t, rg)
     return t.requires_grad_(rg)
 
 
-def _rebuild_meta(cls: type, shape: Any, dtype: Any, strides: Any, rg: bool) -> Any:
+def _rebuild_meta(cls: type | None, shape: Any, dtype: Any, strides: Any, rg: bool) -> Any:
     t = _new()
     t.node = Node(META, shape, dtype, strides)
-    if cls is not Tensor:
+    if cls is not None and cls is not Tensor:
         return Tensor._make_subclass(cls, t, rg)
     return t.requires_grad_(rg)
 

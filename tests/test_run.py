@@ -248,6 +248,27 @@ def test_install_and_uninstall(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_tensors_are_of_the_module_that_they_stand_in_for(tmp_path):
+    script = """
+        import pickle, facula.run
+        facula.run.install()
+        import torch
+        made = torch.ones(2), torch.nn.Parameter(torch.ones(2)), torch.ones(2, device="meta")
+        assert torch.Tensor.__module__ == "torch"
+        assert torch.nn.Parameter.__module__ == "torch.nn.parameter"
+        assert str(torch.Tensor) == "<class 'torch.Tensor'>"
+        text = pickle.dumps(made)
+        assert pickle.loads(pickle.dumps(torch.Tensor)) is torch.Tensor
+        facula.run.uninstall()
+        assert torch.Tensor.__module__ == "facula.tensor"
+        assert torch.nn.Parameter.__module__ == "facula.nn.parameter"
+        back = pickle.loads(text)  # what was written there is read here
+        assert [type(x) for x in back] == [type(x) for x in made]
+    """
+    done = python(tmp_path, "-c", textwrap.dedent(script))
+    assert done.returncode == 0, done.stderr
+
+
 def test_install_refuses_when_pytorch_is_imported(tmp_path):
     write(tmp_path, {"torch/__init__.py": "", "torch/nn.py": ""})
     script = """

@@ -83,6 +83,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
 
 
 table.PLAIN.add(Parameter)
+# "torch" from `facula.run.install` on, which renames a Parameter that is there already itself.
+Parameter.__module__ = Tensor.__module__.partition(".")[0] + ".nn.parameter"
 
 
 def _python_state(tensor: Tensor) -> dict:

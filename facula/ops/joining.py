@@ -119,9 +119,9 @@ def repeat(self: Any, *repeats: Any) -> Any:
 
 
 @api
-def tile(input: Any, *dims: Any) -> Any:
+def tile(input: Any, *args: Any, dims: Any = None) -> Any:
     """repeat, with missing leading repeats taken as 1."""
-    r = sizes(dims)
+    r = sizes(args if dims is None else (dims,))
     return repeat.__wrapped__(input, (1,) * (len(input.node.shape) - len(r)) + r)
 
 

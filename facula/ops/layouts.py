@@ -129,10 +129,10 @@ def t_(self: Any) -> Any:
     return _become(self, lambda: make_view(self, mv.PERMUTE, tuple(reversed(range(rank)))))
 
 
-def squeeze_(self: Any, dim: Any = None) -> Any:
+def squeeze_(self: Any, dim: Any = None, *more: int) -> Any:
     """Drop dimensions of size 1 in place."""
     check_in_place(self, "squeeze_", False)
-    dims = dims_of(dim, len(self.node.shape))
+    dims = dims_of((dim, *more) if more else dim, len(self.node.shape))
     return _become(self, lambda: without_ones(self, dims))
 
 

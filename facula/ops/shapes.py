@@ -329,9 +329,9 @@ def _view_so(t: Any, layout: tuple[Any, Any]) -> Any:
 
 
 @api
-def squeeze(input: Any, dim: Any = None) -> Any:
+def squeeze(input: Any, dim: Any = None, *more: int) -> Any:
     """Dimensions of size 1 dropped."""
-    return without_ones(input, dims_of(dim, len(input.node.shape)))
+    return without_ones(input, dims_of((dim, *more) if more else dim, len(input.node.shape)))
 
 
 @api(function=False)
@@ -367,9 +367,9 @@ def expand_as(self: Any, other: Any) -> Any:
 
 
 @api
-def broadcast_to(input: Any, size: Any) -> Any:
+def broadcast_to(input: Any, *args: Any, size: Any = None) -> Any:
     """expand, as a function."""
-    return expand.__wrapped__(input, tuple(size))
+    return expand.__wrapped__(input, sizes(args if size is None else (size,)))
 
 
 @api(method=False)

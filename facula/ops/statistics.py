@@ -88,9 +88,9 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
 
 
 @api
-def count_nonzero(input: Any, dim: Any = None) -> Any:
+def count_nonzero(input: Any, dim: Any = None, *more: int) -> Any:
     """How many elements are not zero, over some dimensions."""
-    return sum.__wrapped__(input != 0, dim)
+    return sum.__wrapped__(input != 0, (dim, *more) if more else dim)
 
 
 # Quantiles: order, then interpolate between two ranks.

@@ -22,6 +22,16 @@ def test_keyword_forms():
     assert x.permute(dims=(1, 0)).shape == (3, 2)
 
 
+def test_numbers_one_by_one():
+    x = torch.tensor([[[1.0], [0.0]]])
+    assert x.broadcast_to(2, 2, 3).shape == x.broadcast_to(size=(2, 2, 3)).shape == (2, 2, 3)
+    assert x.squeeze(0, 2).shape == x.clone().squeeze_(0, 2).shape == (2,)
+    assert x.squeeze(0).shape == (2, 1)
+    assert x.squeeze(dim=(0, 2)).shape == (2,)
+    assert x.count_nonzero(0, 1).tolist() == [1]
+    assert x.tile(2, 1).shape == x.tile(dims=(2, 1)).shape == (1, 4, 1)
+
+
 def test_narrow_takes_a_scalar_tensor_as_its_start():
     assert torch.arange(5).narrow(0, torch.tensor(3), 2).tolist() == [3, 4]
     with pytest.raises(RuntimeError, match="0-dim integral"):
