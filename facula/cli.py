@@ -115,7 +115,7 @@ def _explain_programs() -> None:
         nonlocal count
         build(self, r, live)
         count += 1
-        what = f"program {count}: {len(self.steps)} of these operations are computed"
+        what = f"program {count}: {len(self.steps[0])} of these operations are computed"
         print(f"{what}, {len(self.outputs)} results kept\n{explain()}\n", file=sys.stderr)
 
     program.Program.__init__ = build_and_print  # type: ignore[method-assign]

@@ -16,6 +16,9 @@ from facula.trace.node import INPUT, LEAF, Other, leaf
 from facula.trace.recorder import TLS
 
 _INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
+# Operations of a pass after which the way into an older frame ends its own: what follows from the
+# reading of values repeats frame by frame, if at all.
+PIECE = 48
 
 
 def _check(s: Saved, node: GradNode, gone: set[Any]) -> None:
@@ -261,6 +264,7 @@ def run(
     touched: list[GradNode] = []
     serial = 0
     followed = -1  # the frame in which the pass through another one was recorded
+    walked = -1  # the frame whose nodes were met last
 
     def send(n: Any, d: Any) -> None:
         nonlocal serial
@@ -330,8 +334,12 @@ def run(
                     _hand_over(n, _run_tensor_hooks(n.tensor_hooks, d))
         while heap:
             n = heapq.heappop(heap)[3]
-            if n.__class__ is Ended:
+            if n.order[0] != walked:
                 g = grads = d = None  # a flush finds no more references than needed
+                if -1 < n.order[0] < walked and r.cur.index >= PIECE and not create_graph:
+                    recorder.flush(r, wait=False)
+                walked = n.order[0]
+            if n.__class__ is Ended:
                 pass_frame(n)
                 continue
             g = pending.pop(n)

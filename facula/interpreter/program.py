@@ -184,7 +184,7 @@ class Program:
         `waits` is for compiled programs: this one is done when it returns."""
         values: list[Any] = inputs + [None] * (self.size - len(inputs))
         with np.errstate(all="ignore"):
-            for body, params, at, end, args, out, frees in self.steps:
+            for body, params, at, end, args, out, frees in zip(*self.steps, strict=True):
                 values[out] = body(params, scalars[at:end], *[values[a] for a in args])
                 for f in frees:
                     values[f] = None
@@ -193,10 +193,21 @@ class Program:
 
 def _plan(
     entries: list[Node], roots: list[Node], n_inputs: int
-) -> tuple[dict[Node, int], list[Any], int]:
+) -> tuple[dict[Node, int], tuple[list[Any], ...], int]:
+    """The slots of all values, the columns of the table of steps, and how many slots there are.
+
+    Columns, and tuples of integers within them, because Python's garbage collector looks at every
+    list and every tuple of objects again and again: of programs that never come again it would see
+    more than all else.
+    """
     slots: dict[Node, int] = {}
     last: dict[int, int] = {}
-    steps: list[Any] = []
+    bodies: list[Any] = []
+    params: list[Any] = []
+    begins: list[int] = []
+    ends: list[int] = []
+    operands: list[tuple[int, ...]] = []
+    outs: list[int] = []
     size = n_inputs
 
     def slot(n: Node) -> int:
@@ -206,21 +217,26 @@ def _plan(
         if n.op is ASSIGN:
             slots[n] = slot(n.b)
             continue
-        args = [slot(i) for i in n.inputs]
-        slots[n] = size
-        size += 1
+        args = tuple([slot(i) for i in n.inputs])
         for a in args:
-            last[a] = len(steps)
-        at = n.scalar_at
-        steps.append((n.op.body, n.params, at, at + len(n.stypes), args, slots[n], []))
+            last[a] = len(outs)
+        slots[n] = size
+        bodies.append(n.op.body)
+        params.append(n.params)
+        begins.append(n.scalar_at)
+        ends.append(n.scalar_at + len(n.stypes))
+        operands.append(args)
+        outs.append(size)
+        size += 1
     kept = {slot(n) for n in roots}
+    frees: list[tuple[int, ...]] = [()] * len(outs)
     for a, step in last.items():
         if a not in kept and a >= n_inputs:
-            steps[step][6].append(a)
+            frees[step] += (a,)
     for n in roots:
         if n.op is INPUT:
             slots[n] = n.index
-    return slots, steps, size
+    return slots, (bodies, params, begins, ends, operands, outs, frees), size
 
 
 def _kind(n: Node) -> Any:

@@ -13,6 +13,7 @@ import pytest
 from nn.stored import agrees, raised
 
 import facula as torch
+from facula.trace.recorder import TLS
 
 
 def test_accumulation_and_retain_graph():
@@ -381,3 +382,26 @@ def test_a_hook_gives_back_a_gradient_of_the_same_shape(hook, kind, words):
     with pytest.raises(kind, match=words):
         (w * 2).sum().backward()
     assert w.grad is None
+
+
+@pytest.mark.parametrize("piece", [0, 1 << 30])
+def test_a_pass_through_frames_that_ended_is_cut_where_they_were(monkeypatch, piece):
+    """Their number differs from pass to pass: cut, it consists of programs that are known."""
+    monkeypatch.setattr("facula.autograd.engine.PIECE", piece)
+    w = torch.tensor([0.5, 0.25], requires_grad=True)
+    r = TLS.r
+    sizes = []
+    for length in (2, 3, 4, 5, 6, 7):
+        x = torch.ones(2)
+        for _ in range(length):
+            x = x * w
+            x.grad_fn  # noqa: B018 (it is built, not kept in short)
+            torch.synchronize()
+        before = r.size
+        x.sum().backward()
+        torch.synchronize()
+        sizes.append(r.size - before)
+        want = [length * v ** (length - 1) for v in w.tolist()]
+        assert w.grad.tolist() == pytest.approx(want)
+        w.grad = None
+    assert (sizes[-1] == 0) is (piece == 0)
