@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from facula.autograd import frames
 from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, spoilt
 from facula.autograd.later import Ended, Later
 from facula.trace import recorder
-from facula.trace.node import INPUT, LEAF, Other, leaf
+from facula.trace.node import INPUT, LEAF, Other, contiguous_strides, leaf
 from facula.trace.recorder import TLS
 
 _INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
@@ -207,6 +208,20 @@ def _wanted(starts: list[Any], targets: set[Any]) -> set[Any]:
     return wanted
 
 
+def _reached(starts: list[Any], wanted: set[Any] | None) -> set[Any]:
+    """The nodes at which gradients from these will arrive."""
+    seen: set[Any] = set()
+    stack = list(starts)
+    while stack:
+        n = stack.pop()
+        if n is None or n in seen or (wanted is not None and n not in wanted):
+            continue
+        seen.add(n)
+        if isinstance(n, GradNode):
+            stack.extend(n.edges)
+    return seen
+
+
 class _Pass:
     """A backward pass that is under way, for hooks that ask about it."""
 
@@ -216,15 +231,7 @@ class _Pass:
 
     def reaches(self, edges: list[Any]) -> int:
         """At how many of these edges gradients will arrive."""
-        seen: set[Any] = set()
-        stack = [n for n, _ in self.roots]
-        while stack:
-            n = stack.pop()
-            if n is None or n in seen or (self.wanted is not None and n not in self.wanted):
-                continue
-            seen.add(n)
-            if isinstance(n, GradNode):
-                stack.extend(n.edges)
+        seen = _reached([n for n, _ in self.roots], self.wanted)
         return sum([e in seen for e in edges])
 
 
@@ -261,6 +268,7 @@ def run(
     goals = set(targets or ())
     pending: dict[Any, Any] = {}
     heap: list[Any] = []
+    hurried: list[GradNode] = []
     touched: list[GradNode] = []
     serial = 0
     followed = -1  # the frame in which the pass through another one was recorded
@@ -278,10 +286,19 @@ def run(
             pending[n] = d
             serial += 1
             heapq.heappush(heap, (-n.order[0], -n.order[1], serial, n))
+            if n.hurries:
+                hurried.append(n)
         elif have.is_sparse and not d.is_sparse:
             pending[n] = d + have
         else:
             pending[n] = have + d
+
+    def hasten() -> None:
+        """Put a node that hurries first as soon as no gradient that waits can reach it."""
+        for n in hurried:
+            if n not in _reached([m for m in pending if m is not n], wanted):
+                heapq.heappush(heap, (-math.inf, 0, 0, n))
+                return
 
     def send_later(n: Later, d: Any) -> None:
         have = pending.get(n.ended)
@@ -333,6 +350,8 @@ def run(
                 else:
                     _hand_over(n, _run_tensor_hooks(n.tensor_hooks, d))
         while heap:
+            if hurried:
+                hasten()
             n = heapq.heappop(heap)[3]
             if n.order[0] != walked:
                 g = grads = d = None  # a flush finds no more references than needed
@@ -461,11 +480,32 @@ def _own(g: Any, t: Any) -> Any:
     from facula.ops.registry import like_strides
 
     want = t.node.strides
-    if want is not None and (like_strides(t.node) != want or g.node.shape != t.node.shape):
+    dense = like_strides(t.node) == want
+    if g.node.shape != t.node.shape and dense and not _steps_alike(g.node, t.node):
+        g = _spread(g, t.node.shape)
+    if want is not None and not (dense and g.node.shape == t.node.shape):
         want = None
     if g.node.strides == want:
         return recorder.record(SELF, (g,))
     return recorder.record(CONTIGUOUS, (g,), want or 0)
+
+
+def _steps_alike(a: Any, b: Any) -> bool:
+    """Whether each step along a, of more than one element, is the same along b."""
+    steps = [n.strides or contiguous_strides(n.shape) for n in (a, b)]
+    return len(a.shape) <= len(b.shape) and all(
+        [n == 1 or x == y for n, x, y in zip(a.shape, *steps, strict=False)]
+    )
+
+
+def _spread(g: Any, shape: tuple[int, ...]) -> Any:
+    """The gradient of a leaf which has got another shape since: copied into one of that shape."""
+    if not sums_to(shape, g.node.shape):
+        raise RuntimeError(
+            f"backward: a gradient of shape {list(g.shape)} does not fit a leaf that has got the "
+            f"shape {list(shape)} since it was used"
+        )
+    return g.expand(shape)
 
 
 def _check_nan(n: GradNode, grads: list[Any]) -> None:

@@ -47,6 +47,7 @@ class AccumulateGrad:
 
     __slots__ = ("__weakref__", "order", "post_hooks", "pre_hooks", "shape", "variable")
     next_functions = ()
+    hurries = False
 
     def __init__(self, variable: Any, shape: tuple[int, ...]) -> None:
         self.variable = variable
@@ -73,6 +74,7 @@ class GradNode:
         "edges",
         "entry",
         "freed",
+        "hurries",
         "line",
         "metadata",
         "op",
@@ -99,6 +101,7 @@ class GradNode:
         self.edges: list[Any] = []
         self.saved: dict[str, Saved] = {}
         self.freed = False
+        self.hurries = False
         self.pre_hooks: dict[int, Any] | None = None
         self.post_hooks: dict[int, Any] | None = None
         self.tensor_hooks: dict[int, Any] | None = None
@@ -301,6 +304,7 @@ def made(n: Entry, frame: int, scalars: list[Any], edges: list[Any], save: Any) 
     g = GradNode()
     g.op = n.op
     g.entry = n
+    g.hurries = n.op.hurries
     g.params = n.params
     g.scalars = tuple(scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
     g.order = (frame, n.index)

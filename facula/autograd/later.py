@@ -231,6 +231,7 @@ class Ended:
     nodes: dict[Node, Any] | None
     freed: frozenset[Node]
     leaves: list[Any] | None
+    hurries = False
 
     @property
     def order(self) -> tuple[int, float]:

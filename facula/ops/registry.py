@@ -36,6 +36,7 @@ class Op:
         "differentiable",
         "frees",
         "grads",
+        "hurries",
         "infer",
         "name",
         "needs",
@@ -67,6 +68,7 @@ class Op:
         self.view = view
         self.watches = ""  # operands and result that may not be modified, though they aren't saved
         self.frees = False  # whether its graph node can be used once, though it saves nothing
+        self.hurries = False  # whether its formula is run as soon as its gradient is complete
         self.write_back = write_back
         self.differentiable = any(g is not None for g in grads)
         self.needs = tuple(
