@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from facula.interpreter.program import ACTIVATIONS
+
 # Primitives whose own name, in capitals, is not PyTorch's.
 _NAMES = {
     **{n + "_s": n.capitalize() + "Backward0" for n in ("add", "sub", "mul", "div", "pow")},
@@ -55,7 +57,7 @@ def kept(node: Any) -> list[Any]:
     `where` has none, nor have values that are there already.
     """
     name, edges = str(node.op), node.edges
-    if name == "gelu":
+    if name in ACTIVATIONS:
         return edges[1:2]
     if name in ("whole", "where", "triangle", "softmax"):
         return edges[1:]

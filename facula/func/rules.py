@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from facula.batches import BatchedTensor, batched, level_of, repeated
+from facula.interpreter.program import ACTIVATIONS
 from facula.ops import movement as mv
 from facula.ops.movement import EXPAND, PERMUTE, RESHAPE, SLICE, cat_record
 from facula.storage import make_view
@@ -159,7 +160,7 @@ RULES.update(dict.fromkeys(("solve",), aligned))
 
 
 @rule(
-    *("clone", "copy_slices", "gelu", "instead", "self", "tied", "to", "whole"),
+    *("clone", "copy_slices", "instead", "self", "tied", "to", "whole", *ACTIVATIONS),
     *("cholesky", "cofactors", "det", "eig", "eigh", "eigvalsh", "geqrf", "inverse", "ldl_factor"),
     *("lu_factor", "matrix_exp", "pivots_to_permutation", "qr", "slogdet", "svd", "svdvals"),
 )

@@ -35,9 +35,12 @@ MAX_KNOWN = 20_000
 _known: set[Any] = set()  # kinds of operations in programs that were compiled
 _met: set[Any] = set()  # and in programs that were met at all
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
+# What has its value as its first operand and a derivative of its own.
+ACTIVATIONS = ("celu", "elu", "gelu", "hardswish", "log_sigmoid", "mish", "silu")
+# What gives its first operand as it is.
 PASSES = (
     *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
-    *("gelu", "instead", "softmax"),
+    *("instead", "softmax", *ACTIVATIONS),
 )
 
 

@@ -340,7 +340,7 @@ def _sinc_grad(g: Any, a: Any) -> Any:
     zero = a == 0
     safe = _where(zero, x.new_ones(()), x)
     slope = (safe.cos() * safe - safe.sin()) / (safe * safe) * math.pi
-    return g * _c(_where(zero, _zero(slope), slope))
+    return _where(zero, _zero(g), g * _c(slope))  # an infinite gradient too gives 0
 
 
 SINC = _f("sinc", np.sinc, _sinc_grad)
@@ -378,11 +378,11 @@ def logit(input: Any, eps: Any = None) -> Any:
     return record(LOGIT, (_where(inside, input, limited),))
 
 
-LOGIT = _f(
-    "logit",
-    lambda a: np.log(a / (1 - a)),
-    lambda g, a: g / (a * (1 - a)),
-)
+def _logit_grad(g: Any, a: Any) -> Any:
+    return _where((a < 0) | (a > 1), g.new_full((), math.nan), g / (a * (1 - a)))
+
+
+LOGIT = _f("logit", lambda a: np.log(a / (1 - a)), _logit_grad)
 
 
 # Tests.

@@ -25,6 +25,26 @@ _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
 
+def _activation(name: str, slope: Any) -> Op:
+    """An operation whose value is its first operand, and whose derivative is one formula.
+
+    The operands: the value, that of which it is one, and what else the formula takes. Derivatives
+    of the single steps would keep each of their operands, and where infinite ones cancel, their sum
+    is NaN; this is one factor, which can be made with the value.
+    """
+    return Op(
+        name,
+        lambda p, st, a, *rest: (a.shape, a.dtype, a.strides, 0),
+        lambda p, s, a, *rest: a,
+        (None, slope),
+    )
+
+
+def _rounded(out: Tensor, input: Tensor, name: str) -> Tensor:
+    """What was computed in a higher precision, in the operand's."""
+    return out if out.dtype is input.dtype else whole(out.to(input.dtype), name, input)
+
+
 # ---- rectifiers
 
 
@@ -202,15 +222,35 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 def _elu(
     x: Tensor, alpha: float, scale: float = 1.0, stretch: float = 1.0, name: str = "Elu"
 ) -> Tensor:
-    require_float(x, "elu_cpu")
-    input, x = x, upcast(x)
-    negative = x.clamp(max=0)  # keeps exp of large inputs out of the branch not taken
-    if stretch != 1.0:
-        negative = negative * stretch
-    out = facula.where(x <= 0, negative.expm1() * alpha, x)  # NaN's slope is 1
+    require_float(x, "elu_cpu", False)
+    return run(_elu_of, (x,), (alpha, scale, stretch, name))
+
+
+def _below_zero(x: Tensor, stretch: float) -> Tensor:
+    """x where it is negative, times a number, so that no exp of a large one is computed."""
+    negative = x.clamp(max=0)
+    return negative if stretch == 1.0 else negative * stretch
+
+
+def _elu_grad(g: Any, b: Any, p: Any) -> Any:
+    alpha, scale, stretch = p
+    slope = _below_zero(b, stretch).exp() * (alpha * scale * stretch)
+    return g * facula.where(b <= 0, slope, scale)  # NaN's slope is that of a positive number
+
+
+ELU = {name: _activation(name.lower(), _elu_grad) for name in ("Elu", "Celu")}
+
+
+@pure
+def _elu_of(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    (input,) = tensors
+    alpha, scale, stretch, name = static
+    x = upcast(input)
+    value = x.detach()
+    out = facula.where(value <= 0, _below_zero(value, stretch).expm1() * alpha, value)
     if scale != 1.0:
         out = out * scale
-    return whole(out.to(input.dtype), name, input)
+    return _rounded(record(ELU[name], (out, x), (alpha, scale, stretch)), input, name)
 
 
 def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
@@ -288,14 +328,7 @@ def _gelu_grad(g: Any, b: Any, c: Any, p: Any) -> Any:
     return g * (probability + b * 0.5 * (1 - below * below) * slope)
 
 
-# The operands: the value, that of which it is one, and `_below` of that. Derivatives of the single
-# steps would keep each of them; this one is one factor, which can be made with the value.
-GELU: Op = Op(
-    "gelu",
-    lambda p, st, a, b, c: (a.shape, a.dtype, a.strides, 0),
-    lambda p, s, a, b, c: a,
-    (None, _gelu_grad),
-)
+GELU = _activation("gelu", _gelu_grad)  # the last operand is `_below` of the one before
 
 
 @pure
@@ -304,7 +337,8 @@ def _gelu(tensors: Any, approximate: Any, numbers: Any) -> Tensor:
     x = upcast(input)
     value = x.detach()
     below = _below(value, approximate)
-    return record(GELU, (value * 0.5 * (below + 1), x, below), approximate).to(input.dtype)
+    out = record(GELU, (value * 0.5 * (below + 1), x, below), approximate)
+    return _rounded(out, input, "Gelu")
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -314,8 +348,25 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def _silu(x: Tensor) -> Tensor:
     require_float(x, "silu_cpu")
-    high = upcast(x)
-    return whole((high * high.sigmoid()).to(x.dtype), "Silu", x)
+    return run(_silu_of, (x,))
+
+
+def _silu_grad(g: Any, b: Any, c: Any) -> Any:
+    part = b.sigmoid() if TLS.r.grad else c
+    slope = part * (b * (1 - part) + 1)
+    return g * (slope.conj() if b.dtype.is_complex else slope)
+
+
+SILU = _activation("silu", _silu_grad)  # the last operand is the sigmoid
+
+
+@pure
+def _silu_of(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    (input,) = tensors
+    x = upcast(input)
+    value = x.detach()
+    part = value.sigmoid()
+    return _rounded(record(SILU, (value * part, x, part)), input, "Silu")
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -324,9 +375,25 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _mish(x: Tensor) -> Tensor:
-    require_float(x, "mish_cpu")
-    high = upcast(x)
-    return whole((high * _softplus(high, 1.0, 20.0).tanh()).to(x.dtype), "Mish", x)
+    require_float(x, "mish_cpu", False)
+    return run(_mish_of, (x,))
+
+
+def _mish_grad(g: Any, b: Any, c: Any) -> Any:
+    part = _softplus(b, 1.0, 20.0).tanh() if TLS.r.grad else c
+    return g * (part + b * b.sigmoid() * (1 - part * part))
+
+
+MISH = _activation("mish", _mish_grad)  # the last operand is the tanh
+
+
+@pure
+def _mish_of(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    (input,) = tensors
+    x = upcast(input)
+    value = x.detach()
+    part = _softplus(value, 1.0, 20.0).tanh()
+    return _rounded(record(MISH, (value * part, x, part)), input, "Mish")
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -335,14 +402,25 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _hardswish(x: Tensor) -> Tensor:
-    require_float(x, "hardswish_cpu")
-    high = upcast(x)
-    # Beyond the bend, at its ends and of NaN the slope is 0 or 1; products there must not meet it.
-    inside = (high > -3) & (high < 3)
-    bend = facula.where(inside, high, 0.0)
-    beyond = facula.where(high <= -3, high * 0, high)
-    out = facula.where(inside, bend * (bend + 3) / 6, beyond)
-    return whole(out.to(x.dtype), "Hardswish", x)
+    require_float(x, "hardswish_cpu", False)
+    return run(_hardswish_of, (x,))
+
+
+def _hardswish_grad(g: Any, b: Any) -> Any:
+    # A gradient that is infinite or NaN doesn't pass where the slope is 0.
+    return facula.where(b <= -3, 0.0, g * facula.where(b < 3, b / 3 + 0.5, 1.0))
+
+
+HARDSWISH = _activation("hardswish", _hardswish_grad)
+
+
+@pure
+def _hardswish_of(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    (input,) = tensors
+    x = upcast(input)
+    value = x.detach()
+    out = value * (value + 3).clamp(0, 6) / 6
+    return _rounded(record(HARDSWISH, (out, x)), input, "Hardswish")
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -351,8 +429,11 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _hardsigmoid(x: Tensor) -> Tensor:
-    require_float(x, "hardsigmoid_cpu")
-    return whole((_hardtanh(upcast(x) + 3, 0.0, 6.0) / 6).to(x.dtype), "Hardsigmoid", x)
+    require_float(x, "hardsigmoid_cpu", False)
+    high = upcast(x)
+    flat = high.detach().clamp(-3, 3)  # NaN too has no slope
+    bend = facula.where((high > -3) & (high < 3), high, flat)
+    return whole(((bend + 3) / 6).to(x.dtype), "Hardsigmoid", x)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -382,18 +463,31 @@ def softplus(
 
 def _softplus(x: Tensor, beta: float, threshold: float) -> Tensor:
     scaled = x if beta == 1 else x * beta
-    soft = scaled.clamp(max=threshold).exp().log1p()
-    return facula.where(scaled > threshold, x, soft if beta == 1 else soft / beta)
+    above = scaled > threshold
+    soft = facula.where(above, 0.0, scaled).exp().log1p()
+    return facula.where(above, x, soft if beta == 1 else soft / beta)
 
 
 def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """``log(sigmoid(input))``, also where the sigmoid itself would be 0."""
-    require_float(input, "log_sigmoid_cpu")
+    require_float(input, "log_sigmoid_cpu", False)
+    return output(run(_logsigmoid_of, (input,)), out)
+
+
+def _logsigmoid_grad(g: Any, b: Any) -> Any:
+    return g * (-b).sigmoid()
+
+
+LOGSIGMOID = _activation("log_sigmoid", _logsigmoid_grad)
+
+
+@pure
+def _logsigmoid_of(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    (input,) = tensors
     x = upcast(input)
-    below = x < 0
-    magnitude = facula.where(below, x, -x)  # -|x|, with a slope at 0
-    result = facula.where(below, x, 0.0) - magnitude.exp().log1p()
-    return output(whole(result.to(input.dtype), "LogSigmoid", input), out)
+    value = x.detach()
+    out = value.clamp(max=0) - (-value.abs()).exp().log1p()
+    return _rounded(record(LOGSIGMOID, (out, x)), input, "LogSigmoid")
 
 
 # ---- shrinkage
@@ -415,7 +509,7 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
             f"{scalar_type(input.dtype).lower()}, but found {lambd}."
         )
     x = upcast(input)
-    low = facula.where(x < -lambd, x + lambd, x * 0)
+    low = facula.where(x < -lambd, x + lambd, (x * 0).detach())
     moved = facula.where(x <= lambd, low, x - lambd).to(input.dtype)
     return output(whole(moved, "Softshrink", input), out)
 

@@ -20,6 +20,10 @@ SLOPES = {  # of PyTorch 2.13 on the CPU, at NaN, 1, -1 and 0
     "softshrink": (F.softshrink, [1, 1, 1, 0]),
     "hardshrink": (F.hardshrink, [1, 1, 1, 0]),
     "clamp": (lambda x: x.clamp(-1, 1), [0, 1, 1, 1]),
+    "hardsigmoid": (F.hardsigmoid, [0, 1 / 6, 1 / 6, 1 / 6]),
+    "softplus": (F.softplus, [math.nan, 0.731058579, 0.268941421, 0.5]),
+    "logsigmoid": (F.logsigmoid, [math.nan, 0.268941421, 0.731058579, 0.5]),
+    "logit": (torch.logit, [math.nan, math.inf, math.nan, math.inf]),
 }
 
 
@@ -30,7 +34,31 @@ def test_slope_at_nan(name, tier):
     for _ in range(2):
         x.grad = None
         f(x).sum().backward()
-        assert x.grad.tolist() == pytest.approx(slopes)
+        assert x.grad.tolist() == pytest.approx(slopes, nan_ok=True)
+
+
+INFINITE = {  # PyTorch's gradients at these where an infinite one arrives
+    "silu": (F.silu, {-100.0: -math.inf, -1.18: math.inf, 2.0: math.inf}),
+    "mish": (F.mish, {-3.0: -math.inf, -1.18: math.inf, 2.0: math.inf}),
+    "hardswish": (F.hardswish, {-4.0: 0.0, -3.0: 0.0, -2.0: -math.inf, 1.0: math.inf}),
+    "elu": (F.elu, {-100.0: math.inf, 2.0: math.inf}),
+    "celu": (lambda x: F.celu(x, 2.0), {-100.0: math.inf, 2.0: math.inf}),
+    "selu": (F.selu, {-100.0: math.inf, 2.0: math.inf}),
+    "logsigmoid": (F.logsigmoid, {-3.0: math.inf, 3.0: math.inf}),
+    "softshrink": (F.softshrink, {-0.5: 0.0, 0.1: 0.0, 2.0: math.inf}),
+    "sinc": (torch.sinc, {0.0: 0.0, 0.3: -math.inf}),
+}
+
+
+@pytest.mark.parametrize("name", INFINITE)
+def test_infinite_gradient(name, tier):
+    """No terms of a derivative cancel to NaN, and none passes where the slope is 0."""
+    f, slopes = INFINITE[name]
+    x = torch.tensor(list(slopes), dtype=torch.float64, requires_grad=True)
+    for _ in range(2):
+        x.grad = None
+        f(x).backward(torch.full_like(x, math.inf))
+        assert x.grad.tolist() == list(slopes.values())
 
 
 def test_slopes_of_hardswish_at_its_bends_and_ends(tier):
