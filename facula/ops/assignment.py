@@ -16,7 +16,7 @@ from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS, number, tensor_of
 from facula.ops.creation import FULL, full_on
-from facula.ops.indices import list_index, parse, plain_views, table_of
+from facula.ops.indices import array_of, list_index, parse, plain_views, table_of
 from facula.ops.registry import like_strides
 from facula.ops.shapes import expand
 from facula.ops.table import METHODS, OVERRIDES, api, dispatch, in_place
@@ -394,11 +394,56 @@ def fill(input: Any, value: Any) -> Any:
 @api
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """input with input[indices] = values (or += with accumulate)."""
-    v, advanced = parse(input, tuple(indices), None, functools.partial(_placed, values=values))
+    items = _index_tensors(input, indices)
+    if not accumulate and _fills(items, values):
+        out = input.clone()
+        out[_wide(items[0], out)] = values
+        return out
+    # Numbers are indices too, not views; a mask without dimensions picks nothing out of any.
+    picks = [i if i.ndim else array_of(i) for i in items if i.ndim or i.dtype not in MASKS]
+    v, advanced = parse(input, tuple(picks), None, functools.partial(_placed, values=values))
+    if advanced is None and not input.numel():
+        fit(values, input.node.shape)
+        return input.clone()
     if advanced is None:
-        raise NotImplementedError("index_put without index tensors is not in Facula")
+        raise RuntimeError(
+            f"index_put: no index has a dimension, for a tensor of shape {list(input.shape)} and "
+            f"values of shape {list(values.shape)}"
+        )
     table, p, new = _placed(v, advanced, values)
     return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
+
+
+def _index_tensors(input: Any, indices: Any) -> tuple[Any, ...]:
+    """The indices of an `index_put`, all of which have to be tensors."""
+    items = tuple(indices)
+    for i in items:
+        if not isinstance(i, Tensor):
+            raise TypeError(f"index_put: indices must be Tensors, but got {type(i).__name__}")
+    if len(items) > input.dim():
+        raise IndexError(
+            f"index_put: too many indices for tensor of dimension {input.dim()} (got {len(items)})"
+        )
+    return items
+
+
+MASKS = (dtypes.bool, dtypes.uint8)
+
+
+def _fills(items: tuple[Any, ...], values: Any) -> bool:
+    """Whether an `index_put` of these is a masked fill, whose value may have another dtype."""
+    if len(items) != 1 or items[0].dtype not in MASKS or values.numel() != 1:
+        return False
+    if items[0].dtype is not dtypes.bool:
+        raise RuntimeError(
+            f"index_put: one value is put by a boolean mask only, but got one of {items[0].dtype}"
+        )
+    return True
+
+
+def _wide(mask: Any, t: Any) -> Any:
+    """A mask without dimensions as one of the whole tensor."""
+    return mask if mask.ndim else mask.expand(t.node.shape)
 
 
 def _placed(input: Any, advanced: Any, values: Any) -> Any:
@@ -423,8 +468,11 @@ _put = in_place(index_put.__wrapped__, "index_put_")
 
 def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """In-place form of `index_put`."""
-    if not accumulate and values.numel() == 1 and _one_mask(tuple(indices)):
-        self[tuple(indices)] = values  # a masked fill, whose value may lie in the memory written
+    items = _index_tensors(self, indices)
+    if not accumulate and _fills(items, values):
+        self[_wide(items[0], self)] = (
+            values  # a masked fill, whose value may lie in the memory written
+        )
         return self
     check_overlap(self, (values,), "index_put_", False)
     return _put(self, indices, values, accumulate)

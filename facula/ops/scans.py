@@ -111,10 +111,10 @@ def _log_scan_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
         top = record(pw.WHERE, (top.abs() < math.inf, top, top.new_zeros(())))
         t = (g * (top - o).exp().conj()).flip(d)
         return record(rd.CUMSUM, (t,), p).flip(d) * (a - top).exp().conj()
-    # Signs apart and in logarithms, so that exp(-o) cannot overflow.
+    # Signs apart and in logarithms, so that exp(-o) cannot overflow. NaN has neither sign.
     parts = []
     for sign in (g, -g):
-        t = (record(pw.CLAMP_MIN, (sign,), (), (0.0,)).log() - o).flip(d)
+        t = (record(pw.WHERE, (sign > 0, sign, sign.new_zeros(()))).log() - o).flip(d)
         parts.append((record(LOGCUMSUMEXP, (t,), p).flip(d) + a).exp())
     return parts[0] - parts[1]
 

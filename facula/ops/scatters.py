@@ -497,10 +497,14 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
 
 
 # Flat positions.
-def _wrapped(name: str, index: Any, n: int) -> Any:
-    """Flat positions counted from the front, checked."""
+def _need_long(name: str, index: Any) -> None:
     if index.node.dtype is not dtypes.int64:
         raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index.dtype}")
+
+
+def _wrapped(name: str, index: Any, n: int) -> Any:
+    """Flat positions counted from the front, checked."""
+    _need_long(name, index)
     a = known(index)
     if a.size and (a.min() < -n or a.max() >= n):
         bad = a[(a < -n) | (a >= n)].reshape(-1)[0]
@@ -523,18 +527,19 @@ def take(input: Any, index: Any) -> Any:
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """A copy of the input with the source's elements at (or added at) flat positions."""
     need("put", index=index, source=source)
+    _need_long("put_", index)
     if source.node.dtype is not input.node.dtype:
         raise RuntimeError(
             f"put_(): self and source expected to have the same dtype, but got self.dtype = "
             f"{input.dtype} and source.dtype = {source.dtype}"
         )
-    if index.numel() and not input.numel():
-        raise IndexError(f"put_(): Tried to put {index.numel()} elements into an empty tensor")
     if source.numel() != index.numel():
-        raise RuntimeError(
+        raise IndexError(
             f"put_(): Expected source and index to have the same number of elements, but got "
             f"source.numel() = {source.numel()}, index.numel() = {index.numel()}"
         )
+    if index.numel() and not input.numel():
+        raise IndexError(f"put_(): Tried to put {index.numel()} elements into an empty tensor")
     at = _wrapped("put_", index, input.numel())
     if at.numel() == 0:
         return input.clone()

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from facula import dtypes
-from facula.in_place import check_in_place
+from facula.in_place import check_in_place, forbidden
 from facula.ops.arithmetic import need
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
@@ -92,8 +92,8 @@ def nuclear_norm(input: Any, dim: Any = (-2, -1), keepdim: bool = False) -> Any:
 def fill_diagonal_(self: Any, fill_value: Any, wrap: bool = False) -> Any:
     """Set the main diagonal; with `wrap`, it begins again below a tall matrix."""
     shape = self.node.shape
-    if self._leaf_rg or 0 not in shape:
-        check_in_place(self, "fill_diagonal_")
+    forbidden((self,), True)  # what is written is a view of it, which asks for its history
+    check_in_place(self, "fill_diagonal_")
     if len(shape) < 2:
         raise RuntimeError(f"fill_diagonal_: dimensions must larger than 1, got {list(shape)}")
     if len(shape) > 2 and len(set(shape)) != 1:
