@@ -238,6 +238,8 @@ def writes_amiss(program: dict, torch) -> str | None:
                 else:  # picked by indices, which are visited one after the other
                     many = isinstance(args[2], torch.Tensor) and args[2].numel() > 1
                     others, whole = args[2:] if many else (), True
+                    if many and not args[2].is_contiguous() and self.meet(*args[:2]):
+                        found.append(ORDER)  # it is that of the values in memory
             elif args and (
                 (name.endswith("_") and name[-2:] != "__")
                 or (name.startswith("__i") and name not in ("__init__", "__invert__", "__index__"))
@@ -253,6 +255,11 @@ def writes_amiss(program: dict, torch) -> str | None:
                     if isinstance(o, torch.Tensor) and (o is not target or whole):
                         self.check(target, o, whole)
             return out
+
+        def meet(self, target, index):
+            """Whether indices pick an element more than once."""
+            picked = torch.arange(target.numel()).reshape(target.shape)[index]
+            return len(picked.unique()) < picked.numel()
 
         def check(self, target, o, whole):
             if o.untyped_storage().data_ptr() != target.untyped_storage().data_ptr():
@@ -275,7 +282,7 @@ ROUNDED = {
     *("exp", "expm1", "gelu", "layer_norm", "lerp", "linear", "log", "log1p", "log_softmax"),
     *("logsumexp", "matmul", "mean", "mm", "mul", "norm", "normalize", "pow", "prod", "rsqrt"),
     *("sigmoid", "silu", "sin", "sinh", "softmax", "softplus", "sqrt", "std", "sum", "tan"),
-    *("tanh", "true_divide", "var"),
+    *("tanh", "true_divide", "truediv", "var"),
 }
 
 

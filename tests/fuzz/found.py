@@ -486,6 +486,57 @@ n0 *= 2
 v1 = v0[1:]
 torch.add(torch.zeros(2), 7, out=v1)
 out(n0.tolist())""",
+    "a pass that meets what has no derivative fails before it frees what is older": """
+v0 = torch.ones(2).requires_grad_()
+v1 = torch.ones(3).requires_grad_()
+v2 = 1.5 // (v0 * 2)
+v3 = v1.expm1()
+(v2.sum() * v3.sum()).backward()
+v3.sum().backward()
+(v2.sum() * v3.sum() + (v2 * v2).sum()).backward()
+v3.sum().backward()""",
+    "an infinite gradient stays one past what is a number times its own sigmoid": """
+v0 = torch.tensor([-1.18, -3.0, 0.0, 2.0]).requires_grad_()
+v1 = torch.nn.functional.silu(v0 * 1)
+v2 = v1 / torch.zeros(4)
+v2.sum().backward()""",
+    "a diagonal without elements is filled through a view that may not be written": """
+v0 = torch.ones(3, 1).requires_grad_()
+v1 = v0.narrow(1, 1, 0)
+v1.fill_diagonal_(0.0)
+v2 = (torch.ones(2, 3, 0).requires_grad_() * 1).unbind(0)[0]
+v2.fill_diagonal_(0.0)""",
+    "which error it is that as many values are put as there are places": """
+v0 = torch.ones(3, 2)
+v0.put_(torch.tensor([0, 2, 1]), torch.ones(2))
+v0.put_(torch.tensor([0.0, 2.0]), torch.ones(3))
+v0.put_(torch.tensor([0, 2, 100]), torch.ones(2))""",
+    "indices of index_put are numbers and masks without dimensions too": """
+v0 = torch.ones(2, 3).requires_grad_()
+v1 = v0.index_put((torch.tensor(1), torch.tensor([0, -1])), torch.tensor(4.0))
+v2 = v0.index_put((torch.tensor(-1), torch.tensor(1)), torch.ones(1), accumulate=True)
+v3 = v0.index_put((torch.tensor(0),), torch.ones(1, 3))
+v4 = v0.index_put((torch.tensor(True),), torch.tensor(4))
+v5 = v0.index_put((torch.tensor(False), torch.tensor([0])), torch.zeros(3))
+v7 = (v0 * 1).index_put_((torch.tensor(0), torch.tensor(2)), v0[1, 1])
+(v1.sum() + (v2 * v2).sum() + v5.sum() + (v7 * v7).sum()).backward()""",
+    "a leaf that out= resizes gets the gradient of an older graph in its new shape": """
+v0 = torch.ones(3).requires_grad_()
+v1 = v0 * torch.tensor([1.0, 2.0, 3.0])
+v2 = torch.ones(3).requires_grad_()
+v3 = v2 * 2
+v4 = torch.ones(3).requires_grad_()
+v5 = v4 * 2
+with torch.no_grad(): torch.add(torch.ones(1, 3), 1, out=v0)
+with torch.no_grad(): torch.add(torch.ones(2, 2), 1, out=v2)
+with torch.no_grad(): torch.add(torch.ones(3, 1), 1, out=v4)
+v1.sum().backward()
+v3.sum().backward()
+v5.sum().backward()""",
+    "NaN that arrives at a running sum of exponentials has no sign": """
+v0 = torch.tensor([[1.0, 2.0], [0.5, float("nan")]]).requires_grad_()
+v1 = torch.logcumsumexp(v0 * 1, 1)
+(v1.sum() * v1.sum()).backward()""",
 }
 
 
