@@ -224,7 +224,10 @@ def _plan(
         for a in args:
             last[a] = len(outs)
         slots[n] = size
-        bodies.append(n.op.body)
+        body = n.op.body
+        if hasattr(body, "exact") and not any([i.dtype.itemsize == 2 for i in n.inputs]):
+            body = body.exact
+        bodies.append(body)
         params.append(n.params)
         begins.append(n.scalar_at)
         ends.append(n.scalar_at + len(n.stypes))
@@ -300,12 +303,16 @@ def _worthwhile(entries: list[Node]) -> int:
             once += windows * (WINDOWS[name] + each * 2e-5)
         once += 4.0 + max([size, *[math.prod(s) for s in inputs]]) * SLOW.get(name, 1e-3)
     new = len(kinds - _known)
-    compiling = 10_000.0 * (1 + (new > 0)) + 5_000.0 * new + 1_000.0 * len(kinds)
-    compiling += 60.0 * len(entries)
     if once > 100.0:
+        compiling = 10_000.0 * (1 + (new > 0)) + 5_000.0 * new + 1_000.0 * len(kinds)
+        compiling += 60.0 * len(entries)
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
         return min(most, int(compiling / (2.0 * once)))
-    return max(1, min(10_000, int(compiling / once)))
+    # Few operations are few kernels. Recording them takes as long as running them: less is gained.
+    compiling = 8_000.0 + 1_500.0 * new + 500.0 * len(kinds)
+    if not _known:
+        compiling += 50_000.0  # LLVM has to be started for it, and may serve others
+    return max(1, min(10_000, int(compiling / (0.8 * once))))
 
 
 def program_of(r: Any, live: tuple[Any, ...]) -> Any:

@@ -22,6 +22,8 @@ __all__ = ["cast", "num"]
 def num(value: Any, like: Any) -> Any:
     """A Python number as a NumPy scalar of the array's dtype, wrapping around as C does."""
     d = like.dtype
+    if d.kind == "f" and type(value) is float:
+        return d.type(value)
     if d.kind in "iub" and type(value) is int:
         return np.asarray(value).astype(d)[()] if -(1 << 63) <= value < 1 << 63 else d.type(value)
     return dtypes.convert(np.asarray(value), d)[()]

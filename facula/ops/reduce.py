@@ -43,14 +43,10 @@ def _index_infer(p: Any, st: Any, a: Any) -> Any:
 
 
 def _np(f: Any) -> Any:
-    return widened(lambda p, s, a: np.asarray(f(a, axis=p[0], keepdims=p[1], dtype=a.dtype)))
+    return widened(lambda p, s, a: np.asarray(f(a, p[0], a.dtype, None, p[1])))
 
 
-def _plain(f: Any) -> Any:
-    return widened(lambda p, s, a: np.asarray(f(a, axis=p[0], keepdims=p[1])))
-
-
-SUM: Op = Op("sum", _infer, _np(np.sum), (lambda g, an, p: unreduce(g, an, p),))
+SUM: Op = Op("sum", _infer, _np(np.add.reduce), (lambda g, an, p: unreduce(g, an, p),))
 
 
 def _prod_grad(g: Any, a: Any, p: Any) -> Any:
@@ -80,7 +76,7 @@ def _prod_grad(g: Any, a: Any, p: Any) -> Any:
     return g * cat_record((one, left), dim).conj() * cat_record((right, one), dim).conj()
 
 
-PROD: Op = Op("prod", _infer, _np(np.prod), (_prod_grad,))
+PROD: Op = Op("prod", _infer, _np(np.multiply.reduce), (_prod_grad,))
 
 
 def _extreme_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
@@ -109,14 +105,20 @@ def _extreme(f: Any, where: Any) -> Any:
     return widened(body)
 
 
-AMAX: Op = Op("amax", _infer, _extreme(np.max, np.argmax), (_extreme_grad,))
-AMIN: Op = Op("amin", _infer, _extreme(np.min, np.argmin), (_extreme_grad,))
-ANY: Op = Op("any", _bool_infer, lambda p, s, a: np.asarray(np.any(a, axis=p[0], keepdims=p[1])))
-ALL: Op = Op("all", _bool_infer, lambda p, s, a: np.asarray(np.all(a, axis=p[0], keepdims=p[1])))
+AMAX: Op = Op("amax", _infer, _extreme(np.maximum.reduce, np.argmax), (_extreme_grad,))
+AMIN: Op = Op("amin", _infer, _extreme(np.minimum.reduce, np.argmin), (_extreme_grad,))
+ANY: Op = Op(
+    "any", _bool_infer, lambda p, s, a: np.asarray(np.logical_or.reduce(a, p[0], keepdims=p[1]))
+)
+ALL: Op = Op(
+    "all", _bool_infer, lambda p, s, a: np.asarray(np.logical_and.reduce(a, p[0], keepdims=p[1]))
+)
 
 
 def _arg(f: Any) -> Any:
-    return widened(lambda p, s, a: np.asarray(f(a, axis=p[0][0], keepdims=p[1])).astype(np.int64))
+    return widened(
+        lambda p, s, a: np.asarray(f(a, axis=p[0][0], keepdims=p[1])).astype(np.int64, copy=False)
+    )
 
 
 ARGMAX: Op = Op("argmax", _index_infer, _arg(np.argmax))

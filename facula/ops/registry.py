@@ -216,7 +216,10 @@ _F32 = np.dtype(np.float32)
 
 
 def widened(body: Callable[..., Any]) -> Callable[..., Any]:
-    """The body, computing 16-bit floating-point operands in float32 as PyTorch does."""
+    """The body, computing 16-bit floating-point operands in float32 as PyTorch does.
+
+    Its attribute `exact` is what it does with operands of which none is of such a type.
+    """
 
     def run(params: Any, scalars: Any, *arrays: Any) -> Any:
         d = arrays[-1].dtype
@@ -225,6 +228,7 @@ def widened(body: Callable[..., Any]) -> Callable[..., Any]:
             return out.astype(d) if out.dtype == _F32 else out
         return body(params, scalars, *arrays)
 
+    run.exact = body  # type: ignore[attr-defined]
     return run
 
 
