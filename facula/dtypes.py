@@ -195,7 +195,8 @@ def _bounds(d: dtype) -> tuple[Any, Any, Any]:
 
 def fits(value: Any, d: dtype) -> builtins.bool:
     """Whether a dtype has a place for a Python number; infinities and NaN are floats."""
-    if d.category not in (INT, FLOAT) or isinstance(value, (builtins.bool, builtins.complex)):
+    real = isinstance(value, (builtins.int, builtins.float, np.integer, np.floating))
+    if d.category not in (INT, FLOAT) or not real or isinstance(value, builtins.bool):
         return True
     if d.category == FLOAT and (value - value != 0 or d.itemsize < 2):
         return True

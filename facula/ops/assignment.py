@@ -371,7 +371,8 @@ def _fill(self: Any, value: Any) -> Any:
         check_distinct(self, "fill_")
         return _copied(self, value)
     n = self.node
-    dtypes.check_fits(value, n.dtype, math.prod(n.shape))
+    if value:
+        dtypes.check_fits(value, n.dtype, math.prod(n.shape))
     new = (
         record(pw.FILL, (fresh(self),), (), (value,))
         if self.requires_grad and TLS.r.grad
