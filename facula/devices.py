@@ -24,12 +24,16 @@ class device:
         if isinstance(type, device):
             self.type, self.index = type.type, type.index
             return
-        if isinstance(type, int):
+        if isinstance(type, int) and not isinstance(type, bool):
             type, index = "cuda", type
         if not isinstance(type, str):
             raise TypeError(
                 "device(): argument 'type' must be torch.device, str or int, not "
                 f"{type.__class__.__name__}"
+            )
+        if index is not None and (isinstance(index, bool) or not hasattr(index, "__index__")):
+            raise TypeError(
+                f"device(): argument 'index' must be int, not {index.__class__.__name__}"
             )
         if index is not None and index < 0:
             raise RuntimeError(f"Device index must not be negative, got {index} for '{type}'")

@@ -137,6 +137,8 @@ def _dims(name: str, t: Any, s: Any, dim: Any) -> tuple[list[int], list[int]]:
     rank = len(t.node.shape)
     if s is not None and not isinstance(s, (tuple, list)):
         s = (s,)
+    if s is not None and not all([n is None or type(n) is int for n in s]):
+        raise TypeError(f"fft_{name}(): argument 's' must be tuple of ints, not {s}")
     if dim is None:
         k = rank if s is None else len(s)
         if k > rank:
@@ -164,13 +166,13 @@ def _fit(t: Any, dims: list[int], sizes: list[int]) -> Any:
 
 
 def _complex_transform(name: str, forward: bool) -> tuple[Any, Any, Any]:
-    def one(input: Any, n: Any = None, dim: int = -1, norm: Any = None) -> Any:
+    def one(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Any:
         t = _input(name, input, True)
         d = _dim(t, dim)
         n = _length(name, t.node.shape[d] if n is None else n)
         return record(C2C, (_resized(t, d, n),), ((d,), forward, _mode(name, norm, forward)))
 
-    def several(input: Any, s: Any = None, dim: Any = None, norm: Any = None) -> Any:
+    def several(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) -> Any:
         t = _input(name + "n", input, True)
         dims, sizes = _dims(name + "n", t, s, dim)
         if not dims:
@@ -182,7 +184,7 @@ def _complex_transform(name: str, forward: bool) -> tuple[Any, Any, Any]:
 
 
 def _named(name: str, one: Any, several: Any) -> tuple[Any, Any, Any]:
-    def plane(input: Any, s: Any = None, dim: Any = (-2, -1), norm: Any = None) -> Any:
+    def plane(input: Any, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Any:
         return several(input, s, dim, norm)
 
     out = []
@@ -208,12 +210,12 @@ _WHAT = {
 
 
 def _from_real(name: str, forward: bool) -> tuple[Any, Any, Any]:
-    def several(input: Any, s: Any = None, dim: Any = None, norm: Any = None) -> Any:
+    def several(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) -> Any:
         t = _input(name + "n", input, False)
         dims, sizes = _dims(name + "n", t, s, dim)
         return run(t, dims, sizes, norm)
 
-    def one(input: Any, n: Any = None, dim: int = -1, norm: Any = None) -> Any:
+    def one(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Any:
         t = _input(name, input, False)
         d = _dim(t, dim)
         return run(t, [d], [_length(name, t.node.shape[d] if n is None else n)], norm)
@@ -231,7 +233,7 @@ def _from_real(name: str, forward: bool) -> tuple[Any, Any, Any]:
 
 
 def _to_real(name: str, forward: bool) -> tuple[Any, Any, Any]:
-    def several(input: Any, s: Any = None, dim: Any = None, norm: Any = None) -> Any:
+    def several(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) -> Any:
         t = _input(name + "n", input, True)
         given = None if s is None else list(s) if isinstance(s, (tuple, list)) else [s]
         dims, sizes = _dims(name + "n", t, s, dim)
@@ -241,7 +243,7 @@ def _to_real(name: str, forward: bool) -> tuple[Any, Any, Any]:
             sizes[-1] = _length(name + "n", 2 * (t.node.shape[dims[-1]] - 1))
         return run(t, dims, sizes, norm)
 
-    def one(input: Any, n: Any = None, dim: int = -1, norm: Any = None) -> Any:
+    def one(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Any:
         t = _input(name, input, True)
         d = _dim(t, dim)
         return run(t, [d], [_length(name, 2 * (t.node.shape[d] - 1) if n is None else n)], norm)
@@ -285,6 +287,8 @@ def rfftfreq(n: int, d: float = 1.0, **kwargs: Any) -> Any:
 
 
 def _shifted(input: Any, dim: Any, half: Any) -> Any:
+    if not hasattr(input, "node"):
+        raise TypeError(f"fftshift(): argument 'input' must be Tensor, not {type(input).__name__}")
     rank = len(input.node.shape)
     dims = range(rank) if dim is None else (dim if isinstance(dim, (tuple, list)) else (dim,))
     at = [wrap_dim(d, rank) for d in dims]

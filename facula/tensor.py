@@ -369,6 +369,8 @@ class Tensor(TensorBase):
                 "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the "
                 "tensor to host memory first."
             )
+        if not isinstance(force, bool):
+            raise TypeError(f"numpy(): argument 'force' must be bool, not {type(force).__name__}")
         if force:
             return self.detach().cpu().numpy()
         if self.node.device is not None:

@@ -50,10 +50,21 @@ def _sequence(x: Any) -> list[Any]:
     return list(x) if isinstance(x, (tuple, list)) else [x]
 
 
+def _tensors(name: str, argument: str, given: list[Any]) -> None:
+    """TypeError where something is no tensor."""
+    for t in given:
+        if not hasattr(t, "requires_grad"):
+            raise TypeError(
+                f"{name}(): argument '{argument}' must be a Tensor or a sequence of Tensors, "
+                f"but got {type(t).__name__}"
+            )
+
+
 def _roots(tensors: Any, grads: Any, name: str, built: bool = True) -> list[tuple[Any, Any]]:
     """Pairs of an edge and a gradient; unless `built`, edges to frames that have ended may be
     what stands for their nodes."""
     outs = _sequence(tensors)
+    _tensors(name, "tensors", outs or [None])
     gs = _sequence(grads) if grads is not None else [None] * len(outs)
     if len(gs) != len(outs):
         raise RuntimeError(f"{name}: got {len(outs)} tensors and {len(gs)} gradients")
@@ -110,6 +121,8 @@ def backward(
                 "only use `grad_tensors`."
             )
         grad_tensors = grad_variables
+    if create_graph is not False or retain_graph is not None:
+        _flags("backward", retain_graph=retain_graph, create_graph=create_graph)
     state = None
     whole = inputs is None and not create_graph and TLS.dual is None
     if whole and not retain_graph:
@@ -129,6 +142,7 @@ def backward(
     roots = _roots(tensors, grad_tensors, "backward", built=not whole)
     targets = None
     ins = _sequence(inputs)
+    _tensors("backward", "inputs", ins)
     if inputs is not None:
         if not ins:
             raise RuntimeError("'inputs' argument to backward cannot be empty.")
@@ -142,6 +156,15 @@ def backward(
     engine.run(roots, keep=keep, create_graph=create_graph, targets=targets)
     if state is not None:
         remember(r, key, given, state)
+
+
+def _flags(name: str, **flags: Any) -> None:
+    """TypeError for a setting that is no bool."""
+    for argument, x in flags.items():
+        if not isinstance(x, int) and (
+            x is not None or argument in ("create_graph", "materialize_grads")
+        ):
+            raise TypeError(f"{name}(): argument '{argument}' must be bool, not {type(x).__name__}")
 
 
 def grad(
@@ -159,6 +182,13 @@ def grad(
 
     Source: https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
     """
+    _flags(
+        "grad",
+        retain_graph=retain_graph,
+        create_graph=create_graph,
+        allow_unused=allow_unused,
+        materialize_grads=materialize_grads,
+    )
     if is_grads_batched:
         return _batch_of_grads(
             outputs,

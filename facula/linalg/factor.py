@@ -135,7 +135,7 @@ def eigvals(A: Any) -> Any:
 
 
 @public
-def svd(A: Any, full_matrices: bool = True, *, driver: Any = None) -> Any:
+def svd(A: Any, full_matrices: bool = True, *, driver: str | None = None) -> Any:
     """U, S (descending) and V^H with A = U diag(S) V^H."""
     matrix("linalg.svd", A, False)
     u, s, vh = sp.SVD(A, bool(full_matrices))
@@ -143,7 +143,7 @@ def svd(A: Any, full_matrices: bool = True, *, driver: Any = None) -> Any:
 
 
 @public
-def svdvals(A: Any, *, driver: Any = None) -> Any:
+def svdvals(A: Any, *, driver: str | None = None) -> Any:
     """The singular values, descending."""
     matrix("linalg.svdvals", A, False)
     return pm.real_part(sp.SVDVALS(A)[0])

@@ -184,7 +184,7 @@ def pinv(
 
 
 @public
-def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: Any = None) -> Any:
+def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> Any:
     """x that minimises |A x - B|, the residuals, the rank and the singular values of A.
 
     `driver` decides what else is computed: 'gels' assumes full rank, 'gelsy' (default) gives the

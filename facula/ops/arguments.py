@@ -31,6 +31,7 @@ _BY_NAME = {
     "Generator": "generator",
     "dtype": "dtype",
     "bool": "unbiased",
+    "memory_format": "memory_format",
 }
 KIND = {name: kind for kind, names in _BY_NAME.items() for name in names.split()}
 # Where the same name means something else.
@@ -47,6 +48,22 @@ _OTHERWISE = {
     ("hstack", "tensors"): "Tensors",
     ("index_put", "indices"): "Tensors",
     ("vector_norm", "ord"): "Number",
+    # What PyTorch looks at as a value, or for its truth.
+    ("interpolate", "align_corners"): "",
+    ("interpolate", "antialias"): "",
+    ("interpolate", "mode"): "",
+    ("interpolate", "size"): "",
+    ("grid_sample", "mode"): "",
+    ("grid_sample", "padding_mode"): "",
+    ("multi_margin_loss", "p"): "",
+    ("meshgrid", "indexing"): "",
+}
+_TRUTHS = {"inplace", "recompute_scale_factor", "reduction", "size_average"}
+# Functions in which PyTorch asks for an attribute before it looks at types.
+_ASKING = {
+    *("adaptive_avg_pool2d", "adaptive_max_pool2d", "binary_cross_entropy", "group_norm"),
+    *("binary_cross_entropy_with_logits", "huber_loss", "interpolate", "l1_loss", "mse_loss"),
+    *("margin_ranking_loss", "multi_margin_loss", "smooth_l1_loss", "split", "stft", "tensordot"),
 }
 # Operations of two tensors, of which neither may be a number.
 _OF_TENSORS = {
@@ -102,6 +119,10 @@ def _dtype(x: Any) -> bool:
     return x is None or isinstance(x, (dtypes.dtype, type))
 
 
+def _memory_format(x: Any) -> bool:
+    return x is None or type(x).__name__ == "memory_format"
+
+
 _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "Tensor": ("Tensor", _tensor),
     "Tensor or Number": ("Tensor or Number", lambda x: _tensor(x) or _number(x)),
@@ -111,6 +132,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "ints": ("int or tuple of ints", _ints),
     "Tensors": ("tuple of Tensors", _tensors),
     "Generator": ("Generator", lambda x: x is None or hasattr(x, "initial_seed")),
+    "memory_format": ("torch.memory_format", _memory_format),
     "int": ("int", _int),
     "float": ("float", _float),
     "bool": ("bool", lambda x: isinstance(x, (bool, np.bool_))),
@@ -130,7 +152,9 @@ def _signature(f: Any) -> tuple[inspect.Signature, dict[str, list[str]]]:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             continue
         text = p.annotation if isinstance(p.annotation, str) else "Any"
-        if text == "Any":
+        if p.name in _TRUTHS or (p.name == "reduce" and text.startswith("bool")):
+            continue
+        if text == "Any" or (f.__name__, p.name) in _OTHERWISE:
             text = _OTHERWISE.get((f.__name__, p.name), KIND.get(p.name, ""))
             if text == "Tensor" and _numbers_too(f.__name__, p.name, names):
                 text = "Tensor or Number"
@@ -158,20 +182,15 @@ def wrong_call(
     signature, kinds = _signature(f)
     try:
         given = signature.bind(*args, **kwargs).arguments
-    except TypeError as unfit:
-        return TypeError(f"{name}(): {unfit}; got {call_of(name, args, kwargs)}")
+    except TypeError as problem:
+        return TypeError(f"{name}(): {problem}; got {call_of(name, args, kwargs)}")
     for argument, x in given.items():
+        unlike = unfit(f, name, argument, x, args, kwargs)
+        if unlike is not None:
+            return unlike
         allowed = kinds.get(argument)
         if allowed is None:
             continue
-        if not any([_CHECKS[k][1](x) for k in allowed]):
-            expected = " or ".join([_CHECKS[k][0] for k in allowed if k != "None"])
-            if "Tensors" in allowed and isinstance(x, (tuple, list)):
-                x = next(t for t in x if not _tensor(t))
-            return TypeError(
-                f"{name}(): argument '{argument}' must be {expected}, not {type(x).__name__}; "
-                f"got {call_of(name, args, kwargs)}"
-            )
         if isinstance(x, int) and not -_LIMIT <= x < _LIMIT and "int" in allowed[0]:
             return ValueError(
                 f"{name}(): argument '{argument}' overflows when it is unpacked as an int64; "
@@ -187,6 +206,21 @@ def wrong_call(
                         f"{type(part).__name__}; got {call_of(name, args, kwargs)}"
                     )
     return None
+
+
+def unfit(f: Any, name: str, argument: str, x: Any, args: Any, kwargs: Any) -> Exception | None:
+    """The error for one argument of a call, where it is of a wrong kind."""
+    allowed = _signature(f)[1].get(argument)
+    if allowed is None or any([_CHECKS[k][1](x) for k in allowed]):
+        return None
+    expected = " or ".join([_CHECKS[k][0] for k in allowed if k != "None"])
+    if "Tensors" in allowed and isinstance(x, (tuple, list)):
+        x = next(t for t in x if not _tensor(t))
+    asked = name in _ASKING and allowed[0] == "Tensor" and not _tensor(x)
+    return (AttributeError if asked else TypeError)(
+        f"{name}(): argument '{argument}' must be {expected}, not {type(x).__name__}; "
+        f"got {call_of(name, args, kwargs)}"
+    )
 
 
 def tell(error: Exception, name: str, args: Any, kwargs: Any) -> None:

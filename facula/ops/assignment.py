@@ -469,6 +469,14 @@ _put = in_place(index_put.__wrapped__, "index_put_")
 
 def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """In-place form of `index_put`."""
+    if not isinstance(values, Tensor):
+        raise TypeError(
+            f"index_put_(): argument 'values' must be Tensor, not {type(values).__name__}"
+        )
+    if not isinstance(accumulate, bool):
+        raise TypeError(
+            f"index_put_(): argument 'accumulate' must be bool, not {type(accumulate).__name__}"
+        )
     items = _index_tensors(self, indices)
     if not accumulate and _fills(items, values):
         self[_wide(items[0], self)] = (

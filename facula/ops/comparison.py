@@ -153,6 +153,8 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
         t = follow1(r, r.next, input, min)
         if t is not None:
             return t
+    if isinstance(min, Tensor) is not isinstance(max, Tensor):
+        _alike(min, max)
     d = result_type(*[x for x in (input, min, max) if x is not None])
     if d.is_complex:
         raise NotImplementedError("clamp is not supported for complex types")
@@ -167,6 +169,18 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
             dtypes.check_fits(bound, d)
             t = record(scalar, (t,), (), (number(bound),))
     return t
+
+
+def _alike(min: Any, max: Any) -> None:
+    """TypeError for a bound that is a tensor and one that is a number."""
+    for bound in (min, max):
+        if not isinstance(bound, Tensor) and bound is not None:
+            other = max if bound is min else min
+            if other is not None and other.node.shape:
+                raise TypeError(
+                    "clamp(): 'min' and 'max' must be both numbers or both tensors, got "
+                    f"{bound} and a tensor of shape {list(other.node.shape)}"
+                )
 
 
 @api(inplace=True)

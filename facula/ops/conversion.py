@@ -25,6 +25,11 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     if d is not None and not isinstance(d, dtypes.dtype):
         raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(d).__name__}")
     copy = kwargs.get("copy", False)
+    for name in kwargs.keys() & {"copy", "non_blocking"}:
+        if not isinstance(kwargs[name], bool):
+            raise TypeError(
+                f"to(): argument '{name}' must be bool, not {type(kwargs[name]).__name__}"
+            )
     where = None
     flags = [a for a in args if isinstance(a, bool)]
     if len(flags) > 1:
@@ -40,6 +45,11 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
             d, where = a.dtype, a.device
         elif isinstance(a, (str, devices.device, int)) and not isinstance(a, bool):
             where = devices.check(a)
+        elif a is not None and not isinstance(a, (int, float, complex)):
+            raise TypeError(
+                f"to(): arguments must be a torch.dtype, a torch.device, a Tensor and bools, got "
+                f"{type(a).__name__}"
+            )
     if where is not None and where is not self.device:
         moved = devices.moved(self, where)
         copy = copy and moved is self

@@ -19,7 +19,7 @@ from facula.trace.recorder import record
 from facula.values import from_array
 
 
-def finish(t: Any, requires_grad: bool, device: Any = None) -> Any:
+def finish(t: Any, requires_grad: bool | None, device: Any = None) -> Any:
     where = devices.check(device)
     if where is devices.META:  # what was recorded is never computed
         t = meta.like(t)
@@ -43,7 +43,17 @@ def checked_shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
     return shape
 
 
-def _full(shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool, device: Any) -> Any:
+def several(name: str, size: Any) -> None:
+    """TypeError where a size has to be a sequence and is not."""
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(
+            f"{name}(): argument 'size' must be tuple of ints, not {type(size).__name__}"
+        )
+
+
+def _full(
+    shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool | None, device: Any
+) -> Any:
     where = devices.check(device)
     if value:
         dtypes.check_fits(value, dtype, math.prod(shape))
@@ -51,7 +61,7 @@ def _full(shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool, d
 
 
 def _full_like(
-    t: Any, value: Any, dtype: Any, requires_grad: bool, device: Any, memory_format: Any
+    t: Any, value: Any, dtype: Any, requires_grad: bool | None, device: Any, memory_format: Any
 ) -> Any:
     out = _full(t.node.shape, value, dtype or t.dtype, False, device or t.device)
     if value == 0 and getattr(t.node.op, "name", "") in ("sparse", "compressed"):
@@ -65,9 +75,9 @@ def _constant(name: str, value: Any) -> None:
         *size: Any,
         dtype: Any = None,
         device: Any = None,
-        requires_grad: bool = False,
+        requires_grad: bool | None = False,
         layout: Any = None,
-        pin_memory: bool = False,
+        pin_memory: bool | None = False,
         memory_format: Any = None,
         **kw: Any,
     ) -> Any:
@@ -78,6 +88,10 @@ def _constant(name: str, value: Any) -> None:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kw))}'")
         out = _full(shape, value, dtype or dtypes.get_default_dtype(), False, device)
         if layout is not None and str(layout) != "torch.strided":
+            if type(layout).__name__ != "layout":
+                raise TypeError(
+                    f"{name}(): argument 'layout' must be torch.layout, not {type(layout).__name__}"
+                )
             if value:
                 raise RuntimeError(f"{name}(layout=...) is not implemented for layout {layout}")
             out = out.to_sparse(layout=layout)
@@ -88,9 +102,9 @@ def _constant(name: str, value: Any) -> None:
         *,
         dtype: Any = None,
         device: Any = None,
-        requires_grad: bool = False,
+        requires_grad: bool | None = False,
         layout: Any = None,
-        pin_memory: bool = False,
+        pin_memory: bool | None = False,
         memory_format: Any = None,
     ) -> Any:
         return _full_like(input, value, dtype, requires_grad, device, memory_format)
@@ -100,11 +114,13 @@ def _constant(name: str, value: Any) -> None:
         *size: Any,
         dtype: Any = None,
         device: Any = None,
-        requires_grad: bool = False,
+        requires_grad: bool | None = False,
         layout: Any = None,
-        pin_memory: bool = False,
+        pin_memory: bool | None = False,
         **kw: Any,
     ) -> Any:
+        if not size and "size" not in kw:
+            raise TypeError(f'new_{name}() missing 1 required positional argument: "size"')
         shape = checked_shape(size, kw.pop("size", None))
         if kw:
             raise TypeError(f"new_{name}() got an unexpected keyword argument '{next(iter(kw))}'")
@@ -132,11 +148,12 @@ def full(
     *,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
-    pin_memory: bool = False,
+    pin_memory: bool | None = False,
 ) -> Any:
     """A tensor of one value, of the value's type."""
+    several("full", size)
     if isinstance(fill_value, Tensor):
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     return _full(
@@ -155,7 +172,7 @@ def full_like(
     *,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
     memory_format: Any = None,
 ) -> Any:
@@ -171,12 +188,13 @@ def new_full(
     *,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
-    pin_memory: bool = False,
+    pin_memory: bool | None = False,
 ) -> Any:
     """A tensor of one value with this one's dtype."""
     where = device or self.device
+    several("new_full", size)
     return _full(checked_shape((size,)), fill_value, dtype or self.dtype, requires_grad, where)
 
 
@@ -188,9 +206,9 @@ def arange(
     step: Any = None,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
-    pin_memory: bool = False,
+    pin_memory: bool | None = False,
 ) -> Any:
     """Numbers from start (0) to end, exclusive, in steps of `step` (1)."""
     given = [x.item() if isinstance(x, (Tensor, np.generic)) else x for x in args]
@@ -257,9 +275,9 @@ def linspace(
     *,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
-    pin_memory: bool = False,
+    pin_memory: bool | None = False,
 ) -> Any:
     """`steps` numbers at equal distances, both ends included."""
     start, end = _ends("linspace", start, end, steps)
@@ -304,7 +322,7 @@ def eye(
     *,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
 ) -> Any:
     """The identity matrix."""
@@ -326,9 +344,9 @@ def logspace(
     *,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
-    pin_memory: bool = False,
+    pin_memory: bool | None = False,
 ) -> Any:
     """base raised to `steps` exponents at equal distances, both ends included."""
     start, end = _ends("logspace", start, end, steps)
@@ -348,9 +366,9 @@ def empty_strided(
     *,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
-    pin_memory: bool = False,
+    pin_memory: bool | None = False,
 ) -> Any:
     """A tensor of zeros with the given steps through memory, in elements."""
     shape, steps = checked_shape((size,)), sizes((stride,))
@@ -374,9 +392,9 @@ def new_empty_strided(
     stride: Any,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
-    pin_memory: bool = False,
+    pin_memory: bool | None = False,
 ) -> Any:
     """empty_strided with this tensor's dtype."""
     return empty_strided.__wrapped__(
@@ -395,9 +413,9 @@ def empty_permuted(
     *,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
-    pin_memory: bool = False,
+    pin_memory: bool | None = False,
 ) -> Any:
     """A tensor of zeros without gaps whose dimensions lie in memory in the given order."""
     shape, order = checked_shape((size,)), sizes((physical_layout,))
@@ -429,7 +447,7 @@ def _triangle(name: str, indices: Any) -> None:
         dtype: Any = None,
         device: Any = None,
         layout: Any = None,
-        pin_memory: bool = False,
+        pin_memory: bool | None = False,
     ) -> Any:
         if row < 0 or col < 0:
             raise RuntimeError(f"{name}(): row and col must be non-negative, got {row} and {col}")

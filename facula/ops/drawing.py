@@ -11,13 +11,13 @@ from facula import devices, dtypes, meta
 from facula.batches import ACTIVE, all_lowered, all_raised, random_levels
 from facula.in_place import check_in_place
 from facula.ops import pointwise as pw
-from facula.ops.creations import checked_shape, finish
+from facula.ops.creations import checked_shape, finish, several
 from facula.ops.indices import known
 from facula.ops.movement import TIED
 from facula.ops.reduce import CUMSUM
 from facula.ops.registry import like_strides
 from facula.ops.shapes import keeps_layout
-from facula.ops.table import FUNCTIONS, METHODS, api
+from facula.ops.table import FUNCTIONS, METHODS, api, explained
 from facula.sampling import fit, running_sums
 from facula.tensor import Tensor
 from facula.trace.node import Other
@@ -62,15 +62,19 @@ def _random(name: str, draw: Any) -> None:
         generator: Any = None,
         dtype: Any = None,
         device: Any = None,
-        requires_grad: bool = False,
+        requires_grad: bool | None = False,
         layout: Any = None,
-        pin_memory: bool = False,
+        pin_memory: bool | None = False,
         **kw: Any,
     ) -> Any:
         d = dtype or dtypes.get_default_dtype()
         if d.category < dtypes.FLOAT:
             raise NotImplementedError(f'"{name}" not implemented for {d}')
+        if not size and "size" not in kw:
+            raise TypeError(f'{name}() missing 1 required positional argument: "size"')
         shape = checked_shape(size, kw.pop("size", None))
+        if kw.keys() - {"out", "names"}:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kw))}'")
         where = devices.check(device)
         if where is devices.META:
             return finish(meta.empty(shape, d), requires_grad)
@@ -82,7 +86,7 @@ def _random(name: str, draw: Any) -> None:
         *,
         dtype: Any = None,
         device: Any = None,
-        requires_grad: bool = False,
+        requires_grad: bool | None = False,
         layout: Any = None,
         memory_format: Any = None,
         generator: Any = None,
@@ -123,7 +127,7 @@ def randint(
     generator: Any = None,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
 ) -> Any:
     """Random integers from low (0) to high, exclusive."""
@@ -162,7 +166,7 @@ def randint(
 
 @api(method=False)
 def randint_like(
-    input: Any, low: Any, high: Any = None, *, dtype: Any = None, device: Any = None
+    input: Any, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None
 ) -> Any:
     """Random integers, shaped like another tensor."""
     lo, hi = (0, low) if high is None else (low, high)
@@ -189,9 +193,9 @@ def randperm(
     generator: Any = None,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
-    pin_memory: bool = False,
+    pin_memory: bool | None = False,
 ) -> Any:
     """A random order of 0 .. n-1."""
     if n < 0:
@@ -247,8 +251,11 @@ def _differs(t: Any, levels: list[Any]) -> None:
         )
 
 
+@explained
 def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Any = None, **kw: Any) -> Any:
     """Fill with numbers uniform in [a, b)."""
+    if kw.keys() - {"from", "to"}:
+        raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(kw))}'")
     a, b = kw.get("from", a), kw.get("to", b)
     if a > b:
         raise RuntimeError(
@@ -259,6 +266,7 @@ def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Any = None
     )
 
 
+@explained
 def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
     """Fill with normal numbers."""
     if std < 0:
@@ -268,18 +276,23 @@ def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = 
     )
 
 
+@explained
 def random_(self: Any, *args: Any, generator: Any = None) -> Any:
     """Fill with integers over the dtype's range, or from the given range."""
     if not args:
         return _store(
             self, "random_", generator, lambda g, n, d, st: g.random_full(n, d, strides=st)
         )
+    given = args[:1] if args[1:] == (None,) else args
+    if len(args) > 2 or not all([hasattr(a, "__index__") and a is not True for a in given]):
+        raise TypeError(f"random_() takes one or two ints, 'from' and 'to', but got {args}")
     lo, hi = (0, args[0]) if len(args) == 1 else args
     return _store(
         self, "random_", generator, lambda g, n, d, st: g.integers(n, lo, hi, d, strides=st)
     )
 
 
+@explained
 def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
     """Fill with ones of probability p, zeros elsewhere."""
     if self.node.op is meta.META:
@@ -315,7 +328,7 @@ for _n in ("exponential", "cauchy", "log_normal", "geometric"):
 
         f.__name__ = n + "_"
         f.__doc__ = f"Fill with {n} numbers."
-        return f
+        return explained(f)
 
     METHODS[_n + "_"] = _make(_n)
 
@@ -343,12 +356,13 @@ def normal(
     generator: Any = None,
     dtype: Any = None,
     device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = False,
     layout: Any = None,
-    pin_memory: bool = False,
+    pin_memory: bool | None = False,
 ) -> Any:
     """Normal numbers with a mean and a standard deviation for each."""
     if size is not None:
+        several("normal", size)
         d = dtype or dtypes.get_default_dtype()
         where = devices.check(device)
         if where is devices.META:

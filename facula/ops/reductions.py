@@ -69,7 +69,7 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
 def var(
     input: Any,
     dim: Any = None,
-    unbiased: Any = None,
+    unbiased: bool | None = None,
     keepdim: bool = False,
     *,
     correction: Any = None,
@@ -115,7 +115,7 @@ def safe_power(t: Any, p: float) -> Any:
 def std(
     input: Any,
     dim: Any = None,
-    unbiased: Any = None,
+    unbiased: bool | None = None,
     keepdim: bool = False,
     *,
     correction: Any = None,

@@ -29,6 +29,8 @@ def sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
         args = tuple(args[0])
     if _INTS.issuperset(map(type, args)):
         return args
+    if isinstance(args[0], bool):  # PyTorch looks at the first only
+        raise TypeError(f"sizes must be ints, but found an element of type bool in {args}")
     return tuple([a if type(a) is int else _size(a) for a in args])
 
 
@@ -399,6 +401,8 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
             f"narrow(): start must be an 0-dim integral Tensor, got {start.dtype} of shape "
             f"{list(start.node.shape)}"
         )
+    elif isinstance(start, bool) or not hasattr(start, "__index__"):
+        raise TypeError(f"narrow(): argument 'start' must be int, not {type(start).__name__}")
     d, start = wrap_dim(dim, len(shape)), int(start)
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
@@ -453,6 +457,8 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
 @api
 def flip(input: Any, *args: Any, dims: Any = None) -> Any:
     """The order along some dimensions reversed (a copy)."""
+    if bool(args) is (dims is not None):
+        raise TypeError(f"flip() takes 'dims' once, but got {args} and dims={dims}")
     p = dims_of(sizes(args if dims is None else (dims,)), len(input.node.shape))
     return record(mv.FLIP, (input,), p) if p else clone.__wrapped__(input)
 
@@ -536,9 +542,14 @@ def _end(shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> int:
 
 
 @api
-def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
+def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
     """A view by sizes and strides of the whole storage."""
     forbidden((input,))
+    for name, given in (("size", size), ("stride", stride)):
+        if not isinstance(given, (tuple, list)):
+            raise TypeError(
+                f"as_strided(): argument '{name}' must be tuple of ints, not {type(given).__name__}"
+            )
     offset = input._offset if storage_offset is None else storage_offset
     shape, strides = sizes((size,)), sizes((stride,))
     # What is looked at is a part of the input, else of what it is a view of, else of the memory.

@@ -40,7 +40,7 @@ def _no_complex(name: str, t: Any) -> None:
 
 @api
 def sort(
-    input: Any, dim: int = -1, descending: bool = False, *args: Any, stable: Any = False
+    input: Any, dim: int = -1, descending: bool = False, *, stable: bool | None = False
 ) -> Any:
     """Values in order along a dimension, and where they were; equal ones keep their order."""
     _no_complex("sort", input)

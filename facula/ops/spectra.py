@@ -19,9 +19,9 @@ def _top_level(name: str, extra: tuple[str, ...]) -> None:
         *shape: Any,
         dtype: Any = None,
         device: Any = None,
-        requires_grad: bool = False,
+        requires_grad: bool | None = False,
         layout: Any = None,
-        pin_memory: bool = False,
+        pin_memory: bool | None = False,
         **named: Any,
     ) -> Any:
         from facula.signal import windows

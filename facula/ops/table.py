@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from facula.dtypes import OF_PYTHON
+from facula.ops.settings import Settings
 from facula.trace.node import Diverted
 from facula.trace.recorder import TLS, follow1, follow2, restore_grad, set_grad
 
@@ -98,12 +99,35 @@ def public(f: Callable[..., Any]) -> Any:
 def mixed(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function of `nn.functional` whose calls autocast is to see."""
 
+    settings = Settings(f, f.__name__)
+    first, look = settings.first, settings.look
+
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
         if OVERRIDES and TLS.r.autocast is not None:
             done = MIXED(call, args, kwargs)
             if done is not NotImplemented:
                 return done
+        if kwargs or len(args) > first:
+            look(args, kwargs)
+        try:
+            return f(*args, **kwargs)
+        except Exception as error:
+            _explain(error, f, f.__name__, args, kwargs)
+            raise
+
+    return call
+
+
+def explained(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `nn.functional` whose settings are looked at and whose errors are told."""
+    settings = Settings(f, f.__name__)
+    first, look = settings.first, settings.look
+
+    @functools.wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) > first:
+            look(args, kwargs)
         try:
             return f(*args, **kwargs)
         except Exception as error:
@@ -145,13 +169,20 @@ def _aliases(f: Callable[..., Any]) -> dict[str, str]:
 
 def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     aliases = _aliases(f)
+    settings = Settings(f, name)
+    first, known, look = settings.first, settings.known, settings.look
+    apart = frozenset((*aliases, *settings.named, "dtype"))
 
     def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        if kwargs:
+        if kwargs and not apart.isdisjoint(kwargs):
             if not aliases.keys().isdisjoint(kwargs):
                 kwargs = {aliases.get(k, k): v for k, v in kwargs.items()}
             if type(kwargs.get("dtype")) is type:  # Python's float, int, ...
                 kwargs["dtype"] = OF_PYTHON.get(kwargs["dtype"], kwargs["dtype"])
+            if (*map(type, args), *kwargs, *map(type, kwargs.values())) not in known:
+                look(args, kwargs)
+        elif len(args) > first and (*map(type, args),) not in known:
+            look(args, kwargs)
         if OVERRIDES:
             done = dispatch(call, args, kwargs if out is None else {**kwargs, "out": out})
             if done is not NotImplemented:
@@ -298,12 +329,16 @@ def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Calla
 
 def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The in-place form of a function."""
+    settings = Settings(f, name)
+    first, look = settings.first - 1, settings.look
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if OVERRIDES:
             done = dispatch(call, (self, *args), kwargs)
             if done is not NotImplemented:
                 return done
+        if kwargs or len(args) > first:
+            look((self, *args), kwargs)
         if name in UNTRACKED:
             before = TLS.r.grad
             set_grad(False)

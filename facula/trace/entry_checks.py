@@ -13,7 +13,7 @@ from facula.dtypes import dtype
 from facula.trace.node import Node
 
 MOST_DIMENSIONS = 64  # of NumPy's arrays
-_NO_NUMBERS = (str, bytes, type(None), list, tuple, dict, set)
+_NO_NUMBERS = (str, bytes, type(None), list, tuple, dict, set, dtype, type)
 
 
 def check_entry(e: Node, scalars: tuple[Any, ...], inputs: Any) -> None:

@@ -26,6 +26,10 @@ def test_complex_numbers_have_no_order():
     assert (torch.tensor([1j]) == torch.tensor([1j])).item()
 
 
-def test_clamp_to_tensors_and_numbers():
+def test_clamp_takes_tensors_or_numbers_but_not_both():
     x = torch.tensor([-1.0, 0.5, 9.0])
-    assert x.clamp(torch.tensor([0.0, 1.0, 0.0]), 2).tolist() == [0, 1, 2]
+    low = torch.tensor([0.0, 1.0, 0.0])
+    assert x.clamp(low, torch.tensor(2.0)).tolist() == [0, 1, 2]
+    assert x.clamp(torch.tensor(1.0), 2).tolist() == [1, 1, 2]  # a 0-d tensor is a number
+    with pytest.raises(TypeError, match=r"both tensors, got 2 and a tensor of shape \[3\]"):
+        x.clamp(low, 2)

@@ -91,6 +91,22 @@ def no_tensor(name: str, argument: str, x: object) -> TypeError:
     return TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type(x).__name__}")
 
 
+def require_bools(name: str, **flags: object) -> None:
+    """TypeError for a setting that is no bool."""
+    for argument, x in flags.items():
+        if not isinstance(x, bool):
+            raise TypeError(f"{name}(): argument '{argument}' must be bool, not {type(x).__name__}")
+
+
+def require_numbers(name: str, **settings: object) -> None:
+    """TypeError for a setting that is no real number (nor a tensor that stands for one)."""
+    for argument, x in settings.items():
+        if not isinstance(x, (int, float)) and getattr(x, "ndim", 1) != 0:
+            raise TypeError(
+                f"{name}(): argument '{argument}' must be float, not {type(x).__name__}"
+            )
+
+
 _SCALAR_TYPES = {
     "bool": "Bool",
     "uint8": "Byte",

@@ -13,7 +13,7 @@ import facula
 from facula import Tensor
 from facula.ops.movement import whole
 from facula.ops.registry import Op
-from facula.ops.table import mixed
+from facula.ops.table import explained, mixed
 from facula.trace.recorder import TLS, record
 from facula.trace.spans import pure, run
 
@@ -63,6 +63,7 @@ def relu_(input: Tensor) -> Tensor:
     return input.relu_()
 
 
+@explained
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``input`` where it is greater than ``threshold``, else ``value``."""
     if inplace:
@@ -79,6 +80,7 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     return in_place(_threshold, input, threshold, value)
 
 
+@explained
 def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
@@ -107,6 +109,7 @@ def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Ten
     return hardtanh(input, min_val, max_val, inplace=True)
 
 
+@explained
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(input, 0), 6)``."""
     return hardtanh(input, 0.0, 6.0, inplace)
@@ -171,6 +174,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return whole(facula.where(input > 0, input, weight * input), "PreluKernel", input, weight)
 
 
+@explained
 def rrelu(
     input: Tensor,
     lower: float = 1.0 / 8,
@@ -214,6 +218,7 @@ def rrelu_(
 # ---- exponential units
 
 
+@explained
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``input`` where positive, else ``alpha * (exp(input) - 1)``."""
     return in_place(_elu, input, alpha) if inplace else _elu(input, alpha)
@@ -272,6 +277,7 @@ def selu_(input: Tensor) -> Tensor:
     return in_place(_selu, input)
 
 
+@explained
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``input`` where positive, else ``alpha * (exp(input / alpha) - 1)``."""
     return in_place(_celu, input, alpha) if inplace else _celu(input, alpha)
@@ -307,6 +313,10 @@ def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None)
     With ``approximate="tanh"`` by the usual formula in tanh (https://arxiv.org/abs/1606.08415).
     """
     if approximate not in ("none", "tanh"):
+        if not isinstance(approximate, str):
+            raise TypeError(
+                f"gelu(): argument 'approximate' must be str, not {type(approximate).__name__}"
+            )
         raise RuntimeError("approximate argument must be either none or tanh.")
     require_float(input, "GeluKernelImpl", False)
     return output(run(_gelu, (input,), approximate), out)
@@ -452,6 +462,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 # ---- logarithms of sums
 
 
+@explained
 def softplus(
     input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None
 ) -> Tensor:
@@ -493,6 +504,7 @@ def _logsigmoid_of(tensors: Any, static: Any, numbers: Any) -> Tensor:
 # ---- shrinkage
 
 
+@explained
 def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """``input`` where its magnitude is greater than ``lambd``, else 0."""
     require_float(input, "hardshrink_cpu")
@@ -500,6 +512,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
     return output(whole(kept, "Hardshrink", input), out)
 
 
+@explained
 def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """``input`` moved towards 0 by ``lambd``, and 0 where that would pass it."""
     require_float(input, "softshrink_cpu")

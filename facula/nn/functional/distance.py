@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.ops.table import explained
 
 from ._common import is_low, upcast
 
 
+@explained
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Cosine of the angle between the vectors of ``x1`` and ``x2`` along ``dim``.
 
@@ -31,6 +33,7 @@ def _length(x: Tensor, dim: int, eps: float) -> Tensor:
     return norm + (norm.clamp(min=eps) - norm).detach()
 
 
+@explained
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
@@ -41,6 +44,7 @@ def pairwise_distance(
     return out.to(dtype) if is_low(x1, x2) else out
 
 
+@explained
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """p-norm distances between every pair of the ``N`` rows of ``input``: ``N (N - 1) / 2``."""
     if input.dim() != 2:

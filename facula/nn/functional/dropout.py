@@ -9,8 +9,9 @@ import warnings
 
 import facula
 from facula import Tensor
+from facula.ops.table import explained
 
-from ._common import in_place
+from ._common import in_place, require_bools
 
 # Of SELU's fixed point: the value that alpha dropout sets dropped elements to.
 _ALPHA_PRIME = -1.7580993408473766
@@ -99,7 +100,10 @@ def dropout3d(
 
 
 def _dropout_channels(x: Tensor, p: float, training: bool, inplace: bool, batched: bool) -> Tensor:
-    if not training or p == 0:
+    if training is not True:
+        require_bools("feature_dropout", training=training)
+        return x
+    if p == 0:
         return x
     if batched:
         return in_place(_feature_dropout, x, p) if inplace else _feature_dropout(x, p)
@@ -119,6 +123,7 @@ def _alpha_dropout(x: Tensor, p: float, whole_channels: bool) -> Tensor:
     return x * (kept * scale) + shift
 
 
+@explained
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -131,6 +136,7 @@ def alpha_dropout(
     return _alpha_dropout(input, p, False)
 
 
+@explained
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from facula import Tensor
 from facula.ops.movement import in_layout, shaped
+from facula.ops.table import explained
 from facula.ops.windows import COL2IM, IM2COL
 from facula.trace.recorder import record
 
@@ -42,6 +43,7 @@ def _blocks(size, kernel, dilation, padding, stride) -> tuple[int, ...]:
     )
 
 
+@explained
 def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     """All sliding blocks of an image as columns: ``(N, C, H, W)`` to ``(N, C * kh * kw, L)``."""
     kernel, dilation, padding, stride = _pairs(kernel_size, dilation, padding, stride)
@@ -65,6 +67,7 @@ def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tenso
     return out if batched else out.squeeze(0)
 
 
+@explained
 def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     """Blocks added up into an image, each where :func:`unfold` would have taken it."""
     size = ntuple(output_size, 2)
@@ -106,6 +109,7 @@ def _fresh(x: Tensor, shape: list[int]) -> Tensor:
     return in_layout(shaped(x, shape), None)
 
 
+@explained
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """``(*, C r^2, H, W)`` to ``(*, C, H r, W r)`` (https://arxiv.org/abs/1609.05158)."""
     if input.dim() < 3:
@@ -128,6 +132,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return _fresh(x, [*lead, channels // (r * r), height * r, width * r])
 
 
+@explained
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """``(*, C, H r, W r)`` to ``(*, C r^2, H, W)``: the inverse of :func:`pixel_shuffle`."""
     if input.dim() < 3:

@@ -11,9 +11,19 @@ import facula
 from facula import Tensor
 from facula.batches import level_of
 from facula.ops.movement import in_layout, is_channels_last, shaped, whole
+from facula.ops.table import explained
 from facula.trace.spans import pure, run
 
-from ._common import dims, is_low, no_tensor, require_float, scalar_type, upcast
+from ._common import (
+    dims,
+    is_low,
+    no_tensor,
+    require_bools,
+    require_float,
+    require_numbers,
+    scalar_type,
+    upcast,
+)
 
 
 def _standardised(x: Tensor, over, eps: float):
@@ -77,6 +87,8 @@ def batch_norm(
 def _batch_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     input, running_mean, running_var, weight, bias = tensors
     training, momentum, eps = static
+    require_bools("batch_norm", training=training)
+    require_numbers("batch_norm", momentum=momentum, eps=eps)
     if training:
         if eps <= 0:
             raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
@@ -151,6 +163,7 @@ def _update_running(running_mean, running_var, mean, variance, momentum, x) -> N
                 running.copy_(upcast(running) * (1 - momentum) + new)
 
 
+@explained
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -263,6 +276,7 @@ def _layer_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     return whole(out, "NativeLayerNorm", input, weight, bias)
 
 
+@explained
 def rms_norm(
     input: Tensor,
     normalized_shape,
@@ -290,6 +304,7 @@ def _rms_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     return _affine(out, weight, None).to(input.dtype)
 
 
+@explained
 def group_norm(
     input: Tensor,
     num_groups: int,

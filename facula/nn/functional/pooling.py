@@ -11,7 +11,7 @@ from facula.ops.table import mixed
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
 
-from ._common import dims, ntuple, output, require_float, scalar_type
+from ._common import dims, ntuple, output, require_bools, require_float, scalar_type
 
 _LETTERS = ("L", "H, W", "D, H, W")
 _PAGE = "https://pytorch.org/docs/stable/generated/torch.nn.functional."
@@ -109,6 +109,7 @@ def _with_indices(x: Tensor, batched: Tensor, index: Tensor, return_indices: boo
 def _max_pool(tensors, static, numbers):
     (input,) = tensors
     name, n, kernel_size, stride, padding, dilation, ceil_mode, return_indices = static
+    require_bools(name, ceil_mode=ceil_mode)
     settings = _settings(name, n, kernel_size, stride, padding, dilation)
     x = _batched(name, input, n)
     if x.dtype.is_complex or x.dtype is facula.bool:
@@ -131,7 +132,7 @@ def _adaptive_size(name: str, output_size, size, n: int) -> tuple[int, ...]:
             f"{name}: internal error: output_size.size() must be {n}, got {output_size}"
         )
     for v in values:
-        if v is not None and not hasattr(v, "__index__"):
+        if v is not None and (isinstance(v, bool) or not hasattr(v, "__index__")):
             raise TypeError(
                 f"{name}(): argument 'output_size' must be tuple of ints, but found element of "
                 f"type {type(v).__name__}"
@@ -266,6 +267,12 @@ def _max_unpool(name, n, input, indices, kernel_size, stride, padding, output_si
 def _avg_pool(tensors, static, numbers):
     (input,) = tensors
     name, n, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override = static
+    require_bools(name, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+    if divisor_override is not None and type(divisor_override) is not int:
+        raise TypeError(
+            f"{name}(): argument 'divisor_override' must be int, not "
+            f"{type(divisor_override).__name__}"
+        )
     kernel, stride, padding, ones = _settings(name, n, kernel_size, stride, padding)
     x = _batched(name, input, n)
     if divisor_override == 0:

@@ -7,9 +7,10 @@ from facula import Tensor
 from facula.ops.indices import known, outside
 from facula.ops.movement import shaped
 from facula.ops.scatters import rows_at
+from facula.ops.table import explained
 from facula.values import present
 
-from ._common import no_tensor, type_name, upcast
+from ._common import no_tensor, require_bools, type_name, upcast
 
 
 class _ScaleGradient(facula.autograd.Function):
@@ -99,6 +100,8 @@ def embedding(
     Raises:
         IndexError: an index that is no row.
     """
+    if scale_grad_by_freq is not False or sparse is not False:
+        require_bools("embedding", scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
     padding_idx = _check_padding_idx(padding_idx, weight.size(0) if weight.dim() else 0)
     if weight.dim() != 2:
         raise RuntimeError("'weight' must be 2-D")
@@ -153,6 +156,7 @@ def embedding_bag(
         raise ValueError(
             f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}"
         )
+    require_bools("embedding_bag", scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
     sizes = _bag_sizes(input, offsets, include_last_offset)
     bags = len(sizes)
     if mode not in ("sum", "mean", "max"):
@@ -263,6 +267,7 @@ def _max_of_bags(rows: Tensor, sizes: list[int], counted: Tensor | None) -> Tens
     return facula.where(kept.any(1), top, 0.0)
 
 
+@explained
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Vectors of ``num_classes`` zeros with a one at the place that ``tensor`` says.
 

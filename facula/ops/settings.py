@@ -1,0 +1,77 @@
+"""Settings of operations: their types are looked at before anything is done.
+
+A call whose arguments have types that were found right is not looked at again: what that costs is
+one look into a set.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from facula.dtypes import dtype
+
+# What needs no second look, by the annotation of an argument or by its name.
+_SURE: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "float": (float, int),
+    "int": (int,),
+    "str": (str,),
+    "None": (type(None),),
+    "dtype": (dtype, type(None)),
+    "generator": (type(None),),
+    "memory_format": (type(None),),
+}
+_MOST = 64  # calls of different types that are known of one function
+# Dimensions are looked at where they are counted from the front (`wrap_dim`).
+_DIMENSIONS = {"dim", "dim0", "dim1", "dim2", "start_dim", "end_dim"}
+
+
+class Settings:
+    """The arguments of a function that are settings, with the types that need no second look.
+
+    `first` is the position of the first; a call with fewer arguments has none of them by position.
+    `known` are the types (and names) of the arguments of calls that were found right.
+    """
+
+    __slots__ = ("first", "function", "known", "name", "named", "sure")
+
+    def __init__(self, f: Callable[..., Any], name: str) -> None:
+        code = f.__code__
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        self.function, self.name = f, name
+        self.named: dict[str, frozenset[type]] = {}
+        self.known: set[Any] = set()
+        for n in names:
+            text = f.__annotations__.get(n, "Any")
+            kinds = [n] if text == "Any" else [k.strip() for k in text.split("|")]
+            if n not in _DIMENSIONS and all([k in _SURE for k in kinds]):
+                self.named[n] = frozenset([t for k in kinds for t in _SURE[k]])
+        self.sure = [self.named.get(n) for n in names[: code.co_argcount]]
+        places = [i for i, sure in enumerate(self.sure) if sure is not None]
+        self.first = places[0] if places else sys.maxsize
+
+    def look(self, args: Any, kwargs: Any) -> None:
+        """TypeError for a setting of a wrong kind, before anything is done."""
+        wrong = [
+            x for x, sure in zip(args, self.sure, strict=False) if sure and type(x) not in sure
+        ]
+        for argument, x in kwargs.items():
+            if argument in self.named and type(x) not in self.named[argument]:
+                wrong.append(x)
+        if wrong:
+            self._look_closer(args, kwargs)
+        elif len(self.known) < _MOST:
+            self.known.add((*map(type, args), *kwargs, *map(type, kwargs.values())))
+
+    def _look_closer(self, args: Any, kwargs: Any) -> None:
+        from facula.ops.arguments import unfit
+
+        names = self.function.__code__.co_varnames
+        given = {n: x for n, x in zip(names, args, strict=False) if n in self.named}
+        for argument, x in (given | kwargs).items():
+            if argument in self.named:
+                error = unfit(self.function, self.name, argument, x, args, kwargs)
+                if error is not None:
+                    raise error
