@@ -417,6 +417,8 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
 
 def _index_tensors(input: Any, indices: Any) -> tuple[Any, ...]:
     """The indices of an `index_put`, all of which have to be tensors."""
+    if isinstance(indices, Tensor):
+        raise TypeError("index_put: argument 'indices' must be tuple of Tensors, not Tensor")
     items = tuple(indices)
     for i in items:
         if not isinstance(i, Tensor):
