@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import VIEWS, Place, place, source
@@ -11,6 +12,8 @@ from facula.ops.movement import CONTIGUOUS, PERMUTE
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
 LARGE = 1 << 14  # elements from which on a kernel copies what NumPy could
+FEWEST, MOST = 8, 128  # rows of products that do not repay copying a matrix for each of them
+REPEATED = 4  # products, at least, for which a matrix is copied once
 ROW = 64  # elements that lie together, where a copy is left out that would close gaps
 
 
@@ -58,6 +61,38 @@ def without_copies(entries: list[Node], roots: list[Node], places: dict[Node, Pl
                 continue
         out.append(n)
     return out
+
+
+def turned_once(entries: list[Node], roots: list[Node], places: dict[Node, Place]) -> list[Node]:
+    """The entries with a copy of each transposed matrix that several products of few rows read, as
+    those of all time steps do: each of them would copy it anew. `places` learns where it is."""
+    shown = {source(n) for n in roots}
+    readers: dict[Any, list[tuple[Node, Place]]] = {}
+    for n in entries:
+        if n.op is not ASSIGN and n.op.name == "matmul" and kind_of(n) is not None:
+            b = source(n.inputs[1])
+            p = place(b, places)
+            *batch, down, across = p.strides
+            few = FEWEST <= prod(n.shape[:-1]) <= MOST and min(p.shape[-2:]) >= FEWEST
+            turned = down == 1 != across and not any(batch)
+            if few and turned and b.op is not INPUT and b not in shown:
+                readers.setdefault((p.base, p.offset, p.shape[-2:], across), []).append((b, p))
+    after: dict[Node, list[Node]] = {}
+    for found in readers.values():
+        if len(found) < REPEATED:
+            continue
+        b, p = found[0]
+        made = Node(CONTIGUOUS, p.shape[-2:], b.dtype)
+        matrix = Node(PERMUTE, made.shape, b.dtype)
+        matrix.params, matrix.inputs, matrix.a = (0, 1), (b,), b
+        places[matrix] = Place(p.base, p.offset, made.shape, p.strides[-2:])
+        made.params, made.inputs, made.a, made.index = 0, (matrix,), matrix, b.index
+        after.setdefault(p.base, []).append(made)
+        for b, p in found:
+            steps = (*p.strides[:-2], *contiguous_strides(made.shape))
+            places[b] = Place(made, 0, p.shape, steps)
+    first = [made for base, copies in after.items() if base.op is INPUT for made in copies]
+    return first + [x for n in entries for x in (n, *after.get(n, ()))]
 
 
 def _walked(entries: list[Node]) -> set[Node]:
@@ -144,4 +179,4 @@ def _turned(n: Node) -> Node:
     return made
 
 
-__all__ = ["simplify", "with_copies", "without_copies"]
+__all__ = ["simplify", "turned_once", "with_copies", "without_copies"]

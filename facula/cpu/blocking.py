@@ -19,6 +19,8 @@ from facula.trace.node import Node, contiguous_strides
 
 BLOCK = 192  # products that are summed before the sum is added to the total
 NEAR = 1 << 20  # bytes that stay in a core's own cache while a unit goes over them
+WHOLE = 800 << 10  # bytes of a unit's panels that are copied together
+MANY = 8  # tiles, at least, that go over panels which are copied together
 PAGES = 64  # pages of 4 KB that a core finds without looking them up
 PANEL = 40 << 10  # bytes of a panel that stay in its first cache
 LINE = 64  # bytes that the caches move at a time
@@ -26,6 +28,7 @@ SAME = 4096  # bytes between lines that share their place in the first cache
 WAYS = 8  # lines that may share a place
 AHEAD = 512  # how many bytes early a copied left operand is fetched
 SOON = 8  # how many of k early other operands are fetched
+SOONER = 4  # the same where all lines that are fetched share their place in the first cache
 LEAST = 1500  # cycles that are worth a unit of their own
 THREADS = ((2, 4.0), (3, 1.0), (4, 2.0), (8, 1.0), (16, 1.0))  # to balance for, with weights
 
@@ -109,6 +112,7 @@ class Plan(NamedTuple):
     together: int  # products of the batch in a unit
     pack_a: bool  # whether a unit copies its rows of the left operand, tile by tile
     pack_b: bool  # whether it copies each panel
+    whole: bool  # whether it copies all its panels before each tile goes over all of them
     depth: int  # how much of k a unit does before it begins again with the first panel
     units: int
 
@@ -163,7 +167,7 @@ def _crowded(rows: float, step: int, lines: int) -> bool:
 def _looked_up(rows: int, depth: int, step: int) -> float:
     """Cycles for finding the pages of rows that are `step` bytes apart, so many of them at once."""
     apart = min(1.0, step / 4096)
-    return 5.0 * rows * apart if depth * apart > PAGES else 0.0
+    return 2.0 * rows * apart if depth * apart > PAGES else 0.0
 
 
 class _Costs:
@@ -199,6 +203,7 @@ class _Costs:
         else:
             self.left, self.left_again = first * high * z.k, 1.0 * high * z.k
             self.left_copy = (first + 1.0) * high * z.k
+        self.left_stream = min(self.left, 2.0 * lines)  # of rows that are read once, in order
         lines = z.k * columns * z.item / LINE
         fits = depth * columns * z.item <= PANEL
         self.right_copied = (0.05 if fits else 0.15) * lines
@@ -208,14 +213,17 @@ class _Costs:
             self.right_again = (0.1 if fits else 1.0) * lines
             return
         row = max(1, int(columns * z.item / LINE))  # lines
+        self.right_near = 0.15 * lines
         self.right = 0.5 * first * (1 + 1 / row) * lines  # it is fetched early
         stays = fits and not _crowded(depth, z.b_k * z.item, row)
         self.right_again = (0.15 if stays else 0.4) * lines
         self.right_again += _looked_up(z.k, depth, z.b_k * z.item)
         if z.b_column == 1:
             self.right_copy = (first + 1.5) * lines
+            self.right_stream = (0.4 * first + 1.5) * lines
         else:
             self.right_copy = (first + 6.0) * lines if z.b_k == 1 else first * z.k * columns
+            self.right_stream = self.right_copy
 
 
 def _depths(z: Size, high: float, columns: int, parts: bool) -> list[int]:
@@ -228,6 +236,16 @@ def _depths(z: Size, high: float, columns: int, parts: bool) -> list[int]:
     passes = -(-z.k // max(BLOCK, int(fits)))
     deep = min(z.k, -(-z.k // (passes * BLOCK)) * BLOCK)
     return [deep, BLOCK] if z.a_row == 1 and deep > BLOCK else [deep]
+
+
+def _whole(z: Size, depth: int, columns: int, row_tiles: int, unit_panels: int) -> bool:
+    """Whether a unit may copy all its panels before each of its tiles goes over all of them.
+
+    They are read row by row then, which the processor fetches early by itself. Panels that are read
+    one after the other, their rows far apart, are waited for: a sixth of the time of a product of
+    1024 x 1024 x 1024."""
+    near = unit_panels * columns * depth * z.item <= WHOLE
+    return near and z.a_k == 1 and 1 in (z.b_k, z.b_column) and row_tiles >= MANY
 
 
 def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, Plan]]:
@@ -243,8 +261,8 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
             once = max(high * columns / 2, (high + columns) * 0.55, 4.0)
             return z.k / z.lanes * once + 60 + 3 * high * columns
         wide = -(-columns // z.lanes)
-        loads = high + wide
-        once = max(high * wide / 2, loads * 0.55, 4.0) + 0.06 * loads
+        loads = high + 2 * wide  # vectors of memory that is not aligned are in two lines
+        once = max(high * wide / 2, (high + wide) * 0.55, 4.0) + 0.1 * loads
         return z.k * once + 40 + 2 * high * wide * -(-z.k // BLOCK)
 
     # The time of a tile, for a panel on average.
@@ -256,7 +274,7 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
         (r, c, d)
         for r in _parts(tiles)
         for c in _parts(panels)
-        for d in _depths(z, r * high, columns, parts)
+        for d in sorted({*_depths(z, r * high, columns, parts), z.k})
     ]
     for row_tiles, unit_panels, depth in ways:
         many = row_tiles * unit_panels
@@ -264,7 +282,10 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
         near = row_tiles * high * min(z.k, BLOCK) * z.item
         if passes > 1:
             near = max(near, many * high * columns * z.item)
-        if near > NEAR and (row_tiles > 1 or unit_panels > 1):
+        at_first = not dot and _whole(z, depth, columns, row_tiles, unit_panels)
+        at_first = at_first and (passes == 1 or many * high * columns * z.item <= NEAR)
+        crowded = near > NEAR and (row_tiles > 1 or unit_panels > 1)
+        if crowded and not at_first:
             continue
         at_once = depth if z.a_row == 1 else z.k  # rows read in place gain nothing from less
         if at_once not in known:
@@ -280,8 +301,16 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
         right = unit_panels * (costs.right + (row_tiles - 1) * costs.right_again)
         packed = unit_panels * (costs.right_copy + row_tiles * costs.right_copied)
         pack_b = must or (packed < right and z.n > 1)
-        unit = many * (one + (passes - 1) * high * columns / z.lanes * 2) + 80
-        unit += (copied if pack_a else left) + (packed if pack_b else right)
+        memory = (copied if pack_a else left) + (packed if pack_b else right)
+        if at_first:
+            left = row_tiles * (costs.left_stream + (unit_panels - 1) * costs.left_again)
+            copied = row_tiles * (costs.left_copy + unit_panels * costs.left_copied)
+            other = min(left, copied)
+            other += unit_panels * (costs.right_stream + row_tiles * costs.right_near)
+            at_first = crowded or other < memory
+            if at_first:
+                memory, pack_a, pack_b = other, copied < left, True
+        unit = many * (one + (passes - 1) * high * columns / z.lanes * 2) + 80 + memory
         row_blocks = -(-tiles // row_tiles)
         column_blocks = -(-panels // unit_panels)
         cut = row_blocks * column_blocks
@@ -312,6 +341,7 @@ def cuts(z: Size, dot: bool, rows: int, columns: int) -> Iterator[tuple[float, P
                 together,
                 pack_a,
                 pack_b,
+                at_first,
                 depth if pack_a or pack_b or z.a_row == 1 else z.k,
                 units,
             ),

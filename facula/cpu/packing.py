@@ -130,6 +130,26 @@ def copy_rows(
     return name
 
 
+def copy_panels(
+    kernel: Kernel, s: Shape, kind: str, width: int, columns: int, across: int, room: int
+) -> str:
+    """Write a function (source, target, k, panels) that copies many panels of the right operand, a
+    row of all of them at a time. Each has `room` elements in the copy."""
+    name = f"tile{len(kernel.functions)}"
+    f = Function(name, "ptr %source, ptr %target, i64 %k, i64 %panels", kernel.declarations)
+    size = SIZE[kind]
+    with f.loop(0, "%k", some=True) as k:
+        a = f.at("%source", f.mul(k.index, s.b_k * size))
+        b = f.at("%target", f.mul(k.index, columns * size))
+        with f.loop(0, "%panels", carried=[("ptr", a), ("ptr", b)]) as panel:
+            a, b = panel.values
+            for j, x in enumerate(lanes_of(f, columns, width)):
+                x.store(x.load(f.at(a, j * width * size), kind), f.at(b, j * width * size))
+            panel.next = [f.at(a, columns * size), f.at(b, room * size)]
+    kernel.functions.append(f.text("internal "))
+    return name
+
+
 @cache
 def _turning(kind: str, width: int) -> Function:
     name, params = f"shared_turn_{kind}_{width}", "ptr %from, i64 %step, ptr %to, i64 %pitch"

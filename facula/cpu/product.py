@@ -10,9 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.blocking import AHEAD, BLOCK, PANEL, SOON, Shape, Size, plan, registers
+from facula.cpu.blocking import (
+    AHEAD,
+    BLOCK,
+    PANEL,
+    SAME,
+    SOON,
+    SOONER,
+    Shape,
+    Size,
+    plan,
+    registers,
+)
 from facula.cpu.kernels import Kernel
-from facula.cpu.packing import copy_panel, copy_rows, copy_tile
+from facula.cpu.packing import copy_panel, copy_panels, copy_rows, copy_tile
 from facula.cpu.text import Index
 from facula.cpu.tiles import DotWriter, Epilogue, TileWriter
 from facula.cpu.vector import SIZE
@@ -93,29 +104,28 @@ class ProductKernel(Kernel):
         if s.a_row == 1 and not p.pack_a:
             t.ahead = self.rows * size  # what the next tile needs
         if p.pack_a:
-            self.left_copy = f.scratch(element, p.row_tiles * self.rows * p.depth)
+            tiles = 1 if p.whole else p.row_tiles
+            self.left_copy = f.scratch(element, tiles * self.rows * p.depth)
             t.a_row, t.a_k = size, self.rows * size
             t.ahead = AHEAD
         if p.pack_b:
-            self.panel_copy = f.scratch(element, self.panel * p.depth)
+            panels = p.unit_panels if p.whole else 1
+            self.panel_copy = f.scratch(element, self.panel * p.depth * panels)
             t.b_k = self.panel * size
         # With one row nothing but loads is under way, and the processor fetches early by itself.
         if self.rows > 1 and (not p.pack_b or self.panel * p.depth * size > PANEL):
             # Small tiles are done with a step of k sooner.
             small = self.width * registers(self.width) // (self.rows * min(self.panel, s.n))
-            t.right_ahead = SOON * max(1, small) * t.b_k
+            soon = SOON if t.b_k % SAME else SOONER
+            t.right_ahead = soon * max(1, small) * t.b_k
         self.copies: dict[Any, str] = {}
 
     def _ranges(self, row_block: Index, column_block: Index) -> None:
         """The tiles and panels of a unit: first and last but one of each kind."""
         f, p = self.f, self.p
         self.first_tile = f.mul(row_block, p.row_tiles)
-        last = f.smaller(f.add(self.first_tile, p.row_tiles), p.tiles)
-        self.tile_ranges = [(f.larger(self.first_tile, p.big), last, p.small)]
-        if p.big:
-            large = (self.first_tile, f.smaller(last, p.big), p.small + 1)
-            self.tile_ranges.insert(0, large)
-        self.last_tile = last
+        self.last_tile = f.smaller(f.add(self.first_tile, p.row_tiles), p.tiles)
+        self._rows(self.first_tile, self.last_tile)
         self.first_panel = f.mul(column_block, p.unit_panels)
         total = p.panels + (p.edge > 0)
         last = f.smaller(f.add(self.first_panel, p.unit_panels), total)
@@ -123,6 +133,14 @@ class ProductKernel(Kernel):
         self.at_edge: str | bool = p.edge > 0
         if p.edge and p.column_blocks > 1:
             self.at_edge = f.let(f"icmp eq i64 {column_block}, {p.column_blocks - 1}")
+
+    def _rows(self, first: Index, last: Index) -> None:
+        """Which tiles are gone over: those of each height."""
+        f, p = self.f, self.p
+        self.first_near = first
+        self.tile_ranges = [(f.larger(first, p.big), last, p.small)]
+        if p.big:
+            self.tile_ranges.insert(0, (first, f.smaller(last, p.big), p.small + 1))
 
     def _row(self, tile: Index) -> Index:
         """The first row of a tile."""
@@ -173,6 +191,17 @@ class ProductKernel(Kernel):
         f, s, p, size = self.f, self.s, self.p, self.size
         a = f.at(a, f.mul(first, s.a_k * size))
         b = f.at(b, f.mul(first, s.b_k * size))
+        if p.whole:
+            self._copy_panels(b, count)
+            with f.loop(self.first_tile, self.last_tile, some=True) as tile:
+                self._rows(tile.index, f.add(tile.index, 1))
+                self._panels(a, b, first, count)
+        else:
+            self._panels(a, b, first, count)
+
+    def _panels(self, a: str, b: str, first: Index, count: Index) -> None:
+        """All tiles that are near and all panels of the unit, over a part of k."""
+        f, p = self.f, self.p
         if p.pack_a:
             self._copy_left(a, count)
         low, high = self.first_panel, self.last_panel
@@ -184,6 +213,45 @@ class ProductKernel(Kernel):
         elif self.at_edge:
             with f.when(self.at_edge):
                 self._panel(a, b, p.panels, p.edge, first, count)
+
+    def _copy_panels(self, b: str, k: Index) -> None:
+        """Copy all panels of the unit: for one k after the other where a row is in one piece."""
+        f, s, p, size = self.f, self.s, self.p, self.size
+        low, high = self.first_panel, self.last_panel
+        across = self.panel * s.b_column * size
+        if p.panels and low != high:
+            if s.b_column == 1:
+                count = f", i64 {f.sub(high, low)}"
+                source = f.at(b, f.mul(low, across))
+                self._copy(copy_panels, self.panel, source, self.panel_copy, k, count)
+            else:
+                with f.loop(low, high) as j:
+                    source = f.at(b, f.mul(j.index, across))
+                    self._copy_panel(self.panel, source, self._right(j.index), k)
+        if self.at_edge is True:
+            self._copy_edge(b, across, k)
+        elif self.at_edge:
+            with f.when(self.at_edge):
+                self._copy_edge(b, across, k)
+
+    def _copy_edge(self, b: str, across: int, k: Index) -> None:
+        p = self.p
+        source = self.f.at(b, p.panels * across)
+        self._copy_panel(p.edge, source, self._right(p.panels), k)
+
+    def _copy_panel(self, columns: int, source: str, target: str, k: Index) -> None:
+        key = ("panel", columns)
+        if key not in self.copies:
+            self.copies[key] = copy_panel(self, self.s, self.kind, self.width, columns, self.panel)
+        self.f.do(f"call void @{self.copies[key]}(ptr {source}, ptr {target}, i64 {k})")
+
+    def _right(self, panel: Index) -> str:
+        """Where the copy of a panel lies."""
+        f, p = self.f, self.p
+        if not p.whole:
+            return self.panel_copy
+        at = f.mul(f.sub(panel, self.first_panel), self.panel * p.depth * self.size)
+        return f.at(self.panel_copy, at)
 
     def _copy_left(self, a: str, k: Index) -> None:
         """Copy the unit's rows of the left operand: tile by tile, or all tiles for one k after the
@@ -203,16 +271,18 @@ class ProductKernel(Kernel):
         self, write: Any, rows: int, source: str, target: str, k: Index, more: str = ""
     ) -> None:
         """Call the function that `write` writes for tiles of so many rows."""
-        if rows not in self.copies:
-            room = [self.rows * self.p.depth] if write is copy_rows else []
-            self.copies[rows] = write(self, self.s, self.kind, self.width, rows, self.rows, *room)
-        name = self.copies[rows]
+        key = (write, rows)
+        if key not in self.copies:
+            rooms = {copy_rows: self.rows, copy_panels: self.panel}
+            room = [rooms[write] * self.p.depth] if write in rooms else []
+            self.copies[key] = write(self, self.s, self.kind, self.width, rows, self.rows, *room)
+        name = self.copies[key]
         self.f.do(f"call void @{name}(ptr {source}, ptr {target}, i64 {k}{more})")
 
     def _left(self, tile: Index) -> str:
         """Where the copy of a tile's rows lies."""
         f, p = self.f, self.p
-        at = f.mul(f.sub(tile, self.first_tile), self.rows * p.depth * self.size)
+        at = f.mul(f.sub(tile, self.first_near), self.rows * p.depth * self.size)
         return f.at(self.left_copy, at)
 
     def _panel(self, a: str, b: str, j: Index, columns: int, first: Index, count: Index) -> None:
@@ -221,11 +291,10 @@ class ProductKernel(Kernel):
         column = f.mul(j, self.panel)
         b = f.at(b, f.mul(column, s.b_column * size))
         if p.pack_b:
-            key = ("panel", columns)
-            if key not in self.copies:
-                self.copies[key] = copy_panel(self, s, self.kind, self.width, columns, self.panel)
-            f.do(f"call void @{self.copies[key]}(ptr {b}, ptr {self.panel_copy}, i64 {count})")
-            b = self.panel_copy
+            copy = self._right(j)
+            if not p.whole:
+                self._copy_panel(columns, b, copy, count)
+            b = copy
         for low, high, rows in self.tile_ranges:
             with f.loop(low, high) as i:
                 row = self._row(i.index)

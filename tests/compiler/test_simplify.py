@@ -136,3 +136,40 @@ def test_a_copy_of_long_rows_is_left_out_where_elements_are_walked_over(monkeypa
     assert ["clone"] in kernels(lambda: [x[:, :100].clone() @ w], monkeypatch)
     found = kernels(lambda: [x[:, :20].clone().tanh()], monkeypatch)
     assert found == [["clone", "tanh"]]
+
+
+@pytest.mark.parametrize("rows, steps, copies", [(16, 5, 1), (16, 3, 0), (300, 5, 0), (1, 5, 0)])
+def test_a_transposed_matrix_that_many_products_read_is_copied_once(
+    rows, steps, copies, monkeypatch
+):
+    """As a recurrent network's is: where few rows of each product would not repay copying it."""
+    h, w = torch.randn(rows, 24), torch.randn(24, 24) / 5
+
+    def unrolled():
+        out = h
+        for _ in range(steps):
+            out = (out @ w.t()).tanh()
+        return [out, w.t() + 1]
+
+    found = kernels(unrolled, monkeypatch)
+    assert sum([names.count("clone") for names in found]) == copies
+    assert sum([names.count("matmul") for names in found]) == steps
+
+
+def test_a_matrix_that_is_shown_transposed_or_made_on_the_way(monkeypatch):
+    h, w = torch.randn(9, 16), torch.randn(16, 16) / 4
+
+    def shown():
+        turned = w.t()
+        return [sum([(h * k) @ turned for k in range(5)]), turned]
+
+    def made():
+        weight = w * 2
+        turned = weight.t().unsqueeze(0).expand(2, 16, 16)
+        out = torch.stack([h, h + 1])
+        for _ in range(4):
+            out = (out @ turned).tanh()
+        return [out, weight]
+
+    kernels(shown, monkeypatch)
+    kernels(made, monkeypatch)

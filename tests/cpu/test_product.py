@@ -69,6 +69,28 @@ def test_a_left_operand_whose_rows_lie_side_by_side(shape):
     np.testing.assert_array_equal(got.numpy(), 2 * want + more.numpy())
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("shape", [(300, 700, 500), (1000, 3000, 300), (200, 6000, 130)])
+def test_panels_that_are_copied_together(shape, turned):
+    """Whole and not, and a part of k at a time: exact on whole numbers, whatever the threads."""
+    m, k, n = shape
+    steps = (1, k) if turned else (n, 1)
+    assert plan(Size(1, m, n, k, k, 1, *steps, 4, 16, 24)).whole
+    torch.manual_seed(6)
+    a = torch.randint(-8, 9, (m, k)).float()
+    b = torch.randint(-8, 9, (n, k) if turned else (k, n)).float()
+    row = torch.randint(-8, 9, (n,)).float()
+    b = b.t() if turned else b
+    want = a.numpy().astype(np.float64) @ b.numpy() + row.numpy()
+    before = get_num_threads()
+    try:
+        for threads in (1, 2):
+            set_num_threads(threads)
+            np.testing.assert_array_equal((a @ b + row).numpy(), want)
+    finally:
+        set_num_threads(before)
+
+
 @pytest.mark.parametrize("shape", [(64, 1000, 100), (300, 700, 90), (3, 5000, 40), (200, 40, 1)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_sums_are_accurate(shape, dtype):
@@ -176,7 +198,8 @@ def test_an_update_may_be_written_over_what_it_reads():
 
 
 @pytest.mark.parametrize(
-    "shape", [(100, 300, 70), (7, 2000, 5), (1, 4000, 300), (1, 300, 1), (500, 3, 500)]
+    "shape",
+    [(100, 300, 70), (7, 2000, 5), (1, 4000, 300), (1, 300, 1), (500, 3, 500), (700, 900, 100)],
 )
 def test_the_number_of_threads_does_not_change_the_bits(shape):
     m, k, n = shape
