@@ -471,6 +471,11 @@ _put = in_place(index_put.__wrapped__, "index_put_")
 
 def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """In-place form of `index_put`."""
+    if not isinstance(indices, (tuple, list)):
+        raise TypeError(
+            "index_put_(): argument 'indices' must be tuple of Tensors, not "
+            f"{type(indices).__name__}"
+        )
     if not isinstance(values, Tensor):
         raise TypeError(
             f"index_put_(): argument 'values' must be Tensor, not {type(values).__name__}"
