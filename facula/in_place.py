@@ -15,7 +15,7 @@ from facula.ops import table
 from facula.storage import forbid, storage_of, version_of
 from facula.tensor import Tensor
 from facula.tensor_base import state_of
-from facula.trace import recorder
+from facula.trace import settling
 from facula.trace.node import STALE, Node, contiguous_strides, leaf
 from facula.trace.recorder import TLS, flush
 from facula.values import from_array, realise
@@ -168,7 +168,7 @@ def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = Non
         flush()  # what was recorded knows it in its old shape
     edge = t._edge() if rg and not t._leaf_rg else None
     zeros = np.zeros(shape, t.dtype.np)
-    new = from_array(zeros if strides is None else recorder.relayout(zeros, strides))
+    new = from_array(zeros if strides is None else settling.relayout(zeros, strides))
     for k in ("_storage", "_chain", "_offset", "_exported", "_base_t", "_own", "_counter"):
         state_of(t).pop(k, None)
     t._gfn, t._data = edge, new._data

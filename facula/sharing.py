@@ -9,7 +9,7 @@ from typing import Any
 from facula.meta import META
 from facula.storage import Counter, Group, detach_op, join, make_view, version_of
 from facula.tensor_base import state_of
-from facula.trace import recorder
+from facula.trace import recorder, settling
 from facula.trace.node import LEAF, STALE, Node, leaf
 from facula.trace.recorder import TLS
 
@@ -21,7 +21,7 @@ def copied_view(t: Any, memo: dict[int, Any]) -> Any:
     if v is None:
         v = memo[id(s)] = recorder._new_tensor()
         n = s.node
-        v._data = recorder.duplicate(s._data, n.strides)
+        v._data = settling.duplicate(s._data, n.strides)
         v.node = leaf(n.shape, n.dtype, n.strides, device=n.device)
     v = make_view(v, detach_op(), ())
     for op, params in t._chain:

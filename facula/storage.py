@@ -31,7 +31,8 @@ from facula.trace.node import (
     leaf,
     stale,
 )
-from facula.trace.recorder import TLS, flush, prepare, record
+from facula.trace.operands import prepare
+from facula.trace.recorder import TLS, flush, record
 from facula.trace.rescue import refuse
 
 

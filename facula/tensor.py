@@ -550,7 +550,7 @@ class Tensor(TensorBase):
         n = self.node
         rg = self.requires_grad  # a view has it from its base
         if self._storage is None:
-            out._data = recorder.duplicate(self._data, n.strides)
+            out._data = settling.duplicate(self._data, n.strides)
         else:  # what shares memory goes on sharing it
             sharing.share(out, sharing.copied_view(self, memo))
         out.node = leaf(n.shape, n.dtype, n.strides, rg, n.device)

@@ -10,6 +10,7 @@ import numpy as np
 from facula import dtypes, storage
 from facula.trace import flight, recorder
 from facula.trace.node import INPUT, LEAF, STALE, leaf
+from facula.trace.operands import foreign
 from facula.trace.recorder import TLS, flush
 
 
@@ -35,7 +36,7 @@ def realise(t: Any) -> Any:
                     "of the trace that has ended; please report how it was made"
                 )
         else:
-            s = recorder._foreign(t)
+            s = foreign(t)
             if t.node is node:
                 return s
 

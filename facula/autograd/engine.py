@@ -14,6 +14,7 @@ from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, 
 from facula.autograd.later import Ended, Later
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, Other, contiguous_strides, leaf
+from facula.trace.operands import prepare
 from facula.trace.recorder import TLS
 
 _INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
@@ -245,7 +246,7 @@ def _settle(r: Any, roots: list[tuple[Any, Any]]) -> None:
     """
     for _, d in roots:
         if d.node.op.__class__ is not Other:
-            recorder.prepare(r, d)
+            prepare(r, d)
 
 
 def run(

@@ -21,7 +21,8 @@ from facula.ops.table import FUNCTIONS, METHODS, api, explained
 from facula.sampling import fit, running_sums
 from facula.tensor import Tensor
 from facula.trace.node import Other
-from facula.trace.recorder import record, relayout
+from facula.trace.recorder import record
+from facula.trace.settling import relayout
 from facula.values import from_array, realise
 from facula.writes import write
 

@@ -13,14 +13,12 @@ statements in a row without any of these: `inputs`, `cur`, `next`, then at most 
 
 from __future__ import annotations
 
-import sys
 import threading
 from sys import getrefcount
 from typing import Any
 
-from facula.dtypes import named
 from facula.trace import flight
-from facula.trace.entry_checks import check_entry
+from facula.trace.entries import apart, append, known_entry, meet, new_entry
 from facula.trace.node import (
     ASSIGN,
     END,
@@ -32,24 +30,20 @@ from facula.trace.node import (
     Diverted,
     Node,
     Other,
-    contiguous_strides,
-    leaf,
 )
+from facula.trace.operands import given_of, prepare, return_loans, to_bind
 from facula.trace.settling import (
     BASE,
     after_failure,
     all_consumed,
     conclude,
-    duplicate,
     let_go,
     materialise,
     postponed,
-    relayout,
 )
 
 MAX_PENDING = 40_000  # operations recorded before a flush is forced
 MAX_TRIE = 400_000  # entries remembered by one recorder before it starts afresh
-SNAPSHOT_BYTES = 1 << 20  # an input shared with NumPy is copied up to this size, else run at once
 
 
 class Recorder:
@@ -183,11 +177,11 @@ def set_grad(mode: bool) -> None:
         r.cur = e
         r.next = e.succ
         return
-    e = _known(r.cur, MODE, (), mode, ())
+    e = known_entry(r.cur, MODE, (), mode, ())
     if e is None:
         e = Node(MODE, (), None)
         e.params = mode
-        _append(r, e)
+        append(r, e)
     r.cur.succ = e
     r.grad = mode
     r.cur = e
@@ -201,28 +195,6 @@ def restore_grad(mode: bool) -> None:
     except BaseException:
         set_grad(mode)
         raise
-
-
-def _known(cur: Node, op: Any, names: Any, params: Any, stypes: Any) -> Any:
-    """The entry that has followed another in this way, or None."""
-    e = cur.succ
-    if e.op is op and e.names == names and e.params == params and e.stypes == stypes:
-        return e
-    return None if cur.alts is None else cur.alts.get((op, names, params, stypes))
-
-
-def _append(r: Recorder, e: Node) -> None:
-    """Hang a new entry under the current one. Most have one follower, so a table comes later."""
-    cur = r.cur
-    e.parent = cur
-    e.index = cur.index + 1
-    e.rec = r
-    if cur.succ is not END:
-        for other in (e,) if cur.alts is not None else (cur.succ, e):
-            if cur.alts is None:
-                cur.alts = {}
-            cur.alts[other.op, other.names, other.params, other.stypes] = other
-    r.size += 1
 
 
 def record(op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, ...] = ()) -> Any:
@@ -269,7 +241,7 @@ def follow1(r: Recorder, e: Node, a: Any, number: Any = None) -> Any:
         want = e.a
         if want.op is not INPUT or want.leaf is not a.node or want.index != len(r.inputs):
             return None
-        given = _given(r, a, want)
+        given = given_of(r, a, want)
         r.inputs += (given,)
         a.node = want
     r.cur = e
@@ -280,7 +252,7 @@ def follow1(r: Recorder, e: Node, a: Any, number: Any = None) -> Any:
     t.node = e
     r.add(t)
     if r.loans:
-        _return_loans(r)
+        return_loans(r)
     return t
 
 
@@ -297,18 +269,18 @@ def follow2(r: Recorder, e: Node, a: Any, b: Any) -> Any:
         if b.node is not nb:
             if nb.op is not INPUT or nb.leaf is not b.node or nb.index != count + 1:
                 return None
-            given = _given(r, a, na), _given(r, b, nb)
+            given = given_of(r, a, na), given_of(r, b, nb)
             r.inputs += given
             a.node = na
             b.node = nb
         else:
-            first = _given(r, a, na)
+            first = given_of(r, a, na)
             r.inputs += (first,)
             a.node = na
     elif b.node is not nb:
         if nb.op is not INPUT or nb.leaf is not b.node or nb.index != len(r.inputs):
             return None
-        second = _given(r, b, nb)
+        second = given_of(r, b, nb)
         r.inputs += (second,)
         b.node = nb
     r.cur = e
@@ -317,80 +289,8 @@ def follow2(r: Recorder, e: Node, a: Any, b: Any) -> Any:
     t.node = e
     r.add(t)
     if r.loans:
-        _return_loans(r)
+        return_loans(r)
     return t
-
-
-def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
-    """Bring a holder into a state that this recorder can read; may flush; may return a stand-in.
-
-    `linked`: whether the operation has a derivative, so that the history matters too.
-    """
-    node = t.node
-    op = node.op
-    if op is LEAF:
-        if t._leaf_rg and not r.begun and r.grad and uninitialised(r):
-            flush(r, wait=False)
-        if linked and t._base_t is not None and r.grad and not node.rg:
-            t._awaken()
-        return t
-    if op is STALE:
-        return prepare(r, t._rederive(linked), linked)
-    if node.rec is not r:
-        return _foreign(t)
-    if r.grad:
-        if t._leaf_rg:
-            if op is not INPUT:
-                # A parameter with a pending update enters a new differentiable forward.
-                flush(r, wait=False)
-        elif linked and t._base_t is not None and not node.rg:
-            t._awaken()
-    return t
-
-
-def uninitialised(r: Recorder) -> bool:
-    """Whether all that was recorded so far is first values, of parameters too. They are computed
-    before the first step then: it would be cut in two where it meets the last of them."""
-    r.begun = True
-    if not any([h._leaf_rg and h.node.op is not INPUT for h in r.handles]):
-        return False
-    n = r.cur
-    while n.op is not ROOT:
-        if n.rg:
-            return False
-        n = n.parent
-    return True
-
-
-def _foreign(t: Any) -> Any:
-    """A stand-in, in this thread, for a tensor that is pending in another thread."""
-    if t.node.op.__class__ is Other:
-        raise t.node.op.error(t.node.op)
-    while True:
-        node = t.node
-        rec = node.rec
-        if rec is None:
-            return t
-        inputs, scalars = rec.inputs, rec.scalars
-        if node.op is INPUT:
-            data = t._data
-        else:
-            if node.rg:
-                raise RuntimeError(
-                    "a tensor that requires grad and whose computation is pending in another "
-                    "thread can't be used here; call facula.synchronize() in that thread first"
-                )
-            from facula.interpreter.program import evaluate
-
-            data = evaluate(node, inputs, scalars)
-            if node.strides is not None:
-                data = relayout(data, node.strides)
-        if t.node is node and rec.inputs is inputs:
-            break
-    s = _new_tensor()
-    s.node = leaf(node.shape, node.dtype, node.strides, device=node.device)
-    s._data = data
-    return s
 
 
 _PLAIN = frozenset((int, float, bool, complex))
@@ -408,9 +308,9 @@ def _record_slow(
     e: Any = r.next
     new: Any = None
     if e.op is op and e.params == params and e.stypes == stypes:
-        new = _to_bind(r, e, ts)
+        new = to_bind(r, e, ts)
     if new is not None:
-        given = [_given(r, t, node) for t, node in new]
+        given = [given_of(r, t, node) for t, node in new]
         r.inputs += given
         r.scalars += scalars
         r.cur = e
@@ -421,7 +321,7 @@ def _record_slow(
         out.node = e
         r.add(out)
         if r.loans:
-            _return_loans(r)
+            return_loans(r)
         return out
     if len(ts) > 1:
         where = ts[0].node.device
@@ -469,26 +369,6 @@ def _record_slow(
     return _entry(r, op, ts, params, scalars, stypes, tuple(names), plain)
 
 
-def _to_bind(r: Recorder, e: Node, ts: tuple[Any, ...]) -> list[tuple[Any, Node]] | None:
-    """The realised operands and the inputs that they become, if that makes all operands those of
-    the entry; else None."""
-    if len(e.inputs) != len(ts):
-        return None
-    count = len(r.inputs)
-    new: list[Any] = []
-    for t, node in zip(ts, e.inputs):
-        if t.node is not node:
-            if node.op is not INPUT or node.leaf is not t.node or node.index != count + len(new):
-                return None
-            base = t._base_t
-            if base is not None and r.grad and not node.rg and base.requires_grad:
-                return None  # it may have to ask its base for a history
-            if new and any([t is u for u, _ in new]):
-                return None
-            new.append((t, node))
-    return new
-
-
 def _entry(
     r: Recorder,
     op: Any,
@@ -505,44 +385,15 @@ def _entry(
     and the place in `ts` where it is first met.
     """
     cur = r.cur
-    e = _known(cur, op, names, params, stypes)
+    e = known_entry(cur, op, names, params, stypes)
     if e is None:
-        inputs = names if plain else _inputs(r, names)
-        e = Node(op, *op.infer(params, stypes, *(names if plain else [t.node for t in ts])))
-        check_entry(e, scalars, names if plain else [t.node for t in ts])
-        dtype = e.dtype
-        if dtype.__class__ is named:
-            dtype.np  # noqa: B018 (raises: there are no tensors of this type)
-        if r.grad and op.differentiable and dtype is not None and dtype.category >= 2:
-            for n in inputs:
-                if n.rg:
-                    e.rg = True
-                    break
-        e.params = params
-        e.stypes = stypes
-        e.inputs = inputs
-        e.names = names
-        if inputs:
-            e.a = inputs[0]
-            if len(inputs) > 1:
-                e.b = inputs[1]
-            elif scalars:  # what the arithmetic methods compare with the type of their number
-                e.b = stypes[0]
-        e.device = params[2] if not inputs and len(params) == 3 else None
-        for n in inputs:
-            if n.device is not None:
-                e.device = n.device
-        if e.device is not None:
-            check_kernel(e)
-        e.scalar_at = len(r.scalars)
-        e.where = _user_line()
-        _append(r, e)
+        e = new_entry(r, op, ts, params, scalars, stypes, names, plain)
     bound: dict[Node, Any] = {}
     if not plain:
         for t, node in zip(ts, e.inputs, strict=True):
             if t.node is not node:
                 bound[node] = t
-    given = [_given(r, t, node) for node, t in bound.items()] if bound else ()
+    given = [given_of(r, t, node) for node, t in bound.items()] if bound else ()
     cur.succ = e
     if cur.op is ROOT:
         r.last.after = e
@@ -556,108 +407,8 @@ def _entry(
     out.node = e
     r.add(out)
     if r.loans:
-        _return_loans(r)
+        return_loans(r)
     return out
-
-
-_INDEXED = ("index", "index_put", "index_put_accumulate")  # whose indices may be on the CPU
-
-
-def meet(op: Any, ts: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The operands on one device: numbers of the CPU, 0-d tensors, go to where the others are."""
-    where = [t.node.device for t in ts if t.node.device is not None][0]
-    out = []
-    for t in ts:
-        if t.node.device is None and t.node.op.__class__ is not Other:
-            index = op.name in _INDEXED and t is ts[1]
-            if not index and (t.node.shape or not op.pointwise):
-                raise apart(*[u.node for u in ts])
-            t = t.to(where)
-        out.append(t)
-    return tuple(out)
-
-
-def apart(*nodes: Node) -> RuntimeError:
-    """What to raise for operands on several devices."""
-    found = sorted({"cpu" if n.device is None else str(n.device) for n in nodes}, reverse=True)
-    if "cpu" in found:
-        found.remove("cpu")
-        found.append("cpu")
-    return RuntimeError(
-        "Expected all tensors to be on the same device, but found at least two devices, "
-        f"{' and '.join(found[:2])}! (operands: "
-        + ", ".join([f"a {n.dtype} tensor of shape {list(n.shape)}" for n in nodes])
-        + ")"
-    )
-
-
-def check_kernel(e: Node) -> None:
-    """NotImplementedError for an operation that the device of its operands has no kernel for."""
-    from facula.cuda.program import no_kernel, supported
-
-    if not supported(e):
-        raise no_kernel(e)
-
-
-def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
-    """The operands of a new entry; those that its names call leaves become inputs of the frame."""
-    inputs: list[Node] = []
-    count = len(r.inputs)
-    for i, name in enumerate(names):
-        if name.__class__ is not tuple:
-            inputs.append(name)
-        elif name[1] == i:
-            of = name[0]
-            node = Node(INPUT, of.shape, of.dtype, of.strides, rg=of.rg, device=of.device)
-            node.leaf, node.index, node.rec = of, count, r
-            count += 1
-            inputs.append(node)
-        else:
-            inputs.append(inputs[name[1]])
-    return tuple(inputs)
-
-
-def snapshot(t: Any) -> Any:
-    """A copy of the memory of a realised tensor that NumPy code may write to."""
-    data, strides = t._data.copy(order="K"), t.node.strides
-    # A view with gaps: kernels look for its elements so.
-    return data if strides is None else relayout(data, strides)
-
-
-def _given(r: Recorder, t: Any, node: Node) -> tuple[Any, Any, Any]:
-    """What is added to the inputs for a realised tensor that becomes the input `node`."""
-    data = t._data
-    owner = t._storage
-    if owner is None:
-        owner = t
-    exported = owner._exported
-    if exported is not None:
-        if exported() is None:
-            owner._exported = None
-        else:
-            r.loans.append(t)
-            flight.land()
-            if data.nbytes <= SNAPSHOT_BYTES:
-                data = snapshot(t)
-            else:
-                r.soon = True
-    if t._counter is not None:
-        r.counters[node] = (t._counter, t._counter.n)
-    return t, data, t._gfn
-
-
-def _return_loans(r: Recorder) -> None:
-    """After an operation on memory that NumPy code holds and may write to at any time.
-
-    The operation has a copy; the next one is to read the memory again. Large operands are not
-    copied: what reads them is computed now.
-    """
-    for t in r.loans:
-        if t.node.op is INPUT:
-            t.node = t.node.leaf
-    r.loans = []
-    if r.soon:
-        flush(r)
 
 
 def assign(holder: Any, value: Any, params: Any = ()) -> None:
@@ -699,7 +450,7 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
             break
     a, b = holder.node, value.node
     names = (a, b)
-    e = _known(r.cur, ASSIGN, names, params, ())
+    e = known_entry(r.cur, ASSIGN, names, params, ())
     if e is None:
         if a.device != b.device:
             raise apart(a, b)
@@ -719,12 +470,12 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
         e.rg = r.grad and b.rg
         e.names = names
         e.scalar_at = len(r.scalars)
-        _append(r, e)
+        append(r, e)
     given = []
     if a is not e.a:
-        given.append(_given(r, holder, e.a))
+        given.append(given_of(r, holder, e.a))
     if b is not e.b:
-        given.append(_given(r, value, e.b))
+        given.append(given_of(r, value, e.b))
     r.cur.succ = e
     if r.cur.op is ROOT:
         r.last.after = e
@@ -735,7 +486,7 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
     holder.node = e
     r.add(holder)
     if r.loans:
-        _return_loans(r)
+        return_loans(r)
     exported = holder._exported
     if exported is not None and exported() is not None:
         flush(r)
@@ -815,37 +566,12 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         warn_once(complaint)
 
 
-_HERE = __file__.rsplit("trace", 1)[0]
-
-
-_ours: dict[str, bool] = {}  # file name -> whether it belongs to this package
-
-
-def _user_line() -> tuple[Any, int] | None:
-    """Code and position of the innermost frame outside this package."""
-    f: Any = sys._getframe(3)
-    while f is not None:
-        code = f.f_code
-        ours = _ours.get(code.co_filename)  # a code object's own hash is slow
-        if ours is None:
-            ours = _ours[code.co_filename] = code.co_filename.startswith(_HERE)
-        if not ours:
-            return code, f.f_lasti
-        f = f.f_back
-    return None
-
-
 __all__ = [
-    "END",
     "TLS",
     "Recorder",
     "assign",
-    "contiguous_strides",
-    "duplicate",
     "flush",
-    "prepare",
     "record",
-    "relayout",
     "restore_grad",
     "set_grad",
 ]

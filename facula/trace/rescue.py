@@ -96,7 +96,7 @@ def describe(n: Node) -> str:
 
 
 def _settle(h: Any, node: Node, value: Any) -> None:
-    from facula.trace.recorder import relayout
+    from facula.trace.settling import relayout
 
     if node.device is not None:  # a value that it had before
         h._data = value

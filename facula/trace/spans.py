@@ -16,7 +16,8 @@ from typing import Any
 from facula.ops.table import OVERRIDES, PLAIN, concerned
 from facula.trace import flight, recorder
 from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
-from facula.trace.recorder import SNAPSHOT_BYTES, TLS, flush, snapshot
+from facula.trace.operands import SNAPSHOT_BYTES, snapshot
+from facula.trace.recorder import TLS, flush
 
 VARIANTS = 4  # stretches remembered for one position, function and settings
 KEYS = 256  # functions and settings remembered for one position
@@ -194,7 +195,7 @@ def _ready(r: Any, t: Any, want: Node) -> bool:
 def _lent(r: Any, t: Any) -> bool:
     """Whether an operand's memory is held by NumPy code and small, so that a copy is read: what
     the environment of an agent gives it. The tensor does not become an input then, since its next
-    reader is to look at the memory again (`recorder._given`)."""
+    reader is to look at the memory again (`operands.given_of`)."""
     owner = t if t._storage is None else t._storage
     if owner._exported is None or t.node.op is not LEAF or t._leaf_rg or t._counter is not None:
         return False

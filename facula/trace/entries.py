@@ -1,0 +1,159 @@
+"""Entries of the trie that are new: what follows from the operands is found here, once each."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from facula.dtypes import named
+from facula.trace.entry_checks import check_entry
+from facula.trace.node import END, INPUT, Node, Other
+
+if TYPE_CHECKING:
+    from facula.trace.recorder import Recorder
+
+
+def known_entry(cur: Node, op: Any, names: Any, params: Any, stypes: Any) -> Any:
+    """The entry that has followed another in this way, or None."""
+    e = cur.succ
+    if e.op is op and e.names == names and e.params == params and e.stypes == stypes:
+        return e
+    return None if cur.alts is None else cur.alts.get((op, names, params, stypes))
+
+
+def append(r: Recorder, e: Node) -> None:
+    """Hang a new entry under the current one. Most have one follower, so a table comes later."""
+    cur = r.cur
+    e.parent = cur
+    e.index = cur.index + 1
+    e.rec = r
+    if cur.succ is not END:
+        for other in (e,) if cur.alts is not None else (cur.succ, e):
+            if cur.alts is None:
+                cur.alts = {}
+            cur.alts[other.op, other.names, other.params, other.stypes] = other
+    r.size += 1
+
+
+def new_entry(
+    r: Recorder,
+    op: Any,
+    ts: tuple[Any, ...],
+    params: Any,
+    scalars: tuple[Any, ...],
+    stypes: tuple[type, ...],
+    names: tuple[Any, ...],
+    plain: bool,
+) -> Node:
+    """The entry of an operation that has not followed the current one before, appended.
+
+    `plain`: the names are nodes (see `recorder._entry`).
+    """
+    inputs = names if plain else _inputs(r, names)
+    e = Node(op, *op.infer(params, stypes, *(names if plain else [t.node for t in ts])))
+    check_entry(e, scalars, names if plain else [t.node for t in ts])
+    dtype = e.dtype
+    if dtype.__class__ is named:
+        dtype.np  # noqa: B018 (raises: there are no tensors of this type)
+    if r.grad and op.differentiable and dtype is not None and dtype.category >= 2:
+        for n in inputs:
+            if n.rg:
+                e.rg = True
+                break
+    e.params = params
+    e.stypes = stypes
+    e.inputs = inputs
+    e.names = names
+    if inputs:
+        e.a = inputs[0]
+        if len(inputs) > 1:
+            e.b = inputs[1]
+        elif scalars:  # what the arithmetic methods compare with the type of their number
+            e.b = stypes[0]
+    e.device = params[2] if not inputs and len(params) == 3 else None
+    for n in inputs:
+        if n.device is not None:
+            e.device = n.device
+    if e.device is not None:
+        check_kernel(e)
+    e.scalar_at = len(r.scalars)
+    e.where = _user_line()
+    append(r, e)
+    return e
+
+
+_INDEXED = ("index", "index_put", "index_put_accumulate")  # whose indices may be on the CPU
+
+
+def meet(op: Any, ts: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The operands on one device: numbers of the CPU, 0-d tensors, go to where the others are."""
+    where = [t.node.device for t in ts if t.node.device is not None][0]
+    out = []
+    for t in ts:
+        if t.node.device is None and t.node.op.__class__ is not Other:
+            index = op.name in _INDEXED and t is ts[1]
+            if not index and (t.node.shape or not op.pointwise):
+                raise apart(*[u.node for u in ts])
+            t = t.to(where)
+        out.append(t)
+    return tuple(out)
+
+
+def apart(*nodes: Node) -> RuntimeError:
+    """What to raise for operands on several devices."""
+    found = sorted({"cpu" if n.device is None else str(n.device) for n in nodes}, reverse=True)
+    if "cpu" in found:
+        found.remove("cpu")
+        found.append("cpu")
+    return RuntimeError(
+        "Expected all tensors to be on the same device, but found at least two devices, "
+        f"{' and '.join(found[:2])}! (operands: "
+        + ", ".join([f"a {n.dtype} tensor of shape {list(n.shape)}" for n in nodes])
+        + ")"
+    )
+
+
+def check_kernel(e: Node) -> None:
+    """NotImplementedError for an operation that the device of its operands has no kernel for."""
+    from facula.cuda.program import no_kernel, supported
+
+    if not supported(e):
+        raise no_kernel(e)
+
+
+def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
+    """The operands of a new entry; those that its names call leaves become inputs of the frame."""
+    inputs: list[Node] = []
+    count = len(r.inputs)
+    for i, name in enumerate(names):
+        if name.__class__ is not tuple:
+            inputs.append(name)
+        elif name[1] == i:
+            of = name[0]
+            node = Node(INPUT, of.shape, of.dtype, of.strides, rg=of.rg, device=of.device)
+            node.leaf, node.index, node.rec = of, count, r
+            count += 1
+            inputs.append(node)
+        else:
+            inputs.append(inputs[name[1]])
+    return tuple(inputs)
+
+
+_HERE = __file__.rsplit("trace", 1)[0]
+
+
+_ours: dict[str, bool] = {}  # file name -> whether it belongs to this package
+
+
+def _user_line() -> tuple[Any, int] | None:
+    """Code and position of the innermost frame outside this package."""
+    f: Any = sys._getframe(3)
+    while f is not None:
+        code = f.f_code
+        ours = _ours.get(code.co_filename)  # a code object's own hash is slow
+        if ours is None:
+            ours = _ours[code.co_filename] = code.co_filename.startswith(_HERE)
+        if not ours:
+            return code, f.f_lasti
+        f = f.f_back
+    return None

@@ -1,0 +1,149 @@
+"""Operands of operations: what has to be done before a recorder can read them, and inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from facula.trace import flight, recorder
+from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, Other, leaf
+from facula.trace.settling import relayout
+
+if TYPE_CHECKING:
+    from facula.trace.recorder import Recorder
+
+SNAPSHOT_BYTES = 1 << 20  # an input shared with NumPy is copied up to this size, else run at once
+
+
+def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
+    """Bring a holder into a state that this recorder can read; may flush; may return a stand-in.
+
+    `linked`: whether the operation has a derivative, so that the history matters too.
+    """
+    node = t.node
+    op = node.op
+    if op is LEAF:
+        if t._leaf_rg and not r.begun and r.grad and uninitialised(r):
+            recorder.flush(r, wait=False)
+        if linked and t._base_t is not None and r.grad and not node.rg:
+            t._awaken()
+        return t
+    if op is STALE:
+        return prepare(r, t._rederive(linked), linked)
+    if node.rec is not r:
+        return foreign(t)
+    if r.grad:
+        if t._leaf_rg:
+            if op is not INPUT:
+                # A parameter with a pending update enters a new differentiable forward.
+                recorder.flush(r, wait=False)
+        elif linked and t._base_t is not None and not node.rg:
+            t._awaken()
+    return t
+
+
+def uninitialised(r: Recorder) -> bool:
+    """Whether all that was recorded so far is first values, of parameters too. They are computed
+    before the first step then: it would be cut in two where it meets the last of them."""
+    r.begun = True
+    if not any([h._leaf_rg and h.node.op is not INPUT for h in r.handles]):
+        return False
+    n = r.cur
+    while n.op is not ROOT:
+        if n.rg:
+            return False
+        n = n.parent
+    return True
+
+
+def foreign(t: Any) -> Any:
+    """A stand-in, in this thread, for a tensor that is pending in another thread."""
+    if t.node.op.__class__ is Other:
+        raise t.node.op.error(t.node.op)
+    while True:
+        node = t.node
+        rec = node.rec
+        if rec is None:
+            return t
+        inputs, scalars = rec.inputs, rec.scalars
+        if node.op is INPUT:
+            data = t._data
+        else:
+            if node.rg:
+                raise RuntimeError(
+                    "a tensor that requires grad and whose computation is pending in another "
+                    "thread can't be used here; call facula.synchronize() in that thread first"
+                )
+            from facula.interpreter.program import evaluate
+
+            data = evaluate(node, inputs, scalars)
+            if node.strides is not None:
+                data = relayout(data, node.strides)
+        if t.node is node and rec.inputs is inputs:
+            break
+    s = recorder._new_tensor()
+    s.node = leaf(node.shape, node.dtype, node.strides, device=node.device)
+    s._data = data
+    return s
+
+
+def to_bind(r: Recorder, e: Node, ts: tuple[Any, ...]) -> list[tuple[Any, Node]] | None:
+    """The realised operands and the inputs that they become, if that makes all operands those of
+    the entry; else None."""
+    if len(e.inputs) != len(ts):
+        return None
+    count = len(r.inputs)
+    new: list[Any] = []
+    for t, node in zip(ts, e.inputs):
+        if t.node is not node:
+            if node.op is not INPUT or node.leaf is not t.node or node.index != count + len(new):
+                return None
+            base = t._base_t
+            if base is not None and r.grad and not node.rg and base.requires_grad:
+                return None  # it may have to ask its base for a history
+            if new and any([t is u for u, _ in new]):
+                return None
+            new.append((t, node))
+    return new
+
+
+def snapshot(t: Any) -> Any:
+    """A copy of the memory of a realised tensor that NumPy code may write to."""
+    data, strides = t._data.copy(order="K"), t.node.strides
+    # A view with gaps: kernels look for its elements so.
+    return data if strides is None else relayout(data, strides)
+
+
+def given_of(r: Recorder, t: Any, node: Node) -> tuple[Any, Any, Any]:
+    """What is added to the inputs for a realised tensor that becomes the input `node`."""
+    data = t._data
+    owner = t._storage
+    if owner is None:
+        owner = t
+    exported = owner._exported
+    if exported is not None:
+        if exported() is None:
+            owner._exported = None
+        else:
+            r.loans.append(t)
+            flight.land()
+            if data.nbytes <= SNAPSHOT_BYTES:
+                data = snapshot(t)
+            else:
+                r.soon = True
+    if t._counter is not None:
+        r.counters[node] = (t._counter, t._counter.n)
+    return t, data, t._gfn
+
+
+def return_loans(r: Recorder) -> None:
+    """After an operation on memory that NumPy code holds and may write to at any time.
+
+    The operation has a copy; the next one is to read the memory again. Large operands are not
+    copied: what reads them is computed now.
+    """
+    for t in r.loans:
+        if t.node.op is INPUT:
+            t.node = t.node.leaf
+    r.loans = []
+    if r.soon:
+        recorder.flush(r)

@@ -1,0 +1,58 @@
+"""Entries of the trie: made once, and found again."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula as torch
+from facula.trace.entries import apart
+from facula.trace.node import leaf
+from facula.trace.recorder import TLS
+
+
+def step(x, number):
+    y = x * number
+    return (y + x).sum().item()
+
+
+def test_the_same_operations_make_entries_once():
+    x = torch.tensor([0.0, 1.0, 2.0])
+    step(x, 2.0)
+    size = TLS.r.size
+    assert step(x, 3.0) == 12
+    assert step(torch.tensor([1.0, 1.0, 1.0]), 4.0) == 15
+    assert TLS.r.size == size
+
+
+def test_another_shape_dtype_or_kind_of_number_is_another_entry():
+    x = torch.tensor([0.0, 1.0, 2.0])
+    step(x, 2.0)
+    for other, number in ((torch.tensor([1.0] * 4), 2.0), (x.double(), 2.0), (x, 2)):
+        size = TLS.r.size
+        step(other, number)
+        assert TLS.r.size > size
+
+
+def test_a_position_that_many_operations_follow_finds_each():
+    x = torch.tensor([1.0, 2.0, 3.0])
+    calls = [torch.exp, torch.log, torch.sin, torch.cos, torch.sqrt]
+    first = [f(x).tolist() for f in calls]
+    size = TLS.r.size
+    assert [f(x).tolist() for f in reversed(calls)] == first[::-1]
+    assert TLS.r.size == size
+
+
+def test_an_entry_that_cannot_be_made_leaves_no_trace():
+    x, y = torch.ones(2), torch.ones(3)
+    at = TLS.r.cur, len(TLS.r.inputs)
+    with pytest.raises(RuntimeError, match="size"):
+        x + y
+    assert (TLS.r.cur, len(TLS.r.inputs)) == at
+
+
+def test_operands_on_two_devices_are_named():
+    on_cpu = leaf((2,), torch.float32, None)
+    on_gpu = leaf((3, 1), torch.float32, None, device=torch.device("cuda:0"))
+    text = str(apart(on_cpu, on_gpu))
+    assert "at least two devices, cuda:0 and cpu" in text
+    assert "[2]" in text and "[3, 1]" in text
