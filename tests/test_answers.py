@@ -219,3 +219,15 @@ def test_a_name_that_a_module_lacks_is_named_and_the_list_is_pointed_to(name):
 def test_an_attribute_that_a_tensor_lacks_is_named_and_the_list_is_pointed_to(make):
     with pytest.raises(AttributeError, match=r"'no_such_name'.*docs/compatibility.md"):
         make(1).no_such_name
+
+
+def test_settings_of_a_compiler_of_graphs_are_remembered():
+    import facula._inductor.config as config
+
+    assert facula._inductor.config is config
+    before = config.max_autotune, config.triton.cudagraphs
+    config.max_autotune, config.triton.cudagraphs = True, True
+    assert facula._inductor.config.max_autotune and facula._inductor.config.triton.cudagraphs
+    config.max_autotune, config.triton.cudagraphs = before
+    with pytest.raises(AttributeError, match="not in Facula"):
+        facula._inductor.no_such_name

@@ -167,24 +167,37 @@ def randint(
 
 @api(method=False)
 def randint_like(
-    input: Any, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None
+    input: Any,
+    low: int | None = None,
+    high: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+    memory_format: Any = None,
 ) -> Any:
     """Random integers, shaped like another tensor."""
-    lo, hi = (0, low) if high is None else (low, high)
+    if low is None and high is None:
+        raise TypeError("randint_like(): missing 1 required argument: 'high'")
+    lo, hi = (0, low or 0) if high is None else (low or 0, high)
     if lo >= hi:
         return randint.__wrapped__(lo, hi, input.node.shape)
-    strides = like_strides(input.node)
+    strides = like_strides(input.node) if keeps_layout(memory_format) else None
     where = devices.check(device or input.device)
     if where is devices.META:
-        return meta.empty(input.node.shape, dtype or input.dtype, strides)
+        made = meta.empty(input.node.shape, dtype or input.dtype, strides)
+        return finish(made, requires_grad)
     d = (dtype or input.dtype).np
-    return drawn(
+    made = drawn(
         None,
         input.node.shape,
         lambda g, n, st: g.integers(n, int(lo), int(hi), d, strides=st),
         strides,
         where,
     )
+    return finish(made, requires_grad)
 
 
 @api(method=False)

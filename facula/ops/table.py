@@ -148,6 +148,13 @@ def _explain(error: Exception, f: Any, name: str, args: Any, kwargs: Any) -> Non
         tell(error, name, args, kwargs)
 
 
+def _reordered(name: str, args: Any, kwargs: Any) -> Any:
+    """The arguments of a call that failed, where PyTorch takes their order from old programs."""
+    from facula.ops.old_orders import reordered
+
+    return reordered(name, args, kwargs)
+
+
 # Names of arguments in NumPy's spelling, which PyTorch's functions take as well.
 _NUMPY = {
     "axis": "dim",
@@ -195,6 +202,8 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
                     return error.kind.each(call, args, kwargs, error)
                 if isinstance(error, (TypeError, AttributeError)) and overriding(args, kwargs):
                     return _offer(call, args, kwargs)  # something that is like a tensor
+                if error.__class__ is TypeError and (again := _reordered(name, args, kwargs)):
+                    return call(*again[0], **again[1])
                 _explain(error, f, name, args, kwargs)
                 if isinstance(error, (IndexError, RuntimeError)) and name not in LOOKS_FIRST:
                     _in_place.forbidden(args, True)
@@ -364,6 +373,10 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             value = f(own, *args, **kwargs)
         except Exception as error:
             if error.__class__ is not Diverted or error.kind.each is None:
+                if error.__class__ is TypeError:
+                    again = _reordered(name, (self, *args), kwargs)
+                    if again:
+                        return call(*again[0], **again[1])
                 _explain(error, f, name, (own, *args), kwargs)
                 raise
             value = error.kind.each(f, (own, *args), kwargs, error)
@@ -387,7 +400,8 @@ def _arguments(f: Any, t: Any, args: Any, kwargs: Any) -> None:
     try:
         f(t.detach(), *args, **kwargs)
     except TypeError:
-        raise
+        if not _reordered(f.__name__, (t, *args), kwargs):
+            raise
     except Exception:
         return
     finally:

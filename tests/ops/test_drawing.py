@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from nn.stored import agrees
+from nn.stored import agrees, raised
 
 import facula as torch
 
@@ -118,4 +118,16 @@ def test_large_weights_are_summed_by_a_kernel_to_the_same_bits(tier):
     sums[:, -1] = 1
     assert found.tolist() == [
         np.searchsorted(a, b).tolist() for a, b in zip(sums, uniforms, strict=True)
+    ]
+
+
+@agrees
+def test_whole_numbers_like_a_tensor(torch):
+    t = torch.ones(2, 3)
+    return [
+        torch.randint_like(t, high=5),
+        torch.randint_like(t, 5, memory_format=torch.preserve_format),
+        torch.randint_like(t, low=2, high=9, dtype=torch.int64),
+        torch.randint_like(t, 3, requires_grad=True).requires_grad,
+        raised(torch.randint_like, t),
     ]

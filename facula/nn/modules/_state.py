@@ -33,6 +33,7 @@ class StateDictMixin:
     """The part of ``Module`` behind ``state_dict`` and ``load_state_dict``."""
 
     _version: int = 1
+    dump_patches: bool = False  # PyTorch's, without effect there too
 
     # ---- hooks
 
