@@ -314,8 +314,6 @@ def run(
         """The pass through a frame that has ended: at once, if its nodes need not be built."""
         nonlocal followed
         grads = pending.pop(e)
-        if followed == r.frame:  # the one before is a program of its own
-            recorder.flush(r, wait=False)
         out = frames.follow(e, grads, pending, keep)
         if out is None:
             for top, d in grads.items():
@@ -356,7 +354,9 @@ def run(
             n = heapq.heappop(heap)[3]
             if n.order[0] != walked:
                 g = grads = d = None  # a flush finds no more references than needed
-                if -1 < n.order[0] < walked and r.cur.index >= PIECE and not create_graph:
+                # The pass through a frame that is kept in short is a program of its own.
+                ends = followed == r.frame or r.cur.index >= PIECE
+                if -1 < n.order[0] < walked and ends and not create_graph:
                     recorder.flush(r, wait=False)
                 walked = n.order[0]
             if n.__class__ is Ended:

@@ -19,7 +19,7 @@ from facula.autograd.graph import GradNode, Saved
 from facula.autograd.later import Ended, Later
 from facula.ops.table import PLAIN
 from facula.trace import recorder, spans
-from facula.trace.node import INPUT, LEAF, Node, Other, leaf
+from facula.trace.node import ASSIGN, INPUT, LEAF, Node, Other, leaf
 from facula.trace.recorder import TLS
 
 MAX_PASSES = 64  # remembered of one plan
@@ -35,11 +35,11 @@ class Pass:
 
     __slots__ = ("ends", "reached")
 
-    def __init__(self, tops: tuple[Node, ...]) -> None:
+    def __init__(self, tops: tuple[Node, ...], entries: list[Node]) -> None:
         reached: set[Node] = set()
         for top in tops:
             reached.update(graph.ancestors(top))
-        self.reached = frozenset(reached)
+        self.reached = frozenset(reached.intersection(entries))
         self.ends: list[tuple[int, int]] = []
 
 
@@ -101,7 +101,7 @@ def follow(e: Ended, grads: dict[Node, Any], pending: dict[Any, Any], keep: bool
     if known is None:
         if len(p.passes) >= MAX_PASSES:
             p.passes.clear()
-        known = p.passes[key] = Pass(tops)
+        known = p.passes[key] = Pass(tops, p.entries)
     if e.freed and not known.reached.isdisjoint(e.freed):
         return None
     values = list(e.kept)
@@ -147,7 +147,9 @@ def _back(tensors: Any, static: Any, numbers: Any) -> Any:
         return Saved(values[value] if keep else None, None, 0, edge, value)
 
     for n in p.entries:
-        if n in known.reached:
+        if n.op is ASSIGN:
+            nodes[n] = nodes[n.b]
+        elif n in known.reached:
             edges = [nodes[i] if i.rg else None for i in n.inputs]
             nodes[n] = graph.made(n, 0, scalars, edges, save)
     ends = [nodes[n] for n in p.sources]

@@ -20,6 +20,7 @@ from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Node, leaf
 MAX_BYTES = 1 << 16  # of values that a result keeps only because others need them
 # Operations whose formulas hand the Python numbers of the operation on as they are.
 PASSED_ON = {"mul_s", "div_s", "scale", "over"}
+BEYOND = 1 << 40  # more than a frame has operations
 
 _serials = count()
 
@@ -27,18 +28,20 @@ _serials = count()
 class Plan:
     """What the graph of a frame's live results needs, which follows from the path.
 
-    tops     the live results with a history: places among the handles
-    common   the sources that all of them depend on
+    tops     the live results with a history, places among the handles, and (-1) what other plans
+             of the frame go on from
+    common   the inputs that may have a history from before the frame, which all of them keep
+    rank     how many plans of the frame it may go on from
     entries  the entries of the graph, oldest first
     kept     those whose values are saved
     inputs   the inputs whose values are saved
-    sources  the inputs at which the graph ends
+    sources  the inputs, or entries of other plans, at which the graph ends
     holders  what the memory of saved values belongs to: places among the handles
     lenders  the same, of values that are in the memory of inputs: places among the inputs
     tokens   for a value, the place of its token among those of the holders and the lenders
     numbers  where the Python numbers are that enter formulas; `loose` if these hand them on
     saving   the entries that save values
-    written  whether the frame writes to memory: not to that of saved values
+    written  the inputs whose memory is written: not that of saved values
     passes   backward passes through it that are known (`frames.py`)
     """
 
@@ -52,6 +55,7 @@ class Plan:
         "loose",
         "numbers",
         "passes",
+        "rank",
         "saving",
         "sources",
         "tokens",
@@ -71,12 +75,14 @@ class Plan:
     numbers: list[int]
     loose: bool
     passes: dict[Any, Any]
+    rank: int
     saving: set[Node]
-    written: bool
+    written: list[int]
 
 
-def plans_of(r: Any, live: tuple[Any, ...]) -> tuple[Plan, ...] | None:
-    """Plans for the live results with a history: one for those whose graphs meet in the frame.
+def plans_of(r: Any, live: tuple[Any, ...], apart: bool) -> tuple[Plan, ...] | None:
+    """Plans for the live results with a history: one for those whose graphs meet in the frame, or
+    `apart`, several, so that no result keeps the history from before the frame of another.
 
     None where one result would keep much that only others need, the graph or what it saves was
     written to, or values are on another device.
@@ -87,38 +93,107 @@ def plans_of(r: Any, live: tuple[Any, ...]) -> tuple[Plan, ...] | None:
             continue
         entries = {x for x in _reached(n) if x.op is not INPUT} | {n}
         tops = [(i, n)]
-        apart = []
+        separate = []
         for others, theirs in groups:
             if entries.isdisjoint(others):
-                apart.append((others, theirs))
+                separate.append((others, theirs))
             else:
                 entries |= others
                 tops = theirs + tops
-        groups = [*apart, (entries, tops)]
-    plans = [_plan(r, live, tops) for _, tops in groups]
-    return None if None in plans else tuple([p for p in plans if p is not None])
+        groups = [*separate, (entries, tops)]
+    plans: list[Plan] = []
+    for _, tops in groups:
+        made = _pieces(r, live, tops) if apart else _together(r, live, tops)
+        if made is None:
+            return None
+        plans += made
+    return tuple(plans)
 
 
-def _plan(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> Plan | None:
-    p = Plan()
-    p.tops = sorted(tops, key=lambda top: top[0])
-    seen: set[Node] = set()
-    common: Any = None
-    reaches = []
-    for _, top in p.tops:
-        reached = _reached(top)
-        reaches.append(reached)
-        ends = {n for n in reached if n.op is INPUT}
-        common = ends if common is None else common & ends
-        seen |= reached
-    p.common = frozenset(common)
-    p.sources = [n for n in seen if n.op is INPUT]
-    p.entries = sorted([n for n in seen if n.op is not INPUT], key=lambda n: n.index)
-    if any([n.op is ASSIGN for n in p.entries]):
+def _together(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list[Plan] | None:
+    """One plan for these results."""
+    tops = sorted(tops, key=lambda top: top[0])
+    reaches = [_reached(n) for _, n in tops]
+    common = set.intersection(*[{n for n in reached if n.op is INPUT} for reached in reaches])
+    seen = set().union(*reaches)
+    entries = sorted([n for n in seen if n.op is not INPUT], key=lambda n: n.index)
+    sources = [n for n in seen if n.op is INPUT]
+    p = _plan(r, live, tops, entries, sources, reaches)
+    if p is None:
         return None
+    p.common = frozenset(common)
+    return [p]
+
+
+def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list[Plan] | None:
+    """A plan for each part of the graph of these results that leads to the same histories, older
+    parts first; or, where one result would keep much of another, that the same results need."""
+    seen = set().union(*[_reached(n) for _, n in tops])
+    if any([n.op is INPUT for _, n in tops]):
+        return None
+    entries = sorted([n for n in seen if n.op is not INPUT], key=lambda n: n.index)
+    ends = [n for n in seen if n.op is INPUT and r.inputs[n.index][2] is not None]
+    past = {n: 1 << k for k, n in enumerate(ends)}  # bits: the histories that an entry leads to
+    for n in entries:
+        past[n] = 0
+        for i in _sources(n):
+            past[n] |= past.get(i, 0)
+    by = dict.fromkeys(seen, 0)  # bits: the results that need an entry
+    for k, (_, n) in enumerate(tops):
+        by[n] |= 1 << k
+    for n in reversed(entries):
+        for i in _sources(n):
+            if i.rg:
+                by[i] |= by[n]
+    leads: dict[int, int] = {}
+    for n in entries:
+        leads[by[n]] = leads.get(by[n], 0) | past[n]
+    for of, sign in ({n: leads[by[n]] for n in entries}, 1), (by, -1):
+        parts: dict[int, list[Node]] = {}
+        for n in entries:
+            parts.setdefault(of[n], []).append(n)
+        plans: list[Plan] = []
+        # What a part needs of others are parts with fewer histories, or for more results.
+        for bits in sorted(parts, key=lambda bits: sign * bits.bit_count()):
+            part = parts[bits]
+            inside = set(part)
+            sources = {i for n in part for i in _sources(n) if i.rg and i not in inside}
+            own = [top for top in tops if top[1] in inside]
+            given = {i for n in entries if n not in inside for i in _sources(n) if i in inside}
+            own += [(-1, n) for n in part if n in given and n not in [top for _, top in own]]
+            reaches = [{n for n in part if by[n] >> k & 1} for k in range(len(tops))]
+            p = _plan(r, live, own, part, list(sources), [x for x in reaches if x])
+            if p is None:
+                break
+            p.common, p.rank = frozenset(ends), len(plans)
+            plans.append(p)
+        else:
+            return plans
+    return None
+
+
+def _sources(n: Node) -> tuple[Node, ...]:
+    """What the history of an entry comes from."""
+    return (n.b,) if n.op is ASSIGN else n.inputs
+
+
+def _plan(
+    r: Any,
+    live: tuple[Any, ...],
+    tops: list[tuple[int, Node]],
+    entries: list[Node],
+    sources: list[Node],
+    reaches: list[set[Node]],
+) -> Plan | None:
+    p = Plan()
+    p.tops, p.entries, p.sources, p.rank = tops, entries, sources, 0
     saved: dict[Node, list[Node]] = {}  # by whom
     watched: dict[Node, None] = {}
     for n in p.entries:
+        if n.op is ASSIGN:
+            if n.params:  # to memory that views share
+                return None
+            continue
         if graph.same_history(n) is not None:
             return None
         for i, names in zip(n.inputs, n.op.saves, strict=False):
@@ -142,7 +217,7 @@ def _plan(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> Plan |
     p.loose, p.passes = PASSED_ON.issuperset([n.op.name for n in numbered]), {}
     values = [*saved, *[n for n in watched if n not in saved]]
     gone = graph.overwritten(r)
-    p.written = bool(gone)
+    p.written = [i for i, (t, _, _) in enumerate(r.inputs) if graph.memory(t) in gone]
     if gone and any([graph.root_of(r, n) in gone for n in values]):
         return None
     _find_memory(r, p, live, values)
@@ -163,7 +238,7 @@ def _reached(top: Node) -> set[Node]:
         n = stack.pop()
         if n.rg and n not in seen:
             seen.add(n)
-            stack.extend(n.inputs)
+            stack.extend(_sources(n))
     return seen
 
 
@@ -171,8 +246,11 @@ def _find_memory(r: Any, p: Plan, live: tuple[Any, ...], values: list[Node]) -> 
     """Fill in whose writes would spoil saved values: only what is live can be written to."""
     places = {}
     for i, h in enumerate(r.handles):
-        if live[i] is not None and h._storage is None:
-            places[live[i]] = i
+        n = live[i]
+        if n is not None and h._storage is None:
+            places[n] = i
+            if n.op is ASSIGN:
+                places[graph.origin(n)] = i
     p.holders, p.lenders, p.tokens = [], [], {}
     found: dict[Node, int] = {}
     roots = [(n, _memory_of(n)) for n in values]
@@ -234,9 +312,9 @@ class Ended:
     hurries = False
 
     @property
-    def order(self) -> tuple[int, float]:
+    def order(self) -> tuple[int, int]:
         """Its place in a backward pass: before all that is older."""
-        return self.frame, math.inf
+        return self.frame, BEYOND + self.plan.rank
 
     def edges(self) -> list[Any]:
         """Where its graph ends, for each source: an accumulator, or a result of an older frame."""
@@ -285,8 +363,9 @@ def postpone(r: Any, plans: tuple[Plan, ...]) -> bool:
     """
     if not all([_fits(r, p) for p in plans]):
         return False
+    kept: dict[Node, Ended] = {}
     for p in plans:
-        _keep(r, p)
+        _keep(r, p, kept)
     return True
 
 
@@ -294,21 +373,26 @@ def _fits(r: Any, p: Plan) -> bool:
     """Whether nothing but the path says that the nodes have to be built now."""
     handles, inputs = r.handles, r.inputs
     for i, _ in p.tops:
-        h = handles[i]
-        if h._saved or h._leaf_rg:
+        if i >= 0 and (handles[i]._saved or handles[i]._leaf_rg):
             return False
-    if p.written:
-        gone = graph.overwritten(r)
+    if p.written and p.lenders:
+        gone = {graph.memory(inputs[i][0]) for i in p.written}
         if any([graph.memory(inputs[i][0]) in gone for i in p.lenders]):
             return False
     # Else one result would keep the history of another.
-    return all([inputs[n.index][2] is None or n in p.common for n in p.sources])
+    return all(
+        [n.op is not INPUT or inputs[n.index][2] is None or n in p.common for n in p.sources]
+    )
 
 
-def _keep(r: Any, p: Plan) -> None:
+def _keep(r: Any, p: Plan, others: dict[Node, Ended]) -> None:
+    """Keep what a plan needs. `others`: what was kept for other plans, by entries to go on from."""
     handles, inputs = r.handles, r.inputs
-    sources = []
+    sources: list[Any] = []
     for n in p.sources:
+        if n.op is not INPUT:
+            sources.append((Later(others[n], n), None))
+            continue
         t, _, gfn = inputs[n.index]
         if gfn is not None:
             sources.append((gfn, None))
@@ -322,7 +406,9 @@ def _keep(r: Any, p: Plan) -> None:
     e.tokens = [_token(graph.memory(handles[i])) for i in p.holders]
     e.tokens += [_token(graph.memory(inputs[i][0])) for i in p.lenders]
     for i, n in p.tops:
-        handles[i]._gfn = Later(e, n)
+        others[n] = e
+        if i >= 0:
+            handles[i]._gfn = Later(e, n)
     e.kept = kept = []
     for n in p.kept:
         t = graph._new_tensor()
@@ -366,6 +452,9 @@ def _build(e: Ended) -> None:
         return s
 
     for n in p.entries:
+        if n.op is ASSIGN:
+            nodes[n] = nodes[n.b]
+            continue
         if n in e.freed:
             graph.build_freed(n, nodes, nodes, e.frame, e.scalars)
             continue

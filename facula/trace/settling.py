@@ -118,24 +118,29 @@ def postponed(r: Recorder, key: Any, live: tuple[Any, ...]) -> Any:
     cur = r.cur
     programs = cur.programs
     at = "later", key
-    program = None if programs is None else programs.get(at)
-    if program is False:
-        return None
-    if program is not None:
-        return program if _later.postpone(r, program.plans) else None
-    if not any([n is not None and n.rg and n.op is not LEAF and n.op is not STALE for n in live]):
-        return None
-    if programs is None or len(programs) > 64:
-        programs = cur.programs = {}
-    plans = _later.plans_of(r, live)
-    if plans is None or not _later.postpone(r, plans):
-        programs[at] = False
-        return None
-    from facula.interpreter.program import program_of
+    known = None if programs is None else programs.get(at)
+    if known is None:
+        if not any(
+            [n is not None and n.rg and n.op is not LEAF and n.op is not STALE for n in live]
+        ):
+            return None
+        if programs is None or len(programs) > 64:
+            programs = cur.programs = {}
+        known = programs[at] = [None, None]
+    for apart, program in enumerate(known):
+        if program is None:
+            plans = _later.plans_of(r, live, bool(apart))
+            if plans is None or not _later.postpone(r, plans):
+                known[apart] = False
+                continue
+            from facula.interpreter.program import program_of
 
-    program = programs[at] = program_of(r, (*live, *[n for p in plans for n in p.kept]))
-    program.plans = plans
-    return program
+            program = known[apart] = program_of(r, (*live, *[n for p in plans for n in p.kept]))
+            program.plans = plans
+            return program
+        if program and _later.postpone(r, program.plans):
+            return program
+    return None
 
 
 def _consumed(r: Recorder) -> Any:

@@ -1,5 +1,7 @@
 """Backward passes through frames that have ended: the same gradients as when nodes are built."""
 
+import math
+
 import pytest
 
 import facula as torch
@@ -249,7 +251,7 @@ def test_memory_that_numpy_holds(passes):
 
 
 def test_what_only_others_need_is_not_kept():
-    """Results that would keep much for each other are given nodes at once."""
+    """Results that would keep much for each other are kept apart."""
     w = torch.ones(later.MAX_BYTES // 4 + 1, requires_grad=True)
     for _ in range(ROUNDS):
         y = w.exp()
@@ -259,7 +261,42 @@ def test_what_only_others_need_is_not_kept():
         y = w.exp()
         z = (y + 1).sin()
         torch.synchronize()
-        assert type(y._gfn) is type(z._gfn) is graph.GradNode
+        assert z._gfn.ended is not y._gfn.ended
+        assert [len(x._gfn.ended.kept) for x in (y, z)] == [1, 1]
+        z.sum().backward()
+        assert w.grad[0].item() == pytest.approx(math.e * math.cos(math.e + 1), rel=1e-5)
+        w.grad = None
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_what_grows_from_frame_to_frame_is_followed(passes, in_place):
+    """A sum of losses keeps all their histories, a loss that of none before it."""
+    x, w, _ = weights()
+    for _ in range(ROUNDS):
+        total, outs = 0, []
+        for _ in range(5):
+            y = (x @ w).tanh()
+            loss = y.exp().sum()
+            if in_place and outs:
+                total += loss
+            else:
+                total = total + loss
+            outs.append(y)
+            torch.synchronize()
+        total.backward()
+        y = (x @ w).tanh()
+        assert torch.allclose(w.grad, 5 * x.T @ (y.exp() * (1 - y * y)))
+        w.grad = None
+        with pytest.raises(RuntimeError, match="second time"):
+            total.backward()
+        w.grad = None
+        y = (x @ w).tanh()
+        z = y * 2
+        torch.synchronize()
+        (z.sum() + y.sum() + total.detach()).backward()
+        assert torch.allclose(w.grad, 3 * x.T @ (1 - y * y))
+        w.grad = None
+    assert passes.count(False) == ROUNDS  # the second pass of each sum
 
 
 def test_second_derivatives_are_not_followed(passes):
