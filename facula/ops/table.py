@@ -100,7 +100,7 @@ def mixed(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function of `nn.functional` whose calls autocast is to see."""
 
     settings = Settings(f, f.__name__)
-    first, look = settings.first, settings.look
+    first, known, look = settings.first, settings.known, settings.look
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -109,7 +109,8 @@ def mixed(f: Callable[..., Any]) -> Callable[..., Any]:
             if done is not NotImplemented:
                 return done
         if kwargs or len(args) > first:
-            look(args, kwargs)
+            if (*map(type, args), *kwargs, *map(type, kwargs.values())) not in known:
+                look(args, kwargs)
         try:
             return f(*args, **kwargs)
         except Exception as error:
@@ -122,12 +123,13 @@ def mixed(f: Callable[..., Any]) -> Callable[..., Any]:
 def explained(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function of `nn.functional` whose settings are looked at and whose errors are told."""
     settings = Settings(f, f.__name__)
-    first, look = settings.first, settings.look
+    first, known, look = settings.first, settings.known, settings.look
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs or len(args) > first:
-            look(args, kwargs)
+            if (*map(type, args), *kwargs, *map(type, kwargs.values())) not in known:
+                look(args, kwargs)
         try:
             return f(*args, **kwargs)
         except Exception as error:
