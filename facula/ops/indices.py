@@ -293,8 +293,8 @@ def _plain(index: Any) -> Any:
 
 
 def _rows(t: Any, index: Any) -> Any:
-    """The index of whole rows as an array that is its own, none of them negative; None where it is
-    something else, or out of bounds."""
+    """The numbers of whole rows that an index picks, as an array that is its own, none of them
+    negative; None where it is something else, or out of bounds."""
     if index.__class__ is np.ndarray:
         a = index
     elif isinstance(index, Tensor) and index.node.op.__class__ is not Other and index.node.shape:
@@ -303,9 +303,13 @@ def _rows(t: Any, index: Any) -> Any:
         a = array_of(index)
     else:
         return None
-    if a.dtype.kind != "i" or not a.ndim or not t.node.shape:
+    if not a.ndim or not t.node.shape:
         return None
     n = t.node.shape[0]
+    if a.dtype == bool and a.shape == (n,):
+        return np.flatnonzero(a)
+    if a.dtype.kind != "i":
+        return None
     a = a.astype(np.int64)
     if outside(a, n):
         if a.min() < -n or a.max() >= n:
