@@ -50,11 +50,12 @@ def _sequence(x: Any) -> list[Any]:
     return list(x) if isinstance(x, (tuple, list)) else [x]
 
 
-def _tensors(name: str, argument: str, given: list[Any]) -> None:
-    """TypeError where something is no tensor."""
-    for t in given:
+def _tensors(name: str, argument: str, given: Any) -> None:
+    """TypeError where something is neither a tensor nor a sequence, RuntimeError for elements."""
+    for t in _sequence(given):
         if not hasattr(t, "requires_grad"):
-            raise TypeError(
+            several = isinstance(given, (tuple, list, str))
+            raise (RuntimeError if several else TypeError)(
                 f"{name}(): argument '{argument}' must be a Tensor or a sequence of Tensors, "
                 f"but got {type(t).__name__}"
             )
@@ -64,7 +65,9 @@ def _roots(tensors: Any, grads: Any, name: str, built: bool = True) -> list[tupl
     """Pairs of an edge and a gradient; unless `built`, edges to frames that have ended may be
     what stands for their nodes."""
     outs = _sequence(tensors)
-    _tensors(name, "tensors", outs or [None])
+    if tensors is None:
+        raise TypeError(f"{name}(): argument 'tensors' must be Tensors, not NoneType")
+    _tensors(name, "tensors", tensors)
     gs = _sequence(grads) if grads is not None else [None] * len(outs)
     if len(gs) != len(outs):
         raise RuntimeError(f"{name}: got {len(outs)} tensors and {len(gs)} gradients")
@@ -142,7 +145,7 @@ def backward(
     roots = _roots(tensors, grad_tensors, "backward", built=not whole)
     targets = None
     ins = _sequence(inputs)
-    _tensors("backward", "inputs", ins)
+    _tensors("backward", "inputs", inputs)
     if inputs is not None:
         if not ins:
             raise RuntimeError("'inputs' argument to backward cannot be empty.")
@@ -217,6 +220,8 @@ def grad(
     if r.packing is not None:
         recorder.flush(r)
     roots = _roots(outputs, grad_outputs, "autograd.grad")
+    if not ins:
+        raise RuntimeError("grad(): `inputs` cannot be empty: there is nothing to differentiate by")
     for t in ins:
         if not hasattr(t, "requires_grad"):
             raise RuntimeError(

@@ -442,6 +442,10 @@ def _checked(hook: Any, g: Any, new: Any) -> Any:
             f"hook '{name}' has changed the size of value: from {list(g.shape)} to "
             f"{list(new.shape)}"
         )
+    if new.dtype is not g.dtype:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value: from {g.dtype} to {new.dtype}"
+        )
     return new
 
 

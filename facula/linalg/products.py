@@ -71,6 +71,11 @@ def matrix_power(A: Any, n: int) -> Any:
 @public
 def multi_dot(tensors: Any) -> Any:
     """The product of several matrices (vectors at the ends) in the cheapest order."""
+    if not isinstance(tensors, (tuple, list)):
+        raise TypeError(
+            "multi_dot(): argument 'tensors' must be tuple of Tensors, not "
+            f"{type(tensors).__name__}"
+        )
     ts = list(tensors)
     if len(ts) < 2:
         raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(ts)}")

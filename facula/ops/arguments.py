@@ -216,7 +216,8 @@ def unfit(f: Any, name: str, argument: str, x: Any, args: Any, kwargs: Any) -> E
     expected = " or ".join([_CHECKS[k][0] for k in allowed if k != "None"])
     if "Tensors" in allowed and isinstance(x, (tuple, list)):
         x = next(t for t in x if not _tensor(t))
-    asked = name in _ASKING and allowed[0] == "Tensor" and not _tensor(x)
+    asked = name in _ASKING and argument not in ("weight", "pos_weight") and not _tensor(x)
+    asked = asked and allowed[0] == "Tensor"
     return (AttributeError if asked else TypeError)(
         f"{name}(): argument '{argument}' must be {expected}, not {type(x).__name__}; "
         f"got {call_of(name, args, kwargs)}"

@@ -211,6 +211,11 @@ def arange(
     pin_memory: bool | None = False,
 ) -> Any:
     """Numbers from start (0) to end, exclusive, in steps of `step` (1)."""
+    if len(args) > 3:
+        raise TypeError(f"arange() takes a start, an end and a step, but got {len(args)} numbers")
+    for x in args:
+        if isinstance(x, Tensor) and x.node.shape:
+            raise TypeError(f"arange(): bounds must be numbers, not a tensor of shape {x.shape}")
     given = [x.item() if isinstance(x, (Tensor, np.generic)) else x for x in args]
     if len(given) == 1:
         given = [0, *given]

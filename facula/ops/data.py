@@ -105,6 +105,8 @@ def tensor(
         data = _plain(data, d.category == dtypes.INT)
         try:
             a = np.array(data)
+            if a.dtype.kind in "US":
+                raise ValueError(f"too many dimensions 'str': {data!r} holds no numbers")
             if d.category == dtypes.INT:
                 _check_range(a, data, d)
             elif a.dtype.kind == "O":  # whole numbers beyond 64 bits
@@ -205,6 +207,11 @@ def from_numpy(ndarray: Any) -> Any:
     """A tensor that shares the array's memory."""
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if not ndarray.dtype.isnative:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion "
+            f"between byte orders is not supported (dtype {ndarray.dtype.str})"
+        )
     ndarray = _writable(ndarray)
     return from_array(ndarray, owned=False)
 

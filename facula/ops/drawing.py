@@ -30,7 +30,11 @@ from facula.writes import write
 def _gen(generator: Any, device: Any = None) -> Any:
     from facula import random
 
-    return random.default_generator_of(device) if generator is None else generator
+    if generator is None:
+        return random.default_generator_of(device)
+    if not hasattr(generator, "initial_seed"):
+        raise TypeError(f"argument 'generator' must be Generator, not {type(generator).__name__}")
+    return generator
 
 
 def drawn(generator: Any, shape: Any, draw: Any, strides: Any = None, device: Any = None) -> Any:

@@ -38,6 +38,11 @@ def contract(
             shared.remove(x)
     batch = [x for x in shared if x in keep]
     inner = [x for x in shared if x not in keep]
+    if inner and a.dtype is not b.dtype:
+        raise RuntimeError(
+            f"einsum(): expected operands of one dtype to sum over '{inner}', got {a.dtype} and "
+            f"{b.dtype}"
+        )
     left, right = [x for x in la if x not in shared], [x for x in lb if x not in shared]
     sa, sb = dict(zip(la, a.node.shape, strict=True)), dict(zip(lb, b.node.shape, strict=True))
     m, n, k = [math.prod([s[x] for x in xs]) for s, xs in ((sa, left), (sb, right), (sa, inner))]

@@ -136,7 +136,7 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
             continue
         if isinstance(i, slice):
             n = t.node.shape[d]
-            step = 1 if i.step is None else int(i.step)
+            step = 1 if i.step is None else _int(i.step)
             if step <= 0:
                 raise ValueError("step must be greater than zero")
             first, last = _int(i.start), _int(i.stop)
@@ -243,7 +243,21 @@ def _with_ones(t: Any, params: list[Any], after: list[int]) -> Any:
 
 
 def _int(x: Any) -> Any:
-    return None if x is None else int(x)
+    if x is None or x.__class__ is int:
+        return x
+    if isinstance(x, Tensor):
+        if x.numel() != 1 or x.dtype.category > dtypes.INT:
+            raise TypeError(
+                "only integer tensors of a single element can be converted to an index, got "
+                f"{x.dtype} of shape {list(x.shape)}"
+            )
+        return int(x)
+    if not hasattr(x, "__index__"):
+        raise TypeError(
+            "slice indices must be integers or None or have an __index__ method, got "
+            f"{type(x).__name__}"
+        )
+    return x.__index__()
 
 
 def table_of(advanced: list[Any], shape: tuple[int, ...]) -> tuple[Any, Any]:

@@ -137,6 +137,12 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
         raise RuntimeError(
             f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
         )
+    if not ts:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    if len({x.dtype for x in ts}) > 1:
+        raise RuntimeError(
+            f"meshgrid expects all tensors to have the same dtype, got {[x.dtype for x in ts]}"
+        )
     for x in ts:
         if len(x.node.shape) > 1:
             raise RuntimeError(

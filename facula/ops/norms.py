@@ -93,6 +93,9 @@ def cdist(
         raise RuntimeError(
             f"cdist only supports at least 2D tensors, X1 got: {len(a)}D, X2 got: {len(b)}D"
         )
+    for name, t in (("X1", x1), ("X2", x2)):
+        if t.dtype.category < dtypes.FLOAT:
+            raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {t.dtype}")
     if a[-1] != b[-1]:
         raise RuntimeError(
             f"X1 and X2 must have the same number of columns. X1: {a[-1]} X2: {b[-1]}"

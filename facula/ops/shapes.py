@@ -145,6 +145,8 @@ def reshape_as(self: Any, other: Any) -> Any:
 @api
 def permute(input: Any, *args: Any, dims: Any = None) -> Any:
     """The dimensions in another order."""
+    if not args and dims is None:
+        raise TypeError('permute() missing 1 required positional argument: "dims"')
     rank = len(input.node.shape)
     p = sizes(args if dims is None else (dims,))
     if len(p) != rank:
@@ -339,6 +341,8 @@ def squeeze(input: Any, dim: Any = None, *more: int) -> Any:
 @api(function=False)
 def expand(self: Any, *shape: Any) -> Any:
     """Dimensions of size 1 repeated without copying."""
+    if not shape:
+        raise TypeError('expand() missing 1 required positional argument: "size"')
     want = list(sizes(shape))
     have = self.node.shape
     extra = len(want) - len(have)

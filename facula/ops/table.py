@@ -42,6 +42,11 @@ EXACT_OUT = {
     *("amax", "amin", "aminmax", "complex", "gather", "index_select", "multinomial", "polar"),
     "take",
 }
+# As these, where they have several results.
+EXACT_OUTS = {
+    *("cummax", "cummin", "frexp", "kthvalue", "max", "median", "min", "mode", "nanmedian"),
+    *("sort", "topk"),
+}
 # Those that compute in the dtype of the tensor that they write to.
 IN_DTYPE_OF_OUT = {"arange", "cumprod", "cumsum", "prod", "sum"}
 # Those that look at their arguments before autograd does: made of other operations, or without a
@@ -439,17 +444,31 @@ def _no_overlap(name: str, out: Any, args: tuple[Any, ...]) -> None:
 
 
 def store(name: str, out: Any, result: Any) -> Any:
-    """Write results into the tensors given as `out=`."""
-    if isinstance(result, (tuple, list)):
-        for o, v in zip(out, result, strict=True):
-            store(name, o, v)
-        return type(result)(out) if isinstance(result, tuple) else out
+    """Write results into the tensors given as `out=`, of which all are looked at first."""
+    if not isinstance(result, (tuple, list)):
+        _storable(name, out, result)
+        return _stored(name, out, result)
+    if not isinstance(out, (tuple, list)):
+        raise TypeError(
+            f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}"
+        )
+    if len(out) != len(result):
+        raise TypeError(f"{name}(): expected {len(result)} tensors in 'out', but got {len(out)}")
+    for o, v in zip(out, result, strict=True):
+        _storable(name, o, v, name in EXACT_OUTS)
+    for o, v in zip(out, result, strict=True):
+        _stored(name, o, v)
+    return type(result)(out) if isinstance(result, tuple) else out
+
+
+def _storable(name: str, out: Any, result: Any, exact: bool = False) -> None:
+    """The error for a tensor that a result may not be written to."""
     if not isinstance(out, _tensor.Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if TLS.r.grad and (out.requires_grad or result.requires_grad):
         raise _no_derivative(name)
     _in_place.check_distinct(out, name)
-    if name in EXACT_OUT and out.dtype is not result.dtype:
+    if (exact or name in EXACT_OUT) and out.dtype is not result.dtype:
         raise RuntimeError(
             f"{name}(): Expected out tensor to have dtype {result.dtype}, got {out.dtype} instead"
         )
@@ -458,6 +477,9 @@ def store(name: str, out: Any, result: Any) -> Any:
             f"{name}(): result type {result.dtype} can't be cast to the desired "
             f"output type {out.dtype}"
         )
+
+
+def _stored(name: str, out: Any, result: Any) -> Any:
     if out.shape != result.shape:
         owner = out if out._storage is None else out._storage
         memory = owner._exported

@@ -85,7 +85,11 @@ def constant_pad(x: Tensor, amounts: list[int], value: float) -> Tensor:
 
 
 def _checked(pad) -> list[int]:
-    amounts = [pad] if isinstance(pad, int) else list(pad)
+    if not isinstance(pad, (tuple, list)):
+        raise TypeError(
+            f"pad(): argument 'pad' (position 2) must be tuple of ints, not {type(pad).__name__}"
+        )
+    amounts = list(pad)
     for i, amount in enumerate(amounts):
         if isinstance(amount, (float, str)):
             raise TypeError(

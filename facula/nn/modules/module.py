@@ -497,6 +497,8 @@ def _parse_to(args: tuple, kwargs: dict):
     rest = [OF_PYTHON.get(a, a) if type(a) is type else a for a in args]
     first = rest[0] if rest else kwargs.pop("tensor", kwargs.pop("other", None))
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
+    if dtype is not None and not isinstance(dtype, facula.dtype):
+        raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
     if isinstance(first, Tensor):
         device, dtype, rest = first.device, first.dtype, rest[1:]
     elif isinstance(first, facula.dtype):
@@ -506,6 +508,10 @@ def _parse_to(args: tuple, kwargs: dict):
         if rest and (rest[0] is None or isinstance(rest[0], facula.dtype)):
             dtype, rest = rest[0] if rest[0] is not None else dtype, rest[1:]
     non_blocking = rest[0] if rest else kwargs.get("non_blocking", False)
+    if not isinstance(non_blocking, bool):
+        raise TypeError(
+            f"to(): argument 'non_blocking' must be bool, not {type(non_blocking).__name__}"
+        )
     if device is not None:
         device = facula.device(device)
     return device, dtype, bool(non_blocking), kwargs.get("memory_format")
