@@ -212,3 +212,25 @@ def test_a_view_that_is_left_sees_each_of_many_writes():
         out[i] = torch.full((2,), float(i)).exp().log() if i % 50 else float(i)
     torch.testing.assert_close(kept, torch.tensor([7.0, 7.0]))
     torch.testing.assert_close(loose[3], torch.tensor([[3.0, 3.0], [4.0, 4.0]]))
+
+
+def test_adding_to_a_part_in_place_writes_it_once():
+    x = torch.arange(6.0).reshape(2, 3)
+    for _ in range(3):
+        before = x._version
+        x[1] += 1
+        x[0, 2] *= 2
+        x[:, None] -= 1
+        assert x._version == before + 6  # of each the operation and the assignment, as in PyTorch
+    assert x.tolist() == [[-3, -2, 2 * (2 * (2 * 2 - 1) - 1) - 1], [3, 4, 5]]
+
+
+def test_a_part_that_is_another_view_is_written():
+    x = torch.arange(4.0)
+    x[1] = x[2]
+    assert x.tolist() == [0, 2, 2, 3]
+    w = torch.ones(3, requires_grad=True)
+    y = w * 1
+    y[0] += 2
+    y.sum().backward()
+    assert w.grad.tolist() == [1, 1, 1] and y.tolist() == [3, 1, 1]

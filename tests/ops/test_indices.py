@@ -36,3 +36,63 @@ def test_what_is_wrong_with_a_tensor_comes_before_its_index_tensors():
             leaf.detach()[index] = 0.5
     with pytest.raises(IndexError):  # plain indices come first
         leaf[5] = 0.5
+
+
+ROWS = [
+    [0, 2, -1],
+    [],
+    torch.tensor([2, 0, 0]),
+    torch.tensor([-4, 3], dtype=torch.int32),
+    torch.tensor([[0, 1], [2, -1]]),
+    torch.tensor([True, False, False, True]),
+    torch.tensor([False] * 4),
+    np.array([1, -2]),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ROWS)))
+@pytest.mark.parametrize("layout", ["plain", "turned", "part"])
+def test_whole_rows_are_those_that_numpy_picks(number, layout):
+    x = {
+        "plain": lambda: torch.arange(12.0).reshape(4, 3),
+        "turned": lambda: torch.arange(12.0).reshape(3, 4).t(),
+        "part": lambda: torch.arange(24.0).reshape(4, 6)[:, ::2],
+    }[layout]()
+    index = ROWS[number]
+    with_numpy = index.numpy() if isinstance(index, torch.Tensor) else np.array(index, dtype=int)
+    for _ in range(3):
+        got = x[index]
+        assert got.tolist() == x.numpy()[with_numpy].tolist()
+    got.zero_()  # a copy
+    assert x.sum() > 0
+
+
+@pytest.mark.parametrize("index", [[4], [-5], torch.tensor([0, 4]), torch.tensor([-5])])
+def test_a_row_out_of_bounds_is_named(index):
+    x = torch.ones(4, 3)
+    with pytest.raises(IndexError, match="out of bounds for dimension 0 with size 4"):
+        x[index]
+    with pytest.raises(IndexError, match="mask"):
+        x[torch.tensor([True, False])]
+
+
+def test_an_index_that_was_met_before_makes_the_same_views():
+    x = torch.arange(24.0).reshape(2, 3, 4)
+    y = x.transpose(0, 2)
+    for _ in range(3):
+        for t in (x, y):
+            n = t.numpy()
+            for index in (
+                (slice(None), None),
+                (None, 1, Ellipsis),
+                (Ellipsis, None),
+                (slice(1, None), None, slice(0, 2)),
+                (0, None, None, 1),
+                (None,),
+            ):
+                v = t[index]
+                assert v.tolist() == n[index].tolist()
+                assert v.data_ptr() - t.data_ptr() == n[index].ctypes.data - n.ctypes.data
+    v = x[:, None]
+    v += 1
+    assert x[0, 0, 0] == 1 and v.shape == (2, 1, 3, 4)
