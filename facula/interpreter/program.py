@@ -31,9 +31,13 @@ SLOW = {
 }
 # The same for an element of the windows that a convolution lays out beside each other.
 WINDOWS = {"conv": 1e-3, "conv_weight": 2e-3, "conv_input": 3e-3}
+# Of the programs of the same operations, of other sizes each, so many are compiled that early: a
+# batch and what is left of an epoch. One whose sizes change all the time waits until it has paid.
+FEW = 2
 MAX_KNOWN = 20_000
 _known: set[Any] = set()  # kinds of operations in programs that were compiled
 _met: set[Any] = set()  # and in programs that were met at all
+_families: dict[frozenset[Any], int] = {}  # programs that were compiled, by their operations
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
 # What has its value as its first operand and a derivative of its own.
 ACTIVATIONS = ("celu", "elu", "gelu", "hardswish", "log_sigmoid", "mish", "silu")
@@ -179,6 +183,8 @@ class Program:
             keep(c)
             lead.forms.add(c)
             _remember(_known, _kinds(self.entries))
+            family = _family(self.entries)
+            _families[family] = _families.get(family, 0) + 1
             return c
 
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
@@ -260,6 +266,11 @@ def _remember(where: set[Any], kinds: set[Any]) -> None:
     where.update(kinds)
 
 
+def _family(entries: list[Node]) -> frozenset[Any]:
+    """The operations of a program, whatever their sizes and however many there are."""
+    return frozenset([n.op for n in entries if not n.op.view])
+
+
 def _familiar(entries: list[Node]) -> int:
     """1 where most operations of a program that was not met before were met in others, 0 otherwise:
     a loop's second step follows one in which an optimiser made its state, and which never comes
@@ -307,6 +318,8 @@ def _worthwhile(entries: list[Node]) -> int:
         compiling = 10_000.0 * (1 + (new > 0)) + 5_000.0 * new + 1_000.0 * len(kinds)
         compiling += 60.0 * len(entries)
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
+        if new and _families.get(_family(entries), 0) >= FEW:
+            most = 10_000
         return min(most, int(compiling / (2.0 * once)))
     # Few operations are few kernels. Recording them takes as long as running them: less is gained.
     compiling = 8_000.0 + 1_500.0 * new + 500.0 * len(kinds)

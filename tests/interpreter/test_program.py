@@ -13,6 +13,7 @@ def nothing_known(monkeypatch):
     """As in a process that has compiled nothing."""
     monkeypatch.setattr(program, "_known", set())
     monkeypatch.setattr(program, "_met", set())
+    monkeypatch.setattr(program, "_families", {})
 
 
 def entries(*results):
@@ -87,6 +88,32 @@ def test_each_group_of_a_convolution_has_its_own_filters_only(monkeypatch):
 
 def test_a_very_small_program_waits_until_compiling_was_spent_on_it():
     assert 300 < program._worthwhile(entries(small())) <= 10_000
+
+
+def test_sizes_that_change_all_the_time_wait_until_compiling_has_paid(monkeypatch):
+    monkeypatch.setattr(program, "COMPILE_AFTER", -1)
+    compiled = []
+    plain = program.Program.choose
+
+    def choose(self, r):
+        chosen = plain(self, r)
+        compiled.append(chosen is not self)
+        return chosen
+
+    monkeypatch.setattr(program.Program, "choose", choose)
+    inputs = [torch.ones(70_000 + n) for n in range(8)]
+    torch.synchronize()
+    early = 0
+    for x in inputs:
+        compiled.clear()
+        for _ in range(program.MAX_AFTER + 3):
+            (x * 2 + 1).cosh().sum().item()
+        early += any(compiled)
+    assert early == program.FEW
+    y = torch.ones(70_100)
+    torch.synchronize()
+    other = (y * 2 + 1).sinh()  # other operations are another family
+    assert program._worthwhile(entries(other)) <= program.MAX_AFTER
 
 
 @pytest.mark.parametrize("size", [8, 50_000])
