@@ -231,3 +231,8 @@ def test_settings_of_a_compiler_of_graphs_are_remembered():
     config.max_autotune, config.triton.cudagraphs = before
     with pytest.raises(AttributeError, match="not in Facula"):
         facula._inductor.no_such_name
+
+
+def test_devices_that_are_not_there_change_nothing():
+    module = facula.nn.DataParallel(facula.nn.Linear(1, 2), device_ids=[0, 1])
+    assert module.device_ids == [] and module(facula.zeros(3, 1)).shape == (3, 2)

@@ -18,6 +18,10 @@ _WHERE = {
     "no_grad": "facula.grad_mode",
     "set_grad_enabled": "facula.grad_mode",
 }
+_MODULES = {
+    *("anomaly_mode", "forward_ad", "function", "functional", "grad_mode", "graph", "profiler"),
+    "variable",
+}
 __all__ = ["detect_anomaly", "gradcheck", "gradgradcheck", "set_detect_anomaly"]
 __all__.extend(_WHERE)
 
@@ -55,7 +59,7 @@ def __getattr__(name: str) -> Any:
 
     if name in _WHERE:
         return getattr(importlib.import_module(_WHERE[name]), name)
-    if name in ("forward_ad", "function", "functional", "graph", "profiler", "variable"):
+    if name in _MODULES:
         return importlib.import_module("facula.autograd." + name)
     from facula.errors import missing_name
 

@@ -208,6 +208,14 @@ class Function:
         return tuple(results) if isinstance(out, (tuple, list)) else results[0]
 
 
+class InplaceFunction(Function):
+    """A function of old programs that says at its making whether it works in place."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
 def _follow(t: Any, n: Any, node: GradNode) -> None:
     """Give a realised tensor, laid out as n, the history of a node."""
     t._gfn = node

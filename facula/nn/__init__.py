@@ -352,7 +352,7 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    if name in ("attention", "common_types", "parallel"):
+    if name in ("_reduction", "attention", "common_types", "grad", "parallel"):
         return importlib.import_module(f"{__name__}.{name}")
     if name in ("DataParallel", "DistributedDataParallel"):
         return getattr(importlib.import_module(f"{__name__}.parallel"), name)

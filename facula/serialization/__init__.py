@@ -12,6 +12,7 @@ from facula.devices import device
 from facula.errors import honest
 from facula.memory import TypedStorage, UntypedStorage
 from facula.serialization.loading import load
+from facula.serialization.locations import _restore as default_restore_location
 from facula.serialization.registry import (
     add_safe_globals,
     clear_safe_globals,
@@ -28,6 +29,7 @@ __all__ = [
     "MAP_LOCATION",
     "add_safe_globals",
     "clear_safe_globals",
+    "default_restore_location",
     "get_safe_globals",
     "load",
     "safe_globals",

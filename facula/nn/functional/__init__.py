@@ -277,6 +277,11 @@ def __getattr__(name: str):
         return function
     from facula.errors import missing_name
 
+    if not name.startswith("__") and name != "_private":
+        from facula.nn.functional import _private
+
+        if name in _private.__all__:
+            return getattr(_private, name)
     raise missing_name(__name__, name)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from facula.errors import honest, honest_parts
 
 from .activation import (
@@ -320,5 +322,13 @@ __all__ = [
 ]
 
 
-__getattr__ = honest(__name__)
+_missing = honest(__name__)
+
+
+def __getattr__(name: str):
+    if name == "utils":
+        return importlib.import_module(f"{__name__}.utils")
+    return _missing(name)
+
+
 honest_parts(__name__)

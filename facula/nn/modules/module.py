@@ -443,6 +443,11 @@ def weight_and_bias(module: Module):
         return module.weight, module.bias
 
 
+def _addindent(s_: str, numSpaces: int) -> str:
+    """`indent` by the name that old programs import."""
+    return indent(s_, numSpaces)
+
+
 def indent(text: str, spaces: int) -> str:
     """``text`` with every line but the first indented."""
     return text.replace("\n", "\n" + " " * spaces)

@@ -27,8 +27,6 @@ class DataParallel(Module):
         self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0
     ) -> None:
         super().__init__()
-        if device_ids and not facula.cuda.is_available():
-            facula.cuda.set_device(device_ids[0])  # says that there is none
         self.module, self.device_ids, self.dim = module, [], dim
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
