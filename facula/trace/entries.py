@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from facula.dtypes import named
 from facula.trace.entry_checks import check_entry
+from facula.trace.lines import user_line
 from facula.trace.node import END, INPUT, Node, Other
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def new_entry(
     if e.device is not None:
         check_kernel(e)
     e.scalar_at = len(r.scalars)
-    e.where = _user_line()
+    e.where = user_line()
     append(r, e)
     return e
 
@@ -137,23 +137,3 @@ def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
         else:
             inputs.append(inputs[name[1]])
     return tuple(inputs)
-
-
-_HERE = __file__.rsplit("trace", 1)[0]
-
-
-_ours: dict[str, bool] = {}  # file name -> whether it belongs to this package
-
-
-def _user_line() -> tuple[Any, int] | None:
-    """Code and position of the innermost frame outside this package."""
-    f: Any = sys._getframe(3)
-    while f is not None:
-        code = f.f_code
-        ours = _ours.get(code.co_filename)  # a code object's own hash is slow
-        if ours is None:
-            ours = _ours[code.co_filename] = code.co_filename.startswith(_HERE)
-        if not ours:
-            return code, f.f_lasti
-        f = f.f_back
-    return None

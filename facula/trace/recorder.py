@@ -19,6 +19,7 @@ from typing import Any
 
 from facula.trace import flight
 from facula.trace.entries import apart, append, known_entry, meet, new_entry
+from facula.trace.lines import comes_back
 from facula.trace.node import (
     ASSIGN,
     END,
@@ -44,6 +45,9 @@ from facula.trace.settling import (
 
 MAX_PENDING = 40_000  # operations recorded before a flush is forced
 MAX_TRIE = 400_000  # entries remembered by one recorder before it starts afresh
+# So many frames in a row, each of so many operations most of which were new: from then on a frame
+# ends where the program comes back to the line at which it began, to find pieces that repeat.
+STRAYED, LONG = 5, 2000
 
 
 class Recorder:
@@ -62,18 +66,22 @@ class Recorder:
         "gnodes",
         "grad",
         "handles",
+        "head",
         "inference",
         "inputs",
         "last",
         "loans",
         "next",
         "packing",
+        "pieces",
         "replayed",
         "roots",
         "saved_hooks",
         "scalars",
         "size",
+        "sized",
         "soon",
+        "strayed",
         "temps",
         "values",
         "views",
@@ -92,6 +100,9 @@ class Recorder:
         self.values = False  # whether views are recorded as values (trace/spans.py)
         self.frame = 0
         self.size = 0
+        self.sized = 0  # when the frame began
+        self.strayed = 0  # frames in a row that were long and new
+        self.pieces = False  # whether to end frames where the program comes back
         self.roots: dict[bool, Node] = {}
         self.cur: Node = END
         self.last: Node = END
@@ -106,7 +117,12 @@ class Recorder:
         """Begin a new frame at the root of the trie."""
         if self.cur.op is not ROOT:
             self.last = self.cur  # where the frame before ended
-        if self.size > MAX_TRIE:
+            if self.cur.index >= LONG:
+                new = 2 * (self.size - self.sized) > self.cur.index
+                self.strayed = self.strayed + 1 if new else 0
+        strayed = self.strayed >= STRAYED and not self.pieces
+        if strayed or self.size > MAX_TRIE:
+            self.pieces = self.pieces or strayed
             self.roots.clear()
             self.size = 0
             self.last = END
@@ -131,6 +147,8 @@ class Recorder:
             self.counters = {}
         self.soon = False
         self.views = False
+        self.sized = self.size
+        self.head: Any = None  # the line that began this frame, once asked for
         self.begun = False  # whether a parameter has been met where nothing expected one
         self.frame += 1
 
@@ -329,6 +347,9 @@ def _record_slow(
             if t.node.device != where:
                 ts = meet(op, ts)
                 break
+    if r.pieces and comes_back(r):
+        flush(r, wait=False)
+        return record(op, ts, params, scalars)
     names: Any = tuple([t.node for t in ts])
     grad = r.grad
     for t, node in zip(ts, names):

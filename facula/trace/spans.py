@@ -15,6 +15,7 @@ from typing import Any
 
 from facula.ops.table import OVERRIDES, PLAIN, concerned
 from facula.trace import flight, recorder
+from facula.trace.lines import comes_back
 from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
 from facula.trace.operands import SNAPSHOT_BYTES, snapshot
 from facula.trace.recorder import TLS, flush
@@ -117,6 +118,10 @@ def run(
     key = (f, static, len(nodes))
     out = _known(r, key, nodes, tensors, numbers)
     if out is _MISS and r.grad and _refresh(r, tensors):
+        nodes = [None if t is None else t.node for t in tensors]
+        out = _known(r, key, nodes, tensors, numbers)
+    if out is _MISS and r.pieces and comes_back(r):
+        flush(r, wait=False)
         nodes = [None if t is None else t.node for t in tensors]
         out = _known(r, key, nodes, tensors, numbers)
     return _record(r, f, tensors, static, numbers) if out is _MISS else out

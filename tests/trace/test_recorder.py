@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 import facula as torch
+from facula.interpreter import program
+from facula.trace import recorder
 from facula.trace.recorder import TLS, flush
 
 
@@ -326,3 +329,53 @@ def test_a_loop_of_several_frames_is_expected_in_its_order():
 
     turn()
     assert turn() == ["mul", "sub", "add"]
+
+
+def test_a_program_whose_long_frames_never_repeat_is_cut_where_it_comes_back(monkeypatch):
+    monkeypatch.setattr(recorder, "LONG", 100)
+    monkeypatch.setattr(program, "COMPILE_AFTER", 1 << 30)
+    draw = random.Random(0)
+    grown, found = [], []
+
+    def train():
+        r = recorder.TLS.r
+        torch.manual_seed(0)
+        w = torch.randn(3, 3).requires_grad_()
+        for _ in range(recorder.STRAYED + 10):
+            lengths = [draw.randint(1, 4) for _ in range(20)]
+            before, total = r.size, 0
+            for length in lengths:
+                x = torch.ones(2, 3)
+                for _ in range(length):
+                    x = (x @ w).tanh()
+                total += x.exp().sum()
+            total.backward()
+            total.item()
+            grown.append((r.pieces, r.size - before))
+            found.append(w.grad.clone())
+            w.grad = None
+            whole = sum(rounds(w, n) for n in lengths)
+            whole.backward()
+            assert torch.allclose(found[-1], w.grad, rtol=1e-4)
+            w.grad = None
+
+    def rounds(w, length):
+        x = torch.ones(2, 3)
+        for _ in range(length):
+            x = (x @ w).tanh()
+        return x.exp().sum()
+
+    failed = []
+
+    def run():
+        try:
+            train()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)  # whose recorder is new
+    thread.start()
+    thread.join()
+    assert failed == []
+    assert [pieces for pieces, _ in grown].count(False) < len(grown)
+    assert grown[-1] == (True, 0)
