@@ -1,4 +1,4 @@
-"""The error function in NumPy, to double precision.
+"""The error function in NumPy, to the precision of its argument's dtype.
 
 Between the points of a grid it is a Taylor series: d/dx erf(x) = 2 / sqrt(pi) exp(-x**2), and
 
@@ -57,8 +57,54 @@ def _by_blocks(a: Any, f: Any) -> Any:
     return out.reshape(a.shape)
 
 
+_FINE = 1024  # points of the grid in one, for single precision
+_ONE = 4  # where erf is 1 in single precision
+
+
+@cache
+def _fine_grid() -> tuple[Any, Any, Any]:
+    """Points from 0 on, as float32: erf, its derivative, and a third of the second derivative's
+    derivative by it."""
+    c = np.arange(_ONE * _FINE + 1) / _FINE
+    slope = 2 / math.sqrt(math.pi) * np.exp(-c * c)
+    third = (2 * c * c - 1) / 3
+    values = np.array([*map(math.erf, c.tolist())]), slope, third
+    return tuple([x.astype(np.float32) for x in values])  # type: ignore[return-value]
+
+
+def _erf32(x: Any) -> Any:
+    """erf of float32: what it rises from the nearest point of a fine grid,
+
+    erf(c + s) - erf(c) = erf'(c) s (1 - c s + (2 c**2 - 1) / 3 s**2 + ...).
+    """
+    value, slope, third = _fine_grid()
+    s = np.abs(x)
+    np.fmin(s, np.float32(_ONE), out=s)  # of NaN too
+    c = s * np.float32(_FINE)
+    np.rint(c, out=c)
+    at = c.astype(np.intp)
+    c *= np.float32(1 / _FINE)
+    s -= c  # exact
+    y = third.take(at)
+    y *= s
+    y -= c
+    y *= s
+    y += np.float32(1)
+    y *= s
+    y *= slope.take(at)
+    y += value.take(at)
+    np.copysign(y, x, out=y)
+    return np.where(x == x, y, x)
+
+
 def erf(a: Any) -> Any:
     """erf of a real array, in the array's dtype."""
+    if a.dtype == np.float32:
+        x = a.reshape(-1)
+        out = np.empty(x.shape, np.float32)
+        for i in range(0, x.size, _BLOCK):
+            out[i : i + _BLOCK] = _erf32(x[i : i + _BLOCK])
+        return out.reshape(a.shape)
 
     def piece(x: Any) -> Any:
         at, _, rise = _parts(x, 6)

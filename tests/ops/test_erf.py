@@ -34,3 +34,14 @@ def test_shapes_dtypes_and_the_ends(dtype):
 def test_more_elements_than_a_block_are_what_single_ones_are():
     x = np.linspace(-4, 4, erf._BLOCK + 7)
     np.testing.assert_array_equal(erf.erf(x)[-9:], erf.erf(x[-9:]))
+
+
+def test_floats_are_right_to_two_units_of_the_last_place():
+    rng = np.random.default_rng(5)
+    spread = rng.uniform(-5, 5, 100_000), np.exp(rng.uniform(-80, 1, 50_000)), [1e-45, -1e-38, 4]
+    x = np.concatenate(spread).astype(np.float32)
+    want = np.array([math.erf(v) for v in x.astype(np.float64).tolist()])
+    error = np.abs(erf.erf(x).astype(np.float64) - want)
+    assert (error / np.spacing(np.abs(want).astype(np.float32))).max() <= 2
+    square = x[:10_000].reshape(100, 100)
+    np.testing.assert_array_equal(erf.erf(square.T), erf.erf(square).T)
