@@ -302,8 +302,9 @@ def _worthwhile(entries: list[Node]) -> int:
         inputs = kind[2]
         name = n.op.name
         if name == "matmul":
-            once += size * inputs[0][-1] * 2e-5
-        elif name in WINDOWS:
+            once += 4.0 + size * (1e-3 + inputs[0][-1] * 2e-5)
+            continue
+        if name in WINDOWS:
             # Of the image, the filters and the result each element of a window meets one filter.
             image, result = (n.shape if name == "conv_input" else inputs[0]), inputs[-1]
             filters = n.shape if name == "conv_weight" else inputs[-1]
