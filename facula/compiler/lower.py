@@ -9,7 +9,7 @@ from facula.compiler.grouping import Grouping
 from facula.compiler.layout import place
 from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
-from facula.compiler.simplify import turned_once, with_copies, without_copies
+from facula.compiler.simplify import long_dots, turned_once, with_copies, without_copies
 from facula.cpu.emitters import EMITTERS, REVISITING
 from facula.cpu.kernels import Kernel
 from facula.cpu.maps import CombineKernel, MapKernel
@@ -46,7 +46,7 @@ class Lowered:
         self.n_scalars = len(scalars)
         entries, places, self.guards = prepared(entries, roots, scalars)
         entries = without_copies(entries, roots, places)
-        entries = turned_once(entries, roots, places)
+        entries = turned_once(long_dots(entries, places), roots, places)
         entries, roots = with_copies(entries, roots, places)
         self.grouping = g = Grouping(entries, places)
         self.roots = [place(n, g.places) for n in roots]

@@ -9,9 +9,11 @@ from facula.compiler.cluster import kind_of
 from facula.compiler.layout import VIEWS, Place, place, source
 from facula.interpreter.program import PASSES
 from facula.ops.movement import CONTIGUOUS, PERMUTE
+from facula.ops.pointwise import MUL
+from facula.ops.reduce import SUM
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
-LARGE = 1 << 14  # elements from which on a kernel copies what NumPy could
+LARGE = 1 << 14  # elements from which on a kernel copies what NumPy could, or threads add up
 FEWEST, MOST = 8, 128  # rows of products that do not repay copying a matrix for each of them
 REPEATED = 4  # products, at least, for which a matrix is copied once
 ROW = 64  # elements that lie together, where a copy is left out that would close gaps
@@ -93,6 +95,29 @@ def turned_once(entries: list[Node], roots: list[Node], places: dict[Node, Place
             places[b] = Place(made, 0, p.shape, steps)
     first = [made for base, copies in after.items() if base.op is INPUT for made in copies]
     return first + [x for n in entries for x in (n, *after.get(n, ()))]
+
+
+def long_dots(entries: list[Node], places: dict[Node, Place]) -> list[Node]:
+    """The entries with each product of one long row and one column as a sum of products, which all
+    threads make together: a product is cut by its rows and columns alone."""
+    out: list[Node] = []
+    for n in entries:
+        if n.op is ASSIGN or n.op.name != "matmul" or kind_of(n) is None or prod(n.shape) != 1:
+            out.append(n)
+            continue
+        a, b = n.inputs
+        if a.shape[-1] < LARGE or len(a.shape) != len(b.shape):
+            out.append(n)
+            continue
+        products = Node(MUL, a.shape, n.dtype)
+        products.inputs = products.a, products.b = a, _turned(b)
+        products.index = n.index
+        made = Node(SUM, n.shape, n.dtype)
+        made.params, made.inputs, made.a = ((len(a.shape) - 1,), True), (products,), products
+        made.index = n.index
+        places[n] = Place(made, 0, n.shape, contiguous_strides(n.shape))
+        out += [products, made]
+    return out
 
 
 def _walked(entries: list[Node]) -> set[Node]:
@@ -179,4 +204,4 @@ def _turned(n: Node) -> Node:
     return made
 
 
-__all__ = ["simplify", "turned_once", "with_copies", "without_copies"]
+__all__ = ["long_dots", "simplify", "turned_once", "with_copies", "without_copies"]

@@ -173,3 +173,13 @@ def test_a_matrix_that_is_shown_transposed_or_made_on_the_way(monkeypatch):
 
     kernels(shown, monkeypatch)
     kernels(made, monkeypatch)
+
+
+@pytest.mark.parametrize("length, name", [(20000, "sum"), (200, "matmul")])
+def test_a_product_of_two_long_vectors_is_a_sum(length, name, monkeypatch):
+    a, b = torch.randn(length), torch.randn(length)
+    a, b = a / 100, b / 100
+    torch.synchronize()
+    found = kernels(lambda: [a.dot(b) * 2, a[None] @ b[:, None]], monkeypatch)
+    names = [x for kernel in found for x in kernel]
+    assert name in names and {"sum", "matmul"} - {name} - set(names)
