@@ -20,7 +20,7 @@ from facula.compiler.cluster import FULL
 from facula.compiler.grouping import same_element
 from facula.compiler.layout import Place
 from facula.compiler.lower import NOT_MEMORY, Lowered
-from facula.trace.node import ASSIGN, INPUT, Node
+from facula.trace.node import ASSIGN, INPUT, OWNED, Node, empty
 
 ALIGN = 64
 Key = tuple[str, Node]
@@ -216,7 +216,7 @@ class Pool:
                 if not keep:
                     del arrays[at]
                 return a
-        a = np.empty(self.shape, self.dtype)
+        a = empty(self.shape, self.dtype)
         if keep:
             self.give(a)
         return a
@@ -232,7 +232,7 @@ class Pool:
     def give(self, a: Any) -> None:
         """Keep an array, to hand it out when nobody else has it."""
         arrays = self.arrays
-        if not a.flags.owndata or not a.flags.writeable or any([a is b for b in arrays]):
+        if type(a.base) not in OWNED or not a.flags.writeable or any([a is b for b in arrays]):
             return
         if len(arrays) < self.most:
             arrays.append(a)

@@ -27,7 +27,16 @@ from facula.cpu.runtime import Call
 from facula.cpu.text import NotCompiled
 from facula.dtypes import convert
 from facula.trace.flight import Interrupted, land
-from facula.trace.node import INPUT, Node, contiguous_strides, copied, pick
+from facula.trace.node import (
+    INPUT,
+    OWNED,
+    Node,
+    astray,
+    contiguous_strides,
+    copied,
+    empty,
+    pick,
+)
 
 # By text and vector width, those that a program has.
 _kernels: weakref.WeakValueDictionary[tuple[str, int], Kernel] = weakref.WeakValueDictionary()
@@ -38,12 +47,12 @@ MAX_CONSTANTS = 4096
 ALONE = 4
 _ALONE_IN_TUPLE = {ALONE + 1}
 ARRAYS = {ndarray}
-_NO_BASES = {type(None)}
 _base = attrgetter("base")
 ITEMS = tuple.__basicsize__  # where a tuple's items begin
 PIECE, PIECES = 1 << 16, 16  # characters that a module has at least; modules of a program, about
 WHOLE = object()  # the strides of an array that is all of a buffer, row by row, in another shape
 LARGE = 1 << 16  # bytes from which on the memory of results is used again
+MOVED = 16 << 20  # bytes of results, at most, that a first run does not write over their inputs
 
 
 class Kernel:
@@ -64,6 +73,7 @@ class CompiledProgram:
 
         self.program = program
         self.used = 0  # when it ran last (facula/compiler/keeping.py)
+        self.began = False  # whether it has run
         width = vector_width()
         roots = [n for n, _ in program.roots]
         self.low = low = Lowered(program.entries, roots, scalars, width)
@@ -347,16 +357,24 @@ class CompiledProgram:
         # Nearly always nobody else has any of them, which is seen without a loop. (Views of a view
         # would count as its base's.)
         alone = _ALONE_IN_TUPLE.issuperset(map(getrefcount, donors))
-        if alone and _NO_BASES.issuperset(map(type, map(_base, donors))):
+        first, self.began = not self.began, True
+        if alone and not first and OWNED.issuperset(map(type, map(_base, donors))):
             others = [
                 np.empty(shape, dtype) if pool is None else pool.take()
                 for shape, dtype, _, pool in self.others
             ]
             return list(self.arrange((*donors, *others)))
         del donors
+        moved = self._moved(inputs) if first else ()
         fresh = []
         for shape, dtype, donor, pool in self.fresh:
-            if donor >= 0 and getrefcount(inputs[donor]) == ALONE and inputs[donor].base is None:
+            if donor in moved:  # from now on it begins at a line of the caches
+                fresh.append(empty(shape, dtype))
+            elif (
+                donor >= 0
+                and getrefcount(inputs[donor]) == ALONE
+                and type(inputs[donor].base) in OWNED
+            ):
                 fresh.append(inputs[donor])
             elif pool is None:
                 fresh.append(np.empty(shape, dtype))
@@ -364,7 +382,7 @@ class CompiledProgram:
                 fresh.append(pool.take())
             elif (
                 getrefcount(inputs[donor]) == ALONE + 1  # whose memory the pool has too
-                and inputs[donor].base is None
+                and type(inputs[donor].base) in OWNED
                 and pool.lose(inputs[donor])
             ):
                 fresh.append(inputs[donor])
@@ -372,6 +390,13 @@ class CompiledProgram:
                 pool.give(inputs[donor])
                 fresh.append(pool.take(keep=False))
         return fresh
+
+    def _moved(self, inputs: list[Any]) -> set[int]:
+        """Inputs whose results get memory of their own in a first run, since they lie badly: what a
+        loop updates stays where it is, and parameters begin where NumPy put them."""
+        large = [d for _, _, d, pool in self.fresh if d >= 0 and pool is not None]
+        found = {d for d in large if inputs[d].base is None and astray(inputs[d])}
+        return found if sum([inputs[d].nbytes for d in found]) <= MOVED else set()
 
     def _run_mixed(
         self, inputs: list[Any], scalars: list[Any], fresh: list[Any], objects: tuple[Any, ...]

@@ -15,6 +15,8 @@ import os
 import threading
 from typing import Any
 
+from facula.trace.node import OWNED
+
 CURRENT: Any = None  # the flight that is under way
 LOCK = threading.RLock()  # a signal handler may come to the same place
 COMPILING = threading.RLock()  # whoever compiles, or asks what was compiled, has it
@@ -74,7 +76,7 @@ class Flight:
     def settle(self, a: Any, reading: bool = False) -> None:
         """Wait if it works on this array's memory; if it writes to it, for who only reads."""
         base = a
-        while getattr(base, "base", None) is not None:
+        while type(getattr(base, "base", None)) not in OWNED:
             base = base.base
         if reading:
             if id(base) in map(id, self.written):

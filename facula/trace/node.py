@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+LINE = 64  # bytes of a line of the caches
+
 if TYPE_CHECKING:
     from facula.dtypes import dtype as Dtype
 
@@ -234,6 +236,28 @@ def is_constant(a: Any) -> bool:
         and not (whole.flags.writeable or a.flags.writeable)
         and (a.shape, a.strides) == (whole.shape, whole.strides)
     )
+
+
+class Room(np.ndarray):
+    """Bytes that one array has all to itself, which begins at a line of the caches in them."""
+
+
+OWNED = {type(None), Room}  # the bases of arrays that are not a look at another
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Any:
+    """An array whose elements are anything, at a line of the caches: NumPy's large ones begin a
+    quarter of one later, and each vector of a kernel is in two lines then."""
+    count = np.dtype(dtype).itemsize
+    for n in shape:
+        count *= n
+    room = np.ndarray.__new__(Room, (count + LINE,), np.uint8)
+    return np.ndarray(shape, dtype, room, -room.__array_interface__["data"][0] % LINE)
+
+
+def astray(a: Any) -> bool:
+    """Whether an array does not begin at a line of the caches."""
+    return a.__array_interface__["data"][0] % LINE != 0
 
 
 def copied(a: Any) -> Any:

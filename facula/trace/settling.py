@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facula.trace import flight
-from facula.trace.node import INPUT, LEAF, STALE, Node, copied, is_constant, leaf
+from facula.trace.node import INPUT, LEAF, OWNED, STALE, Node, copied, is_constant, leaf
 
 if TYPE_CHECKING:
     from facula.trace.recorder import Recorder
@@ -207,7 +207,7 @@ def _settle(handles: list[Any], outputs: list[Any], values: list[Any]) -> None:
         if data.__class__ is not np.ndarray:  # a reduction to one element gives NumPy's scalars
             data = np.asarray(data)
         laid = node.strides is None or _steps(data) == node.strides
-        if laid and (copy or (data.base is not None and not is_constant(data))):
+        if laid and (copy or (type(data.base) not in OWNED and not is_constant(data))):
             flight.land()
             data = copied(data)
         if node.strides is not None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import facula as torch
+from facula.compiler import program as native
 from facula.compiler.memory import Pool, pool_of
 from facula.interpreter import program
 
@@ -151,3 +152,52 @@ def test_no_input_is_written_over_beside_an_interpreted_step(monkeypatch):
         torch.synchronize()
     assert len(calls) == 5
     assert early.tolist() == [[8.0] * 50] * 70 and late.tolist() == [[10.0] * 50] * 70
+
+
+def test_large_results_begin_at_a_line_of_the_caches():
+    """And are nobody else's view: written over, handed out again, shared with NumPy."""
+    x = torch.randn(300, 200)
+    for _ in range(3):
+        y = x * 2
+        torch.synchronize()
+        shared = y.numpy()
+        assert shared.ctypes.data % 64 == 0
+        shared[0] = 7.0
+        assert (y[0] == 7).all() and y.is_contiguous()
+    z = y[1:].t()
+    assert torch.equal(z, y.t()[:, 1:]) and z.data_ptr() == y.data_ptr() + 800
+
+
+def test_what_a_loop_updates_is_moved_to_a_line_once(monkeypatch):
+    monkeypatch.setattr(native, "astray", lambda a: True)
+    p = torch.randn(300, 200)
+    torch.synchronize()
+    seen, want = [], p.clone().numpy()
+    for _ in range(5):
+        p.mul_(0.5).add_(1.0)
+        want = want * np.float32(0.5) + np.float32(1.0)
+        torch.synchronize()
+        seen.append(p.data_ptr())
+    np.testing.assert_array_equal(p.numpy(), want)
+    assert len(set(seen[1:])) == 1 and seen[-1] % 64 == 0
+
+
+@pytest.mark.parametrize("rows, most, moved", [(301, 1000, set()), (302, 1 << 20, {0})])
+def test_no_more_is_moved_than_is_worth_it(rows, most, moved, monkeypatch):
+    monkeypatch.setattr(native, "astray", lambda a: True)
+    monkeypatch.setattr(native, "MOVED", most)
+    found, ask = [], native.CompiledProgram._moved
+
+    def spy(self, inputs):
+        found.append(ask(self, inputs))
+        return found[-1]
+
+    monkeypatch.setattr(native.CompiledProgram, "_moved", spy)
+    monkeypatch.setattr(program, "COMPILE_AFTER", 10**9)
+    p = torch.ones(rows, 200).exp()
+    torch.synchronize()
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    for _ in range(3):
+        p.mul_(0.5).sub_(most)
+        torch.synchronize()
+    assert found == [moved]
