@@ -40,7 +40,7 @@ def leaf(shape: list[int], dtype: str, draw: int, layout: str):
     t = t.to(getattr(torch, dtype))
     torch.synchronize()
     if layout == "transposed":
-        t = t.permute(*range(t.dim() - 1, -1, -1))
+        t = t.permute(tuple(range(t.dim() - 1, -1, -1)))
     elif layout == "gaps":
         t = t[tuple([slice(1, None, 2)] * t.dim())]
     elif layout == "shifted" and full:
