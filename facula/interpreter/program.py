@@ -32,7 +32,8 @@ SLOW = {
 # The same for an element of the windows that a convolution lays out beside each other.
 WINDOWS = {"conv": 1e-3, "conv_weight": 2e-3, "conv_input": 3e-3}
 # Of the programs of the same operations, of other sizes each, so many are compiled that early: a
-# batch and what is left of an epoch. One whose sizes change all the time waits until it has paid.
+# batch and what is left of an epoch. One whose sizes change all the time waits until it has cost as
+# much as compiling.
 FEW = 2
 MAX_KNOWN = 20_000
 _known: set[Any] = set()  # kinds of operations in programs that were compiled
@@ -320,7 +321,7 @@ def _worthwhile(entries: list[Node]) -> int:
         compiling += 60.0 * len(entries)
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
         if new and _families.get(_family(entries), 0) >= FEW:
-            most = 10_000
+            return min(10_000, int(compiling / once))
         return min(most, int(compiling / (2.0 * once)))
     # Few operations are few kernels. Recording them takes as long as running them: less is gained.
     compiling = 8_000.0 + 1_500.0 * new + 500.0 * len(kinds)
