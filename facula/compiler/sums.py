@@ -39,8 +39,9 @@ class Sums:
         gone: set[Node] = set()
         before: dict[Node, list[Node]] = {}
         for name in ("matmul", "sum"):  # what products are made of, sums may be made of too
+            self.poor: set[Node] = set()  # within sums that have too few terms of this name
             for n in reversed(entries):
-                if n not in gone and self._adds(n):
+                if n not in gone and n not in self.poor and self._adds(n):
                     self._sum(n, name, gone, before, places)
         self.entries: list[Node] = []
         out: set[Node] = set()
@@ -118,6 +119,7 @@ class Sums:
         terms, inside = self._terms(top)
         alike = [place(i, self.look).base for i in terms if self._fits(i, name)]
         if len(alike) < TERMS:
+            self.poor.update(inside)
             return
         self.made = []
         self.limit = self.at[top]

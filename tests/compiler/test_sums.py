@@ -4,6 +4,7 @@ import pytest
 from compiler.kernels import kernels
 
 import facula as torch
+from facula.compiler.sums import Sums
 
 STEPS = 6
 
@@ -91,3 +92,20 @@ def test_a_sum_that_comes_before_the_whole(monkeypatch):
 
     assert count(kernels(lambda: steps(False), monkeypatch), "sum") == 1
     assert count(kernels(lambda: steps(True), monkeypatch), "sum") == 4
+
+
+def test_a_long_sum_is_taken_apart_once(monkeypatch):
+    """Not again from each of its partial sums, which have no more terms than the whole."""
+    met = []
+
+    def terms(self, top):
+        found = taken_apart(self, top)
+        met.append(len(found[0]))
+        return found
+
+    taken_apart = Sums._terms
+    monkeypatch.setattr(Sums, "_terms", terms)
+    parts = [torch.randn(2, dtype=torch.float64) for _ in range(40)]
+    kernels(lambda: [sum(parts[1:], parts[0] * 2)], monkeypatch)
+    assert max(met) == len(parts)
+    assert sum(met) <= 2 * met.count(len(parts)) * len(parts)
