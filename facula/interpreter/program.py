@@ -117,7 +117,8 @@ class Program:
         # A frame that ended here and wanted the same values of other tensors was the same work: a
         # step that is followed has fewer tensors than when it was recorded.
         programs = {} if r.cur.programs is None else r.cur.programs
-        lead = self.lead = programs.setdefault(("work", frozenset(roots)), self)
+        work = "work", frozenset(roots)
+        lead = self.lead = programs.get(work, self)
         if lead is self:
             self.entries = [n for n in _needed(roots) if n.op is not MODE and n.op is not ROOT]
             slots, self.steps, self.size = _plan(self.entries, roots, len(r.inputs))
@@ -145,6 +146,8 @@ class Program:
             source = _source(out)
             copy = source.op is INPUT or owner.setdefault(source, out) is not out
             self.outputs.append((i, slots[out], copy))
+        if lead is self:
+            programs[work] = self  # complete: what interrupts this leaves no part of it behind
 
     def choose(self, r: Any) -> Any:
         """What runs this occurrence: itself, or its compiled form once that is worth it."""

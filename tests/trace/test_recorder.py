@@ -183,6 +183,20 @@ def test_after_an_interrupt_anywhere_the_program_goes_on(tier):
     assert tried > 40
 
 
+def test_an_interrupt_while_a_program_is_made_leaves_no_part_of_it_behind(tier):
+    """A new program each time, interrupted in the next place of its first run."""
+    size, k = 3, 1
+    while True:
+        size, k = size + 1, k + 5
+        x = torch.arange(float(size))
+        y = (x * 2.0 + 1.0).cumsum(0)
+        again = At(k).run(y.tolist)
+        assert y.tolist() == [float((n + 1) ** 2) for n in range(size)], k
+        if not again:
+            break
+    assert k > 40
+
+
 def test_after_an_interrupt_anywhere_the_workers_go_on(monkeypatch):
     """Steps of a network and its optimizer, shared by two threads and not waited for."""
     from facula.cpu import runtime
