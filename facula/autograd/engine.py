@@ -299,6 +299,7 @@ def run(
         for n in hurried:
             if n not in _reached([m for m in pending if m is not n], wanted):
                 heapq.heappush(heap, (-math.inf, 0, 0, n))
+                hurried.remove(n)
                 return
 
     def send_later(n: Later, d: Any) -> None:
@@ -352,6 +353,8 @@ def run(
             if hurried:
                 hasten()
             n = heapq.heappop(heap)[3]
+            if n.hurries and n not in pending:
+                continue  # it has come first before
             if n.order[0] != walked:
                 g = grads = d = None  # a flush finds no more references than needed
                 # The pass through a frame that is kept in short is a program of its own.

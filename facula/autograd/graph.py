@@ -465,12 +465,15 @@ def seal(r: Any) -> None:
         return
     gone = overwritten(r)
     holders: dict[Any, Any] = {}
+    views: dict[Any, list[Any]] = {}
     for h in r.handles:
         if h._storage is None and not h._saved:
             node = h.node
             holders[node if node.op is not INPUT else h] = h
             if node.op is ASSIGN:
                 holders[root_of(r, node)] = holders[origin(node)] = h
+            elif node.op.view:  # a result that is recorded as a view of what the formulas save
+                views.setdefault(root_of(r, node), []).append(h)
     for t, _, _ in r.inputs:
         h = memory(t)
         holders[h] = h
@@ -478,12 +481,18 @@ def seal(r: Any) -> None:
         if spoilt(s.root, gone):
             s.stale = True
         else:
-            h = s.root[0] if type(s.root) is tuple else holders.get(memory(s.root))
+            root = s.root[0] if type(s.root) is tuple else memory(s.root)
+            h = root if type(s.root) is tuple else holders.get(root)
+            seen = views.get(root, ())
+            if h is None and seen:
+                h = seen[-1]
             if h is not None:
                 if h._token is None:
                     h._token = Token()
                     h._token.lent = getattr(h, "_exported", None)
                 s.token = h._token
+                for v in seen:
+                    v._token = v._token or h._token
         s.root = None
 
 

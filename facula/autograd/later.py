@@ -244,13 +244,15 @@ def _reached(top: Node) -> set[Node]:
 
 def _find_memory(r: Any, p: Plan, live: tuple[Any, ...], values: list[Node]) -> None:
     """Fill in whose writes would spoil saved values: only what is live can be written to."""
-    places = {}
+    places: dict[Node, int] = {}
     for i, h in enumerate(r.handles):
         n = live[i]
         if n is not None and h._storage is None:
             places[n] = i
             if n.op is ASSIGN:
                 places[graph.origin(n)] = i
+            elif n.op.view:  # a result that is recorded as a view of what the formulas save
+                places.setdefault(_memory_of(n), i)
     p.holders, p.lenders, p.tokens = [], [], {}
     found: dict[Node, int] = {}
     roots = [(n, _memory_of(n)) for n in values]

@@ -198,7 +198,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         if done is not NotImplemented:
             return
     if _in_place(self, index, value):
-        check_in_place(self, "__setitem__")
+        check_in_place(value, "__setitem__")
         bump(self)
         return
     if _set_part(self, index, value):

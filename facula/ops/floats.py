@@ -11,6 +11,7 @@ import numpy as np
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import (
+    _underivable,
     implemented,
     need,
     one_tensor,
@@ -130,7 +131,7 @@ def _sign_of(t: Any) -> Any:
 
 
 COPYSIGN: Op = pointwise(
-    "copysign", lambda p, s, a, b: np.copysign(a, b), _copysign_grad, lambda g, b: g * 0
+    "copysign", lambda p, s, a, b: np.copysign(a, b), _copysign_grad, pw._zeros
 )
 
 
@@ -168,7 +169,7 @@ def _heaviside(p: Any, s: Any, a: Any, b: Any) -> Any:
     return np.where(a == 0, b, (a > 0).astype(a.dtype)).astype(a.dtype)
 
 
-HEAVISIDE: Op = pointwise("heaviside", _heaviside, lambda g: g * 0, lambda g: g * 0)
+HEAVISIDE: Op = pointwise("heaviside", _heaviside, pw._zeros, pw._zeros)
 
 
 @api(inplace=True)
@@ -182,7 +183,7 @@ def heaviside(input: Any, values: Any) -> Any:
         )
     if input.dtype.is_complex:
         raise RuntimeError(f"heaviside is not yet implemented for {input.dtype} tensors")
-    return record(HEAVISIDE, (input, values))
+    return _underivable("aten::heaviside", record(HEAVISIDE, (input, values)))
 
 
 @api(names=("special_xlogy",), inplace=True)
@@ -202,7 +203,7 @@ def _xlogy(p: Any, s: Any, a: Any, b: Any) -> Any:
 XLOGY: Op = pointwise(
     "xlogy",
     _xlogy,
-    lambda g, a, b: g * _where((a == 0) & (b <= 0), _zero(g), b.log()),
+    lambda g, a, b: _where((a == 0) & (b <= 0), _zero(g), record(XLOGY, (g, b))),
     lambda g, a, b: g * a / b,
 )
 

@@ -436,7 +436,7 @@ REMAINDER: Op = pointwise(
     "remainder",
     lambda p, s, a, b: _remainder(a, b),
     lambda g: g,
-    lambda g, a, b: -g * (a / b).floor(),
+    lambda g, a, b: -g * record(FLOOR_DIVIDE, (a, b)),
 )
 FMOD: Op = pointwise(
     "fmod", lambda p, s, a, b: np.fmod(a, b), lambda g: g, lambda g, a, b: -g * (a / b).trunc()

@@ -46,10 +46,15 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     t, d = _scanned("cumprod", input, dim, dtype)
     if t.node.dtype is dtypes.bool:
         return t.clone()
-    if not t.node.shape:  # what is saved is the same
-        row = record(rd.CUMPROD, (record(RESHAPE, (t,), (1,)),), (0,))
-        return record(RESHAPE, (row,), ())
-    return record(rd.CUMPROD, (t,), (d,))
+    return _along(rd.CUMPROD, t, d)
+
+
+def _along(prim: Op, t: Any, d: int) -> Any:
+    """A scan that saves its result, also of a tensor without dimensions."""
+    if t.node.shape:
+        return record(prim, (t,), (d,))
+    row = record(prim, (record(RESHAPE, (t,), (1,)),), (0,))
+    return record(RESHAPE, (row,), ())
 
 
 def _running(name: str, accumulate: Any) -> Op:
@@ -135,7 +140,7 @@ def logcumsumexp(input: Any, dim: int) -> Any:
         raise NotImplementedError(
             f'logcumsumexp: "logcumsumexp_out_cpu" not implemented for {input.dtype}'
         )
-    return record(LOGCUMSUMEXP, (input,), (d,)) if input.node.shape else input.clone()
+    return _along(LOGCUMSUMEXP, input, d)
 
 
 @api

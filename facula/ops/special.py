@@ -208,7 +208,7 @@ _two(
     _p(
         "xlog1py",
         _xlog1py,
-        lambda g, a, b: g * _where((a == 0) & (b <= -1), _zero(g), b.log1p()),
+        lambda g, a, b: _where((a == 0) & (b <= -1), _zero(g), FUNCTIONS["special_xlog1py"](g, b)),
         lambda g, a, b: g * a / (b + 1),
     ),
     False,

@@ -405,3 +405,11 @@ def test_a_pass_through_frames_that_ended_is_cut_where_they_were(monkeypatch, pi
         assert w.grad.tolist() == pytest.approx(want)
         w.grad = None
     assert (sizes[-1] == 0) is (piece == 0)
+
+
+def test_target_without_a_derivative_gets_its_gradient():
+    """It comes first, as what can't be gone through does, and is not gone through."""
+    x = torch.tensor([1.0, 4.0], requires_grad=True)
+    y = x // 3
+    (g,) = torch.autograd.grad(y.sum() + (y * y).sum(), [y])
+    assert g.tolist() == [1.0, 3.0]

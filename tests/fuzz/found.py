@@ -537,6 +537,20 @@ v5.sum().backward()""",
 v0 = torch.tensor([[1.0, 2.0], [0.5, float("nan")]]).requires_grad_()
 v1 = torch.logcumsumexp(v0 * 1, 1)
 (v1.sum() * v1.sum()).backward()""",
+    "no element of an expanded tensor is assigned to itself": """
+v0 = torch.ones(1).expand([1, 2])
+v0[0, :-2:3] -= -0.5""",
+    "a running product of one number saves its result": """
+v0 = torch.tensor([-2.0, -1.5]).requires_grad_()
+v1 = v0[0].cumprod(-1)
+v2 = v1.detach()
+v2[v2 < 0.5] += 3.0
+v3 = v0[1].logcumsumexp(-1)
+out(v3.item())
+v3.data.add_(1)
+v3.detach().add_(1)
+v1.reshape_as(v2).backward()
+v3.backward()""",
 }
 
 

@@ -113,3 +113,31 @@ def test_float_power_in_place_has_derivatives_of_both_operands():
     assert second[0].item() == pytest.approx(-0.21 * 2**-1.3)
     with pytest.raises(RuntimeError, match="float32"):
         torch.ones(1).float_power_(2)
+
+
+SLOPES = [  # PyTorch's gradients of both operands where this one arrives
+    (torch.xlogy, 2.0, 0.0, 0.0, [0.0, NAN]),
+    (torch.xlogy, 0.0, -1.0, INF, [0.0, NAN]),
+    (torch.special.xlog1py, 2.0, -1.0, 0.0, [0.0, NAN]),
+    (torch.remainder, -3.0, 0.3, 1.0, [1.0, 11.0]),
+    (torch.remainder, -1.0, INF, 1.0, [1.0, 1.0]),
+    (torch.copysign, 2.0, -1.0, INF, [-INF, 0.0]),
+    (torch.nn.functional.huber_loss, -1.0, INF, 1.0, [-1.0, 1.0]),
+    (torch.nn.functional.smooth_l1_loss, -1.0, INF, 1.0, [-1.0, 1.0]),
+    (torch.nn.functional.smooth_l1_loss, 0.5, NAN, 1.0, [NAN, NAN]),
+]
+
+
+@pytest.mark.parametrize(("f", "a", "b", "g", "expected"), SLOPES)
+def test_gradients_at_the_ends(f, a, b, g, expected, tier):
+    """Floors of quotients as division gives them, and no NaN from what doesn't pass."""
+    x, y = (torch.tensor(t, dtype=torch.float64, requires_grad=True) for t in (a, b))
+    for _ in range(2):
+        grads = torch.autograd.grad(f(x, y), [x, y], torch.tensor(g, dtype=torch.float64))
+        np.testing.assert_array_equal([t.item() for t in grads], expected)
+
+
+def test_heaviside_has_no_derivative():
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="derivative for aten::heaviside is not implemented"):
+        torch.heaviside(x, torch.ones(2)).sum().backward()

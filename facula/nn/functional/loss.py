@@ -147,7 +147,9 @@ def _smooth_l1_loss(tensors: Any, static: Any, numbers: Any) -> Tensor:
     if beta == 0:
         return reduced(size, reduction, dtype)
     require_float(size, "smooth_l1_cpu")
-    loss = facula.where(size < beta, size * size * (0.5 / beta), size - 0.5 * beta)
+    far = size >= beta
+    near = facula.where(far, 0.0, size)  # so that no infinite product meets a slope of 0
+    loss = facula.where(far, size - 0.5 * beta, near * near * (0.5 / beta))
     return whole(reduced(loss, reduction, dtype), "SmoothL1Loss", input, target)
 
 
@@ -169,7 +171,9 @@ def huber_loss(
     a, b, dtype = _pair(input, target)
     size = (a - b).abs()
     require_float(size, "huber_cpu")
-    loss = facula.where(size <= delta, size * size * 0.5, (size - 0.5 * delta) * delta)
+    far = size > delta
+    near = facula.where(far, 0.0, size)  # so that no infinite product meets a slope of 0
+    loss = facula.where(far, (size - 0.5 * delta) * delta, near * near * 0.5)
     # PyTorch averages a weighted Huber loss over its elements, not over the weights.
     loss = _finish(loss, weight, reduction, dtype, average_of_weights=False)
     return whole(loss, "HuberLoss", input, target)
