@@ -15,6 +15,7 @@ import facula
 from facula.batches import batched, is_batched, level_of, repeated
 from facula.in_place import check_in_place, replace
 from facula.ops.assignment import fit, value_like
+from facula.ops.assignment import put_at
 from facula.ops.indices import getitem
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
@@ -137,7 +138,7 @@ def _put(self: Any, index: Any, value: Any, accumulate: bool = False) -> Any:
         return NotImplemented
     i = _Index(self, index, (self, *found, value))
     new = i.into(i.of(fit(value_like(value, self), i.shape(self))))
-    return batched(facula.index_put(i.of(self), i.items, new, accumulate), i.level)
+    return batched(put_at(i.of(self), tuple(i.items), new, accumulate), i.level)
 
 
 def _set(self: Any, index: Any, value: Any) -> Any:
@@ -219,11 +220,11 @@ def _like(f: Any, t: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 _RULES: dict[str, Callable[..., Any]] = {
     "as_strided": _as_strided,
-    "getitem": _get,
+    "__getitem__": _get,
     "index_add": _update(True),
     "index_copy": _update(False),
     "index_fill": _fill,
     "index_put": _put,
     "index_select": _select,
-    "setitem": _set,
+    "__setitem__": _set,
 }

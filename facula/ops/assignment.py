@@ -402,7 +402,12 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
         return out
     # Numbers are indices too, not views; a mask without dimensions picks nothing out of any.
     picks = [i if i.ndim else array_of(i) for i in items if i.ndim or i.dtype not in MASKS]
-    v, advanced = parse(input, tuple(picks), None, functools.partial(_placed, values=values))
+    return put_at(input, tuple(picks), values, accumulate)
+
+
+def put_at(input: Any, index: tuple[Any, ...], values: Any, accumulate: bool) -> Any:
+    """A copy of input with values at an index, of which some part is a tensor."""
+    v, advanced = parse(input, index, None, functools.partial(_placed, values=values))
     if advanced is None and not input.numel():
         fit(values, input.node.shape)
         return input.clone()
