@@ -18,8 +18,8 @@ import numpy as np
 
 # Writes that read operands elsewhere than where they write, without a copy.
 WHOLE = {
-    *("addmm_", "addmv_", "addr_", "masked_scatter_", "index_add_", "index_copy_", "index_put_"),
-    *("index_reduce_", "put_", "scatter_", "scatter_add_", "scatter_reduce_"),
+    *("addmm_", "addmv_", "addr_", "masked_scatter_", "index_add_", "index_copy_", "index_fill_"),
+    *("index_put_", "index_reduce_", "put_", "scatter_", "scatter_add_", "scatter_reduce_"),
 }
 PASSES = ("backward(", "autograd.grad(")
 
