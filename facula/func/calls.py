@@ -14,9 +14,9 @@ import numpy as np
 import facula
 from facula.batches import batched, is_batched, level_of, repeated
 from facula.in_place import check_in_place, replace
-from facula.ops.assignment import fit, value_like
-from facula.ops.assignment import put_at
+from facula.ops.assignment import fit, put_at, value_like
 from facula.ops.indices import getitem
+from facula.ops.table import public
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 
@@ -132,13 +132,16 @@ def _get(self: Any, index: Any) -> Any:
     return i.out(getitem(i.of(self), i.items))
 
 
+_put_at = public(put_at)  # which may meet another batch in its turn
+
+
 def _put(self: Any, index: Any, value: Any, accumulate: bool = False) -> Any:
     found = _items(index)
     if not found:
         return NotImplemented
     i = _Index(self, index, (self, *found, value))
     new = i.into(i.of(fit(value_like(value, self), i.shape(self))))
-    return batched(put_at(i.of(self), tuple(i.items), new, accumulate), i.level)
+    return batched(_put_at(i.of(self), tuple(i.items), new, accumulate), i.level)
 
 
 def _set(self: Any, index: Any, value: Any) -> Any:
@@ -226,5 +229,6 @@ _RULES: dict[str, Callable[..., Any]] = {
     "index_fill": _fill,
     "index_put": _put,
     "index_select": _select,
+    "put_at": _put,
     "__setitem__": _set,
 }
