@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from facula.ops.table import PLAIN
 from facula.trace.recorder import TLS, restore_grad, set_grad
 from facula.utils import _contextlib
 from facula.utils._contextlib import _DecoratorContextManager, _NoParamDecoratorContextManager
@@ -46,7 +47,11 @@ class enable_grad(no_grad):
 
 
 class inference_mode(_DecoratorContextManager):
-    """As no_grad; results carry no history."""
+    """As no_grad; results carry no history, and may not be written to outside.
+
+    Which tensors were made inside is seen when a frame or the block ends: those that operations
+    gave, and that share no memory and were not written to since. Of others nothing is said.
+    """
 
     def __new__(cls, mode: Any = True) -> Any:
         self = super().__new__(cls)
@@ -67,11 +72,31 @@ class inference_mode(_DecoratorContextManager):
         self.before = r.grad, r.inference
         if self.mode:
             _switch_off()
+            if not r.inference:
+                self.first, self.watcher = len(r.handles), r.watcher
+                r.watcher = self._watch
             r.inference = True
 
     def __exit__(self, *exc: object) -> None:
+        r = TLS.r
         restore_grad(self.before[0])
-        TLS.r.inference = self.before[1]
+        if r.inference and not self.before[1]:
+            r.watcher = self.watcher
+            self._mark(r)
+        r.inference = self.before[1]
+
+    def _watch(self, r: Any) -> None:
+        self._mark(r)
+        self.first = 0  # of the next frame
+        if self.watcher is not None:
+            self.watcher(r)
+
+    def _mark(self, r: Any) -> None:
+        t: Any
+        for t in r.handles[self.first :]:
+            alone = type(t) in PLAIN and t._storage is None and t._counter is None
+            if alone and not (t._writes or t._leaf_rg):
+                t._inference = True
 
 
 class set_grad_enabled(_DecoratorContextManager):

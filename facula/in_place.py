@@ -22,11 +22,22 @@ from facula.values import from_array, realise
 from facula.writes import write
 
 
+def _check_inference(t: Any, name: str) -> None:
+    if not TLS.r.inference:
+        raise RuntimeError(
+            f"{name}: Inplace update to inference tensor outside InferenceMode is not allowed. You "
+            "can make a clone to get a normal tensor before doing inplace update. (a "
+            f"{t.dtype} tensor of shape {list(t.shape)})"
+        )
+
+
 def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
     """The rules for writing to a tensor while operations are recorded for autograd.
 
     `distinct`: whether elements that share memory are forbidden.
     """
+    if t._inference or (t._base_t is not None and t._base_t._inference):
+        _check_inference(t, name)
     if TLS.r.grad:
         if t._leaf_rg:
             raise RuntimeError(

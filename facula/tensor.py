@@ -120,6 +120,11 @@ class Tensor(TensorBase):
                 "requires_grad_(): argument 'requires_grad' must be bool, not "
                 f"{type(requires_grad).__name__}"
             )
+        if requires_grad and self._inference and not TLS.r.inference:
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not "
+                f"allowed. (a {self.dtype} tensor of shape {list(self.shape)})"
+            )
         if requires_grad and self.node.dtype.category < dtypes.FLOAT:
             raise RuntimeError(
                 "only Tensors of floating point and complex dtype can require "

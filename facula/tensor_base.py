@@ -331,7 +331,11 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
         """Always False: conjugation is not lazy here."""
         return False
 
-    is_neg = is_inference = is_conj
+    is_neg = is_conj
+
+    def is_inference(self) -> bool:
+        """Whether the tensor is known to be made in inference mode."""
+        return self._inference
 
     def _is_view(self) -> bool:
         return self._base_t is not None

@@ -58,7 +58,8 @@ class FlopCounterMode:
 
     def __enter__(self) -> FlopCounterMode:
         r = TLS.r
-        if r.watcher is not None:
+        self._watcher = r.watcher
+        if isinstance(getattr(r.watcher, "__self__", None), FlopCounterMode):
             raise RuntimeError("FlopCounterMode: one is counting in this thread already")
         flush(r)
         self.flop_counts.clear()
@@ -71,12 +72,14 @@ class FlopCounterMode:
 
     def __exit__(self, *args: object) -> None:
         self._count()
-        TLS.r.watcher = None
+        TLS.r.watcher = self._watcher
         self.mod_tracker.__exit__(*args)
         if self.display and args[0] is None:
             print(self.get_table(self.depth))
 
     def _end_frame(self, r: Any) -> None:
+        if self._watcher is not None:
+            self._watcher(r)
         self._count()
         self._last = None
 
