@@ -127,7 +127,13 @@ def _pad_dim(x: Tensor, original: Tensor, dim: int, left: int, right: int, mode:
         raise RuntimeError("Padding value causes wrapping around more than once.")
     if mode == "circular" and min(left, right) < 0:  # what is left is what repeats
         start = max(-left, 0)
-        x = x.narrow(dim, start, size + min(right, 0) - start)
+        rest = size + min(right, 0) - start
+        if rest < 1:  # PyTorch's result is whatever was in its memory
+            raise RuntimeError(
+                f"pad: circular padding ({left}, {right}) leaves nothing to repeat of dimension "
+                f"{dim} of input {dims(original.shape)}"
+            )
+        x = x.narrow(dim, start, rest)
         left, right = max(left, 0), max(right, 0)
     parts = [x]
     border = _BORDERS[mode]

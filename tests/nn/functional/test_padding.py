@@ -1,6 +1,9 @@
 """Padding by what is at the borders, where something is cut off as well."""
 
+import pytest
 from nn.stored import agrees
+
+import facula
 
 
 @agrees
@@ -11,3 +14,9 @@ def test_what_is_cut_off_does_not_come_back(torch):
     pad = torch.nn.functional.pad
     padded = {f"{p} {m}": pad(x if len(p) == 4 else x[0], p, m) for p in amounts for m in modes}
     return {k: (y, y.stride()) for k, y in padded.items()}
+
+
+@pytest.mark.parametrize("amounts", [(-1, 1), (1, -1), (-2, 2)])
+def test_circular_padding_of_nothing_that_is_left(amounts):
+    with pytest.raises(RuntimeError, match="leaves nothing to repeat"):
+        facula.nn.functional.pad(facula.ones(1, 2, -min(amounts)), amounts, "circular")
