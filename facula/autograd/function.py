@@ -345,7 +345,7 @@ class _Part:
         """A node in front of the joint one."""
         joint = node.custom.joint
         part = GradNode()
-        part.custom = _named(joint.cls, _Part)(joint, index)
+        part.custom = type(type(node.custom).__name__, (_Part,), {})(joint, index)
         part.edges = [node]
         part.op = node.op
         part.order = (frame, -1)
@@ -357,14 +357,10 @@ class _Part:
         return [g.detach().new_zeros(())]
 
 
-def _named(cls: Any, base: Any) -> Any:
-    """The class of a function's node, which is called after the function."""
-    return type(cls.__name__ + "Backward", (base,), {})
-
-
 def _custom(cls: Any, joint: _Several, edges: list[Any], frame: int, at: int) -> GradNode:
     node = GradNode()
-    node.custom = _named(cls, _Runner)(joint)
+    # The class of the node is called after the function.
+    node.custom = type(cls.__name__ + "Backward", (_Runner,), {})(joint)
     node.op = cls.__name__
     node.edges = edges
     node.order = (frame, -2)

@@ -167,7 +167,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
     return make_view(input, mv.PERMUTE, _exchanged(len(input.node.shape), dim0, dim1))
 
 
-@lru_cache(256)
+@lru_cache(256, typed=True)  # 1 and 1.0 are equal, and one is no dimension
 def _exchanged(rank: int, dim0: int, dim1: int) -> tuple[int, ...]:
     i, j = wrap_dim(dim0, rank), wrap_dim(dim1, rank)
     p = list(range(rank))
