@@ -52,6 +52,12 @@ class Settings:
         places = [i for i, sure in enumerate(self.sure) if sure is not None]
         self.first = places[0] if places else sys.maxsize
 
+    def check(self, args: Any, kwargs: Any) -> None:
+        """TypeError for a setting of a wrong kind, where such a call was not found right before."""
+        if kwargs or len(args) > self.first:
+            if (*map(type, args), *kwargs, *map(type, kwargs.values())) not in self.known:
+                self.look(args, kwargs)
+
     def look(self, args: Any, kwargs: Any) -> None:
         """TypeError for a setting of a wrong kind, before anything is done."""
         wrong = [

@@ -101,21 +101,18 @@ def public(f: Callable[..., Any]) -> Any:
     return _outward(f, f.__name__)
 
 
-def mixed(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of `nn.functional` whose calls autocast is to see."""
-
-    settings = Settings(f, f.__name__)
-    first, known, look = settings.first, settings.known, settings.look
+def explained(f: Callable[..., Any], cast: bool = False) -> Callable[..., Any]:
+    """A function of `nn.functional` whose settings are looked at and whose errors are told; with
+    `cast`, autocast sees its calls first."""
+    check = Settings(f, f.__name__).check
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if OVERRIDES and TLS.r.autocast is not None:
+        if cast and OVERRIDES and TLS.r.autocast is not None:
             done = MIXED(call, args, kwargs)
             if done is not NotImplemented:
                 return done
-        if kwargs or len(args) > first:
-            if (*map(type, args), *kwargs, *map(type, kwargs.values())) not in known:
-                look(args, kwargs)
+        check(args, kwargs)
         try:
             return f(*args, **kwargs)
         except Exception as error:
@@ -125,23 +122,9 @@ def mixed(f: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def explained(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of `nn.functional` whose settings are looked at and whose errors are told."""
-    settings = Settings(f, f.__name__)
-    first, known, look = settings.first, settings.known, settings.look
-
-    @functools.wraps(f)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) > first:
-            if (*map(type, args), *kwargs, *map(type, kwargs.values())) not in known:
-                look(args, kwargs)
-        try:
-            return f(*args, **kwargs)
-        except Exception as error:
-            _explain(error, f, f.__name__, args, kwargs)
-            raise
-
-    return call
+def mixed(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `nn.functional` whose calls autocast is to see."""
+    return explained(f, cast=True)
 
 
 def _explain(error: Exception, f: Any, name: str, args: Any, kwargs: Any) -> None:
@@ -345,16 +328,14 @@ def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Calla
 
 def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The in-place form of a function."""
-    settings = Settings(f, name)
-    first, look = settings.first - 1, settings.look
+    check = Settings(f, name).check
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if OVERRIDES:
             done = dispatch(call, (self, *args), kwargs)
             if done is not NotImplemented:
                 return done
-        if kwargs or len(args) > first:
-            look((self, *args), kwargs)
+        check((self, *args), kwargs)
         if name in UNTRACKED:
             before = TLS.r.grad
             set_grad(False)
