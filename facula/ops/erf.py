@@ -46,13 +46,13 @@ def _parts(a: Any, largest: int) -> tuple[Any, Any, Any]:
     return at, ax, total * s * slope[at]
 
 
-def _by_blocks(a: Any, f: Any) -> Any:
-    x = np.asarray(a, np.float64).reshape(-1)
+def _by_blocks(a: Any, f: Any, dtype: Any = np.float64) -> Any:
+    x = np.asarray(a, dtype).reshape(-1)
     out = np.empty(x.shape, a.dtype)
     for i in range(0, x.size, _BLOCK):
         piece = x[i : i + _BLOCK]
         missing = np.isnan(piece)
-        y = f(np.where(missing, 0.0, piece))
+        y = f(np.where(missing, x.dtype.type(0), piece))
         out[i : i + _BLOCK] = np.where(missing, piece, y)
     return out.reshape(a.shape)
 
@@ -79,7 +79,7 @@ def _erf32(x: Any) -> Any:
     """
     value, slope, third = _fine_grid()
     s = np.abs(x)
-    np.fmin(s, np.float32(_ONE), out=s)  # of NaN too
+    np.minimum(s, np.float32(_ONE), out=s)
     c = s * np.float32(_FINE)
     np.rint(c, out=c)
     at = c.astype(np.intp)
@@ -93,18 +93,13 @@ def _erf32(x: Any) -> Any:
     y *= s
     y *= slope.take(at)
     y += value.take(at)
-    np.copysign(y, x, out=y)
-    return np.where(x == x, y, x)
+    return np.copysign(y, x, out=y)
 
 
 def erf(a: Any) -> Any:
     """erf of a real array, in the array's dtype."""
     if a.dtype == np.float32:
-        x = a.reshape(-1)
-        out = np.empty(x.shape, np.float32)
-        for i in range(0, x.size, _BLOCK):
-            out[i : i + _BLOCK] = _erf32(x[i : i + _BLOCK])
-        return out.reshape(a.shape)
+        return _by_blocks(a, _erf32, np.float32)
 
     def piece(x: Any) -> Any:
         at, _, rise = _parts(x, 6)
