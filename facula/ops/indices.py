@@ -74,6 +74,18 @@ def positions(a: Any) -> tuple[Any, ...]:
     return (*[np.repeat(x, counts) for x in leading], last)
 
 
+def _from_front(a: Any, n: int) -> Any:
+    """Indices along n elements, all counted from the first, in an array that is their own; None
+    where one is out of bounds."""
+    beyond = bool(a.size) and (not a.dtype.isnative or outside(a, n))
+    if beyond and (a.min() < -n or a.max() >= n):
+        return None
+    a = a.astype(np.int64)
+    if beyond:
+        a[a < 0] += n
+    return a
+
+
 def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any, list[Any] | None]:
     """The basic part of an index as a view, and the tensors of the advanced part (or None).
 
@@ -194,16 +206,14 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
             fail(f"tensors used as indices must be long, int, byte or bool tensors, got {a.dtype}")
         for part in parts:
             n = t.node.shape[d]
-            low = part.min() if part.size else 0
-            if part.size and (low < -n or part.max() >= n):
+            counted = _from_front(part, n)
+            if counted is None:
                 first = part[(part < -n) | (part >= n)].reshape(-1)[0]
                 wrong = f"index {first} is out of bounds for dimension {d} with size {n}"
                 if n == 0:
                     fail(wrong)
             params.append((0, n, 1))
-            if low < 0:
-                part = np.where(part < 0, part + n, part)
-            layout.append(part.astype(np.int64, copy=False))
+            layout.append(part.astype(np.int64) if counted is None else counted)
             d += 1
     if wrong:
         # Where no element is picked, none is out of bounds.
@@ -324,12 +334,7 @@ def _rows(t: Any, index: Any) -> Any:
         return np.flatnonzero(a)
     if a.dtype.kind != "i":
         return None
-    a = a.astype(np.int64)
-    if outside(a, n):
-        if a.min() < -n or a.max() >= n:
-            return None
-        a[a < 0] += n
-    return a
+    return _from_front(a, n)
 
 
 def plain_views(t: Any, index: Any) -> Any:
