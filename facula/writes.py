@@ -112,7 +112,7 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
         if keeps and s._gfn is None:
             s._gfn = edge_of(s)
         seen = _counted(t)
-        _keep_turned(s, not mine)
+        _keep_turned(s, group if differentiable else None)
         _spoil(s, t)
         _count(t)
         if mine:
@@ -309,12 +309,13 @@ def _spoil(s: Storage, t: Any) -> None:
 _OF_BYTES = ("real_view", "imag_view", "view_as_real", "view_as_complex", "view_dtype")
 
 
-def _keep_turned(s: Storage, keep: bool) -> None:
-    """Before a write: what was reshaped in place keeps its graph node, or is to get another."""
+def _keep_turned(s: Storage, changed: Any) -> None:
+    """Before a write: what was reshaped in place keeps its graph node, or is to get another where
+    the group whose history changes is its own."""
     for ref in s.aliases:
         a = ref()
-        if a is not None and a._chain and turned(a) and group_of(a) is s:
-            if not keep:
+        if a is not None and a._chain and turned(a):
+            if group_of(a) is changed:
                 a._gfn = None
             elif a._gfn is None and a.node.rg:
                 a._gfn = edge_of(rederive(a) if a.node.op is STALE else a)

@@ -9,6 +9,7 @@ is shortened while they differ, and printed as Python that can be run.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import pickle
 import subprocess
@@ -159,8 +160,8 @@ ROUNDING = "the last bits of intermediate results decide"
 def by_rounding(program: dict, theirs: dict, found: str, oracle: Oracle) -> bool:
     """Whether PyTorch disagrees with itself there when its results change in their last bits."""
     where = found.removeprefix("when run again: ").partition(": Facula")[0]
-    for up in (True, False):
-        nudged = oracle.run({**program, "nudged": up})
+    for how in itertools.product((True, False), (False, True)):  # up or down, and what
+        nudged = oracle.run({**program, "nudged": how})
         other = verdict(program, [nudged], theirs) if nudged["final"] else None
         if other is not None and other.partition(": Facula")[0] == where:
             return True

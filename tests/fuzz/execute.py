@@ -286,27 +286,35 @@ ROUNDED = {
 }
 
 
-def run_nudged(program: dict, torch, up: bool) -> dict:
-    """The report of a program when the results of such functions are another in the last bit."""
+def run_nudged(program: dict, torch, up: bool, saved: bool) -> dict:
+    """The report of a program when the results of such functions are another in the last bit, or
+    the values saved for backward passes."""
+
+    def moved(x):
+        x = x.detach().clone()
+        y = torch.nextafter(x, torch.full_like(x, math.inf if up else -math.inf))
+        return y.where(x.isfinite() & (x != 0), x)
 
     class Nudge(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):
             out = func(*args, **(kwargs or {}))
             name = getattr(func, "__name__", "").strip("_").removeprefix("i")
             if name in ROUNDED and isinstance(out, torch.Tensor) and out.is_floating_point():
-                x = out.detach().clone()
-                y = torch.nextafter(x, torch.full_like(x, math.inf if up else -math.inf))
-                out.data.copy_(y.where(x.isfinite() & (x != 0), x))
+                out.data.copy_(moved(out))
             return out
 
-    with Nudge():
+    def pack(t):
+        return moved(t) if t.is_floating_point() else t
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t)
+    with hooks if saved else Nudge():
         return run(program, torch)
 
 
 def answer(program: dict, torch) -> dict:
     """The report of a program, and why it is none to compare with, if so."""
     if "nudged" in program:
-        return run_nudged(program, torch, program["nudged"])
+        return run_nudged(program, torch, *program["nudged"])
     report = run(program, torch)
     report["spoilt"] = None
     states = [s for s in report["final"].values() if isinstance(s, dict)]
@@ -342,11 +350,21 @@ def answers(batch: list[dict], torch) -> list[dict]:
     return reports
 
 
+def warm(torch) -> None:
+    """Import what PyTorch imports at first use, for four seconds, so that no child has to."""
+    with contextlib.suppress(ImportError):  # given gradients ask for it
+        importlib.import_module(f"{torch.__name__}.fx.experimental.symbolic_shapes")
+    p = torch.ones(1, requires_grad=True)
+    p.grad = torch.ones(1)
+    torch.optim.SGD([p], lr=0.1).step()
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     torch = importlib.import_module(sys.argv[1])
     if hasattr(torch, "set_num_threads"):
         torch.set_num_threads(1)
+    warm(torch)
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:

@@ -551,6 +551,15 @@ v3.data.add_(1)
 v3.detach().add_(1)
 v1.reshape_as(v2).backward()
 v3.backward()""",
+    "what lies in other memory and was reshaped in place sees a write through its view": """
+v0 = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).requires_grad_()
+v1 = v0.clone()
+v1.data = torch.ones(2, 2)
+v2 = v1.select(1, 0)
+n0 = v2.detach().numpy()
+v1.transpose_(0, 1)
+v2.mul_(3)
+v1.sum().backward()""",
 }
 
 
