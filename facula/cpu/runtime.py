@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from facula import numpy_threads
 from facula.cpu.walk import text
 from facula.trace import flight
 
@@ -193,7 +194,7 @@ def set_num_threads(n: int) -> None:
         while not _take(me):  # another thread has them
             flight.land()
             sleep(1e-4)
-        _threads = n
+        _threads = numpy_threads.most = n
         pool, _pool = _pool, None
         if pool is not None:
             pool.stop()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.numpy_threads import matmul
 from facula.ops.movement import PERMUTE, RESHAPE
 from facula.ops.pointwise import MUL
 from facula.ops.registry import Op, broadcast, widened
@@ -27,7 +28,7 @@ def _infer(p: Any, st: Any, a: Any, b: Any) -> Any:
 
 
 def _body(p: Any, s: Any, a: Any, b: Any) -> Any:
-    return np.matmul(_lines(a), _lines(b))
+    return matmul(_lines(a), _lines(b))
 
 
 def _lines(a: Any) -> Any:

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from facula.numpy_threads import matmul
 from facula.ops import windows
 from facula.ops.movement import RESHAPE, whole
 from facula.ops.registry import Op, widened
@@ -81,7 +82,7 @@ def _conv(p: Any, s: Any, a: Any, b: Any) -> Any:
     for part in _parts(batch, channels * _prod(kernel) * _prod(out) * a.itemsize):
         columns = windows.view(a[part], kernel, stride, padding, dilation, out)
         lines = columns.reshape(columns.shape[0], groups, each, _prod(out))
-        np.matmul(w, lines, out=y[part])
+        matmul(w, lines, out=y[part])
     return y.reshape(batch, b.shape[0], *out)
 
 
@@ -118,7 +119,7 @@ def _conv_input(p: Any, s: Any, a: Any, b: Any) -> Any:
     y = _flat(a, groups)
     w = b.reshape(groups, b.shape[0] // groups, b.shape[1] * _prod(kernel)).swapaxes(1, 2)
     for part in _parts(batch, channels * _prod(kernel) * _prod(out) * a.itemsize):
-        columns = np.matmul(w, y[part])
+        columns = matmul(w, y[part])
         columns = columns.reshape(columns.shape[0], channels, *kernel, *out)
         x[part] = windows.overlay(columns, size, kernel, stride, padding, dilation)
     return x
@@ -161,7 +162,7 @@ def _conv_weight(p: Any, s: Any, a: Any, b: Any) -> Any:
         columns = windows.view(a[part], kernel, stride, padding, dilation, out)
         lines = columns.shape[0] * _prod(out)
         y = b[part].swapaxes(0, 1).reshape(groups, made, lines)
-        w += np.matmul(y, columns.transpose(order).reshape(groups, each, lines).swapaxes(1, 2))
+        w += matmul(y, columns.transpose(order).reshape(groups, each, lines).swapaxes(1, 2))
     return w.reshape(b.shape[1], channels // groups, *kernel)
 
 

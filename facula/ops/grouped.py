@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.numpy_threads import matmul
 from facula.ops.contraction import _h, _lines
 from facula.ops.registry import Op, widened
 from facula.ops.table import api
@@ -34,15 +35,15 @@ def _body(p: Any, s: Any, a: Any, b: Any, ends: Any) -> Any:
     if a.ndim == b.ndim:  # the groups lie along the summed dimension
         out = np.zeros((*ends.shape, a.shape[0], b.shape[1]), a.dtype)
         for i, part in _groups(ends, a.shape[1]):
-            np.matmul(_lines(a[:, part]), _lines(b[part]), out=out[i])
+            matmul(_lines(a[:, part]), _lines(b[part]), out=out[i])
         return out
     out = np.zeros((a.shape[-2], b.shape[-1]), a.dtype)
     if a.ndim == 2:
         for i, part in _groups(ends, len(a)):
-            out[part] = _lines(a[part]) @ _lines(b[i])
+            out[part] = matmul(_lines(a[part]), _lines(b[i]))
     else:
         for i, part in _groups(ends, b.shape[1]):
-            out[:, part] = _lines(a[i]) @ _lines(b[:, part])
+            out[:, part] = matmul(_lines(a[i]), _lines(b[:, part]))
     return out
 
 
