@@ -7,6 +7,7 @@ that has kernels of its own (`facula.cpu.emitters`), with the pointwise operatio
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from facula.compiler.builder import KINDS, NARROW
 from facula.trace.node import Node
@@ -29,6 +30,8 @@ class Cluster:
         self.open = True  # whether pointwise operations may join
         self.fallback = False
         self.reads: set[Node] = set()
+        self.hidden: Any = None  # what its kernel need not compute (hidden.py)
+        self.reach: Any = None  # how far the rows of a product's left operand reach
 
     def add(self, n: Node, level: str) -> None:
         self.nodes.append(n)

@@ -6,13 +6,15 @@ from typing import Any
 
 from facula.compiler.cluster import ALL, COLUMN, FULL, Cluster
 from facula.compiler.grouping import Grouping
+from facula.compiler.hidden import Masks
 from facula.compiler.layout import place
 from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
 from facula.compiler.simplify import long_dots, turned_once, with_copies, without_copies
 from facula.cpu.emitters import EMITTERS, REVISITING
 from facula.cpu.kernels import Kernel
-from facula.cpu.maps import CombineKernel, MapKernel
+from facula.cpu.maps import MapKernel
+from facula.cpu.partial import CombineKernel
 from facula.cpu.text import NotCompiled
 from facula.trace.node import INPUT, Node
 
@@ -51,6 +53,7 @@ class Lowered:
         self.grouping = g = Grouping(entries, places)
         self.roots = [place(n, g.places) for n in roots]
         recompute(g, {p.base for p in self.roots})
+        self.masks = Masks(entries, self.roots, g.places, scalars, self.guards)
         while not self._lower_all():
             pass
 
@@ -89,6 +92,7 @@ class Lowered:
             if c.fallback:
                 self.steps.append((c, None))
                 continue
+            c.hidden, c.reach = self.masks.of(c, self.stored), self.masks.reach(c)
             try:
                 self.steps.append((c, self._lower(c)))
             except NotCompiled:
@@ -184,6 +188,11 @@ class Likeness:
                     *(n in low.stored, n is c.core, tuple(operands), self._numbers(low, n)),
                 )
             )
+        if c.hidden is not None:
+            parts.append(
+                (c.hidden.diagonal, *[(self.nodes[n], x) for n, x in c.hidden.fills.items()])
+            )
+        parts.append(c.reach)
         self.key = tuple(parts)
         self.back = list(self.nodes)
         self.back_numbers = list(self.numbers)

@@ -157,6 +157,16 @@ class MapKernel(Kernel):
         if self.flat:
             self.per_unit = -(-self.per_unit // 64) * 64
         self.units = -(-total // self.per_unit)
+        self._masked()
+
+    def _masked(self) -> None:
+        """Whether rows end early because a mask hides the rest: of columns that are gone over
+        `stride` at a time, up to `covered`."""
+        c, w = self.cluster, self.width
+        self.stride = 4 * w if self.columns >= 8 * w else w  # as `_piece` does where it adds up
+        self.covered = self.columns // self.stride * self.stride
+        apart = self.flat or self.pieces or not self.covered
+        self.hidden: Any = None if apart else c.hidden
 
     def _work(self) -> int:
         """Of an element, in those of the cheapest kernels. Partial results of columns are as many
@@ -384,10 +394,11 @@ class MapKernel(Kernel):
         """The columns of one piece, by vectors, half a vector, and one by one. Returns the sums so
         far, in vectors and of what did not fit into vectors."""
         f, w, many = self.f, self.width, len(carried)
+        start = low
 
         def unless(end: Index) -> Index:
             """Where vectors end: lanes are divided one by one if a divisor is extreme."""
-            return f.let(f"select i1 {extreme}, i64 {low}, i64 {end}") if extreme else end
+            return f.let(f"select i1 {extreme}, i64 {start}, i64 {end}") if extreme else end
 
         def over(x: Lanes, low: Index, high: Index, accs: list[Value], unroll: int) -> list[Value]:
             """The columns from low to high; `accs` has accumulators for each of the unrolled."""
@@ -401,6 +412,18 @@ class MapKernel(Kernel):
                 loop.next = out
             return renamed(accs, loop.values)
 
+        def four(high: Index) -> list[Value]:
+            """The columns up to high, with four accumulators of each sum."""
+            none = [self._identity(wide, n) for n in carried]
+            groups = over(wide, start, unless(high), values + 3 * none, 4)
+            while len(groups) > many:
+                half = len(groups) // 2
+                groups = [
+                    self._combine(wide, n, a, b)
+                    for n, a, b in zip(2 * carried, groups[:half], groups[half:], strict=False)
+                ]
+            return groups
+
         wide, one = Lanes(f, w), Lanes(f, 1)
         known = isinstance(low, int) and isinstance(high, int)
         if known:
@@ -408,23 +431,21 @@ class MapKernel(Kernel):
         else:
             middle = f.add(low, f.let(f"and i64 {f.sub(high, low)}, {-w}"))
         at = low
+        if self.hidden is not None:
+            end = self._seen(row)
+            wide_sums = carried and self.stride > w
+            values = four(end) if wide_sums else over(wide, low, unless(end), values, 1)
+            if extreme:
+                singles = over(one, unless(end), end, singles, 1)
+            self._fill(stores, end)
+            at = start = self.covered
+        elif known and carried and middle - low >= 8 * w:  # type: ignore[operator]
+            at = low + (middle - low) // (4 * w) * (4 * w)  # type: ignore[operator]
+            values = four(at)
+        if not known or at < middle:  # type: ignore[operator]
+            begin = unless(at) if at != start else start
+            values = over(wide, begin, unless(middle), values, 1)
         if not known or middle > low:  # type: ignore[operator]
-            main = middle
-            if known and carried and middle - low >= 8 * w:  # type: ignore[operator]
-                main = low + (middle - low) // (4 * w) * (4 * w)  # type: ignore[operator]
-                none = [self._identity(wide, n) for n in carried]
-                groups = over(wide, low, unless(main), values + 3 * none, 4)
-                while len(groups) > many:
-                    half = len(groups) // 2
-                    groups = [
-                        self._combine(wide, n, a, b)
-                        for n, a, b in zip(2 * carried, groups[:half], groups[half:], strict=False)
-                    ]
-                values = groups
-                at = main
-            if at != middle:
-                begin = unless(at) if at != low else low
-                values = over(wide, begin, unless(middle), values, 1)
             at = unless(middle)
         if known:
             w //= 2
@@ -442,6 +463,25 @@ class MapKernel(Kernel):
         if not known or extreme or middle < high:  # type: ignore[operator]
             singles = over(one, at, high, singles, 1)
         return values, singles
+
+    def _seen(self, row: Index) -> Index:
+        """Where the columns end that a mask leaves, whole strides of them."""
+        f, step = self.f, self.stride
+        at = f.add(f.rem(row, self.cluster.shape[-2]), self.hidden.diagonal + step)
+        return f.smaller(f.mul(f.div(at, step), step), self.covered)
+
+    def _fill(self, stores: list[Node], low: Index) -> None:
+        """Write what is known of the columns that a mask hides."""
+        f, x = self.f, Lanes(self.f, self.width)
+        known = [n for n in stores if n in self.stored and n in self.hidden.fills]
+        if not known:
+            return
+        with f.loop(low, self.covered, self.width) as loop:
+            for n in known:
+                kind = kind_of(n)
+                assert kind is not None
+                v = x.const(self.hidden.fills[n], kind)
+                x.store(v, f.at(self.out[n], f.mul(loop.index, SIZE[kind])))
 
     def _invert(self) -> str:
         """Prepare to divide by what is known of the row; an i1, whether that is not possible."""
@@ -558,33 +598,3 @@ class MapKernel(Kernel):
         return v
 
     _current = 0
-
-
-class CombineKernel(Kernel):
-    """Adds the partial results of a reduction, column by column, in the order of the units."""
-
-    def combine(self, n: Node, of: MapKernel, width: int) -> None:
-        """Write the kernel for the reduction n, whose partial results `of` leaves."""
-        f = self.f
-        kind = kind_of(n)
-        assert kind is not None
-        size = SIZE[kind]
-        step = of.partial_step(n)
-        columns = 1 if self.cluster.level[n] == ALL else of.columns
-        self.room = of.room
-        source, target = self.buffer(n, "partial"), self.buffer(n)
-        middle = columns // width * width
-        for low, high, w in ((0, middle, width), (middle, columns, 1)):
-            if low >= high:
-                continue
-            x = Lanes(f, w)
-            with f.loop(low, high, w, some=True) as j:
-                at = f.at(source, f.mul(j.index, size))
-                total = x.load(at, kind)
-                if of.units > 1:
-                    first = [(x.type(kind), total.name)]
-                    with f.loop(1, of.units, 1, first, some=True) as i:
-                        v = x.load(f.at(at, f.mul(i.index, step * size)), kind)
-                        i.next = [x.add(Value(i.values[0], kind), v).name]
-                    total = Value(i.values[0], kind)
-                x.store(total, f.at(target, f.mul(j.index, size)))

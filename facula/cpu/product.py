@@ -25,7 +25,7 @@ from facula.cpu.blocking import (
 from facula.cpu.kernels import Kernel
 from facula.cpu.packing import copy_panel, copy_panels, copy_rows, copy_tile
 from facula.cpu.text import Index
-from facula.cpu.tiles import DotWriter, Epilogue, TileWriter
+from facula.cpu.tiles import DotWriter, Epilogue, TileWriter, lanes_of
 from facula.cpu.vector import SIZE
 from facula.trace.node import Node
 
@@ -71,7 +71,8 @@ class ProductKernel(Kernel):
         self.panel = p.columns
         self.rows = p.small + (p.big > 0)  # of the largest tile
         self.tile = t = (DotWriter if p.dot else TileWriter)(self, e, kind, self.width)
-        t.k, t.parts = s.k, s.k > BLOCK and not p.dot
+        self._masked(n)
+        t.k, t.parts = s.k, (s.k > BLOCK or self.reach is not None) and not p.dot
         t.fused, t.packed = n.shape[-1] >= NARROW, p.pack_b
         t.steps = [(row, column) for _, row, column in self.steps]
         self._rooms()
@@ -90,6 +91,13 @@ class ProductKernel(Kernel):
                 last = f.smaller(f.add(first, p.together), s.count)
                 with f.loop(first, last, some=True) as one:
                     self._product(a, b, one.index)
+
+    def _masked(self, n: Node) -> None:
+        """What a mask spares: tiles whose results it hides, and where the left operand is zero."""
+        c, s, p = self.cluster, self.s, self.p
+        whole = (s.m, s.n) == n.shape[-2:] and not s.turned
+        self.hidden: Any = c.hidden if whole else None
+        self.reach: Any = c.reach if whole and p.depth == s.k and not p.dot else None
 
     def _rooms(self) -> None:
         """Room on the stack, and the steps of what tiles read."""
@@ -287,7 +295,7 @@ class ProductKernel(Kernel):
 
     def _panel(self, a: str, b: str, j: Index, columns: int, first: Index, count: Index) -> None:
         """All tiles of a panel, over a part of k."""
-        f, s, p, t, size = self.f, self.s, self.p, self.tile, self.size
+        f, s, p, size = self.f, self.s, self.p, self.size
         column = f.mul(j, self.panel)
         b = f.at(b, f.mul(column, s.b_column * size))
         if p.pack_b:
@@ -298,25 +306,86 @@ class ProductKernel(Kernel):
         for low, high, rows in self.tile_ranges:
             with f.loop(low, high) as i:
                 row = self._row(i.index)
-                left = self._left(i.index) if p.pack_a else f.at(a, f.mul(row, s.a_row * size))
                 at = [
                     f.at(x, f.add(f.mul(row, down), f.mul(column, across)))
                     for x, (_, down, across) in zip(self.pointers, self.steps, strict=True)
                 ]
-                room = self.sums
-                if p.depth < s.k:
-                    spot = f.mul(f.sub(i.index, self.first_tile), p.unit_panels)
-                    spot = f.add(spot, f.sub(j, self.first_panel))
-                    room = f.at(room, f.mul(spot, self.rows * self.panel * size))
-                if p.depth <= BLOCK or not t.parts:
-                    t.call(rows, columns, left, b, room, count, self._part(first, count), at)
+                place = (a, b, i.index, j, row, first, count)
+                if self.hidden is None:
+                    self._tile(rows, columns, *place, at)
                     continue
-                with f.loop(0, count, BLOCK, some=True) as block:
-                    some = f.smaller(f.sub(count, block.index), BLOCK)
-                    x = f.at(left, f.mul(block.index, t.a_k))
-                    y = f.at(b, f.mul(block.index, t.b_k))
-                    part = self._part(f.add(first, block.index), some)
-                    t.call(rows, columns, x, y, room, some, part, at)
+                last = f.add(row, rows - 1 + self.hidden.diagonal)
+                hides = f.let(f"icmp sgt i64 {column}, {last}")
+                with f.when(hides):
+                    self._fill(rows, columns, at)
+                with f.when(f.let(f"xor i1 {hides}, true")):
+                    self._tile(rows, columns, *place, at)
+
+    def _tile(
+        self,
+        rows: int,
+        columns: int,
+        a: str,
+        b: str,
+        i: Index,
+        j: Index,
+        row: Index,
+        first: Index,
+        count: Index,
+        at: list[str],
+    ) -> None:
+        """Tile i of panel j, over a part of k; `at`: where what follows reads and writes."""
+        f, s, p, t, size = self.f, self.s, self.p, self.tile, self.size
+        left = self._left(i) if p.pack_a else f.at(a, f.mul(row, s.a_row * size))
+        room = self.sums
+        if p.depth < s.k:
+            spot = f.mul(f.sub(i, self.first_tile), p.unit_panels)
+            spot = f.add(spot, f.sub(j, self.first_panel))
+            room = f.at(room, f.mul(spot, self.rows * self.panel * size))
+        if self.reach is None and (p.depth <= BLOCK or not t.parts):
+            t.call(rows, columns, left, b, room, count, self._part(first, count), at)
+            return
+        # Blocks begin where they would without a mask: the sums are the same.
+        begin, low, high = (0, 0, count) if self.reach is None else self._reached(rows, row)
+        with f.loop(begin, high, BLOCK, some=True) as block:
+            start = block.index if low == 0 else f.larger(block.index, low)
+            some = f.sub(f.smaller(high, f.add(block.index, BLOCK)), start)
+            x = f.at(left, f.mul(start, t.a_k))
+            y = f.at(b, f.mul(start, t.b_k))
+            if self.reach is None:
+                part = self._part(f.add(first, start), some)
+            else:
+                part = self._ends(block.index, begin, f.add(start, some), high)
+            t.call(rows, columns, x, y, room, some, part, at)
+
+    def _reached(self, rows: int, row: Index) -> tuple[Index, Index, Index]:
+        """The part of k in which rows of the left operand are not zero: the beginning of its first
+        block, its first and its end."""
+        f, s, (turned, diagonal) = self.f, self.s, self.reach
+        if not turned:
+            return 0, 0, f.smaller(f.add(row, rows + diagonal), s.k)
+        low = f.smaller(f.larger(f.sub(row, diagonal), 0), s.k - 1)
+        return f.mul(f.div(low, BLOCK), BLOCK), low, s.k
+
+    def _ends(self, block: Index, begin: Index, end: Index, high: Index) -> Index:
+        """Whether a block is the first (1), the last (2), or both."""
+        f = self.f
+        first = f.let(f"icmp eq i64 {block}, {begin}")
+        last = f.let(f"icmp eq i64 {end}, {high}")
+        low = f.let(f"zext i1 {first} to i64")
+        return f.add(low, f.let(f"select i1 {last}, i64 2, i64 0"))
+
+    def _fill(self, rows: int, columns: int, at: list[str]) -> None:
+        """Write what is known of a tile that a mask hides."""
+        f, e = self.f, self.epilogue
+        for k, n in enumerate(e.outs, len(e.keys)):
+            if n not in self.hidden.fills:
+                continue
+            with f.loop(0, rows) as i:
+                p = f.at(at[k], f.mul(i.index, self.steps[k][1]))
+                for x in lanes_of(f, columns, self.width):
+                    x.store(x.const(self.hidden.fills[n], e.kinds[k]), p)
+                    p = f.at(p, x.width * SIZE[e.kinds[k]])
 
 
 class Product:

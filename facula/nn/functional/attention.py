@@ -75,7 +75,9 @@ def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
     if is_causal:
         shape = scores.shape[-2:]
         seen = facula.ones(shape, dtype=facula.bool, device=q.device).tril()
-        scores = scores.masked_fill(seen.logical_not(), float("-inf"))
+        # Recorded as a number, so that the compiler knows what is hidden (compiler/hidden.py).
+        nothing = facula.full((), float("-inf"), dtype=scores.dtype, device=q.device)
+        scores = facula.where(seen, scores, nothing)
     elif attn_mask is not None:
         if attn_mask.dtype is facula.bool:
             scores = scores.masked_fill(attn_mask.logical_not(), float("-inf"))
