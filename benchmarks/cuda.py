@@ -2,8 +2,9 @@
 
     python benchmarks/cuda.py [facula] [torch]
 
-Both frameworks run the same lines on the same numbers. Losses are compared in float64; a step's
-time is the wall time of many steps between two synchronisations, the least of several rounds.
+Both frameworks run the same lines on the same numbers. Losses are compared in float64, those of
+models under autocast as they are; a step's time is the wall time of many steps between two
+synchronisations, the least of several rounds.
 """
 
 from __future__ import annotations
@@ -86,13 +87,19 @@ def large(torch: Any, double: bool = False) -> Any:
     return _network(torch, [2048, 4096, 4096, 1000], 1024, double, False)
 
 
-def _step(model: Any, loss_of: Any, optimizer: Any) -> Any:
+def _step(torch: Any, model: Any, loss_of: Any, optimizer: Any, low: str = "") -> Any:
+    """`low`: the dtype of autocast; with float16 the loss is scaled."""
+    scaler = torch.amp.GradScaler("cuda", enabled=low == "float16")
+    dtype = getattr(torch, low or "float16")
+
     def step() -> Any:
         optimizer.zero_grad()
-        loss = loss_of(model)
-        loss.backward()
-        optimizer.step()
-        return loss
+        with torch.autocast("cuda", dtype=dtype, enabled=bool(low)):
+            loss = loss_of(model)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return loss.detach()
 
     return step
 
@@ -101,7 +108,7 @@ def _placed(torch: Any, model: Any, double: bool) -> Any:
     return (model.double() if double else model).to("cuda")
 
 
-def resnet(torch: Any, double: bool = False) -> Any:
+def resnet(torch: Any, double: bool = False, low: str = "") -> Any:
     """ResNet-18 for 64 images of 32 x 32, SGD with momentum."""
     nn, F = torch.nn, torch.nn.functional
 
@@ -130,10 +137,15 @@ def resnet(torch: Any, double: bool = False) -> Any:
     x = rng.standard_normal((64, 3, 32, 32)).astype(np.float64 if double else np.float32)
     x, y = [torch.from_numpy(a).to("cuda") for a in (x, rng.integers(0, 10, 64))]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    return _step(model, lambda m: F.cross_entropy(m(x), y), optimizer)
+    return _step(torch, model, lambda m: F.cross_entropy(m(x), y), optimizer, low)
 
 
-def gpt(torch: Any, double: bool = False) -> Any:
+def resnet_f16(torch: Any, double: bool = False) -> Any:
+    """ResNet-18 under autocast in float16, with scaled losses."""
+    return resnet(torch, low="float16")
+
+
+def gpt(torch: Any, double: bool = False, low: str = "") -> Any:
     """A GPT of 6 layers of 384, 6 heads, 4 texts of 256 characters, AdamW."""
     nn, F = torch.nn, torch.nn.functional
 
@@ -169,7 +181,16 @@ def gpt(torch: Any, double: bool = False) -> Any:
     rng = np.random.default_rng(0)
     i, y = [torch.from_numpy(rng.integers(0, 65, (4, 256))).to("cuda") for _ in range(2)]
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
-    return _step(model, lambda m: F.cross_entropy(m(i).view(-1, 65), y.view(-1)), optimizer)
+
+    def loss_of(m: Any) -> Any:
+        return F.cross_entropy(m(i).view(-1, 65), y.view(-1))
+
+    return _step(torch, model, loss_of, optimizer, low)
+
+
+def gpt_bf16(torch: Any, double: bool = False) -> Any:
+    """The GPT under autocast in bfloat16."""
+    return gpt(torch, low="bfloat16")
 
 
 def lstm(torch: Any, double: bool = False) -> Any:
@@ -191,11 +212,16 @@ def lstm(torch: Any, double: bool = False) -> Any:
     rng = np.random.default_rng(0)
     i, y = [torch.from_numpy(rng.integers(0, 65, (32, 64))).to("cuda") for _ in range(2)]
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    return _step(model, lambda m: F.cross_entropy(m(i).view(-1, 65), y.view(-1)), optimizer)
+
+    def loss_of(m: Any) -> Any:
+        return F.cross_entropy(m(i).view(-1, 65), y.view(-1))
+
+    return _step(torch, model, loss_of, optimizer)
 
 
-MODELS = {f.__name__: f for f in (two_layers, mlp, mlp_norm, large, resnet, gpt, lstm)}
-BIG = ("large", "resnet", "gpt", "lstm")  # fewer steps
+_ALL = (two_layers, mlp, mlp_norm, large, resnet, resnet_f16, gpt, gpt_bf16, lstm)
+MODELS = {f.__name__: f for f in _ALL}
+BIG = ("large", "resnet", "resnet_f16", "gpt", "gpt_bf16", "lstm")  # fewer steps
 
 
 def losses(torch: Any, name: str, steps: int) -> list[float]:

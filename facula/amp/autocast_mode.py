@@ -1,7 +1,7 @@
 """Running products and convolutions in 16 bits: `autocast`.
 
-On the CPU bfloat16 and float16 are possible. Where a device is not there, what is set for it is
-remembered and has no effect, as in PyTorch.
+On the CPU and on CUDA bfloat16 and float16 are possible. Where a device is not there, what is set
+for it is remembered and has no effect, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from facula.trace.recorder import TLS
 _DEFAULT = {"cuda": float16, "cpu": bfloat16, "xpu": float16, "mps": float16}
 _LOW = (bfloat16, float16)
 _dtypes = dict(_DEFAULT)
-_enabled: dict[str, bool] = {}  # of devices that are not there
 _settings = {"cache": True, "nesting": 0}
 
 
@@ -35,6 +34,12 @@ def _known(device_type: Any) -> str:
 def is_autocast_available(device_type: str) -> bool:
     """Whether there is an autocast for devices of this kind."""
     return device(device_type).type in _DEFAULT
+
+
+def _possible(dtype: Any) -> bool:
+    from facula import cuda
+
+    return dtype is not bfloat16 or cuda.is_bf16_supported()
 
 
 class autocast:
@@ -53,15 +58,15 @@ class autocast:
         self.device = _known(device_type)
         self.fast_dtype = dtype or _dtypes[self.device]
         self._cache_enabled = _settings["cache"] if cache_enabled is None else cache_enabled
-        if enabled and self.device == "cuda":
+        if enabled and self.device == "cuda" and not present("cuda"):
             warnings.warn(
-                "Facula has no autocast for CUDA yet: operations compute in the dtypes that they "
-                "are given. Disabling autocast."
-                if present("cuda")
-                else "CUDA is not available or torch_xla is imported. Disabling autocast.",
-                stacklevel=2,
+                "CUDA is not available or torch_xla is imported. Disabling autocast.", stacklevel=2
             )
             enabled = False
+        elif enabled and self.device == "cuda" and not _possible(self.fast_dtype):
+            raise RuntimeError(
+                "Current CUDA Device does not support bfloat16. Please switch dtype to float16."
+            )
         elif enabled and self.fast_dtype not in _LOW:
             name = self.device.upper()
             warnings.warn(
@@ -118,13 +123,11 @@ class autocast:
 
 def _cast(value: Any, device_type: str, dtype: Any) -> Any:
     """Floating-point tensors of a kind of device as another dtype, in any container."""
-    if device_type != "cpu":
-        return value
     if isinstance(value, Mapping):
         return {
             _cast(k, device_type, dtype): _cast(v, device_type, dtype) for k, v in value.items()
         }
-    return policy.cast(value, dtype)
+    return policy.cast(value, dtype, device_type)
 
 
 def custom_fwd(
@@ -173,18 +176,14 @@ def custom_bwd(bwd: Callable[..., Any] | None = None, *, device_type: str) -> An
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether this code runs under autocast for devices of this kind."""
-    if device_type == "cpu":
-        return TLS.r.autocast is not None
-    return _enabled.get(device_type, False)
+    on = TLS.r.autocast
+    return on is not None and device_type in on
 
 
 def set_autocast_enabled(device_type: Any, enabled: bool | None = None) -> None:
     """Switch autocast for devices of a kind on or off; with one argument, for CUDA."""
     kind, on = ("cuda", device_type) if enabled is None else (_known(device_type), enabled)
-    if kind == "cpu":
-        policy.switch(_dtypes["cpu"] if on else None)
-    else:
-        _enabled[kind] = bool(on)
+    policy.switch(kind, _dtypes[kind] if on else None)
 
 
 def is_autocast_cpu_enabled() -> bool:
@@ -206,8 +205,8 @@ def set_autocast_dtype(device_type: str, dtype: Any) -> None:
     """Set the dtype that autocast uses on devices of this kind."""
     kind = _known(device_type)
     _dtypes[kind] = dtype
-    if kind == "cpu" and TLS.r.autocast is not None:
-        policy.switch(dtype)
+    if is_autocast_enabled(kind):
+        policy.switch(kind, dtype)
 
 
 def get_autocast_gpu_dtype() -> Any:

@@ -77,6 +77,8 @@ class GradScaler:
             return outputs
         self._used = True
         if isinstance(outputs, Tensor):
+            if outputs.dtype is facula.float32:
+                return outputs * self._scale
             return outputs * tensor(self._scale, dtype=facula.float32, device=outputs.device)
         if isinstance(outputs, Iterable):
             scaled = [self.scale(x) for x in outputs]
@@ -94,7 +96,7 @@ class GradScaler:
             raise RuntimeError(
                 "unscale_() has already been called on this optimizer since the last update()."
             )
-        found = some = False
+        checks: dict[Any, Any] = {}  # a sum for each device, NaN where a gradient is not finite
         with facula.no_grad():
             for group in optimizer.param_groups:
                 for p in group["params"]:
@@ -102,12 +104,14 @@ class GradScaler:
                         continue
                     if p.grad.dtype is facula.float16:
                         raise ValueError("Attempting to unscale FP16 gradients.")
-                    p.grad.mul_(1.0 / self._scale)
-                    found = found or not bool(facula.isfinite(p.grad).all())
-                    some = True
-        if not some:
+                    g = p.grad.mul_(1.0 / self._scale)
+                    check = (g * 0).sum()
+                    before = checks.get(g.device)
+                    checks[g.device] = check if before is None else before + check
+        if not checks:
             self._empty.add(id(optimizer))
-        self._found[id(optimizer)] = found
+        # Read once, when all is there.
+        self._found[id(optimizer)] = any([bool(c.isnan()) for c in checks.values()])
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         """Unscale the gradients, and call `optimizer.step` if all are finite."""

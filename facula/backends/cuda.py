@@ -1,26 +1,50 @@
-"""CUDA's libraries: not used, and the switches that programs set are remembered."""
+"""CUDA's libraries: whether products may be computed in TF32; other switches are remembered."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from types import SimpleNamespace
 
+from facula import switches
 from facula.errors import honest
 
-matmul = SimpleNamespace(
-    allow_tf32=False,
-    allow_fp16_reduced_precision_reduction=True,
-    allow_bf16_reduced_precision_reduction=True,
-    allow_fp16_accumulation=False,
-    fp32_precision="none",
-)
+
+class _Products:
+    """How cuBLAS multiplies. TF32 is one switch with `set_float32_matmul_precision`."""
+
+    def __init__(self) -> None:
+        self.allow_fp16_reduced_precision_reduction = True
+        self.allow_bf16_reduced_precision_reduction = True
+        self.allow_fp16_accumulation = False
+
+    @property
+    def allow_tf32(self) -> bool:
+        """Whether products of float32 may be computed in TF32."""
+        return switches.get_float32_matmul_precision() != "highest"
+
+    @allow_tf32.setter
+    def allow_tf32(self, allowed: bool) -> None:
+        switches.set_float32_matmul_precision("high" if allowed else "highest")
+
+    @property
+    def fp32_precision(self) -> str:
+        """'tf32' where products of float32 may be computed in it, else 'none'."""
+        return "tf32" if self.allow_tf32 else "none"
+
+    @fp32_precision.setter
+    def fp32_precision(self, precision: str) -> None:
+        self.allow_tf32 = precision == "tf32"
+
+
+matmul = _Products()
 _sdp = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
 
 
 def is_built() -> bool:
-    """Whether CUDA can be used: no."""
-    return False
+    """Whether there is a CUDA device, and the libraries that are needed."""
+    from facula import cuda
+
+    return cuda.is_available()
 
 
 def flash_sdp_enabled() -> bool:

@@ -6,6 +6,8 @@ joined: the one before is often made where the operand is, the one after as the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from facula import dtypes
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place, source
@@ -66,14 +68,18 @@ class _Widening:
         return found
 
 
-def widen(entries: list[Node], places: dict[Node, Place]) -> list[Node]:
-    """The entries with such operations in float32; `places` learns where their results are."""
+def widen(
+    entries: list[Node], places: dict[Node, Place], kept: Callable[[Node], bool] | None = None
+) -> list[Node]:
+    """The entries with such operations in float32, except those that are to be `kept` as they are;
+    `places` learns where their results are."""
     w = _Widening()
     for n in entries:
         if (
             n.op is ASSIGN
             or n.op.name not in WIDENED
             or not any([kind_of(i) in NARROW for i in n.inputs])
+            or (kept is not None and kept(n))
         ):
             w.entries.append(n)
             continue

@@ -74,8 +74,8 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 
 
 def is_tf32_supported() -> bool:
-    """False: products of float32 are computed in float32."""
-    return False
+    """Whether the device computes in TF32, if it is allowed to."""
+    return is_available() and get_device_capability()[0] >= 8
 
 
 def is_current_stream_capturing() -> bool:

@@ -2,7 +2,8 @@
 
 Called through ctypes. cuBLASLt would fuse what follows into the product; it needs a search for an
 algorithm for every shape, so it comes when a measurement asks for it. float32 is computed in
-float32, not in TF32, as PyTorch does unless told otherwise.
+float32 unless `set_float32_matmul_precision` allows TF32, as in PyTorch; 16-bit floats are added
+up in float32, on tensor cores.
 """
 
 from __future__ import annotations
@@ -10,11 +11,25 @@ from __future__ import annotations
 from ctypes import byref, c_double, c_float, c_int, c_longlong, c_size_t, c_void_p
 from typing import Any
 
+from facula import switches
 from facula.cuda import driver, libraries
 from facula.trace.node import Node
 
 WORKSPACE = 32 << 20
+# What cuBLAS calls a kind, what its products are added up in, and numbers of that.
+KINDS: dict[str, tuple[int, int, Any]] = {
+    "f32": (0, 68, c_float),
+    "f64": (1, 70, c_double),
+    "f16": (2, 68, c_float),
+    "bf16": (14, 68, c_float),
+}
+TF32 = 77
 _state: dict[str, Any] = {}
+
+
+def tf32() -> bool:
+    """Whether products of float32 may be computed in TF32."""
+    return switches.get_float32_matmul_precision() != "highest"
 
 
 class Product:
@@ -24,7 +39,7 @@ class Product:
     between the matrices of a batch, scratch that it names).
     """
 
-    __slots__ = ("args", "batch", "kind", "room", "shape", "sides")
+    __slots__ = ("args", "batch", "compute", "kind", "room", "shape", "sides")
 
     def __init__(
         self, a: Any, b: Any, out: Node, m: int, n: int, k: int, batch: int, kind: Any
@@ -35,10 +50,12 @@ class Product:
         self.shape = m, n, k
         self.batch = batch
         self.kind = kind
+        self.compute = TF32 if kind == "f32" and tf32() else KINDS[kind][1]
 
     def bound(self) -> Any:
         """A function of the three addresses that queues the product."""
-        f, handle, number = _ready(self.kind)
+        f, handle = _ready()
+        kind, _, number = KINDS[self.kind]
         (at, ald, astep), (bt, bld, bstep) = self.sides
         m, n, k = self.shape
         one, zero = number(1), number(0)
@@ -48,7 +65,8 @@ class Product:
         def run(a: int, b: int, out: int) -> None:
             code = f(
                 *(handle, int(bt), int(at), n, m, k, byref(one)),
-                *(b, bld, bstep, a, ald, astep, byref(zero), out, n, m * n, batch),
+                *(b, kind, bld, bstep, a, kind, ald, astep, byref(zero)),
+                *(out, kind, n, m * n, batch, self.compute, -1),
             )
             if code:
                 raise RuntimeError(f"CUDA error: cuBLAS failed with status {code} ({self.shape})")
@@ -56,7 +74,7 @@ class Product:
         return run
 
 
-def _ready(kind: str) -> tuple[Any, Any, Any]:
+def _ready() -> tuple[Any, Any]:
     if "handle" not in _state:
         device = driver.get()
         lib = libraries.open_library("cublas", device.version())
@@ -70,15 +88,14 @@ def _ready(kind: str) -> tuple[Any, Any, Any]:
         lib.cublasSetStream_v2(handle, device.stream)
         # Memory of its own, since what it would allocate can't be part of a captured graph.
         lib.cublasSetWorkspace_v2(handle, device.allocate(WORKSPACE), WORKSPACE)
-        _state["handle"], _state["lib"] = handle, lib
-    letter, number = {"f32": ("S", c_float), "f64": ("D", c_double)}[kind]
-    f = getattr(_state["lib"], f"cublas{letter}gemmStridedBatched")
-    f.argtypes = (
-        *(c_void_p, c_int, c_int, c_int, c_int, c_int, c_void_p),
-        *(c_void_p, c_int, c_longlong, c_void_p, c_int, c_longlong),
-        *(c_void_p, c_void_p, c_int, c_longlong, c_int),
-    )
-    return f, _state["handle"], number
+        _state["handle"] = handle
+        f = _state["product"] = lib.cublasGemmStridedBatchedEx
+        side = (c_void_p, c_int, c_int, c_longlong)
+        f.argtypes = (
+            *(c_void_p, c_int, c_int, c_int, c_int, c_int, c_void_p),
+            *(*side, *side, c_void_p, *side, c_int, c_int, c_int),
+        )
+    return _state["product"], _state["handle"]
 
 
-__all__ = ["Product"]
+__all__ = ["KINDS", "Product", "tf32"]

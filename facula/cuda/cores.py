@@ -16,7 +16,7 @@ from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place, place
 from facula.cpu.kernels import merged, strides_in
 from facula.cpu.text import NotCompiled
-from facula.cuda.blas import Product
+from facula.cuda.blas import KINDS, Product
 from facula.cuda.kernels import BLOCK, FOLD, Kernel, Launch, _first, _sum_kind, blocks
 from facula.cuda.lanes import TYPE, Value
 from facula.trace.node import Node, contiguous_strides
@@ -40,6 +40,11 @@ class Core:
 
 def _operands(low: Any, n: Node) -> list[Place]:
     return [place(i, low.grouping.places) for i in n.inputs]
+
+
+def aside(shape: tuple[int, ...], d: int) -> list[int]:
+    """The dimensions beside one."""
+    return [j for j in range(len(shape)) if j != d]
 
 
 def copied(p: Place, to: Node, what: str = "buffer", into: Place | None = None) -> Launch:
@@ -70,12 +75,15 @@ def copied(p: Place, to: Node, what: str = "buffer", into: Place | None = None) 
 
 class Matmul(Core):
     """Products by cuBLAS. An operand that has neither rows nor columns of adjacent elements, or
-    batches that no single step leads through, is copied first."""
+    batches that no single step leads through, is copied first. Those of integers have a kernel."""
 
     def accepts(self, n: Node) -> bool:
-        return kind_of(n) in ("f32", "f64")
+        kind = kind_of(n)
+        return kind not in (None, "b") and all([kind_of(i) == kind for i in n.inputs])
 
     def launches(self, low: Any, n: Node) -> list[Any]:
+        if kind_of(n) not in KINDS:
+            return [self._integers(n, *_operands(low, n))]
         out: list[Any] = []
         batch = n.shape[:-2]
         sides = []
@@ -96,6 +104,29 @@ class Matmul(Core):
         m, k = _operands(low, n)[0].shape[-2:]
         out.append(Product(sides[0], sides[1], n, m, n.shape[-1], k, prod(batch), kind_of(n)))
         return out
+
+    @staticmethod
+    def _integers(n: Node, a: Place, b: Place) -> Launch:
+        """Each element adds up its products; they wrap around."""
+        *batch, rows, columns = n.shape
+        size, many = prod(n.shape), a.shape[-1]
+        left = strides_in(a, (*batch, rows, many))
+        right = strides_in(b, (*batch, many, columns))
+        kind = kind_of(n)
+        assert kind is not None
+        k = Kernel({})
+        lines = k.f.lines
+        lines.append(_each(size))
+        tables = [[*left[:-1], 0], [*right[:-2], 0, right[-1]]]
+        x, y = k.offsets("i", list(n.shape), tables)
+        lines.append(f"const I x = {x}, y = {y}; {TYPE[kind]} a = 0;")
+        lines.append(f"for (I j = 0; j < {many}; j++) {{")
+        v = k.x.load(f"{k.pointer(a.base, a.offset)}[x + j * (I){left[-1]}]", kind)
+        w = k.x.load(f"{k.pointer(b.base, b.offset)}[y + j * (I){right[-2]}]", kind)
+        lines.append(f"a = {k.x.add(Value('a', kind), k.x.mul(v, w)).name};\n  }}")
+        lines.append(f"{k.pointer(n, made=True)}[i] = a;\n  }}")
+        k.most = max(size + blocks(size) * BLOCK, prod(a.base.shape), prod(b.base.shape))
+        return Launch(k.text(), k.args, (blocks(size), 1), (BLOCK, 1))
 
 
 def _matrix(rows: int, columns: int, down: int, across: int) -> tuple[bool, int] | None:
@@ -567,4 +598,4 @@ CORES: dict[str, Core] = {
     **dict.fromkeys(("argsort", "topk_index"), Sort()),
 }
 
-__all__ = ["CORES", "Core", "copied"]
+__all__ = ["CORES", "Core", "aside", "copied"]

@@ -22,6 +22,7 @@ from facula.cuda.cores import copied
 from facula.trace.node import Node, contiguous_strides
 
 _state: dict[str, Any] = {}
+_possible: dict[Any, bool] = {}  # what cuDNN was asked before
 NAMES = {"conv": "Forward", "conv_input": "BackwardData", "conv_weight": "BackwardFilter"}
 _P, _INTS = c_void_p, POINTER(c_int)
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
@@ -39,7 +40,8 @@ for _name in ("Tensor", "Filter", "Convolution"):
 for _name in NAMES.values():
     _SIGNATURES[f"cudnnGetConvolution{_name}Algorithm_v7"] = (*(_P,) * 5, c_int, _P, _P)
     _SIGNATURES[f"cudnnConvolution{_name}"] = (*(_P,) * 7, c_int, _P, c_size_t, *(_P,) * 3)
-TF32, EXACT = 0, 3  # cuDNN's default math, and multiply-adds in the dtype alone
+TF32, NARROW, EXACT = 0, 1, 3  # cuDNN's default math, tensor cores, multiply-adds in the dtype
+KINDS = {"f32": 0, "f64": 1, "f16": 2, "bf16": 9}  # as cuDNN counts them
 MOST = 10  # algorithms that are asked for
 ALIGN = 256  # of the workspace
 
@@ -101,7 +103,10 @@ class Refused(Exception):
 class Convolve:
     """One convolution, or one of its gradients: descriptors, and the algorithm for them."""
 
-    __slots__ = ("algorithm", "args", "call", "made", "memory", "name", "number", "order", "room")
+    __slots__ = (
+        *("algorithm", "args", "call", "made", "memory", "name", "narrow", "number", "order"),
+        "room",
+    )
 
     def __init__(self, n: Node, args: list[Any], shapes: Any, room: dict[Any, int]) -> None:
         """shapes: of the images, of the weights, and of what the images are folded to."""
@@ -110,8 +115,10 @@ class Convolve:
         self.name = n.op.name
         self.call = getattr(lib, f"cudnnConvolution{NAMES[self.name]}")
         self.args, self.room = [*args, ("buffer", n, 0)], room
-        kind = ("f32", "f64").index(kind_of(n) or "")
-        self.number = (c_float, c_double)[kind]
+        kind = KINDS[kind_of(n) or ""]
+        wide = int(kind == 1)  # what it is computed in
+        self.number = (c_float, c_double)[wide]
+        self.narrow = kind > 1
         d = len(n.shape) - 2
         stride, padding, dilation = [[*n.params[j * d : (j + 1) * d]] for j in range(3)]
         large, weights, small = [[*s] for s in shapes]
@@ -121,9 +128,10 @@ class Convolve:
         a, b = self._tensor(kind, large), self._tensor(kind, small)
         w = self._descriptor("Filter", "Nd", kind, 0, len(weights), _ints(weights))
         lengths = [_ints(s) for s in (padding, stride, dilation)]
-        how = self._descriptor("Convolution", "Nd", len(stride), *lengths, 1, kind)
+        how = self._descriptor("Convolution", "Nd", len(stride), *lengths, 1, wide)
         _allowed(lib.cudnnSetConvolutionGroupCount(how, n.params[3 * d]))
-        _allowed(lib.cudnnSetConvolutionMathType(how, TF32 if switches.allow_tf32 else EXACT))
+        math = NARROW if kind > 1 else TF32 if switches.allow_tf32 else EXACT
+        _allowed(lib.cudnnSetConvolutionMathType(how, math))
         orders = {"conv": (a, w, how, b), "conv_input": (w, b, how, a)}
         self.order = orders.get(self.name, (a, b, how, w))
         found = self._chosen(lib, handle)
@@ -151,7 +159,7 @@ class Convolve:
         ask = getattr(lib, f"cudnnGetConvolution{NAMES[self.name]}Algorithm_v7")
         _allowed(ask(handle, *self.order, MOST, byref(count), found))
         for f in found[: count.value]:
-            exact = f.math in (TF32, EXACT)
+            exact = self.narrow or f.math in (TF32, EXACT)
             if f.status == 0 and f.determinism == 1 and (exact or switches.allow_tf32):
                 return f
         raise Refused
@@ -192,8 +200,7 @@ def _ints(values: Sequence[int]) -> Any:
 
 def launches(low: Any, n: Node, operands: list[Place]) -> list[Any] | None:
     """What computes a convolution or one of its gradients; None: not cuDNN."""
-    shapes = [n.shape, *[p.shape for p in operands]]
-    if not usable() or max([prod(s) for s in shapes]) >= 1 << 31:
+    if not _small(n):
         return None
     out: list[Any] = []
     args: list[Any] = []
@@ -207,13 +214,37 @@ def launches(low: Any, n: Node, operands: list[Place]) -> list[Any] | None:
         out.append(copy)
         args.append((what, n, 0))
         room |= copy.room
-    a, b = [p.shape for p in operands]
-    sides = {"conv": (a, b, n.shape), "conv_input": (n.shape, b, a)}
     try:
-        made = Convolve(n, args, sides.get(n.op.name, (a, n.shape, b)), room)
+        made = Convolve(n, args, _sides(n), room)
     except Refused:
         return None
     return [*out, made]
 
 
-__all__ = ["NAMES", "Convolve", "is_available", "launches", "settings", "usable", "version"]
+def _small(n: Node) -> bool:
+    sizes = [prod(x.shape) for x in (n, *n.inputs)]
+    return usable() and max(sizes) < 1 << 31
+
+
+def _sides(n: Node) -> Any:
+    a, b = [i.shape for i in n.inputs]
+    sides = {"conv": (a, b, n.shape), "conv_input": (n.shape, b, a)}
+    return sides.get(n.op.name, (a, n.shape, b))
+
+
+def possible(n: Node) -> bool:
+    """Whether cuDNN computes this convolution, of operands of one kind, as it is."""
+    kind = kind_of(n)
+    if kind not in KINDS or any([kind_of(i) != kind for i in n.inputs]):
+        return False
+    key = (n.op.name, kind, n.params, *_sides(n), settings())
+    if key not in _possible:
+        try:
+            _possible[key] = _small(n) and bool(Convolve(n, [], _sides(n), {}))
+        except Refused:
+            _possible[key] = False
+    return _possible[key]
+
+
+__all__ = ["NAMES", "Convolve", "is_available", "launches", "possible", "settings", "usable"]
+__all__ += ["version"]

@@ -25,7 +25,7 @@ from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
 from facula.compiler.widen import WIDENED
 from facula.cpu.text import NotCompiled
-from facula.cuda import arrays, cores, dnn, driver, modules, status, windows
+from facula.cuda import arrays, blas, cores, dnn, driver, lines, modules, status, windows
 from facula.cuda.arrays import Block, DeviceArray
 from facula.cuda.blas import Product
 from facula.cuda.kernels import kernels
@@ -33,7 +33,11 @@ from facula.interpreter.program import MAX_VARIANTS, Program
 from facula.ops.movement import CONTIGUOUS, PERMUTE
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
-CORES = {**cores.CORES, **windows.WINDOWS}  # the operations that have launches of their own
+CORES = {
+    **cores.CORES,
+    **lines.LINES,
+    **windows.WINDOWS,
+}  # the operations that have launches of their own
 GRAPHS = 16  # captured graphs of a program
 LIBRARIES = (Product, dnn.Convolve)  # calls that are no kernels of this project
 NOT_MEMORY = ("number", "status")
@@ -66,7 +70,7 @@ class Lowered:
 
     def __init__(self, entries: list[Node], roots: list[Node], scalars: list[Any]) -> None:
         self.n_scalars = len(scalars)
-        entries, places, self.guards = prepared(entries, roots, scalars)
+        entries, places, self.guards = prepared(entries, roots, scalars, _narrow)
         self.results = _own(entries, roots, places)
         self.grouping = g = Grouping(entries, places, CORES)
         self.roots = [place(n, g.places) for n in self.results]
@@ -108,6 +112,18 @@ class Lowered:
     def may_fail(self) -> bool:
         """True: inputs are not written over."""
         return True
+
+
+def _narrow(n: Node) -> bool:
+    """Whether a library computes a product or convolution of 16-bit floats as it is."""
+    if n.op.name in dnn.NAMES:
+        return dnn.possible(n)
+    return n.op.name == "matmul" and CORES["matmul"].accepts(n)
+
+
+def _settings() -> Any:
+    """The switches that decide how the libraries compute."""
+    return *dnn.settings(), blas.tf32()
 
 
 def no_kernel(n: Node, why: str = "") -> NotImplementedError:
@@ -267,8 +283,8 @@ class Runner:
         self._numbers(scalars)
         self._bind(low)
         self._results(low, program, r)
-        convolves = any([n.op.name in dnn.NAMES for n in program.entries])
-        self.settings = dnn.settings() if convolves else None
+        switched = any([n.op.name in ("matmul", *dnn.NAMES) for n in program.entries])
+        self.settings = _settings() if switched else None
         self.graphs: dict[Any, int] = {}
         self.seen: dict[Any, int] = {}
 
@@ -314,8 +330,8 @@ class Runner:
 
     # Running.
     def matches(self, scalars: list[Any]) -> bool:
-        """Whether the numbers that were folded in, and cuDNN's switches, are as they were."""
-        if self.settings is not None and self.settings != dnn.settings():
+        """Whether the numbers that were folded in, and the switches, are as they were."""
+        if self.settings is not None and self.settings != _settings():
             return False
         found = [scalars[at] for at in self.guarded]
         return found == self.folded and [type(x) for x in found] == self.types

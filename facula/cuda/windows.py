@@ -75,7 +75,14 @@ def _reached(k: Kernel, n: int, out: Any, stride: Any, padding: Any, dilation: A
         k.f.lines.append(f"const I l{d} = t{d} / {stride[d]}; if (l{d} >= {out[d]}) continue;")
 
 
-class Convolution(_Windows):
+class _Convolves(_Windows):
+    """What cuDNN computes, also of 16-bit floats, where it is there."""
+
+    def accepts(self, n: Node) -> bool:
+        return super().accepts(n) or (0 not in n.shape and dnn.possible(n))
+
+
+class Convolution(_Convolves):
     """Results of a convolution."""
 
     def launches(self, low: Any, n: Node) -> list[Any]:
@@ -101,7 +108,7 @@ class Convolution(_Windows):
         return self._launch(k, prod(n.shape), [a, b])
 
 
-class ConvolutionInput(_Windows):
+class ConvolutionInput(_Convolves):
     """The transposed convolution."""
 
     def launches(self, low: Any, n: Node) -> list[Any]:
@@ -127,7 +134,7 @@ class ConvolutionInput(_Windows):
         return self._launch(k, prod(n.shape), [a, b])
 
 
-class ConvolutionWeight(_Windows):
+class ConvolutionWeight(_Convolves):
     """The gradient by the weights: a sum over batch and positions, by a block for each."""
 
     def launches(self, low: Any, n: Node) -> list[Any]:

@@ -181,8 +181,8 @@ def _scatter_reduce(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
 
 def _touched(like: Any, b: Any, dim: int) -> Any:
     """Where the index points, as bool."""
-    none = FUNCTIONS["zeros"](like.node.shape, dtype=dtypes.bool)
-    return record(ix.SCATTER, (none, b, FUNCTIONS["ones"](b.node.shape, dtype=dtypes.bool)), dim)
+    none = like.new_zeros(like.node.shape, dtype=dtypes.bool)
+    return record(ix.SCATTER, (none, b, like.new_ones(b.node.shape, dtype=dtypes.bool)), dim)
 
 
 def _own_only(g: Any, b: Any, p: Any) -> Any:

@@ -92,7 +92,7 @@ class Recorder:
         self.grad = True
         self.inference = False
         self.anomaly = False
-        self.autocast: Any = None  # the dtype of products and convolutions (amp/policy.py)
+        self.autocast: Any = None  # dtypes of products by kind of device (amp/policy.py)
         self.packing: Any = None  # what is done with values saved for backward (autograd/saved.py)
         self.saved_hooks: Any = None
         self.watcher: Any = None  # called with the recorder before its frame ends

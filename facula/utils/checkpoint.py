@@ -122,7 +122,7 @@ def checkpoint(
             return function(*args, **kwargs)
     first, second = context_fn()
     state = facula.get_rng_state() if preserve else None
-    low = TLS.r.autocast
+    casts = dict(TLS.r.autocast or {})
 
     def forward() -> Any:
         with first:
@@ -133,7 +133,9 @@ def checkpoint(
         if state is not None:
             facula.set_rng_state(state)
         try:
-            with second, contextlib.nullcontext() if low is None else facula.autocast("cpu", low):
+            with second, contextlib.ExitStack() as stack:
+                for kind, low in casts.items():
+                    stack.enter_context(facula.autocast(kind, low))
                 return function(*args, **kwargs)
         finally:
             if state is not None:

@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
@@ -110,6 +111,8 @@ class Emulator:
         self.memory: dict[int, Any] = {}
         self.kernels: dict[int, Any] = {}
         self.launches = 0
+        self.products: list[int] = []  # the kinds of the products that were queued
+        self.computed: list[int] = []  # and what they were computed in
         self.replays = 0
         self.graphs: dict[int, list[Any]] = {}
         self.captured: list[Any] | None = None
@@ -260,28 +263,31 @@ def compiled(text: str, arch: str, newest: int | None = None) -> bytes:
     return str(path).encode()
 
 
-def gemm(kind: str) -> Any:
+DTYPES = {0: np.float32, 1: np.float64, 2: np.float16, 14: ml_dtypes.bfloat16}  # as cuBLAS counts
+
+
+def gemm(*args: Any) -> int:
     """In cuBLAS's place: the batched product of matrices that lie column by column."""
-    d = {"f32": np.float32, "f64": np.float64}[kind]
+    _handle, ta, tb, m, n, k, _alpha, *sides, compute, algorithm = args
+    a, kind, lda, sa, b, second, ldb, sb, _beta, c, third, ldc, sc, batch = sides
+    assert kind == second == third and algorithm == -1
+    assert compute == 70 if kind == 1 else compute in (68, 77)
+    d = np.dtype(DTYPES[kind])
+    wide = np.float64 if kind == 1 else np.float32
+    one = np.lib.stride_tricks.as_strided
 
-    def run(*args: Any) -> int:
-        _handle, ta, tb, m, n, k, _alpha, a, lda, sa, b, ldb, sb, _beta, c, ldc, sc, batch = args
-        one = np.lib.stride_tricks.as_strided
+    def seen(at: int, rows: int, columns: int, step: int) -> Any:
+        size = (columns - 1) * step + rows
+        flat = np.ctypeslib.as_array((ctypes.c_byte * (size * d.itemsize)).from_address(at))
+        flat = flat.view(d)
+        return one(flat, (rows, columns), (d.itemsize, step * d.itemsize))
 
-        def seen(at: int, rows: int, columns: int, step: int) -> Any:
-            size = (columns - 1) * step + rows
-            flat = np.ctypeslib.as_array((ctypes.c_byte * (size * d().itemsize)).from_address(at))
-            flat = flat.view(d)
-            return one(flat, (rows, columns), (d().itemsize, step * d().itemsize))
-
-        for i in range(batch):
-            x = seen(a + i * sa * d().itemsize, *((k, m) if ta else (m, k)), lda)
-            y = seen(b + i * sb * d().itemsize, *((n, k) if tb else (k, n)), ldb)
-            out = seen(c + i * sc * d().itemsize, m, n, ldc)
-            out[...] = (x.T if ta else x) @ (y.T if tb else y)
-        return 0
-
-    return run
+    for i in range(batch):
+        x = seen(a + i * sa * d.itemsize, *((k, m) if ta else (m, k)), lda).astype(wide)
+        y = seen(b + i * sb * d.itemsize, *((n, k) if tb else (k, n)), ldb).astype(wide)
+        out = seen(c + i * sc * d.itemsize, m, n, ldc)
+        out[...] = (x.T if ta else x) @ (y.T if tb else y)
+    return 0
 
 
 # What cuDNN is asked for, computed by NumPy: descriptors are numbers of a table.
@@ -334,12 +340,13 @@ class _Dnn:
         return 0
 
     def _algorithms(self, handle: Any, *rest: Any) -> int:
-        *_, most, count, found = rest
+        *order, most, count, found = rest
+        (math,) = [m["math"] for m in [_MADE[d.value] for d in order] if "math" in m]
         count._obj.value = 3
         found[0].status = 9  # not possible
         found[1].determinism = 0
         found[2].algorithm, found[2].memory = 7, 1000
-        found[2].determinism, found[2].math = int(not self.refuse), 0
+        found[2].determinism, found[2].math = int(not self.refuse), math
         return 0 if most >= 3 else 3
 
     def _compute(self, what: str, handle: Any, one: Any, *rest: Any) -> int:
@@ -353,13 +360,27 @@ class _Dnn:
         return 0
 
 
+DNN_DTYPES = {0: np.float32, 1: np.float64, 2: np.float16, 9: ml_dtypes.bfloat16}
+
+
 def _convolve(what: str, sides: Any, how: Any) -> None:
     arrays = []
     for made, at in sides:
-        d = np.dtype((np.float32, np.float64)[made["kind"]])
+        d = np.dtype(DNN_DTYPES[made["kind"]])
         size = int(np.prod(made["shape"]))
         flat = np.ctypeslib.as_array((ctypes.c_byte * (size * d.itemsize)).from_address(at))
         arrays.append(flat.view(d).reshape(made["shape"]))
+    assert how["kind"] == int(d == np.float64)  # what it is computed in
+    if d.itemsize == 2:
+        assert how["math"] == 1
+        stored, arrays = arrays[2], [a.astype(np.float32) for a in arrays]
+        _fold(what, arrays, how)
+        stored[...] = arrays[2]
+    else:
+        _fold(what, arrays, how)
+
+
+def _fold(what: str, arrays: Any, how: Any) -> None:
     which = {"Forward": (0, 1, 2), "BackwardData": (2, 0, 1), "BackwardFilter": (0, 2, 1)}[what]
     x, w, y = [arrays[i] for i in which]
     pads = [(0, 0), (0, 0), *[(p, p + s * k) for p, s, k in
@@ -404,18 +425,14 @@ def install() -> Emulator:
     _before.append((nvrtc.compiled, blas._ready, dnn.library, dnn.is_available))
     dnn.library, dnn.is_available = lambda: (device.dnn, 0), lambda: True
     nvrtc.compiled = compiled
-    number = {"f32": ctypes.c_float, "f64": ctypes.c_double}
 
-    def ready(kind: str) -> Any:
-        f = gemm(kind)
+    def queued(*args: Any) -> int:
+        device.products.append(args[8])
+        device.computed.append(args[-2])
+        device._do(lambda: gemm(*args))
+        return 0
 
-        def queued(*args: Any) -> int:
-            device._do(lambda: f(*args))
-            return 0
-
-        return queued, 0, number[kind]
-
-    blas._ready = ready
+    blas._ready = lambda: (queued, 0)
     return device
 
 

@@ -64,6 +64,8 @@ def test_integers_wrap(device: Any, dtype: str) -> None:
         lambda x, y: x ^ y,
         lambda x, y: x << 3,
         lambda x, y: x.sum() + y.amax(),
+        lambda x, y: x.reshape(2, 3) @ y.reshape(3, 2),
+        lambda x, y: x.cummax(0).values + y.median(),
     ):
         assert torch.equal(f(a.to("cuda"), b.to("cuda")).cpu(), f(a, b))
 

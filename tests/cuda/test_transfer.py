@@ -85,20 +85,6 @@ def test_checkpoints_say_where_tensors_were(device: Any) -> None:
         assert got["cpu"].device.type == ("cpu" if there is None else want)
 
 
-def test_a_scaler_scales_and_autocast_says_that_it_is_not_there(device: Any) -> None:
-    p = torch.nn.Parameter(torch.ones(3, device="cuda"))
-    scaler, o = torch.amp.GradScaler("cuda", init_scale=8.0), torch.optim.SGD([p], lr=0.5)
-    with pytest.warns(UserWarning, match="no autocast for CUDA"):
-        block = torch.autocast("cuda")
-    with block:
-        loss = (p * 2).sum()
-    scaler.scale(loss).backward()
-    assert p.grad.tolist() == [16.0] * 3
-    scaler.step(o)
-    scaler.update()
-    assert p.tolist() == [0.0] * 3
-
-
 def test_memory_is_counted_and_used_again(device: Any) -> None:
     before = torch.cuda.memory_allocated()
     a = torch.zeros(1000, device="cuda") + 1

@@ -462,7 +462,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 # ---- logarithms of sums
 
 
-@explained
+@mixed
 def softplus(
     input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None
 ) -> Tensor:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
-from facula.ops.table import explained
+from facula.ops.table import explained, mixed
 
 from ._common import is_low, upcast
 
 
-@explained
+@mixed
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Cosine of the angle between the vectors of ``x1`` and ``x2`` along ``dim``.
 

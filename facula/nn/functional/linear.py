@@ -27,7 +27,9 @@ def linear(
         bias: ``(out)``.
     """
     if OVERRIDES and TLS.r.autocast is not None:
-        return table.MIXED(linear, (input, weight, bias), {"out": out})
+        done = table.MIXED(linear, (input, weight, bias), {"out": out})
+        if done is not NotImplemented:
+            return done
     result = run(_linear, (input, weight, bias))
     return result if out is None else output(result, out)
 

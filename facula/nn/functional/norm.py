@@ -10,8 +10,10 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.batches import level_of
+from facula.ops import table
 from facula.ops.movement import in_layout, is_channels_last, shaped, whole
-from facula.ops.table import explained
+from facula.ops.table import OVERRIDES, explained, mixed
+from facula.trace.recorder import TLS
 from facula.trace.spans import pure, run
 
 from ._common import (
@@ -261,6 +263,10 @@ def layer_norm(
 
     Ba, Kiros and Hinton 2016, https://arxiv.org/abs/1607.06450
     """
+    if OVERRIDES and TLS.r.autocast is not None:
+        done = table.MIXED(layer_norm, (input, normalized_shape, weight, bias, eps), {})
+        if done is not NotImplemented:
+            return done
     return run(_layer_norm, (input, weight, bias), (normalized_shape, eps))
 
 
@@ -304,7 +310,7 @@ def _rms_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     return _affine(out, weight, None).to(input.dtype)
 
 
-@explained
+@mixed
 def group_norm(
     input: Tensor,
     num_groups: int,

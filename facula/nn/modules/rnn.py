@@ -243,12 +243,13 @@ class RNNBase(Module):
             data = data.transpose(0, 1)
         weights = [self._weights(k) for k in range(len(self._all_weights))]
         run = self._run
-        if self.mode == "LSTM" and TLS.r.autocast is not None:  # one operation to autocast
+        if TLS.r.autocast is not None:  # one operation to autocast, if its lists say so
 
-            def lstm(*args):
+            def whole(*args):
                 return self._run(*args)
 
-            run = table.mixed(lstm)
+            whole.__name__ = self.mode.partition("_")[0].lower()
+            run = table.mixed(whole)
         output, states = run(data, sizes, states, weights)
         if packed:
             output = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
@@ -447,7 +448,14 @@ class RNNCellBase(Module):
         name, first = self._get_name(), states is None
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         static = (step, name, count, first, self.input_size, self.hidden_size)
-        return spans.run(_cell, (input, *weights, *(() if first else states)), static)
+        tensors = (input, *weights, *(() if first else states))
+        if TLS.r.autocast is not None:  # one operation to autocast, if its lists say so
+
+            def cell(*tensors):
+                return _cell(tensors, static, ())
+
+            return table.mixed(cell)(*tensors)
+        return spans.run(_cell, tensors, static)
 
 
 @spans.pure
