@@ -7,6 +7,11 @@ from typing import Any
 
 def _assert(condition: Any, message: str) -> None:
     """AssertionError with this message unless the condition is true."""
+    if condition.__class__ is not bool and hasattr(condition, "__torch_function__"):
+        from facula import overrides
+
+        if overrides.has_torch_function_unary(condition):
+            return overrides.handle_torch_function(_assert, (condition,), condition, message)
     assert condition, message
 
 

@@ -95,6 +95,13 @@ def DisableTorchFunction() -> contextlib.AbstractContextManager[None]:
 _disabled_torch_function_impl = table.untouched
 
 
+def _set_grad_enabled(enabled: bool) -> None:
+    """Record gradients from now on, or don't."""
+    from facula.trace.recorder import set_grad
+
+    set_grad(enabled)
+
+
 def _get_tracing_state() -> None:
     """The state of TorchScript's tracer: None, there is none."""
 

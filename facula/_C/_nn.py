@@ -14,4 +14,14 @@ def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any, bool, Any]:
     return _parse_to(args, kwargs)
 
 
-__getattr__ = honest(__name__)
+_FUNCTIONS = frozenset((
+    *("avg_pool2d", "avg_pool3d", "elu_", "gelu", "hardtanh_", "leaky_relu_", "linear", "one_hot"),
+    *("scaled_dot_product_attention", "softplus", "softshrink"),
+))  # fmt: skip
+_missing = honest(__name__)
+
+
+def __getattr__(name: str) -> Any:
+    from facula.nn import functional
+
+    return getattr(functional, name) if name in _FUNCTIONS else _missing(name)

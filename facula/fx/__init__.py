@@ -1,50 +1,46 @@
-"""Programs as graphs to rewrite: not in Facula, and the names that other libraries need say so.
+"""Programs as graphs to look at and to rewrite.
 
-Facula records programs, but as what they compute and not as Python code; see `facula explain`.
+    traced = fx.symbolic_trace(model)   # calls the model with stand-ins
+    for node in traced.graph.nodes:     # placeholders, calls, the output
+        if node.target is torch.relu:
+            node.target = torch.nn.functional.gelu
+    traced.recompile()                  # its forward is the graph's code again
+
+`_symbolic_trace` calls, `proxy` has the stand-ins, `node` and `graph` what they write, `_code` the
+Python text of it, `graph_module` the module that runs that text, `interpreter` runs and rewrites
+node by node, `subgraph_rewriter` replaces patterns.
 
 Source: https://pytorch.org/docs/stable/fx.html
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-
-from facula.errors import honest, refuse
-from facula.fx import graph_module, node, proxy
+from facula.errors import honest
+from facula.fx import graph, graph_module, immutable_collections, interpreter, node, proxy
+from facula.fx._symbolic_trace import PH, ProxyableClassMeta, Tracer, symbolic_trace, wrap
+from facula.fx.graph import CodeGen, Graph
 from facula.fx.graph_module import GraphModule
-from facula.fx.node import Node
+from facula.fx.interpreter import Interpreter, Transformer
+from facula.fx.node import Node, has_side_effect, map_arg
 from facula.fx.proxy import Proxy
+from facula.fx.subgraph_rewriter import replace_pattern
 
-__all__ = ["Graph", "GraphModule", "Interpreter", "Node", "Proxy", "Tracer", "symbolic_trace"]
-
-
-class Graph:
-    """A graph of calls: can't be made."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        refuse(f"torch.fx.{type(self).__name__}", "rewriting programs as graphs is not in Facula")
-
-
-class Tracer(Graph):
-    """Makes a graph of a module: can't be made."""
-
-
-class Interpreter(Graph):
-    """Runs a graph: can't be made."""
-
-
-class Transformer(Graph):
-    """Rewrites a graph: can't be made."""
-
-
-def symbolic_trace(*args: Any, **kwargs: Any) -> NoReturn:
-    """NotImplementedError: modules are not turned into graphs."""
-    refuse("torch.fx.symbolic_trace", "rewriting programs as graphs is not in Facula")
-
-
-def wrap(fn_or_name: Any) -> Any:
-    """Mark a function as one call of a graph: no effect, there are no graphs."""
-    return fn_or_name
-
+__all__ = [
+    "CodeGen",
+    "Graph",
+    "GraphModule",
+    "Interpreter",
+    "Node",
+    "PH",
+    "Proxy",
+    "ProxyableClassMeta",
+    "Tracer",
+    "Transformer",
+    "has_side_effect",
+    "map_arg",
+    "replace_pattern",
+    "symbolic_trace",
+    "wrap",
+]
 
 __getattr__ = honest(__name__)

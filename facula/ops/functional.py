@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from facula.nn import functional
+from facula.nn.functional._offered import AS_GIVEN
 from facula.ops.later import MODULES
 from facula.ops.table import FUNCTIONS
 
 
 def _same(name: str) -> Any:
     def f(*args: Any, **kwargs: Any) -> Any:
-        from facula.nn import functional
-
         return getattr(functional, name)(*args, **kwargs)
 
     f.__name__ = f.__qualname__ = name
@@ -21,4 +21,5 @@ def _same(name: str) -> Any:
 
 for _name in MODULES["facula.ops.functional"].split():
     if _name not in FUNCTIONS:
-        FUNCTIONS[_name] = _same(_name)
+        # What is one function in PyTorch is one here: programs compare them.
+        FUNCTIONS[_name] = getattr(functional, _name) if _name in AS_GIVEN else _same(_name)

@@ -72,8 +72,11 @@ class Settings:
             self.known.add((*map(type, args), *kwargs, *map(type, kwargs.values())))
 
     def _look_closer(self, args: Any, kwargs: Any) -> None:
+        from facula.ops import table
         from facula.ops.arguments import unfit
 
+        if not all([issubclass(t, table._tensor.Tensor) for t in table.overriding(args, kwargs)]):
+            return  # what stands for a value says itself what the call means
         names = self.function.__code__.co_varnames
         given = {n: x for n, x in zip(names, args, strict=False) if n in self.named}
         for argument, x in (given | kwargs).items():

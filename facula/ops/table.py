@@ -565,6 +565,8 @@ def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def _offer(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     f = getattr(f, "known_as", f)  # the function that users have, which they compare it with
+    if f.__name__ == "einsum" and len(args) == 2 and isinstance(args[1], (tuple, list)):
+        args = (args[0], *args[1])  # operands that were given as a list are handed over one by one
     for mode in reversed(MODES):
         done = mode(f, args, kwargs)
         if done is not NotImplemented:

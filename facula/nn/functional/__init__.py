@@ -6,6 +6,7 @@ One file per family; this one lists the names.
 from __future__ import annotations
 
 from . import conv, pooling
+from ._offered import METHODS, offered
 from .activation import (
     celu,
     celu_,
@@ -271,9 +272,14 @@ __all__ = [
 ]
 
 
+for _name in __all__:
+    if _name in globals() and _name not in METHODS:
+        globals()[_name] = offered(globals()[_name])
+
+
 def __getattr__(name: str):
     if name in _LAZY:
-        function = globals()[name] = getattr(_LAZY[name], name)
+        function = globals()[name] = offered(getattr(_LAZY[name], name))
         return function
     from facula.errors import missing_name
 

@@ -51,7 +51,7 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
         meant = "mean"
     warnings.warn(
         f"size_average and reduce args will be deprecated, please use reduction='{meant}' instead.",
-        stacklevel=3,
+        stacklevel=5,
     )
     return meant
 
@@ -61,7 +61,7 @@ def check_reduction(reduction: str) -> None:
         if reduction == "elementwise_mean":
             warnings.warn(
                 "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.",
-                stacklevel=3,
+                stacklevel=5,
             )
             return
         raise ValueError(f"{reduction} is not a valid value for reduction")

@@ -544,7 +544,7 @@ def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
     warnings.warn(
         f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
         "dim=X as an argument.",
-        stacklevel=stacklevel,
+        stacklevel=stacklevel + 1,
     )
     return 0 if ndim in (0, 1, 3) else 1
 
@@ -578,7 +578,7 @@ def gumbel_softmax(
     With ``hard`` the result is one-hot, and its gradient that of the soft sample.
     """
     if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=3)
     noise = -facula.empty_like(logits, requires_grad=False).exponential_().log()
     soft = ((logits + noise) / tau).softmax(dim)
     if not hard:

@@ -68,7 +68,7 @@ def dropout2d(
             "warning, please use dropout instead. Note that dropout2d exists to provide "
             "channel-wise dropout on inputs with 2 spatial dimensions, a channel dimension, and "
             "an optional batch dimension (i.e. 3D or 4D inputs).",
-            stacklevel=2,
+            stacklevel=3,
         )
     elif input.dim() == 3:
         warnings.warn(
@@ -77,7 +77,7 @@ def dropout2d(
             "the channel dim. This behavior will change in a future release to interpret the "
             "input as one without a batch dimension, i.e. shape (C, H, W). To maintain the 1D "
             "channel-wise dropout behavior, please switch to using dropout1d instead.",
-            stacklevel=2,
+            stacklevel=3,
         )
     return _dropout_channels(input, p, training, inplace, batched=True)
 
@@ -94,7 +94,7 @@ def dropout3d(
             "warning, please use dropout instead. Note that dropout3d exists to provide "
             "channel-wise dropout on inputs with 3 spatial dimensions, a channel dimension, and "
             "an optional batch dimension (i.e. 4D or 5D inputs).",
-            stacklevel=2,
+            stacklevel=3,
         )
     return _dropout_channels(input, p, training, inplace, batched=input.dim() == 5)
 

@@ -36,7 +36,7 @@ def _warn_if_broadcast(input: Tensor, target: Tensor) -> None:
             f"Using a target size ({target.size()}) that is different to the input size "
             f"({input.size()}). This will likely lead to incorrect results due to broadcasting. "
             "Please ensure they have the same size.",
-            stacklevel=3,
+            stacklevel=5,
         )
 
 
@@ -206,7 +206,7 @@ def kl_div(
             "size. 'batchmean' divides only by the batch size, and aligns with the KL div math "
             "definition. 'mean' will be changed to behave the same as 'batchmean' in the next "
             "major release.",
-            stacklevel=2,
+            stacklevel=4,
         )
     if reduction != "batchmean":
         check_reduction(reduction)

@@ -231,7 +231,7 @@ def upsample_bilinear(input, size=None, scale_factor=None) -> Tensor:
 def _deprecated(name: str) -> None:
     warnings.warn(
         f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.",
-        stacklevel=3,
+        stacklevel=4,
     )
 
 
@@ -243,7 +243,7 @@ def _warn_corners() -> None:
         "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
         "1.3.0. Please specify align_corners=True if the old behavior is desired. See the "
         "documentation of grid_sample for details.",
-        stacklevel=3,
+        stacklevel=5,
     )
 
 
