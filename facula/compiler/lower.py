@@ -20,6 +20,7 @@ from facula.trace.node import INPUT, Node
 
 DECLARED = "\n;\n"  # in a kernel's text: what comes before is had once by all of a module
 AS_IS = ("literal", "status")  # entries of a descriptor that depend on shapes alone
+LOOSE = ("matmul",)  # what has kernels that take their sizes as arguments, besides maps
 NOT_MEMORY = ("number", "offset", *AS_IS)  # those that name no buffer
 
 
@@ -41,10 +42,21 @@ class KernelCall:
 
 
 class Lowered:
-    """The kernels and interpreted steps of a program, before addresses are known."""
+    """The kernels and interpreted steps of a program, before addresses are known.
 
-    def __init__(self, entries: list[Node], roots: list[Node], scalars: list[Any], width: int):
+    `loose`: products whose kernels for these sizes are not there take their sizes as arguments.
+    """
+
+    def __init__(
+        self,
+        entries: list[Node],
+        roots: list[Node],
+        scalars: list[Any],
+        width: int,
+        loose: bool = False,
+    ):
         self.width = width
+        self.loose = loose
         self.n_scalars = len(scalars)
         entries, places, self.guards = prepared(entries, roots, scalars)
         entries = without_copies(entries, roots, places)
@@ -125,16 +137,20 @@ class Lowered:
         alike = Likeness(self, c)
         known = _written.get(alike.key)
         if known is None:
+            loose = self.loose and (c.core is None or c.core.op.name in LOOSE)
+            key = (alike.key, "loose") if loose else alike.key
+            known = _written.get(key)
+        if known is None:
             try:
-                known = alike.general(self._write(c))
+                known = alike.general(self._write(c, loose))
             except NotCompiled as no:
                 known = str(no)
-            _remember(alike.key, known)
+            _remember(key, known)
         if isinstance(known, str):
             raise NotCompiled(known)
         return alike.own(known)
 
-    def _write(self, c: Cluster) -> list[KernelCall]:
+    def _write(self, c: Cluster, loose: bool) -> list[KernelCall]:
         g = self.grouping
         stored = {n for n in c.nodes if n in self.stored}
         for n in c.nodes:
@@ -143,14 +159,16 @@ class Lowered:
         args = (c, g.places, stored, g.constants)
         kernels: list[Kernel]
         if c.core is not None:
-            kernels = EMITTERS[c.core.op.name].kernels(args, self.guards, self.width)
+            emitter = EMITTERS[c.core.op.name]
+            how = {"loose": True} if loose else {}
+            kernels = emitter.kernels(args, self.guards, self.width, **how)
         else:
-            kernel = MapKernel(*args, guards=self.guards)
+            kernel = MapKernel(*args, guards=self.guards, loose=loose)
             kernel.build(self.width)
             kernels = [kernel]
             for n in kernel.partials:
                 combine = CombineKernel(*args)
-                combine.combine(n, kernel, self.width)
+                combine.combine(n, kernel, self.width, loose)
                 kernels.append(combine)
         return [KernelCall(k) for k in kernels]
 

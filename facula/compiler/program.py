@@ -68,7 +68,8 @@ class Kernel:
 class CompiledProgram:
     """A program that is run by native code. Takes the interpreter's place for one live set."""
 
-    def __init__(self, program: Any, r: Any, scalars: list[Any]) -> None:
+    def __init__(self, program: Any, r: Any, scalars: list[Any], loose: bool = False) -> None:
+        """`loose`: see `Lowered`."""
         from facula.cpu.jit import vector_width
 
         self.program = program
@@ -76,7 +77,7 @@ class CompiledProgram:
         self.began = False  # whether it has run
         width = vector_width()
         roots = [n for n, _ in program.roots]
-        self.low = low = Lowered(program.entries, roots, scalars, width)
+        self.low = low = Lowered(program.entries, roots, scalars, width, loose)
         if all([calls is None for _, calls in low.steps]):
             raise NotCompiled("no operation of this program has a kernel")
         self.guarded = list(low.guards)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, kind_of
@@ -20,7 +21,7 @@ class Access:
     __slots__ = ("column", "kind", "node", "offset", "pieces", "rows")
 
     def __init__(
-        self, node: Node, kind: str, offset: int, rows: list[int], pieces: list[int], column: int
+        self, node: Node, kind: str, offset: int, rows: list[Any], pieces: list[int], column: int
     ) -> None:
         self.node = node
         self.kind = kind
@@ -36,11 +37,16 @@ def renamed(values: list[Value], names: list[str]) -> list[Value]:
 
 
 class MapKernel(Kernel):
-    """Pointwise operations and reductions over one domain."""
+    """Pointwise operations and reductions over one domain.
 
-    def __init__(self, *args: Any, guards: dict[int, Any]) -> None:
+    A loose one takes as arguments how many rows there are and how they lie or, of one row alone,
+    how long it is. Rows of another length are another kernel.
+    """
+
+    def __init__(self, *args: Any, guards: dict[int, Any], loose: bool = False) -> None:
         super().__init__(*args)
         self.guards = guards
+        self.loose = loose
         self.partials: list[Node] = [
             n for n in self.cluster.nodes if self.cluster.level[n] in (COLUMN, ALL)
         ]
@@ -60,26 +66,30 @@ class MapKernel(Kernel):
         for n in self.partials:
             self.room[("partial", n)] = self.units * self.partial_step(n) * n.dtype.itemsize
             self.buffer(n, "partial")
+        if self.loose:
+            self._loosen()
         self.preload()
         self.kept: dict[Node, str] = {}
         self._choose_kept()
         with f.loop("%lo", "%hi") as unit:
             self.unit = unit.index
             if self.flat:
-                low = f.mul(unit.index, self.per_unit)
-                high = f.smaller(f.add(low, self.per_unit), self.columns)
-                if self.units == 1:
-                    low, high = 0, self.columns
+                low, high = self._share(unit.index)
                 self._begin_partials()
                 self._row(0, low, high)
             else:
-                low = f.mul(unit.index, self.per_unit)
-                high = f.smaller(f.add(low, self.per_unit), self.rows)
-                if self.units == 1:
-                    low, high = 0, self.rows
+                low, high = self._share(unit.index)
                 self._begin_partials()
                 with f.loop(low, high, some=True) as row:
                     self._row(row.index, 0, self.piece)
+
+    def _share(self, unit: Index) -> tuple[Index, Index]:
+        """The rows of a unit, or its columns where there is one row."""
+        f = self.f
+        if self.units == 1 and not self.loose:
+            return 0, self.end
+        low = f.mul(unit, self.share)
+        return low, f.smaller(f.add(low, self.share), self.end)
 
     def partial_step(self, n: Node) -> int:
         """Elements between the partial results of one unit and the next: whole cache lines."""
@@ -130,13 +140,13 @@ class MapKernel(Kernel):
             )
             if len(c_sizes) > 1 and any([c.level[n] == COLUMN for n in c.nodes]):
                 raise NotCompiled("columns that do not merge")
-            self.out_rows = r_tables.pop(len(full))
+            self.out_rows: list[Index] = list(r_tables.pop(len(full)))
             self.flat = False
         else:
             c_sizes, c_tables = merged(list(shape), [*[s for _, _, s in full], contiguous])
             r_sizes, r_tables = c_sizes[:-1], [t[:-1] for t in c_tables]
             c_sizes, c_tables = c_sizes[-1:], [t[-1:] for t in c_tables]
-            self.out_rows = r_tables[-1]
+            self.out_rows = list(r_tables[-1])
             self.flat = not r_sizes
         if not c_sizes:
             c_sizes, c_tables = [1], [[0] for _ in c_tables]
@@ -144,7 +154,7 @@ class MapKernel(Kernel):
         self.pieces, self.piece = c_sizes[:-1], c_sizes[-1]
         self.columns = math.prod(c_sizes)
         self.out_pieces = c_tables[len(full)][:-1]
-        self.row_sizes = r_sizes
+        self.row_sizes: list[Index] = list(r_sizes)
         self.rows = math.prod(r_sizes)
         for k, (key, kind, _) in enumerate(full):
             steps = c_tables[k]
@@ -153,10 +163,12 @@ class MapKernel(Kernel):
             table = r_tables[len(full) + k]
             self.accesses[key] = Access(key[0], kind, key[1], table, [0] * len(self.pieces), 0)
         total = self.columns if self.flat else self.rows
-        self.per_unit = max(1, -(-total // units_for(self.rows * self.columns * self._work())))
+        share = max(1, -(-total // units_for(self.rows * self.columns * self._work())))
         if self.flat:
-            self.per_unit = -(-self.per_unit // 64) * 64
-        self.units = -(-total // self.per_unit)
+            share = -(-share // 64) * 64
+        self.units = -(-total // share)
+        self.end: Index = total
+        self.share: Index = share
         self._masked()
 
     def _masked(self) -> None:
@@ -167,6 +179,20 @@ class MapKernel(Kernel):
         self.covered = self.columns // self.stride * self.stride
         apart = self.flat or self.pieces or not self.covered
         self.hidden: Any = None if apart else c.hidden
+
+    def _loosen(self) -> None:
+        """Take from the descriptor what may be other."""
+        if self.flat and any([self.cluster.level[n] == COLUMN for n in self.partials]):
+            raise NotCompiled("partial results of any length")
+
+        def take(n: Any) -> Any:
+            return n and self.literal(n)
+
+        self.end, self.share = take(self.end), take(self.share)
+        self.row_sizes = [take(m) for m in self.row_sizes]
+        self.out_rows = [take(s) for s in self.out_rows]
+        for a in self.accesses.values():
+            a.rows = [take(s) for s in a.rows]
 
     def _work(self) -> int:
         """Of an element, in those of the cheapest kernels. Partial results of columns are as many
@@ -282,7 +308,7 @@ class MapKernel(Kernel):
                 assert kind is not None
                 one.store(self.row_values[n], f.at(self.buffer(n), f.mul(row, SIZE[kind])))
 
-    def _parts(self, index: Index, sizes: list[int]) -> list[Index]:
+    def _parts(self, index: Index, sizes: Sequence[Index]) -> list[Index]:
         """An index over dimensions of these sizes as one for each."""
         f, parts = self.f, []
         for m in reversed(sizes[1:]):
@@ -290,11 +316,12 @@ class MapKernel(Kernel):
             index = f.div(index, m)
         return [index, *reversed(parts)]
 
-    def _offset(self, parts: list[Index], steps: list[int], size: int) -> Index:
+    def _offset(self, parts: list[Index], steps: Sequence[Index], size: int) -> Index:
         """Bytes from the first element."""
+        f = self.f
         offset: Index = 0
         for part, s in zip(parts, steps, strict=False):
-            offset = self.f.add(offset, self.f.mul(part, s * size))
+            offset = f.add(offset, f.mul(part, f.mul(s, size)))
         return offset
 
     def _enter(self, piece: Index) -> None:

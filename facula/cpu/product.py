@@ -13,6 +13,7 @@ from facula.compiler.cluster import kind_of
 from facula.cpu.blocking import (
     AHEAD,
     BLOCK,
+    NARROW,
     PANEL,
     SAME,
     SOON,
@@ -23,16 +24,12 @@ from facula.cpu.blocking import (
     registers,
 )
 from facula.cpu.kernels import Kernel
+from facula.cpu.loose import LooseProduct
 from facula.cpu.packing import copy_panel, copy_panels, copy_rows, copy_tile
-from facula.cpu.text import Index
+from facula.cpu.text import Index, NotCompiled
 from facula.cpu.tiles import DotWriter, Epilogue, TileWriter, lanes_of
 from facula.cpu.vector import SIZE
 from facula.trace.node import Node
-
-# The order of summation is that of the library PyTorch uses on this kind of machine: k in blocks
-# of 192, and few columns without fusing product and sum. What float32 rounds off then is rounded
-# off alike, which keeps long training runs next to PyTorch's.
-NARROW = 12
 
 
 class ProductKernel(Kernel):
@@ -399,8 +396,17 @@ class Product:
         """float32 and float64."""
         return kind_of(n) in ("f32", "f64")
 
-    def kernels(self, args: Any, guards: dict[int, Any], width: int) -> list[Kernel]:
-        """One kernel."""
+    def kernels(
+        self, args: Any, guards: dict[int, Any], width: int, loose: bool = False
+    ) -> list[Kernel]:
+        """One kernel; a loose one takes its sizes as arguments."""
+        if loose:
+            try:
+                kernel = LooseProduct(*args, guards=guards)
+                kernel.build(width)
+                return [kernel]
+            except NotCompiled:  # by the other kind, then
+                pass
         product = ProductKernel(*args, guards=guards)
         product.build(width)
         return [product]

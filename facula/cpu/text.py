@@ -99,13 +99,13 @@ class Function:
             return a
         return self.let(f"mul nsw i64 {a}, {b}")
 
-    def div(self, a: Index, n: int) -> Index:
-        if isinstance(a, int):
+    def div(self, a: Index, n: Index) -> Index:
+        if isinstance(a, int) and isinstance(n, int):
             return a // n
         return a if n == 1 else self.let(f"udiv i64 {a}, {n}")
 
-    def rem(self, a: Index, n: int) -> Index:
-        if isinstance(a, int):
+    def rem(self, a: Index, n: Index) -> Index:
+        if isinstance(a, int) and isinstance(n, int):
             return a % n
         return 0 if n == 1 else self.let(f"urem i64 {a}, {n}")
 
@@ -134,7 +134,7 @@ class Function:
 
     @contextmanager
     def loop(
-        self, low: Index, high: Index, step: int = 1, carried: Any = (), some: bool = False
+        self, low: Index, high: Index, step: Index = 1, carried: Any = (), some: bool = False
     ) -> Iterator[Loop]:
         """Count from low to high. `carried` pairs types with first values; `some`: never empty.
 

@@ -32,12 +32,12 @@ class Edge(Lanes):
         raw = STORED.get(kind, kind)
         return self.unpack(masked_load(self, pointer, self._mask(), self.const(0, raw)), kind)
 
-    def load_strided(self, pointer: str, step: int, kind: str) -> Value:
+    def load_strided(self, pointer: str, step: Index, kind: str) -> Value:
         """Lanes `step` bytes apart; zeros follow."""
-        one = Lanes(self.f, 1)
+        f, one = self.f, Lanes(self.f, 1)
         if step == 0:
             return self.splat(one.load(pointer, kind))
-        parts = [one.load(self.f.at(pointer, k * step), kind) for k in range(self.active)]
+        parts = [one.load(f.at(pointer, f.mul(k, step)), kind) for k in range(self.active)]
         return self.join(parts + [one.const(0, kind)] * (self.width - self.active))
 
     def store(self, a: Value, pointer: str) -> None:
@@ -126,12 +126,16 @@ class TileWriter:
         self.width = width
         self.k = 0
         self.parts = False  # whether a call does a part of k only, `BLOCK` at most
-        self.a_row = self.a_k = self.b_k = self.b_column = 0  # steps of the operands, in bytes
+        # Steps of the operands, in bytes; those of a loose kernel (`loose`) are names.
+        self.a_row: Any = 0
+        self.a_k: Any = 0
+        self.b_k: Any = 0
+        self.b_column: Any = 0
         self.fused = True
         self.packed = False  # whether the panel was copied: then it is filled up to whole vectors
         # Bytes from an element of an operand to one that is fetched early, or 0.
         self.ahead = self.right_ahead = 0
-        self.steps: list[tuple[int, int]] = []  # of the epilogue, in bytes: row, column
+        self.steps: list[tuple[Any, Any]] = []  # of the epilogue, in bytes: row, column
         self.known: dict[Any, str] = {}
 
     def call(
@@ -308,7 +312,7 @@ class TileWriter:
 
         def address(k: int) -> str:
             row, across = self.steps[k]
-            return f.at(f"%x{k}", f.add(f.mul(i, row), column * across))
+            return f.at(f"%x{k}", f.add(f.mul(i, row), f.mul(column, across)))
 
         def operand(n: Node, k: int) -> Value:
             b = kernel.places[n.inputs[k]].base

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from facula.compiler.builder import NARROW, SIZE, Builder, Value
-from facula.cpu.text import Function, float_bits
+from facula.cpu.text import Function, Index, float_bits
 
 STORED = {"b": "u8", "bf16": "i16", "f16": "i16"}
 _TYPE = {
@@ -111,12 +111,12 @@ class Lanes(Builder):
         v = self.f.let(f"load {self.type(raw)}, ptr {pointer}, align {SIZE[kind]}")
         return self.unpack(Value(v, raw), kind)
 
-    def load_strided(self, pointer: str, step: int, kind: str) -> Value:
+    def load_strided(self, pointer: str, step: Index, kind: str) -> Value:
         """Lanes `step` bytes apart."""
         one = Lanes(self.f, 1)
         if step == 0:
             return self.splat(one.load(pointer, kind))
-        parts = [one.load(self.f.at(pointer, k * step), kind) for k in range(self.width)]
+        parts = [one.load(self.f.at(pointer, self.f.mul(k, step)), kind) for k in range(self.width)]
         return self.join(parts)
 
     def join(self, parts: list[Value]) -> Value:

@@ -178,7 +178,8 @@ class Program:
                         break
                 else:
                     with Progress(f"compiling {len(self.entries)} operations"):
-                        c = CompiledProgram(self, r, r.scalars)
+                        loose = _families.get(_family(self.entries), 0) >= FEW
+                        c = CompiledProgram(self, r, r.scalars, loose)
             except Exception as err:
                 self.entries = []
                 if type(err).__name__ != "NotCompiled":
