@@ -73,6 +73,7 @@ class CompiledProgram:
         from facula.cpu.jit import vector_width
 
         self.program = program
+        self.loose = loose
         self.used = 0  # when it ran last (facula/compiler/keeping.py)
         self.began = False  # whether it has run
         width = vector_width()

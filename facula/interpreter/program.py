@@ -31,10 +31,11 @@ SLOW = {
 }
 # The same for an element of the windows that a convolution lays out beside each other.
 WINDOWS = {"conv": 1e-3, "conv_weight": 2e-3, "conv_input": 3e-3}
-# Of the programs of the same operations, of other sizes each, so many are compiled that early: a
-# batch and what is left of an epoch. One whose sizes change all the time waits until it has cost as
-# much as compiling.
+# Of the programs of the same operations, of other sizes each, so many are compiled for their sizes:
+# a batch and what is left of an epoch. More of them get kernels that take sizes as arguments, which
+# are there by then, until one has been run so often that its sizes are worth kernels.
 FEW = 2
+SETTLED = 2_000
 MAX_KNOWN = 20_000
 _known: set[Any] = set()  # kinds of operations in programs that were compiled
 _met: set[Any] = set()  # and in programs that were met at all
@@ -155,8 +156,12 @@ class Program:
         lead.runs += 1
         if not self.entries:
             return self
+        settled = lead.runs > SETTLED
         for c in self.compiled:
             if not c.guarded or c.matches(r.scalars):
+                if settled and c.loose:
+                    _let_go(lead)
+                    break
                 return c
         if lead.asked != len(_known) and not lead.forms:
             if lead.asked < 0:
@@ -178,7 +183,7 @@ class Program:
                         break
                 else:
                     with Progress(f"compiling {len(self.entries)} operations"):
-                        loose = _families.get(_family(self.entries), 0) >= FEW
+                        loose = _changing(self.entries) and not settled
                         c = CompiledProgram(self, r, r.scalars, loose)
             except Exception as err:
                 self.entries = []
@@ -276,6 +281,18 @@ def _family(entries: list[Node]) -> frozenset[Any]:
     return frozenset([n.op for n in entries if not n.op.view])
 
 
+def _changing(entries: list[Node]) -> bool:
+    """Whether several programs of the same operations, of other sizes, have been compiled."""
+    return _families.get(_family(entries), 0) >= FEW
+
+
+def _let_go(lead: Program) -> None:
+    """Forget the forms that are not made for the sizes of a program."""
+    for c in [c for c in lead.forms if c.loose]:
+        c.program.compiled = [x for x in c.program.compiled if x is not c]
+        lead.forms.discard(c)
+
+
 def _familiar(entries: list[Node]) -> int:
     """1 where most operations of a program that was not met before were met in others, 0 otherwise:
     a loop's second step follows one in which an optimiser made its state, and which never comes
@@ -324,8 +341,9 @@ def _worthwhile(entries: list[Node]) -> int:
         compiling = 10_000.0 * (1 + (new > 0)) + 5_000.0 * new + 1_000.0 * len(kinds)
         compiling += 60.0 * len(entries)
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
-        if new and _families.get(_family(entries), 0) >= FEW:
-            return min(10_000, int(compiling / once))
+        if new and _changing(entries):
+            # What is left to do is what depends on sizes: plans and descriptors.
+            return min(MAX_AFTER_LONG, int((15_000.0 + 80.0 * len(entries)) / (4.0 * once)))
         return min(most, int(compiling / (2.0 * once)))
     # Few operations are few kernels. Recording them takes as long as running them: less is gained.
     compiling = 8_000.0 + 1_500.0 * new + 500.0 * len(kinds)

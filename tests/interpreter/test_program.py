@@ -90,26 +90,32 @@ def test_a_very_small_program_waits_until_compiling_was_spent_on_it():
     assert 300 < program._worthwhile(entries(small())) <= 10_000
 
 
-def test_sizes_that_change_all_the_time_wait_until_compiling_has_paid(monkeypatch):
+def test_sizes_that_change_all_the_time_have_kernels_that_take_them(monkeypatch):
     monkeypatch.setattr(program, "COMPILE_AFTER", -1)
-    compiled = []
+    chosen = []
     plain = program.Program.choose
 
     def choose(self, r):
-        chosen = plain(self, r)
-        compiled.append(chosen is not self)
-        return chosen
+        chosen.append(plain(self, r))
+        return chosen[-1]
 
     monkeypatch.setattr(program.Program, "choose", choose)
     inputs = [torch.ones(70_000 + n) for n in range(8)]
     torch.synchronize()
-    early = 0
+
+    def form(x):
+        (x * 2 + 1).cosh().sum().item()
+        return getattr(chosen[-1], "loose", None)
+
+    forms = []
     for x in inputs:
-        compiled.clear()
-        for _ in range(program.MAX_AFTER + 3):
-            (x * 2 + 1).cosh().sum().item()
-        early += any(compiled)
-    assert early == program.FEW
+        for _ in range(program.MAX_AFTER_LONG):
+            form(x)
+        forms.append(form(x))
+    assert forms == [False] * program.FEW + [True] * (8 - program.FEW)
+    monkeypatch.setattr(program, "SETTLED", program.MAX_AFTER_LONG + 1)
+    assert form(x) is False  # this one has been run so often that its size is worth kernels
+    assert form(x) is False
     y = torch.ones(70_100)
     torch.synchronize()
     other = (y * 2 + 1).sinh()  # other operations are another family
