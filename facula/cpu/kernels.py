@@ -159,3 +159,24 @@ def strides_in(p: Place, shape: tuple[int, ...]) -> list[int]:
     extra = len(shape) - len(p.shape)
     steps = [s if m != 1 else 0 for m, s in zip(p.shape, p.strides, strict=True)]
     return [0] * extra + steps
+
+
+class Access:
+    """An operand outside the kernel: its buffer and its steps along the loop's dimensions."""
+
+    __slots__ = ("column", "kind", "node", "offset", "pieces", "rows")
+
+    def __init__(
+        self, node: Node, kind: str, offset: int, rows: list[Any], pieces: list[int], column: int
+    ) -> None:
+        self.node = node
+        self.kind = kind
+        self.offset = offset
+        self.rows = rows
+        self.pieces = pieces
+        self.column = column
+
+
+def renamed(values: list[Value], names: list[str]) -> list[Value]:
+    """Values of the same kinds under other names."""
+    return [Value(name, v.kind) for v, name in zip(values, names, strict=True)]

@@ -9,31 +9,10 @@ from typing import Any
 from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, kind_of
 from facula.compiler.expressions import CHEAP
 from facula.compiler.layout import Place
-from facula.cpu.kernels import STACK, Kernel, merged, strides_in, units_for
+from facula.cpu.kernels import STACK, Access, Kernel, merged, renamed, strides_in, units_for
 from facula.cpu.text import Index, NotCompiled
 from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node, contiguous_strides
-
-
-class Access:
-    """An operand outside the kernel: its buffer and its steps along the loop's dimensions."""
-
-    __slots__ = ("column", "kind", "node", "offset", "pieces", "rows")
-
-    def __init__(
-        self, node: Node, kind: str, offset: int, rows: list[Any], pieces: list[int], column: int
-    ) -> None:
-        self.node = node
-        self.kind = kind
-        self.offset = offset
-        self.rows = rows
-        self.pieces = pieces
-        self.column = column
-
-
-def renamed(values: list[Value], names: list[str]) -> list[Value]:
-    """Values of the same kinds under other names."""
-    return [Value(name, v.kind) for v, name in zip(values, names, strict=True)]
 
 
 class MapKernel(Kernel):

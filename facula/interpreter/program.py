@@ -282,8 +282,11 @@ def _family(entries: list[Node]) -> frozenset[Any]:
 
 
 def _changing(entries: list[Node]) -> bool:
-    """Whether several programs of the same operations, of other sizes, have been compiled."""
-    return _families.get(_family(entries), 0) >= FEW
+    """Whether several programs of the same operations, of other sizes, have been compiled.
+
+    Where the occurrence at which programs are compiled is given, none counts: a test of kernels for
+    sizes would be one of others, depending on what ran before it."""
+    return (_families.get(_family(entries), 0) if COMPILE_AFTER < 0 else 0) >= FEW
 
 
 def _let_go(lead: Program) -> None:

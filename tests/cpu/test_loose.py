@@ -9,6 +9,7 @@ import facula as torch
 from facula.compiler import lower
 from facula.cpu.loose import LooseProduct
 from facula.interpreter import program
+from facula.trace.recorder import TLS, Recorder
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +18,7 @@ def loose(monkeypatch):
     monkeypatch.setattr(program, "COMPILE_AFTER", 0)
     monkeypatch.setattr(program, "FEW", 0)
     monkeypatch.setattr(lower, "_written", {})
+    monkeypatch.setattr(TLS, "r", Recorder())  # no program of other tests is met again
 
 
 @pytest.fixture
