@@ -12,6 +12,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from facula.quiet import quietly
+
 # Categories order promotion: a tensor of a higher category wins, whatever its size.
 BOOL, INT, FLOAT, COMPLEX = range(4)
 
@@ -175,10 +177,9 @@ def set_default_dtype(d: dtype) -> None:
 
 def convert(a: Any, to: Any) -> Any:
     """`a.astype(to)`, float64 to float16 rounded as PyTorch does: to float32, and once more."""
-    with np.errstate(all="ignore"):  # what is too large is infinite
-        if to == np.float16 and a.dtype == np.float64:
-            a = a.astype(np.float32)
-        return a.astype(to)
+    if to == np.float16 and a.dtype == np.float64:
+        a = quietly(a.astype, np.float32)
+    return quietly(a.astype, to)  # what is too large is infinite
 
 
 @functools.cache

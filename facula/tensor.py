@@ -417,14 +417,15 @@ class Tensor(TensorBase):
 
     def item(self) -> Any:
         """The single value, as a Python number."""
-        if self.numel() != 1:
+        n = self.node
+        if n.shape and self.numel() != 1:
             raise RuntimeError(
                 f"a Tensor with {self.numel()} elements cannot be converted to Scalar"
             )
-        if self.node.op is META:
+        if n.op is META:
             raise RuntimeError("Tensor.item() cannot be called on meta tensors")
         a = values(self)
-        return float(a.reshape(-1)[0]) if a.dtype == dtypes.bfloat16.np else a.item()
+        return float(a.reshape(-1)[0]) if n.dtype is dtypes.bfloat16 else a.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
@@ -432,7 +433,7 @@ class Tensor(TensorBase):
         return (a.astype(np.float32) if a.dtype == dtypes.bfloat16.np else a).tolist()
 
     def __bool__(self) -> bool:
-        n = self.numel()
+        n = self.numel() if self.node.shape else 1
         if n != 1:
             raise RuntimeError(
                 "Boolean value of Tensor with "
@@ -451,7 +452,7 @@ class Tensor(TensorBase):
         return complex(self._number("complex"))
 
     def _number(self, kind: str) -> Any:
-        if self.numel() != 1:
+        if self.node.shape and self.numel() != 1:
             raise ValueError(
                 f"{kind}(): only one element tensors can be converted to Python scalars, got shape "
                 f"{list(self.node.shape)}"

@@ -26,6 +26,7 @@ from facula.cpu import runtime
 from facula.cpu.runtime import Call
 from facula.cpu.text import NotCompiled
 from facula.dtypes import convert
+from facula.quiet import quietly
 from facula.trace.flight import Interrupted, land
 from facula.trace.node import (
     INPUT,
@@ -185,10 +186,11 @@ class CompiledProgram:
             if records:
                 table = np.array(records, np.int64)
                 self.keep.append(table)
-                call = Call(table.ctypes.data, len(records), parallel)
-                call.pointers = self.pointers.ctypes.data
-                call.numbers = ctypes.addressof(self.numbers)
-                call.many = self.n_inputs + len(self.fresh)
+                call = Call(
+                    *(table.ctypes.data, len(records), parallel),
+                    *(self.pointers.ctypes.data, ctypes.addressof(self.numbers)),
+                    self.n_inputs + len(self.fresh),
+                )
                 call.kernels = partial(_described, low, clusters)
                 self.segments.append(call)
             records, clusters, parallel = [], [], False
@@ -319,7 +321,7 @@ class CompiledProgram:
         if self.complex:
             scalars_ = [x for x in scalars if type(x) is not complex]
             self.pack(self.numbers, 0, *scalars_, 0)
-        else:
+        elif scalars or self.fails:
             self.pack(self.numbers, 0, *scalars, 0)
         segments = self.segments
         if len(segments) > 1:
@@ -332,7 +334,9 @@ class CompiledProgram:
             away = waits is not None and not self.fails
             if not away or not call.depart(waits, objects, fresh, (self, arena)):
                 call.run()
-            return self._values(inputs, scalars, fresh, memory.arrays)
+            if self.results or self.fails:
+                return self._values(inputs, scalars, fresh, memory.arrays)
+            return fresh
         except BaseException as error:
             if not call.ran:
                 raise
@@ -417,8 +421,8 @@ class CompiledProgram:
             args = [self._read(x, inputs, scalars, arrays) for x in readers]
             listener = runtime.LISTENER
             timed = nullcontext() if listener is None else listener.region(name, "step", shape)
-            with timed, np.errstate(all="ignore"):
-                out = body(params, scalars[at:end], *args)
+            with timed:
+                out = quietly(body, params, scalars[at:end], *args)
             out = np.ascontiguousarray(out, dtype).reshape(shape)
             if any([np.may_share_memory(out, x) for x in args]):
                 out = out.copy()  # it must outlive what it was made from

@@ -51,7 +51,7 @@ def _functions() -> dict[str, int]:
             native = library.addresses
             p, i = ctypes.c_void_p, ctypes.c_int64
             _wake = ctypes.CFUNCTYPE(None, p)(native["wake"])
-            _launch = ctypes.CFUNCTYPE(None, p, p, i, p, p, i, p, p, i, i)(native["launch"])
+            _launch = ctypes.CFUNCTYPE(None, p, p, p, i)(native["launch"])
             _finish = ctypes.CFUNCTYPE(None, p)(native["finish"])
             _done = ctypes.CFUNCTYPE(i, p)(native["done"])
             _library = library  # last: an interrupt may come between
@@ -69,8 +69,11 @@ class Pool:
         self.state = (start + 127) // 128 * 128
         self.number = ctypes.c_int32.from_address(self.state)  # of the call: odd while it is open
         self.begun = ctypes.c_int64.from_address(self.state + 176)  # whether the last one began
-        self.counters = np.zeros(1024, np.int64)
-        self.where = self.counters.ctypes.data
+        self.threads = ctypes.c_int64.from_address(self.state + 160)
+        self.threads.value = 1
+        self.counters: list[Any] = []  # the last is used; a signal's handler may come between
+        self.room = 0
+        self._count(1024)
         self.arguments: list[Any] = []
         self.workers = 0
         if not workers:
@@ -88,10 +91,19 @@ class Pool:
                     self.handles[t] = 0
                     break
                 self.workers = t + 1
+            self.threads.value = self.workers + 1
             self._place()
         except BaseException:
             self.stop()
             raise
+
+    def _count(self, words: int) -> None:
+        """Make room for so many counters."""
+        words = max(words, 2 * self.room)
+        self.counters.append(np.zeros(words, np.int64))
+        where = self.counters[-1].ctypes.data
+        ctypes.c_int64.from_address(self.state + 168).value = where
+        self.room = words
 
     def _place(self) -> None:
         """Say on which processors the workers may run, if the process has more than one."""
@@ -110,26 +122,12 @@ class Pool:
 
     def call(self, c: Call, leave: bool = False) -> None:
         """Walk a table of records, or leave that to the workers until `_finish`."""
-        n = self.workers + 1
-        if c.count * (n + 1) > len(self.counters):
-            counters = np.zeros(c.count * (n + 1), np.int64)
-            where = counters.ctypes.data
-            self.counters = counters
-            self.where = where
+        words = c.count * (self.workers + 2)
+        if words > self.room:
+            self._count(words)
         self.begun.value = 0
         try:
-            _launch(
-                self.state,
-                c.table,
-                c.count,
-                c.pointers,
-                c.numbers,
-                n,
-                self.where,
-                c.objects,
-                c.many,
-                leave,
-            )
+            _launch(self.state, c.arguments, c.objects, leave)
         finally:  # the handler of a signal may raise an error where native code returns
             c.ran = self.begun.value != 0
 
@@ -259,29 +257,31 @@ class Call:
     numbers          where the Python numbers are
     objects, many    arrays, as objects, whose addresses are to become the first pointers
     parallel         whether anything in it can be shared
+    arguments        where these numbers are, for native code
     ran              whether it was run, for who has set it to False
     kernels          asks what each record does (see facula.compiler.timing)
     """
 
     __slots__ = (
-        "count",
-        "kernels",
-        "many",
-        "numbers",
-        "objects",
-        "parallel",
-        "pointers",
-        "ran",
-        "sharing",
-        "table",
+        *("_memory", "arguments", "count", "kernels", "many", "numbers", "objects", "parallel"),
+        *("pointers", "ran", "sharing", "table"),
     )
 
-    def __init__(self, table: int, count: int, parallel: bool) -> None:
-        self.table = table
-        self.count = count
-        self.parallel = parallel
+    def __init__(
+        self,
+        table: int,
+        count: int,
+        parallel: bool,
+        pointers: int = 0,
+        numbers: int = 0,
+        many: int = 0,
+    ) -> None:
+        self.table, self.count, self.parallel = table, count, parallel
+        self.pointers, self.numbers, self.many = pointers, numbers, many
+        self._memory = (ctypes.c_int64 * 5)(table, count, pointers, numbers, many)
+        self.arguments = ctypes.addressof(self._memory)
+        self.objects = 0
         self.sharing = Sharing()
-        self.pointers = self.numbers = self.objects = self.many = 0
         self.kernels: Any = None
         self.ran = False
 
@@ -294,9 +294,9 @@ class Call:
 
     def single(self, k: int) -> Call:
         """One record of the table."""
-        one = Call(self.table + 8 * RECORD * k, 1, self.parallel)
-        one.pointers, one.numbers = self.pointers, self.numbers
-        one.objects, one.many = self.objects, self.many
+        table = self.table + 8 * RECORD * k
+        one = Call(table, 1, self.parallel, self.pointers, self.numbers, self.many)
+        one.objects = self.objects
         return one
 
     def launch(self) -> None:
@@ -311,13 +311,13 @@ class Call:
                 if shared and _take(me):
                     (_pool or _pool_of_all()).call(self)
                 else:
-                    self._run_alone()
+                    (_alone.pool or _new_alone()).call(self)
             finally:
                 if "who" in _turn and _turn["who"] is me:
                     del _turn["who"]
             sharing.note(shared, perf_counter() - begin)
         else:
-            self._run_alone()
+            (_alone.pool or _new_alone()).call(self)
 
     def depart(self, owner: Any, arrays: Any, written: list[Any], holds: Any) -> bool:
         """Let the workers walk the table while Python goes on; whether they do."""
@@ -341,12 +341,6 @@ class Call:
             raise
         away.spent = perf_counter() - begin
         return True
-
-    def _run_alone(self) -> None:
-        pool = _alone.pool
-        if pool is None:
-            pool = _alone.pool = Pool(0)
-        pool.call(self)
 
 
 class Away(flight.Flight):
@@ -406,6 +400,12 @@ class _Alone(threading.local):
 
 
 _alone = _Alone()
+
+
+def _new_alone() -> Pool:
+    """The pool of a thread that works alone."""
+    pool = _alone.pool = Pool(0)
+    return pool
 
 
 def _after_fork() -> None:

@@ -14,6 +14,7 @@ SPIN = 60_000  # looks at the call number before a worker goes to sleep: about 1
 # call, 384 workers asleep, 512 processors (bytes of their mask, 0: not known), 520 their mask, 528
 # a second one to change, 536 handles of the workers, 544 the caller's processor, from which they
 # are kept off.
+# The arguments of a call: 0 table, 8 records, 16 P, 24 S, 32 how many of P are found in objects.
 # For each record the counters hold, for each thread, how many of its units were taken, and then
 # how many units of the record are done.
 _WALK = r"""
@@ -228,9 +229,21 @@ again:
 out:
   ret void
 }
-define void @launch(ptr %st, ptr %table, i64 %count, ptr %P, ptr %S, i64 %n, ptr %counters,
-                    ptr %objects, i64 %many, i64 %leave) {
+define void @launch(ptr %st, ptr %args, ptr %objects, i64 %leave) {
 entry:
+  %table = load ptr, ptr %args
+  %ca = getelementptr i8, ptr %args, i64 8
+  %count = load i64, ptr %ca
+  %pa = getelementptr i8, ptr %args, i64 16
+  %P = load ptr, ptr %pa
+  %sa = getelementptr i8, ptr %args, i64 24
+  %S = load ptr, ptr %sa
+  %ma = getelementptr i8, ptr %args, i64 32
+  %many = load i64, ptr %ma
+  %np = getelementptr i8, ptr %st, i64 160
+  %n = load i64, ptr %np
+  %kp = getelementptr i8, ptr %st, i64 168
+  %counters = load ptr, ptr %kp
   %some = icmp sgt i64 %many, 0
   br i1 %some, label %address, label %begin
 address:
@@ -255,10 +268,6 @@ begin:
   store ptr %P, ptr %pp
   %sp = getelementptr i8, ptr %st, i64 152
   store ptr %S, ptr %sp
-  %np = getelementptr i8, ptr %st, i64 160
-  store i64 %n, ptr %np
-  %kp = getelementptr i8, ptr %st, i64 168
-  store ptr %counters, ptr %kp
   %n1 = add i64 %n, 1
   %words = mul i64 %n1, %count
   %sl = getelementptr i8, ptr %st, i64 384

@@ -496,8 +496,9 @@ class _Both:
         own = [NOTHING if a.__class__ is DeviceArray else a for a in inputs]  # arrays of the CPU
         del inputs[:]
         out += self.home.run(own, scalars)
-        handles, arrays = self.home.direct
-        self.direct = handles, lambda values: arrays(values[at:])
+        if self.home.direct is not None:
+            handles, arrays = self.home.direct
+            self.direct = handles, lambda values: arrays(values[at:])
         self.outputs += [
             (position, None if slot is None else slot + at, copy)
             for position, slot, copy in self.home.outputs

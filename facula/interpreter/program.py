@@ -8,10 +8,9 @@ import warnings
 import weakref
 from typing import Any
 
-import numpy as np
-
+from facula.quiet import quietly
 from facula.trace.flight import COMPILING, land
-from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, pick
+from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node
 
 # After how many interpreted occurrences a program is compiled; -1: as `_worthwhile` says, from
 # shapes alone, so that the switch comes at the same occurrence in every run.
@@ -77,7 +76,7 @@ def _source(n: Node) -> Node:
 class Program:
     """The live part of one trace: steps over numbered slots, and where results go."""
 
-    direct = pick([]), pick([])  # results that need no care (see `compiler/program.py`)
+    direct: Any = None  # results that need no care (see `compiler/program.py`)
 
     __slots__ = (
         "after",
@@ -201,12 +200,14 @@ class Program:
         """The slots' values; those that no output needs are freed on the way.
 
         `waits` is for compiled programs: this one is done when it returns."""
+        return quietly(self._run, inputs, scalars)  # type: ignore[no-any-return]
+
+    def _run(self, inputs: list[Any], scalars: list[Any]) -> list[Any]:
         values: list[Any] = inputs + [None] * (self.size - len(inputs))
-        with np.errstate(all="ignore"):
-            for body, params, at, end, args, out, frees in zip(*self.steps, strict=True):
-                values[out] = body(params, scalars[at:end], *[values[a] for a in args])
-                for f in frees:
-                    values[f] = None
+        for body, params, at, end, args, out, frees in zip(*self.steps, strict=True):
+            values[out] = body(params, scalars[at:end], *[values[a] for a in args])
+            for f in frees:
+                values[f] = None
         return values
 
 

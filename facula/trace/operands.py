@@ -97,13 +97,17 @@ def to_bind(r: Recorder, e: Node, ts: tuple[Any, ...]) -> list[tuple[Any, Node]]
         if t.node is not node:
             if node.op is not INPUT or node.leaf is not t.node or node.index != count + len(new):
                 return None
-            base = t._base_t
-            if base is not None and r.grad and not node.rg and base.requires_grad:
-                return None  # it may have to ask its base for a history
+            if t._base_t is not None and asks(r, t, node):
+                return None
             if new and any([t is u for u, _ in new]):
                 return None
             new.append((t, node))
     return new
+
+
+def asks(r: Recorder, t: Any, node: Node) -> bool:
+    """Whether a view may have to ask its base for a history before it becomes this input."""
+    return r.grad and not node.rg and t._base_t.requires_grad
 
 
 def snapshot(t: Any) -> Any:

@@ -32,7 +32,7 @@ from facula.trace.node import (
     Node,
     Other,
 )
-from facula.trace.operands import given_of, prepare, return_loans, to_bind
+from facula.trace.operands import asks, given_of, prepare, return_loans, to_bind
 from facula.trace.settling import (
     BASE,
     after_failure,
@@ -54,38 +54,10 @@ class Recorder:
     """What one thread has recorded since its last flush, and all it has seen before."""
 
     __slots__ = (
-        "__weakref__",
-        "add",
-        "anomaly",
-        "autocast",
-        "begun",
-        "complaint",
-        "counters",
-        "cur",
-        "frame",
-        "gnodes",
-        "grad",
-        "handles",
-        "head",
-        "inference",
-        "inputs",
-        "last",
-        "loans",
-        "next",
-        "packing",
-        "pieces",
-        "replayed",
-        "roots",
-        "saved_hooks",
-        "scalars",
-        "size",
-        "sized",
-        "soon",
-        "strayed",
-        "temps",
-        "values",
-        "views",
-        "watcher",
+        *("__weakref__", "add", "anomaly", "autocast", "begun", "complaint", "counters", "cur"),
+        *("frame", "gnodes", "grad", "handles", "head", "inference", "inputs", "last", "loans"),
+        *("next", "packing", "pieces", "replayed", "roots", "saved_hooks", "scalars", "size"),
+        *("sized", "soon", "strayed", "temps", "values", "views", "watcher"),
     )
 
     def __init__(self) -> None:
@@ -126,10 +98,10 @@ class Recorder:
             self.roots.clear()
             self.size = 0
             self.last = END
-        root = self.root(self.grad)
-        expected = self.expected(root)
+        root = self.roots.get(self.grad) or self.root(self.grad)
+        after = self.last.after
         self.cur = root
-        self.next = expected
+        self.next = after if after.parent is root else root.succ
         self.handles: list[Any] = []
         self.add = self.handles.append
         self.inputs: list[tuple[Any, Any, Any]] = []
@@ -238,16 +210,15 @@ def record(op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, .
                 r.add(t)
                 return t
             return _record_slow(r, op, ts, params, scalars)
+        # What is not there yet may be operands that become inputs.
         known = None
-        if not r.grad or not any([t._base_t is not None and t._base_t.requires_grad for t in ts]):
-            # What is not there yet may be operands that become inputs.
-            if len(ts) == 1:
-                if not scalars:
-                    known = follow1(r, e, *ts)
-                elif len(scalars) == 1 and e.stypes == (type(scalars[0]),):
-                    known = follow1(r, e, *ts, *scalars)
-            elif len(ts) == 2 and not scalars:
-                known = follow2(r, e, *ts)
+        if len(ts) == 1:
+            if not scalars:
+                known = follow1(r, e, *ts)
+            elif len(scalars) == 1 and e.stypes == (type(scalars[0]),):
+                known = follow1(r, e, *ts, *scalars)
+        elif len(ts) == 2 and not scalars:
+            known = follow2(r, e, *ts)
         if known is not None:
             return known
     return _record_slow(r, op, ts, params, scalars)
@@ -258,6 +229,8 @@ def follow1(r: Recorder, e: Node, a: Any, number: Any = None) -> Any:
     if a.node is not e.a:
         want = e.a
         if want.op is not INPUT or want.leaf is not a.node or want.index != len(r.inputs):
+            return None
+        if a._base_t is not None and asks(r, a, want):
             return None
         given = given_of(r, a, want)
         r.inputs += (given,)
@@ -282,10 +255,14 @@ def follow2(r: Recorder, e: Node, a: Any, b: Any) -> Any:
     na, nb = e.a, e.b
     if a.node is not na:
         count = len(r.inputs)
-        if na.op is not INPUT or na.leaf is not a.node or na.index != count or a is b:
+        if na.op is not INPUT or na.leaf is not a.node or na.index != count:
             return None
-        if b.node is not nb:
+        if (a is b and na is not nb) or (a._base_t is not None and asks(r, a, na)):
+            return None
+        if a is not b and b.node is not nb:
             if nb.op is not INPUT or nb.leaf is not b.node or nb.index != count + 1:
+                return None
+            if b._base_t is not None and asks(r, b, nb):
                 return None
             given = given_of(r, a, na), given_of(r, b, nb)
             r.inputs += given
@@ -297,6 +274,8 @@ def follow2(r: Recorder, e: Node, a: Any, b: Any) -> Any:
             a.node = na
     elif b.node is not nb:
         if nb.op is not INPUT or nb.leaf is not b.node or nb.index != len(r.inputs):
+            return None
+        if b._base_t is not None and asks(r, b, nb):
             return None
         second = given_of(r, b, nb)
         r.inputs += (second,)

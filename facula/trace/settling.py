@@ -38,8 +38,9 @@ def conclude(
 ) -> None:
     """Hand over what a program has computed, if it has, and begin a new frame."""
     if values is not None:
-        direct, arrays = chosen.direct
-        _hand_over(direct(handles), arrays(values))
+        if chosen.direct is not None:
+            direct, arrays = chosen.direct
+            _hand_over(direct(handles), arrays(values))
         if chosen.outputs:
             _settle(handles, chosen.outputs, values)
     for t, _, _ in inputs:
@@ -172,7 +173,7 @@ def _stand_in(r: Recorder, handles: list[Any]) -> None:
         h._gfn = _graph.Freed(h.node, leaves, r.frame, r.scalars, nodes)
 
 
-def _hand_over(handles: tuple[Any, ...], arrays: tuple[Any, ...]) -> None:
+def _hand_over(handles: Any, arrays: Any) -> None:
     """Let tensors have these arrays, which are theirs and laid out as they are to be."""
     for h, data in zip(handles, arrays, strict=True):
         node = h.node
@@ -192,6 +193,8 @@ def _hand_over(handles: tuple[Any, ...], arrays: tuple[Any, ...]) -> None:
 def _settle(handles: list[Any], outputs: list[Any], values: list[Any]) -> None:
     """Hand the computed buffers to their holders."""
     aliases = []
+    holders = []
+    arrays = []
     for position, slot, copy in outputs:
         h = handles[position]
         node = h.node
@@ -215,7 +218,9 @@ def _settle(handles: list[Any], outputs: list[Any], values: list[Any]) -> None:
         elif not data.flags.c_contiguous:
             flight.land()
             data = np.ascontiguousarray(data)
-        _hand_over((h,), (data,))
+        holders.append(h)
+        arrays.append(data)
+    _hand_over(holders, arrays)
     for h in aliases:
         h._settle_alias()
 

@@ -393,3 +393,22 @@ def test_a_program_whose_long_frames_never_repeat_is_cut_where_it_comes_back(mon
     assert failed == []
     assert [pieces for pieces, _ in grown].count(False) < len(grown)
     assert grown[-1] == (True, 0)
+
+
+def test_a_view_whose_base_became_a_leaf_is_no_known_operand():
+    """A view made before asks its base for a history, where another tensor was met until now."""
+    x, y, base = torch.ones(3), torch.full((3,), 2.0), torch.full((3,), 3.0)
+    view = base[:]
+    base.requires_grad_()
+    for f in (lambda t: t * y, lambda t: y * t, lambda t: t.exp(), lambda t: t * 2.0):
+        for t in (x, x, x, view):
+            out = f(t)
+            assert out.requires_grad is (t is view)
+            torch.synchronize()
+
+
+def test_squares_are_followed():
+    """One tensor that is both operands becomes one input, and two tensors of one layout two."""
+    a, b = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    found = [(x * y).tolist() for x, y in ((a, a), (b, b), (a, b), (a, b), (b, b), (a, a))]
+    assert found == [[1, 4], [9, 16], [3, 8], [3, 8], [9, 16], [1, 4]]
