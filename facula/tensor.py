@@ -389,7 +389,7 @@ class Tensor(TensorBase):
                 "tensor.detach().numpy() instead."
             )
         owner = own_memory(self)
-        if in_use(owner):
+        if TLS.r.inputs and in_use(owner):
             flush()  # what is pending reads this memory: before NumPy code can write to it
         base = lend(owner)
         if owner is self:

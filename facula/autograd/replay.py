@@ -288,13 +288,12 @@ def remember(
     m.reached = list({i for n in m.graph for i in n.inputs if i.op is INPUT and i.rg})
     m.tensors = pick([i.index for i in m.reached])
     nodes = [g for g in (r.gnodes.get(n) for n in m.graph) if isinstance(g, GradNode)]
-    if not (keep or any([g.freed for g in nodes])) or any(
-        [g.custom or g.tensor_hooks or g.retain or g.pre_hooks or g.post_hooks for g in nodes]
-    ):
+    if any([g.custom or g.tensor_hooks or g.retain or g.pre_hooks or g.post_hooks for g in nodes]):
         return
     if results and not keep and any([not g.freed and (g.saved or g.op.frees) for g in nodes]):
         return  # what leads to no result was not run, and may be later
-    m.frees = not keep
+    # Operations that save nothing can be gone through again.
+    m.frees = not keep and any([g.freed for g in nodes])
     m.results = [None if g is None else g.node for g in results]
     for g, node in zip(results, m.results):
         if g is not None and not (_new(r, g, cur) and m.results.count(node) == 1):

@@ -14,6 +14,7 @@ from facula.ops.registry import broadcast
 from facula.ops.table import api
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
+from facula.trace.spans import pure, run
 
 
 def norm_over(t: Any, p: float, dims: tuple[int, ...], keep: bool) -> Any:
@@ -59,10 +60,15 @@ def vector_norm(
                 )
             raise IndexError(f"linalg.vector_norm: dimensions {list(dims)} have size 0")
         return record(rd.SUM, (t.abs(),), (dims, keepdim))
-    return in_float32(lambda v: norm_over(v, p, dims, keepdim), t)
+    return run(_normed, (t,), (p, dims, keepdim))
 
 
-@api
+@pure
+def _normed(tensors: Any, static: Any, numbers: Any) -> Any:
+    return in_float32(lambda t: norm_over(t, *static), *tensors)
+
+
+@api(steady=True)
 def norm(
     input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
 ) -> Any:

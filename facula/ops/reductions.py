@@ -33,13 +33,13 @@ def _wide(t: Any, dtype: Any) -> Any:
     return pw.cast(t, dtypes.int64) if t.node.dtype.category < dtypes.FLOAT else t
 
 
-@api
+@api(steady=True)
 def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum over some dimensions; integers and bools are summed as int64."""
     return record(rd.SUM, (_wide(input, dtype),), (_dims(input, dim), keepdim))
 
 
-@api
+@api(steady=True)
 def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The arithmetic mean over some dimensions."""
     t = input if dtype is None else pw.cast(input, dtype)
@@ -54,7 +54,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     return record(pw.OVER, (s,), (), (n,)) if n else record(pw.SCALE, (s,), (), (math.nan,))
 
 
-@api
+@api(steady=True)
 def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The product over one dimension or all."""
     t = _wide(input, dtype)
@@ -65,7 +65,7 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     return record(rd.PROD, (t,), ((wrap_dim(dim, len(t.node.shape)),), keepdim))
 
 
-@api
+@api(steady=True)
 def var(
     input: Any,
     dim: Any = None,
@@ -111,7 +111,7 @@ def safe_power(t: Any, p: float) -> Any:
     return select(zero, at_zero, rest.sqrt() if p == 0.5 else rest.pow(p))
 
 
-@api
+@api(steady=True)
 def std(
     input: Any,
     dim: Any = None,
@@ -136,7 +136,7 @@ def _empty(name: str, t: Any, dims: tuple[int, ...], all_dims: bool = False) -> 
             raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
 
 
-@api
+@api(steady=True)
 def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The largest value over some dimensions; equal shares of gradient to ties."""
     real_only("amax", input)
@@ -145,7 +145,7 @@ def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     return record(rd.AMAX, (input,), (dims, keepdim))
 
 
-@api
+@api(steady=True)
 def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The smallest value over some dimensions."""
     real_only("amin", input)
@@ -193,7 +193,7 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
 
     f.__name__ = name
     f.__doc__ = f"{name} of all elements, along a dimension (values, indices), or of two tensors."
-    api(f)
+    api(f, steady=True)
 
 
 _extreme("max", rd.AMAX, rd.ARGMAX, "maximum")
@@ -222,7 +222,7 @@ def _arg(name: str, prim: Any) -> None:
 
     f.__name__ = name
     f.__doc__ = f"The index of the first {name[3:]}imum."
-    api(f)
+    api(f, steady=True)
 
 
 _arg("argmax", rd.ARGMAX)
@@ -236,14 +236,14 @@ def _logical(name: str, prim: Any) -> None:
 
     f.__name__ = name
     f.__doc__ = f"Whether {name} elements are non-zero."
-    api(f)
+    api(f, steady=True)
 
 
 _logical("any", rd.ANY)
 _logical("all", rd.ALL)
 
 
-@api
+@api(steady=True)
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """log(sum(exp(input))), without overflow."""
     return run(_logsumexp, (input,), (dim, keepdim))
@@ -263,7 +263,7 @@ def _logsumexp(tensors: Any, static: Any, numbers: Any) -> Any:
     return out if keepdim else out.squeeze(dims)
 
 
-@api(names=("special_softmax",))
+@api(names=("special_softmax",), steady=True)
 def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along a dimension."""
     return run(_softmax, (input,), (dim, dtype))
@@ -284,7 +284,7 @@ def _softmax(tensors: Any, static: Any, numbers: Any) -> Any:
     return record(rd.SOFTMAX, (out, t), (d, True))
 
 
-@api
+@api(steady=True)
 def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """log(softmax(x)), without underflow."""
     return run(_log_softmax, (input,), (dim, dtype))

@@ -71,21 +71,25 @@ def api(
     function: bool = True,
     inplace: bool = False,
     follows: tuple[Any, Any, int] | None = None,
+    steady: bool = False,
 ) -> Any:
     """Enter a function in the table, under its own name and `names`.
 
     `follows` names the primitives that a call on (tensor, tensor) or one tensor and on (tensor,
     number) records, and the rank of the result (0: any), for calls that repeat: where the
-    recorder expects just that entry, nothing need be checked again.
+    recorder expects just that entry, nothing need be checked again. `steady`: see `steady.py`.
     """
     if f is None:
-        return lambda g: api(
-            g, names=names, method=method, function=function, inplace=inplace, follows=follows
-        )
+        settings = {"names": names, "method": method, "function": function, "inplace": inplace}
+        return lambda g: api(g, **settings, follows=follows, steady=steady)  # type: ignore[arg-type]
     name = f.__name__.rstrip("_") if f.__name__.endswith("_") else f.__name__
     call = _outward(f, name)
     if follows is not None:
         call = _quick(call, *follows)
+    if steady:
+        from facula.ops.steady import steady as followed
+
+        call = followed(call)
     for n in (name, *names):
         if function:
             FUNCTIONS[n] = call

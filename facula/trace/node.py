@@ -48,6 +48,7 @@ class Node:
         "scalar_at",
         "shape",
         "spans",
+        "steps",
         "stypes",
         "strides",
         "succ",
@@ -78,6 +79,7 @@ class Node:
         self.programs: dict[Any, Any] | None = None  # run when a frame ended here, by live results
         self.replays: dict[Any, Any] | None = None  # backward passes known to begin here
         self.spans: dict[Any, Any] | None = None  # known stretches that begin here (spans.py)
+        self.steps: Any = None  # a call that is this entry and what follows it (ops/steady.py)
         self.where: tuple[Any, int] | None = None  # code and position that recorded it, or its line
         self.parent: Any = None
         self.rec: Any = None

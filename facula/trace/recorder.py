@@ -87,17 +87,17 @@ class Recorder:
 
     def reset(self) -> None:
         """Begin a new frame at the root of the trie."""
-        if self.cur.op is not ROOT:
-            self.last = self.cur  # where the frame before ended
-            if self.cur.index >= LONG:
-                new = 2 * (self.size - self.sized) > self.cur.index
+        cur = self.cur
+        if cur.op is not ROOT:
+            self.last = cur  # where the frame before ended
+            if cur.index >= LONG:
+                new = 2 * (self.size - self.sized) > cur.index
                 self.strayed = self.strayed + 1 if new else 0
-        strayed = self.strayed >= STRAYED and not self.pieces
-        if strayed or self.size > MAX_TRIE:
-            self.pieces = self.pieces or strayed
-            self.roots.clear()
-            self.size = 0
-            self.last = END
+                if self.strayed >= STRAYED and not self.pieces:
+                    self.forget()
+                    self.pieces = True
+        if self.size > MAX_TRIE:
+            self.forget()
         root = self.roots.get(self.grad) or self.root(self.grad)
         after = self.last.after
         self.cur = root
@@ -123,6 +123,12 @@ class Recorder:
         self.head: Any = None  # the line that began this frame, once asked for
         self.begun = False  # whether a parameter has been met where nothing expected one
         self.frame += 1
+
+    def forget(self) -> None:
+        """Drop all that was seen before."""
+        self.roots.clear()
+        self.size = 0
+        self.last = END
 
     def root(self, mode: bool) -> Node:
         """The root of the trie where gradients are recorded, or are not."""
@@ -224,8 +230,11 @@ def record(op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, .
     return _record_slow(r, op, ts, params, scalars)
 
 
-def follow1(r: Recorder, e: Node, a: Any, number: Any = None) -> Any:
-    """The result of the expected entry, if its only input is `a`; None otherwise."""
+def follow1(r: Recorder, e: Node, a: Any, number: Any = None, end: Any = None) -> Any:
+    """The result of the expected entry, if its only input is `a`; None otherwise.
+
+    `end`: the entry whose result it is, where others that need nothing else come between.
+    """
     if a.node is not e.a:
         want = e.a
         if want.op is not INPUT or want.leaf is not a.node or want.index != len(r.inputs):
@@ -235,6 +244,8 @@ def follow1(r: Recorder, e: Node, a: Any, number: Any = None) -> Any:
         given = given_of(r, a, want)
         r.inputs += (given,)
         a.node = want
+    if end is not None:
+        e = end
     r.cur = e
     r.next = e.succ
     if number is not None:

@@ -209,20 +209,29 @@ def _settle(handles: list[Any], outputs: list[Any], values: list[Any]) -> None:
             continue
         if data.__class__ is not np.ndarray:  # a reduction to one element gives NumPy's scalars
             data = np.asarray(data)
-        laid = node.strides is None or _steps(data) == node.strides
-        if laid and (copy or (type(data.base) not in OWNED and not is_constant(data))):
-            flight.land()
-            data = copied(data)
-        if node.strides is not None:
-            data = relayout(data, node.strides)
-        elif not data.flags.c_contiguous:
-            flight.land()
-            data = np.ascontiguousarray(data)
+        elif (
+            copy or node.strides is not None or data.base is not None or not data.flags.c_contiguous
+        ):
+            data = _laid_out(data, node.strides, copy)
         holders.append(h)
         arrays.append(data)
     _hand_over(holders, arrays)
     for h in aliases:
         h._settle_alias()
+
+
+def _laid_out(data: Any, strides: tuple[int, ...] | None, copy: bool) -> Any:
+    """A computed array as its tensor is to have it: in memory of its own, with these strides."""
+    laid = strides is None or _steps(data) == strides
+    if laid and (copy or (type(data.base) not in OWNED and not is_constant(data))):
+        flight.land()
+        data = copied(data)
+    if strides is not None:
+        return relayout(data, strides)
+    if not data.flags.c_contiguous:
+        flight.land()
+        data = np.ascontiguousarray(data)
+    return data
 
 
 def _steps(data: Any) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
 from facula.trace.operands import SNAPSHOT_BYTES, snapshot
 from facula.trace.recorder import TLS, flush
 
-VARIANTS = 4  # stretches remembered for one position, function and settings
+VARIANTS = 16  # stretches remembered for one position, function and settings
 KEYS = 256  # functions and settings remembered for one position
 PURE: set[Any] = set()  # functions whose views are recorded as values
 _MISS = object()

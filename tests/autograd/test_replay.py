@@ -400,3 +400,20 @@ def test_what_leads_to_no_gradient_that_grad_gives_is_not_freed():
         assert g.tolist() == (2 * z).tolist()
         y.sum().backward()
         assert x.grad.tolist() == [4, 6]
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_what_saves_nothing_can_be_gone_through_again(followed, read):
+    a, b = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0], requires_grad=True)
+    found = []
+    for k in range(4):
+        out = torch.cat([a, b])
+        given = torch.tensor([1.0, 2.0, 3.0]) + k
+        out.backward(given)
+        if read:
+            out.tolist()
+        out.backward(given)
+        found.append([a.grad.tolist(), b.grad.tolist()])
+        a.grad = b.grad = None
+    assert found == [[[2.0 + 2 * k, 4.0 + 2 * k], [6.0 + 2 * k]] for k in range(4)]
+    assert any(followed)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import facula
 from facula import Tensor
 from facula.ops.indices import known, outside
 from facula.ops.movement import shaped
 from facula.ops.scatters import rows_at
 from facula.ops.table import explained
+from facula.trace.spans import pure, run
 from facula.values import present
 
 from ._common import no_tensor, require_bools, type_name, upcast
@@ -286,5 +289,11 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if num_classes != -1:
             raise RuntimeError("Class values must be smaller than num_classes.")
         num_classes = int(tensor.max()) + 1
-    numbers = facula.arange(num_classes, device=tensor.device)
-    return (shaped(tensor, (*tensor.shape, 1)) == numbers).to(facula.int64)
+    return run(_one_hot, (tensor,), num_classes)
+
+
+@pure
+def _one_hot(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    (tensor,) = tensors
+    classes = facula.arange(static, device=tensor.device)
+    return (shaped(tensor, (*tensor.shape, 1)) == classes).to(facula.int64)
