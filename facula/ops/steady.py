@@ -13,7 +13,7 @@ from typing import Any
 
 from facula.dtypes import dtype
 from facula.ops import table
-from facula.trace.node import Node
+from facula.trace.node import ROOT, Node
 from facula.trace.recorder import TLS, Recorder, follow1
 
 MOST = 16  # entries of one call
@@ -61,7 +61,7 @@ def _remember(r: Recorder, cur: Node, a: Any, out: Any, call: Any, settings: Any
     entries: list[Node] = []
     n = r.cur
     while n is not cur:
-        if len(entries) == MOST or n.rec is not r:
+        if len(entries) == MOST or n.op is ROOT:  # a frame has begun
             return
         entries.append(n)
         n = n.parent

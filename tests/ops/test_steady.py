@@ -89,3 +89,12 @@ def test_modes_and_subclasses_see_each_call():
     for t in (x, x, x.as_subclass(Sub), x):
         assert type(t.sum()) is type(t)
         torch.synchronize()
+
+
+def test_a_call_that_begins_a_frame():
+    """A parameter with a pending update is computed first."""
+    w = torch.tensor(X, requires_grad=True)
+    for k in range(3):
+        with torch.no_grad():
+            w += 1.0
+        assert w.sum().item() == 6.5 + 6 * (k + 1)
