@@ -34,6 +34,7 @@ from facula.trace import recorder
 from facula.trace.node import (
     INPUT,
     LEAF,
+    ROOT,
     STALE,
     Node,
     Other,
@@ -44,6 +45,9 @@ from facula.trace.node import (
 )
 from facula.trace.recorder import TLS, assign, flush, record
 from facula.trace.settling import BASE
+from facula.values import realise
+
+SHORT = 32  # entries of a frame that may end where an element is written
 
 
 def write(t: Any, value: Any) -> None:
@@ -79,9 +83,62 @@ def write(t: Any, value: Any) -> None:
     if sole(t, s):
         write(t, value)
         return
+    if not (t.node.shape or has or differentiable) and _write_element(t, s, value):
+        return
     if differentiable and (t._multi or t._no_grad) and t._base_t is not None:
         forbid(t, "and is being modified inplace")
     _write_shared(t, s, value, differentiable)
+
+
+def sharing(s: Any) -> list[Any]:
+    """The tensors of a storage."""
+    found = [a for a in [ref() for ref in s.aliases] if a is not None]
+    if 2 * len(found) + 4 < len(s.aliases):
+        s.aliases = [ref for ref in s.aliases if ref() is not None]
+    return found
+
+
+def alone(t: Any) -> bool:
+    """Whether a realised tensor's memory is read by nothing recorded and has no history."""
+    s = t._storage
+    for x in (t,) if s is None else (s, *sharing(s)):
+        n = x.node
+        if n.op is not LEAF or n.rg or n.device is not None or x._leaf_rg:
+            return False
+        if x._gfn is not None or x._exported is not None or x._counter is not None:
+            return False
+        if x._token is not None or (x is not s and x._own is not None):
+            return False
+    return True
+
+
+def short(r: Any) -> bool:
+    """Whether a frame is short and has values only: what is in it is computed soon anyway."""
+    if r.cur.index >= SHORT or r.gnodes:
+        return False
+    n = r.cur
+    while n.op is not ROOT:
+        if n.rg:
+            return False
+        n = n.parent
+    return True
+
+
+def _write_element(t: Any, s: Storage, value: Any) -> bool:
+    """Write one element of realised memory at once, in a short frame; whether that was done.
+
+    A table that is updated while it is read would be read through what was recorded otherwise.
+    """
+    if s.node.op is not LEAF or TLS.dual or not short(TLS.r):
+        return False
+    if value.node.op.__class__ is Other or value.node.device is not None:
+        return False
+    value = realise(value)
+    if not alone(t) or not t._data.flags.writeable:
+        return False
+    t._data[...] = value._data
+    s._version += 1
+    return True
 
 
 def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:

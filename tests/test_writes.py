@@ -128,3 +128,37 @@ def test_memory_that_is_seen_as_another_dtype_is_not_resized():
     parts = torch.view_as_real(torch.zeros(2, dtype=torch.complex64))
     with pytest.warns(UserWarning), pytest.raises(NotImplementedError, match="complex64"):
         torch.add(torch.zeros(7), 1, out=parts)
+
+
+@pytest.mark.parametrize("how", ["in place", "item", "pending"])
+def test_a_table_that_is_updated_while_it_is_read(how):
+    """Q-learning: an element is read, and written from what was read of the table."""
+    q, want = torch.zeros(4, 3), [[0.0] * 3 for _ in range(4)]
+    row, held = q[1], q.detach()
+    s = 0
+    for k in range(40):
+        a = int(q[s].argmax())
+        assert a == want[s].index(max(want[s]))
+        after = (s * 3 + a + k) % 4
+        if how == "in place":
+            q[s, a] += 0.5 * (1 + 0.5 * q[after].max() - q[s, a])
+        elif how == "item":
+            q[s, a] = q[s, a] + 0.5 * (1 + 0.5 * q[after].max().item() - q[s, a])
+        else:
+            q[s, a] = q[s, a] * 0.5 + (1 + 0.5 * q[after].max()) * 0.5
+        want[s][a] += 0.5 * (1 + 0.5 * max(want[after]) - want[s][a])
+        s = after
+        if k % 7 == 0:
+            assert row.tolist() == pytest.approx(want[1])
+    assert q.tolist() == [pytest.approx(x) for x in want]
+    assert held.tolist() == q.tolist() and row.tolist() == q[1].tolist()
+
+
+def test_an_element_that_a_history_saved_is_spoiled_by_a_write():
+    x, w = torch.ones(3), torch.ones(3, requires_grad=True)
+    out = (x * w).sum()
+    first = x[0]
+    first += x.sum()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.backward()
+    assert x.tolist() == [4.0, 1.0, 1.0]

@@ -23,9 +23,9 @@ from facula.ops.table import METHODS, OVERRIDES, api, dispatch, in_place
 from facula.storage import fresh, settle_alias, version_of
 from facula.tensor import Tensor
 from facula.trace.node import LEAF, STALE, Marker, Other, leaf
-from facula.trace.recorder import TLS, record
+from facula.trace.recorder import TLS, flush, record
 from facula.values import from_array, own_memory, realise
-from facula.writes import bump, sole, write
+from facula.writes import alone, bump, sharing, short, sole, write
 
 
 def value_like(value: Any, like: Any) -> Any:
@@ -66,11 +66,6 @@ def _filled(t: Any) -> bool:
     return t._storage is None or sole(t, t._storage)
 
 
-def _sharing(s: Any) -> list[Any]:
-    """The tensors of a storage."""
-    return [a for a in [ref() for ref in s.aliases] if a is not None]
-
-
 def _made_constant(t: Any) -> bool:
     """Give a pending constant (`zeros`) memory of its own now, if nothing recorded but its views
     reads it; whether that was done. Its entry stays in the trace, where nobody sees it."""
@@ -91,7 +86,7 @@ def _made_constant(t: Any) -> bool:
         e = e.parent
     else:
         return False
-    others = [] if s is None else _sharing(s)
+    others = [] if s is None else sharing(s)
     for a in others:
         pending = a.node.op is FULL or a.node.op.view
         if not pending or a.node.rg or a._counter is not None or a._own is not None:
@@ -100,20 +95,6 @@ def _made_constant(t: Any) -> bool:
     owner.node = leaf(n.shape, n.dtype)
     for a in others:
         settle_alias(a)
-    return True
-
-
-def _alone(t: Any) -> bool:
-    """Whether a realised tensor's memory is read by nothing recorded and has no history."""
-    s = t._storage
-    for x in (t,) if s is None else (s, *_sharing(s)):
-        n = x.node
-        if n.op is not LEAF or n.rg or n.device is not None or x._leaf_rg:
-            return False
-        if x._gfn is not None or x._exported is not None or x._counter is not None:
-            return False
-        if x._token is not None or (x is not s and x._own is not None):
-            return False
     return True
 
 
@@ -152,9 +133,11 @@ def _set_part(t: Any, index: Any, value: Any) -> bool:
             return False
     elif n.dtype is not dtypes.int64 or value.__class__ is not int or abs(value) >= 1 << 63:
         return False
-    if n.op is not LEAF and not _made_constant(t) and not _filled(t):
+    if v is not None and not v.shape and v.op is not LEAF and short(TLS.r):
+        flush(TLS.r)
+    if t.node.op is not LEAF and not _made_constant(t) and not _filled(t):
         return False
-    if TLS.dual or not _alone(t):
+    if TLS.dual or not alone(t):
         return False
     if v is not None:
         if v.shape:
@@ -165,7 +148,7 @@ def _set_part(t: Any, index: Any, value: Any) -> bool:
             if v.shape != shape:
                 return False
         value = realise(value)._data
-        if not _alone(t):
+        if not alone(t):
             return False
     own_memory(t)
     if not t._data.flags.writeable:  # `expand`: several elements may be one

@@ -23,18 +23,16 @@ def check_entry(e: Node, scalars: tuple[Any, ...], inputs: Any) -> None:
             raise TypeError(f"{e.op.name}: expected a number, got {type(s).__name__} {s!r}")
         if isinstance(s, complex) and e.op.name in ("full", "fill") and not e.dtype.is_complex:
             raise RuntimeError(f"value {s} cannot be converted to type {e.dtype} without overflow")
-    if e.dtype is not None and not isinstance(e.dtype, dtype):
+    if e.dtype.__class__ is not dtype and e.dtype is not None and not isinstance(e.dtype, dtype):
         raise TypeError(f"{e.op.name}: dtype must be torch.dtype, not {type(e.dtype).__name__}")
     if e.shape is not None and len(e.shape) > MOST_DIMENSIONS:
         raise RuntimeError(
             f"{e.op.name}: only tensors with up to {MOST_DIMENSIONS} dims are supported, got "
             f"{len(e.shape)}"
         )
-    if getattr(e.op, "pointwise", False):
-        for n in inputs:
-            if n.dtype.is_complex:
-                _compute_one(e, scalars, inputs)
-                break
+    # They are of one dtype, but for a condition that comes first.
+    if e.op.pointwise and inputs and inputs[-1].dtype.is_complex:
+        _compute_one(e, scalars, inputs)
 
 
 def _compute_one(e: Node, scalars: tuple[Any, ...], inputs: Any) -> None:

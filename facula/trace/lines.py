@@ -12,8 +12,11 @@ _ours: dict[str, bool] = {}  # file name -> whether it belongs to this package
 
 
 def user_line() -> tuple[Any, int] | None:
-    """Code and position of the innermost frame outside this package."""
-    f: Any = sys._getframe(3)
+    """Code and position of the innermost frame outside this package.
+
+    Asked by `record` through `_record_slow`, `_entry` and `new_entry`, which are not looked at.
+    """
+    f: Any = sys._getframe(5)
     while f is not None:
         code = f.f_code
         ours = _ours.get(code.co_filename)  # a code object's own hash is slow

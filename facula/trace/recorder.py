@@ -331,16 +331,15 @@ def _record_slow(
         if r.loans:
             return_loans(r)
         return out
-    if len(ts) > 1:
-        where = ts[0].node.device
-        for t in ts:
-            if t.node.device != where:
-                ts = meet(op, ts)
-                break
+    names: Any = tuple([t.node for t in ts])
+    for node in names[1:]:
+        if node.device is not names[0].device and node.device != names[0].device:
+            ts = meet(op, ts)
+            names = tuple([t.node for t in ts])
+            break
     if r.pieces and comes_back(r):
         flush(r, wait=False)
         return record(op, ts, params, scalars)
-    names: Any = tuple([t.node for t in ts])
     grad = r.grad
     for t, node in zip(ts, names):
         if node.rec is not r or (
