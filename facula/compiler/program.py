@@ -37,6 +37,7 @@ from facula.trace.node import (
     copied,
     empty,
     pick,
+    strided,
 )
 
 # By text and vector width, those that a program has.
@@ -462,9 +463,7 @@ class CompiledProgram:
         if a.size == 0:
             return np.empty(shape, a.dtype)
         flat = _whole(a) if where == "input" else a.reshape(-1)
-        return np.lib.stride_tricks.as_strided(
-            flat[offset:], shape, tuple([x * step for x in strides])
-        )
+        return strided(flat, shape, tuple([x * step for x in strides]), offset * step)
 
 
 def _large(b: Node) -> bool:

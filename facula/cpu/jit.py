@@ -112,7 +112,7 @@ class Library:
         _libraries.add(self)
 
     def __del__(self, unused: list[Any] = _unused) -> None:
-        unused.append(self._parts)
+        unused.append(getattr(self, "_parts", ()))  # a signal may have come before it had any
 
 
 def held() -> int:

@@ -271,6 +271,14 @@ def copied(a: Any) -> Any:
     return np.lib.stride_tricks.as_strided(once, a.shape, strides)
 
 
+def strided(a: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Any:
+    """A look at the memory of an array without gaps; strides and offset in bytes.
+
+    What `as_strided` does for arrays of any layout takes nine times as long (2.9 us).
+    """
+    return np.ndarray(shape, a.dtype, a, offset, strides)
+
+
 def canonical(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...] | None:
     """None where the strides are those of a contiguous layout, the strides otherwise."""
     return None if strides == contiguous_strides(shape) else strides

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facula.trace import flight
-from facula.trace.node import INPUT, LEAF, OWNED, STALE, Node, copied, is_constant, leaf
+from facula.trace.node import INPUT, LEAF, OWNED, STALE, Node, copied, is_constant, leaf, strided
 
 if TYPE_CHECKING:
     from facula.trace.recorder import Recorder
@@ -255,9 +255,11 @@ def relayout(data: Any, strides: tuple[int, ...]) -> Any:
         return data
     steps = zip(data.shape, data.strides, want, strict=True)
     if all([n == 1 or s == t for n, s, t in steps]):
+        if data.flags.c_contiguous:
+            return strided(data, data.shape, want)
         return np.lib.stride_tricks.as_strided(data, data.shape, want)
     flight.land()
     span = 1 + sum([(n - 1) * s for n, s in zip(data.shape, strides, strict=True)])
-    out = np.lib.stride_tricks.as_strided(np.empty(span, data.dtype), data.shape, want)
+    out = strided(np.empty(span, data.dtype), data.shape, want)
     out[...] = data
     return out
