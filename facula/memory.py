@@ -18,7 +18,7 @@ from facula import devices, dtypes, meta, storage
 from facula.grad_mode import no_grad
 from facula.ops import movement as mv
 from facula.ops.layouts import view_dtype
-from facula.ops.shapes import _strided
+from facula.ops.strided import checked_strides
 from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.values import from_array
@@ -319,7 +319,7 @@ def place(memory: Any, dtype: Any, offset: int, size: Any, stride: Any) -> Tenso
     size = tuple(size)
     if stride is None:
         stride = tuple([int(np.prod(size[i + 1 :], dtype=np.int64)) for i in range(len(size))])
-    shape, strides = _strided(flat, size, tuple(stride), offset)
+    shape, strides = checked_strides(flat, size, tuple(stride), offset)
     v = make_view(flat, mv.AS_STRIDED, (shape, strides, offset))
     v._offset = offset
     return v

@@ -145,6 +145,42 @@ def data_str(a: Any, indent: int) -> str:
     return _lines(a, fmt, indent, summarise)
 
 
+def text_of(t: Any) -> str:
+    """What `repr` says of a tensor."""
+    from facula.meta import META
+    from facula.ops.table import CLASSES
+    from facula.values import values
+
+    rg = t.requires_grad
+    name = None
+    try:
+        fn = t.grad_fn
+    except RuntimeError:  # the rules of views forbid it a history (`storage.forbid`)
+        name = "Invalid"
+    else:
+        if fn is not None:
+            name = fn.name() if hasattr(fn, "name") else type(fn).__name__
+    cls = type(t)
+    own = cls in CLASSES  # a class of the program: its name stands in place of `tensor`
+    called = cls.__name__ if own else "tensor"
+    if t.node.op is META:
+        text = meta_str(t, None if t._leaf_rg else name, called)
+    else:
+        text = tensor_str(
+            values(t),
+            t.node.dtype._name,
+            requires_grad=rg,
+            grad_fn_name=name,
+            device=str(t.device),
+            name=called,
+        )
+    if own:
+        from facula.nn import Parameter
+
+        return f"Parameter({text})" if isinstance(t, Parameter) else text
+    return text
+
+
 def tensor_str(
     array: Any,
     dtype_name: str,

@@ -12,6 +12,41 @@ from facula.tensor_base import state_of
 from facula.trace import recorder, settling
 from facula.trace.node import LEAF, STALE, Node, leaf
 from facula.trace.recorder import TLS
+from facula.values import realise
+
+
+def deep_copy(t: Any, memo: dict[int, Any]) -> Any:
+    """What `copy.deepcopy` makes of a leaf; RuntimeError for any other tensor."""
+    if not t.is_leaf:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support "
+            "the deepcopy protocol at the moment."
+        )
+    if id(t) in memo:
+        return memo[id(t)]
+    if t.node.op is META:
+        made = t.detach()
+        out = made if type(t) is type(made) else type(t)._make_subclass(type(t), made)
+        memo[id(t)] = out
+        return out.requires_grad_(t.requires_grad)
+    realise(t)
+    out = object.__new__(type(t))
+    n = t.node
+    rg = t.requires_grad  # a view has it from its base
+    if t._storage is None:
+        out._data = settling.duplicate(t._data, n.strides)
+    else:  # what shares memory goes on sharing it
+        share(out, copied_view(t, memo))
+    out.node = leaf(n.shape, n.dtype, n.strides, rg, n.device)
+    out._leaf_rg = rg
+    memo[id(t)] = out
+    if t._grad is not None:
+        out._grad = t._grad.__deepcopy__(memo)
+    if t.__dict__:
+        import copy
+
+        out.__dict__ = {k: copy.deepcopy(v, memo) for k, v in t.__dict__.items()}
+    return out
 
 
 def copied_view(t: Any, memo: dict[int, Any]) -> Any:

@@ -484,36 +484,9 @@ class Tensor(TensorBase):
         return bool(same.any())
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
-        from facula.printing import meta_str, tensor_str
+        from facula.printing import text_of
 
-        rg = self.requires_grad
-        name = None
-        try:
-            fn = self.grad_fn
-        except RuntimeError:  # the rules of views forbid it a history (`storage.forbid`)
-            name = "Invalid"
-        else:
-            if fn is not None:
-                name = fn.name() if hasattr(fn, "name") else type(fn).__name__
-        cls = type(self)
-        own = cls in table.CLASSES  # a class of the program: its name stands in place of `tensor`
-        called = cls.__name__ if own else "tensor"
-        if self.node.op is META:
-            text = meta_str(self, None if self._leaf_rg else name, called)
-        else:
-            text = tensor_str(
-                values(self),
-                self.node.dtype._name,
-                requires_grad=rg,
-                grad_fn_name=name,
-                device=str(self.device),
-                name=called,
-            )
-        if own:
-            from facula.nn import Parameter
-
-            return f"Parameter({text})" if isinstance(self, Parameter) else text
-        return text
+        return text_of(self)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -539,36 +512,7 @@ class Tensor(TensorBase):
         return out.requires_grad_() if self.requires_grad else out
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        if not self.is_leaf:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support "
-                "the deepcopy protocol at the moment."
-            )
-        if id(self) in memo:
-            return memo[id(self)]
-        if self.node.op is META:
-            made = self.detach()
-            out = made if type(self) is Tensor else Tensor._make_subclass(type(self), made)
-            memo[id(self)] = out
-            return out.requires_grad_(self.requires_grad)
-        realise(self)
-        out = object.__new__(type(self))
-        n = self.node
-        rg = self.requires_grad  # a view has it from its base
-        if self._storage is None:
-            out._data = settling.duplicate(self._data, n.strides)
-        else:  # what shares memory goes on sharing it
-            sharing.share(out, sharing.copied_view(self, memo))
-        out.node = leaf(n.shape, n.dtype, n.strides, rg, n.device)
-        out._leaf_rg = rg
-        memo[id(self)] = out
-        if self._grad is not None:
-            out._grad = self._grad.__deepcopy__(memo)
-        if self.__dict__:
-            import copy
-
-            out.__dict__ = {k: copy.deepcopy(v, memo) for k, v in self.__dict__.items()}
-        return out
+        return sharing.deep_copy(self, memo)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         rg = self.requires_grad  # what has a history comes back as a leaf

@@ -10,7 +10,8 @@ from facula import sharing, storage
 from facula.in_place import check_in_place
 from facula.ops import movement as mv
 from facula.ops.registry import Op, like_strides
-from facula.ops.shapes import as_strided, dims_of, sizes, with_ones, without_ones
+from facula.ops.shapes import dims_of, sizes, with_ones, without_ones
+from facula.ops.strided import as_strided
 from facula.ops.table import METHODS, api
 from facula.storage import make_view
 from facula.tensor import Tensor

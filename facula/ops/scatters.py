@@ -17,7 +17,8 @@ from facula.ops.arithmetic import need
 from facula.ops.assignment import filler
 from facula.ops.indices import array_of, known, outside, table_of
 from facula.ops.movement import in_layout, shaped, watched
-from facula.ops.registry import Op, broadcast, like_strides, widened
+from facula.ops.registry import Op, broadcast, like_strides
+from facula.ops.scatter_reduce import KINDS, reduced
 from facula.ops.table import FUNCTIONS, METHODS, api, in_place
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
@@ -124,7 +125,7 @@ def scatter(
             raise RuntimeError(
                 f"scatter(): reduce argument must be either add or multiply, got {reduce}"
             )
-        return _reduce(input, d, index, source, "sum" if reduce == "add" else "prod", True)
+        return reduced(input, d, index, source, "sum" if reduce == "add" else "prod", True)
     return in_layout(record(ix.SCATTER, (input, index, source), d), None)
 
 
@@ -140,136 +141,12 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     return in_layout(record(ix.SCATTER_ADD, (input, index, _with_dimension(src)), d), None)
 
 
-# scatter with a reduction. Parameters: the dimension, the reduction, whether self takes part.
-# Operands have at least one dimension, and index and source one shape.
-_START = {"sum": 0, "mean": 0, "prod": 1}
-
-
-def _identity(kind: str, d: Any) -> Any:
-    if kind in _START:
-        return _START[kind]
-    if d.kind == "b":
-        return kind == "amin"
-    if d.kind == "f":
-        return -np.inf if kind == "amax" else np.inf
-    return np.iinfo(d).min if kind == "amax" else np.iinfo(d).max
-
-
-_AT = {
-    "sum": np.add,
-    "mean": np.add,
-    "prod": np.multiply,
-    "amax": np.maximum,
-    "amin": np.minimum,
-}
-
-
-def _scatter_reduce(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:
-    dim, kind, own = p
-    out = a.copy()
-    at = ix._along(a.shape, b, dim)
-    if not own:
-        out[at] = _identity(kind, a.dtype)
-    _AT[kind].at(out, at, c)
-    if kind == "mean":
-        count = np.full(a.shape, 1 if own else 0)
-        np.add.at(count, at, 1)
-        count = np.maximum(count, 1)
-        return (out // count if a.dtype.kind in "iu" else out / count).astype(a.dtype)
-    return out
-
-
-def _touched(like: Any, b: Any, dim: int) -> Any:
-    """Where the index points, as bool."""
-    none = like.new_zeros(like.node.shape, dtype=dtypes.bool)
-    return record(ix.SCATTER, (none, b, like.new_ones(b.node.shape, dtype=dtypes.bool)), dim)
-
-
-def _own_only(g: Any, b: Any, p: Any) -> Any:
-    """Self's gradient: none where self did not take part."""
-    if p[2]:
-        return g
-    return record(pw.WHERE, (_touched(g, b, p[0]), g.new_zeros(()), g))
-
-
-def _counts(g: Any, b: Any, p: Any) -> Any:
-    start = g.new_ones(g.node.shape) if p[2] else g.new_zeros(g.node.shape)
-    n = record(ix.SCATTER_ADD, (start, b, g.new_ones(b.node.shape)), p[0])
-    return n.clamp(min=1)
-
-
-def _shares(g: Any, a: Any, b: Any, c: Any, o: Any, p: Any) -> tuple[Any, Any, Any]:
-    """For extremes: who attains them (self, source), and the gradient for each of these."""
-    mine = a == o
-    if not p[2]:
-        mine = mine & ~_touched(a, b, p[0])
-    theirs = c == record(ix.GATHER, (o, b), p[0])
-    n = record(ix.SCATTER_ADD, (mine.to(g.dtype), b, theirs.to(g.dtype)), p[0])
-    return mine, theirs, g / n
-
-
-def _one_for_zero(t: Any, zero: Any) -> Any:
-    return record(pw.WHERE, (zero, t.new_ones(()), t))
-
-
-def _self_grad(g: Any, a: Any, b: Any, c: Any, o: Any, p: Any) -> Any:
-    kind = p[1]
-    if kind == "sum":
-        return _own_only(g, b, p)
-    if kind == "mean":
-        return _own_only(g / _counts(g, b, p), b, p)
-    if kind == "prod":
-        rest = _one_for_zero(a, a == 0)
-        return _own_only(g * record(SCATTER_REDUCE, (rest, b, c), p) / rest, b, p)
-    mine, _, share = _shares(g, a, b, c, o, p)
-    return mine.to(g.dtype) * share
-
-
-def _source_grad(g: Any, a: Any, b: Any, c: Any, o: Any, p: Any) -> Any:
-    dim, kind, _ = p
-    if kind == "sum":
-        return record(ix.GATHER, (g, b), dim)
-    if kind == "mean":
-        return record(ix.GATHER, (g / _counts(g, b, p), b), dim)
-    if kind == "prod":
-        zero = c == 0
-        none = g.new_zeros(g.node.shape)
-        zeros = record(ix.SCATTER_ADD, (none, b, zero.to(g.dtype)), dim)
-        single = zero & (record(ix.GATHER, (zeros, b), dim) == 1)
-        without = record(SCATTER_REDUCE, (a, b, _one_for_zero(c, single)), p)
-        at_zero = record(ix.GATHER, (g * without, b), dim)
-        others = record(ix.GATHER, (g * o, b), dim) / _one_for_zero(c, zero)
-        return record(pw.WHERE, (single, at_zero, others))
-    _, theirs, share = _shares(g, a, b, c, o, p)
-    return theirs.to(g.dtype) * record(ix.GATHER, (share, b), dim)
-
-
-SCATTER_REDUCE: Op = Op(
-    "scatter_reduce",
-    lambda p, st, a, b, c: (a.shape, a.dtype, like_strides(a), 0),
-    widened(_scatter_reduce),
-    (_self_grad, None, _source_grad),
-)
-
-
-def _reduce(input: Any, d: int, index: Any, src: Any, kind: str, own: bool) -> Any:
-    if index.numel() == 0:
-        return input.clone()
-    if not input.node.shape:
-        t = _reduce(input.reshape(1), 0, index.reshape(-1), src.reshape(-1), kind, own)
-        return t.reshape(())
-    if src.node.shape != index.node.shape:
-        for k, n in enumerate(index.node.shape):
-            src = src.narrow(k, 0, n)
-    return record(SCATTER_REDUCE, (input, index.to(dtypes.int64), src), (d, kind, own))
-
-
 @api(inplace=True)
 def scatter_reduce(
     input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
 ) -> Any:
     """The elements of src combined (sum, prod, mean, amax, amin) where the index points."""
-    if reduce not in _AT:
+    if reduce not in KINDS:
         raise RuntimeError(
             f"scatter_reduce(): reduce argument must be either sum, prod, mean, amax or amin, got "
             f"{reduce}"
@@ -278,7 +155,7 @@ def scatter_reduce(
     wrap_dim(dim, len(input.node.shape))
     _same_dtype("scatter_reduce", input, src)
     d = _gather_check("scatter_reduce", input, dim, index, src)
-    return _reduce(input, d, index, src, reduce, include_self)
+    return reduced(input, d, index, src, reduce, include_self)
 
 
 @api(inplace=True)
@@ -293,9 +170,9 @@ def index_reduce(
     d = _check_slices("index_reduce_", input, dim, index, source)
     _check_index("index_reduce", index, input.node.shape[d] if input.node.shape else 1)
     if not input.node.shape:
-        return _reduce(input, 0, index.reshape(-1), source.reshape(-1), reduce, include_self)
+        return reduced(input, 0, index.reshape(-1), source.reshape(-1), reduce, include_self)
     at = index.reshape([-1 if k == d else 1 for k in range(len(input.node.shape))])
-    return _reduce(input, d, at.expand(source.node.shape), source, reduce, include_self)
+    return reduced(input, d, at.expand(source.node.shape), source, reduce, include_self)
 
 
 # Slices named by a vector.

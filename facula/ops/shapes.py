@@ -8,17 +8,14 @@ from functools import lru_cache
 from typing import Any
 
 from facula import dtypes
-from facula.in_place import fills, forbidden
 from facula.ops import movement as mv
-from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need
-from facula.ops.registry import broadcast, like_strides
+from facula.ops.registry import broadcast
 from facula.ops.table import METHODS, OVERRIDES, api
-from facula.storage import make_view, whole
+from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.node import contiguous_strides
-from facula.trace.recorder import TLS, record
+from facula.trace.recorder import record
 
 _INTS = {int}
 
@@ -504,112 +501,6 @@ def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
         return flip.__wrapped__(input, (i, j))
     turned = flip.__wrapped__(input, j if k == 1 else i)
     return clone.__wrapped__(transpose.__wrapped__(turned, i, j), memory_format="torch.contiguous")
-
-
-def _strided(base: Any, size: Any, stride: Any, offset: int) -> tuple[Any, Any]:
-    """Sizes and strides for as_strided, checked against the memory of a base."""
-    shape, strides = sizes((size,)), sizes((stride,))
-    if len(shape) != len(strides):
-        raise RuntimeError(
-            f"as_strided: mismatch in length of strides and shape, got {list(strides)} and "
-            f"{list(shape)}"
-        )
-    if any([st < 0 for st in strides]):
-        raise RuntimeError(
-            f"as_strided: Negative strides are not supported at the moment, got {list(strides)}"
-        )
-    if offset < 0:
-        raise RuntimeError(f"as_strided: Tensor: invalid storage offset {offset}")
-    span = _end(shape, strides, offset)
-    if 0 not in shape and span > base.numel():
-        step = base.itemsize
-        raise RuntimeError(
-            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, "
-            f"and itemsize {step} requiring a storage size of {span * step} are out of bounds for "
-            f"storage of size {base.numel() * step}"
-        )
-    return shape, strides
-
-
-def _holds(t: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> bool:
-    """Whether all positions are among those of a tensor without gaps."""
-    if not fills(t.node) or offset < t._offset:
-        return False
-    return _end(shape, strides, offset) <= t._offset + t.numel()
-
-
-def _end(shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> int:
-    """The position after the last element."""
-    if 0 in shape:
-        return offset
-    return offset + sum([(n - 1) * st for n, st in zip(shape, strides, strict=True)]) + 1
-
-
-@api
-def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
-    """A view by sizes and strides of the whole storage."""
-    forbidden((input,))
-    for name, given in (("size", size), ("stride", stride)):
-        if not isinstance(given, (tuple, list)):
-            raise TypeError(
-                f"as_strided(): argument '{name}' must be tuple of ints, not {type(given).__name__}"
-            )
-    offset = input._offset if storage_offset is None else storage_offset
-    shape, strides = sizes((size,)), sizes((stride,))
-    # What is looked at is a part of the input, else of what it is a view of, else of the memory.
-    base: Any = input
-    if len(shape) == len(strides) and not _holds(input, shape, strides, offset):
-        base = input._base_t
-        if base is None or not _holds(base, shape, strides, offset):
-            base = whole(input) if input._storage is not None and input._chain else input
-    start = base._offset
-    shape, strides = _strided(base, size, stride, offset - start)
-    if TLS.r.grad and input.requires_grad and not base.requires_grad:
-        raise NotImplementedError(
-            "as_strided of memory beyond a view that is a leaf is not in Facula"
-        )
-    if not base.is_contiguous():
-        steps = base.stride()
-        if not fills(base.node):
-            raise NotImplementedError("as_strided of a storage with gaps is not in Facula")
-        order = sorted(range(len(steps)), key=lambda d: -steps[d])
-        base = make_view(base, mv.PERMUTE, tuple(order))  # as it lies in memory
-    params: Any = (shape, strides, offset - start)
-    if base is input or not (TLS.r.grad and input.requires_grad):
-        v = make_view(base, mv.AS_STRIDED, params)
-    else:
-        n = input.node
-        known = n.shape, n.strides or contiguous_strides(n.shape), input._offset - start
-        v = make_view(base, mv.AS_STRIDED, (*params, known))
-        v._chain = (*v._chain[:-1], (mv.AS_STRIDED, params))  # a history made anew is the base's
-    if v._base_t is not None:
-        v._base_t = input if input._base_t is None else input._base_t
-    v._offset = offset
-    v._multi = input._multi
-    return v
-
-
-@api
-def as_strided_scatter(
-    input: Any, src: Any, size: Any, stride: Any, storage_offset: Any = None
-) -> Any:
-    """A copy of input (laid out as clone would) in which what as_strided would show is src."""
-    need("as_strided_scatter", input=input, src=src)
-    offset = 0 if storage_offset is None else storage_offset
-    shape, strides = _strided(input, size, stride, offset)
-    if src.node.shape != shape:
-        raise RuntimeError(
-            f"as_strided_scatter: expected src to have a size equal to the slice of self, got "
-            f"{list(src.node.shape)} and {list(shape)}"
-        )
-    n = input.node
-    order = tuple(range(len(n.shape)))
-    if n.strides is not None and like_strides(n) == n.strides:
-        order = tuple(sorted(order, key=lambda d: -n.strides[d]))
-    base = record(mv.CONTIGUOUS, (record(mv.PERMUTE, (input,), order),), 0)
-    p = (shape, strides, offset)
-    out = record(mv.AS_STRIDED_SCATTER, (base, pw.cast(src, input.dtype)), p)
-    return record(mv.PERMUTE, (out,), mv.inverse(order))
 
 
 # Copies.

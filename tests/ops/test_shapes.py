@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nn.stored import agrees, raised
 
 import facula as torch
 
@@ -36,20 +35,6 @@ def test_narrow_takes_a_scalar_tensor_as_its_start():
     assert torch.arange(5).narrow(0, torch.tensor(3), 2).tolist() == [3, 4]
     with pytest.raises(RuntimeError, match="0-dim integral"):
         torch.arange(5).narrow(0, torch.tensor([3]), 2)
-
-
-@agrees
-def test_as_strided_scatter(torch):
-    x, s = torch.arange(12.0).reshape(3, 4), -torch.ones(2, 2)
-    f = torch.as_strided_scatter
-    return [
-        f(x, s, (2, 2), (2, 1)),
-        f(x.t(), s, (2, 2), (3, 2), 5),
-        raised(f, x, s, (2, 2), (20, 20)),
-        raised(f, x, s, (2, 2), (1, 2, 3)),
-        raised(f, x, s, (2, 2), (-1, 1), 3),
-        raised(f, x, torch.ones(3), (2, 2), (1, 1)),
-    ]
 
 
 def test_contiguous_and_clone_follow_a_memory_format(tier):
