@@ -39,11 +39,11 @@ class no_grad(_NoParamDecoratorContextManager):
 
 
 class enable_grad(no_grad):
-    """Inside, operations are recorded for autograd again."""
+    """Inside, operations are recorded for autograd again (in inference mode they never are)."""
 
     def __enter__(self) -> None:
         self.before = TLS.r.grad
-        set_grad(True)
+        set_grad(not TLS.r.inference)
 
 
 class inference_mode(_DecoratorContextManager):
@@ -70,7 +70,13 @@ class inference_mode(_DecoratorContextManager):
     def __enter__(self) -> None:
         r = TLS.r
         self.before = r.grad, r.inference
-        if self.mode:
+        if not self.mode:
+            self.outer = r.watcher.__self__ if r.inference else None
+            if self.outer is not None:
+                self.outer._mark(r)
+                r.watcher, r.inference = self.outer.watcher, False
+            set_grad(True)  # also within no_grad
+        else:
             _switch_off()
             if not r.inference:
                 self.first, self.watcher = len(r.handles), r.watcher
@@ -80,6 +86,8 @@ class inference_mode(_DecoratorContextManager):
     def __exit__(self, *exc: object) -> None:
         r = TLS.r
         restore_grad(self.before[0])
+        if not self.mode and self.outer is not None:
+            self.outer.first, r.watcher = len(r.handles), self.outer._watch
         if r.inference and not self.before[1]:
             r.watcher = self.watcher
             self._mark(r)
@@ -121,7 +129,7 @@ class set_grad_enabled(_DecoratorContextManager):
 
     def __enter__(self) -> None:
         if self.mode:
-            set_grad(True)
+            set_grad(not TLS.r.inference)
         else:
             _switch_off()
 

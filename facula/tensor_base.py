@@ -344,6 +344,21 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
     def _base(self) -> Any:
         return self._base_t
 
+    def is_set_to(self, tensor: Any) -> bool:
+        """Whether both see the same elements of the same memory in the same order."""
+        if not isinstance(tensor, TensorBase):
+            raise TypeError(
+                "is_set_to(): argument 'tensor' (position 1) must be Tensor, not "
+                f"{type(tensor).__name__}"
+            )
+        shared = self._storage is tensor._storage is not None
+        return self is tensor or (
+            shared
+            and self._offset == tensor._offset
+            and self.node.shape == tensor.node.shape
+            and self.stride() == tensor.stride()
+        )
+
     def data_ptr(self) -> int:
         """The address of the first element; 0 where there is none."""
         if 0 in self.node.shape or self.node.op is META:

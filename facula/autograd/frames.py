@@ -147,9 +147,11 @@ def _back(tensors: Any, static: Any, numbers: Any) -> Any:
         return Saved(values[value] if keep else None, None, 0, edge, value)
 
     for n in p.entries:
+        if n not in known.reached:
+            continue
         if n.op is ASSIGN:
             nodes[n] = nodes[n.b]
-        elif n in known.reached:
+        else:
             edges = [nodes[i] if i.rg else None for i in n.inputs]
             nodes[n] = graph.made(n, 0, scalars, edges, save)
     ends = [nodes[n] for n in p.sources]

@@ -203,12 +203,20 @@ def register_multi_grad_hook(tensors: Any, fn: Callable[..., Any], *, mode: str 
     """Call fn when the gradients of several tensors are there.
 
     'all': once a backward pass, with all gradients (None for tensors that it does not reach);
-    'any': with the first gradient of the pass.
+    'any': with the first gradient of the pass; tensors that require no grad are left out.
     """
     from facula.autograd import engine
 
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    if mode == "any":
+        tensors = [t for t in tensors if t.requires_grad]
+    for t in tensors:
+        if not t.requires_grad:
+            raise AssertionError(
+                f"register_multi_grad_hook: a {t.dtype} tensor of shape {list(t.shape)} requires "
+                "no grad"
+            )
     edges = [edge_of(t) for t in tensors]
     state: dict[str, Any] = {"pass": None, "grads": {}, "count": 0}
 

@@ -121,7 +121,7 @@ def view(self: Any, *shape: Any, **named: Any) -> Any:
 
 def _view_dtype(t: Any, d: Any) -> Any:
     if d is t.dtype:
-        return make_view(t, mv.ALIAS, ())
+        return make_view(t, mv.DETACH, ())  # it has no derivative, whatever the dtype
     from facula.ops.layouts import view_dtype
 
     return view_dtype(t, d)
@@ -461,7 +461,8 @@ def flip(input: Any, *args: Any, dims: Any = None) -> Any:
     if bool(args) is (dims is not None):
         raise TypeError(f"flip() takes 'dims' once, but got {args} and dims={dims}")
     p = dims_of(sizes(args if dims is None else (dims,)), len(input.node.shape))
-    return record(mv.FLIP, (input,), p) if p else clone.__wrapped__(input)
+    whole = not p or not input.node.shape
+    return clone.__wrapped__(input) if whole else record(mv.FLIP, (input,), p)
 
 
 @api
@@ -496,11 +497,11 @@ def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
     i, j = wrap_dim(dims[0], rank), wrap_dim(dims[1], rank)
     k %= 4
     if k == 0:
-        return clone.__wrapped__(input)
+        return clone.__wrapped__(input, memory_format="torch.contiguous")
     if k == 2:
         return flip.__wrapped__(input, (i, j))
     turned = flip.__wrapped__(input, j if k == 1 else i)
-    return clone.__wrapped__(transpose.__wrapped__(turned, i, j), memory_format="torch.contiguous")
+    return clone.__wrapped__(transpose.__wrapped__(turned, i, j))
 
 
 # Copies.
