@@ -14,6 +14,7 @@ from facula.cpu.blocking import (
     AHEAD,
     BLOCK,
     NARROW,
+    NEAR,
     PANEL,
     SAME,
     SOON,
@@ -76,10 +77,14 @@ class ProductKernel(Kernel):
         self.units = p.units
         with f.loop("%lo", "%hi") as unit:
             rest: Index = unit.index
-            column_block = f.rem(rest, p.column_blocks)
-            rest = f.div(rest, p.column_blocks)
-            row_block = f.rem(rest, p.row_blocks)
-            rest = f.div(rest, p.row_blocks)
+            # Few rows read all of a large right operand: neighbours, which are one thread's mostly,
+            # then read the same part of it, which stays in that thread's cache.
+            if s.n > 4 * s.m and s.k * s.n * self.size >= NEAR and not p.edge:
+                row_block, rest = f.rem(rest, p.row_blocks), f.div(rest, p.row_blocks)
+                column_block, rest = f.rem(rest, p.column_blocks), f.div(rest, p.column_blocks)
+            else:
+                column_block, rest = f.rem(rest, p.column_blocks), f.div(rest, p.column_blocks)
+                row_block, rest = f.rem(rest, p.row_blocks), f.div(rest, p.row_blocks)
             self._ranges(row_block, column_block)
             if p.together == 1:
                 self._product(a, b, rest)

@@ -69,6 +69,16 @@ def test_a_left_operand_whose_rows_lie_side_by_side(shape):
     np.testing.assert_array_equal(got.numpy(), 2 * want + more.numpy())
 
 
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_few_rows_and_a_large_right_operand(lead):
+    """Units go over the rows first."""
+    torch.manual_seed(7)
+    left = torch.randint(-8, 9, (*lead, 32, 1024)).float()
+    right = torch.randint(-8, 9, (*lead, 1024, 256)).float()
+    want = np.matmul(left.numpy().astype(np.float64), right.numpy())
+    np.testing.assert_array_equal((left @ right).numpy(), want)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("shape", [(300, 700, 500), (1000, 3000, 300), (200, 6000, 130)])
 def test_panels_that_are_copied_together(shape, turned):
