@@ -385,6 +385,10 @@ def rederive(t: Any, checked: bool = True) -> Any:
         refuse(t if s is None else s)
     base = t._base_t
     if base is None:
+        if t._fixed and t._seen != version_of(t):
+            if checked:
+                forbid(t, "and its base or another view of its base has been modified inplace")
+            return stand_in(t)
         if turned(t) and t._gfn is not None:  # the history that it had before a write without one
             _value(t)
             return t
@@ -399,9 +403,9 @@ def rederive(t: Any, checked: bool = True) -> Any:
         if t._multi or t._no_grad:
             if checked:
                 forbid(t, "and its base or another view of its base has been modified inplace")
-            return _stand_in(t)
+            return stand_in(t)
         if not checked and not had:
-            return _stand_in(t)  # whoever reads the value only does not ask for a history
+            return stand_in(t)  # whoever reads the value only does not ask for a history
         t._seen = version_of(t)
         t._gfn = None
         if base.requires_grad:
@@ -432,6 +436,10 @@ def forbid(t: Any, what: str) -> None:
         "This view is the output of a function that returns multiple views. Such functions do not "
         "allow the output views to be modified inplace"
         if t._multi
+        else "This view was created inside a custom Function (or because an input was returned "
+        "as-is) and the autograd logic to handle view+inplace would override the custom backward "
+        "associated with the custom Function"
+        if t._fixed or (t._base_t is not None and t._base_t._fixed)
         else "This view was created in no_grad mode, and the write is made with gradient recording"
     )
     raise RuntimeError(
@@ -440,7 +448,7 @@ def forbid(t: Any, what: str) -> None:
     )
 
 
-def _stand_in(t: Any) -> Any:
+def stand_in(t: Any) -> Any:
     """An alias of t that has t's present value and no history."""
     u = _alias(t)
     _value(u)

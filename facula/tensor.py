@@ -18,7 +18,7 @@ from facula.tensor_base import Size, TensorBase
 from facula.trace import recorder, settling
 from facula.trace.node import INPUT, LEAF, STALE, Node, Other, leaf
 from facula.trace.recorder import TLS, flush
-from facula.values import from_array, in_use, lend, own_memory, realise, values
+from facula.values import from_array, in_use, lend, own_memory, realise, single, values
 
 __all__ = ["Tensor"]
 
@@ -239,7 +239,7 @@ class Tensor(TensorBase):
 
     def detach_(self) -> Any:
         """Cut this tensor off from its history."""
-        if self._base_t is not None:
+        if self._base_t is not None or self._fixed:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         if self.node.op is META:
             sharing.become(self, self.detach())
@@ -424,7 +424,7 @@ class Tensor(TensorBase):
             )
         if n.op is META:
             raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-        a = values(self)
+        a = single(self)
         return float(a.reshape(-1)[0]) if n.dtype is dtypes.bfloat16 else a.item()
 
     def tolist(self) -> Any:

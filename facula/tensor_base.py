@@ -158,6 +158,7 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
     _wrote = 0  # the version that a view's last write with a history made
     _multi = False  # one of several views that one operation made
     _no_grad = False  # a view made while gradients were not recorded
+    _fixed = False  # an input that a custom function returned: a view with that history
     _grad: Any = None
     _gfn: Any = None
     _leaf_rg = False

@@ -85,7 +85,8 @@ def write(t: Any, value: Any) -> None:
         return
     if not (t.node.shape or has or differentiable) and _write_element(t, s, value):
         return
-    if differentiable and (t._multi or t._no_grad) and t._base_t is not None:
+    base = t._base_t
+    if differentiable and (t._fixed if base is None else t._multi or t._no_grad or base._fixed):
         forbid(t, "and is being modified inplace")
     _write_shared(t, s, value, differentiable)
 

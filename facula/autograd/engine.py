@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from facula.autograd import frames
-from facula.autograd.graph import AccumulateGrad, GradNode, Saved, overwritten, spoilt
+from facula.autograd.graph import (
+    AccumulateGrad,
+    GradNode,
+    Saved,
+    edges_of,
+    overwritten,
+    spoilt,
+)
 from facula.autograd.later import Ended, Later
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, Other, contiguous_strides, leaf
@@ -200,7 +207,7 @@ def _wanted(starts: list[Any], targets: set[Any]) -> set[Any]:
         seen.add(n)
         order.append(n)
         if isinstance(n, GradNode):
-            stack.extend(n.edges)
+            stack.extend(edges_of(n))
     order.sort(key=lambda n: n.order)
     wanted = set(targets)
     for n in order:
@@ -219,7 +226,7 @@ def _reached(starts: list[Any], wanted: set[Any] | None) -> set[Any]:
             continue
         seen.add(n)
         if isinstance(n, GradNode):
-            stack.extend(n.edges)
+            stack.extend(edges_of(n))
     return seen
 
 

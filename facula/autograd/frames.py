@@ -31,9 +31,10 @@ class Pass:
     reached  the entries whose saved values it frees
     ends     for each place where the graph ends that a gradient reaches: which source it is, and
              where the gradient is: among the results, or (negative, from -1) the operands
+    idle     whether nothing is computed on the way
     """
 
-    __slots__ = ("ends", "reached")
+    __slots__ = ("ends", "idle", "reached")
 
     def __init__(self, tops: tuple[Node, ...], entries: list[Node]) -> None:
         reached: set[Node] = set()
@@ -41,6 +42,7 @@ class Pass:
             reached.update(graph.ancestors(top))
         self.reached = frozenset(reached.intersection(entries))
         self.ends: list[tuple[int, int]] = []
+        self.idle = False
 
 
 def ended(t: Any) -> Later | None:
@@ -83,10 +85,12 @@ def follow(e: Ended, grads: dict[Node, Any], pending: dict[Any, Any], keep: bool
             return None
     tops = tuple(sorted(grads, key=_index))
     edges = e.edges()
-    places = [(x.ended, x.top) if x.__class__ is Later else x for x in edges if x is not None]
-    if len(set(places)) < len(places):
-        return None  # a gradient arrives in one place from two sources
-    before = [arrived(pending, edge) for edge in edges]
+    # Where several sources are one place, the first stands for it.
+    first: dict[Any, int] = {}
+    places = [(x.ended, x.top) if x.__class__ is Later else x for x in edges]
+    same = [i if x is None else first.setdefault(x, i) for i, x in enumerate(places)]
+    merged = () if len(set(same)) == len(same) else tuple(same)
+    before = [arrived(pending, x) if i == same[i] else None for i, x in enumerate(edges)]
     for top, g in grads.items():
         if g.node.shape != top.shape:
             return None
@@ -96,7 +100,7 @@ def follow(e: Ended, grads: dict[Node, Any], pending: dict[Any, Any], keep: bool
     numbers = [e.scalars[at] for at in p.numbers]
     loose = p.loose and set(map(type, numbers)) == {float}
     fixed = () if loose else tuple([(x, repr(x)) for x in numbers])
-    key = tops, tuple([d is None for d in before]), fixed
+    key = tops, tuple([d is None for d in before]), fixed, merged
     known = p.passes.get(key)
     if known is None:
         if len(p.passes) >= MAX_PASSES:
@@ -104,6 +108,11 @@ def follow(e: Ended, grads: dict[Node, Any], pending: dict[Any, Any], keep: bool
         known = p.passes[key] = Pass(tops, p.entries)
     if e.freed and not known.reached.isdisjoint(e.freed):
         return None
+    if known.idle:
+        operands = (*[grads[n] for n in tops], *before)
+        if not keep:
+            e.free(known.reached)
+        return [(edges[i], operands[-1 - k]) for i, k in known.ends]
     values = list(e.kept)
     for n, data in zip(p.inputs, e.data, strict=True):
         t = graph._new_tensor()
@@ -118,6 +127,7 @@ def follow(e: Ended, grads: dict[Node, Any], pending: dict[Any, Any], keep: bool
     static = p, known, key
     cur, frame = r.cur, r.frame
     out = spans.run(_back, tensors, static, tuple(numbers) if loose else ())
+    known.idle = r.cur is cur and r.frame == frame
     if loose and r.frame == frame and (_back, static, len(tensors)) not in (cur.spans or ()):
         p.loose = False  # a call that is given its numbers is not remembered
     if not keep:
@@ -131,7 +141,7 @@ def _index(n: Node) -> int:
 
 def _back(tensors: Any, static: Any, numbers: Any) -> Any:
     """The engine's pass over the graph of a plan."""
-    p, known, (tops, _, fixed) = static
+    p, known, (tops, _, fixed, merged) = static
     first = len(tops) + len(p.sources)
     gs, before = tensors[: len(tops)], tensors[len(tops) : first]
     values = dict(zip((*p.kept, *p.inputs), tensors[first:], strict=True))
@@ -139,6 +149,8 @@ def _back(tensors: Any, static: Any, numbers: Any) -> Any:
     for i, n in enumerate(p.sources):
         end = nodes[n] = GradNode()
         end.order, end.out_meta = (-1, -i), None
+        if merged:
+            nodes[n] = nodes[p.sources[merged[i]]]
     scalars: list[Any] = [None] * (max(p.numbers, default=-1) + 1)
     for at, x in zip(p.numbers, numbers or [x for x, _ in fixed], strict=True):
         scalars[at] = x
@@ -149,7 +161,7 @@ def _back(tensors: Any, static: Any, numbers: Any) -> Any:
     for n in p.entries:
         if n not in known.reached:
             continue
-        if n.op is ASSIGN:
+        if n.op is ASSIGN or n.op.name == "join":
             nodes[n] = nodes[n.b]
         else:
             edges = [nodes[i] if i.rg else None for i in n.inputs]
@@ -163,7 +175,7 @@ def _back(tensors: Any, static: Any, numbers: Any) -> Any:
     known.ends = []
     for i, (end, d) in enumerate(zip(ends, before, strict=True)):
         t = found.get(end)
-        if t is None or t is d:
+        if t is None or t is d or (merged and merged[i] != i):
             continue
         if id(t) not in place:
             place[id(t)] = len(results)

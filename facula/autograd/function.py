@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import facula
 from facula import grad_mode
-from facula.autograd.graph import AccumulateGrad, GradNode
+from facula.autograd.frames import ended
+from facula.autograd.graph import AccumulateGrad, GradNode, joins
+from facula.autograd.later import Later
 from facula.batches import ACTIVE, level_of
 from facula.in_place import check_in_place
 from facula.ops import movement as mv
-from facula.storage import make_view
+from facula.storage import make_view, stand_in, version_of
 from facula.tensor import Tensor
-from facula.trace.node import Other, leaf
+from facula.trace.node import INPUT, STALE, Other, leaf
 from facula.trace.recorder import TLS, flush, record
 from facula.values import realise
 from facula.writes import bump, write
@@ -153,7 +157,7 @@ class Function:
         flags = [isinstance(a, Tensor) and a.requires_grad for a in args]
         ctx.needs_input_grad = tuple(flags)
         recorded = TLS.r.grad and any(flags)
-        edges = [a._edge() if recorded and f else None for a, f in zip(args, flags, strict=True)]
+        edges = _edges(args, flags) if recorded else []
         with grad_mode.no_grad():
             if cls.setup_context is Function.setup_context:
                 out = cls.forward(ctx, *args, **kwargs)
@@ -172,7 +176,6 @@ class Function:
                 raise
         outs = list(out) if isinstance(out, (tuple, list)) else [out]
         r = TLS.r
-        flush(r)  # the custom node joins the graph between two frames
         metas = [o.node if isinstance(o, Tensor) else None for o in outs]
         joint = _Several(ctx, cls, metas)
         joint.inputs = [
@@ -190,20 +193,28 @@ class Function:
                 results.append(o)
                 continue
             dirty = any(o is t for t in ctx._dirty)
-            if not dirty and any(o is a for a in args):
-                o = make_view(o, mv.DETACH, ())
-            realise(o)
-            flush(r)
             part = node if len(outs) == 1 else _Part.of(node, i, r.frame)
             if dirty:  # the history is that of a write, which views and bases see
+                realise(o)
+                flush(r)
                 value = object.__new__(Tensor)
                 value._data = o._data
                 _follow(value, o.node, part)
                 write(o, record(mv.SELF, (value,)))
                 o._grad = None  # it was that of another value
             else:
-                o._leaf_rg = False
-                _follow(o, o.node, part)
+                if any(o is a for a in args):
+                    again = o._fixed and o.node.op is STALE  # it was written to through `.data`
+                    o = stand_in(o) if again else make_view(o, mv.DETACH, ())
+                    o._own, o._fixed, o._seen = None, True, version_of(o)
+                alone = o._storage is None or o._fixed
+                n = o.node
+                if alone and n.rec is r and n.op is not INPUT and n.device is None:
+                    o.node = _joined(o, part).node
+                else:
+                    realise(o)
+                    o._leaf_rg = False
+                    _follow(o, o.node, part)
             results.append(o)
         return tuple(results) if isinstance(out, (tuple, list)) else results[0]
 
@@ -214,6 +225,33 @@ class InplaceFunction(Function):
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
+
+
+_NOTHING = np.zeros((), np.float32)
+
+
+def _joined(t: Any, node: GradNode) -> Any:
+    """The value of t with the history of a node."""
+    u = object.__new__(Tensor)
+    u._data, u._gfn = _NOTHING, node
+    u.node = leaf((), facula.float32, None, True)
+    return record(mv.JOIN, (t, u))
+
+
+def _edges(args: tuple[Any, ...], flags: list[bool]) -> list[Any]:
+    """Where the gradients of those arguments go that require one.
+
+    What is recorded of their history, or of updates of parameters, ends its frame first, so that
+    nothing of it has to be built now: an edge may be what stands for its node.
+    """
+    r = TLS.r
+    for a, f in zip(args, flags, strict=True):
+        if f:
+            if a.node.op is STALE:
+                a._rederive()
+            if a.node.rec is r and a.node.op is not INPUT:
+                flush(r, wait=False)
+    return [(ended(a) or a._edge()) if f else None for a, f in zip(args, flags, strict=True)]
 
 
 def _follow(t: Any, n: Any, node: GradNode) -> None:
@@ -265,7 +303,10 @@ class _Runner:
 
 def _shaped(cls: Any, i: int, g: Any, node: Any) -> Any:
     """A gradient that `backward` returned, in the shape of what it is the gradient of."""
-    of = node.variable.node if isinstance(node, AccumulateGrad) else node.out_meta
+    if node.__class__ is Later:
+        of = node.top
+    else:
+        of = node.variable.node if isinstance(node, AccumulateGrad) else node.out_meta
     if of is None or g.node.shape == of.shape or g.node.op.__class__ is Other:
         return g
     from facula.autograd.engine import sum_to, sums_to
@@ -348,7 +389,7 @@ class _Part:
         part.custom = type(type(node.custom).__name__, (_Part,), {})(joint, index)
         part.edges = [node]
         part.op = node.op
-        part.order = (frame, -1)
+        part.order = joins(frame)
         part.scalars, part.params, part.entry, part.out_meta = (), (), None, None
         return part
 
@@ -360,10 +401,13 @@ class _Part:
 def _custom(cls: Any, joint: _Several, edges: list[Any], frame: int, at: int) -> GradNode:
     node = GradNode()
     # The class of the node is called after the function.
-    node.custom = type(cls.__name__ + "Backward", (_Runner,), {})(joint)
+    runner = cls.__dict__.get("_runner")
+    if runner is None:
+        runner = cls._runner = type(cls.__name__ + "Backward", (_Runner,), {})
+    node.custom = runner(joint)
     node.op = cls.__name__
     node.edges = edges
-    node.order = (frame, -2)
+    node.order = joins(frame)
     node.scalars, node.params, node.entry, node.out_meta = (), (), None, None
     return node
 

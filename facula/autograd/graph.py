@@ -6,6 +6,7 @@ While a frame is being recorded the trace is the graph. A `GradNode` is made for
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from facula.meta import META
@@ -190,6 +191,22 @@ def edge_of(t: Any) -> Any:
     return grad_node(node.rec, node)
 
 
+_joined = count(-(1 << 60))
+
+
+def joins(frame: int) -> tuple[int, int]:
+    """The order of a node that joins the graph before a frame's entries: after those that have."""
+    return frame, next(_joined)
+
+
+def edges_of(n: GradNode) -> list[Any]:
+    """Where gradients of a node go. A custom function's edges to frames that have ended may stand
+    for nodes: these are built now."""
+    if n.custom is not None:
+        n.edges = [_expanded(e) for e in n.edges]
+    return n.edges
+
+
 def _input_edge(r: Any, node: Entry) -> Any:
     t, _, gfn = r.inputs[node.index]
     if not node.rg:
@@ -255,7 +272,7 @@ def grad_node(r: Any, node: Entry) -> Any:
             continue
         seen.add(n)
         order.append(n)
-        stack.extend((n.b,) if n.op is ASSIGN else n.inputs)
+        stack.extend(sources_of(n))
     order.sort(key=lambda n: n.index)
     for n in order:
         r.gnodes[n] = _build(r, n)
@@ -272,13 +289,19 @@ KEPT = "kept"  # the parameter of `self` where the new value has the history of 
 
 
 def same_history(n: Entry) -> Any:
-    """The value whose history an entry has as it is: an in-place result that of what was written.
+    """The value whose history an entry has as it is: an in-place result that of what was written,
+    a result of a custom function that of its node.
 
     None for an entry with a history of its own.
     """
-    if n.op is ASSIGN:
+    if n.op is ASSIGN or n.op.name == "join":
         return n.b
     return n.a if n.params == KEPT and n.op.name == "self" else None
+
+
+def sources_of(n: Entry) -> tuple[Entry, ...]:
+    """What the history of an entry comes from."""
+    return (n.b,) if n.op is ASSIGN or n.op.name == "join" else n.inputs
 
 
 def operand(n: Entry, name: str) -> Entry:
@@ -406,7 +429,7 @@ def ancestors(root: Entry) -> list[Entry]:
         n = stack.pop()
         if n.rg and n.op is not INPUT and n not in seen:
             seen.add(n)
-            stack.extend((n.b,) if n.op is ASSIGN else n.inputs)
+            stack.extend(sources_of(n))
     return sorted(seen, key=lambda n: n.index)
 
 

@@ -18,6 +18,7 @@ from facula.autograd.graph import Postponed, Saved, Token
 from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Node, leaf
 
 MAX_BYTES = 1 << 16  # of values that a result keeps only because others need them
+MAX_WALKED = 200_000  # entries of a graph times results, up to which a plan is made
 # Operations whose formulas hand the Python numbers of the operation on as they are.
 PASSED_ON = {"mul_s", "div_s", "scale", "over"}
 BEYOND = 1 << 40  # more than a frame has operations
@@ -41,6 +42,7 @@ class Plan:
     tokens   for a value, the place of its token among those of the holders and the lenders
     numbers  where the Python numbers are that enter formulas; `loose` if these hand them on
     saving   the entries that save values
+    seen     what saved values are in the memory of: none may be read through a counter of its own
     written  the inputs whose memory is written: not that of saved values
     passes   backward passes through it that are known (`frames.py`)
     """
@@ -57,6 +59,7 @@ class Plan:
         "passes",
         "rank",
         "saving",
+        "seen",
         "sources",
         "tokens",
         "tops",
@@ -77,6 +80,7 @@ class Plan:
     passes: dict[Any, Any]
     rank: int
     saving: set[Node]
+    seen: set[Node]
     written: list[int]
 
 
@@ -85,29 +89,51 @@ def plans_of(r: Any, live: tuple[Any, ...], apart: bool) -> tuple[Plan, ...] | N
     `apart`, several, so that no result keeps the history from before the frame of another.
 
     None where one result would keep much that only others need, the graph or what it saves was
-    written to, or values are on another device.
+    written to, values are on another device, or results are many for a large graph.
     """
-    groups: list[tuple[set[Node], list[tuple[int, Node]]]] = []
-    for i, n in enumerate(live):
-        if n is None or not n.rg or n.op is LEAF or n.op is STALE:
-            continue
-        entries = {x for x in _reached(n) if x.op is not INPUT} | {n}
-        tops = [(i, n)]
-        separate = []
-        for others, theirs in groups:
-            if entries.isdisjoint(others):
-                separate.append((others, theirs))
-            else:
-                entries |= others
-                tops = theirs + tops
-        groups = [*separate, (entries, tops)]
+    groups = _groups([(i, n) for i, n in enumerate(live) if _outlives(n)])
+    if any([len(tops) * size > MAX_WALKED for tops, size in groups]):
+        return None
     plans: list[Plan] = []
-    for _, tops in groups:
+    for tops, _ in groups:
         made = _pieces(r, live, tops) if apart else _together(r, live, tops)
         if made is None:
             return None
         plans += made
     return tuple(plans)
+
+
+def _outlives(n: Node | None) -> bool:
+    """Whether what a handle holds at the end of a frame has a history there."""
+    return n is not None and n.rg and n.op is not LEAF and n.op is not STALE
+
+
+def _groups(tops: list[tuple[int, Node]]) -> list[tuple[list[tuple[int, Node]], int]]:
+    """Results whose graphs meet in the frame, and the size of their graph together."""
+    owner: dict[Node, int] = {}  # the first result that leads to an entry
+    joined = list(range(len(tops)))  # or to an earlier one of its group
+
+    def first(k: int) -> int:
+        while joined[k] != k:
+            joined[k] = k = joined[joined[k]]
+        return k
+
+    for k, (_, top) in enumerate(tops):
+        stack = [top]
+        while stack:
+            n = stack.pop()
+            if n in owner:
+                joined[first(owner[n])] = first(k)
+            elif n is top or n.op is not INPUT:
+                owner[n] = k
+                stack.extend([i for i in graph.sources_of(n) if i.rg] if n.op is not INPUT else ())
+    sizes: dict[int, int] = {}
+    for k in owner.values():
+        sizes[first(k)] = sizes.get(first(k), 0) + 1
+    found: dict[int, list[tuple[int, Node]]] = {}
+    for k, pair in enumerate(tops):
+        found.setdefault(first(k), []).append(pair)
+    return [(group, sizes[k]) for k, group in found.items()]
 
 
 def _together(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list[Plan] | None:
@@ -136,13 +162,13 @@ def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list
     past = {n: 1 << k for k, n in enumerate(ends)}  # bits: the histories that an entry leads to
     for n in entries:
         past[n] = 0
-        for i in _sources(n):
+        for i in graph.sources_of(n):
             past[n] |= past.get(i, 0)
     by = dict.fromkeys(seen, 0)  # bits: the results that need an entry
     for k, (_, n) in enumerate(tops):
         by[n] |= 1 << k
     for n in reversed(entries):
-        for i in _sources(n):
+        for i in graph.sources_of(n):
             if i.rg:
                 by[i] |= by[n]
     leads: dict[int, int] = {}
@@ -157,9 +183,11 @@ def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list
         for bits in sorted(parts, key=lambda bits: sign * bits.bit_count()):
             part = parts[bits]
             inside = set(part)
-            sources = {i for n in part for i in _sources(n) if i.rg and i not in inside}
+            sources = {i for n in part for i in graph.sources_of(n) if i.rg and i not in inside}
             own = [top for top in tops if top[1] in inside]
-            given = {i for n in entries if n not in inside for i in _sources(n) if i in inside}
+            given = {
+                i for n in entries if n not in inside for i in graph.sources_of(n) if i in inside
+            }
             own += [(-1, n) for n in part if n in given and n not in [top for _, top in own]]
             reaches = [{n for n in part if by[n] >> k & 1} for k in range(len(tops))]
             p = _plan(r, live, own, part, list(sources), [x for x in reaches if x])
@@ -170,11 +198,6 @@ def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list
         else:
             return plans
     return None
-
-
-def _sources(n: Node) -> tuple[Node, ...]:
-    """What the history of an entry comes from."""
-    return (n.b,) if n.op is ASSIGN else n.inputs
 
 
 def _plan(
@@ -191,8 +214,10 @@ def _plan(
     watched: dict[Node, None] = {}
     for n in p.entries:
         if n.op is ASSIGN:
-            if n.params:  # to memory that views share
+            if n.params and n.params[0] is not None:  # through a version counter of its own
                 return None
+            continue
+        if n.op.name == "join":
             continue
         if graph.same_history(n) is not None:
             return None
@@ -238,7 +263,7 @@ def _reached(top: Node) -> set[Node]:
         n = stack.pop()
         if n.rg and n not in seen:
             seen.add(n)
-            stack.extend(_sources(n))
+            stack.extend(graph.sources_of(n))
     return seen
 
 
@@ -265,13 +290,25 @@ def _find_memory(r: Any, p: Plan, live: tuple[Any, ...], values: list[Node]) -> 
             found[root] = len(p.holders) + len(p.lenders)
             p.lenders.append(root.index)
     p.tokens = {n: found[root] for n, root in roots if root in found}
+    p.seen = set()
+    for n in values:
+        while n not in p.seen:
+            p.seen.add(n)
+            n = _under(n)
 
 
 def _memory_of(n: Node) -> Node:
     """The input or entry in whose memory a value is, where nothing was written."""
-    while n.op is not INPUT and (n.op.view or n.op.name == "instead"):
-        n = n.a if n.op.view else n.b
+    while _under(n) is not n:
+        n = _under(n)
     return n
+
+
+def _under(n: Node) -> Node:
+    """What a value is a view of, or itself."""
+    if n.op is INPUT:
+        return n
+    return n.a if n.op.view else n.b if n.op.name == "instead" else n
 
 
 def _token(h: Any) -> Token:
@@ -377,6 +414,8 @@ def _fits(r: Any, p: Plan) -> bool:
     for i, _ in p.tops:
         if i >= 0 and (handles[i]._saved or handles[i]._leaf_rg):
             return False
+    if r.counters and not p.seen.isdisjoint(r.counters):
+        return False
     if p.written and p.lenders:
         gone = {graph.memory(inputs[i][0]) for i in p.written}
         if any([graph.memory(inputs[i][0]) in gone for i in p.lenders]):
@@ -454,7 +493,7 @@ def _build(e: Ended) -> None:
         return s
 
     for n in p.entries:
-        if n.op is ASSIGN:
+        if n.op is ASSIGN or n.op.name == "join":
             nodes[n] = nodes[n.b]
             continue
         if n in e.freed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from facula.autograd.graph import edges_of
 from facula.interpreter.program import ACTIVATIONS
 
 # Primitives whose own name, in capitals, is not PyTorch's.
@@ -56,7 +57,7 @@ def kept(node: Any) -> list[Any]:
     A composition's lead to its operands, past the operations that it is made of; the condition of
     `where` has none, nor have values that are there already.
     """
-    name, edges = str(node.op), node.edges
+    name, edges = str(node.op), edges_of(node)
     if name in ACTIVATIONS:
         return edges[1:2]
     if name in ("whole", "where", "triangle", "softmax"):

@@ -12,7 +12,15 @@ from typing import Any
 
 from facula import grad_mode
 from facula.autograd.function import _Part
-from facula.autograd.graph import AccumulateGrad, GradNode, _expanded, _input_edge, leaf_edge
+from facula.autograd.graph import (
+    AccumulateGrad,
+    GradNode,
+    _expanded,
+    _input_edge,
+    edges_of,
+    joins,
+    leaf_edge,
+)
 from facula.ops.movement import DETACH
 from facula.tensor import Tensor
 from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, leaf
@@ -70,7 +78,7 @@ def _boundary(r: Any, starts: list[Any], first: int) -> tuple[list[Any], int]:
                 edges.append(n)
             else:
                 inside.add(n)
-                stack.extend(n.edges)
+                stack.extend(edges_of(n))
         elif n.op is INPUT:
             stack.append(_input_edge(r, n))
         else:
@@ -127,7 +135,7 @@ def _joint_node(name: str, runner: _Recomputed, edges: list[Any], frame: int) ->
     runner.__class__ = type(name, (_Recomputed,), {})
     node.op = name
     node.edges = edges
-    node.order = (frame, -2)
+    node.order = joins(frame)
     node.scalars, node.params, node.entry, node.out_meta = (), (), None, None
     return node
 

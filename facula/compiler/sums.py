@@ -124,7 +124,11 @@ class Sums:
         self.made = []
         self.limit = self.at[top]
         made = self._product(alike) if name == "matmul" else self._columns(alike)
-        if made is None:
+        if made is None:  # of what is within, sums of nearly as many terms are not tried either
+            counts: dict[Node, int] = {}
+            for n in reversed(inside):
+                counts[n] = sum([counts.get(place(i, self.look).base, 1) for i in n.inputs])
+            self.poor.update([n for n, count in counts.items() if 2 * count > len(terms)])
             return
         self.made.append(made)
         gone.update([top, *inside, *alike])

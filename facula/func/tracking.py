@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import facula
-from facula.autograd.graph import AccumulateGrad, GradNode, edge_of
+from facula.autograd.graph import AccumulateGrad, GradNode, edge_of, edges_of
 from facula.batches import ACTIVE, all_lowered, all_raised
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS
@@ -89,7 +89,7 @@ def leads_elsewhere(ys: list[Any], own: list[Any]) -> bool:
             if id(n.variable) not in mine:
                 return True
         elif isinstance(n, GradNode):
-            stack.extend(n.edges)
+            stack.extend(edges_of(n))
     return False
 
 

@@ -45,7 +45,7 @@ ACTIVATIONS = ("celu", "elu", "gelu", "hardswish", "log_sigmoid", "mish", "silu"
 # What gives its first operand as it is.
 PASSES = (
     *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
-    *("instead", "softmax", *ACTIVATIONS),
+    *("instead", "join", "softmax", *ACTIVATIONS),
 )
 
 

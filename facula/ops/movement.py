@@ -401,6 +401,10 @@ def watched(t: Any) -> Any:
 INSTEAD: Op = Op("instead", _same_as_first, lambda p, s, a, b: a, (lambda g: g, None))
 
 
+# The first operand with the history of the second, which has no shape (`autograd/function.py`).
+JOIN: Op = Op("join", _same_as_first, lambda p, s, a, b: a, (None, lambda g: g))
+
+
 def instead(new: Any, t: Any) -> Any:
     """A value computed of t, whose place it takes in an operation."""
     return new if new is t else record(INSTEAD, (new, t))

@@ -30,6 +30,7 @@ class Node:
         "a",
         "after",
         "alts",
+        "aside",
         "b",
         "device",
         "dtype",
@@ -75,6 +76,7 @@ class Node:
         self.a: Any = None
         self.b: Any = None
         self.alts: dict[Any, Any] | None = None  # the entries that have followed, if several have
+        self.aside: Any = None  # how its value is computed beside the frame (aside.py)
         self.leaf: Any = None  # what an input is bound to; the last leaf in an entry's place
         self.programs: dict[Any, Any] | None = None  # run when a frame ended here, by live results
         self.replays: dict[Any, Any] | None = None  # backward passes known to begin here

@@ -43,7 +43,7 @@ from facula.trace.settling import (
     postponed,
 )
 
-MAX_PENDING = 40_000  # operations recorded before a flush is forced
+MAX_PENDING = 100_000  # operations recorded before a flush is forced
 MAX_TRIE = 400_000  # entries remembered by one recorder before it starts afresh
 # So many frames in a row, each of so many operations most of which were new: from then on a frame
 # ends where the program comes back to the line at which it began, to find pieces that repeat.
@@ -525,7 +525,7 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         program = None if cur.programs is None or r.gnodes else cur.programs.get(key)
         if program is not None and not (program.quiet or all_consumed(r, program)):
             program = None
-        if program is None and not (r.gnodes or r.replayed or r.counters) and r.packing is None:
+        if program is None and not (r.gnodes or r.replayed) and r.packing is None:
             program = postponed(r, key, live)
             if program is not None:
                 live = (*live, *[n for p in program.plans for n in p.kept])

@@ -149,10 +149,63 @@ def passed_through(i, x, w, b):
     (y + w).sum().backward()
 
 
+class Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, by):
+        ctx.save_for_backward(x)
+        ctx.by = by
+        return x * by, x.sum()
+
+    @staticmethod
+    def backward(ctx, g, h):
+        (x,) = ctx.saved_tensors
+        return (g + x - x) * ctx.by + h, None
+
+
+class Put(torch.autograd.Function):
+    """Writes into memory that it is given, as solvers of differential equations do."""
+
+    @staticmethod
+    def forward(ctx, memory, value, at):
+        ctx.at = at
+        memory.data[..., at] = value
+        return memory
+
+    @staticmethod
+    def backward(ctx, g):
+        return g, g[..., ctx.at], None
+
+
+def functions(i, x, w, b):
+    h = x
+    for k in range(3):
+        h, s = Scaled.apply((h @ w + b).tanh(), 0.5 + k)
+        h = h * s
+    h.sum().backward()
+
+
+def put_in_parts(i, x, w, b):
+    kept = torch.zeros(6, 3, 4)
+    h = x
+    for k in range(4):
+        h = (h @ w).tanh()
+        kept = Put.apply(kept, h, k)
+        h = b + kept[..., : k + 1].sum(-1)
+    (kept * h[..., None]).sum().backward()
+
+
+def written_in_parts(i, x, w, b):
+    out = torch.empty(3, 6, 3)
+    for k in range(3):
+        out[k] = (x @ w * (k + 1)).tanh()
+        (x @ b).sum().item()
+    (out * out[1]).sum().backward()
+
+
 USES = [
     *(read_first, many_frames, independent_frames, result_kept, two_heads, two_heads_at_once),
     *(retained, given, changing_numbers, changing_powers, signs_of_zero, one_tensor_twice),
-    *(passed_through, changing_factors),
+    *(passed_through, changing_factors, functions, put_in_parts, written_in_parts),
 ]
 
 
@@ -177,7 +230,13 @@ def test_the_same_as_with_nodes(monkeypatch, passes, use, clear):
     assert got == outcome(use, clear)
 
 
-@pytest.mark.parametrize("use", [read_first, many_frames, independent_frames, changing_factors])
+@pytest.mark.parametrize(
+    "use",
+    [
+        *(read_first, many_frames, independent_frames, changing_factors, functions, put_in_parts),
+        written_in_parts,
+    ],
+)
 def test_a_known_pass_makes_no_nodes(passes, calls, use):
     x, w, b = weights()
     for i in range(12):
@@ -309,3 +368,19 @@ def test_second_derivatives_are_not_followed(passes):
         assert w.grad.abs().sum().item() > 0
         w.grad = None
     assert passes == []
+
+
+def test_results_of_which_one_is_not_differentiated(passes):
+    """What only the others depend on has no nodes, whether or not it was written in place."""
+    for i in range(ROUNDS):
+        x = torch.tensor([[0.5], [2.0]], requires_grad=True)
+        y = x * 2
+        z = y * y
+        part = y[:1]
+        z.fill_(-1.5)
+        v = torch.ones(1)
+        v.copy_(3 - part.sum().reshape(1))
+        torch.synchronize()
+        (part if i % 2 else (v * v).sum()).backward(torch.ones([1, 1]) if i % 2 else None)
+        assert x.grad.tolist() == [[2.0 if i % 2 else -8.0], [0.0]]
+    assert passes

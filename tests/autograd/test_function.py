@@ -85,6 +85,78 @@ def test_what_a_function_keeps_is_freed_and_checked(torch):
     return out
 
 
+@agrees
+def test_an_input_that_is_returned_is_a_view_with_a_history_of_its_own(torch):
+    """Whoever writes to it, or to what it shares its memory with, would lose that history."""
+
+    class Given(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, s, v, value=None):
+            if value is not None:
+                s.data[:2] = value
+            return s
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 3, g * 5, None
+
+    out = []
+    for pending in (False, True):
+        s, v = torch.ones(3), torch.ones(3, requires_grad=True)
+        t, w = (s * 1, v * 1) if pending else (s, v)
+        k = Given.apply(t, w)
+        k.data[0] = 5.0  # not seen by autograd
+        k = Given.apply(k, w, w[:2] * 2)
+        out += [(k[:2] * k[1:]).exp().sum(), k, k._version, t, t.requires_grad]
+        out[-5].backward()
+        out.append(v.grad)
+        k = Given.apply(t, w)
+        part = k[1:]
+        out += [raised(f) for f in (lambda: k.add_(1), lambda: part.add_(1), k.detach_)]  # noqa: B023
+        out += [raised(k.__setitem__, 0, 1.0), k.requires_grad, k]
+        t.add_(1)
+        out += [raised(lambda: k * 2), raised(lambda: part * 2), k.detach(), t]  # noqa: B023
+    return out
+
+
+@agrees
+def test_functions_after_each_other_within_and_between_frames(torch):
+    """Functions of several results, of which some are unused, and of each other's."""
+    _, cube = functions(torch)
+
+    class Two(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.save_for_backward(x, y)
+            return x * y, x + y
+
+        @staticmethod
+        def backward(ctx, g, h):
+            x, y = ctx.saved_tensors
+            return g * y + h, g * x + h
+
+    out = []
+    for i in range(6):
+        x = torch.tensor([0.5, 1.0, 2.0], requires_grad=True)
+        w = torch.tensor([1.5, -1.0, 0.5], requires_grad=True)
+        a, b = Two.apply(x * w, w)
+        if i % 3 == 1:
+            out.append(a.sum().item())
+        c = cube(cube(b * 0.5) + a.tanh())
+        if i % 3 == 2:
+            out.append(c.sum().item())
+        d, _ = Two.apply(c, c.detach() if i % 2 else x)
+        loss = (d * a).sum()
+        out.append(loss.item() if i < 3 else 0)
+        loss.backward(retain_graph=True)
+        out += [x.grad, w.grad, c.grad_fn is not None]
+        out += torch.autograd.grad(loss, (x, c), retain_graph=True)
+        out += torch.autograd.grad(loss, (a, w), create_graph=True)
+        out[-1].sum().backward()
+        out += [x.grad, w.grad]
+    return out
+
+
 def test_a_tensor_that_a_function_changed_has_no_gradient_yet():
     class Twice(torch.autograd.Function):
         @staticmethod
