@@ -102,7 +102,11 @@ class Matmul(Core):
                 key = ("buffer", p.base, p.offset)
                 sides.append((key, *side, jump[0] if jump else 0, {}))
         m, k = _operands(low, n)[0].shape[-2:]
-        out.append(Product(sides[0], sides[1], n, m, n.shape[-1], k, prod(batch), kind_of(n)))
+        many = prod(batch)
+        _, by_columns, step, apart, _ = sides[0]
+        if sides[1][3] == 0 and not by_columns and apart == m * step:
+            m, many = m * many, 1  # the rows of all matrices, one after the other
+        out.append(Product(sides[0], sides[1], n, m, n.shape[-1], k, many, kind_of(n)))
         return out
 
     @staticmethod
@@ -348,31 +352,33 @@ def _picked(
     return " + ".join(parts)
 
 
+def _line(p: Place) -> Place:
+    """A place without dimensions as a line of one element."""
+    return p if p.shape else Place(p.base, p.offset, (1,), (1,))
+
+
 class Scatter(Core):
     """Writing or adding along one dimension: each line of the result belongs to one thread."""
 
     def __init__(self, adds: bool) -> None:
         self.adds = adds
 
-    def accepts(self, n: Node) -> bool:
-        return super().accepts(n) and bool(n.shape)
-
     def launches(self, low: Any, n: Node) -> list[Any]:
-        a, b, c = _operands(low, n)
-        d = n.params
+        a, b, c = [_line(p) for p in _operands(low, n)]
+        d, shape = n.params, n.shape or (1,)
         out = [copied(a, n)]
-        rest = [j for j in range(len(n.shape)) if j != d]
+        rest = aside(shape, d)
         lines_, many = prod([b.shape[j] for j in rest]), b.shape[d]
         if not lines_ * many:
             return out
         k = Kernel({})
-        own = contiguous_strides(n.shape)
+        own = contiguous_strides(shape)
         k.f.lines.append(_each(lines_))
         tables = [[s[j] for j in rest] for s in (own, b.strides, c.strides)]
         to, at, source = k.offsets("i", [b.shape[j] for j in rest], tables)
         k.f.lines.append(f"for (I j = 0; j < {many}; j++) {{")
         index = f"{k.pointer(b.base, b.offset)}[{at} + j * (I){b.strides[d]}]"
-        q = _checked(k, index, n.shape[d], "q")
+        q = _checked(k, index, shape[d], "q")
         value = f"{k.pointer(c.base, c.offset)}[{source} + j * (I){c.strides[d]}]"
         _put(k, n, f"{to} + {q} * {own[d]}", value, self.adds)
         k.f.lines.append("} }")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facula.cuda import driver, nvrtc
+from facula.cuda.functions import prelude
 from facula.cuda.lanes import PRELUDE
 
 _kernels: dict[str, int] = {}
@@ -14,7 +15,7 @@ def module(texts: list[str]) -> tuple[str, list[str]]:
     """One module of several kernels, and their names in it."""
     names = [f"k{i}" for i in range(len(texts))]
     parts = [t.replace("void NAME(", f"void {n}(") for t, n in zip(texts, names, strict=True)]
-    return PRELUDE + "\n".join(parts), names
+    return PRELUDE + prelude(texts) + "\n".join(parts), names
 
 
 def load(texts: list[str]) -> dict[str, int]:

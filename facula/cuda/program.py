@@ -28,7 +28,9 @@ from facula.cpu.text import NotCompiled
 from facula.cuda import arrays, blas, cores, dnn, driver, lines, modules, status, windows
 from facula.cuda.arrays import Block, DeviceArray
 from facula.cuda.blas import Product
+from facula.cuda.functions import FUNCTIONS
 from facula.cuda.kernels import kernels
+from facula.cuda.overlaps import OVERLAPS
 from facula.interpreter.program import MAX_VARIANTS, Program
 from facula.ops.movement import CONTIGUOUS, PERMUTE
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
@@ -37,6 +39,8 @@ CORES = {
     **cores.CORES,
     **lines.LINES,
     **windows.WINDOWS,
+    **OVERLAPS,
+    **FUNCTIONS,
 }  # the operations that have launches of their own
 GRAPHS = 16  # captured graphs of a program
 LIBRARIES = (Product, dnn.Convolve)  # calls that are no kernels of this project
@@ -137,6 +141,7 @@ def no_kernel(n: Node, why: str = "") -> NotImplementedError:
 
 
 EMPTY_IS_ZERO = ("sum", "matmul", "any")
+EMPTY_IS_ONE = ("prod", "all")  # whose kernels begin with it
 EMPTY_IS_COPY = ("scatter", "scatter_add", "index_put", "index_put_accumulate")
 
 
@@ -146,6 +151,8 @@ def _empty(low: Lowered, n: Node) -> list[Any]:
         return []
     if n.op.name in EMPTY_IS_ZERO:
         return [Clear(n)]
+    if n.op.name in EMPTY_IS_ONE:
+        return CORES[n.op.name].launches(low, n)
     if n.op.name in (*EMPTY_IS_COPY, *SCATTERS):
         return [cores.copied(place(n.inputs[0], low.grouping.places), n)]
     if n.op is ASSEMBLE:
@@ -173,7 +180,8 @@ def supported(n: Node) -> bool:
     if n.op is ASSIGN or n.op.name in (*VIEWS, *PASSES, "cat", "full"):
         return True
     if 0 in n.shape or any([0 in i.shape for i in n.inputs]):
-        return 0 in n.shape or n.op.name in (*EMPTY_IS_ZERO, *EMPTY_IS_COPY, *SCATTERS)
+        known = (*EMPTY_IS_ZERO, *EMPTY_IS_ONE, *EMPTY_IS_COPY, *SCATTERS)
+        return 0 in n.shape or n.op.name in known
     if n.op.name in WIDENED and kind_of(n.inputs[0]) in NARROW:
         return n.op.name in CORES  # `widen` makes it one of float32
     if n.op.name.endswith("_scatter"):

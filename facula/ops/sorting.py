@@ -319,6 +319,10 @@ def unique(
     dim: Any = None,
 ) -> Any:
     """The distinct values (or slices of a dimension) in ascending order."""
+    if input.node.device is not None:
+        from facula.cuda import distinct
+
+        return distinct.unique(input, return_inverse, return_counts, dim)
     a, kind = _values(input)
     if dim is not None:
         dim = wrap_dim(dim, a.ndim)
@@ -369,6 +373,10 @@ def unique_consecutive(
     input: Any, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
 ) -> Any:
     """The values (or slices of a dimension) that differ from the one before."""
+    if input.node.device is not None:
+        from facula.cuda import distinct
+
+        return distinct.unique_consecutive(input, return_inverse, return_counts, dim)
     a, kind = _values(input)
     if dim is None:
         flat, d = a.reshape(-1), 0

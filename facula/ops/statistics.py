@@ -293,22 +293,28 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each number from 0 on occurs in a vector; the length is data, so at once."""
     if input.dtype.category != dtypes.INT:
         raise NotImplementedError(f'"bincount_cpu" not implemented for {input.dtype}')
-    a = realise(input)._data
-    if a.ndim != 1 or a.dtype.kind not in "iu" or (a.size and a.min() < 0):
+    away = input.node.device is not None
+    a = input.detach() if away else realise(input)._data
+    whole = away or a.dtype.kind in "iu"
+    if a.ndim != 1 or not whole or (input.numel() and int(a.min()) < 0):
         raise RuntimeError(
             "bincount only supports 1-d non-negative integral inputs, got "
             f"{input.dtype} of shape {list(input.node.shape)}"
         )
     if minlength < 0:
         raise RuntimeError(f"bincount: minlength should be >= 0, got {minlength}")
+    if weights is not None and weights.node.shape != input.node.shape:
+        raise RuntimeError(
+            f"bincount: weights should be 1-d and have the same length as input, got "
+            f"{list(weights.node.shape)} and {list(input.node.shape)}"
+        )
+    if away:
+        from facula.cuda import distinct
+
+        return distinct.bincount(a, weights, minlength)
     if weights is None:
         return from_array(np.bincount(a, minlength=minlength).astype(np.int64))
     w = realise(weights.detach())._data
-    if w.shape != a.shape:
-        raise RuntimeError(
-            f"bincount: weights should be 1-d and have the same length as input, got "
-            f"{list(w.shape)} and {list(a.shape)}"
-        )
     out = np.bincount(a, w.astype(np.float64), minlength)
     return from_array(out.astype(np.float32 if w.dtype == np.float32 else np.float64))
 

@@ -25,6 +25,7 @@ import numpy as np
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 
 _SHIM = r"""
+#include <cmath>
 #include <math.h>
 #include <string.h>
 #include <stdlib.h>
@@ -45,6 +46,20 @@ static inline double __longlong_as_double(long long i) { double d; memcpy(&d, &i
 static inline long long __double_as_longlong(double d) { long long i; memcpy(&i, &d, 8); return i; }
 static inline double sinpi(double x) { return sin(M_PI * x); }
 static inline double cospi(double x) { return cos(M_PI * x); }
+static inline double cyl_bessel_i0(double x) { return std::cyl_bessel_i(0.0, x); }
+static inline double cyl_bessel_i1(double x) { return std::cyl_bessel_i(1.0, x); }
+static inline double erfcx(double x) {
+  if (x < 25) return exp(x * x) * erfc(x);
+  const double w = 1 / (2 * x * x);
+  return (1 - w + 3 * w * w) / (x * sqrt(M_PI)); }
+static inline double normcdfinv(double p) {
+  if (!(p > 0 && p < 1)) return p == 0 ? -INFINITY : p == 1 ? INFINITY : NAN;
+  double low = -40, high = 40;
+  for (int i = 0; i < 200; i++) {
+    const double m = (low + high) / 2;
+    (erfc(-m * M_SQRT1_2) / 2 < p ? low : high) = m;
+  }
+  return low; }
 
 static const int MOST = 1024, STACK = 1 << 16;
 static ucontext_t scheduler, fibers[MOST];
@@ -111,8 +126,7 @@ class Emulator:
         self.memory: dict[int, Any] = {}
         self.kernels: dict[int, Any] = {}
         self.launches = 0
-        self.products: list[int] = []  # the kinds of the products that were queued
-        self.computed: list[int] = []  # and what they were computed in
+        self.products: list[Any] = []  # queued: kind, computed in, rows, columns, terms, how many
         self.replays = 0
         self.graphs: dict[int, list[Any]] = {}
         self.captured: list[Any] | None = None
@@ -427,8 +441,8 @@ def install() -> Emulator:
     nvrtc.compiled = compiled
 
     def queued(*args: Any) -> int:
-        device.products.append(args[8])
-        device.computed.append(args[-2])
+        n, m, k = args[3:6]
+        device.products.append((args[8], args[-2], m, n, k, args[-3]))
         device._do(lambda: gemm(*args))
         return 0
 

@@ -67,6 +67,13 @@ def test_what_repeats_is_replayed(emulated: Any) -> None:
     assert emulated.launches - launches <= 150
 
 
+def test_a_batch_times_one_matrix_is_one_product(emulated: Any) -> None:
+    a, b = torch.arange(24.0).reshape(2, 3, 4), torch.arange(20.0).reshape(4, 5)
+    got = (a.to("cuda") @ b.to("cuda")).cpu()
+    assert torch.equal(got, a @ b)
+    assert emulated.products[-1][2:] == (6, 5, 4, 1)
+
+
 def test_numbers_that_change_are_seen_by_a_replay(device: Any) -> None:
     a = torch.arange(4.0).to("cuda")
     for k in range(6):
