@@ -53,10 +53,11 @@ SHORT = 32  # entries of a frame that may end where an element is written
 def write(t: Any, value: Any) -> None:
     """Store `value`, a tensor of t's shape and dtype, into t's memory."""
     r = TLS.r
-    if t._storage is None and t._token is None and t._gfn is None and not t.node.rg:
-        assign(t, value)  # nothing else knows this memory
-        t._writes += 1
-        return
+    if t._storage is None and t._token is None and t._gfn is None and t._retains is None:
+        if not t.node.rg or (t._leaf_rg and not r.grad):
+            assign(t, value)  # nothing else knows this memory
+            t._writes += 1
+            return
     if t.node.op.__class__ is Other:
         t.node.op.store(t, value)
         return

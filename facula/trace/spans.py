@@ -236,26 +236,30 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         return _MISS
     # A tensor with a counter of its own has a storage.
     lent = []
+    shared = False
     for t in tensors if s.given is None else s.given(tensors):
         if t._storage is not None or t._exported is not None:
+            shared = True
             if _lent(r, t):
                 lent.append(t)
             elif not _ready(r, t, t.node):
                 return _MISS
-    if len(lent) != len(s.lent) or any([tensors[i] is not t for i, t in zip(s.lent, lent)]):
-        return _MISS
+    if lent or s.lent:
+        if len(lent) != len(s.lent) or any([tensors[i] is not t for i, t in zip(s.lent, lent)]):
+            return _MISS
     if s.entries is not None:
         for t in s.entries(tensors):
             if t._leaf_rg:
                 return _MISS
     if s.writes is not None:
         targets = s.writes(tensors)
+        grad = r.grad
         for t in targets:  # as `_writable`, without its calls
             if t._gfn is not None or t._retains is not None:
                 return _MISS
-            if t._storage is not None and not _sole(t):
+            if shared and t._storage is not None and not _sole(t):
                 return _MISS
-            if r.grad if t._leaf_rg else t.node.rg:
+            if t._leaf_rg if grad else t.node.rg and not t._leaf_rg:
                 return _MISS
     if s.numbers is not None:
         if not _FLOATS.issuperset(map(type, numbers)):
