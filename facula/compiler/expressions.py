@@ -63,6 +63,8 @@ ANY: dict[str, Build] = {
     "rsub_s": lambda x, a, b: x.sub(b, a),
     "lerp_from": lambda x, a, b, w: x.add(a, x.mul(w, x.sub(b, a))),
     "lerp_back": lambda x, a, b, w: x.sub(b, x.mul(x.sub(b, a), w)),
+    "tanh_backward": lambda x, a, b: x.mul(a, x.sub(x.const(1, b.kind), x.mul(b, b))),
+    "sigmoid_backward": lambda x, a, b: x.mul(x.mul(a, x.sub(x.const(1, b.kind), b)), b),
     "neg": lambda x, a: x.neg(a),
     "where": lambda x, c, a, b: x.select(c, a, b),
     "triangle": lambda x, c, a: x.select(c, a, x.const(0, a.kind)),

@@ -8,6 +8,7 @@ import warnings
 import weakref
 from typing import Any
 
+from facula.interpreter.parts import add_part, parts_of
 from facula.quiet import quietly
 from facula.trace.flight import COMPILING, land
 from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node
@@ -229,6 +230,7 @@ def _plan(
     operands: list[tuple[int, ...]] = []
     outs: list[int] = []
     size = n_inputs
+    parts, spared = parts_of(entries, roots)
 
     def slot(n: Node) -> int:
         return n.index if n.op is INPUT else slots[n]
@@ -237,17 +239,22 @@ def _plan(
         if n.op is ASSIGN:
             slots[n] = slot(n.b)
             continue
-        args = tuple([slot(i) for i in n.inputs])
+        if n in spared:
+            continue
+        body, given, inputs, numbers = n.op.body, n.params, n.inputs, n
+        if n in parts:
+            body = add_part
+            given, inputs, numbers = parts[n]
+        args = tuple([slot(i) for i in inputs])
         for a in args:
             last[a] = len(outs)
         slots[n] = size
-        body = n.op.body
         if hasattr(body, "exact") and not any([i.dtype.itemsize == 2 for i in n.inputs]):
             body = body.exact
         bodies.append(body)
-        params.append(n.params)
-        begins.append(n.scalar_at)
-        ends.append(n.scalar_at + len(n.stypes))
+        params.append(given)
+        begins.append(numbers.scalar_at)
+        ends.append(numbers.scalar_at + len(numbers.stypes))
         operands.append(args)
         outs.append(size)
         size += 1

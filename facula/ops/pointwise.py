@@ -295,10 +295,30 @@ def _f(name: str, f: Any, grad: Any) -> Any:
 
 
 def _sigmoid(a: Any) -> Any:
-    if a.dtype.kind == "c":
-        return 1 / (1 + np.exp(-a))
-    e = np.exp(-np.abs(a))
-    return np.where(a >= 0, 1 / (1 + e), e / (1 + e)).astype(a.dtype)
+    return 1 / (1 + np.exp(-a))
+
+
+# Gradients of what a recurrent network does at every step: one operation each, in PyTorch's order.
+TANH_BACKWARD: Op = pointwise(
+    "tanh_backward",
+    lambda p, s, a, b: a * (1 - b * b),
+    lambda g, b: record(TANH_BACKWARD, (g, b)),
+    lambda g, a, b: g * a * b * -2,
+)
+SIGMOID_BACKWARD: Op = pointwise(
+    "sigmoid_backward",
+    lambda p, s, a, b: a * (1 - b) * b,
+    lambda g, b: record(SIGMOID_BACKWARD, (g, b)),
+    lambda g, a, b: g * a * (1 - b * 2),
+)
+
+
+def _tanh_grad(g: Any, o: Any) -> Any:
+    return g * _c(1 - o * o) if o.dtype.is_complex else record(TANH_BACKWARD, (g, o))
+
+
+def _sigmoid_grad(g: Any, o: Any) -> Any:
+    return g * _c(o * (1 - o)) if o.dtype.is_complex else record(SIGMOID_BACKWARD, (g, o))
 
 
 EXP = _f("exp", np.exp, lambda g, o: g * _c(o))
@@ -319,11 +339,11 @@ ACOS = _f("acos", np.arccos, lambda g, a: -g * _c((1 - a * a).rsqrt()))
 ATAN = _f("atan", np.arctan, lambda g, a: g / _c(a * a + 1))
 SINH = _f("sinh", np.sinh, lambda g, a: g * _c(a.cosh()))
 COSH = _f("cosh", np.cosh, lambda g, a: g * _c(a.sinh()))
-TANH = _f("tanh", np.tanh, lambda g, o: g * _c(1 - o * o))
+TANH = _f("tanh", np.tanh, _tanh_grad)
 ASINH = _f("asinh", np.arcsinh, lambda g, a: g * _c((a * a + 1).rsqrt()))
 ACOSH = _f("acosh", np.arccosh, lambda g, a: g * _c((a * a - 1).rsqrt()))
 ATANH = _f("atanh", np.arctanh, lambda g, a: g / _c(1 - a * a))
-SIGMOID = _f("sigmoid", _sigmoid, lambda g, o: g * _c(o * (1 - o)))
+SIGMOID = _f("sigmoid", _sigmoid, _sigmoid_grad)
 FLOOR = _f("floor", np.floor, _zeros)
 CEIL = _f("ceil", np.ceil, _zeros)
 ROUND = _f("round", np.rint, _zeros)
