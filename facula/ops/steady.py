@@ -44,7 +44,7 @@ def steady(call: Callable[..., Any]) -> Callable[..., Any]:
                     return t
         cur = r.cur
         out = call(*args, **kwargs)
-        if type(out) in plain and out.node is r.cur:
+        if type(out) in plain and out.node is r.cur is not cur:
             if not settings or _SETTINGS.issuperset(types):
                 _remember(r, cur, args[0], out, call, settings)
         return out
