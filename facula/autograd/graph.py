@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from facula.meta import META
-from facula.trace.node import ASSIGN, INPUT, LEAF, Other
+from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Other
 from facula.trace.node import Node as Entry
 
 _new_tensor: Any = None  # set by facula.tensor
@@ -186,7 +186,7 @@ def edge_of(t: Any) -> Any:
         return _expanded(t._gfn)
     if node.op is META:
         return t._gfn
-    if node.op.__class__ is Other:
+    if node.op.__class__ is Other or node.op is STALE:  # written since it was last looked at
         return t._edge()
     return grad_node(node.rec, node)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
+import io
 import math
 import os
 import pickle
@@ -15,6 +16,9 @@ import sys
 import warnings
 
 import numpy as np
+
+sys.path[:0] = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+from fuzz import functions  # noqa: E402
 
 # Writes that read operands elsewhere than where they write, without a copy.
 WHOLE = {
@@ -27,33 +31,14 @@ PASSES = ("backward(", "autograd.grad(")
 def names_for(torch, values: list) -> dict:
     """The names that a program may use."""
 
-    class Cube(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return x * x * x
-
-        @staticmethod
-        def backward(ctx, g):
-            (x,) = ctx.saved_tensors
-            return g * 3 * x * x
-
-    class Double(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.mark_dirty(x)
-            return x.mul_(2)
-
-        @staticmethod
-        def backward(ctx, g):
-            return g * 2
-
     return {
+        **functions.functions(torch),
         "torch": torch,
+        "fwAD": importlib.import_module(f"{torch.__name__}.autograd.forward_ad"),
         "np": np,
         "copy": copy,
-        "cube": Cube.apply,
-        "double_": Double.apply,
+        "io": io,
+        "pickle": pickle,
         "held": lambda t: torch.zeros_like(t.detach()) if t.grad is None else t.grad,
         "some": lambda x, t: (
             torch.zeros_like(t.detach())
@@ -98,7 +83,7 @@ def run(program: dict, torch, after_step=None) -> dict:
             outcomes.append(list(values) if values else "ok")
             for n in source.partition(" = ")[0].split(", "):
                 if is_tensor_name(n) and isinstance(names.get(n), torch.Tensor):
-                    born.setdefault(n, names[n]._version)
+                    born.setdefault(n, version(names[n]))
         if after_step is not None:
             after_step(names)
     torch.set_grad_enabled(True)
@@ -122,6 +107,11 @@ def _gradients(names: dict, torch) -> list:
     return out
 
 
+def version(t) -> int:
+    """How often a tensor was written; one of inference mode does not count."""
+    return 0 if t.is_inference() else t._version
+
+
 def plain(x):
     """A value as plain data."""
     return tuple(x) if isinstance(x, tuple) else x
@@ -137,7 +127,7 @@ def state(t, torch, born: int) -> dict | str:
         "offset": t.storage_offset() - (0 if t._base is None else t._base.storage_offset()),
         "view": t._base is not None,
         "dtype": str(t.dtype).rpartition(".")[2],
-        "version": t._version - born,
+        "version": version(t) - born,
     }
     for what in ("requires_grad", "is_leaf", "grad_fn"):
         try:

@@ -599,6 +599,15 @@ out(v2.is_inference())
 del v3
 v4 = v0 * v1 * v2
 v4.sum().backward()""",
+    "the edge of a view that was written since it was last looked at": """
+v0 = torch.tensor([1.0, 2.0]).requires_grad_()
+v1 = v0 * 2
+v2 = v1[:1]
+v1.mul_(3)
+h0 = torch.autograd.graph.register_multi_grad_hook([v0, v2], lambda g: out(g[1].tolist()))
+(v2.sum() + v1.sum()).backward()
+v1.mul_(3)
+out(torch.autograd.graph.get_gradient_edge(v2).output_nr)""",
     "hooks of several gradients": """
 v0 = torch.ones(2).requires_grad_()
 v1 = torch.ones(2)

@@ -7,7 +7,10 @@ import random
 import numpy as np
 
 FLOATS = ("float64", "float32")
-ORDER = ("bool", "int64", "float32", "float64")
+ORDER = (
+    *("bool", "uint8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"),
+    *("complex64", "complex128"),
+)
 
 
 class Var:

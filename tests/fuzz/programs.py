@@ -23,6 +23,9 @@ def make(seed: int) -> dict:
 class Programs(Writes, Gradients):
     """Makes one program."""
 
+    def kind(self) -> str:
+        return self.r.choice(KINDS)
+
     def base(self) -> None:
         """A tensor to begin with."""
         shape = self.shape()
@@ -52,7 +55,7 @@ class Programs(Writes, Gradients):
             first = self.choice("{0} * 2", "{0}.clone()", "{0} * {0}", "{0}.exp()")
             self.add(first.format(v.name), v.shape, v.dtype, True)
         while len(self.steps) < length:
-            getattr(self, self.r.choice(KINDS))()
+            getattr(self, self.kind())()
         return {"seed": self.seed, "bases": bases, "steps": self.steps[:length]}
 
 

@@ -108,7 +108,8 @@ class Writes(Views):
         self.wrote(v, o)
 
     def write_plain(self, v: Var) -> None:
-        table = PLAIN["float" if v.dtype in FLOATS else v.dtype]
+        whole = "bool" if v.dtype == "bool" else "int64" if "int" in v.dtype else "float"
+        table = PLAIN[whole]
         self.do(f"{v.name}.{self.r.choice(table)}()")
 
     def write_clamp(self, v: Var) -> None:
