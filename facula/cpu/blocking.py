@@ -25,15 +25,32 @@ NARROW = 12  # columns from which on product and sum are fused
 NEAR = 1 << 20  # bytes that stay in a core's own cache while a unit goes over them
 WHOLE = 800 << 10  # bytes of a unit's panels that are copied together
 MANY = 8  # tiles, at least, that go over panels which are copied together
-PAGES = 64  # pages of 4 KB that a core finds without looking them up
 PANEL = 40 << 10  # bytes of a panel that stay in its first cache
+ROWS = 64  # of a product, from which on its right operand is read often enough to stay near
+FEW = 16 << 10  # bytes of lines that one tile leaves in the first cache for the next panel's
 LINE = 64  # bytes that the caches move at a time
 SAME = 4096  # bytes between lines that share their place in the first cache
+SECOND = 128 << 10  # the same in the second cache
 WAYS = 8  # lines that may share a place
 AHEAD = 512  # how many bytes early a copied left operand is fetched
 SOON = 8  # how many of k early other operands are fetched
 SOONER = 4  # the same where all lines that are fetched share their place in the first cache
 LEAST = 1500  # cycles that are worth a unit of their own
+
+
+class Core(NamedTuple):
+    """What differs between processors in what memory costs units of many rows."""
+
+    pages: int  # of 4 KB, that it finds without looking them up
+    row: float  # cycles, at most, of a line of a left operand's long row
+    step: int  # bytes between short rows of a left operand that it still reads well in place
+    again: float  # cycles of such a row, where few enough of them were read by another panel before
+    crowded: float  # of a line of a right operand that is in the second cache and not in the first
+    early: float  # share of what a line costs that is left where it is fetched early
+
+
+USUAL = Core(64, 6.0, 1024, 0.8, 0.4, 0.5)
+ZEN = Core(3072, 2.0, 1 << 20, 0.3, 0.15, 0.4)  # its second cache keeps up with what tiles read
 THREADS = ((2, 4.0), (3, 1.0), (4, 2.0), (8, 1.0), (16, 1.0))  # to balance for, with weights
 
 
@@ -161,17 +178,25 @@ def _parts(count: int) -> list[int]:
     return sorted({count, 1} | {-(-count // i) for i in cuts if i < count})
 
 
-def _crowded(rows: float, step: int, lines: int) -> bool:
+def _crowded(rows: float, step: int, lines: int, same: int = SAME, ways: int = WAYS) -> bool:
     """Whether rows that are `step` bytes apart, of so many lines each, push each other out of the
     first cache, because few places are left to them."""
-    places = min(SAME // LINE, SAME // gcd(step, SAME) * lines)
-    return rows * lines > places * WAYS
+    places = min(same // LINE, same // gcd(step, same) * lines)
+    return rows * lines > places * ways
 
 
-def _looked_up(rows: int, depth: int, step: int) -> float:
+@lru_cache(1)
+def core() -> Core:
+    """The processor that kernels are written for."""
+    from facula.cpu.jit import CPU
+
+    return ZEN if CPU.startswith("znver") else USUAL
+
+
+def _looked_up(rows: int, depth: int, step: int, pages: int) -> float:
     """Cycles for finding the pages of rows that are `step` bytes apart, so many of them at once."""
     apart = min(1.0, step / 4096)
-    return 2.0 * rows * apart if depth * apart > PAGES else 0.0
+    return 2.0 * rows * apart if depth * apart > pages else 0.0
 
 
 class _Costs:
@@ -185,12 +210,13 @@ class _Costs:
         """`high`: rows of a tile, `columns`: of a panel, both on average."""
         bytes_of_all = z.products * (z.m * z.k + z.k * z.n + z.m * z.n) * z.item
         self.first = first = 2.0 if bytes_of_all < NEAR else 6.0
+        known = core() if z.m >= ROWS else USUAL
         lines = high * z.k * z.item / LINE
         self.left_bytes = high * depth * z.item
         self.left_copied = 0.2 * lines
         self.left_start = 0.0  # for all tiles together
         if z.a_k == 1 or high == 1:  # each row is in one piece
-            self.left, self.left_again = first * lines, 0.5 * lines
+            self.left, self.left_again = min(first, known.row) * lines, 0.5 * lines
             self.left_copy = (first + 6.0) * lines
             if _crowded(high, z.a_row * z.item, 1) and not dot:
                 self.left += 0.5 * high * z.k
@@ -199,9 +225,10 @@ class _Costs:
             touched = z.k * (high * z.item / LINE + 0.5)
             step = z.a_k * z.item
             # Of what lies near, the next tile's elements are fetched early.
-            self.left = (0.4 * first if step <= 1024 else first + 1.0) * touched
-            self.left_again = 0.3 if step < 256 else 0.8 if step <= 1024 else 2.0
-            self.left_again = self.left_again * touched + _looked_up(z.k, depth, step)
+            self.left = (0.4 * first if step <= known.step else first + 1.0) * touched
+            again = known.again if depth * LINE <= FEW else 0.8
+            self.left_again = 0.3 if step < 256 else again if step <= known.step else 2.0
+            self.left_again = self.left_again * touched + _looked_up(z.k, depth, step, known.pages)
             self.left_copy = first * lines + 2.5 * z.k
             self.left_start = 8.0 * z.k
         else:
@@ -218,10 +245,11 @@ class _Costs:
             return
         row = max(1, int(columns * z.item / LINE))  # lines
         self.right_near = 0.15 * lines
-        self.right = 0.5 * first * (1 + 1 / row) * lines  # it is fetched early
+        self.right = known.early * first * (1 + 1 / row) * lines
         stays = fits and not _crowded(depth, z.b_k * z.item, row)
-        self.right_again = (0.15 if stays else 0.4) * lines
-        self.right_again += _looked_up(z.k, depth, z.b_k * z.item)
+        far = _crowded(depth, z.b_k * z.item, row, SECOND, WAYS - 1)
+        self.right_again = (0.15 if stays else 0.4 if far else known.crowded) * lines
+        self.right_again += _looked_up(z.k, depth, z.b_k * z.item, known.pages)
         if z.b_column == 1:
             self.right_copy = (first + 1.5) * lines
             self.right_stream = (0.4 * first + 1.5) * lines

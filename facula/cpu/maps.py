@@ -156,7 +156,7 @@ class MapKernel(Kernel):
         c, w = self.cluster, self.width
         self.stride = 4 * w if self.columns >= 8 * w else w  # as `_piece` does where it adds up
         self.covered = self.columns // self.stride * self.stride
-        apart = self.flat or self.pieces or not self.covered
+        apart = self.flat or self.pieces or self.loose or not self.covered
         self.hidden: Any = None if apart else c.hidden
 
     def _loosen(self) -> None:
