@@ -31,15 +31,16 @@ SLOW = {
 }
 # The same for an element of the windows that a convolution lays out beside each other.
 WINDOWS = {"conv": 1e-3, "conv_weight": 2e-3, "conv_input": 3e-3}
-# Of the programs of the same operations, of other sizes each, so many are compiled for their sizes:
-# a batch and what is left of an epoch. More of them get kernels that take sizes as arguments, which
-# are there by then, until one has been run so often that its sizes are worth kernels.
+# Programs of the same operations in so many sizes (a batch, and what is left of an epoch) are
+# compiled for their sizes. Once more are met, kernels take sizes as arguments, until a program has
+# been run so often that its sizes are worth kernels.
 FEW = 2
 SETTLED = 2_000
+LOOSE = ("matmul", "sum", "amax", "amin", "clone")  # and what is pointwise
 MAX_KNOWN = 20_000
 _known: set[Any] = set()  # kinds of operations in programs that were compiled
 _met: set[Any] = set()  # and in programs that were met at all
-_families: dict[frozenset[Any], int] = {}  # programs that were compiled, by their operations
+_families: dict[frozenset[Any], set[int]] = {}  # by their operations: sizes that were met
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
 # What has its value as its first operand and a derivative of its own.
 ACTIVATIONS = ("celu", "elu", "gelu", "hardswish", "log_sigmoid", "mish", "silu")
@@ -193,8 +194,6 @@ class Program:
             keep(c)
             lead.forms.add(c)
             _remember(_known, _kinds(self.entries))
-            family = _family(self.entries)
-            _families[family] = _families.get(family, 0) + 1
             return c
 
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
@@ -281,6 +280,7 @@ def _kinds(entries: list[Node]) -> set[Any]:
 def _remember(where: set[Any], kinds: set[Any]) -> None:
     if len(where) > MAX_KNOWN:
         where.clear()
+        _families.clear()
     where.update(kinds)
 
 
@@ -290,11 +290,13 @@ def _family(entries: list[Node]) -> frozenset[Any]:
 
 
 def _changing(entries: list[Node]) -> bool:
-    """Whether several programs of the same operations, of other sizes, have been compiled.
+    """Whether programs of the same operations have been met in more than a few sizes.
 
     Where the occurrence at which programs are compiled is given, none counts: a test of kernels for
     sizes would be one of others, depending on what ran before it."""
-    return (_families.get(_family(entries), 0) if COMPILE_AFTER < 0 else 0) >= FEW
+    if not FEW:
+        return True
+    return COMPILE_AFTER < 0 and len(_families.get(_family(entries), ())) > FEW
 
 
 def _let_go(lead: Program) -> None:
@@ -307,10 +309,13 @@ def _let_go(lead: Program) -> None:
 def _familiar(entries: list[Node]) -> int:
     """1 where most operations of a program that was not met before were met in others, 0 otherwise:
     a loop's second step follows one in which an optimiser made its state, and which never comes
-    again."""
+    again. Its sizes are remembered."""
     kinds = _kinds(entries)
     met = len(kinds & _met)
     _remember(_met, kinds)
+    sizes = _families.setdefault(_family(entries), set())
+    if len(sizes) <= FEW:
+        sizes.add(hash(frozenset(kinds)))
     return int(4 * met >= 3 * len(kinds) > 0)
 
 
@@ -353,8 +358,15 @@ def _worthwhile(entries: list[Node]) -> int:
         compiling += 60.0 * len(entries)
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
         if new and _changing(entries):
-            # What is left to do is what depends on sizes: plans and descriptors.
-            return min(MAX_AFTER_LONG, int((15_000.0 + 80.0 * len(entries)) / (4.0 * once)))
+            # Plans and descriptors are made for each size, and kernels that are not loose. (Here
+            # the estimate of one run is nearer to half of it.)
+            compiling = 15_000.0 + 80.0 * len(entries)
+            for op, _, _ in kinds - _known:
+                if op.name in WINDOWS:
+                    compiling += 30_000.0
+                elif not op.pointwise and op.name not in LOOSE:
+                    compiling += 3_000.0
+            return min(10_000, int(compiling / (4.0 * once)))
         return min(most, int(compiling / (2.0 * once)))
     # Few operations are few kernels. Recording them takes as long as running them: less is gained.
     compiling = 8_000.0 + 1_500.0 * new + 500.0 * len(kinds)
