@@ -21,6 +21,7 @@ from facula.ops.table import PLAIN
 from facula.trace import recorder, spans
 from facula.trace.node import ASSIGN, INPUT, LEAF, Node, Other, leaf
 from facula.trace.recorder import TLS
+from facula.trace.resting import resting
 
 MAX_PASSES = 64  # remembered of one plan
 
@@ -139,6 +140,8 @@ def _index(n: Node) -> int:
     return n.index
 
 
+@spans.pure
+@resting
 def _back(tensors: Any, static: Any, numbers: Any) -> Any:
     """The engine's pass over the graph of a plan."""
     p, known, (tops, _, fixed, merged) = static
@@ -183,7 +186,5 @@ def _back(tensors: Any, static: Any, numbers: Any) -> Any:
         known.ends.append((i, place[id(t)]))
     return tuple(results)
 
-
-spans.pure(_back)
 
 __all__ = ["arrived", "end_frame", "ended", "follow"]

@@ -16,6 +16,7 @@ from typing import Any
 from facula.autograd import graph
 from facula.autograd.graph import Postponed, Saved, Token
 from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Node, leaf
+from facula.trace.resting import resting
 
 MAX_BYTES = 1 << 16  # of values that a result keeps only because others need them
 MAX_WALKED = 200_000  # entries of a graph times results, up to which a plan is made
@@ -36,7 +37,8 @@ class Plan:
     entries  the entries of the graph, oldest first
     kept     those whose values are saved
     inputs   the inputs whose values are saved
-    sources  the inputs, or entries of other plans, at which the graph ends
+    sources  the inputs, or entries of other plans, at which the graph ends, in an order that
+             follows from the path: gradients are handed over in it
     holders  what the memory of saved values belongs to: places among the handles
     lenders  the same, of values that are in the memory of inputs: places among the inputs
     tokens   for a value, the place of its token among those of the holders and the lenders
@@ -84,6 +86,7 @@ class Plan:
     written: list[int]
 
 
+@resting
 def plans_of(r: Any, live: tuple[Any, ...], apart: bool) -> tuple[Plan, ...] | None:
     """Plans for the live results with a history: one for those whose graphs meet in the frame, or
     `apart`, several, so that no result keeps the history from before the frame of another.
@@ -143,7 +146,7 @@ def _together(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> li
     common = set.intersection(*[{n for n in reached if n.op is INPUT} for reached in reaches])
     seen = set().union(*reaches)
     entries = sorted([n for n in seen if n.op is not INPUT], key=lambda n: n.index)
-    sources = [n for n in seen if n.op is INPUT]
+    sources = sorted([n for n in seen if n.op is INPUT], key=lambda n: n.index)
     p = _plan(r, live, tops, entries, sources, reaches)
     if p is None:
         return None
@@ -190,7 +193,8 @@ def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list
             }
             own += [(-1, n) for n in part if n in given and n not in [top for _, top in own]]
             reaches = [{n for n in part if by[n] >> k & 1} for k in range(len(tops))]
-            p = _plan(r, live, own, part, list(sources), [x for x in reaches if x])
+            order = sorted(sources, key=lambda n: (n.op is INPUT, n.index))
+            p = _plan(r, live, own, part, order, [x for x in reaches if x])
             if p is None:
                 break
             p.common, p.rank = frozenset(ends), len(plans)

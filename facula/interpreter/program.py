@@ -12,6 +12,7 @@ from facula.interpreter.parts import add_part, parts_of
 from facula.quiet import quietly
 from facula.trace.flight import COMPILING, land
 from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node
+from facula.trace.resting import resting
 
 # After how many interpreted occurrences a program is compiled; -1: as `_worthwhile` says, from
 # shapes alone, so that the switch comes at the same occurrence in every run.
@@ -185,7 +186,7 @@ class Program:
                 else:
                     with Progress(f"compiling {len(self.entries)} operations"):
                         loose = _changing(self.entries) and not settled
-                        c = CompiledProgram(self, r, r.scalars, loose)
+                        c = resting(CompiledProgram)(self, r, r.scalars, loose)
             except Exception as err:
                 self.entries = []
                 if type(err).__name__ != "NotCompiled":
@@ -375,6 +376,7 @@ def _worthwhile(entries: list[Node]) -> int:
     return max(1, min(10_000, int(compiling / (0.8 * once))))
 
 
+@resting
 def program_of(r: Any, live: tuple[Any, ...]) -> Any:
     """The program of a frame; of one that has values on another device, that device's."""
     for n in live:

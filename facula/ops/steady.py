@@ -65,6 +65,8 @@ def _remember(r: Recorder, cur: Node, a: Any, out: Any, call: Any, settings: Any
             return
         entries.append(n)
         n = n.parent
+    if not entries:  # another frame, which has come to the same place
+        return
     first = entries[-1]
     numbers = [x for n in entries for x in r.scalars[n.scalar_at : n.scalar_at + len(n.stypes)]]
     alone = {a.node, *entries}.issuperset([i for n in entries for i in n.inputs])

@@ -21,7 +21,7 @@ from facula.trace.operands import SNAPSHOT_BYTES, snapshot
 from facula.trace.recorder import TLS, flush
 
 VARIANTS = 16  # stretches remembered for one position, function and settings
-KEYS = 256  # functions and settings remembered for one position
+KEYS = 2048  # functions and settings remembered for one position: where frames begin, passes too
 PURE: set[Any] = set()  # functions whose views are recorded as values
 _MISS = object()
 _FLOATS = {float}

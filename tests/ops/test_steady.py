@@ -98,3 +98,16 @@ def test_a_call_that_begins_a_frame():
         with torch.no_grad():
             w += 1.0
         assert w.sum().item() == 6.5 + 6 * (k + 1)
+
+
+def test_a_call_in_a_frame_that_ends_and_comes_to_the_same_place():
+    """Memory that NumPy holds: what is recorded on it is computed at once."""
+    for _ in range(3):
+        w = torch.tensor(X, requires_grad=True)
+        y = w * 2
+        shared = y.detach().numpy()
+        part = y[:]
+        part.add_(-0.5)
+        (y.sum() * part.sum()).backward()
+        assert w.grad.tolist() == (torch.ones_like(w) * 4 * part.sum()).tolist()
+        assert shared.tolist() == y.tolist()
