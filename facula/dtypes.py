@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import math
 from typing import Any
 
 import ml_dtypes
@@ -317,7 +318,11 @@ class _Info:
             for n in ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
             if hasattr(self, n)
         ]
-        return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)}' for n in names)})"
+        parts = []
+        for n in names:
+            x = getattr(self, n)
+            parts.append(f"{n}={x:.6g}" if isinstance(x, builtins.float) else f"{n}={x}")
+        return f"{type(self).__name__}({', '.join(parts)})"
 
 
 class finfo(_Info):
@@ -345,7 +350,7 @@ class finfo(_Info):
             builtins.float(i.min),
         )
         self.tiny = self.smallest_normal = builtins.float(i.smallest_normal)
-        self.resolution = builtins.float(i.resolution)
+        self.resolution = 10.0 ** -math.floor(i.nmant * math.log10(2))  # of its decimal digits
 
 
 class iinfo(_Info):

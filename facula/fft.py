@@ -8,6 +8,7 @@ unknown norm.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -267,13 +268,15 @@ ihfft, ihfft2, ihfftn = _from_real("ihfft", False)
 
 
 def _frequencies(n: int, d: float, count: int, shift: bool, kwargs: Any) -> Any:
-    if n < 1:
-        raise RuntimeError(f"fftfreq: n must be positive, got {n}")
+    if n < 0:
+        raise RuntimeError(f"fftfreq: n must be non-negative, got {n}")
     dtype = kwargs.get("dtype") or dtypes.get_default_dtype()
     k = arange(count, **{**kwargs, "dtype": dtype, "requires_grad": False})
     if shift:
         k = FUNCTIONS["where"](k < (n + 1) // 2, k, k - n)
-    return (k * (1.0 / (n * d))).requires_grad_(kwargs.get("requires_grad", False))
+    return (k * (1.0 / (n * d) if n * d else math.inf)).requires_grad_(
+        kwargs.get("requires_grad", False)
+    )
 
 
 def fftfreq(n: int, d: float = 1.0, **kwargs: Any) -> Any:

@@ -36,6 +36,8 @@ def make(name: str, dtype: Any, args: tuple[Any, ...], device: Any = None) -> Te
         )
     if len(args) == 1 and not _is_size(args[0]):
         data = args[0]
+        if type(data).__name__ == "TypedStorage":
+            data = data._numbers
         if isinstance(data, Tensor):
             if data.dtype is not dtype:
                 raise TypeError(
@@ -76,6 +78,48 @@ class tensortype(type):
 
 for _name, _dtype in KINDS.items():
     globals()[_name] = tensortype(_name, (), {"dtype": _dtype, "__module__": "torch"})
+
+
+class storagetype(type):
+    """The type of `FloatStorage` and its kin: they make typed storages, which are instances."""
+
+    dtype: Any
+
+    def __call__(cls, *args: Any, wrap_storage: Any = None) -> Any:
+        from facula.memory import TypedStorage
+
+        if wrap_storage is not None:
+            return TypedStorage(wrap_storage=wrap_storage, dtype=cls.dtype)
+        if len(args) > 1:
+            raise RuntimeError(
+                f"{cls.__name__}() takes a size or a sequence of numbers, but {len(args)} "
+                "arguments were given"
+            )
+        if args and not (_is_size(args[0]) or isinstance(args[0], Sequence)):
+            raise TypeError(
+                f"{cls.__name__}() takes a size or a sequence of numbers, not "
+                f"{type(args[0]).__name__}"
+            )
+        return make(cls.__name__, cls.dtype, args).storage()
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        from facula.memory import TypedStorage
+
+        return isinstance(instance, TypedStorage) and instance.dtype is cls.dtype
+
+
+STORAGES = {kind.replace("Tensor", "Storage"): d for kind, d in KINDS.items()}
+STORAGES |= {"ComplexFloatStorage": dtypes.complex64, "ComplexDoubleStorage": dtypes.complex128}
+for _name, _dtype in STORAGES.items():
+    globals()[_name] = storagetype(_name, (), {"dtype": _dtype, "__module__": "torch"})
+
+
+def storage_type(self: Tensor) -> Any:
+    """The class of the tensor's storage: `FloatStorage`."""
+    for name, d in STORAGES.items():
+        if d is self.dtype:
+            return globals()[name]
+    raise NotImplementedError(f"storage_type(): no class of storages has dtype {self.dtype}")
 
 
 def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:

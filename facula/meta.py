@@ -24,6 +24,13 @@ _REFUSAL = "Cannot copy out of meta tensor; no data!"
 class NoData(Diverted, NotImplementedError):
     """A meta tensor's values were asked for."""
 
+    def __reduce__(self) -> Any:
+        return NotImplementedError, self.args
+
+
+NoData.__name__ = NoData.__qualname__ = "NotImplementedError"
+NoData.__module__ = "builtins"
+
 
 class History:
     """The graph node of a meta tensor: it has a name and can't be run."""

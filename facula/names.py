@@ -41,7 +41,9 @@ _MODULES = {
     "facula.optimized": "compile",
     "facula.memory": "StorageBase TypedStorage UntypedStorage",
     "facula.legacy": """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor
-        HalfTensor IntTensor LongTensor ShortTensor""",
+        HalfTensor IntTensor LongTensor ShortTensor BFloat16Storage BoolStorage ByteStorage
+        CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage FloatStorage HalfStorage
+        IntStorage LongStorage ShortStorage""",
     "facula.symbolic": """SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not
         sym_sqrt sym_sum""",
     "facula.switches": """are_deterministic_algorithms_enabled get_default_device

@@ -55,7 +55,7 @@ class _Formatter:
     """One width and one notation for all elements of a real tensor."""
 
     def __init__(self, a: Any) -> None:
-        self.floating = a.dtype.kind == "f"
+        self.floating = a.dtype.kind in "fV"  # V: 8-bit floats
         self.sci = False
         self.int_mode = True
         self.width = 1

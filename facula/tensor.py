@@ -474,6 +474,9 @@ class Tensor(TensorBase):
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
 
+    def __reversed__(self) -> Any:
+        return self if not self.node.shape else self.flip(0)
+
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, (Tensor, int, float, complex, np.generic)):
             raise RuntimeError(

@@ -62,7 +62,10 @@ class Size(tuple[int, ...]):
 _bare: Any = tuple.__new__  # a Size of what is known to be ints
 
 
-def _whole(dim: Any) -> int:
+def whole_dim(dim: Any) -> int:
+    """A dimension as an int; TypeError for True, which is equal to 1, and for what is no int."""
+    if dim.__class__ is int:
+        return dim  # type: ignore[no-any-return]
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
     return operator.index(dim)
@@ -71,7 +74,7 @@ def _whole(dim: Any) -> int:
 def wrap_dim(dim: Any, rank: int) -> int:
     """A dimension counted from the front; IndexError out of range."""
     if dim.__class__ is not int:
-        dim = _whole(dim)
+        dim = whole_dim(dim)
     n = rank or 1
     if -n <= dim < n:
         return dim + n if dim < 0 else dim
@@ -286,7 +289,7 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
         """Where the tensor begins in its storage, in elements."""
         return self._offset
 
-    def is_contiguous(self, memory_format: Any = None) -> bool:
+    def is_contiguous(self, *, memory_format: Any = None) -> bool:
         """Whether the elements lie in row-major order without gaps."""
         n = self.node
         if memory_format is not None and str(memory_format) != "torch.contiguous_format":

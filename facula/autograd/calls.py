@@ -26,7 +26,7 @@ def _first_gradient(t: Any, g: Any, name: str) -> Any:
                 f"{t.dtype}"
             )
         return t.detach().new_ones(t.shape)
-    if not hasattr(g, "shape"):
+    if not hasattr(g, "node"):
         raise TypeError(
             f"{name}: gradients can be either Tensors or None, but got {type(g).__name__}"
         )

@@ -21,6 +21,7 @@ _NAMES = {
     "det": "LinalgDetBackward0",
     "im2col": "Im2ColBackward0",
     "inverse": "LinalgInvExBackward0",
+    "lerp": "LerpBackward1",
     "lerp_back": "LerpBackward0",
     "lerp_from": "LerpBackward0",
     "log1p": "Log1PBackward0",
@@ -60,7 +61,7 @@ def kept(node: Any) -> list[Any]:
     name, edges = str(node.op), edges_of(node)
     if name in ACTIVATIONS:
         return edges[1:2]
-    if name in ("whole", "where", "triangle", "softmax"):
+    if name in ("whole", "where", "triangle", "lerp", "softmax", "std", "var"):
         return edges[1:]
     if name in _OF_FIRST:
         return [_past(edges[0], "watch")]
@@ -181,6 +182,7 @@ _BY_SHAPE = {
     "max_pool": _pool("MaxPool{}DWithIndicesBackward0"),
     "over": lambda p, entry: "MeanBackward1" if entry.shape else "MeanBackward0",
     "permute": _permute,
+    "prod": lambda p, entry: "ProdBackward1" if entry.shape else "ProdBackward0",
     "reshape": _reshape,
     "slice": _slice,
     "sum": _sum,

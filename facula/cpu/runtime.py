@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import operator
 import os
 import threading
 import warnings
@@ -183,8 +184,9 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Run programs on n threads from now on."""
     global _threads, _pool
-    if type(n) is not int:
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
         raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
+    n = operator.index(n)
     if n < 1:
         raise RuntimeError("set_num_threads expects a positive integer")
     me = object()

@@ -347,10 +347,10 @@ class Lanes(Builder):
         if self.floating(a):
             if kind in ("f32", "f64"):
                 how = "fpext" if kind == "f64" else "fptrunc"
-            elif kind == "i64":
+            elif kind in ("i32", "i64"):
                 how = "fptosi"
-            else:  # through 64 bits, as the interpreter does: wraps
-                return self.cast(self.cast(a, "i64"), kind)
+            else:  # through 32 bits, as the interpreter does: wraps
+                return self.cast(self.cast(a, "i32"), kind)
         elif kind in ("f32", "f64"):
             how = "sitofp" if signed else "uitofp"
         elif a.kind != "b" and SIZE[kind] == SIZE[a.kind]:

@@ -183,7 +183,8 @@ def _dims_first(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int)
 RULES.update(
     dict.fromkeys(
         (
-            *("all", "amax", "amin", "any", "argmax", "argmin", "prod", "softmax", "sum"),
+            *("all", "amax", "amin", "any", "argmax", "argmin", "prod", "softmax", "std", "sum"),
+            "var",
             *("hash_tensor", "median_index", "mode_index", "nanmedian_index"),
             *("argsort", "cummax_index", "cummin_index", "cumprod", "cumsum", "logcumsumexp"),
             "topk_index",
@@ -226,6 +227,11 @@ def _write_back(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int)
 def _unfold_backward(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int) -> Any:
     (d, *rest), shape = params
     return record(op, (ts[0],), ((d + 1, *rest), (size, *shape)))
+
+
+@rule("binary_cross_entropy", "lerp")
+def _alike(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int) -> Any:
+    return record(op, tuple(_all(ts, on, size)), params, scalars)
 
 
 @rule("flip")

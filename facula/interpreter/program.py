@@ -48,7 +48,7 @@ ACTIVATIONS = ("celu", "elu", "gelu", "hardswish", "log_sigmoid", "mish", "silu"
 # What gives its first operand as it is.
 PASSES = (
     *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
-    *("instead", "join", "softmax", *ACTIVATIONS),
+    *("binary_cross_entropy", "instead", "join", "lerp", "softmax", "std", "var", *ACTIVATIONS),
 )
 
 

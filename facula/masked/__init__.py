@@ -16,6 +16,7 @@ from facula import dtypes
 from facula import linalg as _linalg
 from facula.errors import honest
 from facula.ops import pointwise as pw
+from facula.ops.reductions import every
 from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS
 from facula.tensor_base import wrap_dim
@@ -62,7 +63,7 @@ def _masked(name: str, t: Any, mask: Any, fill: Any = None) -> Any:
 
 def _dims(t: Any, dim: Any) -> list[int]:
     rank = len(t.node.shape)
-    if dim is None or dim == ():
+    if every(dim):
         return list(range(rank))
     given = dim if isinstance(dim, (tuple, list)) else (dim,)
     if not rank:

@@ -25,6 +25,7 @@ _BY_NAME = {
     "Tensor": """input self index mat mat1 mat2 vec vec1 vec2 batch1 batch2 tensor1 tensor2 source
         mask condition other exponent A B boundaries sorted_sequence""",
     "Number": "alpha beta fill_value maxnorm",
+    "Tensors": "tensors",
     "dimensions": "dim dims",
     "ints": "split_size split_size_or_sections split_sizes sections",
     "Tensor or Number": "src",
@@ -44,10 +45,15 @@ _OTHERWISE = {
     ("max", "dim"): "",
     ("min", "dim"): "",
     ("tensordot", "dims"): "",
-    ("stack", "tensors"): "Tensors",
-    ("hstack", "tensors"): "Tensors",
     ("index_put", "indices"): "Tensors",
     ("vector_norm", "ord"): "Number",
+    ("addcmul", "value"): "Number",
+    ("addcdiv", "value"): "Number",
+    ("dist", "p"): "Number",
+    ("histc", "min"): "Number",
+    ("histc", "max"): "Number",
+    ("std", "correction"): "Number",
+    ("var", "correction"): "Number",
     # What PyTorch looks at as a value, or for its truth.
     ("interpolate", "align_corners"): "",
     ("interpolate", "antialias"): "",
@@ -63,7 +69,8 @@ _TRUTHS = {"inplace", "recompute_scale_factor", "reduction", "size_average"}
 _ASKING = {
     *("adaptive_avg_pool2d", "adaptive_max_pool2d", "binary_cross_entropy", "group_norm"),
     *("binary_cross_entropy_with_logits", "huber_loss", "interpolate", "l1_loss", "mse_loss"),
-    *("margin_ranking_loss", "multi_margin_loss", "smooth_l1_loss", "split", "stft", "tensordot"),
+    *("margin_ranking_loss", "multi_margin_loss", "norm", "smooth_l1_loss", "split", "stft"),
+    "tensordot",
 }
 # Operations of two tensors, of which neither may be a number.
 _OF_TENSORS = {
@@ -72,6 +79,12 @@ _OF_TENSORS = {
 }
 _NUMBERS = (int, float, complex, np.number, np.bool_)
 _LIMIT = 2**63
+# What a tensor or an array says that is given for a number.
+_AS_NUMBER = re.compile(
+    "^(Boolean value of Tensor with|(int|float|complex)..: only one element tensors"
+    "|The truth value of an array with)"
+)
+_SEVERAL = inspect.Parameter.VAR_POSITIONAL
 
 
 def _tensor(x: Any) -> bool:
@@ -83,8 +96,13 @@ def _single(x: Any) -> bool:
     return _tensor(x) and getattr(x, "ndim", 1) == 0
 
 
+def _array(x: Any) -> bool:
+    """An array of NumPy's that stands for no number."""
+    return isinstance(x, np.ndarray) and x.ndim > 0
+
+
 def _int(x: Any) -> bool:
-    if isinstance(x, (bool, np.bool_)):
+    if isinstance(x, (bool, np.bool_)) or _array(x):
         return False
     if _single(x):
         return x.dtype.category == dtypes.INT
@@ -96,7 +114,9 @@ def _float(x: Any) -> bool:
 
 
 def _number(x: Any) -> bool:
-    return isinstance(x, _NUMBERS) or _single(x) or (hasattr(x, "__index__") and not _tensor(x))
+    if isinstance(x, _NUMBERS) or _single(x):
+        return True
+    return hasattr(x, "__index__") and not (_tensor(x) or _array(x))
 
 
 def _dimensions(x: Any) -> bool:
@@ -108,7 +128,7 @@ def _dimensions(x: Any) -> bool:
 def _ints(x: Any) -> bool:
     if isinstance(x, (tuple, list)):
         return all([_int(n) for n in x])
-    return _int(x) or _tensor(x)
+    return _int(x) or (_tensor(x) and x.ndim < 2)
 
 
 def _tensors(x: Any) -> bool:
@@ -191,17 +211,35 @@ def wrong_call(
         allowed = kinds.get(argument)
         if allowed is None:
             continue
+        if isinstance(x, complex) and allowed[0] == "Number" and isinstance(error, TypeError):
+            return RuntimeError(
+                f"{name}(): argument '{argument}': {x} cannot be converted to type double without "
+                f"overflow; got {call_of(name, args, kwargs)}"
+            )
         if isinstance(x, int) and not -_LIMIT <= x < _LIMIT and "int" in allowed[0]:
             return ValueError(
                 f"{name}(): argument '{argument}' overflows when it is unpacked as an int64; "
                 f"got {call_of(name, args, kwargs)}"
             )
+    if isinstance(error, (RuntimeError, ValueError)) and _AS_NUMBER.search(str(error)):
+        for i, (argument, x) in enumerate(given.items()):
+            if i == 0 or argument in _TRUTHS:
+                continue
+            parts = x if signature.parameters[argument].kind is _SEVERAL else (x,)
+            for part in parts:
+                several = _array(part) or (isinstance(part, Tensor) and part.numel() != 1)
+                if several and "Tensor" not in kinds.get(argument, [KIND.get(argument, "")]):
+                    return TypeError(
+                        f"{name}(): argument '{argument}' must be a number, not "
+                        f"{type(part).__name__}; got {call_of(name, args, kwargs)}"
+                    )
     if isinstance(error, AttributeError):
         for argument, x in given.items():
             for part in (x, *x) if isinstance(x, (tuple, list)) else (x,):
                 if part is error.obj and not _tensor(x):
                     what = "Tensor" if part is x else "tuple of Tensors"
-                    return TypeError(
+                    asked = name in _ASKING and part is x and not hasattr(x, name)
+                    return (AttributeError if asked else TypeError)(
                         f"{name}(): argument '{argument}' must be {what}, not "
                         f"{type(part).__name__}; got {call_of(name, args, kwargs)}"
                     )

@@ -12,7 +12,7 @@ from facula.dtypes import promote_types
 from facula.errors import describe
 from facula.ops import pointwise as pw
 from facula.ops.movement import instead
-from facula.ops.table import METHODS, api
+from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, record
 from facula.values import from_array, realise
@@ -152,6 +152,11 @@ def _scaled(name: str, a: Any, b: Any, alpha: Any) -> Any:
     d = result_type(a, b)
     if isinstance(alpha, bool) and d is not dtypes.bool:
         raise RuntimeError(f"{name}: Boolean alpha only supported for Boolean results, got {d}")
+    if isinstance(alpha, complex) and not d.is_complex:
+        raise RuntimeError(
+            f"{name}: For non-complex input tensors, argument alpha must not be a complex number; "
+            f"the operands are {describe(a)} and {describe(b)}"
+        )
     if isinstance(alpha, float) and d.category < dtypes.FLOAT:
         raise RuntimeError(
             f"{name}: For integral input tensors, argument alpha must not be a floating point "
@@ -286,13 +291,15 @@ def fmod(input: Any, other: Any) -> Any:
 def pow(input: Any, exponent: Any) -> Any:
     """input raised to a power."""
     one_tensor("pow", input, exponent)
-    if (
-        isinstance(input, Tensor)
-        and input.dtype.category == dtypes.INT
-        and isinstance(exponent, int)
-        and exponent < 0
-    ):
-        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    if isinstance(input, Tensor) and isinstance(exponent, int):
+        if input.dtype.category == dtypes.INT:
+            if exponent < 0:
+                raise RuntimeError("Integers to negative integer powers are not allowed.")
+            dtypes.check_fits(exponent, input.dtype)
+        elif input.dtype is dtypes.bool and isinstance(exponent, bool):
+            return input | (not exponent)
+    elif isinstance(input, Tensor) and result_type(input, exponent) is dtypes.bool:
+        raise NotImplementedError('"pow" not implemented for torch.bool')
     return _pow(input, exponent)
 
 
@@ -491,6 +498,14 @@ def signbit(input: Any) -> Any:
     return record(pw.SIGNBIT, (input,))
 
 
+def _real_setting(name: str, argument: str, x: Any, input: Any) -> None:
+    """RuntimeError for a complex number given with real tensors."""
+    if isinstance(x, complex) and not input.dtype.is_complex:
+        raise RuntimeError(
+            f"{name}: {argument} {x} cannot be converted to type {input.dtype} without overflow"
+        )
+
+
 @api(inplace=True)
 def lerp(input: Any, end: Any, weight: Any) -> Any:
     """input + weight * (end - input), exact at both ends."""
@@ -501,7 +516,12 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
         )
     if input.node.dtype.category < dtypes.FLOAT:
         raise NotImplementedError(f'"lerp_kernel_scalar" not implemented for {input.dtype}')
+    _real_setting("lerp", "weight", weight, input)
     if isinstance(weight, Tensor):
+        if weight.dtype is not input.dtype and weight.node.shape:
+            raise RuntimeError(
+                f"lerp: expected dtype {input.dtype} for `weight` but got dtype {weight.dtype}"
+            )
 
         def f(a: Any, b: Any, w: Any) -> Any:
             d = b - a
@@ -509,7 +529,10 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
             size = w.abs() if w.dtype.is_complex else record(pw.ABS, (w,))
             return record(pw.WHERE, (size < 0.5, low, b - d * (1 - w)))
 
-        return in_float32(f, input, end, weight)
+        weight = pw.cast(weight, input.node.dtype)
+        ts = FUNCTIONS["broadcast_tensors"](input, end, weight)
+        value = in_float32(f, *[t.detach() for t in ts])
+        return record(pw.LERP, (value, *ts))
     if builtins.abs(weight) >= 0.5:
         return record(pw.LERP_BACK, (input, end), (), (1 - weight,))
     return record(pw.LERP_FROM, (input, end), (), (weight,))
@@ -518,7 +541,7 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
 @api(inplace=True)
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 * tensor2."""
-
+    _real_setting("addcmul", "value", value, input)
     return in_float32(
         lambda t, a, b: _add(t, _mul(_factor(a, value, b), b)),
         *_common(input, tensor1, tensor2),
@@ -536,7 +559,7 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 / tensor2."""
     if result_type(tensor1, tensor2).category < dtypes.FLOAT:
         raise RuntimeError("Integer division with addcdiv is no longer supported")
-
+    _real_setting("addcdiv", "value", value, input)
     return in_float32(
         lambda t, a, b: _add(t, _div(_factor(a, value, b), b)),
         *_common(input, tensor1, tensor2),

@@ -7,6 +7,7 @@ from typing import Any
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need, number, one_tensor, operands, result_type, tensor_of
+from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, follow1, record
@@ -42,7 +43,8 @@ def _bitwise(name: str, prim: Any) -> Any:
     def f(input: Any, other: Any) -> Any:
         one_tensor(name, input, other)
         a, b, d = operands(name, input, other)
-        if d.category > dtypes.INT:
+        if d.category > dtypes.INT or (d is dtypes.bool and name.endswith("shift")):
+            broadcast([x.node.shape for x in (a, b) if isinstance(x, Tensor)], name)
             raise NotImplementedError(f'"{name}_cpu" not implemented for {d}')
         return record(prim, (tensor_of(a, d), tensor_of(b, d)))
 
@@ -157,8 +159,13 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
         _alike(min, max)
     d = result_type(*[x for x in (input, min, max) if x is not None])
     if d.is_complex:
+        for bound in (min, max):
+            if isinstance(bound, complex) and not input.dtype.is_complex:
+                raise RuntimeError(f"clamp: bound {bound} cannot be converted to type double")
         raise NotImplementedError("clamp is not supported for complex types")
     t = pw.cast(input, d)
+    if isinstance(min, Tensor) and isinstance(max, Tensor) and min.requires_grad:
+        min = record(pw.WHERE, (min < max, min, min.detach()))  # elsewhere it gets no gradient
     for bound, scalar, prim in (
         (min, pw.CLAMP_MIN, pw.CLAMP_LOW),
         (max, pw.CLAMP_MAX, pw.CLAMP_HIGH),

@@ -83,7 +83,7 @@ for _name, _d in {
 }.items():
 
     def _make(d: Any, name: str) -> Any:
-        def f(self: Any, memory_format: Any = None) -> Any:
+        def f(self: Any, *, memory_format: Any = None) -> Any:
             return self if self.node.dtype is d else _converted(self, d)
 
         f.__name__ = name
@@ -100,7 +100,7 @@ def type_as(self: Any, other: Any) -> Any:
 
 
 @api(function=False)
-def cpu(self: Any, memory_format: Any = None) -> Any:
+def cpu(self: Any, *, memory_format: Any = None) -> Any:
     """The tensor on the CPU: itself where it is there."""
     return devices.moved(self, devices.CPU)
 

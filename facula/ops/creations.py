@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+import os
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,16 @@ def finish(t: Any, requires_grad: bool | None, device: Any = None) -> Any:
     return t.requires_grad_(True) if requires_grad else t
 
 
+def _room() -> int:
+    """More bytes than the machine can give: twice its memory. They are refused at the call, as by
+    the allocator that PyTorch asks; a constant takes no memory before somebody reads it."""
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return 2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 1 << 47
+
+
 _MOST = 2**60  # elements: what has more of them has no size in bytes
+_ROOM = _room()  # bytes
 
 
 def checked_shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
@@ -55,6 +66,12 @@ def _full(
     shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool | None, device: Any
 ) -> Any:
     where = devices.check(device)
+    n = math.prod(shape) * dtype.itemsize
+    if n > _ROOM and where is devices.CPU:
+        raise RuntimeError(
+            f"can't allocate memory: you tried to allocate {n} bytes for a tensor of shape "
+            f"{list(shape)} and dtype {dtype}"
+        )
     if value:
         dtypes.check_fits(value, dtype, math.prod(shape))
     return finish(record(FULL, (), full_on(shape, dtype, where), (value,)), requires_grad, device)
@@ -474,7 +491,10 @@ def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     """The powers of a vector's elements as columns, the highest first."""
     if len(x.node.shape) != 1:
         raise RuntimeError(f"vander: x must be a one-dimensional tensor, got {list(x.node.shape)}")
+    n = x.numel() if N is None else operator.index(N)
+    if n < 0:
+        raise RuntimeError(f"vander: N must be non-negative, got {n}")
     from facula.linalg import vander as powers
 
-    columns = powers(x, N=x.numel() if N is None else N)
+    columns = powers(x.long() if x.dtype is dtypes.bool else x, N=max(n, 2)).narrow(1, 0, n)
     return columns if increasing else columns.flip(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -304,7 +305,8 @@ def random_(self: Any, *args: Any, generator: Any = None) -> Any:
     given = args[:1] if args[1:] == (None,) else args
     if len(args) > 2 or not all([hasattr(a, "__index__") and a is not True for a in given]):
         raise TypeError(f"random_() takes one or two ints, 'from' and 'to', but got {args}")
-    lo, hi = (0, args[0]) if len(args) == 1 else args
+    ends = [None if a is None else operator.index(a) for a in args]
+    lo, hi = (0, ends[0]) if len(ends) == 1 else ends
     return _store(
         self, "random_", generator, lambda g, n, d, st: g.integers(n, lo, hi, d, strides=st)
     )
@@ -397,8 +399,10 @@ def normal(
     shape = FUNCTIONS["broadcast_shapes"](*[x.shape for x in (mean, std) if isinstance(x, Tensor)])
     if like.is_meta:
         return meta.empty(shape, like.dtype)
-    if isinstance(std, Tensor) and (known(std) < 0).any():
-        raise RuntimeError("normal expects all elements of std >= 0.0")
+    if isinstance(std, Tensor) and std.dtype.is_complex:
+        raise RuntimeError("normal expects standard deviation to be non-complex")
+    if (known(std) < 0).any() if isinstance(std, Tensor) else std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     d = like.dtype.np
     where = like.device
     z = drawn(generator, tuple(shape), lambda g, n, st: g.normal(n, d, 0.0, 1.0), None, where)

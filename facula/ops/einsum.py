@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need, result_type
 from facula.ops.table import api
@@ -43,6 +45,9 @@ def contract(
             f"einsum(): expected operands of one dtype to sum over '{inner}', got {a.dtype} and "
             f"{b.dtype}"
         )
+    if a.dtype is not b.dtype:
+        d = result_type(a, b)
+        a, b = pw.cast(a, d), pw.cast(b, d)
     left, right = [x for x in la if x not in shared], [x for x in lb if x not in shared]
     sa, sb = dict(zip(la, a.node.shape, strict=True)), dict(zip(lb, b.node.shape, strict=True))
     m, n, k = [math.prod([s[x] for x in xs]) for s, xs in ((sa, left), (sb, right), (sa, inner))]
@@ -143,14 +148,13 @@ def _einsum(args: Any) -> Any:
         if Ellipsis in labels:
             extra = max(extra, rank - named)
     dots: list[Any] = [(i,) for i in range(extra)]  # the last of these is the last dimension
-    d = result_type(*ts)
     sizes: dict[Any, int] = {}
     operands = []
     for t, labels in zip(ts, subs, strict=True):
         if Ellipsis in labels:
             n, at = len(t.node.shape) - len(labels) + 1, labels.index(Ellipsis)
             labels = [*labels[:at], *dots[extra - n :], *labels[at + 1 :]]
-        t, labels = _diagonals(pw.cast(t, d), labels)
+        t, labels = _diagonals(t, labels)
         for x, m in zip(labels, t.node.shape, strict=True):
             if sizes.setdefault(x, m) != m:
                 if 1 not in (m, sizes[x]):
@@ -214,7 +218,16 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     need("tensordot", a=a, b=b)
     ra, rb = len(a.node.shape), len(b.node.shape)
     if isinstance(dims, Tensor):
-        dims = dims.tolist()
+        if dims.node.shape and len(dims) != 2:
+            raise AssertionError(
+                f"tensordot: dims tensor must have size 2 in first dimension, got {len(dims)}"
+            )
+        dims = dims.tolist() if dims.node.shape else int(dims)
+    dims = int(dims) if isinstance(dims, np.integer) else dims
+    if not isinstance(dims, (int, tuple, list)):
+        raise RuntimeError(
+            f"tensordot expects dims to be int or two lists of ints, but got dims={dims!r}"
+        )
     if isinstance(dims, int):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
@@ -290,4 +303,6 @@ def vector_product(name: str, a: Any, b: Any, dim: int) -> Any:
             f"{name}: inputs dimension {dim} must have length 3. Got {a.node.shape[d]} and "
             f"{b.node.shape[d]}"
         )
+    if a.dtype is not b.dtype:
+        raise RuntimeError(f"{name}: expected operands of one dtype, got {a.dtype} and {b.dtype}")
     return a.roll(-1, d) * b.roll(-2, d) - a.roll(-2, d) * b.roll(-1, d)

@@ -7,7 +7,7 @@ from typing import Any
 from facula.nn import functional
 from facula.nn.functional._offered import AS_GIVEN
 from facula.ops.later import MODULES
-from facula.ops.table import FUNCTIONS
+from facula.ops.table import FUNCTIONS, METHODS
 
 
 def _same(name: str) -> Any:
@@ -23,3 +23,5 @@ for _name in MODULES["facula.ops.functional"].split():
     if _name not in FUNCTIONS:
         # What is one function in PyTorch is one here: programs compare them.
         FUNCTIONS[_name] = getattr(functional, _name) if _name in AS_GIVEN else _same(_name)
+        if _name in ("hardshrink", "prelu"):
+            METHODS[_name] = FUNCTIONS[_name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from operator import index as whole
 from typing import Any
 
 import numpy as np
@@ -446,15 +447,18 @@ def repeat_interleave(
         return from_array(np.repeat(np.arange(len(counts)), counts))
     t = input if dim is not None else input.reshape(-1)
     d = wrap_dim(dim or 0, len(t.node.shape))
-    counts = array_of(repeats) if isinstance(repeats, Tensor) else repeats
+    if isinstance(repeats, Tensor) and repeats.dtype not in (dtypes.int32, dtypes.int64):
+        kind = NotImplementedError if repeats.dtype is dtypes.bool else RuntimeError
+        raise kind(f"repeat_interleave: repeats must be int32 or int64, got {repeats.dtype}")
+    counts = array_of(repeats) if isinstance(repeats, Tensor) else whole(repeats)
     if np.any(np.asarray(counts) < 0):
         raise RuntimeError("repeats can not be negative")
     if not isinstance(repeats, Tensor):
         if not t.node.shape:
             raise IndexError("repeat_interleave: a 0-d tensor has no dimension to repeat along")
         rows = t.unsqueeze(d + 1)
-        wide = [repeats if i == d + 1 else n for i, n in enumerate(rows.node.shape)]
-        shape = tuple([n * repeats if i == d else n for i, n in enumerate(t.node.shape)])
+        wide = [counts if i == d + 1 else n for i, n in enumerate(rows.node.shape)]
+        shape = tuple([n * counts if i == d else n for i, n in enumerate(t.node.shape)])
         return make_view(record(mv.CONTIGUOUS, (rows.expand(wide),), 0), mv.RESHAPE, shape)
     n = t.node.shape[d] if t.node.shape else 1
     if np.size(counts) not in (1, n):

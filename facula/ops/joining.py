@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from operator import index
 from typing import Any
 
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import result_type
+from facula.ops.reductions import every
 from facula.ops.shapes import expand, reshape, sizes, slice_dim, unsqueeze
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor
-from facula.tensor_base import wrap_dim
+from facula.tensor_base import whole_dim, wrap_dim
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
 
@@ -19,17 +19,14 @@ from facula.trace.spans import pure, run
 @api(method=True, names=("concat", "concatenate"))
 def cat(tensors: Any, dim: Any = 0, *, axis: Any = None) -> Any:
     """Tensors joined along a dimension."""
-    if isinstance(tensors, Tensor):
-        raise TypeError("cat(): argument 'tensors' must be a tuple of Tensors, not Tensor")
     ts = list(tensors)
     if not ts:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    return run(_cat, tuple(ts), (dim, axis))
+    return run(_cat, tuple(ts), whole_dim(dim if axis is None else axis))
 
 
 @pure
-def _cat(ts: Any, static: Any, numbers: Any) -> Any:
-    dim, axis = static
+def _cat(ts: Any, dim: Any, numbers: Any) -> Any:
     for i, x in enumerate(ts):
         if not isinstance(x, Tensor):
             raise TypeError(
@@ -43,12 +40,12 @@ def _cat(ts: Any, static: Any, numbers: Any) -> Any:
     if all(
         [x.node.shape == (0,) for x in ts]
     ):  # all are passed over, and no dimension is looked at
-        dim = axis = 0
+        dim = 0
     kept = [x for x in ts if x.node.shape != (0,)] or ts[:1]
     passed = [x for x in ts if x.node.rg and not any([x is y for y in kept])]
     ts = [pw.cast(x, d) for x in kept]
     first = ts[0].node.shape
-    k = wrap_dim(dim if axis is None else axis, len(first))
+    k = wrap_dim(dim, len(first))
     for i, x in enumerate(ts):
         s = x.node.shape
         if len(s) != len(first):
@@ -76,12 +73,10 @@ def _joined(ts: list[Any], dim: int) -> Any:
 @api(method=False)
 def stack(tensors: Any, dim: int = 0) -> Any:
     """Tensors of one shape joined along a new dimension."""
-    if isinstance(tensors, Tensor):
-        raise TypeError("stack(): argument 'tensors' must be tuple of Tensors, not Tensor")
     ts = list(tensors)
     if not ts:
         raise RuntimeError("stack expects a non-empty TensorList")
-    return run(_stack, tuple(ts), dim)
+    return run(_stack, tuple(ts), whole_dim(dim))
 
 
 @pure
@@ -101,6 +96,8 @@ def _stack(ts: Any, dim: Any, numbers: Any) -> Any:
 @api(function=False)
 def repeat(self: Any, *repeats: Any) -> Any:
     """The tensor tiled."""
+    if not repeats:
+        raise TypeError('repeat() missing 1 required positional argument: "repeats"')
     r = sizes(repeats)
     shape = self.node.shape
     if len(r) < len(shape):
@@ -121,6 +118,8 @@ def repeat(self: Any, *repeats: Any) -> Any:
 @api
 def tile(input: Any, *args: Any, dims: Any = None) -> Any:
     """repeat, with missing leading repeats taken as 1."""
+    if not args and dims is None:
+        raise TypeError('tile() missing 1 required positional argument: "dims"')
     r = sizes(args if dims is None else (dims,))
     return repeat.__wrapped__(input, (1,) * (len(input.node.shape) - len(r)) + r)
 
@@ -159,9 +158,9 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
 @api
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Elements shifted along dimensions; what falls off comes back at the other end."""
-    if dims is None or dims == ():
+    sh = sizes((shifts,))
+    if every(dims):
         return roll.__wrapped__(input.reshape(-1), shifts, 0).reshape(input.node.shape)
-    sh = shifts if isinstance(shifts, (tuple, list)) else (shifts,)
     ds = dims if isinstance(dims, (tuple, list)) else (dims,)
     if len(sh) != len(ds):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(sh)}, dims: {len(ds)}")
@@ -171,7 +170,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     for s, d in zip(sh, ds, strict=True):
         d = wrap_dim(d, len(out.node.shape))
         n = out.node.shape[d]
-        s = index(s) % n
+        s %= n
         out = cat.__wrapped__([slice_dim(out, d, n - s, s), slice_dim(out, d, 0, n - s)], d)
     return out.clone() if out is input else out
 

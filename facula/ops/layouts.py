@@ -8,6 +8,7 @@ import numpy as np
 
 from facula import sharing, storage
 from facula.in_place import check_in_place
+from facula.meta import META
 from facula.ops import movement as mv
 from facula.ops.registry import Op, like_strides
 from facula.ops.shapes import dims_of, sizes, with_ones, without_ones
@@ -104,6 +105,9 @@ def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
 
 def _become(t: Any, view: Any) -> Any:
     """Let t itself become a view of what it was."""
+    if t.node.op is META:
+        t.node = view().node
+        return t
     # What PyTorch would forbid a history has none to keep while gradients are not recorded.
     keeps = t.requires_grad and not t._no_grad and not t._multi
     take_place(t, storage.at_once(view, TLS.r.grad or keeps))

@@ -182,6 +182,11 @@ def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any) -> Any:
     if d is dtypes.bool:
         none = p & False
         return ((input if beta else none) | (p if alpha else none)).expand(p.node.shape)
+    for argument, x in (("beta", beta), ("alpha", alpha)):
+        if isinstance(x, complex) and not d.is_complex:
+            raise RuntimeError(
+                f"{name}: {argument} {x} cannot be converted to type {d} without overflow"
+            )
     beta, alpha = _number(beta, d), _number(alpha, d)
     if alpha != 1:
         p = p * alpha
@@ -262,4 +267,4 @@ def chain_matmul(*matrices: Any) -> Any:
     """The product of several matrices, multiplied in the cheapest order."""
     from facula.linalg import multi_dot
 
-    return multi_dot(matrices)
+    return matrices[0] if len(matrices) == 1 else multi_dot(matrices)

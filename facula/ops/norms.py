@@ -9,7 +9,7 @@ from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import in_float32, need
-from facula.ops.reductions import _dims, safe_power, select
+from facula.ops.reductions import _dims, every, safe_power, select
 from facula.ops.registry import broadcast
 from facula.ops.table import api
 from facula.tensor_base import wrap_dim
@@ -53,7 +53,7 @@ def vector_norm(
     p = float(ord)
     if 0 in [t.node.shape[d] for d in dims]:
         if p < 0 or p == math.inf:
-            if dim is None or dim == () or p < 0:
+            if every(dim) or p < 0:
                 raise RuntimeError(
                     f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because "
                     f"the operation does not have an identity; shape {list(t.node.shape)}"
@@ -100,12 +100,14 @@ def cdist(
             f"cdist only supports at least 2D tensors, X1 got: {len(a)}D, X2 got: {len(b)}D"
         )
     for name, t in (("X1", x1), ("X2", x2)):
-        if t.dtype.category < dtypes.FLOAT:
+        if not t.dtype.is_floating_point:
             raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {t.dtype}")
     if a[-1] != b[-1]:
         raise RuntimeError(
             f"X1 and X2 must have the same number of columns. X1: {a[-1]} X2: {b[-1]}"
         )
+    if x1.dtype is not x2.dtype:
+        raise RuntimeError(f"cdist: expected X1 and X2 of one dtype, got {x1.dtype}, {x2.dtype}")
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, got {p}")
     batch = broadcast([a[:-2], b[:-2]], "cdist")

@@ -20,6 +20,8 @@ _new = object.__new__
 
 # Operators. The first test of each is the follower's: the expected operation on the same nodes.
 def _operator(prim: Any, scalar: Any, general: Any) -> Any:
+    power = scalar is pw.POW_S  # that of an integer may not be negative
+
     def method(self: Any, other: Any) -> Any:
         r = TLS.r
         e = r.next
@@ -38,7 +40,7 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
                 t = follow2(r, e, self, other)
                 if t is not None:
                     return t
-        elif e.op is scalar and e.b is kind:
+        elif e.op is scalar and e.b is kind and not (power and kind is int and other < 0):
             t = follow1(r, e, self, other)
             if t is not None:
                 return t

@@ -55,7 +55,9 @@ def _cast_body(p: Any, s: Any, a: Any) -> Any:
     if a.dtype.kind == "c" and p.category != dtypes.COMPLEX:
         return a.astype(np.bool_) if p is dtypes.bool else dtypes.convert(a.real, p.np)
     if p.category == dtypes.INT and a.dtype.kind not in "iub":
-        return a.astype(np.int64).astype(p.np)  # as C does on the usual machines: wraps
+        # As C does on the usual machines: what 32 bits have no place for is the least number.
+        way = np.int64 if p.itemsize == 8 or p is dtypes.uint32 else np.int32
+        return a.astype(way).astype(p.np)
     return dtypes.convert(a, p.np)
 
 
@@ -94,6 +96,18 @@ LERP_BACK: Op = pointwise(
     lambda p, s, a, b: b - (b - a) * num(s[0], a),
     lambda g, s: record(SCALE, (g,), (), (_cs(s[0]),)),
     lambda g, s: record(SCALE, (g,), (), (1 - _cs(s[0]),)),
+)
+# The same, by a tensor, after the value.
+LERP: Op = Op(
+    "lerp",
+    lambda p, st, a, b, c, d: (a.shape, a.dtype, a.strides, 0),
+    lambda p, s, a, b, c, d: a,
+    (
+        None,
+        lambda g, d: g * (1 - _c(d)),
+        lambda g, d: g * _c(d),
+        lambda g, b, c: g * _c(c - b),
+    ),
 )
 RSUB_S: Op = pointwise("rsub_s", _rscalar(np.subtract), lambda g: -g, number=True)
 RDIV_S: Op = pointwise("rdiv_s", _rscalar(np.divide), lambda g, a, s: -g * _c(_cs(s[0]) / (a * a)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -60,20 +61,20 @@ def _prod_grad(g: Any, a: Any, p: Any) -> Any:
         # A second derivative of zero there is, too.
         return record(TIED, (g, a), (a.shape, a.dtype)) if n and TLS.r.grad else g.clone()
     if not TLS.r.grad and not a.dtype.is_complex:
-        # Of what is not zero, divided; zero, unless the only one, is among the others.
-        zero = a == 0
-        whole = record(PROD, (_choose(zero, a.new_ones(()), a),), ((dim,), True))
-        zeros = zero.sum(dim, True)
-        there, none = g * whole, g.new_zeros(())
-        at_zero = _choose(zeros == 1, there, none)
-        return _choose(zero, at_zero, _choose(zeros == 0, there / a, none))
-    # Without dividing: the derivatives of this are right at zeros too.
-    one = a.narrow(dim, 0, 1) * 0 + 1
+        divided = g * record(PROD, (a,), ((dim,), True)) / a
+        return _choose((a == 0).any(), _without_dividing(g, a, dim), divided)
+    return _without_dividing(g, a, dim)
+
+
+def _without_dividing(g: Any, a: Any, dim: int) -> Any:
+    """Products of all the others: right at zeros too, as are its derivatives."""
+    n = a.shape[dim]
+    one = a.new_ones([1 if i == dim else m for i, m in enumerate(a.shape)])
     left = record(CUMPROD, (a.narrow(dim, 0, n - 1),), (dim,))
     right = record(CUMPROD, (a.narrow(dim, 1, n - 1).flip(dim),), (dim,)).flip(dim)
     from facula.ops.movement import cat_record
 
-    return g * cat_record((one, left), dim).conj() * cat_record((right, one), dim).conj()
+    return g * (cat_record((one, left), dim) * cat_record((right, one), dim)).conj()
 
 
 PROD: Op = Op("prod", _infer, _np(np.multiply.reduce), (_prod_grad,))
@@ -193,6 +194,33 @@ SOFTMAX: Op = Op(
     lambda p, s, a, b: a,
     (None, _softmax_grad),
 )
+
+
+def _var_grad(g: Any, b: Any, p: Any) -> Any:
+    dims, keepdim, left = p
+    g = unreduce(g, b.node, (dims, keepdim))
+    n = math.prod([b.node.shape[d] for d in dims])
+    off = b - record(SUM, (b,), (dims, True)) / n
+    if left <= 0:
+        return g * _choose(off == 0, off.new_full((), math.nan), off.new_full((), math.inf))
+    return g * (2 / left) * off
+
+
+def _std_grad(g: Any, b: Any, o: Any, p: Any) -> Any:
+    return _var_grad(_choose(o == 0, g.new_zeros(()), g / (o * 2)), b, p)
+
+
+# A variance, and its root, after the value: as the softmax. Parameters: the dimensions, keepdim,
+# and what the sum of squares was divided by.
+VAR, STD = [
+    Op(
+        name,
+        lambda p, st, a, b: (a.shape, a.dtype, a.strides, 0),
+        lambda p, s, a, b: a,
+        (None, formula),
+    )
+    for name, formula in (("var", _var_grad), ("std", _std_grad))
+]
 # Sorting gives indices; values are gathered with them, which has the derivative.
 ARGSORT: Op = Op(
     "argsort",

@@ -16,13 +16,18 @@ from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
 from facula.tensor import Tensor
-from facula.tensor_base import wrap_dim
+from facula.tensor_base import whole_dim, wrap_dim
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
 
 
+def every(dim: Any) -> bool:
+    """Whether a reduction's setting means all dimensions: None, or an empty tuple or list."""
+    return dim is None or (isinstance(dim, (tuple, list)) and not dim)
+
+
 def _dims(t: Any, dim: Any) -> tuple[int, ...]:
-    if dim is None or dim == ():
+    if dim.__class__ is not int and every(dim):
         return tuple(range(len(t.node.shape)))
     return dims_of(dim, len(t.node.shape)) if t.node.shape else (dims_of(dim, 0) and ())
 
@@ -60,9 +65,10 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     t = _wide(input, dtype)
     if dim is None:
         t, dim = shaped(t, (math.prod(t.node.shape),)), 0
+    d = wrap_dim(dim, len(t.node.shape))
     if not t.node.shape:
         return t.clone()
-    return record(rd.PROD, (t,), ((wrap_dim(dim, len(t.node.shape)),), keepdim))
+    return record(rd.PROD, (t,), ((d,), keepdim))
 
 
 @api(steady=True)
@@ -75,6 +81,12 @@ def var(
     correction: Any = None,
 ) -> Any:
     """The variance, divided by n - correction (Bessel's by default)."""
+    value, how = _variance(input, dim, unbiased, keepdim, correction)
+    return record(rd.VAR, (pw.cast(value, input.node.dtype.to_real()), input), how)
+
+
+def _variance(input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
+    """The value, which has no history, in float32 at least; the parameters of VAR and STD."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if correction is None:
@@ -83,17 +95,18 @@ def var(
         raise RuntimeError("std and var only support floating point and complex dtypes")
     dims = _dims(input, dim)
     n = math.prod([input.node.shape[d] for d in dims])
-    d = input - mean.__wrapped__(input, dims if dims else None, True)
+    x = _precise(input.detach())
+    d = x - mean.__wrapped__(x, dims if dims else None, True)
     sq = (d * d.conj()).real if d.dtype.is_complex else d * d
     s = record(rd.SUM, (sq,), (dims, keepdim))
     left = n - correction
-    return (
-        s / left
-        if left > 0
-        else s * math.nan
-        if s.numel() and left == 0 and n <= 1
-        else (s / max(left, 0.0))
-    )
+    if left > 0:
+        value = s / left
+    elif s.numel() and left == 0 and n <= 1:
+        value = s * math.nan
+    else:
+        value = s / max(left, 0.0)
+    return value, (dims, keepdim, left)
 
 
 def select(c: Any, a: Any, b: Any) -> Any:
@@ -121,8 +134,8 @@ def std(
     correction: Any = None,
 ) -> Any:
     """The standard deviation."""
-    t = var.__wrapped__(input, dim, unbiased, keepdim, correction=correction)
-    return safe_power(t, 0.5)
+    value, how = _variance(input, dim, unbiased, keepdim, correction)
+    return record(rd.STD, (pw.cast(value.sqrt(), input.node.dtype.to_real()), input), how)
 
 
 def _empty(name: str, t: Any, dims: tuple[int, ...], all_dims: bool = False) -> None:
@@ -141,7 +154,7 @@ def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The largest value over some dimensions; equal shares of gradient to ties."""
     real_only("amax", input)
     dims = _dims(input, dim)
-    _empty("amax", input, dims, dim is None or dim == ())
+    _empty("amax", input, dims, every(dim))
     return record(rd.AMAX, (input,), (dims, keepdim))
 
 
@@ -150,7 +163,7 @@ def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The smallest value over some dimensions."""
     real_only("amin", input)
     dims = _dims(input, dim)
-    _empty("amin", input, dims, dim is None or dim == ())
+    _empty("amin", input, dims, every(dim))
     return record(rd.AMIN, (input,), (dims, keepdim))
 
 
@@ -179,7 +192,7 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
                     "argument."
                 )
             return record(all_prim, (input,), (tuple(range(len(input.node.shape))), False))
-        return run(along, (input,), (dim, keepdim))
+        return run(along, (input,), (whole_dim(dim), keepdim))
 
     @pure
     def along(tensors: Any, static: Any, numbers: Any) -> Any:
@@ -231,7 +244,8 @@ _arg("argmin", rd.ARGMIN)
 
 def _logical(name: str, prim: Any) -> None:
     def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-        out = record(prim, (truth(input),), (_dims(input, dim), keepdim))
+        dims = () if isinstance(dim, (tuple, list)) and not dim else _dims(input, dim)
+        out = record(prim, (truth(input),), (dims, keepdim))
         return out.to(dtypes.uint8) if input.dtype is dtypes.uint8 else out
 
     f.__name__ = name
@@ -246,16 +260,15 @@ _logical("all", rd.ALL)
 @api(steady=True)
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """log(sum(exp(input))), without overflow."""
-    return run(_logsumexp, (input,), (dim, keepdim))
+    return run(_logsumexp, (input,), (_dims(input, dim), keepdim))
 
 
 @pure
 def _logsumexp(tensors: Any, static: Any, numbers: Any) -> Any:
-    (input,), (dim, keepdim) = tensors, static
+    (input,), (dims, keepdim) = tensors, static
     t = input if input.dtype.category >= dtypes.FLOAT else input.to(dtypes.get_default_dtype())
-    dims = _dims(t, dim)
     if 0 in [t.node.shape[d] for d in dims]:
-        return t.exp().sum(dim, keepdim).log()
+        return t.exp().sum(dims, keepdim).log()
     top = t.detach()
     m = record(rd.AMAX, (top.real if top.dtype.is_complex else top,), (dims, True))
     m = FUNCTIONS["where"](m.abs() == math.inf, m.new_zeros(()), m)
@@ -266,44 +279,53 @@ def _logsumexp(tensors: Any, static: Any, numbers: Any) -> Any:
 @api(names=("special_softmax",), steady=True)
 def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along a dimension."""
-    return run(_softmax, (input,), (dim, dtype))
+    return run(_softmax, (input,), (whole_dim(dim), dtype))
 
 
 @pure
 def _softmax(tensors: Any, static: Any, numbers: Any) -> Any:
     (input,), (dim, dtype) = tensors, static
     t = input if dtype is None else pw.cast(input, dtype)
-    if t.dtype.category < dtypes.FLOAT:
+    at = wrap_dim(dim, len(t.node.shape))
+    if not t.dtype.is_floating_point:
         raise NotImplementedError(f'"softmax_lastdim_kernel_impl" not implemented for {t.dtype}')
-    d = (wrap_dim(dim, len(t.node.shape)),) if t.node.shape else ()
+    d = (at,) if t.node.shape else ()
     if 0 in t.node.shape:
         return whole(t.clone(), "Softmax", input)
-    x = t.detach()
+    x = _precise(t.detach())
     e = (x - record(rd.AMAX, (x,), (d, True))).exp()
     out = in_layout(e / record(rd.SUM, (e,), (d, True)), None)
-    return record(rd.SOFTMAX, (out, t), (d, True))
+    return record(rd.SOFTMAX, (pw.cast(out, t.node.dtype), t), (d, True))
+
+
+def _precise(t: Any) -> Any:
+    """16-bit floats as float32: what is made of them is rounded once."""
+    low = t.node.dtype is dtypes.float16 or t.node.dtype is dtypes.bfloat16
+    return pw.cast(t, dtypes.float32) if low else t
 
 
 @api(steady=True)
 def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """log(softmax(x)), without underflow."""
-    return run(_log_softmax, (input,), (dim, dtype))
+    return run(_log_softmax, (input,), (whole_dim(dim), dtype))
 
 
 @pure
 def _log_softmax(tensors: Any, static: Any, numbers: Any) -> Any:
     (input,), (dim, dtype) = tensors, static
     t = input if dtype is None else pw.cast(input, dtype)
-    if t.dtype.category < dtypes.FLOAT:
+    at = wrap_dim(dim, len(t.node.shape))
+    if not t.dtype.is_floating_point:
         raise NotImplementedError(
             f'"log_softmax_lastdim_kernel_impl" not implemented for {t.dtype}'
         )
-    d = (wrap_dim(dim, len(t.node.shape)),) if t.node.shape else ()
+    d = (at,) if t.node.shape else ()
     if 0 in t.node.shape:
         return whole(t.clone(), "LogSoftmax", input)
-    s = t - record(rd.AMAX, (t.detach(),), (d, True))
+    x = _precise(t)
+    s = x - record(rd.AMAX, (x.detach(),), (d, True))
     out = in_layout(s - record(rd.SUM, (s.exp(),), (d, True)).log(), None)
-    return whole(out, "LogSoftmax", input)
+    return whole(pw.cast(out, t.node.dtype), "LogSoftmax", input)
 
 
 @api

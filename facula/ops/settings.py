@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from operator import index
 from typing import Any
+
+import numpy as np
 
 from facula.dtypes import dtype
 
@@ -22,7 +25,12 @@ _SURE: dict[str, tuple[type, ...]] = {
     "dtype": (dtype, type(None)),
     "generator": (type(None),),
     "memory_format": (type(None),),
+    "Number": (float, int, complex, bool),
+    "tensors": (list, tuple),
 }
+_SURE |= dict.fromkeys(("alpha", "beta"), _SURE["Number"])
+# How what is like a Python value becomes one: NumPy's numbers, integers in tensors.
+_PLAIN: dict[str, Callable[[Any], Any]] = {"int": index, "float": float, "bool": bool}
 _MOST = 64  # calls of different types that are known of one function
 # Dimensions are looked at where they are counted from the front (`wrap_dim`).
 _DIMENSIONS = {"dim", "dim0", "dim1", "dim2", "start_dim", "end_dim"}
@@ -52,14 +60,17 @@ class Settings:
         places = [i for i, sure in enumerate(self.sure) if sure is not None]
         self.first = places[0] if places else sys.maxsize
 
-    def check(self, args: Any, kwargs: Any) -> None:
-        """TypeError for a setting of a wrong kind, where such a call was not found right before."""
+    def check(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """The arguments; TypeError for a setting of a wrong kind. Calls that were found right are
+        not looked at."""
         if kwargs or len(args) > self.first:
             if (*map(type, args), *kwargs, *map(type, kwargs.values())) not in self.known:
-                self.look(args, kwargs)
+                return self.look(args, kwargs)
+        return args, kwargs
 
-    def look(self, args: Any, kwargs: Any) -> None:
-        """TypeError for a setting of a wrong kind, before anything is done."""
+    def look(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """The arguments, NumPy's numbers among the settings as Python's; TypeError for a setting of
+        a wrong kind, before anything is done."""
         wrong = [
             x for x, sure in zip(args, self.sure, strict=False) if sure and type(x) not in sure
         ]
@@ -67,20 +78,32 @@ class Settings:
             if argument in self.named and type(x) not in self.named[argument]:
                 wrong.append(x)
         if wrong:
-            self._look_closer(args, kwargs)
-        elif len(self.known) < _MOST:
+            return self._look_closer(args, kwargs)
+        if len(self.known) < _MOST:
             self.known.add((*map(type, args), *kwargs, *map(type, kwargs.values())))
+        return args, kwargs
 
-    def _look_closer(self, args: Any, kwargs: Any) -> None:
+    def _look_closer(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
         from facula.ops import table
         from facula.ops.arguments import unfit
 
         if not all([issubclass(t, table._tensor.Tensor) for t in table.overriding(args, kwargs)]):
-            return  # what stands for a value says itself what the call means
-        names = self.function.__code__.co_varnames
-        given = {n: x for n, x in zip(names, args, strict=False) if n in self.named}
-        for argument, x in (given | kwargs).items():
-            if argument in self.named:
-                error = unfit(self.function, self.name, argument, x, args, kwargs)
-                if error is not None:
-                    raise error
+            return args, kwargs  # what stands for a value says itself what the call means
+
+        def plain(argument: str, x: Any) -> Any:
+            if argument not in self.named or type(x) in self.named[argument]:
+                return x
+            error = unfit(self.function, self.name, argument, x, args, kwargs)
+            if error is not None:
+                raise error
+            kind = self.function.__annotations__.get(argument, "Any").partition(" ")[0]
+            return _PLAIN[kind](x) if kind in _PLAIN and _converted(x, kind) else x
+
+        names = self.function.__code__.co_varnames[: len(self.sure)]
+        given = [plain(n, x) for n, x in zip(names, args, strict=False)]
+        return (*given, *args[len(given) :]), {n: plain(n, x) for n, x in kwargs.items()}
+
+
+def _converted(x: Any, kind: str) -> bool:
+    """Whether a setting is to be a Python value; a tensor for a float may have a history."""
+    return isinstance(x, (np.number, np.bool_)) or (kind == "int" and hasattr(x, "node"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from facula import dtypes
 from facula.ops import movement as mv
+from facula.ops.arithmetic import need
 from facula.ops.registry import broadcast
 from facula.ops.table import METHODS, OVERRIDES, api
 from facula.storage import make_view
@@ -130,12 +131,14 @@ def _view_dtype(t: Any, d: Any) -> Any:
 @api(function=False)
 def view_as(self: Any, other: Any) -> Any:
     """A view in the shape of another tensor."""
+    need("view_as", other=other)
     return view.__wrapped__(self, other.shape)
 
 
 @api(function=False)
 def reshape_as(self: Any, other: Any) -> Any:
     """reshape to the shape of another tensor."""
+    need("reshape_as", other=other)
     return reshape.__wrapped__(self, other.shape)
 
 
@@ -253,7 +256,7 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
     """One dimension as several."""
     shape = input.node.shape
     d = wrap_dim(dim, len(shape))
-    part = list(sizes)
+    part = [_size(n) for n in sizes]
     if -1 in part:
         known = 1
         for s in part:
@@ -431,12 +434,12 @@ def _range(shape: tuple[int, ...], d: int, start: int, length: int, step: int) -
 
 
 @api
-def select(input: Any, dim: int, index: Any) -> Any:
+def select(input: Any, dim: int, index: int) -> Any:
     """One element of a dimension."""
     shape = input.node.shape
     if not shape:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    d, i = wrap_dim(dim, len(shape)), int(index)
+    d, i = wrap_dim(dim, len(shape)), index
     if not -shape[d] <= i < shape[d]:
         raise IndexError(
             f"select(): index {i} out of range for tensor of size {list(shape)} at dimension {d}"
@@ -522,4 +525,8 @@ def contiguous(self: Any, memory_format: Any = None) -> Any:
     order = 0 if memory_format is None else mv.memory_order(memory_format, self.node.shape)
     if order == 1:
         raise RuntimeError("contiguous(): preserve_format is no order of memory")
-    return self if self.is_contiguous(memory_format) else record(mv.CONTIGUOUS, (self,), order)
+    return (
+        self
+        if self.is_contiguous(memory_format=memory_format)
+        else record(mv.CONTIGUOUS, (self,), order)
+    )

@@ -17,7 +17,6 @@ from facula.ops.reductions import _pick
 from facula.ops.registry import Op, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
-from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 from facula.values import from_array, realise
@@ -35,7 +34,8 @@ def _first(t: Any) -> Any:
 
 def _no_complex(name: str, t: Any) -> None:
     if t.node.dtype.is_complex:
-        raise RuntimeError(f"{name}(): complex values have no order; got {t.dtype}")
+        kind = RuntimeError if name in ("sort", "topk") else NotImplementedError
+        raise kind(f"{name}(): complex values have no order; got {t.dtype}")
 
 
 @api
@@ -53,7 +53,7 @@ def sort(
 
 
 @api
-def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+def argsort(input: Any, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Any:
     """The indices that sort along a dimension."""
     return sort.__wrapped__(input, dim, descending)[1]
 
@@ -241,11 +241,6 @@ def searchsorted(
             "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
             f"of boundaries tensor and input value tensor must match, but we got boundaries "
             f"tensor {list(a)} and input value tensor {list(b)}"
-        )
-    if isinstance(input, Tensor) and values.dtype is not sorted_sequence.dtype:
-        raise RuntimeError(
-            "searchsorted(): boundary tensor and input value tensor should have same dtype, but "
-            f"we got {sorted_sequence.dtype} and {values.dtype}"
         )
     if sorter is not None:
         if sorter.node.shape != a or sorter.dtype is not dtypes.int64:

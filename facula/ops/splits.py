@@ -6,6 +6,9 @@ from itertools import pairwise
 from operator import index
 from typing import Any
 
+import numpy as np
+
+from facula import dtypes
 from facula.ops.shapes import select, slice_dim
 from facula.ops.table import api
 from facula.tensor import Tensor
@@ -44,6 +47,8 @@ def split(
     n = shape[d]
     if isinstance(split_size_or_sections, Tensor) and not split_size_or_sections.node.shape:
         split_size_or_sections = index(split_size_or_sections)
+    if isinstance(split_size_or_sections, bool):
+        raise TypeError("split(): argument 'split_size' must be int, not bool")
     if isinstance(split_size_or_sections, int):
         k = split_size_or_sections
         if k < 0 or (k == 0 and n):
@@ -108,7 +113,13 @@ def _at(name: str, given: Any) -> Any:
                 f"{name} expected tensor_indices_or_sections to be a zero-dimensional or "
                 f"one-dimensional tensor, but got {len(given.node.shape)} dims"
             )
+        if given.dtype.category != dtypes.INT:
+            raise RuntimeError(
+                f"{name} expected tensor_indices_or_sections to be of integers, got {given.dtype}"
+            )
         given = given.tolist()
+    if isinstance(given, np.integer):
+        return int(given)
     if isinstance(given, (int, list, tuple)) and not isinstance(given, bool):
         return given
     raise TypeError(f"{name}(): expected an int, a sequence of ints or a tensor, got {given!r}")

@@ -121,6 +121,10 @@ def _quantile(name: str, skip_nan: bool) -> None:
                 )
             values = realise(q.detach().cpu())._data
         else:
+            if not isinstance(q, (int, float, np.number)):
+                raise TypeError(
+                    f"{name}(): argument 'q' must be float or Tensor, not {type(q).__name__}"
+                )
             values = np.asarray(q, input.dtype.np)
             q = from_array(values)
             if input.node.device is not None:
@@ -245,7 +249,7 @@ def _count(name: str, a: Any, edges: list[Any], weight: Any, density: bool) -> A
 
 @api
 def histogram(
-    input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False
+    input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False
 ) -> Any:
     """Counts (or weights, or a density) in bins, and the bins' edges; computed at once."""
     a = realise(input.detach())._data.reshape(-1, 1)

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator
+from inspect import CO_VARARGS
 from typing import Any
 
 from facula.dtypes import OF_PYTHON
@@ -90,9 +91,14 @@ def api(
         from facula.ops.steady import steady as followed
 
         call = followed(call)
+    alone = call
+    if method and f.__code__.co_argcount and f.__code__.co_flags & CO_VARARGS:
+        from facula.ops.one_tuple import of_one_tuple
+
+        alone = of_one_tuple(f, _outward(f, name))
     for n in (name, *names):
         if function:
-            FUNCTIONS[n] = call
+            FUNCTIONS[n] = alone
         if method:
             METHODS[n] = call
         if inplace:
@@ -116,7 +122,7 @@ def explained(f: Callable[..., Any], cast: bool = False) -> Callable[..., Any]:
             done = MIXED(call, args, kwargs)
             if done is not NotImplemented:
                 return done
-        check(args, kwargs)
+        args, kwargs = check(args, kwargs)
         try:
             return f(*args, **kwargs)
         except Exception as error:
@@ -181,9 +187,9 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             if type(kwargs.get("dtype")) is type:  # Python's float, int, ...
                 kwargs["dtype"] = OF_PYTHON.get(kwargs["dtype"], kwargs["dtype"])
             if (*map(type, args), *kwargs, *map(type, kwargs.values())) not in known:
-                look(args, kwargs)
+                args, kwargs = look(args, kwargs)
         elif len(args) > first and (*map(type, args),) not in known:
-            look(args, kwargs)
+            args, kwargs = look(args, kwargs)
         if OVERRIDES:
             done = dispatch(call, args, kwargs if out is None else {**kwargs, "out": out})
             if done is not NotImplemented:
@@ -300,6 +306,8 @@ _ABSENT = object()
 
 
 def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Callable[..., Any]:
+    power = call.__name__ == "pow"  # that of an integer may not be negative
+
     def quick(a: Any = _ABSENT, b: Any = _ABSENT, *rest: Any, **kwargs: Any) -> Any:
         plain = not rest and not kwargs and type(a) in PLAIN
         if plain and (not OVERRIDES or not concerned((b,))):
@@ -315,7 +323,7 @@ def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Calla
                     t = follow1(r, e, a)
                     if t is not None:
                         return t
-            elif e.op is scalar and e.b is type(b):
+            elif e.op is scalar and e.b is type(b) and not (power and type(b) is int and b < 0):
                 t = follow1(r, e, a, b)
                 if t is not None:
                     return t
@@ -339,7 +347,7 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             done = dispatch(call, (self, *args), kwargs)
             if done is not NotImplemented:
                 return done
-        check((self, *args), kwargs)
+        (self, *args), kwargs = check((self, *args), kwargs)
         if name in UNTRACKED:
             before = TLS.r.grad
             set_grad(False)

@@ -125,6 +125,8 @@ def _type(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
         if not found:
             raise ValueError(f"invalid type: '{dtype}'")
         dtype = found[0]
+    if not isinstance(dtype, (type, dtypes.dtype)):
+        raise TypeError(f"type(): dtype must be a type, str, or dtype object, not {dtype!r}")
     return self.to(dtype)
 
 
@@ -157,6 +159,9 @@ def apply_(self: Any, callable: Any) -> Any:
 
 def map_(self: Any, tensor: Any, callable: Any) -> Any:
     """Replace every element by a Python function of it and another tensor's (computed at once)."""
+    need("map_", tensor=tensor)
+    if tensor.dtype is not self.dtype:
+        raise TypeError(f"map_: expected {self.type()} for 'other' (got {tensor.type()})")
     if self.requires_grad or tensor.requires_grad:
         raise RuntimeError("map_: Can't call map_() on Variable that requires grad.")
     other = tensor.expand(self.node.shape).reshape(-1).tolist()
@@ -205,6 +210,14 @@ def _pin_memory(self: Any, device: Any = None) -> Any:
     raise RuntimeError("Cannot access accelerator device when none is available.")
 
 
+def _storage_type(self: Any) -> Any:
+    """The class of the tensor's storage."""
+    from facula.legacy import storage_type
+
+    return storage_type(self)
+
+
 METHODS.update(new=_new, untyped_storage=_untyped_storage, storage=_storage)
+METHODS.update(storage_type=_storage_type)
 METHODS.update(resize=resize, resize_as=resize_as, pin_memory=_pin_memory)
 METHODS["is_pinned"] = lambda self, device=None: False

@@ -164,6 +164,14 @@ class Diverted(RuntimeError):
         super().__init__(what or kind.refusal)
         self.kind = kind
 
+    def __reduce__(self) -> Any:
+        return RuntimeError, self.args
+
+
+# Where nobody takes it over, users see PyTorch's exception.
+Diverted.__name__ = Diverted.__qualname__ = "RuntimeError"
+Diverted.__module__ = "builtins"
+
 
 LEAF = Marker("leaf")
 INPUT = Marker("input")

@@ -118,7 +118,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``input`` where positive, else ``negative_slope * input``."""
     if inplace:
-        if negative_slope < 0:
+        if negative_slope < 0 and facula.is_grad_enabled() and input.requires_grad:
             raise RuntimeError(
                 "In-place leakyReLu backward calculation is triggered with a negative slope which "
                 f"is not supported: negative_slope={negative_slope}. Use the form that is not in "

@@ -21,7 +21,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
             "cosine_similarity: expected common dtype to be floating point, yet common dtype is "
             f"{dtype}"
         )
-    a, b = facula.broadcast_tensors(upcast(x1), upcast(x2))
+    a, b = facula.broadcast_tensors(upcast(x1.to(dtype)), upcast(x2.to(dtype)))
     a = a / _length(a, dim, eps)
     b = b / _length(b, dim, eps)
     return (a * b).sum(dim).to(dtype)

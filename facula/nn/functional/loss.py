@@ -12,7 +12,9 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.ops.movement import whole
+from facula.ops.registry import Op
 from facula.ops.table import mixed
+from facula.trace.recorder import record
 from facula.trace.spans import pure, run
 from facula.values import present
 
@@ -226,6 +228,20 @@ def _limited_log(x: Tensor) -> Tensor:
     return facula.where(zero, -100.0, facula.where(zero, 1.0, x).log().clamp(min=-100))
 
 
+# After the value. PyTorch limits the quotient, not the logarithms: where a probability is 0 or 1
+# and the target is another, the gradient is large but finite.
+_BCE: Op = Op(
+    "binary_cross_entropy",
+    lambda p, st, a, b, c: (a.shape, a.dtype, a.strides, 0),
+    lambda p, s, a, b, c: a,
+    (
+        None,
+        lambda g, b, c: g * (b - c) / ((1 - b) * b).clamp(min=1e-12),
+        lambda g, b: g * ((-b).log1p() - b.log()),
+    ),
+)
+
+
 @mixed
 def binary_cross_entropy(
     input: Tensor,
@@ -252,7 +268,9 @@ def binary_cross_entropy(
         if values is not None and not ((values >= 0) & (values <= 1)).all():
             raise RuntimeError(f"all elements of {name} should be between 0 and 1")
     x, t = upcast(input), upcast(target)
-    loss = (t - 1) * _limited_log(1 - x) - t * _limited_log(x)
+    p, y = x.detach(), t.detach()
+    value = (y - 1) * _limited_log(1 - p) - y * _limited_log(p)
+    loss = record(_BCE, (value, x, t))
     if weight is not None:
         loss = loss * upcast(weight)
     loss = reduced(loss, reduction, input.dtype)
@@ -279,20 +297,25 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"Target size ({target.size()}) must be the same as input size ({input.size()})"
         )
+    if not (target.dtype.is_floating_point or target.dtype.is_complex):
+        raise RuntimeError(
+            "binary_cross_entropy_with_logits: the target must be floating point, as the result "
+            f"is, but got input of {input.dtype} and target of {target.dtype}"
+        )
     return run(_bce_with_logits, (input, target, weight, pos_weight), reduction)
 
 
 @pure
 def _bce_with_logits(tensors: Any, reduction: Any, numbers: Any) -> Tensor:
     input, target, weight, pos_weight = tensors
-    x, t, dtype = _pair(input, target)
+    x, t, _ = _pair(input, target)
     log_sigmoid = logsigmoid(x)
     if pos_weight is not None:
         log_sigmoid = log_sigmoid * ((upcast(pos_weight) - 1) * t + 1)
     loss = (1 - t) * x - log_sigmoid
     if weight is not None:
         loss = loss * upcast(weight)
-    loss = reduced(loss, reduction, dtype)
+    loss = reduced(loss, reduction, target.dtype)
     return whole(loss, "BinaryCrossEntropyWithLogits", input, target)
 
 

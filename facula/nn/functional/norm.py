@@ -82,6 +82,10 @@ def batch_norm(
 
     Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167
     """
+    if training.__class__ is not bool:  # 1 is equal to True, where a call like it is known
+        require_bools("batch_norm", training=training)
+    if momentum.__class__ is not float or eps.__class__ is not float:
+        require_numbers("batch_norm", momentum=momentum, eps=eps)
     tensors = (input, running_mean, running_var, weight, bias)
     return run(_batch_norm, tensors, (training, momentum, eps))
 
@@ -89,8 +93,6 @@ def batch_norm(
 def _batch_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     input, running_mean, running_var, weight, bias = tensors
     training, momentum, eps = static
-    require_bools("batch_norm", training=training)
-    require_numbers("batch_norm", momentum=momentum, eps=eps)
     if training:
         if eps <= 0:
             raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
@@ -263,6 +265,8 @@ def layer_norm(
 
     Ba, Kiros and Hinton 2016, https://arxiv.org/abs/1607.06450
     """
+    if eps.__class__ is not float:
+        require_numbers("layer_norm", eps=eps)
     if OVERRIDES and TLS.r.autocast is not None:
         done = table.MIXED(layer_norm, (input, normalized_shape, weight, bias, eps), {})
         if done is not NotImplemented:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+from typing import Any
 
 import facula
 from facula import Tensor
@@ -109,7 +111,6 @@ def _with_indices(x: Tensor, batched: Tensor, index: Tensor, return_indices: boo
 def _max_pool(tensors, static, numbers):
     (input,) = tensors
     name, n, kernel_size, stride, padding, dilation, ceil_mode, return_indices = static
-    require_bools(name, ceil_mode=ceil_mode)
     settings = _settings(name, n, kernel_size, stride, padding, dilation)
     x = _batched(name, input, n)
     if x.dtype.is_complex or x.dtype is facula.bool:
@@ -263,16 +264,18 @@ def _max_unpool(name, n, input, indices, kernel_size, stride, padding, output_si
 # ---- means
 
 
+def _divisor(name: str, divisor: Any) -> int:
+    if isinstance(divisor, bool) or not hasattr(divisor, "__index__"):
+        raise TypeError(
+            f"{name}(): argument 'divisor_override' must be int, not {type(divisor).__name__}"
+        )
+    return operator.index(divisor)
+
+
 @pure
 def _avg_pool(tensors, static, numbers):
     (input,) = tensors
     name, n, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override = static
-    require_bools(name, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
-    if divisor_override is not None and type(divisor_override) is not int:
-        raise TypeError(
-            f"{name}(): argument 'divisor_override' must be int, not "
-            f"{type(divisor_override).__name__}"
-        )
     kernel, stride, padding, ones = _settings(name, n, kernel_size, stride, padding)
     x = _batched(name, input, n)
     if divisor_override == 0:
@@ -315,6 +318,8 @@ def _declare(n: int) -> None:
         input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
         return_indices=False,
     ):  # fmt: skip
+        if ceil_mode.__class__ is not bool:  # 1 is equal to True, where a call like it is known
+            require_bools(plain, ceil_mode=ceil_mode)
         settings = (n, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
         return run(_max_pool, (input,), (plain, *settings))
 
@@ -322,6 +327,8 @@ def _declare(n: int) -> None:
         input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
         return_indices=False,
     ):  # fmt: skip
+        if ceil_mode.__class__ is not bool:
+            require_bools(plain, ceil_mode=ceil_mode)
         settings = (n, kernel_size, stride, padding, dilation, ceil_mode, True)
         return run(_max_pool, (input,), (plain, *settings))
 
@@ -357,6 +364,10 @@ def _declare(n: int) -> None:
         input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
         divisor_override=None, *, out=None,
     ):  # fmt: skip
+        if ceil_mode.__class__ is not bool or count_include_pad.__class__ is not bool:
+            require_bools(average, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+        if divisor_override is not None and divisor_override.__class__ is not int:
+            divisor_override = _divisor(average, divisor_override)
         settings = (n, kernel_size, stride, padding, ceil_mode, count_include_pad)
         return output(run(_avg_pool, (input,), (average, *settings, divisor_override)), out)
 

@@ -6,6 +6,8 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
+
 import facula
 from facula import Tensor
 from facula.ops.table import mixed
@@ -124,12 +126,13 @@ def _output_size(spatial: list[int], size, scale_factor):
             f"spatial dimensions, but got input with spatial dimensions of {spatial} and {what}. "
             f"Please provide input tensor in (N, C, d1, d2, ...,dK) format and {form} format."
         )
-    kind = (int,) if name == "size" else (int, float)
+    kind, expected = (int,), "int"
+    if name == "scale_factor":
+        kind, expected = (int, float, np.floating), "float"
     for value in given:
         if isinstance(value, bool) or not (isinstance(value, kind) or hasattr(value, "__index__")):
             raise TypeError(
-                f"interpolate(): {name} must be of type {kind[-1].__name__}, but got "
-                f"{type(value).__name__}"
+                f"interpolate(): {name} must be of type {expected}, but got {type(value).__name__}"
             )
     if name == "size":
         return [int(n) for n in given], None

@@ -38,7 +38,8 @@ class CrossMapLRN2d(LocalResponseNorm):
 
 
 def _shape(normalized_shape) -> tuple[int, ...]:
-    return (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    whole = hasattr(normalized_shape, "__index__")  # NumPy's integers, too
+    return (int(normalized_shape),) if whole else tuple(normalized_shape)
 
 
 class LayerNorm(Module):

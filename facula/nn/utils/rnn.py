@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import facula
 from facula import Tensor
 from facula.errors import honest
+from facula.nn.functional._common import require_bools
 
 __all__ = [
     "PackedSequence",
@@ -251,6 +252,7 @@ def pad_sequence(
             "pad_sequence: Expected iterable for input sequences, but got arg of type: "
             f"{type(sequences)}"
         )
+    require_bools("pad_sequence", batch_first=batch_first)
     sequences = sequences.unbind(0) if isinstance(sequences, Tensor) else list(sequences)
     if not sequences:
         raise RuntimeError("received an empty list of sequences")
