@@ -15,13 +15,9 @@ from math import gcd, inf, prod
 from typing import Any, NamedTuple
 
 from facula.cpu.kernels import merged, strides_in
+from facula.summation import BLOCK
 from facula.trace.node import Node, contiguous_strides
 
-# The order of summation is that of the library PyTorch uses on this kind of machine: k in blocks,
-# and few columns without fusing product and sum. What float32 rounds off then is rounded off alike,
-# which keeps long training runs next to PyTorch's.
-BLOCK = 192  # products that are summed before the sum is added to the total
-NARROW = 12  # columns from which on product and sum are fused
 NEAR = 1 << 20  # bytes that stay in a core's own cache while a unit goes over them
 WHOLE = 800 << 10  # bytes of a unit's panels that are copied together
 MANY = 8  # tiles, at least, that go over panels which are copied together

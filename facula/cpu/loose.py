@@ -16,12 +16,13 @@ from functools import cache
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.blocking import BLOCK, LEAST, MANY, NARROW, Shape, registers
+from facula.cpu.blocking import LEAST, MANY, Shape, registers
 from facula.cpu.kernels import UNITS, Kernel
 from facula.cpu.packing import transposed
 from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.tiles import Edge, Epilogue, TileWriter
 from facula.cpu.vector import SIZE, Lanes, Value
+from facula.summation import BLOCK, NARROW
 
 ROOM = 1 << 19  # bytes of a panel that is copied, at most: they lie on the stack
 

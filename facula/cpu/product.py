@@ -10,26 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.blocking import (
-    AHEAD,
-    BLOCK,
-    NARROW,
-    NEAR,
-    PANEL,
-    SAME,
-    SOON,
-    SOONER,
-    Shape,
-    Size,
-    plan,
-    registers,
-)
+from facula.cpu.blocking import AHEAD, NEAR, PANEL, SAME, SOON, SOONER, Shape, Size, plan, registers
 from facula.cpu.kernels import Kernel
 from facula.cpu.loose import LooseProduct
 from facula.cpu.packing import copy_panel, copy_panels, copy_rows, copy_tile
+from facula.cpu.peeled import PeeledWriter
 from facula.cpu.text import Index, NotCompiled
 from facula.cpu.tiles import DotWriter, Epilogue, TileWriter, lanes_of
 from facula.cpu.vector import SIZE
+from facula.summation import BLOCK, NARROW
 from facula.trace.node import Node
 
 
@@ -68,9 +57,13 @@ class ProductKernel(Kernel):
         ]
         self.panel = p.columns
         self.rows = p.small + (p.big > 0)  # of the largest tile
-        self.tile = t = (DotWriter if p.dot else TileWriter)(self, e, kind, self.width)
         self._masked(n)
-        t.k, t.parts = s.k, (s.k > BLOCK or self.reach is not None) and not p.dot
+        narrow = not p.dot and n.shape[-1] < NARROW and self.reach is None and p.depth == s.k
+        narrow = narrow and kind == "f32" and s.b_column == 1 and not s.turned
+        peeled = narrow and s.count == 1 and s.n > 4 and s.n % 4 and p.panels + (p.edge > 0) == 1
+        writer = PeeledWriter if peeled else DotWriter if p.dot else TileWriter
+        self.tile = t = writer(self, e, kind, self.width)
+        t.k, t.parts = s.k, (s.k > BLOCK or self.reach is not None) and not (p.dot or narrow)
         t.fused, t.packed = n.shape[-1] >= NARROW, p.pack_b
         t.steps = [(row, column) for _, row, column in self.steps]
         self._rooms()
@@ -345,7 +338,7 @@ class ProductKernel(Kernel):
             spot = f.add(spot, f.sub(j, self.first_panel))
             room = f.at(room, f.mul(spot, self.rows * self.panel * size))
         if self.reach is None and (p.depth <= BLOCK or not t.parts):
-            t.call(rows, columns, left, b, room, count, self._part(first, count), at)
+            t.call(rows, columns, left, b, room, count, self._part(first, count), at, row)
             return
         # Blocks begin where they would without a mask: the sums are the same.
         begin, low, high = (0, 0, count) if self.reach is None else self._reached(rows, row)
@@ -358,7 +351,7 @@ class ProductKernel(Kernel):
                 part = self._part(f.add(first, start), some)
             else:
                 part = self._ends(block.index, begin, f.add(start, some), high)
-            t.call(rows, columns, x, y, room, some, part, at)
+            t.call(rows, columns, x, y, room, some, part, at, row)
 
     def _reached(self, rows: int, row: Index) -> tuple[Index, Index, Index]:
         """The part of k in which rows of the left operand are not zero: the beginning of its first

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.blocking import BLOCK, LINE
+from facula.cpu.blocking import LINE
 from facula.cpu.kernels import Kernel, strides_in
 from facula.cpu.strips import masked_load, masked_store
 from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.vector import SIZE, STORED, Lanes, Value
+from facula.summation import BLOCK
 from facula.trace.node import Node
 
 STRETCH = 16  # steps of k, at least, between fetches of what follows a product
@@ -119,6 +120,8 @@ class TileWriter:
     epilogue.
     """
 
+    lined = False  # whether a tile is told which row its first one is
+
     def __init__(self, kernel: Kernel, epilogue: Epilogue, kind: str, width: int) -> None:
         self.kernel = kernel
         self.epilogue = epilogue
@@ -139,9 +142,19 @@ class TileWriter:
         self.known: dict[Any, str] = {}
 
     def call(
-        self, rows: int, columns: int, a: str, b: str, room: str, k: Index, part: Index, at: Any
+        self,
+        rows: int,
+        columns: int,
+        a: str,
+        b: str,
+        room: str,
+        k: Index,
+        part: Index,
+        at: Any,
+        line: Index,
     ) -> None:
-        """Call the tile for so many rows and columns; `at`: addresses for the epilogue."""
+        """Call the tile for so many rows and columns; `at`: addresses for the epilogue, `line`: the
+        first of its rows."""
         key = (rows, columns)
         if key not in self.known:
             self.known[key] = self._write(rows, columns)
@@ -150,6 +163,8 @@ class TileWriter:
             [f", {Lanes(f, 1).type(v.kind)} {v.name}" for v in self.kernel.numbers.values()]
         )
         pointers = "".join([f", ptr {p}" for p in at])
+        if self.lined:
+            numbers += f", i64 {line}"
         f.do(
             f"call void @{self.known[key]}(ptr {a}, ptr {b}, ptr {room}, i64 {k}, i64 {part}"
             f"{pointers}{numbers})"
@@ -163,6 +178,8 @@ class TileWriter:
         for i, (key, v) in enumerate(self.kernel.numbers.items()):
             params.append(f"{Lanes(self.kernel.f, 1).type(v.kind)} %n{i}")
             numbers[key] = Value(f"%n{i}", v.kind)
+        if self.lined:
+            params.append("i64 %line")
         f = Function(name, ", ".join(params), self.kernel.declarations)
         own, saved = self.kernel.f, self.kernel.numbers
         self.kernel.f, self.kernel.numbers = f, numbers  # the expressions go into the tile

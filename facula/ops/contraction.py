@@ -12,6 +12,7 @@ from facula.numpy_threads import matmul
 from facula.ops.movement import PERMUTE, RESHAPE
 from facula.ops.pointwise import MUL
 from facula.ops.registry import Op, broadcast, widened
+from facula.summation import product
 from facula.trace.recorder import record
 
 
@@ -28,7 +29,10 @@ def _infer(p: Any, st: Any, a: Any, b: Any) -> Any:
 
 
 def _body(p: Any, s: Any, a: Any, b: Any) -> Any:
-    return matmul(_lines(a), _lines(b))
+    a, b = _lines(a), _lines(b)
+    if a.ndim == b.ndim == 2 and a.dtype.char == "f":
+        return product(a, b)
+    return matmul(a, b)
 
 
 def _lines(a: Any) -> Any:
