@@ -59,22 +59,21 @@ def peeled(lines: Any, columns: int) -> Any:
 
 
 def _narrow(a: Any, b: Any) -> Any:
-    terms = a[:, :, None] * b
-    out = terms.sum(1)  # one after the other: the dimension is not the innermost
-    n = b.shape[1]
-    begin = peeled(np.arange(len(a)), n)
-    (rows,) = begin.nonzero()
-    if not len(rows):
-        return out
-    terms = terms[rows, :, : ALIGNED - 1]
-    main = terms.shape[1] // 8 * 8
-    total = np.zeros((len(rows), ALIGNED - 1), a.dtype)
-    for k in range(0, main, 8):
-        for j in range(4):
-            total += terms[:, k + j]
-        total += ((terms[:, k + 4] + terms[:, k + 5]) + terms[:, k + 6]) + terms[:, k + 7]
-    for k in range(main, terms.shape[1]):
-        total += terms[:, k]
-    these = np.arange(ALIGNED - 1) < begin[rows, None]
-    out[rows, : ALIGNED - 1] = np.where(these, total, out[rows, : ALIGNED - 1])
-    return out
+    m, n = len(a), b.shape[1]
+    # All products, those of one k after those of another: a sum along the first dimension adds one
+    # after the other. Rows are the innermost, since they are many.
+    terms = b[:, :, None] * np.ascontiguousarray(a.T)[:, None, :]
+    out = terms.sum(0)
+    begin = peeled(np.arange(m), n)
+    if begin.any():
+        first = terms[:, : ALIGNED - 1]
+        groups, rest = divmod(len(first), 8)
+        eights = first[: len(first) - rest].reshape(groups, 8, ALIGNED - 1, m)
+        steps = np.empty((groups, 5, ALIGNED - 1, m), a.dtype)
+        steps[:, :4] = eights[:, :4]
+        steps[:, 4] = ((eights[:, 4] + eights[:, 5]) + eights[:, 6]) + eights[:, 7]
+        steps = steps.reshape(5 * groups, ALIGNED - 1, m)
+        other = np.concatenate([steps, first[len(first) - rest :]]).sum(0)
+        these = np.arange(ALIGNED - 1)[:, None] < begin
+        out[: ALIGNED - 1] = np.where(these, other, out[: ALIGNED - 1])
+    return np.ascontiguousarray(out.T)
