@@ -107,15 +107,6 @@ def test_nms_keeps_the_best_of_boxes_that_overlap(library):
         facula.ops.torchvision.roi_align(1)
 
 
-@pytest.mark.parametrize("make", ["Graph", "Tracer", "GraphModule", "Node", "Proxy"])
-def test_graphs_can_not_be_made(make):
-    with pytest.raises(NotImplementedError, match=r"torch\.fx"):
-        getattr(facula.fx, make)()
-    with pytest.raises(NotImplementedError, match="symbolic_trace"):
-        facula.fx.symbolic_trace(None)
-    assert facula.fx.wrap("len") == "len"
-
-
 def test_conditions():
     facula._assert(True, "no")
     with pytest.raises(AssertionError, match="no"):
