@@ -86,7 +86,7 @@ class Op:
 def broadcast(shapes: list[tuple[int, ...]], name: str = "") -> tuple[int, ...]:
     """The common shape; RuntimeError where there is none."""
     first = shapes[0]
-    if all(s == first for s in shapes):
+    if shapes.count(first) == len(shapes):
         return first
     rank = max([len(s) for s in shapes])
     out = [1] * rank

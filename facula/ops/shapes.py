@@ -257,6 +257,10 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
     shape = input.node.shape
     d = wrap_dim(dim, len(shape))
     part = [_size(n) for n in sizes]
+    if not part:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    if not shape:
+        raise RuntimeError(f"unflatten: dim {dim} was given, but the tensor has no dimensions")
     if -1 in part:
         known = 1
         for s in part:

@@ -286,6 +286,8 @@ def strided(a: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: in
 
     What `as_strided` does for arrays of any layout takes nine times as long (2.9 us).
     """
+    if 0 in shape:  # where it begins may be behind the end
+        return np.empty(shape, a.dtype)
     return np.ndarray(shape, a.dtype, a, offset, strides)
 
 

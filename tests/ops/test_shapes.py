@@ -51,3 +51,9 @@ def test_contiguous_and_clone_follow_a_memory_format(tier):
     assert z.is_contiguous(memory_format=torch.channels_last_3d)
     with pytest.raises(RuntimeError, match="rank 4"):
         x[0].contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("shape", "sizes"), [((), [-1, 2]), ((), [1]), ((), []), ((4,), [])])
+def test_what_can_not_be_unflattened(shape, sizes):
+    with pytest.raises(RuntimeError, match="unflatten"):
+        torch.ones(shape).unflatten(0, sizes)
