@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.blocking import LEAST, MANY, Shape, registers
+from facula.cpu.blocking import LEAST, MANY, NEAR, Shape, registers
 from facula.cpu.kernels import UNITS, Kernel
 from facula.cpu.packing import transposed
 from facula.cpu.text import Function, Index, NotCompiled
@@ -243,17 +243,21 @@ class LooseProduct(Kernel):
         self.packed = s.b_column != 1 and s.n > 1
         if 0 in (s.count, s.m, s.n, s.k):
             raise NotCompiled("a product of nothing")
-        if self.packed and self.panel * s.k * self.size > ROOM:
-            raise NotCompiled("a panel that is too deep for the stack")
+        if self.packed and (s.m < 8 or self.panel * s.k * self.size > ROOM):
+            raise NotCompiled("a panel that is not worth a copy, or too deep for the stack")
         tiles, (whole, self.edge) = -(-s.m // self.rows), divmod(s.n, self.panel)
         panels = whole + (self.edge > 0)
         tile = 60 + s.k * max(4, self.rows * vectors // 2)  # cycles, about
         wanted = min(UNITS, max(1, s.count * tiles * panels * tile // LEAST))
         self.together = max(1, s.count // wanted)
         cut = -(-wanted // s.count)
-        # Panels are copied once by each unit that has them: then columns are shared out first.
-        by_columns = min(panels, cut if self.packed else -(-cut // tiles))
-        by_rows = min(max(1, tiles // MANY) if self.packed else tiles, -(-cut // by_columns))
+        # A unit's rows stay near while it goes over panels; where those are copied, each unit that
+        # has one copies it.
+        near = max(1, NEAR // (2 * self.rows * s.k * self.size))
+        by_rows = -(-tiles // near)
+        by_columns = min(panels, -(-cut // by_rows))
+        most = max(by_rows, tiles // MANY) if self.packed else tiles
+        by_rows = min(most, max(by_rows, -(-cut // by_columns)))
         self.unit_panels, self.row_tiles = -(-panels // by_columns), -(-tiles // by_rows)
         self.column_blocks = -(-panels // self.unit_panels)
         self.row_blocks = -(-tiles // self.row_tiles)
