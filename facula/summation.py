@@ -13,7 +13,7 @@ orders until every bit of many products was the same:
 
 The compiled kernels (`cpu/tiles.py`, `cpu/peeled.py`) do the same, so the first steps of a program,
 which are interpreted, round as those after them. Not so where the right operand of a narrow product
-is transposed, for one row, and for narrow products that are too small or too large to be worth it.
+is transposed, for one row or column, and for narrow products that are too small or too large to be worth it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def product(a: Any, b: Any) -> Any:
             some = slice(first, first + BLOCK)
             out += matmul(a[:, some], b[some])
         return out
-    if b.strides[1] == b.itemsize and LEAST <= m * k * n <= MOST and m > 1:
+    if m > 1 < n and b.strides[1] == b.itemsize and LEAST <= m * k * n <= MOST:
         return _narrow(a, b)
     return matmul(a, b)
 
