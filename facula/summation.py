@@ -13,7 +13,8 @@ orders until every bit of many products was the same:
 
 The compiled kernels (`cpu/tiles.py`, `cpu/peeled.py`) do the same, so the first steps of a program,
 which are interpreted, round as those after them. Not so where the right operand of a narrow product
-is transposed, for one row or column, and for narrow products that are too small or too large to be worth it.
+is transposed, for one row or column, and for narrow products that are too small or too large to be
+worth it.
 """
 
 from __future__ import annotations
