@@ -34,7 +34,6 @@ from facula.trace import recorder
 from facula.trace.node import (
     INPUT,
     LEAF,
-    ROOT,
     STALE,
     Node,
     Other,
@@ -43,6 +42,7 @@ from facula.trace.node import (
     leaf,
     stale,
 )
+from facula.trace.operands import without_gradients
 from facula.trace.recorder import TLS, assign, flush, record
 from facula.trace.settling import BASE
 from facula.values import realise
@@ -116,14 +116,7 @@ def alone(t: Any) -> bool:
 
 def short(r: Any) -> bool:
     """Whether a frame is short and has values only: what is in it is computed soon anyway."""
-    if r.cur.index >= SHORT or r.gnodes:
-        return False
-    n = r.cur
-    while n.op is not ROOT:
-        if n.rg:
-            return False
-        n = n.parent
-    return True
+    return r.cur.index < SHORT and not r.gnodes and without_gradients(r)
 
 
 def _write_element(t: Any, s: Storage, value: Any) -> bool:

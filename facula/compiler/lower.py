@@ -135,11 +135,9 @@ class Lowered:
     def _lower(self, c: Cluster) -> list[KernelCall]:
         """The kernel calls of a cluster: written once for all clusters that are built alike."""
         alike = Likeness(self, c)
-        known = _written.get(alike.key)
-        if known is None:
-            loose = self.loose and (c.core is None or c.core.op.name in LOOSE)
-            key = (alike.key, "loose") if loose else alike.key
-            known = _written.get(key)
+        loose = self.loose and (c.core is None or c.core.op.name in LOOSE)
+        key = (alike.key, "loose") if loose else alike.key
+        known = _written.get(alike.key) or _written.get(key)
         if known is None:
             try:
                 known = alike.general(self._write(c, loose))
@@ -151,6 +149,14 @@ class Lowered:
         return alike.own(known)
 
     def _write(self, c: Cluster, loose: bool) -> list[KernelCall]:
+        if loose:
+            try:
+                return self._kernels(c, True)
+            except NotCompiled:  # by kernels for these sizes, then
+                pass
+        return self._kernels(c, False)
+
+    def _kernels(self, c: Cluster, loose: bool) -> list[KernelCall]:
         g = self.grouping
         stored = {n for n in c.nodes if n in self.stored}
         for n in c.nodes:

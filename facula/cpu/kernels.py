@@ -25,7 +25,15 @@ STACK = 8192  # elements of a row that are kept on the stack
 class Kernel:
     """One kernel being written: its text, and what its descriptor has to name."""
 
-    def __init__(self, cluster: Cluster, places: Any, stored: set[Node], constants: set[Node]):
+    def __init__(
+        self,
+        cluster: Cluster,
+        places: Any,
+        stored: set[Node],
+        constants: set[Node],
+        *,
+        guards: dict[int, Any] | None = None,
+    ):
         self.cluster = cluster
         self.places = places
         self.stored = stored
@@ -41,7 +49,7 @@ class Kernel:
         self.numbers: dict[tuple[int, str, str], Value] = {}
         self.units = 1
         self.room: dict[Any, int] = {}  # bytes of the scratch buffers that its slots name
-        self.guards: dict[int, Any] = {}
+        self.guards = {} if guards is None else guards
         self.functions: list[str] = []
         self._status = ""
 

@@ -33,9 +33,7 @@ class Masked(Edge):
 
     def __init__(self, f: Function, width: int, active: str) -> None:
         super().__init__(f, width, width)
-        some = self.splat(Value(f.let(f"trunc i64 {active} to i32"), "i32"))
-        lanes = "<" + ", ".join([f"i32 {k}" for k in range(width)]) + ">"
-        self.mask = Value(f.let(f"icmp ult {self.type('i32')} {lanes}, {some.name}"), "b")
+        self.mask = self.first(active)
         self.last = f.sub(active, 1)
 
     def _mask(self) -> Value:
@@ -83,26 +81,14 @@ class LooseTile(TileWriter):
         f.do(f"call void @{self.known[key]}({', '.join(given)})")
 
     def _write_loose(self, rows: int, vectors: int, masked: bool) -> str:
-        name = f"tile{len(self.kernel.functions)}"
-        params = ["ptr %a", "ptr %b", "i64 %k", "i64 %height", "i64 %some"]
-        params += [f"ptr %x{i}" for i in range(len(self.epilogue.kinds))]
-        numbers = {}
-        for i, (key, v) in enumerate(self.kernel.numbers.items()):
-            params.append(f"{Lanes(self.kernel.f, 1).type(v.kind)} %n{i}")
-            numbers[key] = Value(f"%n{i}", v.kind)
-        params += [f"i64 {name}" for name in self.sizes]
-        f = Function(name, ", ".join(params), self.kernel.declarations)
-        own, saved = self.kernel.f, self.kernel.numbers
-        self.kernel.f, self.kernel.numbers = f, numbers  # the expressions go into the tile
-        lanes = [Lanes(f, self.width)] * vectors
-        try:
+        def body(f: Function) -> None:
+            lanes = [Lanes(f, self.width)] * vectors
             if masked:
                 lanes[-1] = Masked(f, self.width, "%some")
             self._loose_body(f, rows, lanes)
-        finally:
-            self.kernel.f, self.kernel.numbers = own, saved
-        self.kernel.functions.append(f.text("internal "))
-        return name
+
+        own = ["ptr %a", "ptr %b", "i64 %k", "i64 %height", "i64 %some"]
+        return self._function(own, [f"i64 {name}" for name in self.sizes], body)
 
     def _loose_body(self, f: Function, rows: int, lanes: list[Lanes]) -> None:
         """Sums of blocks of k, added up in memory; then, row by row, what follows."""
@@ -187,10 +173,6 @@ def _turned(kind: str, width: int) -> Function:
 
 class LooseProduct(Kernel):
     """One product and what follows it, of any sizes."""
-
-    def __init__(self, *args: Any, guards: dict[int, Any]) -> None:
-        super().__init__(*args)
-        self.guards = guards
 
     def _step(self, n: int, item: int) -> Index:
         """A step in bytes; 1 and 0 elements are the text's."""

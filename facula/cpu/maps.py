@@ -23,8 +23,7 @@ class MapKernel(Kernel):
     """
 
     def __init__(self, *args: Any, guards: dict[int, Any], loose: bool = False) -> None:
-        super().__init__(*args)
-        self.guards = guards
+        super().__init__(*args, guards=guards)
         self.loose = loose
         self.partials: list[Node] = [
             n for n in self.cluster.nodes if self.cluster.level[n] in (COLUMN, ALL)
@@ -52,13 +51,11 @@ class MapKernel(Kernel):
         self._choose_kept()
         with f.loop("%lo", "%hi") as unit:
             self.unit = unit.index
+            low, high = self._share(unit.index)
+            self._begin_partials()
             if self.flat:
-                low, high = self._share(unit.index)
-                self._begin_partials()
                 self._row(0, low, high)
             else:
-                low, high = self._share(unit.index)
-                self._begin_partials()
                 with f.loop(low, high, some=True) as row:
                     self._row(row.index, 0, self.piece)
 

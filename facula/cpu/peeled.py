@@ -22,8 +22,7 @@ class PeeledWriter(TileWriter):
         """Sums over all of k, the first elements of some rows in the other order."""
         sums = super()._span(f, rows, lanes, offsets, count)
         columns = self.epilogue.core.shape[-1]
-        x, w = lanes[0], lanes[0].width
-        numbers = "<" + ", ".join([f"i32 {k}" for k in range(w)]) + ">"
+        x = lanes[0]
         for first in range(0, rows, AT_ONCE):
             some = range(first, min(rows, first + AT_ONCE))
             for i, other in zip(some, self._others(f, x, some), strict=True):
@@ -33,10 +32,8 @@ class PeeledWriter(TileWriter):
                 before = f.let(f"and i64 {f.sub(0, begin)}, {ALIGNED - 1}")
                 fits = f.let(f"icmp sle i64 {before}, {columns - ALIGNED}")
                 before = f.let(f"select i1 {fits}, i64 {before}, i64 0")
-                limit = x.splat(Value(f.let(f"trunc i64 {before} to i32"), "i32"))
-                mask = Value(f.let(f"icmp ult {x.type('i32')} {numbers}, {limit.name}"), "b")
                 at = i * len(lanes)
-                sums[at] = x.select(mask, other, sums[at])
+                sums[at] = x.select(x.first(before), other, sums[at])
         return sums
 
     def _others(self, f: Function, x: Lanes, rows: range) -> list[Value]:

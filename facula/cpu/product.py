@@ -15,7 +15,7 @@ from facula.cpu.kernels import Kernel
 from facula.cpu.loose import LooseProduct
 from facula.cpu.packing import copy_panel, copy_panels, copy_rows, copy_tile
 from facula.cpu.peeled import PeeledWriter
-from facula.cpu.text import Index, NotCompiled
+from facula.cpu.text import Index
 from facula.cpu.tiles import DotWriter, Epilogue, TileWriter, lanes_of
 from facula.cpu.vector import SIZE
 from facula.summation import BLOCK, NARROW
@@ -24,10 +24,6 @@ from facula.trace.node import Node
 
 class ProductKernel(Kernel):
     """One product and what follows it."""
-
-    def __init__(self, *args: Any, guards: dict[int, Any]) -> None:
-        super().__init__(*args)
-        self.guards = guards
 
     def build(self, width: int) -> None:
         """Write the kernel; `width` is that of a vector of float32."""
@@ -398,13 +394,6 @@ class Product:
         self, args: Any, guards: dict[int, Any], width: int, loose: bool = False
     ) -> list[Kernel]:
         """One kernel; a loose one takes its sizes as arguments."""
-        if loose:
-            try:
-                kernel = LooseProduct(*args, guards=guards)
-                kernel.build(width)
-                return [kernel]
-            except NotCompiled:  # by the other kind, then
-                pass
-        product = ProductKernel(*args, guards=guards)
+        product = (LooseProduct if loose else ProductKernel)(*args, guards=guards)
         product.build(width)
         return [product]

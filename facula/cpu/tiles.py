@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from facula.compiler.cluster import kind_of
@@ -171,22 +172,28 @@ class TileWriter:
         )
 
     def _write(self, rows: int, columns: int) -> str:
+        def body(f: Function) -> None:
+            self._body(f, rows, lanes_of(f, columns, self.width))
+
+        own = ["ptr %a", "ptr %b", "ptr %room", "i64 %k", "i64 %part"]
+        return self._function(own, ["i64 %line"] if self.lined else [], body)
+
+    def _function(self, own: list[str], more: list[str], body: Callable[[Function], None]) -> str:
+        """Write a function of these parameters and, between them, the addresses and Python numbers
+        of the epilogue; its name."""
         name = f"tile{len(self.kernel.functions)}"
-        params = ["ptr %a", "ptr %b", "ptr %room", "i64 %k", "i64 %part"]
-        params += [f"ptr %x{i}" for i in range(len(self.epilogue.kinds))]
+        params = own + [f"ptr %x{i}" for i in range(len(self.epilogue.kinds))]
         numbers = {}
         for i, (key, v) in enumerate(self.kernel.numbers.items()):
             params.append(f"{Lanes(self.kernel.f, 1).type(v.kind)} %n{i}")
             numbers[key] = Value(f"%n{i}", v.kind)
-        if self.lined:
-            params.append("i64 %line")
-        f = Function(name, ", ".join(params), self.kernel.declarations)
-        own, saved = self.kernel.f, self.kernel.numbers
+        f = Function(name, ", ".join(params + more), self.kernel.declarations)
+        outer, saved = self.kernel.f, self.kernel.numbers
         self.kernel.f, self.kernel.numbers = f, numbers  # the expressions go into the tile
         try:
-            self._body(f, rows, lanes_of(f, columns, self.width))
+            body(f)
         finally:
-            self.kernel.f, self.kernel.numbers = own, saved
+            self.kernel.f, self.kernel.numbers = outer, saved
         self.kernel.functions.append(f.text("internal "))
         return name
 

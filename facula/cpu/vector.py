@@ -62,6 +62,12 @@ class Lanes(Builder):
         wide = f"<{self.width} x {t}>"
         return Value(f.let(f"shufflevector {wide} {v}, {wide} poison, {zero}"), a.kind, a)
 
+    def first(self, count: str) -> Value:
+        """Which lanes are the first so many; `count` is the name of an i64."""
+        some = self.splat(Value(self.f.let(f"trunc i64 {count} to i32"), "i32"))
+        lanes = "<" + ", ".join([f"i32 {k}" for k in range(self.width)]) + ">"
+        return Value(self.f.let(f"icmp ult {self.type('i32')} {lanes}, {some.name}"), "b")
+
     # Memory. Bools are bytes there, narrow floats 16-bit patterns.
     def unpack(self, raw: Value, kind: str) -> Value:
         """A value from the form in which it lies in memory."""

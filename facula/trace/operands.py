@@ -47,6 +47,11 @@ def uninitialised(r: Recorder) -> bool:
     r.begun = True
     if not any([h._leaf_rg and h.node.op is not INPUT for h in r.handles]):
         return False
+    return without_gradients(r)
+
+
+def without_gradients(r: Recorder) -> bool:
+    """Whether no value that was recorded so far requires a gradient."""
     n = r.cur
     while n.op is not ROOT:
         if n.rg:
