@@ -79,7 +79,7 @@ globals().update(_FUNCTIONS)
 
 def _attach() -> None:
     """Give the package and Tensor what a module that was imported late has entered."""
-    known = {name for c in Tensor.__mro__ for name in vars(c)}
+    known = {name for c in Tensor.__mro__ for name, x in vars(c).items() if type(x) is not _Later}
     for name, method in _METHODS.items():
         if name not in known:
             setattr(Tensor, name, method)
@@ -87,23 +87,23 @@ def _attach() -> None:
         globals().setdefault(name, function)
 
 
-def _method_later(of: Any, name: str) -> Any:
-    """A method, of a tensor or of its class, whose module is imported now."""
-    if name[:2] != "__" and _later.load(name) and name in _METHODS:
+class _Later:
+    """A method whose module is imported when it is first asked for.
+
+    (A `__getattr__` of Tensor would make every attribute of every tensor five times slower.)
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, of: Any, cls: Any) -> Any:
+        _later.load(self.name)
         _attach()
-        return getattr(of, name)
-    what = (
-        f"type object '{of.__name__}'" if isinstance(of, type) else f"'{type(of).__name__}' object"
-    )
-    raise AttributeError(
-        f"{what} has no attribute '{name}' (what Facula lacks is listed in docs/compatibility.md)",
-        name=name,
-        obj=of,
-    )
+        return getattr(cls if of is None else of, self.name)
 
 
-Tensor.__getattr__ = _method_later  # type: ignore[method-assign]
-type(Tensor).__getattr__ = _method_later  # type: ignore[attr-defined]
+for _name in _later.METHODS:
+    setattr(Tensor, _name, _Later(_name))
 for _d in _dtypes.BY_NAME.values():
     globals()[_d._name] = _d
 globals().update(_dtypes.ALIASES)

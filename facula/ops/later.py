@@ -44,6 +44,12 @@ METHODS_ONLY = {
         ccol_indices col_indices crow_indices row_indices sparse_dim sparse_mask to_dense
         to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values""",
 }
+# Of the functions in MODULES, those that are methods too.
+METHODS_TOO = """_sample_dirichlet _standard_gamma cholesky cholesky_inverse cholesky_solve det
+    digamma digamma_ erfinv erfinv_ geqrf hardshrink i0 i0_ igamma igamma_ igammac igammac_ inverse
+    istft lgamma lgamma_ logdet lu lu_solve matrix_exp matrix_power mvlgamma mvlgamma_ orgqr ormqr
+    pinverse polygamma polygamma_ prelu qr slogdet stft svd triangular_solve"""
+METHODS = [*METHODS_TOO.split(), *" ".join(METHODS_ONLY.values()).split()]
 HOME = {
     name: module for module, names in {**MODULES, **METHODS_ONLY}.items() for name in names.split()
 }

@@ -28,6 +28,17 @@ def test_modules_of_methods_alone(module):
         assert name in table.METHODS and name not in table.FUNCTIONS
 
 
+def test_all_methods_are_listed():
+    code = (
+        "import importlib, facula; from facula.ops import later, table\n"
+        "known = set(table.METHODS)\n"
+        "for m in {**later.MODULES, **later.METHODS_ONLY}: importlib.import_module(m)\n"
+        "named = {n + s for n in later.HOME for s in ('', '_')}\n"
+        "assert set(later.METHODS) == named & (set(table.METHODS) - known)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_functions_and_methods_are_found_in_a_fresh_interpreter():
     code = (
         "import sys, facula as t; assert 'facula.ops.special' not in sys.modules; "

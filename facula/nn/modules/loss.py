@@ -7,6 +7,7 @@ from facula import Tensor
 from .. import functional as F
 from .linear_cross_entropy import LinearCrossEntropyLoss, LinearCrossEntropyOptions
 from .loss_base import _Loss, _WeightedLoss
+from .module import buffer_of
 
 __all__ = [
     "BCELoss",
@@ -94,7 +95,7 @@ class NLLLoss(_WeightedLoss):
         return F.nll_loss(
             input,
             target,
-            weight=self.weight,
+            weight=buffer_of(self, "weight"),
             ignore_index=self.ignore_index,
             reduction=self.reduction,
         )
@@ -141,7 +142,7 @@ class CrossEntropyLoss(_WeightedLoss):
         return F.cross_entropy(
             input,
             target,
-            weight=self.weight,
+            weight=buffer_of(self, "weight"),
             ignore_index=self.ignore_index,
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
@@ -207,7 +208,9 @@ class BCELoss(_WeightedLoss):
     """Cross entropy of probabilities."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
+        return F.binary_cross_entropy(
+            input, target, weight=buffer_of(self, "weight"), reduction=self.reduction
+        )
 
 
 class BCEWithLogitsLoss(_Loss):
@@ -227,7 +230,11 @@ class BCEWithLogitsLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, pos_weight=self.pos_weight, reduction=self.reduction
+            input,
+            target,
+            buffer_of(self, "weight"),
+            pos_weight=buffer_of(self, "pos_weight"),
+            reduction=self.reduction,
         )
 
 
@@ -263,7 +270,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_soft_margin_loss(
-            input, target, weight=self.weight, reduction=self.reduction
+            input, target, weight=buffer_of(self, "weight"), reduction=self.reduction
         )
 
 
@@ -326,7 +333,7 @@ class MultiMarginLoss(_WeightedLoss):
             target,
             p=self.p,
             margin=self.margin,
-            weight=self.weight,
+            weight=buffer_of(self, "weight"),
             reduction=self.reduction,
         )
 

@@ -443,6 +443,14 @@ def weight_and_bias(module: Module):
         return module.weight, module.bias
 
 
+def buffer_of(module: Module, name: str):
+    """A module's buffer, as a rule from its table at once: see `__getattr__`."""
+    try:
+        return module._buffers[name]
+    except KeyError:
+        return getattr(module, name)
+
+
 def _addindent(s_: str, numSpaces: int) -> str:
     """`indent` by the name that old programs import."""
     return indent(s_, numSpaces)
