@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facula.compiler.cluster import ALL, COLUMN, FULL, Cluster
+from facula.compiler.gathered import Gathered
 from facula.compiler.grouping import Grouping
 from facula.compiler.hidden import Masks
 from facula.compiler.layout import place
@@ -59,6 +60,7 @@ class Lowered:
         self.loose = loose
         self.n_scalars = len(scalars)
         entries, places, self.guards = prepared(entries, roots, scalars)
+        entries = Gathered(entries, roots, scalars, self.guards, places).entries
         entries = without_copies(entries, roots, places)
         entries = turned_once(long_dots(entries, places), roots, places)
         entries, roots = with_copies(entries, roots, places)
