@@ -128,14 +128,36 @@ def _limits() -> np.ndarray:
 def image(pixels: np.ndarray) -> bytes:
     """A picture of uint8, height x width x channels, as PNG."""
     height, width, channels = pixels.shape
+    return message(
+        4, integer(1, height) + integer(2, width) + integer(3, channels) + message(4, png(pixels))
+    )
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """The PNG file of a picture of uint8, height x width x channels."""
+    height, width, channels = pixels.shape
     kinds = {1: 0, 2: 4, 3: 2, 4: 6}
     rows = b"".join([b"\0" + np.ascontiguousarray(row).tobytes() for row in pixels])
     head = struct.pack(">IIBBBBB", width, height, 8, kinds[channels], 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(rows))
-    png += _chunk(b"IEND", b"")
-    return message(
-        4, integer(1, height) + integer(2, width) + integer(3, channels) + message(4, png)
-    )
+    start = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head)
+    return start + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+
+
+def pr_curve(
+    labels: np.ndarray, predictions: np.ndarray, thresholds: int, weights: np.ndarray | float
+) -> bytes:
+    """Counts of hits, precision and recall at thresholds from 0 to 1, as a 6 x n tensor."""
+    place = np.floor(predictions.astype(np.float64) * (thresholds - 1)).astype(np.int64)
+    counts = []
+    for weight in (labels.astype(np.float64), 1.0 - labels.astype(np.float64)):
+        found, _ = np.histogram(place, thresholds, (0, thresholds - 1), weights=weight * weights)
+        counts.append(found[::-1].cumsum()[::-1])
+    tp, fp = counts
+    tn, fn = fp[0] - fp, tp[0] - tp
+    precision, recall = tp / np.maximum(1e-7, tp + fp), tp / np.maximum(1e-7, tp + fn)
+    values = np.stack((tp, fp, tn, fn, precision, recall)).astype("<f4")
+    shape = b"".join([message(2, integer(1, n)) for n in values.shape])
+    return message(8, integer(1, 1) + message(2, shape) + message(5, values.tobytes()))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

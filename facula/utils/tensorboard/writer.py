@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from facula.errors import refuse
-from facula.utils.tensorboard import events
+from facula.utils.tensorboard import events, projector
+from facula.utils.tensorboard.graph import graph
 
 _counter = 0
 _lock = threading.Lock()
@@ -97,6 +98,7 @@ class SummaryWriter:
         self.log_dir = os.fspath(log_dir)
         self._options = max_queue, flush_secs, filename_suffix
         self._writers: dict[str, FileWriter] = {}
+        self._projected = ""
         self._writer(self.log_dir)
 
     def _writer(self, folder: str) -> FileWriter:
@@ -216,13 +218,57 @@ class SummaryWriter:
         for tag, value in metric_dict.items():
             self.add_scalar(tag, value, global_step)
 
-    def add_graph(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """NotImplementedError: use `facula explain`."""
-        refuse("SummaryWriter.add_graph", "graphs are not drawn; `facula explain` prints programs")
+    def add_graph(
+        self,
+        model: Any,
+        input_to_model: Any = None,
+        verbose: bool = False,
+        use_strict_trace: bool = True,
+    ) -> None:
+        """The operations of a module called with `input_to_model`, in the scopes of its parts."""
+        made = graph(model, input_to_model)
+        if verbose:
+            print(made)
+        self.file_writer.add(events.message(4, made), None, None)
 
-    def add_embedding(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """NotImplementedError: not in Facula."""
-        refuse("SummaryWriter.add_embedding", "embeddings are not written")
+    def add_embedding(
+        self,
+        mat: Any,
+        metadata: Any = None,
+        label_img: Any = None,
+        global_step: Any = None,
+        tag: str = "default",
+        metadata_header: Any = None,
+    ) -> None:
+        """Vectors, one a row, for TensorBoard's projector; pictures are N x C x H x W."""
+        pictures = None
+        if label_img is not None:
+            images = _array(label_img)
+            pictures = np.stack([_pixels(x, "CHW") for x in images])
+            pictures = np.broadcast_to(pictures, (*pictures.shape[:3], 3))
+        step = 0 if global_step is None else int(global_step)
+        self._projected += projector.write(
+            self.log_dir, _array(mat), metadata, metadata_header, pictures, step, tag
+        )
+        with open(os.path.join(self.log_dir, "projector_config.pbtxt"), "w") as f:
+            f.write(self._projected)
+
+    def add_pr_curve(
+        self,
+        tag: str,
+        labels: Any,
+        predictions: Any,
+        global_step: Any = None,
+        num_thresholds: int = 127,
+        weights: Any = None,
+        walltime: float | None = None,
+    ) -> None:
+        """Precision and recall of predictions from 0 to 1 against labels of 0 and 1."""
+        n = min(num_thresholds, 127)
+        weight = 1.0 if weights is None else _array(weights)
+        value = events.pr_curve(_array(labels), _array(predictions), n, weight)
+        made = events.summary(tag, value, events.plugin("pr_curves", events.integer(2, n)))
+        self.file_writer.add(made, global_step, walltime)
 
     def add_video(self, *args: Any, **kwargs: Any) -> NoReturn:
         """NotImplementedError: not in Facula."""

@@ -115,8 +115,8 @@ def test_bad_values_are_refused(tmp_path):
             w.add_image("x", facula.zeros(2, 2))
         with pytest.raises(ValueError, match="no element"):
             w.add_histogram("x", facula.zeros(0))
-        with pytest.raises(NotImplementedError, match="add_graph"):
-            w.add_graph(None)
+        with pytest.raises(NotImplementedError, match="add_video"):
+            w.add_video("x", None)
 
 
 def test_hyperparameters_and_default_folder(tmp_path, monkeypatch):
@@ -126,3 +126,21 @@ def test_hyperparameters_and_default_folder(tmp_path, monkeypatch):
         folder = w.get_logdir()
     assert folder.startswith("runs") and folder.endswith("_try")
     assert [t for _, t, _ in read(tmp_path / folder)] == ["hparams/text_summary", "accuracy"]
+
+
+def test_precision_and_recall(tmp_path):
+    # The values are those of PyTorch's writer, read back.
+    with SummaryWriter(tmp_path) as w:
+        w.add_pr_curve("pr", np.array([0, 1, 1]), facula.tensor([0.1, 0.9, 0.4]), 1, 3)
+    ((step, tag, value),) = read(tmp_path)
+    tensor = dict(fields(value[8]))
+    numbers = np.frombuffer(tensor[5], np.float32).reshape(6, 3)
+    assert (step, tag) == (1, "pr")
+    assert numbers.tolist() == [
+        [2, 1, 0],
+        [1, 0, 0],
+        [0, 1, 1],
+        [0, 1, 2],
+        [np.float32(2 / 3), 1, 0],
+        [1, 0.5, 0],
+    ]
