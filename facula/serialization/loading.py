@@ -37,8 +37,10 @@ def load(
     f: a path, or a file that can be read and sought.
     map_location: where tensors go that were on other devices: a device or its name, a dict, or a
         function of storage and location. Without it, they have to be on the CPU.
-    weights_only: accepted, and without effect: no code of the file is run in either case. What is
-        not a tensor or plain data has to be allowed by `facula.serialization.add_safe_globals`.
+    weights_only: with False, a file may hold whole models: objects of classes that the program has
+        imported already (see `facula.serialization.objects`). No function is called by its name in
+        either case. What else is not a tensor or plain data has to be allowed by
+        `facula.serialization.add_safe_globals`.
     mmap: leave the contents of tensors in the file until they are used. Writing to the tensors
         does not change the file, which must stay as it is. Needs a path.
     encoding: (keyword) of text that Python 2 wrote, default "utf-8".
@@ -53,9 +55,10 @@ def load(
     if pickle_load_args:
         raise TypeError(f"load: unexpected arguments {sorted(pickle_load_args)}")
     restore = restorer(map_location)
+    trusted = weights_only is False
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as file:
-            return _load(file, os.fspath(f), restore, bool(mmap), encoding)
+            return _load(file, os.fspath(f), restore, bool(mmap), encoding, trusted)
     if mmap:
         raise ValueError("load: f must be a file path in order to use the mmap argument")
     for method in ("read", "seek", "tell"):
@@ -64,17 +67,17 @@ def load(
                 f"load: f has no {method}(): give a path or a file that can be sought, such as "
                 "io.BytesIO(data)"
             )
-    return _load(f, str(getattr(f, "name", type(f).__name__)), restore, False, encoding)
+    return _load(f, str(getattr(f, "name", type(f).__name__)), restore, False, encoding, trusted)
 
 
-def _load(file: Any, name: str, restore: Any, mapped: bool, encoding: str) -> Any:
+def _load(file: Any, name: str, restore: Any, mapped: bool, encoding: str, trusted: bool) -> Any:
     start = file.tell()
     head = file.read(len(SIGNATURE))
     file.seek(start)
     if not head:
         raise EOFError(f"load: {name} is empty")
     if head == SIGNATURE:
-        return _load_zip(ArchiveReader(file, name), restore, mapped, encoding)
+        return _load_zip(ArchiveReader(file, name), restore, mapped, encoding, trusted)
     if mapped:
         raise RuntimeError("load: mmap=True needs a file in the zip format, which this one is not")
     if not isinstance(head, bytes) or head[:1] != b"\x80":
@@ -82,7 +85,7 @@ def _load(file: Any, name: str, restore: Any, mapped: bool, encoding: str) -> An
             f"load: {name} is no checkpoint: it begins with {head!r} and neither as a zip file nor "
             "as a pickle"
         )
-    return _load_legacy(file, start, name, restore, encoding)
+    return _load_legacy(file, start, name, restore, encoding, trusted)
 
 
 def _refuse_parts(value: Any) -> None:
@@ -93,13 +96,15 @@ def _refuse_parts(value: Any) -> None:
         raise UnpicklingError(f"the checkpoint holds {value!r} as a value")
 
 
-def _load_zip(archive: ArchiveReader, restore: Any, mapped: bool, encoding: str) -> Any:
+def _load_zip(
+    archive: ArchiveReader, restore: Any, mapped: bool, encoding: str, trusted: bool
+) -> Any:
     if "constants.pkl" in archive:
         raise NotImplementedError(
             f"load: {archive.name} is a TorchScript program, which is not in Facula"
         )
     pickled = archive.read("data.pkl")
-    rebuilder = Rebuilder(len(pickled), registry.table())
+    rebuilder = Rebuilder(len(pickled), registry.table(), trusted)
     storages = ZipStorages(archive, restore, mapped)
     reader = _reader(pickled, rebuilder, storages.find, encoding)
     value = reader.load()
@@ -109,11 +114,20 @@ def _load_zip(archive: ArchiveReader, restore: Any, mapped: bool, encoding: str)
 
 def _reader(data: Any, rebuilder: Rebuilder, find: Any, encoding: str, at: int = 0) -> Unpickler:
     return Unpickler(
-        data, rebuilder.find, find, rebuilder.build, rebuilder.registered, encoding, at
+        data,
+        rebuilder.find,
+        find,
+        rebuilder.build,
+        rebuilder.registered,
+        encoding,
+        at,
+        rebuilder.made,
     )
 
 
-def _load_legacy(file: Any, start: int, name: str, restore: Any, encoding: str) -> Any:
+def _load_legacy(
+    file: Any, start: int, name: str, restore: Any, encoding: str, trusted: bool
+) -> Any:
     data = file.read()
     if len(data) > 512 and data[257:262] == b"ustar":
         raise NotImplementedError(f"load: {name} is a tar file, as PyTorch wrote before 0.1.10")
@@ -121,7 +135,7 @@ def _load_legacy(file: Any, start: int, name: str, restore: Any, encoding: str) 
     def no_storage(pid: Any) -> Any:
         raise UnpicklingError("the head of the file refers to a storage")
 
-    rebuilder = Rebuilder(len(data), registry.table())
+    rebuilder = Rebuilder(len(data), registry.table(), trusted)
     at = 0
     head = []
     for _ in range(3):

@@ -20,6 +20,7 @@ from facula import Size, Tensor, devices, dtypes, meta
 from facula.devices import device
 from facula.nn import parameter
 from facula.ops.table import METHODS
+from facula.serialization import objects
 from facula.serialization.unpickler import Budget, Function, make_set, shown
 from facula.trace.node import canonical
 from facula.values import from_array
@@ -149,9 +150,13 @@ def _check_layout(offset: int, size: tuple[int, ...], stride: tuple[int, ...], n
 
 
 class Rebuilder:
-    """Resolves the names of one checkpoint; `extra` are the user's own, by their full name."""
+    """Resolves the names of one checkpoint; `extra` are the user's own, by their full name.
 
-    def __init__(self, size: int, extra: dict[str, Any]) -> None:
+    With `trusted`, objects of the program's own classes may be made as well (see `objects`).
+    """
+
+    def __init__(self, size: int, extra: dict[str, Any], trusted: bool = False) -> None:
+        self.trusted = trusted
         self.budget = Budget(size)
         self.extra = extra
         self._allowed = {id(value) for value in extra.values()}
@@ -161,6 +166,10 @@ class Rebuilder:
     def registered(self, value: Any) -> bool:
         """Whether the user has allowed this class or function."""
         return id(value) in self._allowed
+
+    def made(self, cls: Any) -> bool:
+        """Whether objects of this class may be made and be given their state."""
+        return self.registered(cls) or (self.trusted and objects.is_made(cls))
 
     def find(self, module: str, name: str) -> Any:
         """What a name stands for; UnpicklingError if it is not allowed."""
@@ -174,6 +183,8 @@ class Rebuilder:
             raise NotImplementedError(f"load: the dtype torch.{name} is not in Facula")
         if module == "torch._utils" and name in _LATER:
             raise NotImplementedError(f"load: {_LATER[name]} are not in Facula ({full})")
+        if self.trusted and (found := objects.known(module, name)) is not None:
+            return found
         raise UnpicklingError(
             f"the checkpoint asks for {full!r}, which is not plain data and might run code. If it "
             "is yours, or you trust whoever made it, allow it by "
@@ -291,7 +302,7 @@ class Rebuilder:
             self._set_array(target, state)
         elif isinstance(target, np.dtype):
             _set_dtype(target, state)
-        elif self.registered(kind):
+        elif self.made(kind):
             if hasattr(target, "__setstate__"):
                 target.__setstate__(state)
                 return

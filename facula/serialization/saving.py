@@ -110,7 +110,11 @@ class _Pickler(_Base):
         if obj is Tensor:
             self.write_name("torch", "Tensor", obj)
         elif module.partition(".")[0] == "facula" and "<" not in found:
-            self.write_name("torch" + module[len("facula") :], found, obj)
+            home = "torch" + module[len("facula") :]
+            for public in ("torch.nn.functional", "torch"):  # where PyTorch has its functions
+                if getattr(sys.modules.get("facula" + public[5:]), found, None) is obj:
+                    home = public
+            self.write_name(home, found, obj)
         else:
             super().save_global(obj, name)
 

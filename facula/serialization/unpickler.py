@@ -89,7 +89,7 @@ class Unpickler:
     `find(module, name)` gives what a name stands for and raises for a name that is not allowed,
     `persistent(id)` what a persistent id stands for, `build(object, state)` sets the state of an
     object that the caller has made, `registered(value)` says whether the user has allowed that a
-    class or function is called.
+    class or function is called, `made(cls)` whether objects of a class may be made without a call.
     """
 
     def __init__(
@@ -101,7 +101,9 @@ class Unpickler:
         registered: Callable[[Any], bool],
         encoding: str = "utf-8",
         position: int = 0,
+        made: Callable[[Any], bool] | None = None,
     ) -> None:
+        self.made = made or registered
         self.data = memoryview(data)
         self.at = position
         self.find = find
@@ -213,10 +215,11 @@ class Unpickler:
             raise UnpicklingError(f"the pickle calls {shown(function)}, which is not allowed")
 
     def new(self, kwargs: dict[str, Any] | None = None) -> None:
-        """Make an object of a registered class without calling its constructor."""
+        """Make an object without calling its constructor; only registered classes get arguments."""
         args = self.stack.pop()
         cls = self.stack.pop()
-        if not isinstance(cls, type) or not self.registered(cls):
+        allowed = self.registered if args or kwargs else self.made
+        if not isinstance(cls, type) or not allowed(cls):
             raise UnpicklingError(
                 f"the pickle makes an object of {shown(cls)}, which is not allowed"
             )
