@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 from facula.autograd import engine, frames
@@ -45,16 +46,21 @@ def _first_gradient(t: Any, g: Any, name: str) -> Any:
 
 
 def _sequence(x: Any) -> list[Any]:
+    """Tensors given alone, as a dict's values or in anything that gives them one by one."""
     if x is None:
         return []
-    return list(x) if isinstance(x, (tuple, list)) else [x]
+    if isinstance(x, (tuple, list)):
+        return list(x)
+    if hasattr(x, "requires_grad"):
+        return [x]
+    return list(x.values()) if type(x) is dict else list(x)
 
 
 def _tensors(name: str, argument: str, given: Any) -> None:
     """TypeError where something is neither a tensor nor a sequence, RuntimeError for elements."""
     for t in _sequence(given):
         if not hasattr(t, "requires_grad"):
-            several = isinstance(given, (tuple, list, str))
+            several = isinstance(given, Iterable)
             raise (RuntimeError if several else TypeError)(
                 f"{name}(): argument '{argument}' must be a Tensor or a sequence of Tensors, "
                 f"but got {type(t).__name__}"
@@ -126,6 +132,10 @@ def backward(
         grad_tensors = grad_variables
     if create_graph is not False or retain_graph is not None:
         _flags("backward", retain_graph=retain_graph, create_graph=create_graph)
+    if not hasattr(tensors, "node"):
+        tensors = _sequence(tensors) or tensors  # read once: it may be a generator
+    if grad_tensors is not None and not hasattr(grad_tensors, "node"):
+        grad_tensors = _sequence(grad_tensors)
     state = None
     whole = inputs is None and not create_graph and TLS.dual is None
     if whole and not retain_graph:
@@ -144,11 +154,11 @@ def backward(
         recorder.flush(TLS.r)  # what is saved goes through the hooks first
     roots = _roots(tensors, grad_tensors, "backward", built=not whole)
     targets = None
-    ins = _sequence(inputs)
-    _tensors("backward", "inputs", inputs)
     if inputs is not None:
+        ins = _sequence(inputs)
+        _tensors("backward", "inputs", ins)
         if not ins:
-            raise RuntimeError("'inputs' argument to backward cannot be empty.")
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         for t in ins:
             if not t.requires_grad:
                 raise RuntimeError(
@@ -180,7 +190,7 @@ def grad(
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Any, ...]:
+) -> Any:
     """The gradients of `outputs` with respect to `inputs`, leaving every `.grad` alone.
 
     Source: https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
@@ -192,10 +202,30 @@ def grad(
         allow_unused=allow_unused,
         materialize_grads=materialize_grads,
     )
+    if type(inputs) is dict:
+        found = grad(
+            outputs,
+            list(inputs.values()),
+            grad_outputs,
+            retain_graph,
+            create_graph,
+            only_inputs,
+            allow_unused,
+            is_grads_batched,
+            materialize_grads,
+        )
+        return dict(zip(inputs, found, strict=True))
+    if inputs is None:
+        raise TypeError("grad(): argument 'inputs' must be Tensors, not NoneType")
+    ins = _sequence(inputs)
+    if not hasattr(outputs, "node"):
+        outputs = _sequence(outputs) or outputs  # read once: it may be a generator
+    if grad_outputs is not None and not hasattr(grad_outputs, "node"):
+        grad_outputs = _sequence(grad_outputs)
     if is_grads_batched:
         return _batch_of_grads(
             outputs,
-            inputs,
+            ins,
             grad_outputs,
             retain_graph,
             create_graph,
@@ -207,7 +237,6 @@ def grad(
             "Expected allow_unused to be True or not passed when "
             "materialize_grads=True, but got: allow_unused=False."
         )
-    ins = _sequence(inputs)
     keep = create_graph if retain_graph is None else retain_graph
     r, state = TLS.r, None
     if not create_graph and not materialize_grads and TLS.dual is None:
@@ -221,7 +250,7 @@ def grad(
         recorder.flush(r)
     roots = _roots(outputs, grad_outputs, "autograd.grad")
     if not ins:
-        raise RuntimeError("grad(): `inputs` cannot be empty: there is nothing to differentiate by")
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     for t in ins:
         if not hasattr(t, "requires_grad"):
             raise RuntimeError(

@@ -72,3 +72,40 @@ def test_the_first_gradient_of_a_complex_number_has_to_be_given():
         (z * 2).backward()
     (z * 2).backward(torch.ones((), dtype=torch.complex64))
     assert z.grad == 2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        torch.nn.ParameterList,
+        iter,
+        lambda ws: (w for w in ws),
+        lambda ws: dict.fromkeys(ws, 1).keys(),
+        lambda ws: dict(enumerate(ws)).values(),
+    ],
+    ids=["ParameterList", "iterator", "generator", "keys", "values"],
+)
+def test_tensors_may_come_in_anything_that_gives_them(given):
+    a, b = (torch.nn.Parameter(torch.tensor([x, 1.0])) for x in (2.0, 3.0))
+    found = torch.autograd.grad((a * b).sum(), given([a, b]))
+    assert [g.tolist() for g in found] == [[3, 1], [2, 1]]
+    (a * b).sum().backward(inputs=given([a, b]))
+    assert (a.grad.tolist(), b.grad.tolist()) == ([3, 1], [2, 1])
+    ones = (torch.ones(2) for _ in range(2))
+    found = torch.autograd.grad((x for x in (a * 2, a * b)), given([a]), ones)
+    assert found[0].tolist() == [5, 3]
+    torch.autograd.backward(x.sum() for x in (a, b))
+    assert (a.grad.tolist(), b.grad.tolist()) == ([4, 2], [3, 2])
+
+
+def test_inputs_by_name_give_gradients_by_name():
+    a, b = (torch.tensor(x, requires_grad=True) for x in (2.0, 3.0))
+    found = torch.autograd.grad(a * b, {"a": a, "b": b})
+    assert {k: g.item() for k, g in found.items()} == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize("wrong", [3, None])
+def test_inputs_that_are_no_tensors_are_refused(wrong):
+    loss = torch.ones(1, requires_grad=True).sum()
+    with pytest.raises(TypeError):
+        torch.autograd.grad(loss, wrong)
