@@ -62,7 +62,8 @@ def _unpack(s: Saved, node: GradNode, create_graph: bool) -> Any:
     if not _bare(t.node):
         return t  # pending in this frame: its own entry (or input) carries the history
     lent = None if s.token is None else s.token.lent
-    if lent is not None:  # NumPy code may write to this memory before the pass has run
+    # NumPy code that still has it may write to this memory before the pass has run.
+    if lent is not None and lent() is not None:
         t._exported = lent
     if not create_graph or s.edge is None:
         return t

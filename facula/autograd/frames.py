@@ -120,7 +120,7 @@ def follow(e: Ended, grads: dict[Node, Any], pending: dict[Any, Any], keep: bool
         t._data = data
         t.node = leaf(n.shape, n.dtype, n.strides)
         values.append(t)
-    if any([token.lent is not None for token in e.tokens]):
+    if any([token.lent is not None and token.lent() is not None for token in e.tokens]):
         for n, t in zip((*p.kept, *p.inputs), values, strict=True):
             if n in p.tokens:  # NumPy code may write to this memory before the pass has run
                 t._exported = e.tokens[p.tokens[n]].lent

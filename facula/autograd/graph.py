@@ -7,6 +7,7 @@ While a frame is being recorded the trace is the graph. A `GradNode` is made for
 from __future__ import annotations
 
 from itertools import count
+from operator import itemgetter
 from typing import Any
 
 from facula.meta import META
@@ -444,7 +445,10 @@ def settle(r: Any) -> None:
 
 def leaves_of(r: Any, m: Any) -> tuple[list[Entry], list[Any]]:
     """The inputs that a followed pass depends on, and the leaves that they are."""
-    return m.reached, [given[0] for given in m.tensors(r.inputs)]
+    return m.reached, list(map(_first, m.tensors(r.inputs)))
+
+
+_first = itemgetter(0)
 
 
 def overwritten(r: Any) -> set[Any]:

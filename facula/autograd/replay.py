@@ -27,9 +27,11 @@ class Replay:
     """What one backward pass needed and did.
 
     numbers   Python numbers of the forward operations that entered the formulas
-    sources   inputs that require grad: all are leaves without hooks
-    leaves    for each leaf that got a gradient: its input, the node of its gradient before (None:
-              there was none) and after
+    sources   picks the inputs that require grad: all are leaves without hooks
+    leaves    picks those that got a gradient
+    before    the nodes of their gradients before (None: there was none)
+    after     and after
+    first     whether none of them had one
     binds     the inputs bound on the way: ('grad', leaf), ('given', place in what was given, node)
               or ('constant', tensor, buffer, node)
     scalars   the Python numbers recorded on the way
@@ -42,13 +44,16 @@ class Replay:
     """
 
     __slots__ = (
-        *("binds", "end", "frees", "graph", "leaves", "numbers", "reached", "results"),
-        *("scalars", "sources", "tensors"),
+        *("after", "before", "binds", "end", "first", "frees", "graph", "leaves", "numbers"),
+        *("reached", "results", "scalars", "sources", "tensors"),
     )
 
     numbers: list[Any]
-    sources: list[int]
-    leaves: list[Any]
+    sources: Pick
+    leaves: Pick
+    before: list[Any]
+    after: list[Node]
+    first: bool
     binds: list[Any]
     scalars: list[Any]
     end: Node
@@ -63,10 +68,9 @@ def _watched(t: Any) -> bool:
     """Whether hooks want to see this leaf's gradient, or it is of a shape that the leaf had."""
     if t._hooks or t._post_hooks:
         return True
-    acc = t._acc
-    if acc is not None:
-        acc = acc()
+    acc = None if t._acc is None else t._acc()
     if acc is None:
+        t._acc = None  # not asked for again
         return False
     return acc.shape != t.node.shape or bool(acc.pre_hooks or acc.post_hooks)
 
@@ -159,25 +163,30 @@ def follow(r: Any, key: Any, given: tuple[Any, ...] = ()) -> bool:
     for at, end, values in m.numbers:
         if scalars[at:end] != values:
             return False
-    for i in m.sources:
-        t, _, gfn = inputs[i]
+    for t, _, gfn in m.sources(inputs):
         if gfn is not None or not t._leaf_rg:
             return False
         if t._hooks is not None or t._post_hooks is not None or t._acc is not None:
             if _watched(t):
                 return False
-    seen = set(map(id, given))
-    for i, before, _ in m.leaves:
-        g = inputs[i][0]._grad
-        if g is None:
-            if before is not None:
+    leaves = [t for t, _, _ in m.leaves(inputs)]
+    if m.first:
+        for t in leaves:
+            if t._grad is not None:
                 return False
-        elif g.node is not before or not _plain(g):
-            return False
-        elif given or len(m.leaves) > 1:
-            if id(g) in seen:
-                return False  # two leaves share one gradient, or it was given
-            seen.add(id(g))
+    else:
+        seen = set(map(id, given))
+        for t, before in zip(leaves, m.before):
+            g = t._grad
+            if g is None:
+                if before is not None:
+                    return False
+            elif g.node is not before or not _plain(g):
+                return False
+            elif given or len(leaves) > 1:
+                if id(g) in seen:
+                    return False  # two leaves share one gradient, or it was given
+                seen.add(id(g))
     for earlier in r.replayed:
         if not earlier.graph.isdisjoint(m.graph):
             return False
@@ -203,11 +212,10 @@ def follow(r: Any, key: Any, given: tuple[Any, ...] = ()) -> bool:
             given[what[1]].node = what[2]
         elif what[0] == "constant":
             what[1].node = what[3]
-    add = r.add
-    for i, before, after in m.leaves:
-        t = inputs[i][0]
+    add, new = r.add, recorder._new_tensor
+    for t, before, after in zip(leaves, m.before, m.after):
         if before is None:
-            g = recorder._new_tensor()
+            g = new()
             t._grad = g
         else:
             g = t._grad
@@ -303,8 +311,9 @@ def remember(
         if g.scalars and any(["s" in names for names in g.op.needs]):
             at = g.entry.scalar_at
             m.numbers.append((at, at + len(g.scalars), list(g.scalars)))
-    m.sources = sources
-    m.leaves = []
+    m.sources = pick(sources)
+    leaves: list[int] = []
+    m.before, m.after = [], []
     owners: dict[int, int] = {}
     for i, before in zip(sources, grads):  # no gradients were looked at for `grad`
         g = r.inputs[i][0]._grad
@@ -316,8 +325,12 @@ def remember(
             return
         if id(g) in owners:
             return  # two leaves share one gradient
-        m.leaves.append((i, before, g.node))
+        leaves.append(i)
+        m.before.append(before)
+        m.after.append(g.node)
         owners[id(g)] = i
+    m.leaves = pick(leaves)
+    m.first = not any(m.before)
     m.binds = []
     places = {id(g): k for k, g in enumerate(given) if g is not None}
     for t, data, gfn in r.inputs[n_inputs:]:

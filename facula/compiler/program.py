@@ -10,7 +10,7 @@ import weakref
 from contextlib import nullcontext
 from copy import copy
 from functools import partial
-from operator import attrgetter
+from operator import attrgetter, is_
 from sys import getrefcount
 from typing import Any
 
@@ -44,6 +44,7 @@ from facula.trace.node import (
 _kernels: weakref.WeakValueDictionary[tuple[str, int], Kernel] = weakref.WeakValueDictionary()
 _constants: dict[Any, weakref.ref[Any]] = {}
 MAX_CONSTANTS = 4096
+_NONE = (object(), None)
 # References to an input's array when nothing but its tensor needs it: the tensor, the recorder's
 # list of inputs, the list handed to `run`, and the question itself.
 ALONE = 4
@@ -78,6 +79,8 @@ class CompiledProgram:
         self.loose = loose
         self.used = 0  # when it ran last (facula/compiler/keeping.py)
         self.began = False  # whether it has run
+        # Results of one value that this program handed out: the number, and what it became.
+        self.constants: dict[Any, tuple[Any, Any]] = {}
         width = vector_width()
         roots = [n for n, _ in program.roots]
         self.low = low = Lowered(program.entries, roots, scalars, width, loose)
@@ -294,6 +297,8 @@ class CompiledProgram:
     def matches(self, scalars: list[Any]) -> bool:
         """Whether the numbers that were folded in are as they were."""
         found = self.numbers_of(scalars)
+        if all(map(is_, found, self.folded)):
+            return True
         if found != self.folded or list(map(type, found)) != self.folded_types:
             return False
         for at, zero in self.zeros:  # 0.0 and -0.0 are equal, and not the same factor
@@ -436,7 +441,13 @@ class CompiledProgram:
     ) -> Any:
         where, index, shape, strides, _ = reader
         if where == "constant" and strides is None:
-            return _constant(scalars[index[0]], shape, index[1])
+            value = scalars[index[0]]
+            before, made = self.constants.get((index[0], shape), _NONE)
+            a = made() if before is value else None
+            if a is None:
+                a = _constant(value, shape, index[1])
+                self.constants[index[0], shape] = value, weakref.ref(a)
+            return a
         k = index - self.n_inputs if where == "slot" else -1
         if 0 <= k < len(fresh):
             arrays = {index: fresh[k]}

@@ -16,6 +16,8 @@ import operator
 import os
 import threading
 import warnings
+from collections import deque
+from collections.abc import Iterable
 from time import perf_counter, sleep
 from typing import Any
 
@@ -215,8 +217,8 @@ class Sharing:
 
     def __init__(self) -> None:
         self.runs = 0
-        self.alone: list[float] = []  # the last times, in seconds
-        self.together: list[float] = []
+        self.alone: deque[float] = deque(maxlen=RECENT)  # the last times, in seconds
+        self.together: deque[float] = deque(maxlen=RECENT)
         self.better = True  # whether sharing is
         self.long = False
         self.period = SOON
@@ -231,12 +233,9 @@ class Sharing:
 
     def note(self, shared: bool, seconds: float) -> None:
         """Remember how long a run took."""
-        times = self.together if shared else self.alone
-        times.append(seconds)
-        if len(times) > RECENT:
-            del times[0]
+        (self.together if shared else self.alone).append(seconds)
         if shared:
-            self.long = min(times) > LONG
+            self.long = seconds > LONG and min(self.together) > LONG
         if self.runs & 3 == 3 and self.alone:
             together, alone = _usual(self.together), _usual(self.alone)
             self.better = together <= alone
@@ -245,9 +244,10 @@ class Sharing:
             self.period = SELDOM if clear else SOON if self.runs < OFTEN else OFTEN
 
 
-def _usual(times: list[float]) -> float:
+def _usual(times: Iterable[float]) -> float:
     """The mean but for the two slowest: a run that something came between says nothing."""
-    few = sorted(times)[: max(1, len(times) - 2)]
+    few = sorted(times)
+    few = few[: max(1, len(few) - 2)]
     return sum(few) / len(few)
 
 

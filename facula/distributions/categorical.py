@@ -8,6 +8,10 @@ import facula
 from facula.distributions import constraints
 from facula.distributions.distribution import Distribution
 from facula.distributions.utils import lazy_property, logits_to_probs, probs_to_logits
+from facula.ops.indexing import GATHER
+from facula.ops.movement import watched
+from facula.trace.recorder import record
+from facula.trace.spans import pure, run
 
 __all__ = ["Categorical"]
 
@@ -30,9 +34,9 @@ class Categorical(Distribution):
         if given.dim() < 1:
             raise ValueError(f"`{name}` parameter must be at least one-dimensional.")
         if probs is not None:
-            self.probs = probs / probs.sum(-1, keepdim=True)
+            self.probs = run(_normalised, (probs,))
         else:
-            self.logits = logits - logits.logsumexp(dim=-1, keepdim=True)
+            self.logits = run(_normalised_logits, (logits,))
             if logits.numel() <= FEW:
                 # Checking the parameters runs what is pending: let that have what a draw needs.
                 self._early = logits_to_probs(self.logits)
@@ -92,15 +96,43 @@ class Categorical(Distribution):
     def log_prob(self, value: Any) -> Any:
         if self._validate_args:
             self._validate_sample(value)
+            return run(_picked, (value, self.logits))
         value = value.long().unsqueeze(-1)
         value, log_pmf = facula.broadcast_tensors(value, self.logits)
         return log_pmf.gather(-1, value[..., :1]).squeeze(-1)
 
     def entropy(self) -> Any:
-        logits = self.logits.clamp(min=facula.finfo(self.logits.dtype).min)
-        return -(logits * self.probs).sum(-1)
+        return run(_entropy, (self.logits, self.probs))
 
     def enumerate_support(self, expand: bool = True) -> Any:
         values = facula.arange(self._num_events, dtype=facula.long)
         values = values.reshape((-1,) + (1,) * len(self._batch_shape))
         return values.expand((-1, *self._batch_shape)) if expand else values
+
+
+@pure
+def _normalised(tensors: Any, static: Any, numbers: Any) -> Any:
+    (probs,) = tensors
+    return probs / probs.sum(-1, keepdim=True)
+
+
+@pure
+def _normalised_logits(tensors: Any, static: Any, numbers: Any) -> Any:
+    (logits,) = tensors
+    return logits - logits.logsumexp(dim=-1, keepdim=True)
+
+
+@pure
+def _picked(tensors: Any, static: Any, numbers: Any) -> Any:
+    """The logarithms of the weights of values that are known to be none but 0 .. K - 1."""
+    value, logits = tensors
+    value, log_pmf = facula.broadcast_tensors(value.long().unsqueeze(-1), logits)
+    at = value[..., :1]
+    return record(GATHER, (watched(log_pmf), at), log_pmf.dim() - 1).squeeze(-1)
+
+
+@pure
+def _entropy(tensors: Any, static: Any, numbers: Any) -> Any:
+    logits, probs = tensors
+    logits = logits.clamp(min=facula.finfo(logits.dtype).min)
+    return -(logits * probs).sum(-1)

@@ -10,6 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import facula
+from facula.dtypes import INT
+from facula.ops.indices import outside
+from facula.trace.spans import pure, run
+from facula.values import present
 
 __all__ = [
     "Constraint",
@@ -92,6 +96,23 @@ class _Dependent(Constraint):
     def check(self, value: Any) -> Any:
         """Not before there is a distribution."""
         raise ValueError("Cannot determine validity of dependent constraint")
+
+
+def holds(constraint: Any, value: Any) -> bool:
+    """Whether all members of a tensor lie in the set."""
+    if id(constraint) in _FOLLOWED:
+        return bool(run(_holds, (value,), (constraint,)))
+    if constraint.__class__ is _IntegerInterval and constraint.lower_bound == 0:
+        there = present(value)
+        upper = constraint.upper_bound
+        if there is not None and there.dtype.kind in "iu" and upper.__class__ is int:
+            return not outside(there, upper + 1)
+    return bool(constraint.check(value).all())
+
+
+@pure
+def _holds(tensors: Any, static: Any, numbers: Any) -> Any:
+    return static[0].check(tensors[0]).all()
 
 
 def is_dependent(constraint: Any) -> bool:
@@ -213,7 +234,8 @@ class _IntegerInterval(_Bounded):
     is_discrete = True
 
     def check(self, value: Any) -> Any:
-        return (value % 1 == 0) & (self.lower_bound <= value) & (value <= self.upper_bound)
+        within = (self.lower_bound <= value) & (value <= self.upper_bound)
+        return within if value.dtype.category <= INT else (value % 1 == 0) & within
 
 
 class _IntegerGreaterThan(_Bounded):
@@ -418,3 +440,8 @@ positive_semidefinite = _PositiveSemidefinite()
 positive_definite = _PositiveDefinite()
 cat = _Cat
 stack = _Stack
+
+# Those that do nothing but record operations on what they are given, by identity.
+_FOLLOWED = set(
+    map(id, (boolean, one_hot, real, real_vector, positive, nonnegative, unit_interval, simplex))
+)

@@ -61,7 +61,7 @@ class Distribution:
             if name not in self.__dict__ and isinstance(getattr(type(self), name), lazy_property):
                 continue  # not given: computed from another parameter
             value = getattr(self, name)
-            if not constraint.check(value).all():
+            if not constraints.holds(constraint, value):
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape "
                     f"{tuple(value.shape)}) of distribution {self!r} to satisfy the constraint "
@@ -177,8 +177,7 @@ class Distribution:
                 stacklevel=3,
             )
             return
-        valid = support.check(value)
-        if not valid.all():
+        if not constraints.holds(support, value):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape "
                 f"{tuple(value.shape)}) to be within the support ({support!r}) of the distribution "

@@ -7,6 +7,7 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.trace.spans import pure, run
 
 __all__ = [
     "broadcast_all",
@@ -70,9 +71,14 @@ def clamp_probs(probs: Any) -> Any:
 
 def probs_to_logits(probs: Any, is_binary: bool = False) -> Any:
     """The inverse of logits_to_probs, finite at 0 and 1."""
-    clamped = clamp_probs(probs)
+    return run(_to_logits, (probs,), (is_binary,))
+
+
+@pure
+def _to_logits(tensors: Any, static: Any, numbers: Any) -> Any:
+    clamped = clamp_probs(tensors[0])
     log = facula.log(clamped)
-    return log - facula.log1p(-clamped) if is_binary else log
+    return log - facula.log1p(-clamped) if static[0] else log
 
 
 class lazy_property:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
+from operator import itemgetter
 from typing import Any
+
+from numpy import ndarray
 
 from facula import Tensor
 from facula.dtypes import COMPLEX
@@ -54,14 +57,19 @@ class GroupedOptimizer(PerParameterOptimizer):
     def _update_group(self, group: dict[str, Any]) -> None:
         keys = self._state_keys(group)
         params = [p for p in group["params"] if p._grad is not None]
-        find = self.state.get
-        states = [find(p, _EMPTY) for p in params]
-        values = [[s.get(k) for s in states] for k in keys]
-        if group["differentiable"] or any([x.__class__ is not Tensor for v in values for x in v]):
+        states: Any = list(map(self.state.get, params))
+        try:  # columns, by loops of Python's own
+            values = [list(map(itemgetter(k), states)) for k in keys]
+            steps = list(map(_step, states)) if self._counted else []
+        except (TypeError, KeyError):  # None for a parameter that has no state yet
+            return super()._update_group(group)
+        if group["differentiable"] or not _TENSOR.issuperset(map(type, chain(*values))):
             return super()._update_group(group)
         columns = [params, [p._grad for p in params], *values]
         static = (self._apply, len(columns), group["maximize"], self._settings(group))
-        hosts = [self._host(s, "step") for s in states] if self._counted else []
+        hosts: list[Any] = list(map(self._hosts.get, steps))
+        if not _ARRAY.issuperset(map(type, hosts)):
+            hosts = [self._host(s, "step") for s in states]
         counts = [a.item() for a in hosts] or [0.0] * len(params)
         for count in dict.fromkeys(counts):
             these = columns
@@ -79,7 +87,8 @@ class GroupedOptimizer(PerParameterOptimizer):
         return None
 
 
-_EMPTY: dict[str, Any] = {}
+_TENSOR, _ARRAY = {Tensor}, {ndarray}
+_step = itemgetter("step")
 
 
 class _OneByOne(Exception):

@@ -50,11 +50,13 @@ def check_switches(foreach: bool | None, fused: bool | None, differentiable: boo
 
 def is_on(value: Any) -> bool:
     """Whether an optional factor takes part; the value of a tensor is not looked at."""
-    return isinstance(value, Tensor) or value != 0
+    return value != 0 if value.__class__ is float else isinstance(value, Tensor) or value != 0
 
 
 def factor(value: Any) -> Any:
     """A number as a float, a tensor of one element without dimensions."""
+    if value.__class__ is float:
+        return value
     if isinstance(value, Tensor):
         return value.reshape(()) if value.dim() else value
     return float(value)

@@ -156,12 +156,15 @@ def all_consumed(r: Recorder, program: Any) -> bool:
     if not r.replayed:
         return False
     freed = _consumed(r)
-    handles = r.handles
-    waiting = [h for h in [handles[i] for i in program.watched] if not (h._saved or h._leaf_rg)]
-    for h in waiting:
-        if h.node not in freed:
-            return False
-    _stand_in(r, waiting)
+    waiting = []
+    for i in program.watched:
+        h = r.handles[i]
+        if not (h._saved or h._leaf_rg):
+            if h.node not in freed:
+                return False
+            waiting.append(h)
+    if waiting:
+        _stand_in(r, waiting)
     return True
 
 
@@ -177,8 +180,9 @@ def _hand_over(handles: Any, arrays: Any) -> None:
     """Let tensors have these arrays, which are theirs and laid out as they are to be."""
     for h, data in zip(handles, arrays, strict=True):
         node = h.node
-        old = h._exported
-        if old is not None and old() is not None and h._data is not None:
+        if h._exported is None:
+            h._data = data
+        elif h._exported() is not None and h._data is not None:
             flight.land()
             np.copyto(h._data, data)
         else:

@@ -36,7 +36,10 @@ class Span:
     binds    picks the operands that become inputs; their nodes are `inputs`
     made     constants that the function made and that become inputs: (how many inputs come before,
              node, tensor, buffer)
+    known    whether some of these have a history or may get one
+    stay     whether some of them are not written to by the call
     writes   picks the operands that are written to; their nodes after the call are `after`
+    histories  picks those of them that may have a history: a leaf that requires no grad has none
     times    how often each of these is written
     numbers  picks from `numbers` and `constants` those that were recorded; None: all `constants`
     constants  the Python numbers recorded by a call that was given none, or integers by another
@@ -54,13 +57,16 @@ class Span:
         "end",
         "entries",
         "given",
+        "histories",
         "inputs",
+        "known",
         "lent",
         "made",
         "numbers",
         "results",
         "same",
         "shape",
+        "stay",
         "times",
         "wants",
         "writes",
@@ -72,7 +78,10 @@ class Span:
     binds: Pick
     inputs: list[Node | None]
     made: list[tuple[int, Node, Any, Any]]
+    known: bool
+    stay: bool
     writes: Pick | None
+    histories: Pick
     after: list[Node]
     times: list[int]
     numbers: Pick | None
@@ -254,13 +263,15 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     if s.writes is not None:
         targets = s.writes(tensors)
         grad = r.grad
-        for t in targets:  # as `_writable`, without its calls
+        for t in s.histories(tensors):  # as `_writable`, without its calls
             if t._gfn is not None or t._retains is not None:
-                return _MISS
-            if shared and t._storage is not None and not _sole(t):
                 return _MISS
             if t._leaf_rg if grad else t.node.rg and not t._leaf_rg:
                 return _MISS
+        if shared:
+            for t in targets:
+                if t._storage is not None and not _sole(t):
+                    return _MISS
     if s.numbers is not None:
         if not _FLOATS.issuperset(map(type, numbers)):
             return _MISS
@@ -275,8 +286,10 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         flight.land()
         copied = set(map(id, lent))
         inputs = [(t, snapshot(t) if id(t) in copied else t._data, t._gfn) for t in bound]
-    else:
+    elif s.known:
         inputs = [(t, t._data, t._gfn) for t in bound]
+    else:
+        inputs = [(t, t._data, None) for t in bound]
     for at, _, t, data in s.made:
         inputs.insert(at, (t, data, None))
     constants: Any = s.constants
@@ -288,9 +301,10 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     r.next = s.end.succ
     if s.writes is not None:
         r.handles += targets
-    for t, node in zip(bound, s.inputs):
-        if node is not None:
-            t.node = node
+    if s.stay:
+        for t, node in zip(bound, s.inputs):
+            if node is not None:
+                t.node = node
     for _, node, t, _ in s.made:
         t.node = node
     if s.writes is not None:
@@ -320,7 +334,7 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     fit = fit and _lasting(key, static)
     fit = fit and all(
         [
-            node is None or (type(t) in PLAIN and (_ready(r, t, node) or _lent(r, t)))
+            node is None or (type(t) in PLAIN and (_lent(r, t) or _ready(r, t, node)))
             for t, (node, _) in zip(tensors, before)
         ]
     )
@@ -373,6 +387,8 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
         else:
             return False
     s.binds = pick(bound)
+    s.known = any([before[i][0].rg for i in bound])
+    s.stay = any([node is not None for node in s.inputs])
     written = []
     s.after, s.times = [], []
     for i, (t, (node, writes)) in enumerate(zip(tensors, before)):
@@ -386,6 +402,7 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
         s.after.append(t.node)
         s.times.append(t._writes - writes)
     s.writes = pick(written) if written else None
+    s.histories = pick([i for i in written if before[i][0].rg or i in values])
     return True
 
 

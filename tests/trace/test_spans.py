@@ -44,6 +44,14 @@ def test_a_known_stretch_is_not_called_again():
     assert f.calls == 2  # other settings
 
 
+def test_memory_that_numpy_code_held_once_is_no_obstacle():
+    f = Counting(lambda ts, p, s: (ts[0] * 3).exp())
+    a = torch.ones(4)
+    a.numpy()
+    frames(lambda i: spans.run(f, (a,)).tolist())
+    assert f.calls == 1
+
+
 def test_operands_may_be_left_out():
     def body(ts, p, s):
         x, weight, bias, more = ts

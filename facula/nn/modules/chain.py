@@ -114,7 +114,11 @@ def _with(*names: str) -> Parts:
 
 
 def _affine(m: Any, own: dict[str, Any], tensors: list[Any]) -> Any:
-    tensors += weight_and_bias(m)
+    own = own["_parameters"]
+    if "weight" in own and "bias" in own:
+        tensors += own["weight"], own["bias"]
+    else:  # parametrized, or pruned
+        tensors += m.weight, m.bias
     return ()
 
 
