@@ -192,6 +192,8 @@ def set_num_threads(n: int) -> None:
     """Run compiled programs on n threads."""
     from facula.cpu import runtime
 
+    if isinstance(n, Tensor):
+        raise RuntimeError("set_num_threads expects an int, but got Tensor")
     runtime.set_num_threads(n)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 import functools
 import math
+import numbers
 from typing import Any
 
 import ml_dtypes
@@ -208,12 +209,14 @@ def fits(value: Any, d: dtype) -> builtins.bool:
 
 
 def check_fits(value: Any, d: dtype, elements: builtins.int = 2) -> None:
-    """Refuse a Python number that a dtype has no place for.
+    """Refuse a Python number that a dtype has no place for; TypeError for what is no number.
 
     As in PyTorch one element of a 16-bit float becomes infinite.
     """
     if value.__class__ is builtins.bool or (elements == 1 and d in (float16, bfloat16)):
         return
+    if not isinstance(value, (numbers.Number, np.generic)) and not hasattr(value, "node"):
+        raise TypeError(f"expected a number for a tensor of dtype {d}, not {type(value).__name__}")
     if not fits(value, d):
         raise RuntimeError(f"value cannot be converted to type {d} without overflow: {value}")
 
@@ -359,6 +362,10 @@ class iinfo(_Info):
     __slots__ = ()
 
     def __init__(self, type: dtype) -> None:
+        if not isinstance(type, dtype):
+            raise TypeError(
+                f"iinfo(): argument 'type' must be torch.dtype, not {type.__class__.__name__}"
+            )
         if type.category != INT:
             raise TypeError(
                 f"torch.iinfo() requires an integer input type. Use torch.finfo "

@@ -118,6 +118,8 @@ def get_device_module(device: Any = None) -> Any:
     """The module of a kind of device: `torch.cpu`, `torch.cuda`."""
     import importlib
 
+    if not (device is None or isinstance(device, (str, devices.device))):
+        raise RuntimeError(f"Invalid value of device '{device}', expect torch.device, str, or None")
     kind = "cpu" if device is None else devices.device(device).type
     return importlib.import_module("facula." + kind)
 

@@ -25,7 +25,9 @@ class Size(tuple[int, ...]):
     def __new__(cls, sizes: Any = ()) -> Size:
         out = tuple.__new__(cls, sizes)
         for i, s in enumerate(out):
-            if s.__class__ is not int and not hasattr(s, "__index__"):
+            if s.__class__ is not int and (
+                not hasattr(s, "__index__") or (hasattr(s, "node") and s.node.dtype.category >= 2)
+            ):
                 raise TypeError(
                     f"torch.Size() takes an iterable of 'int' (item {i} is '{type(s).__name__}')"
                 )

@@ -30,6 +30,12 @@ class set_detect_anomaly:
     """Check gradients for NaN, and name the forward line that made one."""
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        for name, value in (("enabled", mode), ("check_nan", check_nan)):
+            if not isinstance(value, bool):
+                raise TypeError(
+                    f"set_anomaly_enabled(): argument '{name}' must be bool, not "
+                    f"{type(value).__name__}"
+                )
         self.before = TLS.r.anomaly
         TLS.r.anomaly = mode and check_nan
 

@@ -19,6 +19,7 @@ from facula.autograd.graph import (
     spoilt,
 )
 from facula.autograd.later import Ended, Later
+from facula.batches import ACTIVE, all_lowered
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, Other, contiguous_strides, leaf
 from facula.trace.operands import prepare
@@ -526,7 +527,7 @@ def _spread(g: Any, shape: tuple[int, ...]) -> Any:
 
 def _check_nan(n: GradNode, grads: list[Any]) -> None:
     for i, d in enumerate(grads):
-        if d is not None and bool(d.isnan().any()):
+        if d is not None and bool(all_lowered(d.isnan(), ACTIVE.levels).any()):
             where = f" recorded at {n.line[0]}:{n.line[1]}" if n.line else ""
             raise RuntimeError(
                 f"Function '{n.name()}' returned nan values in its {i}th output; "

@@ -134,10 +134,16 @@ def eigvals(A: Any) -> Any:
     return eig(A)[0]
 
 
+def _no_driver(name: str, A: Any, driver: str | None) -> None:
+    if driver is not None and A.node.device is None:
+        raise RuntimeError(f"{name}: argument 'driver' is of use on CUDA only, got {driver!r}")
+
+
 @public
 def svd(A: Any, full_matrices: bool = True, *, driver: str | None = None) -> Any:
     """U, S (descending) and V^H with A = U diag(S) V^H."""
     matrix("linalg.svd", A, False)
+    _no_driver("linalg.svd", A, driver)
     u, s, vh = sp.SVD(A, bool(full_matrices))
     return _SVD((u, pm.real_part(s), vh))
 
@@ -146,6 +152,7 @@ def svd(A: Any, full_matrices: bool = True, *, driver: str | None = None) -> Any
 def svdvals(A: Any, *, driver: str | None = None) -> Any:
     """The singular values, descending."""
     matrix("linalg.svdvals", A, False)
+    _no_driver("linalg.svdvals", A, driver)
     return pm.real_part(sp.SVDVALS(A)[0])
 
 

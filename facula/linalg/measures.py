@@ -103,6 +103,10 @@ def norm(
     """
     need("linalg.norm", A=A)
     rank = len(A.node.shape)
+    if isinstance(ord, complex):
+        raise RuntimeError(f"linalg.norm: Expected a non-complex scalar as the order, got {ord}")
+    if isinstance(dim, (tuple, list)) and len(dim) not in (1, 2):
+        raise RuntimeError(f"linalg.norm: dim must be of length 1 or 2, got {list(dim)}")
     if ord is not None:
         count = len(dim) if isinstance(dim, (tuple, list)) else 1 if dim is not None else rank
         if dim is None and rank not in (1, 2):

@@ -23,12 +23,17 @@ from facula.tensor import Tensor
 # What stands for an argument that is annotated `Any`, by its name.
 _BY_NAME = {
     "Tensor": """input self index mat mat1 mat2 vec vec1 vec2 batch1 batch2 tensor1 tensor2 source
-        mask condition other exponent A B boundaries sorted_sequence""",
-    "Number": "alpha beta fill_value maxnorm",
-    "Tensors": "tensors",
-    "dimensions": "dim dims",
+        mask condition other exponent A B boundaries sorted_sequence
+        imag real angle tau LD LU pivots y indices""",
+    "Tensor | None": "weight bias weights fweights aweights sorter prepend append",
+    "Number": "alpha beta fill_value maxnorm correction",
+    "float": "dx rcond",
+    "Tensors": "tensors matrices",
+    "dimensions": "dim dims destination",
     "ints": "split_size split_size_or_sections split_sizes sections",
-    "Tensor or Number": "src",
+    "sizes": """size sizes shape stride padding dilation output_padding kernel_size output_size
+        normalized_shape pad physical_layout repeats shifts s""",
+    "Tensor or Number": "src value elements test_elements",
     "Generator": "generator",
     "dtype": "dtype",
     "bool": "unbiased",
@@ -42,11 +47,53 @@ _OTHERWISE = {
     ("set_", "source"): "",
     ("type", "dtype"): "",
     ("view", "dtype"): "",
+    ("view", "shape"): "",
     ("max", "dim"): "",
     ("min", "dim"): "",
     ("tensordot", "dims"): "",
     ("index_put", "indices"): "Tensors",
     ("vector_norm", "ord"): "Number",
+    ("constant_pad_nd", "value"): "Number",
+    ("linspace", "start"): "Tensor or Number",
+    ("linspace", "end"): "Tensor or Number",
+    ("logspace", "start"): "Tensor or Number",
+    ("logspace", "end"): "Tensor or Number",
+    ("range", "start"): "Number",
+    ("range", "end"): "Number",
+    ("range", "step"): "Number",
+    ("arange", "start"): "Number",
+    ("arange", "end"): "Number",
+    ("arange", "step"): "Number",
+    ("lerp", "end"): "Tensor",
+    ("lerp", "weight"): "Tensor or Number",
+    ("clamp_min", "min"): "Tensor or Number",
+    ("clamp_max", "max"): "Tensor or Number",
+    ("clamp", "min"): "Tensor or Number",
+    ("clamp", "max"): "Tensor or Number",
+    ("heaviside", "values"): "Tensor",
+    ("index_put", "values"): "Tensor",
+    ("dot", "tensor"): "Tensor",
+    ("cdist", "x1"): "Tensor",
+    ("cdist", "x2"): "Tensor",
+    ("trapezoid", "x"): "Tensor",
+    ("cumulative_trapezoid", "x"): "Tensor",
+    ("vander", "x"): "Tensor",
+    ("repeat_interleave", "repeats"): "",
+    ("conv1d", "padding"): "",
+    ("conv2d", "padding"): "",
+    ("conv3d", "padding"): "",
+    ("split", "size"): "",
+    ("scatter_reduce", "value"): "",
+    ("interpolate", "size"): "",
+    ("max_unpool1d", "output_size"): "",
+    ("max_unpool2d", "output_size"): "",
+    ("max_unpool3d", "output_size"): "",
+    ("fractional_max_pool2d", "output_size"): "",
+    ("fractional_max_pool3d", "output_size"): "",
+    ("adaptive_avg_pool2d", "output_size"): "",
+    ("adaptive_avg_pool3d", "output_size"): "",
+    ("adaptive_max_pool2d", "output_size"): "",
+    ("adaptive_max_pool3d", "output_size"): "",
     ("addcmul", "value"): "Number",
     ("addcdiv", "value"): "Number",
     ("dist", "p"): "Number",
@@ -58,7 +105,6 @@ _OTHERWISE = {
     ("interpolate", "align_corners"): "",
     ("interpolate", "antialias"): "",
     ("interpolate", "mode"): "",
-    ("interpolate", "size"): "",
     ("grid_sample", "mode"): "",
     ("grid_sample", "padding_mode"): "",
     ("multi_margin_loss", "p"): "",
@@ -67,11 +113,15 @@ _OTHERWISE = {
 _TRUTHS = {"inplace", "recompute_scale_factor", "reduction", "size_average"}
 # Functions in which PyTorch asks for an attribute before it looks at types.
 _ASKING = {
-    *("adaptive_avg_pool2d", "adaptive_max_pool2d", "binary_cross_entropy", "group_norm"),
+    *("adaptive_avg_pool2d", "adaptive_max_pool2d", "affine_grid", "binary_cross_entropy"),
+    *("fractional_max_pool2d", "fractional_max_pool3d", "group_norm", "instance_norm"),
+    *("max_unpool1d", "max_unpool2d", "max_unpool3d"),
     *("binary_cross_entropy_with_logits", "huber_loss", "interpolate", "l1_loss", "mse_loss"),
     *("margin_ranking_loss", "multi_margin_loss", "norm", "smooth_l1_loss", "split", "stft"),
     "tensordot",
 }
+_SIZED = (np.ndarray, np.generic, dtypes.dtype)  # have such an attribute, of another kind
+_UNASKED = {"weight", "pos_weight", "running_mean", "running_var"}  # ... but of these
 # Operations of two tensors, of which neither may be a number.
 _OF_TENSORS = {
     *("cross", "dist", "equal", "kron", "logical_and", "logical_or", "logical_xor", "maximum"),
@@ -85,6 +135,7 @@ _AS_NUMBER = re.compile(
     "|The truth value of an array with)"
 )
 _SEVERAL = inspect.Parameter.VAR_POSITIONAL
+_LISTS = {"size", "shape"}  # sizes that are given one by one, or as one sequence
 
 
 def _tensor(x: Any) -> bool:
@@ -109,6 +160,10 @@ def _int(x: Any) -> bool:
     return hasattr(x, "__index__") and not _tensor(x)
 
 
+def _large(x: Any) -> bool:
+    return isinstance(x, int) and not -_LIMIT <= x < _LIMIT
+
+
 def _float(x: Any) -> bool:
     return isinstance(x, (numbers.Real, np.number)) or _single(x)
 
@@ -131,6 +186,12 @@ def _ints(x: Any) -> bool:
     return _int(x) or (_tensor(x) and x.ndim < 2)
 
 
+def _sizes(x: Any) -> bool:
+    if isinstance(x, (tuple, list)):
+        return all([_int(n) or (isinstance(n, bool) and k) for k, n in enumerate(x)])
+    return x is None or _int(x)
+
+
 def _tensors(x: Any) -> bool:
     return isinstance(x, (tuple, list)) and all([_tensor(t) or t is None for t in x])
 
@@ -150,6 +211,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "dimensions": ("int or tuple of ints", _dimensions),
     "dtype": ("torch.dtype", _dtype),
     "ints": ("int or tuple of ints", _ints),
+    "sizes": ("tuple of ints", _sizes),
     "Tensors": ("tuple of Tensors", _tensors),
     "Generator": ("Generator", lambda x: x is None or hasattr(x, "initial_seed")),
     "memory_format": ("torch.memory_format", _memory_format),
@@ -169,7 +231,7 @@ def _signature(f: Any) -> tuple[inspect.Signature, dict[str, list[str]]]:
     names = signature.parameters
     kinds: dict[str, list[str]] = {}
     for p in names.values():
-        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+        if p.kind is p.VAR_KEYWORD or (p.kind is _SEVERAL and p.name not in _LISTS):
             continue
         text = p.annotation if isinstance(p.annotation, str) else "Any"
         if p.name in _TRUTHS or (p.name == "reduce" and text.startswith("bool")):
@@ -205,6 +267,8 @@ def wrong_call(
     except TypeError as problem:
         return TypeError(f"{name}(): {problem}; got {call_of(name, args, kwargs)}")
     for argument, x in given.items():
+        if signature.parameters[argument].kind is _SEVERAL and len(x) == 1:
+            x = x[0]
         unlike = unfit(f, name, argument, x, args, kwargs)
         if unlike is not None:
             return unlike
@@ -216,7 +280,13 @@ def wrong_call(
                 f"{name}(): argument '{argument}': {x} cannot be converted to type double without "
                 f"overflow; got {call_of(name, args, kwargs)}"
             )
-        if isinstance(x, int) and not -_LIMIT <= x < _LIMIT and "int" in allowed[0]:
+        parts = x if isinstance(x, (tuple, list)) else (x,)
+        if allowed[0] == "sizes" and any([_large(n) for n in parts]):
+            return TypeError(
+                f"{name}(): argument '{argument}' overflows when it is unpacked as int64; "
+                f"got {call_of(name, args, kwargs)}"
+            )
+        if _large(x) and "int" in allowed[0]:
             return ValueError(
                 f"{name}(): argument '{argument}' overflows when it is unpacked as an int64; "
                 f"got {call_of(name, args, kwargs)}"
@@ -254,8 +324,8 @@ def unfit(f: Any, name: str, argument: str, x: Any, args: Any, kwargs: Any) -> E
     expected = " or ".join([_CHECKS[k][0] for k in allowed if k != "None"])
     if "Tensors" in allowed and isinstance(x, (tuple, list)):
         x = next(t for t in x if not _tensor(t))
-    asked = name in _ASKING and argument not in ("weight", "pos_weight") and not _tensor(x)
-    asked = asked and allowed[0] == "Tensor"
+    asked = name in _ASKING and argument not in _UNASKED and not _tensor(x)
+    asked = asked and allowed[0] == "Tensor" and not isinstance(x, _SIZED)
     return (AttributeError if asked else TypeError)(
         f"{name}(): argument '{argument}' must be {expected}, not {type(x).__name__}; "
         f"got {call_of(name, args, kwargs)}"

@@ -354,7 +354,7 @@ def _fill(self: Any, value: Any) -> Any:
         check_distinct(self, "fill_")
         return _copied(self, value)
     n = self.node
-    if value:
+    if value or value.__class__ not in dtypes.OF_PYTHON:
         dtypes.check_fits(value, n.dtype, math.prod(n.shape))
     new = (
         record(pw.FILL, (fresh(self),), (), (value,))

@@ -241,6 +241,8 @@ def sizes(name: str, argument: str, value: Any, n: int) -> Ints:
                 f"{name}(): argument '{argument}' must be tuple of ints, but found element of "
                 f"type {type(v).__name__}"
             )
+        if not -(2**63) <= v.__index__() < 2**63:
+            raise TypeError(f"{name}(): argument '{argument}' overflows an int64: {v}")
     return tuple([v.__index__() for v in out])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 import os
 from typing import Any
@@ -50,6 +51,8 @@ def checked_shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
                 f"Trying to create tensor with negative dimension {n}: {list(shape)}"
             )
     if math.prod(shape) > _MOST:
+        if max(shape) > _MOST:
+            raise TypeError(f"argument 'size' overflows an int64: {list(shape)}")
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
     return shape
 
@@ -72,7 +75,7 @@ def _full(
             f"can't allocate memory: you tried to allocate {n} bytes for a tensor of shape "
             f"{list(shape)} and dtype {dtype}"
         )
-    if value:
+    if value or value.__class__ not in dtypes.OF_PYTHON:
         dtypes.check_fits(value, dtype, math.prod(shape))
     return finish(record(FULL, (), full_on(shape, dtype, where), (value,)), requires_grad, device)
 
@@ -191,6 +194,7 @@ def full_like(
     device: Any = None,
     requires_grad: bool | None = False,
     layout: Any = None,
+    pin_memory: bool | None = False,
     memory_format: Any = None,
 ) -> Any:
     """A tensor of one value, shaped like another."""
@@ -243,6 +247,10 @@ def arange(
     by = given[2] if len(given) > 2 else (1 if step is None else step)
     if hi is None:
         raise TypeError("arange(): 'end' is missing")
+    if any([isinstance(x, complex) for x in (lo, hi, by)]):
+        raise RuntimeError(
+            f"arange(): a complex number cannot be converted to type double: {lo}, {hi}, {by}"
+        )
     if by == 0:
         raise RuntimeError("arange(): step must be nonzero")
     if not (math.isfinite(lo) and math.isfinite(hi)):
@@ -286,6 +294,8 @@ def _ends(name: str, start: Any, end: Any, steps: Any) -> list[Any]:
                 f"{name}(): only supports 0-dimensional start and end tensors, but got {what} "
                 f"with {len(x.node.shape)} dimension(s)."
             )
+        if not isinstance(x, (Tensor, numbers.Number, np.generic)):
+            raise TypeError(f"{name}(): argument '{what}' must be Number, not {type(x).__name__}")
     return [x.item() if isinstance(x, Tensor) else x for x in (start, end)]
 
 
@@ -346,6 +356,7 @@ def eye(
     device: Any = None,
     requires_grad: bool | None = False,
     layout: Any = None,
+    pin_memory: bool | None = False,
 ) -> Any:
     """The identity matrix."""
     if n < 0 or (m is not None and m < 0):

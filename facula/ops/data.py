@@ -249,6 +249,10 @@ def frombuffer(
     buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
 ) -> Any:
     """A tensor over a Python buffer."""
+    if not isinstance(dtype, dtypes.dtype):
+        raise TypeError(
+            f"frombuffer(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}"
+        )
     if not len(buffer) or not count:
         raise ValueError(f"both buffer length ({len(buffer)}) and count ({count}) must not be 0")
     return finish(
@@ -310,6 +314,8 @@ def scalar_tensor(
     pin_memory: bool = False,
 ) -> Any:
     """A 0-d tensor of a number, of the default dtype."""
+    if isinstance(s, Tensor) and s.node.shape:
+        raise TypeError("scalar_tensor(): argument 's' must be Number, not Tensor")
     d = dtype or dtypes.get_default_dtype()
     return tensor.__wrapped__(s, dtype=d, device=device, requires_grad=requires_grad)
 

@@ -128,7 +128,8 @@ def _declare_triangle(name: str) -> None:
     def f(input: Any, diagonal: int = 0) -> Any:
         if len(input.node.shape) < 2:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
-        return mv.in_layout(_triangle(input, (name, index(diagonal))), None)
+        m, n = input.node.shape[-2:]
+        return mv.in_layout(_triangle(input, (name, max(-m, min(n, index(diagonal))))), None)
 
     f.__name__ = name
     f.__doc__ = f"The {name} part of matrices; zeros elsewhere."

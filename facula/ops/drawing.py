@@ -94,6 +94,7 @@ def _random(name: str, draw: Any) -> None:
         device: Any = None,
         requires_grad: bool | None = False,
         layout: Any = None,
+        pin_memory: bool | None = False,
         memory_format: Any = None,
         generator: Any = None,
     ) -> Any:
@@ -135,6 +136,7 @@ def randint(
     device: Any = None,
     requires_grad: bool | None = False,
     layout: Any = None,
+    pin_memory: bool | None = False,
 ) -> Any:
     """Random integers from low (0) to high, exclusive."""
     rest = list(args)
@@ -182,6 +184,7 @@ def randint_like(
     layout: Any = None,
     pin_memory: bool = False,
     memory_format: Any = None,
+    generator: Any = None,
 ) -> Any:
     """Random integers, shaped like another tensor."""
     if low is None and high is None:
@@ -196,7 +199,7 @@ def randint_like(
         return finish(made, requires_grad)
     d = (dtype or input.dtype).np
     made = drawn(
-        None,
+        generator,
         input.node.shape,
         lambda g, n, st: g.integers(n, int(lo), int(hi), d, strides=st),
         strides,
@@ -288,7 +291,7 @@ def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Any = None
 @explained
 def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
     """Fill with normal numbers."""
-    if std < 0:
+    if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     return _store(
         self, "normal_", generator, lambda g, n, d, st: g.normal(n, d, mean, std, strides=st)
@@ -296,8 +299,11 @@ def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = 
 
 
 @explained
-def random_(self: Any, *args: Any, generator: Any = None) -> Any:
-    """Fill with integers over the dtype's range, or from the given range."""
+def random_(self: Any, *args: Any, generator: Any = None, **ends: Any) -> Any:
+    """Fill with integers over the dtype's range, or from the given range (`from`, `to`)."""
+    if ends.keys() - {"from", "to"}:
+        raise TypeError(f"random_() got an unexpected keyword argument among {list(ends)}")
+    args = (*args, *[ends[k] for k in ("from", "to") if k in ends])
     if not args:
         return _store(
             self, "random_", generator, lambda g, n, d, st: g.random_full(n, d, strides=st)
@@ -305,8 +311,8 @@ def random_(self: Any, *args: Any, generator: Any = None) -> Any:
     given = args[:1] if args[1:] == (None,) else args
     if len(args) > 2 or not all([hasattr(a, "__index__") and a is not True for a in given]):
         raise TypeError(f"random_() takes one or two ints, 'from' and 'to', but got {args}")
-    ends = [None if a is None else operator.index(a) for a in args]
-    lo, hi = (0, ends[0]) if len(ends) == 1 else ends
+    bounds = [None if a is None else operator.index(a) for a in args]
+    lo, hi = (0, bounds[0]) if len(bounds) == 1 else bounds
     return _store(
         self, "random_", generator, lambda g, n, d, st: g.integers(n, lo, hi, d, strides=st)
     )
@@ -339,6 +345,9 @@ for _n in ("exponential", "cauchy", "log_normal", "geometric"):
 
     def _make(n: str) -> Any:
         def f(self: Any, *args: Any, generator: Any = None, **kw: Any) -> Any:
+            for x in (*args, *kw.values()):
+                if not isinstance(x, (int, float)) and not hasattr(x, "__float__"):
+                    raise TypeError(f"{n}_(): expected a float, not {type(x).__name__}")
             return _store(
                 self,
                 n + "_",
@@ -358,6 +367,8 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
     """Ones with the probabilities of the input, zeros elsewhere; the gradient is zero."""
     if input.node.op is meta.META:
         return input * 1.0
+    if p is not None and not isinstance(p, (int, float)):
+        raise TypeError(f"bernoulli(): argument 'p' must be float, not {type(p).__name__}")
     q = input.detach() if p is None else p
     if isinstance(q, Tensor) and ACTIVE.levels:
         d = input.node.dtype.np
@@ -383,6 +394,11 @@ def normal(
     """Normal numbers with a mean and a standard deviation for each."""
     if size is not None:
         several("normal", size)
+        for what, x in (("mean", mean), ("std", std)):
+            if not isinstance(x, (int, float)):
+                raise TypeError(
+                    f"normal(): argument '{what}' must be float, not {type(x).__name__}"
+                )
         d = dtype or dtypes.get_default_dtype()
         where = devices.check(device)
         if where is devices.META:
@@ -401,7 +417,7 @@ def normal(
         return meta.empty(shape, like.dtype)
     if isinstance(std, Tensor) and std.dtype.is_complex:
         raise RuntimeError("normal expects standard deviation to be non-complex")
-    if (known(std) < 0).any() if isinstance(std, Tensor) else std < 0:
+    if (known(std) < 0).any() if isinstance(std, Tensor) else not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     d = like.dtype.np
     where = like.device
@@ -472,9 +488,18 @@ def multinomial(
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
         )
 
+    strides = like_strides(input.node) if a.ndim == 2 else None
+
     def draw(g: Any, weights: Any) -> Any:
         rows = weights if weights.ndim < 3 else weights.reshape(-1, weights.shape[-1])
-        made = g.multinomial(rows, num_samples, replacement, sums=_running_sums, known=True)
+        made = g.multinomial(
+            rows,
+            num_samples,
+            replacement,
+            known=True,
+            sums=_running_sums,
+            strides=strides if rows is weights else None,
+        )
         return made.reshape((*weights.shape[:-1], num_samples))
 
     return drawn_of(generator, draw, input)

@@ -325,7 +325,12 @@ NAN_TO_NUM: Op = pointwise(
 
 
 @api(inplace=True)
-def nan_to_num(input: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+def nan_to_num(
+    input: Any,
+    nan: float | None = 0.0,
+    posinf: float | None = None,
+    neginf: float | None = None,
+) -> Any:
     """NaN and infinities replaced by numbers (zero and the dtype's largest by default)."""
     need("nan_to_num", input=input)
     if input.dtype.category < dtypes.FLOAT:
@@ -368,7 +373,7 @@ _unary("rad2deg", RAD2DEG, "Radians as degrees.")
 
 
 @api(names=("special_logit",), inplace=True)
-def logit(input: Any, eps: Any = None) -> Any:
+def logit(input: Any, eps: float | None = None) -> Any:
     """log(x / (1 - x)); with `eps`, x is first limited to [eps, 1 - eps]."""
     if input.dtype.category < dtypes.FLOAT:
         input = pw.cast(input, dtypes.get_default_dtype())

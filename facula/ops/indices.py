@@ -445,9 +445,11 @@ METHODS["__getitem__"] = getitem
 
 @api
 def repeat_interleave(
-    input: Any, repeats: Any = None, dim: Any = None, *, output_size: Any = None
+    input: Any, repeats: Any = None, dim: Any = None, *, output_size: int | None = None
 ) -> Any:
     """Elements repeated, each next to its copies."""
+    if repeats is None and dim is not None:
+        raise TypeError("repeat_interleave(): argument 'repeats' is missing")
     if repeats is None:
         counts = array_of(input)
         return from_array(np.repeat(np.arange(len(counts)), counts))

@@ -94,11 +94,11 @@ def _stack(ts: Any, dim: Any, numbers: Any) -> Any:
 
 
 @api(function=False)
-def repeat(self: Any, *repeats: Any) -> Any:
+def repeat(self: Any, *times: Any, repeats: Any = None) -> Any:
     """The tensor tiled."""
-    if not repeats:
+    if not times and repeats is None:
         raise TypeError('repeat() missing 1 required positional argument: "repeats"')
-    r = sizes(repeats)
+    r = sizes(times if repeats is None else (repeats,))
     shape = self.node.shape
     if len(r) < len(shape):
         raise RuntimeError(

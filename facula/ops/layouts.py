@@ -188,6 +188,10 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
 
 def resize_as_(self: Any, other: Any, memory_format: Any = None) -> Any:
     """resize_ to the size of another tensor."""
+    if not isinstance(other, Tensor):
+        raise TypeError(
+            f"resize_as_(): argument 'the_template' must be Tensor, not {type(other).__name__}"
+        )
     return resize_(self, tuple(other.shape))
 
 

@@ -267,4 +267,7 @@ def chain_matmul(*matrices: Any) -> Any:
     """The product of several matrices, multiplied in the cheapest order."""
     from facula.linalg import multi_dot
 
+    for m in matrices:
+        if len(m.node.shape) != 2:
+            raise RuntimeError(f"chain_matmul: expected matrices, got a shape {list(m.shape)}")
     return matrices[0] if len(matrices) == 1 else multi_dot(matrices)

@@ -121,6 +121,12 @@ def cdist(
 def renorm(input: Any, p: Any, dim: int, maxnorm: Any) -> Any:
     """Each slice along `dim` scaled down to a norm of at most `maxnorm`."""
     rank = len(input.node.shape)
+    if input.dtype.category < dtypes.FLOAT:
+        raise RuntimeError(
+            f"renorm: expected a floating point or complex tensor, got {input.dtype}"
+        )
+    if isinstance(p, complex):
+        raise RuntimeError(f"renorm: p must be real-valued, got {p}")
     if rank < 2:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {rank} dimensions")
     if p <= 0:

@@ -173,4 +173,12 @@ METHODS["__rdiv__"] = METHODS["__rtruediv__"]
 METHODS["__neg__"] = METHODS["neg"]
 METHODS["__abs__"] = METHODS["abs"]
 METHODS["__invert__"] = _invert
-METHODS["__pos__"] = lambda self: self
+
+
+def _plus(self: Any) -> Any:
+    if self.node.dtype is dtypes.bool:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return self
+
+
+METHODS["__pos__"] = _plus

@@ -205,9 +205,16 @@ def _trapezoids(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]
     return areas, d - len(y.node.shape)
 
 
+def _no_bools(name: str, *tensors: Any) -> None:
+    for t in tensors:
+        if isinstance(t, Tensor) and t.dtype is dtypes.bool:
+            raise RuntimeError(f"{name}: received a bool tensor, which is not supported")
+
+
 @api(method=False, names=("trapz",))
 def trapezoid(y: Any, x: Any = None, *, dx: Any = 1.0, dim: int = -1) -> Any:
     """The integral of samples along a dimension by the trapezoidal rule."""
+    _no_bools("trapezoid", y, x)
     if y.node.shape and y.node.shape[wrap_dim(dim, len(y.node.shape))] == 0:
         return y.sum(dim) * 0.0
     areas, d = _trapezoids("trapezoid", y, x, dx, dim)
@@ -217,6 +224,7 @@ def trapezoid(y: Any, x: Any = None, *, dx: Any = 1.0, dim: int = -1) -> Any:
 @api(method=False)
 def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = 1.0, dim: int = -1) -> Any:
     """The running integral of samples along a dimension by the trapezoidal rule."""
+    _no_bools("cumulative_trapezoid", y, x)
     areas, d = _trapezoids("cumulative_trapezoid", y, x, dx, dim)
     return areas.cumsum(d)
 

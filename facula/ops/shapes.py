@@ -343,8 +343,9 @@ def squeeze(input: Any, dim: Any = None, *more: int) -> Any:
 
 
 @api(function=False)
-def expand(self: Any, *shape: Any) -> Any:
+def expand(self: Any, *shape: Any, size: Any = None) -> Any:
     """Dimensions of size 1 repeated without copying."""
+    shape = shape if size is None else (size,)
     if not shape:
         raise TypeError('expand() missing 1 required positional argument: "size"')
     want = list(sizes(shape))
@@ -395,6 +396,11 @@ def broadcast_shapes(*shapes: Any) -> Any:
     """The common shape of several."""
     from facula.tensor_base import Size
 
+    for s in shapes:
+        if not isinstance(s, (int, tuple, list)):
+            raise RuntimeError(f"Input shapes should be ints, tuples of ints or lists, got {s!r}")
+        if min(s if isinstance(s, (tuple, list)) else (s,), default=0) < 0:
+            raise ValueError(f"Attempting to broadcast a dimension with negative length: {s}")
     return Size(broadcast([(s,) if isinstance(s, int) else tuple(s) for s in shapes] or [()]))
 
 

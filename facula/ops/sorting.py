@@ -223,7 +223,7 @@ def searchsorted(
     *,
     out_int32: bool = False,
     right: bool = False,
-    side: Any = None,
+    side: str | None = None,
     sorter: Any = None,
 ) -> Any:
     """Where values would be inserted to keep a sequence sorted along its last dimension."""
@@ -283,6 +283,8 @@ def isin(
 ) -> Any:
     """Whether each element is among the test elements."""
     d = result_type(elements, test_elements)
+    if d.is_complex:
+        raise RuntimeError(f"isin: unsupported input type {d}")
     a, b = pw.cast(tensor_of(elements, d), d), pw.cast(tensor_of(test_elements, d), d)
     found = record(ISIN, (a, b))
     return ~found if invert else found

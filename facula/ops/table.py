@@ -14,6 +14,7 @@ from inspect import CO_VARARGS
 from typing import Any
 
 from facula.dtypes import OF_PYTHON
+from facula.ops.outs import EXACT_OUT, EXACT_OUTS, IN_DTYPE_OF_OUT, JOINS, NO_OUT, NO_OVERLAP
 from facula.ops.settings import Settings
 from facula.trace.node import Diverted
 from facula.trace.recorder import TLS, follow1, follow2, restore_grad, set_grad
@@ -38,18 +39,6 @@ SEPARATE = {"masked_fill_", "masked_scatter_", "index_fill_"}
 UNTRACKED = {"logical_and_", "logical_not_", "logical_or_", "logical_xor_"}
 _tensor: Any = None  # facula.tensor, set by it
 _in_place: Any = None  # facula.in_place, set by it
-# Operations whose `out=` must have the result's dtype, and those whose `out=` may not be an input.
-EXACT_OUT = {
-    *("amax", "amin", "aminmax", "complex", "gather", "index_select", "multinomial", "polar"),
-    "take",
-}
-# As these, where they have several results.
-EXACT_OUTS = {
-    *("cummax", "cummin", "frexp", "kthvalue", "max", "median", "min", "mode", "nanmedian"),
-    *("sort", "topk"),
-}
-# Those that compute in the dtype of the tensor that they write to.
-IN_DTYPE_OF_OUT = {"arange", "cumprod", "cumsum", "prod", "sum"}
 # Those that look at their arguments before autograd does: made of other operations, or without a
 # derivative. Elsewhere a view that may have no history is refused first.
 LOOKS_FIRST = {
@@ -57,10 +46,6 @@ LOOKS_FIRST = {
     "gradient",
     *("moveaxis", "movedim", "nanmean", "narrow", "quantile", "repeat_interleave"),
     *("take_along_dim", "tensor_split", "trapezoid", "unflatten", "unsafe_chunk"),
-}
-NO_OVERLAP = {
-    *("cat", "concat", "concatenate", "gather", "index_select", "kthvalue", "masked_select"),
-    *("stack", "take"),
 }
 
 
@@ -218,13 +203,19 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             ):
                 return type(got)([_seen(t, args) for t in got])
             return got
+        if name in NO_OUT:
+            raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
         if name in NO_OVERLAP:
             _no_overlap(name, out, args)
         elif isinstance(out, _tensor.Tensor):
             _in_place.check_overlap(out, args, name)
             if name in IN_DTYPE_OF_OUT:
                 _in_dtype_of(name, out, kwargs)
-        result = _quietly(name, f, args, kwargs) if TLS.r.grad else f(*args, **kwargs)
+        try:
+            result = _quietly(name, f, args, kwargs) if TLS.r.grad else f(*args, **kwargs)
+        except Exception as error:
+            _explain(error, f, name, args, kwargs)
+            raise
         if isinstance(out, _tensor.Tensor) and any([a is out for a in args]):
             _same_shape(name, out, result)
         return store(name, out, result)
@@ -466,7 +457,7 @@ def _storable(name: str, out: Any, result: Any, exact: bool = False) -> None:
             f"{name}(): Expected out tensor to have dtype {result.dtype}, got {out.dtype} instead"
         )
     if not _in_place.can_cast(result.dtype, out.dtype):
-        raise RuntimeError(
+        raise (TypeError if name in JOINS else RuntimeError)(
             f"{name}(): result type {result.dtype} can't be cast to the desired "
             f"output type {out.dtype}"
         )

@@ -25,6 +25,10 @@ def make_tensor(
 
     Source: https://pytorch.org/docs/stable/testing.html#torch.testing.make_tensor
     """
+    if not isinstance(dtype, facula.dtype):
+        raise TypeError(
+            f"The requested dtype '{dtype}' is not supported by torch.testing.make_tensor()."
+        )
     if len(shape) == 1 and not isinstance(shape[0], int):
         (shape,) = shape
     shape = tuple(shape)
@@ -55,7 +59,7 @@ def make_tensor(
         parts = [facula.empty(sizes, dtype=real).uniform_(low, high) for _ in range(2)]
         out = facula.complex(*parts)
     else:
-        out = facula.empty(sizes, dtype=facula.float64).uniform_(low, high).to(dtype)
+        out = facula.empty(sizes, dtype=dtype).uniform_(low, high)
     if noncontiguous and shape:
         out = out[..., ::2]
     if exclude_zero:

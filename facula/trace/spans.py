@@ -144,7 +144,8 @@ def _refused(f: Any, tensors: tuple[Any, ...], static: Any, numbers: Any) -> Any
         if not any([error.obj is t for t in tensors]):
             raise
         name = f.__name__.lstrip("_")
-        raise TypeError(f"{name}(): expected Tensor, not {type(error.obj).__name__}") from None
+        kind = AttributeError if name in ("cell", "multi_head") else TypeError
+        raise kind(f"{name}(): expected Tensor, not {type(error.obj).__name__}") from None
 
 
 def _refresh(r: Any, tensors: tuple[Any, ...]) -> bool:

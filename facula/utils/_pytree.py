@@ -235,8 +235,9 @@ def tree_map_(func: Any, tree: Any, *rests: Any, is_leaf: Any = None) -> Any:
     return tree
 
 
-def tree_map_only(kind: Any, func: Any, tree: Any, is_leaf: Any = None) -> Any:
+def tree_map_only(type_or_types_or_pred: Any, func: Any, tree: Any, is_leaf: Any = None) -> Any:
     """The tree with a function of each leaf of a type (or for which a function is true)."""
+    kind = type_or_types_or_pred
     chosen = kind if callable(kind) and not isinstance(kind, type) else None
 
     def change(x: Any) -> Any:

@@ -579,7 +579,10 @@ def gumbel_softmax(
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=3)
-    noise = -facula.empty_like(logits, requires_grad=False).exponential_().log()
+    noise = facula.empty_like(
+        logits, requires_grad=False, memory_format=facula.legacy_contiguous_format
+    )
+    noise = -noise.exponential_().log()
     soft = ((logits + noise) / tau).softmax(dim)
     if not hard:
         return soft

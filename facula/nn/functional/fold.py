@@ -26,6 +26,9 @@ def _pairs(kernel_size, dilation, padding, stride):
             pair *= 2
         if len(pair) != 2:
             raise RuntimeError(f"It is expected {name} equals to 2, but got size {len(pair)}")
+        for v in pair:
+            if isinstance(v, bool) or not hasattr(v, "__index__") or not -(2**63) <= v < 2**63:
+                raise TypeError(f"argument '{name}' must be tuple of ints, but found {v!r}")
         if min(pair) < least:
             raise RuntimeError(
                 f"{complaint}, but got {prefix}_height: {pair[0]} {prefix}_width: {pair[1]}"
@@ -156,6 +159,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     return _fresh(x, [*lead, channels * r * r, height // r, width // r])
 
 
+@explained
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Take channels in turn from each of ``groups`` groups of ``(N, C, ...)``."""
     if input.dim() <= 2:

@@ -45,6 +45,11 @@ def _batched(name: str, x: Tensor, n: int) -> Tensor:
     if not isinstance(x, Tensor):
         raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(x).__name__}")
     rank = x.dim()
+    if n == 2 and rank <= n and name != "max_pool2d":
+        raise IndexError(
+            f"{name}(): Dimension out of range: expected {n + 1}D or {n + 2}D input, got "
+            f"{dims(x.shape)}"
+        )
     if rank not in (n + 1, n + 2) or 0 in x.shape[rank - n - 1 :]:
         raise RuntimeError(
             f"{name}(): Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim "
