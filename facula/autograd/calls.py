@@ -27,10 +27,6 @@ def _first_gradient(t: Any, g: Any, name: str) -> Any:
                 f"{t.dtype}"
             )
         return t.detach().new_ones(t.shape)
-    if not hasattr(g, "node"):
-        raise TypeError(
-            f"{name}: gradients can be either Tensors or None, but got {type(g).__name__}"
-        )
     if tuple(g.shape) != tuple(t.shape):
         raise RuntimeError(
             f"Mismatch in shape: grad_output[0] has a shape of {g.shape} and "
@@ -75,6 +71,11 @@ def _roots(tensors: Any, grads: Any, name: str, built: bool = True) -> list[tupl
         raise TypeError(f"{name}(): argument 'tensors' must be Tensors, not NoneType")
     _tensors(name, "tensors", tensors)
     gs = _sequence(grads) if grads is not None else [None] * len(outs)
+    for g in gs:
+        if g is not None and not hasattr(g, "node"):
+            raise TypeError(
+                f"{name}: gradients can be either Tensors or None, but got {type(g).__name__}"
+            )
     if len(gs) != len(outs):
         raise RuntimeError(f"{name}: got {len(outs)} tensors and {len(gs)} gradients")
     pairs = []
