@@ -65,17 +65,20 @@ def copied_view(t: Any, memo: dict[int, Any]) -> Any:
 
 
 def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:
-    """Let t look at the memory of v, a realised view; its version and its hooks stay its own."""
-    s = t._storage
-    counted = (t if s is None else s) if t._counter is None else t._counter
-    token = counted._token
+    """Let t look at the memory of v, a realised view; its version and its hooks stay its own.
+
+    A version that it had in common with others stays that: of those that share the old memory.
+    """
+    s, counter = t._storage, t._counter
+    if counter is None:
+        counter = s if s is not None else Counter(version, t._token)
     for name in ("_base_t", "_exported", "_token"):
         state_of(t).pop(name, None)
     for name in ("node", "_data", "_storage", "_chain", "_offset"):
         setattr(t, name, getattr(v, name))
     t._own = Group(v._chain)
     t._own.gfn = t._gfn = gfn
-    t._counter = Counter(version, token)
+    t._counter = None if counter is t._storage else counter
     rg = t._leaf_rg or gfn is not None
     t.node = leaf(t.node.shape, t.node.dtype, t.node.strides, rg, t.node.device)
     join(t._storage, t)
@@ -123,9 +126,10 @@ def alone(t: Any) -> None:
         return
     if any([op.name not in ("detach", "alias") for op, _ in t._chain]):
         return
-    if any([a is not None and a is not t for a in [ref() for ref in s.aliases]]):
-        return
     counted = s if t._counter is None else t._counter
+    family = s.aliases if counted.__class__ is Counter else [*s.aliases, *counted.aliases]
+    if any([a is not None and a is not t for a in [ref() for ref in family]]):
+        return
     t._writes, t._token = version_of(t), counted._token
     t._data = s._data
     t._storage = t._own = t._counter = None

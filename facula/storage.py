@@ -81,6 +81,15 @@ class Storage:
     def _rederive(self, linked: bool = True) -> Any:
         refuse(self)
 
+    @property
+    def n(self) -> int:
+        """As `Counter.n`: the version, for a tensor that counts here and lies elsewhere."""
+        return self._version
+
+    @n.setter
+    def n(self, value: int) -> None:
+        self._version = value
+
 
 class Counter:
     """A version counter apart from the storage's: that of `x.data`, or of `x` after `x.data = y`.

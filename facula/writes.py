@@ -224,17 +224,20 @@ def take_place(t: Any, v: Any) -> None:
         state_of(t).update(state_of(v))
         return
     s = t._storage
-    group_of(t)
+    mine = group_of(t) is s
     seen = _counted(t)
     t._chain, t._offset, t._gfn = v._chain, v._offset, v._gfn
     # It counts as a write: the storage's value becomes another one that is equal. What a view was
     # keeps its history; what t was is no longer what old results lead to.
-    kept = () if t._base_t is None else KEPT
+    kept = KEPT if t._base_t is not None or not mine else ()
+    edge = s._gfn
     new = at_once(lambda: record(self_op(), (s,), kept), True)
     _spoil(s, t)
     t.node = stale(v.node)
     s._gfn = None
     at_once(lambda: assign(s, new, (seen, None)), True)
+    if not mine:
+        s._gfn = edge
     _count(t)
 
 

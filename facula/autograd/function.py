@@ -167,7 +167,9 @@ class Function:
         if not recorded:
             for t in ctx._dirty:
                 bump(t)
-            return out
+            if isinstance(out, (tuple, list)):
+                return tuple([_cut(o, args, ctx) for o in out])
+            return _cut(out, args, ctx)
         for t in ctx._dirty:
             try:
                 check_in_place(t, cls.__name__)
@@ -175,6 +177,17 @@ class Function:
                 bump(t)  # forward has written to it all the same
                 raise
         outs = list(out) if isinstance(out, (tuple, list)) else [out]
+        if len(outs) > 1 and any([t._base_t is not None for t in ctx._dirty]):
+            for t in ctx._dirty:
+                bump(t)
+            raise RuntimeError(
+                f"{cls.__name__}: If your Function modifies inplace an input that is a view of "
+                "another Tensor, your Function cannot return more than one Tensor. This is not "
+                "supported by the current autograd engine. You should either make sure the input "
+                "is not a view (using .clone() for example) or make your Function only return one "
+                "Tensor (potentially splitting it into two Functions: one doing the inplace that "
+                "returns a single Tensor and a second one that does the other operations)."
+            )
         r = TLS.r
         metas = [o.node if isinstance(o, Tensor) else None for o in outs]
         joint = _Several(ctx, cls, metas)
@@ -190,7 +203,7 @@ class Function:
                 or o.dtype.category < 2
                 or any(o is t for t in ctx._non_differentiable)
             ):
-                results.append(o)
+                results.append(_cut(o, args, ctx))
                 continue
             dirty = any(o is t for t in ctx._dirty)
             part = node if len(outs) == 1 else _Part.of(node, i, r.frame)
@@ -225,6 +238,20 @@ class InplaceFunction(Function):
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
+
+
+def _cut(o: Any, args: tuple[Any, ...], ctx: Context) -> Any:
+    """A result that has no gradient: an operand, which is to keep its history, gives a view."""
+    if not isinstance(o, Tensor):
+        return o
+    if not o.requires_grad:
+        if any([o is a for a in args]) and not any([o is t for t in ctx._dirty]):
+            with grad_mode.no_grad():
+                return o.view_as(o)
+        return o
+    if any([o is a for a in args]):
+        return o.detach()
+    return o if o._base_t is not None else o.detach_()
 
 
 _NOTHING = np.zeros((), np.float32)

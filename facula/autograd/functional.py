@@ -169,6 +169,11 @@ def jacobian(
 
 def _row_by_row(y: Any, xs: Any, create_graph: bool, strict: bool) -> list[Any]:
     """The Jacobians of one output, with a backward pass for each element."""
+    if y.dtype.is_complex and y.numel():
+        raise RuntimeError(
+            "jacobian: grad can be implicitly created only for real scalar outputs but got "
+            f"{y.dtype}"
+        )
     rows = [_products([y], xs, [unit], create_graph, strict, "jacobian") for unit in basis([y])[0]]
     if not rows:
         return [x.new_zeros(y.shape + x.shape) for x in xs]

@@ -211,13 +211,14 @@ def register_multi_grad_hook(tensors: Any, fn: Callable[..., Any], *, mode: str 
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     if mode == "any":
         tensors = [t for t in tensors if t.requires_grad]
+    edges = []
     for t in tensors:
         if not t.requires_grad:
             raise AssertionError(
                 f"register_multi_grad_hook: a {t.dtype} tensor of shape {list(t.shape)} requires "
                 "no grad"
             )
-    edges = [edge_of(t) for t in tensors]
+        edges.append(edge_of(t))
     state: dict[str, Any] = {"pass": None, "grads": {}, "count": 0}
 
     def hook_for(i: int) -> Callable[[Any], None]:

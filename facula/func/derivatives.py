@@ -12,11 +12,15 @@ from typing import Any
 import facula
 from facula.autograd.products import PushForward, basis, filled, gradients, pieces
 from facula.batches import all_lowered, all_raised
+from facula.dtypes import FLOAT
 from facula.func.tracking import (
     Tracked,
     detached,
     graph_wanted,
+    need_float,
+    need_real,
     outputs,
+    recordable,
     recording,
 )
 from facula.func.vmap import vmap
@@ -68,6 +72,7 @@ def grad_and_value(
 ) -> Callable[..., Any]:
     """A function that gives the gradient of `func` and its value."""
 
+    @recordable
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         name = "grad_and_value(f)(*args)"
@@ -82,6 +87,11 @@ def grad_and_value(
             raise RuntimeError(
                 f"{name}: Expected f(*args) to return a scalar tensor, got tensor with {y.dim()} "
                 "dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
+            )
+        if y.dtype.is_complex:
+            raise RuntimeError(
+                f"{name}: grad can be implicitly created only for real scalar outputs but got "
+                f"{y.dtype}"
             )
         ys, _ = outputs(y, name, tracked.levels)
         again = graph_wanted(ys, tracked.places)
@@ -101,6 +111,7 @@ def grad(
     """A function that gives the gradient of `func`, whose result is one number."""
     both = grad_and_value(func, argnums, has_aux)
 
+    @recordable
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         grads, value = both(*args, **kwargs)
@@ -125,6 +136,7 @@ def _same_structure(v: Any, spec: Any, like: list[Any], what: str) -> list[Any]:
     return leaves
 
 
+@recordable
 def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of `func`, and a function that multiplies vectors with its Jacobian."""
     name = "vjp(f, *primals)"
@@ -132,15 +144,22 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     y, aux = _with_aux(recording(func, *tracked.seen), has_aux, name)
     ys, spec = outputs(y, name, tracked.levels)
     leaves = tree_flatten(y)[0]
+    for t in leaves:
+        if t.dtype.category < FLOAT:
+            raise RuntimeError(
+                "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got "
+                f"Tensor with dtype {t.dtype}"
+            )
     again = graph_wanted(ys, tracked.places)
 
+    @recordable
     def vjp_fn(
         *cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None
     ) -> Any:
         v = cotangents[0] if len(cotangents) == 1 else cotangents
         vs = _same_structure(v, spec, leaves, "vjp_fn")
         vs = [all_lowered(v, tracked.levels) for v in vs]
-        more = again or any([v.requires_grad for v in vs])
+        more = facula.is_grad_enabled() and (again or any([v.requires_grad for v in vs]))
         found = gradients(ys, tracked.places, vs, keep=retain_graph, create_graph=more)
         found = filled(found, tracked.places)
         return tracked.value([all_raised(g, tracked.levels) for g in found])
@@ -155,6 +174,7 @@ class _Forward:
 
     def __init__(self, func: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool) -> None:
         name = "jvp(f, primals, tangents)"
+        need_float("primal", tree_flatten(primals)[0])
         tracked = self.tracked = Tracked(primals, name)
         self.out, self.aux = _with_aux(recording(func, *tracked.seen), has_aux, name)
         self.ys, self.spec = outputs(self.out, name, tracked.levels)
@@ -171,6 +191,7 @@ class _Forward:
         return tree_unflatten([all_raised(t, levels) for t in made], self.spec)
 
 
+@recordable
 def jvp(
     func: Callable[..., Any],
     primals: Any,
@@ -195,17 +216,20 @@ def jvp(
             f"{name}: Expected primals and tangents to have the same python structure. primals has "
             f"{spec}, tangents has {tree_flatten(tangents)[1]}"
         )
+    need_float("tangent", tree_flatten(tangents)[0])
     forward = _Forward(func, primals, has_aux)
     vs = _same_structure(tangents, spec, leaves, name)
     made = forward(vs)
     return (forward.out, made, forward.aux) if has_aux else (forward.out, made)
 
 
+@recordable
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """The value of `func`, and a function that multiplies its Jacobian with tangents."""
     forward = _Forward(func, primals, False)
     leaves, spec = tree_flatten(primals)
 
+    @recordable
     def jvp_fn(*tangents: Any) -> Any:
         return forward(_same_structure(tangents, spec, leaves, "jvp_fn"))
 
@@ -227,12 +251,15 @@ def jacrev(
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError("jacrev: `chunk_size` should be greater than 0.")
 
+    @recordable
     @functools.wraps(func)
     def wrapper(*args: Any) -> Any:
         name = "jacrev(f)(*args)"
         chosen = _chosen(args, argnums, name)
+        need_real("jacrev", "inputs", chosen)
         made = vjp(lambda x: func(*_replaced(args, argnums, x)), chosen, has_aux=has_aux)
         y, vjp_fn = made[:2]
+        need_real("jacrev", "outputs", y)
         ys, spec = tree_flatten(y)
         vs = basis(ys)
         rows = (
@@ -267,11 +294,14 @@ def jacfwd(
 ) -> Callable[..., Any]:
     """A function that gives the Jacobian of `func`, column by column."""
 
+    @recordable
     @functools.wraps(func)
     def wrapper(*args: Any) -> Any:
         name = "jacfwd(f)(*args)"
         chosen = _chosen(args, argnums, name)
+        need_real("jacfwd", "inputs", chosen)
         forward = _Forward(lambda x: func(*_replaced(args, argnums, x)), (chosen,), has_aux)
+        need_real("jacfwd", "outputs", forward.out)
         xs, in_spec = tree_flatten(chosen)
         columns = (
             vmap(lambda *v: forward(v), randomness=randomness)(*basis(xs))

@@ -7,12 +7,14 @@ way are dimensions of these places, since each element of a batch has its own de
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import facula
 from facula.autograd.graph import AccumulateGrad, GradNode, edge_of, edges_of
 from facula.batches import ACTIVE, all_lowered, all_raised
+from facula.dtypes import FLOAT
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS
 from facula.utils._pytree import tree_flatten, tree_unflatten
@@ -41,11 +43,47 @@ class Tracked:
         return tree_unflatten(leaves, self.spec)
 
 
+def need_real(name: str, what: str, tree: Any) -> None:
+    """RuntimeError for complex tensors in a structure, which Jacobians are not made of."""
+    for i, t in enumerate(tree_flatten(tree)[0]):
+        if isinstance(t, Tensor) and t.dtype.is_complex:
+            raise RuntimeError(
+                f"{name}: Expected all {what} to be real but received complex tensor at flattened "
+                f"input idx: {i}"
+            )
+
+
+def need_float(what: str, leaves: list[Any]) -> None:
+    """The errors of tensors that can have no tangent, or be none."""
+    for t in leaves:
+        if not isinstance(t, Tensor):
+            raise RuntimeError(
+                f"jvp(f, primals, tangents): Expected {what}s to only contain Tensors, got "
+                f"{type(t)}"
+            )
+        if t.dtype.category < FLOAT:
+            raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
+
+
 def place(t: Any) -> Any:
     """The tensor at a place of its own in the graph."""
     if t.requires_grad:
-        return t.view_as(t)
+        with facula.enable_grad():
+            return t.view_as(t)
     return t.detach().requires_grad_()
+
+
+def recordable(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A transform that records what it needs in inference mode too, as PyTorch's do."""
+
+    @functools.wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not TLS.r.inference:
+            return f(*args, **kwargs)
+        with facula.inference_mode(False), facula.no_grad():
+            return f(*args, **kwargs)
+
+    return call
 
 
 def recording(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -311,6 +311,10 @@ def random_(self: Any, *args: Any, generator: Any = None, **ends: Any) -> Any:
     given = args[:1] if args[1:] == (None,) else args
     if len(args) > 2 or not all([hasattr(a, "__index__") and a is not True for a in given]):
         raise TypeError(f"random_() takes one or two ints, 'from' and 'to', but got {args}")
+    if self.node.dtype.is_complex:
+        raise RuntimeError(
+            "random_: check_random_bounds handles only integral, floating-point and boolean types"
+        )
     bounds = [None if a is None else operator.index(a) for a in args]
     lo, hi = (0, bounds[0]) if len(bounds) == 1 else bounds
     return _store(

@@ -20,7 +20,7 @@ from facula.tensor_base import wrap_dim
 from facula.trace.node import canonical, contiguous_strides
 from facula.trace.recorder import TLS, flush, record
 from facula.values import from_array, realise
-from facula.writes import bump, resize, take_place
+from facula.writes import bump, resize, sole, take_place
 
 
 # Sliding windows over one dimension. Parameters: dimension, size, step.
@@ -177,7 +177,13 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
         v = as_strided(self, new, steps, self._offset)
         take_place(self, v)
         return self
-    if s is not None and self._chain:
+    lent = (self if s is None else s)._exported
+    if lent is not None and lent() is not None:
+        raise RuntimeError(
+            f"resize_: Trying to resize storage that is not resizable (a {self.node.dtype} tensor "
+            f"of shape {list(self.node.shape)} to {list(new)}, whose memory is NumPy's too)"
+        )
+    if s is not None and not sole(self, s):
         resize(self, new, contiguous_strides(new))
         bump(self)
         return self
@@ -219,7 +225,8 @@ def set_(
     v = realise(source.detach())
     realise(self)
     flush()
-    sharing.move(self, v, self._version + 1)
+    sharing.move(self, v, self._version)
+    bump(self)
     return self
 
 

@@ -329,7 +329,7 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
 def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     """Call the function, and remember what it did where that can be followed."""
     frame, cur, n_inputs, n_scalars = r.frame, r.cur, len(r.inputs), len(r.scalars)
-    before = [(None, 0) if t is None else (t.node, t._writes) for t in tensors]
+    before = [(None, 0) if t is None else (t.node, t._version) for t in tensors]
     key = (f, static, len(tensors))
     fit = not (r.anomaly or r.loans or (r.gnodes and r.grad)) and r.packing is None
     fit = fit and _lasting(key, static)
@@ -401,7 +401,7 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
             return False  # written once or twice?
         written.append(i)
         s.after.append(t.node)
-        s.times.append(t._writes - writes)
+        s.times.append(t._version - writes)
     s.writes = pick(written) if written else None
     s.histories = pick([i for i in written if before[i][0].rg or i in values])
     return True

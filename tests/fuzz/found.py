@@ -1,9 +1,13 @@
 """Short programs on which Facula once differed from PyTorch, by what it was.
 
+Those of `wide.py` are in `found_wide.py`.
+
 `tests/generate/fuzz_programs.py` stores what PyTorch makes of them.
 """
 
 from __future__ import annotations
+
+from fuzz import found_wide
 
 FOUND = {
     "a view without elements gives its base a gradient that nothing depends on": """
@@ -568,57 +572,7 @@ v2 /= v1
 n0 = v1.detach().numpy()
 v1.backward(torch.tensor(1.25), retain_graph=True)
 v2.backward()""",
-    "one element is turned round": """
-v0 = torch.tensor(2.0).requires_grad_()
-v1 = v0.flip(-1) * v0.flip(())
-v1.backward()
-v2 = torch.tensor(1.0).flip(0, 0)""",
-    "rot90 keeps the layout of what it turns": """
-v0 = torch.arange(24.0).view(2, 3, 4)
-v1 = v0.rot90(-1)
-v2 = v0.rot90(0)
-v3 = v0.rot90(1, (0, 2))
-v4 = v0.transpose(0, 1).rot90(2, (2, 1))
-v5 = v0.transpose(0, 1).rot90(0, (2, 1))
-v6 = v0.transpose(0, 1).rot90(3, (2, 1))
-v6.add_(1)""",
-    "looking at bytes has no derivative, also as those of the same dtype": """
-v0 = torch.ones(2).requires_grad_()
-v1 = v0 * 2
-v2 = v1.view(torch.float32)
-v3 = v0.view(torch.float32)
-v2.add_(1)
-v4 = v1.view(torch.int32)""",
-    "inference mode off records, and gradients are not recorded inside": """
-v0 = torch.ones(2).requires_grad_()
-with torch.no_grad(), torch.inference_mode(False): v1 = v0 * 2
-with torch.inference_mode(), torch.inference_mode(False): v2 = v0 * 2
-with torch.inference_mode(), torch.enable_grad(): v3 = (v0 * 2).clone()
-out(v3.requires_grad)
-out(v2.is_inference())
-del v3
-v4 = v0 * v1 * v2
-v4.sum().backward()""",
-    "the edge of a view that was written since it was last looked at": """
-v0 = torch.tensor([1.0, 2.0]).requires_grad_()
-v1 = v0 * 2
-v2 = v1[:1]
-v1.mul_(3)
-h0 = torch.autograd.graph.register_multi_grad_hook([v0, v2], lambda g: out(g[1].tolist()))
-(v2.sum() + v1.sum()).backward()
-v1.mul_(3)
-out(torch.autograd.graph.get_gradient_edge(v2).output_nr)""",
-    "hooks of several gradients": """
-v0 = torch.ones(2).requires_grad_()
-v1 = torch.ones(2)
-torch.autograd.graph.register_multi_grad_hook([v0, v1], lambda g: out(len(g)))
-h0 = torch.autograd.graph.register_multi_grad_hook([v1, v0], lambda g: out(g.tolist()), mode='any')
-(v0 * v1).sum().backward()
-out(v0.is_set_to(v0.detach()))
-out(v0.is_set_to(v0[:1]))
-out(v0.is_set_to(v1))
-out(v0.is_set_to(v0.clone()))
-v0.is_set_to(3)""",
+    **found_wide.FOUND,
 }
 
 

@@ -27,17 +27,21 @@ SAME = [
 LOSS = ["({same}).sum()", "({same}).sum()", "({same}).mean()"]
 # A statement, and what its result is like: x, nothing, or x twice. "out" tells values and no more.
 TRANSFORMS = [
-    ("torch.func.grad(lambda x: {loss})({x})", "same"),
+    ("tidy(torch.func.grad(lambda x: {loss})({x}))", "same"),
     ("torch.func.grad(torch.func.grad(lambda x: {loss}))({x}.sum()).detach()", "scalar"),
     ("torch.func.jvp(lambda x: {same}, ({x},), ({o},))[0]", "same"),
-    ("torch.func.jvp(lambda x: {same}, ({x},), ({o},))[1]", "same"),
-    ("torch.func.vjp(lambda x: {same}, {x})[1]({o})[0]", "same"),
-    ("torch.func.jacrev(lambda x: {same})({x})", "twice"),
-    ("torch.func.jacfwd(lambda x: {same})({x})", "twice"),
-    ("torch.vmap(lambda x: {same})({x})", "same"),
-    ("torch.vmap(torch.func.grad(lambda x: {loss}))({x})", "same"),
-    ("torch.autograd.functional.vjp(lambda x: {same}, {x}, {o})[1]", "detached"),
-    ("torch.autograd.functional.jvp(lambda x: {same}, {x}, {o}, create_graph=True)[1]", "same"),
+    ("firm(torch.func.jvp(lambda x: {same}, ({x},), ({o},))[1], {x})", "same"),
+    ("tidy(torch.func.vjp(lambda x: {same}, {x})[1]({o})[0])", "same"),
+    ("tidy(torch.func.jacrev(lambda x: {same})({x}))", "twice"),
+    ("firm(torch.func.jacfwd(lambda x: {same})({x}), {x})", "twice"),
+    ("tidy(torch.vmap(lambda x: {same})({x}))", "same"),
+    ("tidy(torch.vmap(torch.func.grad(lambda x: {loss}))({x}))", "same"),
+    ("tidy(torch.autograd.functional.vjp(lambda x: {same}, {x}, {o})[1])", "detached"),
+    (
+        "firm(torch.autograd.functional.jvp(lambda x: {same}, {x}, {o}, create_graph=True)[1], "
+        "{x})",
+        "same",
+    ),
     ("torch.utils.checkpoint.checkpoint(lambda x: {same}, {x}, use_reentrant=False)", "same"),
     ("torch.utils.checkpoint.checkpoint(lambda x: {same}, {x}, use_reentrant=True)", "same"),
     ("torch.vmap(lambda x: {same}, in_dims=-1)({x})", "out"),
@@ -132,6 +136,8 @@ class Wide(Programs):
 
     def fill(self, text: str, v: Var, **more: str) -> str:
         same = self.r.choice(SAME)
+        if same == "x" and "use_reentrant=True" in text:
+            same = "x * 1"  # there that is a function of the user, which returns its operand
         loss = self.r.choice(LOSS).format(same=same)
         o = f"{self.like(v)}.detach().clone()"
         y = self.pick().name
@@ -143,6 +149,8 @@ class Wide(Programs):
             return
         text, kind = self.r.choice(TRANSFORMS)
         text = self.fill(text, v)
+        if "vmap" in text and "flip" in text and len(v.shape) == 1:
+            return  # PyTorch's rule for batches refuses the dimension -1 of a number
         if kind == "out":
             self.do(f"out({text}.tolist())")
         else:
@@ -173,7 +181,7 @@ class Wide(Programs):
                 f"{x}.copy_({self.like(v)}.to(torch.{d}))",
                 f"{x}.data = {o.name}",
                 f"torch._foreach_mul_([{x}], 2)",
-                f"torch._foreach_copy_([{x}], [{self.like(v)}.clone()])",
+                f"with torch.no_grad(): torch._foreach_copy_([{x}], [{self.like(v)}.clone()])",
             )
         )
 

@@ -51,17 +51,29 @@ def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
                 "both arguments to linear need to be at least 1D, but they are "
                 f"{input.dim()}D and {weight.dim()}D"
             )
-        if bias is not None:
+        if bias is None:
+            return input.matmul(weight)
+        if input.dim() == 2:
             raise RuntimeError(f"mat2 must be a matrix, got {weight.dim()}-D tensor")
-        return input.matmul(weight)
     if bias is not None and not input.dtype == weight.dtype == bias.dtype:
         raise RuntimeError(
             "linear: input, weight and bias must have the same dtype, but got "
             f"{input.dtype}, {weight.dtype} and {bias.dtype}"
         )
     # The weight's value, transposed: no view of the parameter has to be kept up to date.
-    result = input.matmul(record(PERMUTE, (weight,), (1, 0)))
-    return result if bias is None else result + bias
+    result = input.matmul(record(PERMUTE, (weight,), (1, 0)) if weight.dim() == 2 else weight)
+    if bias is None:
+        return result
+    shape, own = result.shape, bias.shape
+    if own != shape[-1:] and not (
+        len(own) <= len(shape)
+        and all([n in (1, m) for n, m in zip(own[::-1], shape[::-1], strict=False)])
+    ):
+        raise RuntimeError(
+            f"linear: a bias of shape {list(own)} can't be expanded to the product's shape "
+            f"{list(shape)}"
+        )
+    return result + bias
 
 
 def grouped_mm(
