@@ -488,7 +488,11 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
             hook((), (g,))
     if t._post_hooks:
         for hook in list(t._post_hooks.values()):
-            hook(t)
+            if hook(t) is not None:
+                raise RuntimeError(
+                    "backward(): Tensor post accumulate grad hooks should return None. (of a leaf "
+                    f"of shape {list(t.shape)})"
+                )
 
 
 def _own(g: Any, t: Any) -> Any:

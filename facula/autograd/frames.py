@@ -113,7 +113,7 @@ def follow(e: Ended, grads: dict[Node, Any], pending: dict[Any, Any], keep: bool
         operands = (*[grads[n] for n in tops], *before)
         if not keep:
             e.free(known.reached)
-        return [(edges[i], operands[-1 - k]) for i, k in known.ends]
+        return [(x, operands[-1 - k]) for i, k in known.ends if (x := edges[i]) is not None]
     values = list(e.kept)
     for n, data in zip(p.inputs, e.data, strict=True):
         t = graph._new_tensor()
@@ -133,7 +133,8 @@ def follow(e: Ended, grads: dict[Node, Any], pending: dict[Any, Any], keep: bool
         p.loose = False  # a call that is given its numbers is not remembered
     if not keep:
         e.free(known.reached)
-    return [(edges[i], tensors[-1 - k] if k < 0 else out[k]) for i, k in known.ends]
+    ends = [(edges[i], tensors[-1 - k] if k < 0 else out[k]) for i, k in known.ends]
+    return [(x, d) for x, d in ends if x is not None]  # a view made in no_grad leads nowhere
 
 
 def _index(n: Node) -> int:

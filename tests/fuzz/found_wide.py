@@ -175,4 +175,17 @@ v3 = v1[0]
 v3.mul_(2)
 h0 = torch.autograd.graph.register_multi_grad_hook([v3, v2.detach()], lambda g: out(len(g)))
 h0 = torch.autograd.graph.register_multi_grad_hook([v2.detach(), v3], lambda g: out(len(g)))""",
+    "the pass through an ended frame to a view that leads nowhere": """
+v0 = torch.tensor([[-1.33, -1.7], [1.32, 1.21]]).requires_grad_()
+v1 = v0 * 2
+with torch.no_grad(): v2 = v1.view_as(v1)
+v3 = v1.permute([0, 1])
+v4 = v2.squeeze(-1)
+(v4.sum() * v3.sum()).backward()""",
+    "a hook after a gradient has arrived returns nothing": """
+v0 = torch.tensor([1.5, -0.5]).requires_grad_()
+h0 = v0.register_post_accumulate_grad_hook(lambda t: t.grad.zero_())
+(v0 * v0).sum().backward()
+h0.remove()
+(v0 * v0).sum().backward()""",
 }

@@ -78,7 +78,7 @@ HOOKS = [
     "{x}.grad_fn.register_hook(lambda i, o: out([g.tolist() for g in o if g is not None]))",
     "{x}.grad_fn.register_prehook(lambda o: tuple(None if g is None else g * 3 for g in o))",
     "{x}.grad_fn.register_prehook(lambda o: out([g.tolist() for g in o if g is not None]))",
-    "{x}.register_post_accumulate_grad_hook(lambda t: t.grad.zero_())",
+    "{x}.register_post_accumulate_grad_hook(lambda t: (t.grad.zero_(), None)[1])",
     "{x}.register_post_accumulate_grad_hook(lambda t: setattr(t, 'grad', None))",
     "torch.autograd.graph.register_multi_grad_hook([{x}, {y}], lambda g: out(len(g)))",
     "torch.autograd.graph.register_multi_grad_hook([{x}], lambda g: out(g.tolist()), mode='any')",
