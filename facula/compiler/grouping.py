@@ -94,7 +94,11 @@ class Grouping:
             self._visit(n)
 
     def _filled(self, entries: list[Node]) -> set[Node]:
-        """Constants that an operation with kernels of its own reads from memory."""
+        """Constants that an operation with kernels of its own reads from memory; and large ones
+        that are all of a program, which threads then fill together."""
+        fulls = [n for n in entries if place(n, self.places).base is n]
+        if all([n.op.name == "full" for n in fulls]):
+            return {n for n in fulls if prod(n.shape) >= 2 * CHUNK and kind_of(n) is not None}
         out = set()
         for n in entries:
             e = self.emitters.get(n.op.name)

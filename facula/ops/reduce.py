@@ -247,10 +247,18 @@ def _topk_index(a: Any, dim: int, k: int, largest: bool) -> Any:
     if k == 0 or 8 * k >= n:
         ends[dim] = slice(0, k)
         return _argsort(a, dim, largest)[tuple(ends)]
-    # Selecting takes one pass on average; NaN is the largest, as it is for PyTorch.
-    ends[dim] = slice(n - k, n) if largest else slice(0, k)
-    chosen = np.argpartition(a, n - k if largest else k - 1, axis=dim)[tuple(ends)]
-    chosen = np.sort(chosen, axis=dim)  # of equal values the first comes first
+    # Selecting takes one pass on average; NaN is the largest, as it is for PyTorch. Of equal
+    # values the first come first.
+    at = n - k if largest else k - 1
+    ends[dim] = slice(at, at + 1)
+    last = _take_along(a, np.argpartition(a, at, axis=dim)[tuple(ends)], dim)
+    nan, of_last = np.isnan(a), np.isnan(last)
+    better = (nan & ~of_last) | (a > last) if largest else (of_last & ~nan) | (a < last)
+    equal = np.where(of_last, nan, a == last)
+    left = k - better.sum(dim, keepdims=True)
+    taken = np.moveaxis(better | (equal & (equal.cumsum(dim) <= left)), dim, -1)
+    chosen = np.nonzero(taken)[-1].reshape(*taken.shape[:-1], k)
+    chosen = np.moveaxis(chosen, -1, dim)
     order = _argsort(_take_along(a, chosen, dim), dim, largest)
     return _take_along(chosen, order, dim).astype(np.int64, copy=False)
 

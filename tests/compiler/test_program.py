@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from compiler.kernels import kernels
 
 import facula as torch
 from facula.compiler.program import CompiledProgram
@@ -264,3 +265,15 @@ def test_a_constant_that_tensors_share_is_not_written_over(monkeypatch):
         other += torch.sum(y * 2, dim=1)
         total = total + other
         assert [t.tolist()[0] for t in (total, part, other)] == [4, 2, 2]
+
+
+def test_large_constants_that_are_all_of_a_program_are_filled_by_kernels(monkeypatch):
+    """Among others they are values that all who need them share."""
+
+    def constants():
+        return [torch.full((300, 200), 2.5), torch.ones(200, 300, dtype=torch.int16), torch.ones(3)]
+
+    assert kernels(constants, monkeypatch) == [["full"], ["full"]]
+    x = torch.randn(200)
+    torch.synchronize()
+    assert kernels(lambda: [torch.full((300, 200), 1.5), x + 1], monkeypatch) == [["add_s"]]

@@ -1,0 +1,72 @@
+"""The largest and smallest elements, compiled, against the interpreter."""
+
+import pytest
+from cpu.both import both
+
+import facula as torch
+from facula.cpu.selecting import MOST
+
+DTYPES = [
+    *(torch.float32, torch.float64, torch.bfloat16, torch.float16),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", [(1,), (40,), (700,), (20, 70), (5, 1, 9), (3, 90, 17)], ids=str)
+def test_the_first_of_each_line(shape, dtype):
+    """With many that are equal: of those the first counts."""
+
+    def build():
+        t = (torch.randn(shape) * 9).to(dtype)
+        torch.synchronize()
+        out = []
+        for d, n in enumerate(shape):
+            for k in {1, min(n, 3), min(n, 64), n // 9}:
+                for largest in (True, False):
+                    out += list(t.topk(k, d, largest))
+        return out
+
+    both(build, allowed=("topk_index",) if max(shape) > 9 * MOST else ())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16], ids=str)
+def test_special_values(dtype):
+    nan, inf = float("nan"), float("inf")
+    values = [0.0, -0.0, nan, 1.0, -inf, inf, -nan, 0.0, -0.0, inf, -1.0, nan] * 6
+
+    def build():
+        t = torch.tensor([values, values[::-1], [nan] * 72, [-inf] * 72], dtype=dtype)
+        torch.synchronize()
+        return [x for k in (1, 5, 40) for big in (True, False) for x in t.topk(k, 1, big)]
+
+    both(build)
+
+
+def test_limits_of_integers():
+    least, most = -(1 << 63), (1 << 63) - 1
+
+    def build():
+        t = torch.tensor([[least, most, 0, least, most, -1] * 20] * 3)
+        torch.synchronize()
+        return [x for k in (1, 30, 64) for big in (True, False) for x in t.topk(k, 1, big)]
+
+    both(build)
+
+
+def test_lines_that_lie_apart():
+    def build():
+        t = torch.randn(6, 130, 4)
+        torch.synchronize()
+        return [x for v in (t.transpose(1, 2)[:, ::2], t[1:, 5:, 1]) for x in v.topk(7, -1)]
+
+    both(build)
+
+
+def test_rising_and_falling():
+    def build():
+        t = torch.arange(500.0)
+        torch.synchronize()
+        return [x for v in (t, -t) for big in (True, False) for x in v.topk(20, 0, big)]
+
+    both(build)
