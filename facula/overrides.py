@@ -5,6 +5,7 @@ Source: https://pytorch.org/docs/stable/torch.overrides.html
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +17,14 @@ from facula.ops import table
 __all__ = [
     "BaseTorchFunctionMode",
     "TorchFunctionMode",
+    "get_ignored_functions",
+    "get_overridable_functions",
     "handle_torch_function",
     "has_torch_function",
     "is_tensor_like",
+    "is_tensor_method_or_property",
+    "resolve_name",
+    "wrap_torch_function",
 ]
 
 
@@ -60,6 +66,69 @@ def handle_torch_function(
 def is_tensor_like(inp: Any) -> bool:
     """Whether it is a tensor or an object with a `__torch_function__`."""
     return type(inp) is Tensor or hasattr(inp, "__torch_function__")
+
+
+def _spaces() -> list[tuple[str, Any, dict[str, Callable[..., Any]]]]:
+    """The namespaces of what can be overridden: name, object, public functions in it."""
+    import facula
+    from facula.nn import functional
+
+    functions = {n: getattr(facula, n) for n in list(table.FUNCTIONS) if n[0] != "_"}
+    methods = {n: getattr(Tensor, n) for n in list(table.METHODS) if hasattr(Tensor, n)}
+    names = [n for n in functional.__all__ if n[0] != "_"]
+    return [
+        ("torch", facula, functions),
+        ("torch.Tensor", Tensor, methods),
+        ("torch.nn.functional", functional, {n: getattr(functional, n) for n in names}),
+    ]
+
+
+def get_overridable_functions() -> dict[Any, list[Callable[..., Any]]]:
+    """The functions that `__torch_function__` sees, by namespace."""
+    return {space: list(found.values()) for _, space, found in _spaces()}
+
+
+def resolve_name(f: Any) -> str | None:
+    """Where a function is found (`torch.Tensor.add`), or None."""
+    for name, _, found in _spaces():
+        for n, g in found.items():
+            if g is f:
+                return f"{name}.{n}"
+    return None
+
+
+def is_tensor_method_or_property(func: Callable[..., Any]) -> bool:
+    """Whether it is a method of tensors, or what looks up one of their properties."""
+    if getattr(func, "__name__", "") == "__get__":
+        return True
+    return any([g is func for _, space, found in _spaces()[1:2] for g in found.values()])
+
+
+def get_ignored_functions() -> set[Callable[..., Any]]:
+    """Functions of the package that `__torch_function__` does not see."""
+    import facula
+    from facula.names import HOME
+
+    seen = set(table.FUNCTIONS)
+    public = [n for n in {*dir(facula), *HOME} if n[0] != "_" and n not in seen]
+    found = [getattr(facula, n) for n in public]
+    return {f for f in found if callable(f) and not isinstance(f, type)}
+
+
+def wrap_torch_function(dispatcher: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator: calls go to `__torch_function__` of the arguments that `dispatcher` picks."""
+
+    def inner(func: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(func)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            relevant = dispatcher(*args, **kwargs)
+            if has_torch_function(relevant):
+                return handle_torch_function(wrapped, relevant, *args, **kwargs)
+            return func(*args, **kwargs)
+
+        return wrapped
+
+    return inner
 
 
 class TorchFunctionMode:

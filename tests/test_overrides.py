@@ -169,3 +169,31 @@ def test_that_a_subclass_is_defined_leaves_other_calls_followed():
     spans = TLS.r.cur.spans
     assert Defined in table.OVERRIDES and any(key[0].__name__ == "_linear" for key in spans)
     assert type(y) is torch.Tensor
+
+
+def test_functions_that_can_be_overridden_have_names():
+    from facula import overrides
+
+    found = overrides.get_overridable_functions()
+    assert torch.cat in found[torch] and torch.Tensor.view in found[torch.Tensor]
+    assert overrides.resolve_name(torch.cat) == "torch.cat"
+    assert overrides.resolve_name(torch.Tensor.view) == "torch.Tensor.view"
+    assert overrides.resolve_name(torch.nn.functional.relu) == "torch.nn.functional.relu"
+    assert overrides.resolve_name(len) is None
+    assert overrides.is_tensor_method_or_property(torch.Tensor.view)
+    assert torch.manual_seed in overrides.get_ignored_functions()
+
+
+def test_a_wrapped_function_is_offered_to_its_arguments():
+    from facula.overrides import wrap_torch_function
+
+    class Odd:
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return func.__name__, args[1]
+
+    @wrap_torch_function(lambda a, b: (a,))
+    def mine(a, b):
+        return b
+
+    assert mine(Odd(), 3) == ("mine", 3) and mine(torch.ones(1), 3) == 3

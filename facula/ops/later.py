@@ -28,6 +28,7 @@ MODULES = {
         instance_norm kl_div lstm_cell margin_ranking_loss max_pool1d_with_indices
         native_channel_shuffle norm_except_dim poisson_nll_loss range resize_as_ rnn_relu_cell
         rnn_tanh_cell rrelu_ selu_ threshold_ triplet_margin_loss""",
+    "facula.ops.seldom": "eig lstsq solve symeig",
     "facula.ops.draws": "_sample_dirichlet _standard_gamma binomial poisson",
     "facula.ops.special": """digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma""",
     "facula.ops.spectra": """bartlett_window blackman_window hamming_window hann_window istft
@@ -40,18 +41,24 @@ MODULES = {
 }
 METHODS_ONLY = {
     "facula.multiprocessing.shared": "is_shared share_memory_",
+    "facula.ops.seldom": """const_data_ptr dim_order ipu is_distributed map2_ mtia record_stream
+        xpu""",
     "facula.sparse.methods": """_indices _nnz _values coalesce dense_dim indices is_coalesced
         ccol_indices col_indices crow_indices row_indices sparse_dim sparse_mask to_dense
         to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values""",
 }
 # Of the functions in MODULES, those that are methods too.
 METHODS_TOO = """_sample_dirichlet _standard_gamma cholesky cholesky_inverse cholesky_solve det
+    eig lstsq solve symeig
     digamma digamma_ erfinv erfinv_ geqrf hardshrink i0 i0_ igamma igamma_ igammac igammac_ inverse
     istft lgamma lgamma_ logdet lu lu_solve matrix_exp matrix_power mvlgamma mvlgamma_ orgqr ormqr
     pinverse polygamma polygamma_ prelu qr slogdet stft svd triangular_solve"""
 METHODS = [*METHODS_TOO.split(), *" ".join(METHODS_ONLY.values()).split()]
 HOME = {
-    name: module for module, names in {**MODULES, **METHODS_ONLY}.items() for name in names.split()
+    name: module
+    for table in (MODULES, METHODS_ONLY)
+    for module, names in table.items()
+    for name in names.split()
 }
 
 

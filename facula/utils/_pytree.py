@@ -246,6 +246,28 @@ def tree_map_only(type_or_types_or_pred: Any, func: Any, tree: Any, is_leaf: Any
     return tree_map(change, tree, is_leaf=is_leaf)
 
 
+def tree_map_only_(type_or_types_or_pred: Any, func: Any, tree: Any, is_leaf: Any = None) -> Any:
+    """Call a function of each leaf of a type; the tree itself."""
+    tree_map_only(type_or_types_or_pred, func, tree, is_leaf=is_leaf)
+    return tree
+
+
+def tree_all_only(type_or_types: Any, pred: Any, tree: Any, is_leaf: Any = None) -> bool:
+    """Whether a condition holds for all leaves of a type."""
+    leaves = tree_leaves(tree, is_leaf)
+    return all([pred(x) for x in leaves if isinstance(x, type_or_types)])
+
+
+def tree_any_only(type_or_types: Any, pred: Any, tree: Any, is_leaf: Any = None) -> bool:
+    """Whether a condition holds for a leaf of a type."""
+    return any([pred(x) for x in tree_leaves(tree, is_leaf) if isinstance(x, type_or_types)])
+
+
+def is_namedtuple_instance(tree: Any) -> bool:
+    """Whether it is of a class that `collections.namedtuple` has made."""
+    return isinstance(tree, tuple) and hasattr(tree, "_fields")
+
+
 def tree_is_leaf(tree: Any, is_leaf: Any = None) -> bool:
     """Whether it is no container, or is to be taken for none."""
     return _node_type(tree) not in SUPPORTED_NODES or (is_leaf is not None and is_leaf(tree))

@@ -48,12 +48,12 @@ def test_a_class_can_be_a_container():
 def test_libraries_make_specifications_of_their_own():
     from facula.utils import _pytree
 
-    assert _pytree._get_node_type([1]) in _pytree.SUPPORTED_NODES
-    assert _pytree._get_node_type(1) not in _pytree.SUPPORTED_NODES
+    assert p._get_node_type([1]) in _pytree.SUPPORTED_NODES
+    assert p._get_node_type(1) not in _pytree.SUPPORTED_NODES
     leaves, spec = _pytree.tree_flatten([1, (2,)])
     pair = _pytree.TreeSpec(tuple, None, [_pytree.LeafSpec()])
     assert spec == _pytree.TreeSpec(list, None, [_pytree.LeafSpec(), pair])
-    assert _pytree.tree_unflatten(leaves, spec) == [1, (2,)] and _pytree.LeafSpec().is_leaf()
+    assert p.tree_unflatten(leaves, spec) == [1, (2,)] and _pytree.LeafSpec().is_leaf()
 
 
 def test_places_of_leaves():
@@ -98,3 +98,15 @@ def test_kinds_of_tuples():
     assert p.is_structseq(result) and p.is_structseq_class(type(result))
     assert not p.is_namedtuple(result) and p.is_namedtuple(Point(1, 2))
     assert not p.is_structseq((1,)) and not p.is_namedtuple_class(tuple)
+
+
+def test_conditions_on_leaves_of_a_type():
+    from collections import namedtuple
+
+    tree = {"a": [1, 2.0], "b": (3, None)}
+    assert p.tree_all_only(int, lambda x: x > 0, tree)
+    assert not p.tree_any_only(float, lambda x: x > 2, tree)
+    seen = []
+    assert p.tree_map_only_(int, seen.append, tree) is tree and seen == [1, 3]
+    assert p.is_namedtuple_instance(namedtuple("P", "x")(1))
+    assert not p.is_namedtuple_instance((1,))
