@@ -216,7 +216,9 @@ def check_fits(value: Any, d: dtype, elements: builtins.int = 2) -> None:
     if value.__class__ is builtins.bool or (elements == 1 and d in (float16, bfloat16)):
         return
     if not isinstance(value, (numbers.Number, np.generic)) and not hasattr(value, "node"):
-        raise TypeError(f"expected a number for a tensor of dtype {d}, not {type(value).__name__}")
+        raise TypeError(
+            f"expected a number, got {type(value).__name__} {value!r} for a tensor of dtype {d}"
+        )
     if not fits(value, d):
         raise RuntimeError(f"value cannot be converted to type {d} without overflow: {value}")
 

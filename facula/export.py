@@ -45,6 +45,9 @@ def _refusing(name: str) -> Any:
     return call
 
 
-for _name in __all__[2:]:
-    globals()[_name] = _refusing(_name)
+export = _refusing("export")
+draft_export = _refusing("draft_export")
+load = _refusing("load")
+save = _refusing("save")
+unflatten = _refusing("unflatten")
 __getattr__ = honest(__name__)

@@ -1,4 +1,4 @@
-"""Methods and functions that programs seldom name: removed ones, and looks at layouts and memory."""
+"""What programs seldom name: functions that were removed, looks at layouts and memory."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def dim_order(self: Any, *, ambiguity_check: Any = False) -> tuple[int, ...]:
     if ambiguity_check is not False:
         if 1 in sizes or len(set(strides)) < len(strides):
             raise RuntimeError(
-                "The tensor does not have unique dim order, or cannot map to exact one of the given "
-                f"memory formats: shape {list(sizes)}, strides {list(strides)}"
+                "The tensor does not have unique dim order, or cannot map to exact one of the "
+                f"given memory formats: shape {list(sizes)}, strides {list(strides)}"
             )
     return order
 
