@@ -26,7 +26,7 @@ def _first_gradient(t: Any, g: Any, name: str) -> Any:
                 f"{name}: grad can be implicitly created only for real scalar outputs but got "
                 f"{t.dtype}"
             )
-        return t.detach().new_ones(t.shape)
+        return t.new_ones(t.shape)
     if tuple(g.shape) != tuple(t.shape):
         raise RuntimeError(
             f"Mismatch in shape: grad_output[0] has a shape of {g.shape} and "

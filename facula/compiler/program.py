@@ -526,6 +526,8 @@ def _constant(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
 def _whole(a: Any) -> Any:
     """The memory under an array, from its first element to its last."""
+    if a.flags.c_contiguous:
+        return a.reshape(-1)
     span = 1 + sum([(n - 1) * (s // a.itemsize) for n, s in zip(a.shape, a.strides, strict=True)])
     return np.lib.stride_tricks.as_strided(a, (span,), (a.itemsize,))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import facula
 from facula import Tensor
+from facula.trace.spans import pure, run
 
 __all__ = [
     "clip_grad_norm",
@@ -43,8 +45,7 @@ def get_total_norm(
     if not tensors:
         return facula.tensor(0.0)
     with facula.no_grad():
-        norms = [t.detach().norm(norm_type) for t in tensors]
-        total = norms[0] if len(norms) == 1 else facula.stack(norms).norm(norm_type)
+        total = run(_total_norm, tuple(tensors), (norm_type,))
     if error_if_nonfinite and not bool(facula.isfinite(total)):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, "
@@ -54,14 +55,26 @@ def get_total_norm(
     return total
 
 
+@pure
+def _total_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
+    norms = [t.norm(static[0]) for t in tensors]
+    return norms[0] if len(norms) == 1 else facula.stack(norms).norm(static[0])
+
+
 def clip_grads_with_norm_(
     parameters, max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scale gradients, in place, by ``max_norm / total_norm`` where that is less than 1."""
-    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
     with facula.no_grad():
-        for grad in _gradients(parameters):
-            grad.mul_(factor.to(grad.dtype))
+        run(_scale, (total_norm, *_gradients(parameters)), (), (float(max_norm), 1e-6, 1.0))
+
+
+def _scale(tensors: Any, static: Any, numbers: Any) -> None:
+    total, *grads = tensors
+    most, little, one = numbers  # a number of its own would be one that may change
+    factor = (most / (total + little)).clamp(max=one)
+    for grad in grads:
+        grad.mul_(factor.to(grad.dtype))
 
 
 def clip_grad_norm_(
@@ -102,5 +115,9 @@ def clip_grad_value_(parameters, clip_value: float, foreach: bool | None = None)
     """Limit every element of the gradients, in place, to ``[-clip_value, clip_value]``."""
     clip_value = float(clip_value)
     with facula.no_grad():
-        for grad in _gradients(parameters):
-            grad.clamp_(min=-clip_value, max=clip_value)
+        run(_limit, tuple(_gradients(parameters)), (), (-clip_value, clip_value))
+
+
+def _limit(tensors: Any, static: Any, numbers: Any) -> None:
+    for grad in tensors:
+        grad.clamp_(min=numbers[0], max=numbers[1])

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from nn.stored import agrees, message, warned
+
+import facula as torch
+from facula import nn
+from facula.trace import spans
 
 
 def _parameters(torch):
@@ -58,3 +63,24 @@ def test_clip_grad_value(torch):
 @agrees
 def test_old_name_warns(torch):
     return warned(torch.nn.utils.clip_grad_norm, _parameters(torch), 1.0)
+
+
+@pytest.mark.parametrize("clip", ["clip_grad_norm_", "clip_grad_value_"])
+def test_clipping_is_followed(clip, monkeypatch):
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    recorded = []
+
+    def step():
+        optimizer.zero_grad()
+        model(torch.ones(4, 3)).sum().backward()
+        getattr(nn.utils, clip)(model.parameters(), 0.5)
+        optimizer.step()
+
+    for _ in range(4):
+        step()
+    record = spans._record
+    monkeypatch.setattr(spans, "_record", lambda *a: recorded.append(a[1]) or record(*a))
+    for _ in range(3):
+        step()
+    assert not recorded
