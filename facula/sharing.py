@@ -64,6 +64,17 @@ def copied_view(t: Any, memo: dict[int, Any]) -> Any:
     return make_view(v, detach_op(), ()) if v._base_t is not None else v
 
 
+def same_place(t: Any, v: Any) -> bool:
+    """Whether v, a view of t, sees all of t as it is: what `x.data` gives."""
+    s = t._storage
+    if s is None or v._storage is not s or v._offset != t._offset or v._failure is not None:
+        return False
+    a, b, n = t.node, v.node, len(t._chain)
+    if (a.shape, a.dtype, a.strides) != (b.shape, b.dtype, b.strides) or v._chain[:n] != t._chain:
+        return False
+    return all([op.name in ("detach", "alias") for op, _ in v._chain[n:]])
+
+
 def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:
     """Let t look at the memory of v, a realised view; its version and its hooks stay its own.
 

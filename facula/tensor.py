@@ -288,6 +288,8 @@ class Tensor(TensorBase):
         if META in (self.node.op, value.node.op):
             sharing.become(self, value.detach())
             return
+        if sharing.same_place(self, value):  # `x.data -= y`: it has been written already
+            return
         v = realise(value.detach())
         realise(self)
         flush()  # what was saved of the old memory is to be tied to this tensor's version

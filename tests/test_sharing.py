@@ -6,6 +6,8 @@ import pytest
 
 import facula as torch
 from facula import sharing
+from facula.trace import spans
+from facula.trace.recorder import TLS
 
 
 def test_a_moved_parameter_holds_its_memory_alone() -> None:
@@ -34,3 +36,44 @@ def test_memory_that_others_see_is_not_held_alone() -> None:
 def test_modules_that_are_converted_keep_no_views() -> None:
     model = torch.nn.Linear(2, 2).double()
     assert [p._storage for p in model.parameters()] == [None, None]
+
+
+def test_data_that_is_set_to_what_it_is_stays_so():
+    p = torch.nn.Parameter(torch.ones(3))
+    seen = p.detach()
+    chain = p._chain
+    for _ in range(5):
+        (p * p).sum().backward()
+        frame = TLS.r.frame
+        p.data -= 0.1 * p.grad.data
+        p.grad = None
+        assert TLS.r.frame == frame  # the frame goes on
+    assert p._chain == chain and p.is_leaf and p._version == 0
+    torch.testing.assert_close(p.detach(), torch.full((3,), 0.8**5))
+    assert seen.tolist() == p.tolist()
+    p.data = p.data[:2]
+    assert p.shape == (2,)
+
+
+def test_networks_that_follow_another_through_data_are_followed(monkeypatch):
+    net, target = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(net.parameters())
+    recorded = []
+
+    def step():
+        with torch.no_grad():
+            y = torch.nn.functional.linear(torch.ones(4, 3), target.weight, target.bias)
+        optimizer.zero_grad()
+        (net(torch.ones(4, 3)) - y).pow(2).sum().backward()
+        optimizer.step()
+        for p, q in zip(net.parameters(), target.parameters(), strict=True):
+            q.data.copy_(0.1 * p.data + 0.9 * q.data)
+
+    for _ in range(5):
+        step()
+    record = spans._record
+    monkeypatch.setattr(spans, "_record", lambda *a: recorded.append(a[1]) or record(*a))
+    frame = TLS.r.frame
+    for _ in range(3):
+        step()
+    assert not recorded and TLS.r.frame == frame + 3

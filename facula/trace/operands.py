@@ -33,7 +33,7 @@ def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
         return foreign(t)
     if r.grad:
         if t._leaf_rg:
-            if op is not INPUT:
+            if op is not INPUT and linked:
                 # A parameter with a pending update enters a new differentiable forward.
                 recorder.flush(r, wait=False)
         elif linked and t._base_t is not None and not node.rg:

@@ -25,6 +25,7 @@ KEYS = 2048  # functions and settings remembered for one position: where frames 
 PURE: set[Any] = set()  # functions whose views are recorded as values
 _MISS = object()
 _FLOATS = {float}
+_THERE = (LEAF, INPUT)
 
 
 class Span:
@@ -126,7 +127,7 @@ def run(
     r = TLS.r
     key = (f, static, len(nodes))
     out = _known(r, key, nodes, tensors, numbers)
-    if out is _MISS and r.grad and _refresh(r, tensors):
+    if out is _MISS and _refresh(r, tensors):
         nodes = [None if t is None else t.node for t in tensors]
         out = _known(r, key, nodes, tensors, numbers)
     if out is _MISS and r.pieces and comes_back(r):
@@ -149,23 +150,25 @@ def _refused(f: Any, tensors: tuple[Any, ...], static: Any, numbers: Any) -> Any
 
 
 def _refresh(r: Any, tensors: tuple[Any, ...]) -> bool:
-    """Bring parameters that were updated up to date; whether there were any.
+    """Bring operands up to date, and say whether some were not.
 
-    One with a pending update enters a new differentiable forward. Where the memory of one was
-    written through `.data`, its values may be there already. What else is stale the function
-    refreshes.
+    A parameter with a pending update enters a new differentiable forward. Where the memory of an
+    operand was written through another tensor (`.data`), its values are looked at again. Views
+    the function refreshes.
     """
     any_ = False
     for t in tensors:
-        if t is None or not t._leaf_rg:
+        if t is None:
             continue
         op = t.node.op
         if op is LEAF or op is INPUT:
             continue
-        any_ = True
-        if op is not STALE or t._base_t is not None or t._storage.node.op is not LEAF:
-            flush(r, wait=False)
+        if t._leaf_rg and r.grad:
+            any_ = True
+            if op is not STALE or t._base_t is not None or t._storage.node.op is not LEAF:
+                flush(r, wait=False)
         if t.node.op is STALE and t._base_t is None:
+            any_ = True
             t._rederive()
     return any_
 
@@ -328,6 +331,9 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
 
 def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     """Call the function, and remember what it did where that can be followed."""
+    for t in tensors:
+        if type(t) in PLAIN and t._storage is not None and t.node.op in _THERE:
+            _sole(t)  # or what is written to it is written to memory that others may share
     frame, cur, n_inputs, n_scalars = r.frame, r.cur, len(r.inputs), len(r.scalars)
     before = [(None, 0) if t is None else (t.node, t._version) for t in tensors]
     key = (f, static, len(tensors))
