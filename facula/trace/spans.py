@@ -37,6 +37,7 @@ class Span:
     binds    picks the operands that become inputs; their nodes are `inputs`
     made     constants that the function made and that become inputs: (how many inputs come before,
              node, tensor, buffer)
+    distinct  how many tensors these are: what NumPy code holds is read anew each time
     known    whether some of these have a history or may get one
     stay     whether some of them are not written to by the call
     writes   picks the operands that are written to; their nodes after the call are `after`
@@ -55,6 +56,7 @@ class Span:
         "after",
         "binds",
         "constants",
+        "distinct",
         "end",
         "entries",
         "given",
@@ -77,6 +79,7 @@ class Span:
     given: Pick | None
     entries: Pick | None
     binds: Pick
+    distinct: int
     inputs: list[Node | None]
     made: list[tuple[int, Node, Any, Any]]
     known: bool
@@ -280,7 +283,7 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         if not _FLOATS.issuperset(map(type, numbers)):
             return _MISS
     bound = s.binds(tensors)
-    if len(bound) > 1 and len(set(map(id, bound))) < len(bound):
+    if s.distinct > 1 and len(set(map(id, bound))) < s.distinct:
         return _MISS  # one tensor as two operands that were two
     for i, j in s.same:
         if tensors[i] is not tensors[j]:
@@ -394,6 +397,7 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
         else:
             return False
     s.binds = pick(bound)
+    s.distinct = len(set(bound))
     s.known = any([before[i][0].rg for i in bound])
     s.stay = any([node is not None for node in s.inputs])
     written = []

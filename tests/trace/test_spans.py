@@ -52,6 +52,20 @@ def test_memory_that_numpy_code_held_once_is_no_obstacle():
     assert f.calls == 1
 
 
+def test_memory_of_numpy_that_is_read_twice():
+    f = Counting(lambda ts, p, s: (ts[0] + 1) * ts[0].exp())
+    array = np.zeros(3, np.float32)
+    got = []
+    for i in range(4):
+        flush()
+        array[:] = i
+        out = spans.run(f, (torch.from_numpy(array),))
+        array[:] = 9  # after it was read
+        got.append(out.tolist())
+    np.testing.assert_allclose(got, [[(i + 1) * np.exp(i)] * 3 for i in range(4)], rtol=1e-6)
+    assert f.calls == 1
+
+
 def test_operands_may_be_left_out():
     def body(ts, p, s):
         x, weight, bias, more = ts

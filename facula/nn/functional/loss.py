@@ -267,6 +267,12 @@ def binary_cross_entropy(
     for name, values in (("input", present(input)), ("target", present(target))):
         if values is not None and not ((values >= 0) & (values <= 1)).all():
             raise RuntimeError(f"all elements of {name} should be between 0 and 1")
+    return run(_bce, (input, target, weight), reduction)
+
+
+@pure
+def _bce(tensors: Any, reduction: Any, numbers: Any) -> Tensor:
+    input, target, weight = tensors
     x, t = upcast(input), upcast(target)
     p, y = x.detach(), t.detach()
     value = (y - 1) * _limited_log(1 - p) - y * _limited_log(p)
