@@ -13,6 +13,7 @@ from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
 from facula.compiler.simplify import long_dots, turned_once, with_copies, without_copies
 from facula.cpu.emitters import EMITTERS, REVISITING
+from facula.cpu.general import general
 from facula.cpu.kernels import Kernel
 from facula.cpu.maps import MapKernel
 from facula.cpu.partial import CombineKernel
@@ -21,7 +22,7 @@ from facula.trace.node import INPUT, Node
 
 DECLARED = "\n;\n"  # in a kernel's text: what comes before is had once by all of a module
 AS_IS = ("literal", "status")  # entries of a descriptor that depend on shapes alone
-LOOSE = ("matmul",)  # what has kernels that take their sizes as arguments, besides maps
+LOOSE = ("matmul",)  # what is written once for all sizes
 NOT_MEMORY = ("number", "offset", *AS_IS)  # those that name no buffer
 
 
@@ -45,7 +46,7 @@ class KernelCall:
 class Lowered:
     """The kernels and interpreted steps of a program, before addresses are known.
 
-    `loose`: products whose kernels for these sizes are not there take their sizes as arguments.
+    `loose`: kernels for these sizes that are not there take sizes as arguments.
     """
 
     def __init__(
@@ -137,12 +138,11 @@ class Lowered:
     def _lower(self, c: Cluster) -> list[KernelCall]:
         """The kernel calls of a cluster: written once for all clusters that are built alike."""
         alike = Likeness(self, c)
-        loose = self.loose and (c.core is None or c.core.op.name in LOOSE)
-        key = (alike.key, "loose") if loose else alike.key
+        key = (alike.key, "loose") if self.loose else alike.key
         known = _written.get(alike.key) or _written.get(key)
         if known is None:
             try:
-                known = alike.general(self._write(c, loose))
+                known = alike.general(self._write(c))
             except NotCompiled as no:
                 known = str(no)
             _remember(key, known)
@@ -150,15 +150,19 @@ class Lowered:
             raise NotCompiled(known)
         return alike.own(known)
 
-    def _write(self, c: Cluster, loose: bool) -> list[KernelCall]:
-        if loose:
+    def _write(self, c: Cluster) -> list[KernelCall]:
+        if self.loose and c.core is not None and c.core.op.name in LOOSE:
             try:
-                return self._kernels(c, True)
+                return self._kernels(c, loose=True)
             except NotCompiled:  # by kernels for these sizes, then
                 pass
-        return self._kernels(c, False)
+        calls = self._kernels(c)
+        if self.loose:
+            for k in calls:
+                k.text = general(k.text, k.descriptor)
+        return calls
 
-    def _kernels(self, c: Cluster, loose: bool) -> list[KernelCall]:
+    def _kernels(self, c: Cluster, **how: bool) -> list[KernelCall]:
         g = self.grouping
         stored = {n for n in c.nodes if n in self.stored}
         for n in c.nodes:
@@ -168,15 +172,14 @@ class Lowered:
         kernels: list[Kernel]
         if c.core is not None:
             emitter = EMITTERS[c.core.op.name]
-            how = {"loose": True} if loose else {}
             kernels = emitter.kernels(args, self.guards, self.width, **how)
         else:
-            kernel = MapKernel(*args, guards=self.guards, loose=loose)
+            kernel = MapKernel(*args, guards=self.guards)
             kernel.build(self.width)
             kernels = [kernel]
             for n in kernel.partials:
                 combine = CombineKernel(*args)
-                combine.combine(n, kernel, self.width, loose)
+                combine.combine(n, kernel, self.width)
                 kernels.append(combine)
         return [KernelCall(k) for k in kernels]
 

@@ -175,7 +175,7 @@ class Access:
     __slots__ = ("column", "kind", "node", "offset", "pieces", "rows")
 
     def __init__(
-        self, node: Node, kind: str, offset: int, rows: list[Any], pieces: list[int], column: int
+        self, node: Node, kind: str, offset: int, rows: list[int], pieces: list[int], column: int
     ) -> None:
         self.node = node
         self.kind = kind

@@ -171,6 +171,10 @@ def _turned(kind: str, width: int) -> Function:
     return f
 
 
+MAX_TEXTS = 2_000
+_texts: dict[Any, Any] = {}  # those that were written
+
+
 class LooseProduct(Kernel):
     """One product and what follows it, of any sizes."""
 
@@ -214,7 +218,21 @@ class LooseProduct(Kernel):
             element = "float" if kind == "f32" else "double"
             deep = self.literal(-(-s.k // w) * w * self.panel)  # whole squares
             self.panel_copy = self.f.let(f"alloca {element}, i64 {deep}, align 64")
-        self._loops([a, b, *bases], moves)
+        self._literals()
+        # All that the rest of the text depends on: the names above, and what follows the product.
+        key = (
+            *(kind, w, self.rows, self.panel, t.fused, s.b_k == 1, self.columns, self.vectors),
+            *(tuple(self.f.lines), a, b, tuple(bases), tuple(map(tuple, moves)), e.structure()),
+            *(self.a_row, self.a_k, self.b_k, self.b_column, tuple(self.across)),
+        )
+        known = _texts.get(key)
+        if known is None:
+            self._loops([a, b, *bases], moves)
+            if len(_texts) >= MAX_TEXTS:
+                _texts.clear()
+            _texts[key] = self.f.lines, self.f.allocas, self.functions, self.declarations
+        else:
+            self.f.lines, self.f.allocas, self.functions, self.declarations = known
 
     def _cut(self, most: int) -> None:
         """Tiles, panels and units, by shapes alone."""
@@ -246,19 +264,25 @@ class LooseProduct(Kernel):
         self.units = -(-s.count // self.together) * self.column_blocks * self.row_blocks
         self.tiles, self.panels = tiles, whole
 
+    def _literals(self) -> None:
+        """The other sizes."""
+        s = self.s
+        cut = [self.row_blocks, self.column_blocks, self.row_tiles, self.unit_panels]
+        cut += [self.tiles, self.panels, self.together, s.count]
+        self.cut = [self.literal(x) for x in cut]
+        self.batch = [self.literal(m) for m in s.batch]
+        self.m, self.k = self.literal(s.m), self.literal(s.k)
+        self.vectors = -(-self.edge // self.width)  # of the last panel
+        self.columns, self.some = "", ""
+        if self.edge:
+            self.columns = self.literal(self.edge)
+            self.some = self.literal(self.edge - (self.vectors - 1) * self.width)
+
     def _loops(self, pointers: list[str], moves: list[list[Index]]) -> None:
         """The units: products of the batch, panels, tiles."""
-        f, s = self.f, self.s
-        row_blocks, column_blocks = self.literal(self.row_blocks), self.literal(self.column_blocks)
-        row_tiles, unit_panels = self.literal(self.row_tiles), self.literal(self.unit_panels)
-        tiles, panels = self.literal(self.tiles), self.literal(self.panels)
-        together, count = self.literal(self.together), self.literal(s.count)
-        sizes = [self.literal(m) for m in s.batch]
-        self.m, self.k = self.literal(s.m), self.literal(s.k)
-        vectors = -(-self.edge // self.width)
-        if self.edge:
-            columns = self.literal(self.edge)
-            some = self.literal(self.edge - (vectors - 1) * self.width)
+        f, sizes = self.f, self.batch
+        row_blocks, column_blocks, row_tiles, unit_panels, *more = self.cut
+        tiles, panels, together, count = more
         with f.loop("%lo", "%hi") as unit:
             column_block = f.rem(unit.index, column_blocks)
             rest = f.div(unit.index, column_blocks)
@@ -287,9 +311,9 @@ class LooseProduct(Kernel):
                     at.append(pointer)
                 with f.loop(low, whole) as j:
                     self._panel(at, j.index, self.panel, self.panel // self.width, 0)
-                if self.edge:
+                if self.columns:
                     with f.when(f.let(f"icmp slt i64 {panels}, {high}")):
-                        self._panel(at, panels, columns, vectors, some)
+                        self._panel(at, panels, self.columns, self.vectors, self.some)
 
     def _panel(self, at: list[str], j: Index, columns: Index, vectors: int, some: Index) -> None:
         """The tiles of one panel."""

@@ -16,15 +16,10 @@ from facula.trace.node import Node, contiguous_strides
 
 
 class MapKernel(Kernel):
-    """Pointwise operations and reductions over one domain.
+    """Pointwise operations and reductions over one domain."""
 
-    A loose one takes as arguments how many rows there are and how they lie or, of one row alone,
-    how long it is. Rows of another length are another kernel.
-    """
-
-    def __init__(self, *args: Any, guards: dict[int, Any], loose: bool = False) -> None:
+    def __init__(self, *args: Any, guards: dict[int, Any]) -> None:
         super().__init__(*args, guards=guards)
-        self.loose = loose
         self.partials: list[Node] = [
             n for n in self.cluster.nodes if self.cluster.level[n] in (COLUMN, ALL)
         ]
@@ -44,8 +39,6 @@ class MapKernel(Kernel):
         for n in self.partials:
             self.room[("partial", n)] = self.units * self.partial_step(n) * n.dtype.itemsize
             self.buffer(n, "partial")
-        if self.loose:
-            self._loosen()
         self.preload()
         self.kept: dict[Node, str] = {}
         self._choose_kept()
@@ -62,7 +55,7 @@ class MapKernel(Kernel):
     def _share(self, unit: Index) -> tuple[Index, Index]:
         """The rows of a unit, or its columns where there is one row."""
         f = self.f
-        if self.units == 1 and not self.loose:
+        if self.units == 1:
             return 0, self.end
         low = f.mul(unit, self.share)
         return low, f.smaller(f.add(low, self.share), self.end)
@@ -116,13 +109,13 @@ class MapKernel(Kernel):
             )
             if len(c_sizes) > 1 and any([c.level[n] == COLUMN for n in c.nodes]):
                 raise NotCompiled("columns that do not merge")
-            self.out_rows: list[Index] = list(r_tables.pop(len(full)))
+            self.out_rows = r_tables.pop(len(full))
             self.flat = False
         else:
             c_sizes, c_tables = merged(list(shape), [*[s for _, _, s in full], contiguous])
             r_sizes, r_tables = c_sizes[:-1], [t[:-1] for t in c_tables]
             c_sizes, c_tables = c_sizes[-1:], [t[-1:] for t in c_tables]
-            self.out_rows = list(r_tables[-1])
+            self.out_rows = r_tables[-1]
             self.flat = not r_sizes
         if not c_sizes:
             c_sizes, c_tables = [1], [[0] for _ in c_tables]
@@ -130,7 +123,7 @@ class MapKernel(Kernel):
         self.pieces, self.piece = c_sizes[:-1], c_sizes[-1]
         self.columns = math.prod(c_sizes)
         self.out_pieces = c_tables[len(full)][:-1]
-        self.row_sizes: list[Index] = list(r_sizes)
+        self.row_sizes = r_sizes
         self.rows = math.prod(r_sizes)
         for k, (key, kind, _) in enumerate(full):
             steps = c_tables[k]
@@ -143,8 +136,7 @@ class MapKernel(Kernel):
         if self.flat:
             share = -(-share // 64) * 64
         self.units = -(-total // share)
-        self.end: Index = total
-        self.share: Index = share
+        self.end, self.share = total, share
         self._masked()
 
     def _masked(self) -> None:
@@ -153,22 +145,8 @@ class MapKernel(Kernel):
         c, w = self.cluster, self.width
         self.stride = 4 * w if self.columns >= 8 * w else w  # as `_piece` does where it adds up
         self.covered = self.columns // self.stride * self.stride
-        apart = self.flat or self.pieces or self.loose or not self.covered
+        apart = self.flat or self.pieces or not self.covered
         self.hidden: Any = None if apart else c.hidden
-
-    def _loosen(self) -> None:
-        """Take from the descriptor what may be other."""
-        if self.flat and any([self.cluster.level[n] == COLUMN for n in self.partials]):
-            raise NotCompiled("partial results of any length")
-
-        def take(n: Any) -> Any:
-            return n and self.literal(n)
-
-        self.end, self.share = take(self.end), take(self.share)
-        self.row_sizes = [take(m) for m in self.row_sizes]
-        self.out_rows = [take(s) for s in self.out_rows]
-        for a in self.accesses.values():
-            a.rows = [take(s) for s in a.rows]
 
     def _work(self) -> int:
         """Of an element, in those of the cheapest kernels. Partial results of columns are as many

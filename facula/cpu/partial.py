@@ -12,7 +12,7 @@ from facula.trace.node import Node
 class CombineKernel(Kernel):
     """Adds the partial results of a reduction, column by column, in the order of the units."""
 
-    def combine(self, n: Node, of: MapKernel, width: int, loose: bool = False) -> None:
+    def combine(self, n: Node, of: MapKernel, width: int) -> None:
         """Write the kernel for the reduction n, whose partial results `of` leaves."""
         f = self.f
         kind = kind_of(n)
@@ -22,7 +22,6 @@ class CombineKernel(Kernel):
         columns = 1 if self.cluster.level[n] == ALL else of.columns
         self.room = of.room
         source, target = self.buffer(n, "partial"), self.buffer(n)
-        units = self.literal(of.units) if loose else of.units
         middle = columns // width * width
         for low, high, w in ((0, middle, width), (middle, columns, 1)):
             if low >= high:
@@ -31,9 +30,9 @@ class CombineKernel(Kernel):
             with f.loop(low, high, w, some=True) as j:
                 at = f.at(source, f.mul(j.index, size))
                 total = x.load(at, kind)
-                if loose or of.units > 1:
+                if of.units > 1:
                     first = [(x.type(kind), total.name)]
-                    with f.loop(1, units, 1, first, some=not loose) as i:
+                    with f.loop(1, of.units, 1, first, some=True) as i:
                         v = x.load(f.at(at, f.mul(i.index, step * size)), kind)
                         i.next = [x.add(Value(i.values[0], kind), v).name]
                     total = Value(i.values[0], kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from facula.compiler.cluster import kind_of
+from facula.compiler.cluster import kind_of, number_kind
 from facula.cpu.blocking import LINE
 from facula.cpu.kernels import Kernel, strides_in
 from facula.cpu.strips import masked_load, masked_store
@@ -100,6 +100,37 @@ class Epilogue:
         kernel = self.kernel
         out = [kernel.origin(node, offset) for node, offset, _ in self.keys]
         return out + [kernel.buffer(n) for n in self.outs]
+
+    def structure(self) -> tuple[Any, ...]:
+        """What the expressions are, whatever the sizes. The kernel's numbers must be loaded."""
+        kernel = self.kernel
+        nodes = kernel.cluster.nodes
+        order = {n: i for i, n in enumerate(nodes)}
+        numbers = {at: i for i, at in enumerate(kernel.numbers)}
+
+        def number(n: Node, k: int, kind: str) -> int:
+            return numbers[n.scalar_at + k, n.stypes[k].__name__, kind]
+
+        parts: list[Any] = [tuple(self.kinds), tuple([order[n] for n in self.outs])]
+        for n in nodes:
+            if n is self.core:
+                continue
+            parts.append((n.op, n.params, n.dtype))
+            if n.op.name == "pow_s":
+                exponent = kernel.guards[n.scalar_at]
+                parts.append((type(exponent), repr(exponent)))
+            elif n.stypes:
+                kind = number_kind(n)
+                parts.append(tuple([number(n, k, kind) for k in range(len(n.stypes))]))
+            for k, i in enumerate(n.inputs):
+                b = kernel.places[i].base
+                if b in order:
+                    parts.append(order[b])
+                elif b in kernel.constants:
+                    parts.append(("number", number(b, 0, _kind(b))))
+                else:
+                    parts.append(("at", self.operand[(n, k)]))
+        return tuple(parts)
 
     def trivial(self) -> bool:
         """Whether the product is stored and nothing else is done."""

@@ -1,4 +1,4 @@
-"""Kernels that take their sizes as arguments: the tests of the others, and how many texts."""
+"""Products that take their sizes as arguments: the tests of the others, and how many texts."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from cpu.both import both
 
 import facula as torch
 from facula.compiler import lower
+from facula.cpu import loose as loose_module
 from facula.cpu.loose import LooseProduct
 from facula.interpreter import program
 from facula.trace.recorder import TLS, Recorder
@@ -23,14 +24,14 @@ def loose(monkeypatch):
 
 @pytest.fixture
 def built(monkeypatch):
-    """The texts of the products and of the maps that are written."""
-    texts = {"product": [], "map": []}
+    """The texts of the products that are written."""
+    texts = []
     write = lower.Lowered._write
 
-    def spy(self, c, loose):
-        assert loose
-        calls = write(self, c, loose)
-        texts["map" if c.core is None else "product"] += [k.text for k in calls]
+    def spy(self, c):
+        calls = write(self, c)
+        if c.core is not None and c.core.op.name == "matmul":
+            texts.extend([k.text for k in calls])
         return calls
 
     monkeypatch.setattr(lower.Lowered, "_write", spy)
@@ -67,8 +68,33 @@ def test_one_text_is_the_product_of_many_sizes(built):
         a, b = torch.randint(-8, 9, (m, 24)).float(), torch.randint(-8, 9, (24, 40)).float()
         want = a.numpy().astype(np.float64) @ b.numpy()
         np.testing.assert_array_equal((a @ b).numpy(), want)
-    assert len(built["product"]) == 40
-    assert len(set(built["product"])) == 1
+    assert len(built) == 40
+    assert len(set(built)) == 1
+
+
+def test_a_text_that_is_remembered_is_the_one_that_would_be_written(built, monkeypatch):
+    """With other things after the product, numbers, layouts and stored values among them."""
+
+    def results(m, k, n):
+        torch.manual_seed(m)
+        a, b = torch.randn(2, m, k), torch.randn(n, k).t()
+        x, y = torch.randn(2, m, n), torch.randn(n)
+        torch.synchronize()
+        p = a @ b
+        q = torch.relu(a[0] @ b + y) * 0.5
+        return [p * x + y, p, (q - x[0]) / 3, (a @ b).pow(2), (b.t() @ a[1].t()).t() + y]
+
+    for m, k, n in ((9, 20, 40), (10, 33, 50), (24, 64, 17), (9, 300, 64), (5, 7, 3)):
+        both(lambda m=m, k=k, n=n: results(m, k, n), tolerance=1e-4)
+    remembered = list(built)
+    built.clear()
+    monkeypatch.setattr(lower, "_written", {})
+    monkeypatch.setattr(loose_module, "MAX_TEXTS", 0)  # nothing is remembered
+    monkeypatch.setattr(TLS, "r", Recorder())
+    for m, k, n in ((9, 20, 40), (10, 33, 50), (24, 64, 17), (9, 300, 64), (5, 7, 3)):
+        monkeypatch.setattr(loose_module, "_texts", {})
+        both(lambda m=m, k=k, n=n: results(m, k, n), tolerance=1e-4)
+    assert set(remembered) == set(built)
 
 
 def test_a_panel_that_is_too_deep_for_the_stack_has_a_kernel_of_its_size(monkeypatch):
@@ -86,36 +112,6 @@ def test_a_panel_that_is_too_deep_for_the_stack_has_a_kernel_of_its_size(monkeyp
         want = a.numpy().astype(np.float64) @ b.numpy().T
         np.testing.assert_array_equal((a @ b.t()).numpy(), want)
         assert len(made) == how_many
-
-
-def norm(rows, columns=40):
-    """A layer norm and its gradients: rows, columns, and partial results of them."""
-    x = torch.randn(3, rows, columns).transpose(0, 1).requires_grad_()
-    w, b = torch.randn(columns, requires_grad=True), torch.randn(columns, requires_grad=True)
-    torch.synchronize()
-    y = torch.nn.functional.layer_norm(x, (columns,), w, b)
-    (y * y.exp()).sum().backward()
-    return [y, x.grad, w.grad, b.grad]
-
-
-def test_one_text_is_the_map_of_many_rows(built):
-    for rows in (7, 12, 50, 400):
-        before = len(set(built["map"]))
-        both(lambda rows=rows: norm(rows), tolerance=1e-4)
-        assert before == 0 or len(set(built["map"])) == before
-    both(lambda: norm(12, 41), tolerance=1e-4)
-    assert len(set(built["map"])) > before
-
-
-def test_a_row_alone_has_any_length(built):
-    def build(n):
-        a, b = torch.randn(n), torch.randn(n)
-        torch.synchronize()
-        return [(a.sigmoid() * b).sum(), (a + b).tanh()]
-
-    for n in (33, 64, 1000, 100_001):
-        both(lambda n=n: build(n), tolerance=1e-4)
-    assert len(set(built["map"])) <= 3  # the sum may be added up of one part
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
