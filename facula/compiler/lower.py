@@ -174,7 +174,7 @@ class Lowered:
             emitter = EMITTERS[c.core.op.name]
             kernels = emitter.kernels(args, self.guards, self.width, **how)
         else:
-            kernel = MapKernel(*args, guards=self.guards)
+            kernel = MapKernel(*args, guards=self.guards, loose=self.loose)
             kernel.build(self.width)
             kernels = [kernel]
             for n in kernel.partials:

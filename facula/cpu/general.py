@@ -16,7 +16,7 @@ import re
 from hashlib import blake2b
 from typing import Any
 
-FEW = 2  # texts that differ in integers alone and are compiled as they are
+FEW = 1  # texts that differ in integers alone and are compiled as they are
 MAX_SHAPES = 20_000  # of texts that are remembered
 # An integer that is no part of a name, a type, or a hexadecimal number.
 _INTEGER = re.compile(r"(?<![\w%@.<!#])(-?\d+)(?![\w.]| x )")
@@ -37,16 +37,13 @@ class _Shape:
 
 
 def _readable(text: str) -> set[int]:
-    """Which integers of a text can be read from the descriptor."""
+    """Which integers of a function can be read from the descriptor."""
     out = set()
-    begin = _entry(text)
     for k, m in enumerate(_INTEGER.finditer(text)):
-        if m.start() < begin:
-            continue
-        before = text[text.rindex("\n", 0, m.start()) + 1 : m.start()]
-        if before.count("<") == before.count(">") and (
-            before.endswith("i64 ") or _LINE.fullmatch(before)
-        ):
+        before = text[text.rfind("\n", 0, m.start()) + 1 : m.start()]
+        if before.count("<") != before.count(">") or before.endswith("splat (i64 "):
+            continue  # a lane's
+        if before.endswith("i64 ") or _LINE.fullmatch(before):
             out.add(k)
     return out
 
@@ -54,24 +51,26 @@ def _readable(text: str) -> set[int]:
 def general(text: str, descriptor: list[Any]) -> str:
     """The text that a kernel has in many sizes, once there are many: its numbers then follow in the
     descriptor."""
-    parts = _INTEGER.split(text)  # every other one is an integer
+    begin = text.index("entry:\n", text.index("void @NAME(")) + len("entry:\n")
+    text, own = text[:begin], text[begin:]
+    parts = _INTEGER.split(own)  # every other one is an integer
     integers = parts[1::2]
-    outline = blake2b("#".join(parts[::2]).encode(), digest_size=16)
+    outline = blake2b("#".join([text, *parts[::2]]).encode(), digest_size=16)
     outline.update(len(descriptor).to_bytes(4))
     key = outline.digest()
     shape = _known.get(key)
     if shape is None:
         if len(_known) > MAX_SHAPES:
             _known.clear()
-        shape = _known[key] = _Shape(text, integers)
+        shape = _known[key] = _Shape(own, integers)
     if len(shape.met) <= FEW:
         shape.met.add(tuple(integers))
     differ = {k for k, (a, b) in enumerate(zip(shape.first, integers, strict=True)) if a != b}
     if not differ <= shape.places:
-        return text
+        return text + own
     shape.varied |= shape.places if not FEW else differ
     if len(shape.met) <= FEW:
-        return text
+        return text + own
     loads = []
     at = len(descriptor)
     for n, k in enumerate(sorted(shape.varied)):
@@ -79,11 +78,4 @@ def general(text: str, descriptor: list[Any]) -> str:
         loads.append(f"  %d{n} = getelementptr i8, ptr %D, i64 {8 * (at + n)}\n")
         loads.append(f"  %n{n} = load i64, ptr %d{n}\n")
         parts[2 * k + 1] = f"%n{n}"
-    text = "".join(parts)
-    begin = _entry(text)
-    return text[:begin] + "".join(loads) + text[begin:]
-
-
-def _entry(text: str) -> int:
-    """Where the kernel's own function begins."""
-    return text.index("entry:\n", text.index("void @NAME(")) + len("entry:\n")
+    return "".join([text, *loads, *parts])

@@ -14,12 +14,19 @@ from facula.cpu.text import Index, NotCompiled
 from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node, contiguous_strides
 
+LENGTHS = 2  # of rows: so many have kernels of their own
+_lengths: dict[tuple[Any, ...], set[int]] = {}  # those that were met, by operations
+
 
 class MapKernel(Kernel):
-    """Pointwise operations and reductions over one domain."""
+    """Pointwise operations and reductions over one domain.
 
-    def __init__(self, *args: Any, guards: dict[int, Any]) -> None:
+    The text of a loose one does not follow from how long a row is, once there are many lengths.
+    """
+
+    def __init__(self, *args: Any, guards: dict[int, Any], loose: bool = False) -> None:
         super().__init__(*args, guards=guards)
+        self.loose = loose
         self.partials: list[Node] = [
             n for n in self.cluster.nodes if self.cluster.level[n] in (COLUMN, ALL)
         ]
@@ -39,6 +46,7 @@ class MapKernel(Kernel):
         for n in self.partials:
             self.room[("partial", n)] = self.units * self.partial_step(n) * n.dtype.itemsize
             self.buffer(n, "partial")
+        length: Index = self.literal(self.piece) if self.any_length else self.piece
         self.preload()
         self.kept: dict[Node, str] = {}
         self._choose_kept()
@@ -50,7 +58,7 @@ class MapKernel(Kernel):
                 self._row(0, low, high)
             else:
                 with f.loop(low, high, some=True) as row:
-                    self._row(row.index, 0, self.piece)
+                    self._row(row.index, 0, length)
 
     def _share(self, unit: Index) -> tuple[Index, Index]:
         """The rows of a unit, or its columns where there is one row."""
@@ -137,7 +145,18 @@ class MapKernel(Kernel):
             share = -(-share // 64) * 64
         self.units = -(-total // share)
         self.end, self.share = total, share
+        self.any_length = self._lengths_vary()
         self._masked()
+
+    def _lengths_vary(self) -> bool:
+        """Whether rows of more than a few lengths have been met by the same operations."""
+        c = self.cluster
+        if not self.loose or self.flat or self.pieces or self.columns == 1:
+            return False
+        met = _lengths.setdefault(tuple([(n.op, c.level[n]) for n in c.nodes]), set())
+        if len(met) <= LENGTHS:
+            met.add(self.columns)
+        return len(met) > LENGTHS
 
     def _masked(self) -> None:
         """Whether rows end early because a mask hides the rest: of columns that are gone over
@@ -145,7 +164,7 @@ class MapKernel(Kernel):
         c, w = self.cluster, self.width
         self.stride = 4 * w if self.columns >= 8 * w else w  # as `_piece` does where it adds up
         self.covered = self.columns // self.stride * self.stride
-        apart = self.flat or self.pieces or not self.covered
+        apart = self.flat or self.pieces or self.any_length or not self.covered
         self.hidden: Any = None if apart else c.hidden
 
     def _work(self) -> int:
@@ -423,15 +442,23 @@ class MapKernel(Kernel):
         elif known and carried and middle - low >= 8 * w:  # type: ignore[operator]
             at = low + (middle - low) // (4 * w) * (4 * w)  # type: ignore[operator]
             values = four(at)
+        elif self.any_length and carried:  # as where it is known
+            long = f.let(f"icmp sge i64 {high}, {8 * w}")
+            fours = f.let(f"and i64 {high}, {-4 * w}")
+            at = f.let(f"select i1 {long}, i64 {fours}, i64 0")
+            values = four(at)
         if not known or at < middle:  # type: ignore[operator]
             begin = unless(at) if at != start else start
             values = over(wide, begin, unless(middle), values, 1)
         if not known or middle > low:  # type: ignore[operator]
             at = unless(middle)
-        if known:
-            w //= 2
-            if w > 1 and high - middle >= w:  # type: ignore[operator]
-                middle += w  # type: ignore[operator]
+        w //= 2
+        if w > 1 and (known or self.any_length):
+            if self.any_length:
+                middle = f.let(f"and i64 {high}, {-w}")
+            if self.any_length or high - middle >= w:  # type: ignore[operator]
+                if known:
+                    middle += w  # type: ignore[operator]
                 narrow, end = Lanes(f, w), unless(middle)
                 none = [self._identity(narrow, n) for n in carried]
                 singles = [

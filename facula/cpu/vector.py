@@ -42,7 +42,7 @@ class Lanes(Builder):
     def _spread(self, text: str, kind: str) -> str:
         if self.width == 1:
             return text
-        return "<" + ", ".join([f"{_TYPE[kind]} {text}"] * self.width) + ">"
+        return f"splat ({_TYPE[kind]} {text})"
 
     def const(self, x: float, kind: str) -> Value:
         """A constant in every lane."""

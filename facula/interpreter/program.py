@@ -37,7 +37,6 @@ WINDOWS = {"conv": 1e-3, "conv_weight": 2e-3, "conv_input": 3e-3}
 # been run so often that its sizes are worth kernels.
 FEW = 2
 SETTLED = 2_000
-LOOSE = ("matmul", "sum", "amax", "amin", "clone")  # and what is pointwise
 MAX_KNOWN = 20_000
 _known: set[Any] = set()  # kinds of operations in programs that were compiled
 _met: set[Any] = set()  # and in programs that were met at all
@@ -359,15 +358,11 @@ def _worthwhile(entries: list[Node]) -> int:
         compiling += 60.0 * len(entries)
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
         if new and _changing(entries):
-            # Plans and descriptors are made for each size, and kernels that are not loose. (Here
-            # the estimate of one run is nearer to half of it.)
-            compiling = 15_000.0 + 80.0 * len(entries)
-            for op, _, _ in kinds - _known:
-                if op.name in WINDOWS:
-                    compiling += 30_000.0
-                elif not op.pointwise and op.name not in LOOSE:
-                    compiling += 3_000.0
-            return min(10_000, int(compiling / (4.0 * once)))
+            # Plans and descriptors are made for each size, few kernels are. (Here the estimate of
+            # one run is nearer to half of it.) A size that was met once may never come again.
+            compiling = 8_000.0 + 50.0 * len(entries)
+            compiling += 20_000.0 * sum([op.name in WINDOWS for op, _, _ in kinds - _known])
+            return max(1, min(10_000, int(compiling / (4.0 * once))))
         return min(most, int(compiling / (2.0 * once)))
     # Few operations are few kernels. Recording them takes as long as running them: less is gained.
     compiling = 8_000.0 + 1_500.0 * new + 500.0 * len(kinds)

@@ -92,7 +92,7 @@ def test_few_texts_serve_many_sizes(build, most, texts):
 
 
 @pytest.mark.parametrize("build", [norm, attend, look_up, filter_])
-@pytest.mark.parametrize("few", [0, 2])
+@pytest.mark.parametrize("few", [0, 1])
 def test_no_bit_depends_on_it(build, few, monkeypatch):
     def all_of_them():
         monkeypatch.setattr(TLS, "r", Recorder())
@@ -120,9 +120,9 @@ def test_numbers_follow_in_the_descriptor(monkeypatch):
     for n in (5, 6, 8, 9):
         descriptor = [("buffer", "a")]
         made.append(general.general(text.format(n, 3), descriptor))
-        want = [("literal", n)] if n > 6 else []
+        want = [("literal", n)] if n > 5 else []
         assert descriptor == [("buffer", "a"), *want]
-    assert made[0] != made[1] and made[2] == made[3]
+    assert made[0] != made[1] == made[2] == made[3]
     assert "getelementptr i8, ptr %D, i64 8\n" in made[3]
     assert "mul nsw i64 %v1, %n0\n" in made[3] and "add nsw i64 7, %v2" in made[3]
     # A lane's constant has to stand in the text.
