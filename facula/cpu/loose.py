@@ -20,11 +20,12 @@ from facula.cpu.blocking import LEAST, MANY, NEAR, Shape, registers
 from facula.cpu.kernels import UNITS, Kernel
 from facula.cpu.packing import transposed
 from facula.cpu.text import Function, Index, NotCompiled
-from facula.cpu.tiles import Edge, Epilogue, TileWriter
+from facula.cpu.tiles import Edge, Epilogue, TileWriter, added
 from facula.cpu.vector import SIZE, Lanes, Value
 from facula.summation import BLOCK, NARROW
 
 ROOM = 1 << 19  # bytes of a panel that is copied, at most: they lie on the stack
+DOTS = 4  # results that are made side by side where lanes go along k
 
 
 class Masked(Edge):
@@ -132,6 +133,46 @@ class LooseTile(TileWriter):
                 self._finish(x, total, row.index, j * w)
 
 
+class LooseDots(LooseTile):
+    """Some results of one row: lanes go along k, which both operands have in one piece."""
+
+    def __init__(self, kernel: Kernel, epilogue: Epilogue, kind: str, width: int) -> None:
+        super().__init__(kernel, epilogue, kind, DOTS)
+        self.along = width
+
+    def _loose_body(self, f: Function, rows: int, lanes: list[Lanes]) -> None:
+        """Two sums for each result, since one would wait for itself."""
+        kind, size, w, one = self.kind, SIZE[self.kind], self.along, Lanes(f, self.along)
+        (x,) = lanes
+        last = x.last if isinstance(x, Masked) else DOTS - 1
+        columns = [f.at("%b", f.mul(f.smaller(j, last), self.b_column)) for j in range(DOTS)]
+
+        def more(y: Lanes, index: Index, sums: list[str]) -> list[str]:
+            at = f.mul(index, size)
+            left = y.load(f.at("%a", at), kind)
+            right = [y.load(f.at(c, at), kind) for c in columns]
+            pairs = zip(right, sums, strict=True)
+            return [one.fma(left, r, Value(acc, kind)).name for r, acc in pairs]
+
+        sums = [(one.type(kind), one.const(0, kind).name)] * (2 * DOTS)
+        twice = f.let(f"and i64 %k, {-2 * w}")
+        with f.loop(0, twice, 2 * w, sums) as loop:
+            for u in range(2):
+                at = f.add(loop.index, u * w)
+                loop.next += more(one, at, loop.values[u * DOTS : (u + 1) * DOTS])
+        first, second = loop.values[:DOTS], loop.values[DOTS:]
+        whole = f.let(f"and i64 %k, {-w}")
+        with f.loop(twice, whole, w, [(one.type(kind), v) for v in first]) as loop:
+            loop.next = more(one, loop.index, loop.values)
+        with f.loop(whole, "%k", w, [(one.type(kind), v) for v in loop.values]) as loop:
+            rest = f.sub("%k", loop.index)
+            assert isinstance(rest, str)
+            loop.next = more(Masked(f, w, rest), loop.index, loop.values)
+        both = zip(loop.values, second, strict=True)
+        totals = [one.add(Value(a, kind), Value(b, kind)) for a, b in both]
+        self._finish(x, added(one, totals), 0, 0)
+
+
 _COPY = "ptr %from, ptr %to, i64 %k, i64 %columns, i64 %step, i64 %across, i64 %pitch"
 
 
@@ -200,12 +241,14 @@ class LooseProduct(Kernel):
         self.preload()
         tables = [*s.steps[:-1], *[s.steps[-1]] * len(e.outs)]
         items = [SIZE[k] for k in e.kinds]
-        self.tile = t = LooseTile(self, e, kind, w)
+        self.tile = t = (LooseDots if self.dots else LooseTile)(self, e, kind, w)
         t.fused, t.packed = n.shape[-1] >= NARROW, self.packed
         self.a_row, self.a_k = self._step(s.a_row, self.size), self._step(s.a_k, self.size)
         self.b_k, self.b_column = self._step(s.b_k, self.size), self._step(s.b_column, self.size)
         t.a_row, t.a_k = t.parameter(self.a_row), t.parameter(self.a_k)
         t.b_k = self.panel * self.size if t.packed else t.parameter(self.b_k)
+        if self.dots:
+            t.b_column = t.parameter(self.b_column)
         self.across = [
             (self._step(row, i), self._step(column, i))
             for (_, row, column), i in zip(tables, items, strict=True)
@@ -221,7 +264,8 @@ class LooseProduct(Kernel):
         self._literals()
         # All that the rest of the text depends on: the names above, and what follows the product.
         key = (
-            *(kind, w, self.rows, self.panel, t.fused, s.b_k == 1, self.columns, self.vectors),
+            *(kind, w, self.rows, self.panel, self.dots, t.fused, s.b_k == 1),
+            *(self.columns, self.vectors),
             *(tuple(self.f.lines), a, b, tuple(bases), tuple(map(tuple, moves)), e.structure()),
             *(self.a_row, self.a_k, self.b_k, self.b_column, tuple(self.across)),
         )
@@ -239,8 +283,12 @@ class LooseProduct(Kernel):
         s, w = self.s, self.width
         self.rows = 1 if s.m == 1 else 4 if s.m <= 4 else min(8, most // 2)
         vectors = 4 if self.rows <= 4 else 2
-        self.panel = vectors * w
         self.packed = s.b_column != 1 and s.n > 1
+        self.dots = self.packed and s.m < 8 and s.a_k == s.b_k == 1
+        self.lanes = w  # of a tile: results side by side
+        if self.dots:
+            self.rows, vectors, self.packed, self.lanes = 1, 1, False, DOTS
+        self.panel = vectors * self.lanes
         if 0 in (s.count, s.m, s.n, s.k):
             raise NotCompiled("a product of nothing")
         if self.packed and (s.m < 8 or self.panel * s.k * self.size > ROOM):
@@ -272,11 +320,11 @@ class LooseProduct(Kernel):
         self.cut = [self.literal(x) for x in cut]
         self.batch = [self.literal(m) for m in s.batch]
         self.m, self.k = self.literal(s.m), self.literal(s.k)
-        self.vectors = -(-self.edge // self.width)  # of the last panel
+        self.vectors = -(-self.edge // self.lanes)  # of the last panel
         self.columns, self.some = "", ""
         if self.edge:
             self.columns = self.literal(self.edge)
-            self.some = self.literal(self.edge - (self.vectors - 1) * self.width)
+            self.some = self.literal(self.edge - (self.vectors - 1) * self.lanes)
 
     def _loops(self, pointers: list[str], moves: list[list[Index]]) -> None:
         """The units: products of the batch, panels, tiles."""
@@ -310,7 +358,7 @@ class LooseProduct(Kernel):
                         pointer = f.at(pointer, f.mul(part, step))
                     at.append(pointer)
                 with f.loop(low, whole) as j:
-                    self._panel(at, j.index, self.panel, self.panel // self.width, 0)
+                    self._panel(at, j.index, self.panel, self.panel // self.lanes, 0)
                 if self.columns:
                     with f.when(f.let(f"icmp slt i64 {panels}, {high}")):
                         self._panel(at, panels, self.columns, self.vectors, self.some)

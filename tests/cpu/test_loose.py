@@ -72,6 +72,21 @@ def test_one_text_is_the_product_of_many_sizes(built):
     assert len(set(built)) == 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_few_rows_by_columns_in_one_piece_take_any_depth(dtype, built):
+    """Lanes go along k: of a column, and of up to seven rows by a transposed matrix."""
+    torch.manual_seed(0)
+    for k in range(2, 70, 3):
+        for m, n in ((256, 1), (3, 50), (1, 7)):
+            a, b = torch.randint(-8, 9, (m, k)).to(dtype), torch.randint(-8, 9, (n, k)).to(dtype)
+            c = torch.randint(-8, 9, (n,)).to(dtype)
+            torch.synchronize()
+            want = a.double().numpy() @ b.double().numpy().T + c.double().numpy()
+            np.testing.assert_array_equal((a @ b.t() + c).double().numpy(), want)
+    assert len(built) == 69
+    assert len(set(built)) <= 4
+
+
 def test_a_text_that_is_remembered_is_the_one_that_would_be_written(built, monkeypatch):
     """With other things after the product, numbers, layouts and stored values among them."""
 
