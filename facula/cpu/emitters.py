@@ -19,7 +19,7 @@ from facula.cpu.parts import Parts
 from facula.cpu.pooling_back import POOLING, Pooling
 from facula.cpu.product import Product
 from facula.cpu.scans import Scans
-from facula.cpu.selecting import Select
+from facula.cpu.selecting import Select, Sort
 from facula.cpu.turning import Turning
 from facula.trace.node import Node
 
@@ -53,6 +53,7 @@ EMITTERS: dict[str, Emitter] = {
     **dict.fromkeys(("scatter", "scatter_add", "index_put", "index_put_accumulate"), Scatter()),
     **dict.fromkeys(("cumsum", "cumprod", "cummax_index", "cummin_index"), Scans()),
     "topk_index": Select(),
+    "argsort": Sort(),
     **dict.fromkeys(("conv", "conv_input"), Convolution()),
     "conv_weight": ConvolutionWeight(),
     **{name: Pooling(kernel) for name, kernel in POOLING.items()},

@@ -70,3 +70,54 @@ def test_rising_and_falling():
         return [x for v in (t, -t) for big in (True, False) for x in v.topk(20, 0, big)]
 
     both(build)
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.bool], ids=str)
+@pytest.mark.parametrize("shape", [(1,), (300,), (20, 70), (5, 1, 9), (3, 90, 17)], ids=str)
+def test_all_in_order(shape, dtype):
+    """Equal ones as they came."""
+
+    def build():
+        t = (torch.randn(shape) * 9).to(dtype)
+        torch.synchronize()
+        orders = [(d, falling) for d in range(len(shape)) for falling in (False, True)]
+        return [t.argsort(*order, stable=True) for order in orders]
+
+    both(build)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_special_values_in_order(dtype):
+    nan, inf = float("nan"), float("inf")
+    values = [0.0, -0.0, nan, 1.0, -inf, inf, -nan, 0.0, -0.0, inf, -1.0, nan, 1e-30] * 3
+
+    def build():
+        t = torch.tensor([values, values[::-1], [nan] * 39, [-inf] * 39], dtype=dtype)
+        torch.synchronize()
+        return [x for d in (0, 1) for falling in (False, True) for x in t.sort(d, falling)]
+
+    both(build)
+
+
+def test_integers_in_order_and_lines_that_lie_apart():
+    least, most = -(1 << 63), (1 << 63) - 1
+
+    def build():
+        t = torch.randint(least, most, (30, 8, 50))
+        t[:, 0, :4] = torch.tensor([least, most, 0, -1])
+        u = torch.randint(-300, 300, (30, 8, 50))
+        torch.synchronize()
+        return [
+            x.argsort(-1, f) for v in (t, u) for x in (v, v.transpose(1, 2)) for f in (False, True)
+        ]
+
+    both(build)
+
+
+def test_lines_that_are_too_long_for_the_stack():
+    def build():
+        t = torch.randn(2, 9000)
+        torch.synchronize()
+        return [t.argsort(1)]
+
+    both(lambda: [*build(), torch.ones(3).exp()], allowed=("argsort",))
