@@ -439,6 +439,20 @@ def _custom(cls: Any, joint: _Several, edges: list[Any], frame: int, at: int) ->
     return node
 
 
+class _Twice(Function):
+    """What comes of a pass that can't be differentiated again: who does it all the same is told."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
+
+
 def once_differentiable(f: Any) -> Any:
     """Marks a backward that can't be differentiated again."""
     import functools
@@ -446,6 +460,13 @@ def once_differentiable(f: Any) -> Any:
     @functools.wraps(f)
     def call(ctx: Any, *grads: Any) -> Any:
         with grad_mode.no_grad():
-            return f(ctx, *grads)
+            out = f(ctx, *grads)
+        if not TLS.r.grad or not any([isinstance(g, Tensor) and g.requires_grad for g in grads]):
+            return out
+        marked = [
+            _Twice.apply(t.detach().requires_grad_()) if isinstance(t, Tensor) else t
+            for t in (out if isinstance(out, tuple) else (out,))
+        ]
+        return tuple(marked) if isinstance(out, tuple) else marked[0]
 
     return call

@@ -188,4 +188,12 @@ h0 = v0.register_post_accumulate_grad_hook(lambda t: t.grad.zero_())
 (v0 * v0).sum().backward()
 h0.remove()
 (v0 * v0).sum().backward()""",
+    "who differentiates a pass again that can't be is told": """
+v0 = torch.tensor([1.5, -0.5]).requires_grad_()
+v1 = v0 * v0
+v2 = once(v1)
+v3 = some(torch.autograd.grad(v2, [v1], [v1.clone()], create_graph=True)[0], v1)
+torch.autograd.grad(v3.sum(), [v0], retain_graph=True)
+v3.sum().backward()
+v4 = some(torch.autograd.grad(v2, [v1], [torch.ones(2)], create_graph=True)[0], v1)""",
 }

@@ -149,7 +149,7 @@ class Wide(Programs):
             return
         text, kind = self.r.choice(TRANSFORMS)
         text = self.fill(text, v)
-        if "vmap" in text and "flip" in text and len(v.shape) == 1:
+        if "flip" in text and len(v.shape) <= ("vmap" in text):
             return  # PyTorch's rule for batches refuses the dimension -1 of a number
         if kind == "out":
             self.do(f"out({text}.tolist())")
@@ -190,7 +190,7 @@ class Wide(Programs):
         c = self.r.random()
         if c < 0.4:
             self.add(f"{v.name}.to(torch.{d})", v.shape, d, v.rg and d[0] in "fbc")
-        elif c < 0.5:
+        elif c < 0.5 and v.dtype != "float16":  # there is no complex32
             d = "complex128" if v.dtype == "float64" else "complex64"
             self.add(f"torch.complex({v.name}, {self.like(v)})", v.shape, d, v.rg)
         elif c < 0.9:
