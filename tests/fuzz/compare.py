@@ -23,7 +23,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
-from fuzz import execute, programs, wide  # noqa: E402
+from fuzz import execute, programs, rare, wide  # noqa: E402
 
 
 class Oracle:
@@ -218,10 +218,11 @@ def main() -> None:
     p.add_argument("--show", type=int, default=5, help="stop after so many that differ")
     p.add_argument("--batch", type=int, default=50)
     p.add_argument("--wide", action="store_true", help="with the statements of wide.py")
+    p.add_argument("--rare", action="store_true", help="with those of rare.py too")
     args = p.parse_args()
     warnings.simplefilter("ignore")
     oracle = Oracle(args.oracle)
-    make = wide.make if args.wide else programs.make
+    make = rare.make if args.rare else wide.make if args.wide else programs.make
     failed, skipped, kinds, done = 0, Counter(), Counter(), 0
     end = args.seed + args.count
     for first in range(args.seed, end, args.batch):

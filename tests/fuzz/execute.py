@@ -5,6 +5,7 @@ Input and output are pickles: lists of programs in, their reports out, until the
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import copy
 import importlib
@@ -37,8 +38,16 @@ def names_for(torch, values: list) -> dict:
     def tidy(x):  # how derivatives lie in memory is up to the formulas
         return x.clone(memory_format=torch.contiguous_format)
 
+    def stored(x):
+        memory = io.BytesIO()
+        torch.save(x, memory)
+        memory.seek(0)
+        return torch.load(memory)
+
     return {
         **functions.functions(torch),
+        "in_thread": in_thread,
+        "stored": stored,
         "torch": torch,
         "fwAD": importlib.import_module(f"{torch.__name__}.autograd.forward_ad"),
         "np": np,
@@ -57,6 +66,12 @@ def names_for(torch, values: list) -> dict:
         "firm": lambda y, x: tidy((y if x.requires_grad else y.detach()) + x.sum() * 0),
         "steps": lambda t: [s for s, n in zip(t.stride(), t.shape) if n != 1 and t.numel()],
     }
+
+
+def in_thread(f):
+    """What f gives or raises in a thread of its own."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(f).result()
 
 
 def run(program: dict, torch, after_step=None) -> dict:
