@@ -87,14 +87,18 @@ class Plan:
 
 
 @resting
-def plans_of(r: Any, live: tuple[Any, ...], apart: bool) -> tuple[Plan, ...] | None:
+def plans_of(
+    r: Any, live: tuple[Any, ...], apart: bool, freed: frozenset[Node]
+) -> tuple[Plan, ...] | None:
     """Plans for the live results with a history: one for those whose graphs meet in the frame, or
     `apart`, several, so that no result keeps the history from before the frame of another.
 
+    `freed`: what passes of the frame have consumed; its results need none.
+
     None where one result would keep much that only others need, the graph or what it saves was
-    written to, values are on another device, or results are many for a large graph.
+    written to or consumed, values are on another device, or results are many for a large graph.
     """
-    groups = _groups([(i, n) for i, n in enumerate(live) if _outlives(n)])
+    groups = _groups([(i, n) for i, n in enumerate(live) if _outlives(n) and n not in freed])
     if any([len(tops) * size > MAX_WALKED for tops, size in groups]):
         return None
     plans: list[Plan] = []
@@ -103,6 +107,8 @@ def plans_of(r: Any, live: tuple[Any, ...], apart: bool) -> tuple[Plan, ...] | N
         if made is None:
             return None
         plans += made
+    if not all([freed.isdisjoint(p.entries) for p in plans]):
+        return None
     return tuple(plans)
 
 

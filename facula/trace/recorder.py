@@ -525,7 +525,7 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         program = None if cur.programs is None or r.gnodes else cur.programs.get(key)
         if program is not None and not (program.quiet or all_consumed(r, program)):
             program = None
-        if program is None and not (r.gnodes or r.replayed) and r.packing is None:
+        if program is None and not r.gnodes and r.packing is None:
             program = postponed(r, key, live)
             if program is not None:
                 live = (*live, *[n for p in program.plans for n in p.kept])

@@ -118,11 +118,15 @@ def postponed(r: Recorder, key: Any, live: tuple[Any, ...]) -> Any:
     asks for it; None where it has to be built now, or there is none."""
     cur = r.cur
     programs = cur.programs
-    at = "later", key
+    freed = _consumed(r) if r.replayed else _NOTHING
+    at = "later", key, *r.replayed
     known = None if programs is None else programs.get(at)
     if known is None:
         if not any(
-            [n is not None and n.rg and n.op is not LEAF and n.op is not STALE for n in live]
+            [
+                n is not None and n.rg and n.op is not LEAF and n.op is not STALE and n not in freed
+                for n in live
+            ]
         ):
             return None
         if programs is None or len(programs) > 64:
@@ -130,7 +134,7 @@ def postponed(r: Recorder, key: Any, live: tuple[Any, ...]) -> Any:
         known = programs[at] = [None, None]
     for apart, program in enumerate(known):
         if program is None:
-            plans = _later.plans_of(r, live, bool(apart))
+            plans = _later.plans_of(r, live, bool(apart), freed)
             if plans is None or not _later.postpone(r, plans):
                 known[apart] = False
                 continue
@@ -138,10 +142,19 @@ def postponed(r: Recorder, key: Any, live: tuple[Any, ...]) -> Any:
 
             program = known[apart] = program_of(r, (*live, *[n for p in plans for n in p.kept]))
             program.plans = plans
-            return program
-        if program and _later.postpone(r, program.plans):
-            return program
+        elif not program or not _later.postpone(r, program.plans):
+            continue
+        if freed:
+            waiting = [
+                h for h, n in zip(r.handles, live) if n in freed and not (h._saved or h._leaf_rg)
+            ]
+            if waiting:
+                _stand_in(r, waiting)
+        return program
     return None
+
+
+_NOTHING: frozenset[Node] = frozenset()
 
 
 def _consumed(r: Recorder) -> Any:

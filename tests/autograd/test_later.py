@@ -3,6 +3,7 @@
 import gc
 import weakref
 
+import numpy as np
 import pytest
 
 import facula as torch
@@ -245,3 +246,29 @@ def test_memory_seen_by_numpy():
         assert w.grad.tolist() == x.sum(0)[:, None].expand(3, 3).tolist()
         w.grad = None
         a += 1
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_result_outlives_a_frame_of_which_a_pass_was_followed(nodes, kept):
+    z = torch.randn(5, 2)
+    g, d = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(d.parameters(), 0.1)
+    held = None
+    for i in range(ROUNDS + 2):
+        fake = g(z)
+        loss = d(fake.detach()).pow(2).mean()
+        held = loss if kept else None
+        optimizer.zero_grad()
+        g.zero_grad()
+        loss.backward()
+        del loss
+        optimizer.step()
+        if i > 2:
+            nodes.clear()
+        d(fake).mean().backward()  # ends the frame: an updated parameter is used
+        np.testing.assert_allclose(g.bias.grad.numpy(), d.weight.detach()[0].numpy(), rtol=1e-6)
+        g.bias.grad._exported = None
+        if held is not None:
+            with pytest.raises(RuntimeError, match="second time"):
+                held.backward()
+    assert fake.requires_grad and not (nodes and not kept)
