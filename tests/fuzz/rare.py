@@ -10,8 +10,8 @@ from fuzz.wide import ALL, SAVED, Wide
 
 # A statement's expression, and whether its result has the history of {x}.
 COPIES = [
-    *(("copy.deepcopy({x})", False), ("pickle.loads(pickle.dumps({x}))", False)),
-    *(("stored({x})", False), ("copy.deepcopy([{x}, {x}[:1]])[0]", False)),
+    *(("copy.deepcopy({x})", False), ("tidy(pickle.loads(pickle.dumps({x})))", False)),
+    *(("tidy(stored({x}))", False), ("copy.deepcopy([{x}, {x}[:1]])[0]", False)),
     *(("copy.copy({x})", False), ("torch.nn.Parameter({x}.detach())", True)),
     ("torch.nn.Parameter(copy.deepcopy({x}.detach()))", True),
 ]
@@ -82,7 +82,7 @@ class Rare(Wide):
         v, o = self.pick(), self.pick()
         self.do(
             self.choice(
-                f"{v.name}.set_({o.name}.detach())",
+                f"{v.name}.set_({o.name}.detach())" if not v.rg else f"{v.name}.detach_()",
                 f"{v.name}.data = {o.name}.detach()[...]",
                 f"{v.name}.data = {v.name}.data.clone()",
                 f"{v.name}.detach_()",

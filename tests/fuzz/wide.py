@@ -233,7 +233,7 @@ class Wide(Programs):
         v = self.pick(float=True, rank=1)
         m = f"m{len(self.steps)}"
         made = self.r.choice(MODULES).format(k=v.shape[-1] if v.shape else 1)
-        if 0 in v.shape:
+        if 0 in v.shape or v.dtype not in FLOATS:
             return
         self.steps.append(f"torch.manual_seed(0); {m} = torch.nn.{made}.to(torch.{v.dtype})")
         for _ in range(self.choice(0, 1, 2)):
