@@ -180,6 +180,9 @@ class Tensor(TensorBase):
 
     @property
     def grad(self) -> Any:
+        if self._grad is None and self.node.rg and not self._leaf_rg and self._retains is None:
+            if self._gfn is not None or self.node.op not in (LEAF, INPUT, STALE):
+                graph.warn_of_no_leaf(self)
         return self._grad
 
     @grad.setter

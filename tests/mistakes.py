@@ -65,7 +65,8 @@ def look(torch, found):
         else:
             parts = [("", value)] if isinstance(value, torch.Tensor) else []
         for part, t in parts:
-            grad = None if t.grad is None else t.grad.tolist()
+            grad = t.grad if t.is_leaf or t.retains_grad else None
+            grad = None if grad is None else grad.tolist()
             kind = t.dtype, tuple(t.shape), t.requires_grad, t.is_leaf, t._version
             out[name, part] = t.tolist(), grad, kind
     return out

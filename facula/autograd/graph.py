@@ -17,6 +17,18 @@ from facula.trace.node import Node as Entry
 _new_tensor: Any = None  # set by facula.tensor
 
 
+def warn_of_no_leaf(t: Any) -> None:
+    """UserWarning: the `.grad` of a result is None, whatever is done."""
+    import warnings
+
+    warnings.warn(
+        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+        "attribute won't be populated during autograd.backward(). If you indeed want the .grad "
+        f"field to be populated, use .retain_grad() on it (a tensor of shape {list(t.shape)}).",
+        stacklevel=3,
+    )
+
+
 class Token:
     """Stands for one version of a tensor's memory; stale once that was written."""
 

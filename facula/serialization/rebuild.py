@@ -20,7 +20,7 @@ from facula import Size, Tensor, devices, dtypes, meta
 from facula.devices import device
 from facula.nn import parameter
 from facula.ops.table import METHODS
-from facula.serialization import objects
+from facula.serialization import layouts, objects
 from facula.serialization.unpickler import Budget, Function, make_set, shown
 from facula.trace.node import canonical
 from facula.values import from_array
@@ -96,6 +96,11 @@ class StorageRef:
         self.device = devices.check("cuda" if device is None else device)
         return self
 
+    def meta(self) -> StorageRef:
+        """Itself, with tensors that have no values."""
+        self.device = devices.META
+        return self
+
     def tensor(
         self, dtype: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
     ) -> Any:
@@ -109,6 +114,8 @@ class StorageRef:
             )
         numel = self._memory.size // dtype.itemsize
         _check_layout(offset, size, stride, numel)
+        if self.device is devices.META:
+            return meta.empty(tuple(size), dtype, canonical(tuple(size), tuple(stride)))
         if self._base is None:
             data = self._memory[: numel * dtype.itemsize].view(dtype.np)
             if offset == 0 and math.prod(size) == numel and _contiguous(size, stride):
@@ -197,6 +204,8 @@ class Rebuilder:
             "torch._utils._rebuild_tensor_v2": _tensor_v2,
             "torch._utils._rebuild_tensor_v3": _tensor_v3,
             "torch._utils._rebuild_meta_tensor_no_storage": _meta_tensor,
+            "torch._utils._rebuild_sparse_tensor": layouts.rebuild,
+            "torch.serialization._get_layout": layouts.layout_of,
             "torch._utils._rebuild_parameter": _parameter,
             "torch._utils._rebuild_parameter_with_state": _parameter_with_state,
             "torch._tensor._rebuild_from_type_v2": self._from_type,
@@ -488,8 +497,6 @@ _REBUILDS = {
     "torch._utils._rebuild_meta_tensor_no_storage",
 }
 _LATER = {
-    "_rebuild_sparse_tensor": "sparse tensors",
-    "_rebuild_sparse_csr_tensor": "sparse tensors",
     "_rebuild_qtensor": "quantised tensors",
     "_rebuild_nested_tensor": "nested tensors",
     "_rebuild_wrapper_subclass": "wrapper subclasses",

@@ -15,9 +15,11 @@ from typing import IO, Any
 
 import numpy as np
 
+import facula
 from facula import Size, Tensor, dtypes
 from facula.devices import device
 from facula.nn import parameter
+from facula.serialization import layouts
 from facula.serialization.archive import ALIGNMENT, ArchiveWriter
 from facula.serialization.rebuild import STORAGE_DTYPES, own_attribute
 from facula.serialization.storages import LEGACY_MAGIC, LEGACY_VERSION
@@ -38,6 +40,15 @@ class _Name:
     def __call__(self) -> None:
         """Only to look callable, as what a pickle calls has to."""
         raise NotImplementedError(f"{self.module}.{self.name} is only a name")
+
+
+class _Layout:
+    """A layout, which is written as a call with its name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 class _Storage:
@@ -137,6 +148,10 @@ class _Pickler(_Base):
         """How Facula's own objects are written."""
         if isinstance(obj, Tensor):
             return self._reduce_tensor(obj)
+        if type(obj) is _Layout:
+            return _name("torch.serialization", "_get_layout"), (obj.name,)
+        if type(obj) is facula.layout:
+            return _name("torch.serialization", "_get_layout"), (str(obj),)
         if type(obj) is Size:
             return _name("torch", "Size"), (tuple(obj),)
         if type(obj) is device:
@@ -147,6 +162,8 @@ class _Pickler(_Base):
     def _reduce_tensor(self, t: Any) -> Any:
         if parameter.is_lazy(t):
             return _name("torch.nn.parameter", type(t).__name__), (t.requires_grad,)
+        if t.layout is not facula.strided:
+            return self._reduce_data(t)
         args: tuple[Any, ...]
         state = {k: v for k, v in t.__dict__.items() if own_attribute(k)}
         if type(t) is parameter.Parameter:
@@ -166,6 +183,10 @@ class _Pickler(_Base):
         if t.is_meta:
             meta = t.dtype, tuple(t.shape), tuple(t.stride()), requires_grad
             return _name("torch._utils", "_rebuild_meta_tensor_no_storage"), meta
+        if t.layout is not facula.strided:
+            kind, parts = layouts.parts_of(t)
+            self.alive.append(parts)
+            return _name("torch._utils", "_rebuild_sparse_tensor"), (_Layout(kind), parts)
         t = realise(t)
         storage, offset = self._storage(t)
         args: tuple[Any, ...] = (

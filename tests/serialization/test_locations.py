@@ -42,7 +42,6 @@ WRONG = [
     ("cpu", "cuda:3", RuntimeError, "cuda:3"),
     ("cpu", {"cpu": "cuda:2"}, RuntimeError, "cuda:2"),
     ("mps", None, RuntimeError, "don't know how to restore a storage on 'mps'"),
-    ("meta", None, NotImplementedError, "meta"),
     ("cuda:0", lambda storage, location: None, RuntimeError, "cuda:0"),
     ("cpu", lambda storage, location: storage.cuda(1), RuntimeError, "CUDA"),
     ("cpu", lambda storage, location: 3, TypeError, "returned a int"),
@@ -68,3 +67,9 @@ def test_what_a_function_is_told():
     assert told == [("cuda:7", 16, 4, 4, "cpu")]
     facula.load(files.DATA / "legacy.pt", map_location=function)
     assert len(told) > 1
+
+
+def test_tensors_come_to_the_meta_device_without_values():
+    for there in ("meta", facula.device("meta"), {"cpu": "meta"}):
+        made = files.load(at("cpu"), map_location=there)
+        assert made.is_meta and made.shape == (4,) and made.dtype is facula.float32

@@ -126,7 +126,8 @@ WRONG = {
             b"}" + files.text("conj") + b"\x88s",
         ), NotImplementedError, "repeat elements",
     ),
-    "sparse": (b"ctorch._utils\n_rebuild_sparse_tensor\n)R", NotImplementedError, "sparse"),
+    "sparse": (b"ctorch._utils\n_rebuild_sparse_tensor\n" + args(b"N", b")"), U, "a sparse tensor"),
+    "layout": (b"ctorch.serialization\n_get_layout\n" + args(b"N"), U, "no layout"),
     "quantised": (b"ctorch._utils\n_rebuild_qtensor\n)R", NotImplementedError, "quantised"),
     "meta": (
         b"ctorch._utils\n_rebuild_meta_tensor_no_storage\n" + args(b"N", b")", b")", b"\x89"),
