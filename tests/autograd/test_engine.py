@@ -6,6 +6,7 @@ import gc
 import pathlib
 import sys
 import threading
+import warnings
 import weakref
 
 import numpy as np
@@ -128,8 +129,24 @@ def test_retained_gradients_follow_writes_in_place(torch):
         else:
             (y if case in (0, 2) else v).mul_(2)
         (y.sum() + z.sum() + v.sum()).backward()
-        out += [y.grad, v.grad, x.grad]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            out += [y.grad, v.grad, x.grad]
     return out
+
+
+@agrees
+def test_reading_the_gradient_of_a_result_warns(torch):
+    w = torch.ones(2, requires_grad=True)
+    y, kept = w * 2, w * 3
+    kept.retain_grad()
+    out = []
+    for t in (w, y, kept, y.detach(), w[0]):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            out.append([t.grad, [str(c.message)[:60] for c in caught]])
+    (y + kept).sum().backward()
+    return [*out, kept.grad]
 
 
 @agrees
