@@ -120,6 +120,10 @@ _ASKING = {
     *("margin_ranking_loss", "multi_margin_loss", "norm", "smooth_l1_loss", "split", "stft"),
     "tensordot",
 }
+# Settings of activations that are numbers of any kind in PyTorch, and are converted in its kernels.
+_SCALARS = {
+    *("alpha", "lambd", "lower", "max_val", "min_val", "negative_slope", "threshold", "upper"),
+}
 _SIZED = (np.ndarray, np.generic, dtypes.dtype)  # have such an attribute, of another kind
 _UNASKED = {"weight", "pos_weight", "running_mean", "running_var"}  # ... but of these
 # Operations of two tensors, of which neither may be a number.
@@ -321,6 +325,11 @@ def unfit(f: Any, name: str, argument: str, x: Any, args: Any, kwargs: Any) -> E
     allowed = _signature(f)[1].get(argument)
     if allowed is None or any([_CHECKS[k][1](x) for k in allowed]):
         return None
+    if isinstance(x, complex) and "float" in allowed and argument in _SCALARS:
+        return RuntimeError(
+            f"{name}(): argument '{argument}': value cannot be converted to type float without "
+            f"overflow: {x}; got {call_of(name, args, kwargs)}"
+        )
     expected = " or ".join([_CHECKS[k][0] for k in allowed if k != "None"])
     if "Tensors" in allowed and isinstance(x, (tuple, list)):
         x = next(t for t in x if not _tensor(t))

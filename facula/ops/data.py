@@ -190,12 +190,12 @@ def asarray(
     return finish(out, True) if requires_grad and not out.requires_grad else out
 
 
-def _writable(array: Any) -> Any:
+def _writable(array: Any, what: str = "NumPy array") -> Any:
     """The array, or a copy of one that can't be written, with a warning."""
     if array.flags.writeable:
         return array
     warnings.warn(
-        "The given NumPy array is not writable, and PyTorch does not support "
+        f"The given {what} is not writable, and PyTorch does not support "
         "non-writable tensors. It was copied.",
         UserWarning,
         stacklevel=3,
@@ -212,8 +212,7 @@ def from_numpy(ndarray: Any) -> Any:
             "given numpy array has byte order different from the native byte order. Conversion "
             f"between byte orders is not supported (dtype {ndarray.dtype.str})"
         )
-    ndarray = _writable(ndarray)
-    return from_array(ndarray, owned=False)
+    return from_array(np.asarray(_writable(ndarray)), owned=False)
 
 
 class _Capsule:
@@ -235,7 +234,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     if type(ext_tensor).__name__ == "PyCapsule":
         ext_tensor = _Capsule(ext_tensor)
     elif not hasattr(ext_tensor, "__dlpack__"):
-        raise TypeError(
+        raise RuntimeError(
             "from_dlpack(): expected a DLPack capsule or an object with __dlpack__, got "
             f"{type(ext_tensor).__name__}"
         )
@@ -255,9 +254,8 @@ def frombuffer(
         )
     if not len(buffer) or not count:
         raise ValueError(f"both buffer length ({len(buffer)}) and count ({count}) must not be 0")
-    return finish(
-        from_array(np.frombuffer(buffer, dtype.np, count, offset), owned=False), requires_grad
-    )
+    array = _writable(np.frombuffer(buffer, dtype.np, count, offset), "buffer")
+    return finish(from_array(array, owned=False), requires_grad)
 
 
 def from_file(

@@ -148,7 +148,7 @@ def _refused(f: Any, tensors: tuple[Any, ...], static: Any, numbers: Any) -> Any
         if not any([error.obj is t for t in tensors]):
             raise
         name = f.__name__.lstrip("_")
-        kind = AttributeError if name in ("cell", "multi_head") else TypeError
+        kind = AttributeError if name in ("cell", "multi_head", "total_norm") else TypeError
         raise kind(f"{name}(): expected Tensor, not {type(error.obj).__name__}") from None
 
 

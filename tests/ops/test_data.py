@@ -78,3 +78,12 @@ def test_tensors_in_lists_that_are_no_numbers():
     with pytest.raises(TypeError, match="only integer tensors of a single element"):
         torch.tensor([torch.ones(1)], dtype=torch.int64)
     assert torch.tensor([torch.ones(1)], dtype=torch.float64).tolist() == [1.0]
+
+
+def test_memory_that_can_not_be_written_is_copied_with_a_warning():
+    with pytest.warns(UserWarning, match="buffer is not writable"):
+        t = torch.frombuffer(b"abc", dtype=torch.uint8)
+    t[0] = 1
+    assert t.tolist() == [1, 98, 99] and torch.ones(1).item() == 1
+    masked = torch.from_numpy(np.ma.array([1, 2]))
+    assert masked.tolist() == [1, 2]
