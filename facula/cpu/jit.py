@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import itertools
 import os
 import sys
 import threading
@@ -33,7 +34,11 @@ FEATURES = os.environ.get("FACULA_CPU_FEATURES") or llvm.get_host_cpu_features()
 VERSION = f"{__version__} {llvmlite.__version__} {'.'.join(map(str, llvm.llvm_version_info))}"
 OVERHEAD = 64 << 10  # bytes that a module takes besides its code: pages, tables of symbols
 _libraries: weakref.WeakSet[Library] = weakref.WeakSet()
-_unused: list[Any] = []  # what is left of libraries that nobody has any more
+# What LLVM made for each library, by its number. It is out of reach of the garbage collector, which
+# would close it in whatever thread and order it comes by.
+_made: dict[int, tuple[Any, ...]] = {}
+_unused: list[int] = []  # the numbers of libraries that nobody has any more
+_numbers = itertools.count()
 
 for _name in ("m", "c"):
     _path = ctypes.util.find_library(_name)
@@ -95,10 +100,10 @@ class Library:
     middle of anything, and llvmlite may be at work in another thread.
     """
 
-    __slots__ = ("__weakref__", "_parts", "addresses", "size")
+    __slots__ = ("__weakref__", "_number", "addresses", "size")
 
     def __init__(self, payload: bytes, names: list[str], size: int) -> None:
-        self._parts: tuple[Any, ...] = ()
+        self._number = next(_numbers)
         # By the linker that lays a module out in one piece: the other one puts code and constants
         # where it finds room, and aborts where that is more than 2 GB apart.
         engine = llvm.create_lljit_compiler(_machine(), use_jit_link=sys.platform != "win32")
@@ -108,11 +113,11 @@ class Library:
         tracker = builder.link(engine, "kernels")
         self.addresses = {n: tracker[n] for n in names}
         self.size = size
-        self._parts = tracker, engine
+        _made[self._number] = tracker, engine
         _libraries.add(self)
 
-    def __del__(self, unused: list[Any] = _unused) -> None:
-        unused.append(getattr(self, "_parts", ()))  # a signal may have come before it had any
+    def __del__(self, unused: list[int] = _unused) -> None:
+        unused.append(getattr(self, "_number", -1))  # a signal may have come before it had one
 
 
 def held() -> int:
@@ -124,7 +129,7 @@ def held() -> int:
 def release() -> None:
     """Give back the memory of native code that nobody has any more."""
     while _unused:
-        for part in _unused.pop():
+        for part in _made.pop(_unused.pop(), ()):
             part.close()
 
 

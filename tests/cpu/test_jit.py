@@ -1,11 +1,13 @@
 """Native code in memory: called, and given back."""
 
 import ctypes
+import gc
 import platform
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -27,16 +29,28 @@ def test_libraries_do_not_disturb_each_other():
     assert call(second, 6) == 26
 
 
+def test_a_garbage_collection_leaves_what_llvm_made_alone():
+    """It comes by in any thread, while another may be compiling."""
+    cycle = [jit.compile_functions(ADD.replace("N", "4"), ["add"])]
+    cycle.append(cycle)
+    made = [weakref.ref(p) for p in jit._made[cycle[0]._number]]  # nothing here keeps them
+    del cycle
+    gc.collect()
+    assert not any(p().closed for p in made)
+    jit.release()
+    assert not any(p() for p in made)
+
+
 def test_a_library_that_nobody_has_is_given_back():
     jit.release()
     count, size = len(jit._libraries), jit.held()
     library = jit.compile_functions(ADD.replace("N", "3"), ["add"])
     assert len(jit._libraries) == count + 1
     assert jit.held() > size
-    parts = library._parts
+    number, parts = library._number, jit._made[library._number]
     del library
     assert (len(jit._libraries), jit.held()) == (count, size)
-    assert jit._unused == [parts]  # not in the middle of whatever let it go
+    assert jit._unused == [number]  # not in the middle of whatever let it go
     assert not any(p.closed for p in parts)
     jit.compile_functions(ADD.replace("N", "4"), ["add"])
     assert all(p.closed for p in parts)
