@@ -43,10 +43,12 @@ class Core(NamedTuple):
     again: float  # cycles of such a row, where few enough of them were read by another panel before
     crowded: float  # of a line of a right operand that is in the second cache and not in the first
     early: float  # share of what a line costs that is left where it is fetched early
+    long: int  # rows, at most, of panels that are copied together where a row is in one piece
 
 
-USUAL = Core(64, 6.0, 1024, 0.8, 0.4, 0.5)
-ZEN = Core(3072, 2.0, 1 << 20, 0.3, 0.15, 0.4)  # its second cache keeps up with what tiles read
+USUAL = Core(64, 6.0, 1024, 0.8, 0.4, 0.5, 1 << 30)
+# Its second cache keeps up with what tiles read.
+ZEN = Core(3072, 2.0, 1 << 20, 0.3, 0.15, 0.4, 512)
 THREADS = ((2, 4.0), (3, 1.0), (4, 2.0), (8, 1.0), (16, 1.0))  # to balance for, with weights
 
 
@@ -272,6 +274,8 @@ def _whole(z: Size, depth: int, columns: int, row_tiles: int, unit_panels: int) 
     They are read row by row then, which the processor fetches early by itself. Panels that are read
     one after the other, their rows far apart, are waited for: a sixth of the time of a product of
     1024 x 1024 x 1024."""
+    if z.b_column == 1 and z.k > core().long:
+        return False
     near = unit_panels * columns * depth * z.item <= WHOLE
     return near and z.a_k == 1 and 1 in (z.b_k, z.b_column) and row_tiles >= MANY
 

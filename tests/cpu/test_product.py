@@ -254,6 +254,13 @@ def test_a_processor_that_reads_a_gradients_operands_in_place():
     ]
 
 
+@pytest.mark.parametrize("core", [ZEN], indirect=True, ids=["zen"])
+def test_long_panels_are_copied_one_by_one_on_a_processor_that_fetches_their_rows(core):
+    assert not plan(Size(1, 1024, 1024, 1024, 1024, 1, 1024, 1, 4, 16, 24)).whole
+    assert plan(Size(1, 1024, 1024, 512, 512, 1, 1024, 1, 4, 16, 24)).whole
+    assert plan(Size(1, 1024, 384, 1536, 1536, 1, 1, 1536, 4, 16, 24)).whole  # transposed
+
+
 @pytest.mark.parametrize("core", [USUAL, ZEN], indirect=True, ids=["usual", "zen"])
 @pytest.mark.parametrize("lanes, most", [(16, 24), (8, 12), (4, 12)])
 def test_a_plan_covers_every_row_and_column_once(lanes, most, core):
