@@ -102,8 +102,19 @@ class _Later:
         return getattr(cls if of is None else of, self.name)
 
 
+def _missing(cls: type, name: str) -> Any:
+    """What the class has not; of a tensor, Python says so."""
+    raise AttributeError(
+        f"type object '{cls.__name__}' has no attribute '{name}' (what Facula lacks is listed in "
+        "docs/compatibility.md)",
+        name=name,
+        obj=cls,
+    )
+
+
 for _name in _later.METHODS:
     setattr(Tensor, _name, _Later(_name))
+type(Tensor).__getattr__ = _missing  # type: ignore[attr-defined]
 for _d in _dtypes.BY_NAME.values():
     globals()[_d._name] = _d
 globals().update(_dtypes.ALIASES)

@@ -45,7 +45,12 @@ def get_total_norm(
     if not tensors:
         return facula.tensor(0.0)
     with facula.no_grad():
-        total = run(_total_norm, tuple(tensors), (norm_type,))
+        try:
+            total = run(_total_norm, tuple(tensors), (norm_type,))
+        except TypeError:
+            for t in tensors:
+                t.device  # noqa: B018 (AttributeError for what is no tensor, as in PyTorch)
+            raise
     if error_if_nonfinite and not bool(facula.isfinite(total)):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, "
