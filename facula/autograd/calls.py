@@ -10,6 +10,9 @@ from facula.autograd import engine, frames
 from facula.autograd.graph import GradNode
 from facula.autograd.replay import before_pass, follow, follow_grad, grad_key, key_of, remember
 from facula.meta import META, no_backward
+from facula.ops.contraction import MATMUL
+from facula.ops.movement import CONTIGUOUS, PERMUTE
+from facula.ops.pointwise import ADD, MUL
 from facula.trace import recorder
 from facula.trace.recorder import TLS
 
@@ -103,6 +106,25 @@ def _target(t: Any) -> Any:
     """Where the gradient of a tensor arrives; a view nothing leads to has a place of its own."""
     edge = t._edge()
     return GradNode() if edge is None else edge
+
+
+def _laid_out(g: Any, t: Any) -> Any:
+    """The gradient of a matrix that a product took transposed, in the matrix's layout.
+
+    PyTorch multiplies so that it comes like this, and programs view it as a vector; where no
+    product made it, its steps are those of PyTorch already.
+    """
+    n = g.node
+    if n.strides is None or t.node.strides is not None or len(n.shape) != 2:
+        return g
+    for _ in range(8):  # a sum of several uses is looked through
+        column = n.op is MUL and n.inputs[0].shape[-1:] == (1,) == n.inputs[1].shape[-2:-1]
+        if n.op is MATMUL or column:
+            return recorder.record(CONTIGUOUS, (g,), 0)
+        if n.op is not PERMUTE and n.op is not ADD:
+            break
+        n = n.inputs[0]
+    return g
 
 
 def backward(
@@ -268,7 +290,9 @@ def grad(
         g = found.get(e)
         if g is None and materialize_grads:
             g = t.detach().new_zeros(t.shape, requires_grad=create_graph)
-        elif g is None and not allow_unused:
+        elif g is not None:
+            g = _laid_out(g, t)
+        elif not allow_unused:
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in the graph. "
                 "Set allow_unused=True if this is the desired behavior."

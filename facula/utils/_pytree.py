@@ -88,16 +88,67 @@ def _dict_flatten_with_keys(d: Any) -> tuple[list[Any], Any]:
     return [(MappingKey(k), v) for k, v in zip(context, values)], context
 
 
+def _namedtuple_flatten(d: Any) -> tuple[list[Any], Any]:
+    return list(d), type(d)
+
+
+def _namedtuple_unflatten(values: Any, context: Any) -> Any:
+    # context may be a type of results
+    return context._make(values) if hasattr(context, "_make") else context(values)
+
+
+def _tuple_unflatten(values: Any, context: Any) -> Any:
+    return tuple(values)
+
+
+_tuple_flatten = _list_flatten
+
+
 class TreeSpec:
     """The containers of a tree, without its leaves."""
 
     def __init__(self, type: Any, context: Any, children_specs: list[TreeSpec]) -> None:
         self.type, self.context, self.children_specs = type, context, children_specs
         self.num_leaves: int = 1 if type is None else sum([c.num_leaves for c in children_specs])
+        self.num_nodes: int = 1 + sum([c.num_nodes for c in children_specs])
+        self.num_children = len(children_specs)
+
+    def children(self) -> list[TreeSpec]:
+        """The containers and leaves directly below."""
+        return list(self.children_specs)
+
+    def child(self, index: int) -> TreeSpec:
+        """One of those directly below."""
+        return self.children_specs[index]
 
     def is_leaf(self) -> bool:
         """Whether it is a single leaf."""
         return self.type is None
+
+    def flatten_up_to(self, tree: Any) -> list[Any]:
+        """What another tree has in the places of the leaves; ValueError where it is built else."""
+        if self.type is None:
+            return [tree]
+        kind = _node_type(tree)
+        mappings = self.type in _MAPPINGS and kind in _MAPPINGS
+        if kind is not self.type and not mappings:
+            raise ValueError(f"Node type mismatch; expected {self.type!r}, but got {kind!r}.")
+        children, context = SUPPORTED_NODES[kind].flatten_fn(tree)
+        if len(children) != self.num_children:
+            raise ValueError(
+                f"Node arity mismatch; expected {self.num_children}, but got {len(children)}."
+            )
+        if mappings:
+            keys = self.context[1] if self.type is defaultdict else self.context
+            if set(keys) != set(tree):
+                raise ValueError(f"Node keys mismatch: expected {keys}, but got {list(tree)}.")
+            children = [tree[key] for key in keys]
+        elif kind is not deque and context != self.context:
+            raise ValueError(
+                f"Node context mismatch; expected {self.context!r}, but got {context!r}."
+            )
+        specs = self.children_specs
+        return [x for spec, part in zip(specs, children) for x in spec.flatten_up_to(part)]
 
     def unflatten(self, leaves: Any) -> Any:
         """The tree with these leaves."""
@@ -120,6 +171,9 @@ class TreeSpec:
         return f"TreeSpec({self.type.__name__}, {self.context}, {self.children_specs})"
 
 
+_MAPPINGS = (dict, OrderedDict, defaultdict)
+
+
 class LeafSpec(TreeSpec):
     """A single leaf."""
 
@@ -129,7 +183,7 @@ class LeafSpec(TreeSpec):
 
 SUPPORTED_NODES: dict[Any, NodeDef] = {
     list: NodeDef(_list_flatten, _list_unflatten),
-    tuple: NodeDef(_list_flatten, lambda v, c: tuple(v)),
+    tuple: NodeDef(_tuple_flatten, _tuple_unflatten),
     dict: NodeDef(_dict_flatten, _dict_unflatten),
     OrderedDict: NodeDef(
         lambda x: (list(x.values()), list(x)), lambda v, c: OrderedDict(zip(c, v))
@@ -139,10 +193,7 @@ SUPPORTED_NODES: dict[Any, NodeDef] = {
         lambda v, c: defaultdict(c[0], zip(c[1], v)),
     ),
     deque: NodeDef(lambda x: (list(x), x.maxlen), lambda v, c: deque(v, maxlen=c)),
-    namedtuple: NodeDef(
-        lambda x: (list(x), type(x)),
-        lambda v, c: c._make(v) if hasattr(c, "_make") else c(v),  # c: a type of results
-    ),
+    namedtuple: NodeDef(_namedtuple_flatten, _namedtuple_unflatten),
 }
 
 
@@ -223,9 +274,9 @@ def tree_structure(tree: Any, is_leaf: Any = None) -> TreeSpec:
 
 
 def tree_map(func: Any, tree: Any, *rests: Any, is_leaf: Any = None) -> Any:
-    """The tree with a function of each leaf (and of those at its place in the other trees)."""
+    """The tree with a function of each leaf (and of what is at its place in the other trees)."""
     leaves, spec = tree_flatten(tree, is_leaf)
-    others = [tree_flatten(r, is_leaf)[0] for r in rests]
+    others = [spec.flatten_up_to(r) for r in rests]
     return tree_unflatten([func(*xs) for xs in zip(leaves, *others, strict=True)], spec)
 
 

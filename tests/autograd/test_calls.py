@@ -109,3 +109,24 @@ def test_inputs_that_are_no_tensors_are_refused(wrong):
     loss = torch.ones(1, requires_grad=True).sum()
     with pytest.raises(TypeError):
         torch.autograd.grad(loss, wrong)
+
+
+def test_gradients_of_products_can_be_viewed_as_vectors():
+    # The steps are PyTorch's: those of the matrix, also where a product took it transposed.
+    layer = torch.nn.Linear(3, 2)
+    for x in (torch.ones(4, 3), torch.ones(1, 3), torch.ones(3), torch.ones(2, 4, 3)):
+        for create_graph in (False, True, False):
+            weight = torch.autograd.grad(
+                (layer(x) + layer(2 * x)).sum(), layer.parameters(), create_graph=create_graph
+            )[0]
+            assert weight.stride() == (3, 1)
+            assert weight.view(-1).tolist() == [3.0 * (x.numel() // 3)] * 6
+    lstm = torch.nn.LSTM(3, 4)
+    found = torch.autograd.grad(lstm(torch.ones(5, 2, 3))[0].sum(), lstm.parameters())
+    assert [g.stride() for g in found] == [(3, 1), (4, 1), (1,), (1,)]
+    x = torch.ones(2, 3, requires_grad=True)
+    (g,) = torch.autograd.grad((x.t() * torch.ones(3, 2)).sum(), x)
+    assert g.stride() == (1, 2)
+    w = torch.ones(5, 2, 3, requires_grad=True)
+    (g,) = torch.autograd.grad(torch.bmm(torch.ones(5, 4, 3), w.transpose(1, 2)).sum(), w)
+    assert g.stride() == (6, 1, 2)

@@ -110,3 +110,30 @@ def test_conditions_on_leaves_of_a_type():
     assert p.tree_map_only_(int, seen.append, tree) is tree and seen == [1, 3]
     assert p.is_namedtuple_instance(namedtuple("P", "x")(1))
     assert not p.is_namedtuple_instance((1,))
+
+
+def test_a_spec_counts_its_containers():
+    tree = {"x": [1, 2, (3,)], "y": p.tree_flatten(4)[0]}
+    spec = p.tree_structure(tree)
+    assert (spec.num_nodes, spec.num_leaves, spec.num_children) == (8, 4, 2)
+    assert [c.num_nodes for c in spec.children()] == [5, 2] and spec.child(1).num_leaves == 1
+    leaf = p.tree_structure(3)
+    assert (leaf.num_nodes, leaf.num_children, leaf.children()) == (1, 0, [])
+
+
+def test_named_tuples_are_taken_apart_by_name():
+    assert p._namedtuple_flatten(Point(1, 2)) == ([1, 2], Point)
+    assert p._namedtuple_unflatten([1, 2], Point) == Point(1, 2)
+
+
+def test_other_trees_are_taken_apart_as_far_as_the_first():
+    first = {"a": 1, "b": [2, 3]}
+    assert p.tree_map(lambda x, y: (x, y), first, OrderedDict(b=[[5], {}], a="x")) == {
+        "a": (1, "x"),
+        "b": [(2, [5]), (3, {})],
+    }
+    for other in ({"a": 1}, {"a": 1, "c": [2, 3]}, [1, [2, 3]], {"a": 1, "b": (2, 3)}):
+        with pytest.raises(ValueError, match="mismatch"):
+            p.tree_map(max, first, other)
+    with pytest.raises(ValueError, match="context"):
+        p.tree_map(max, Point(1, 2), namedtuple("Other", "x y")(1, 2))
