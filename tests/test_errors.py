@@ -152,7 +152,7 @@ def attempt(torch, statement):
 
 def look(x):
     """All that a failed call could have changed."""
-    grad = None if x.grad is None else x.grad.tolist()
+    grad = x.grad.tolist() if x.is_leaf and x.grad is not None else None  # reading others warns
     return x.tolist(), grad, x.requires_grad, x.is_leaf, x._version, tuple(x.shape), x.stride()
 
 
