@@ -415,10 +415,19 @@ def _hide_own_frames() -> None:
     def hook(kind: type[BaseException], error: BaseException, tb: types.TracebackType | None):
         tb = _visible(tb)
         error.__traceback__ = tb
+        if isinstance(error, AttributeError) and isinstance(error.obj, _tensors()):
+            # Where it is raised Python says it alone: a `__getattr__` would cost all others.
+            error.add_note(f"what {_TITLE} lacks is listed in docs/compatibility.md")
         previous(kind, error, tb)
 
     hook._hides_own_frames = True  # type: ignore[attr-defined]
     sys.excepthook = hook
+
+
+def _tensors() -> tuple[type, ...]:
+    """The class of tensors, where it is there."""
+    known = sys.modules.get("facula.tensor")
+    return () if known is None else (known.Tensor,)
 
 
 def _visible(tb: types.TracebackType | None) -> types.TracebackType | None:

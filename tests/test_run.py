@@ -365,6 +365,15 @@ def test_status_and_messages_are_those_of_python(tmp_path, text, status):
     assert ours.stderr == real.stderr
 
 
+def test_an_attribute_that_a_tensor_lacks_is_named_and_the_list_is_pointed_to(tmp_path):
+    write(tmp_path, {"s.py": "import torch\ntorch.zeros(1).no_such_name"})
+    ours = python(tmp_path, "-m", "facula", "run", "s.py")
+    assert ours.returncode == 1
+    named, pointed = ours.stderr.splitlines()[-2:]
+    assert named == "AttributeError: 'Tensor' object has no attribute 'no_such_name'"
+    assert pointed == "what Facula lacks is listed in docs/compatibility.md"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_keyboard_interrupt_ends_the_program_as_it_ends_python(tmp_path):
     text = (  # the handler is set because a background job starts with SIGINT ignored
