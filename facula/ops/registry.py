@@ -16,7 +16,9 @@ Formulas are written with recorded operations, so they have derivatives of every
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,14 @@ PRIMITIVES: dict[str, Op] = {}
 _SAVED = {"a": 0, "b": 1, "c": 2, "d": 3}
 
 
+def _importing() -> dict[str, Any]:
+    """The names of the module that is being imported; empty: none is."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return {} if frame is None else frame.f_globals
+
+
 class Op:
     """A primitive operation."""
 
@@ -36,6 +46,7 @@ class Op:
         "differentiable",
         "frees",
         "grads",
+        "home",
         "hurries",
         "infer",
         "name",
@@ -58,8 +69,13 @@ class Op:
         view: bool = False,
         write_back: Callable[..., Any] | None = None,
     ) -> None:
+        self.home = home = _importing()
         if name in PRIMITIVES:
-            raise ValueError(f"primitive '{name}' is declared twice")
+            # An interrupt (Ctrl-C) while a module was imported undid the module, not what it
+            # declared: it declares that again.
+            before = PRIMITIVES[name].home
+            if not home or before is home or before.get("__name__") != home["__name__"]:
+                raise ValueError(f"primitive '{name}' is declared twice")
         self.name = name
         self.infer = infer
         self.body = body
