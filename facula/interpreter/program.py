@@ -360,11 +360,11 @@ def _worthwhile(entries: list[Node]) -> int:
         compiling += 60.0 * len(entries)
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
         if new and _changing(entries):
-            # Plans and descriptors are made for each size, few kernels are. (Here the estimate of
-            # one run is nearer to half of it.) A size that was met once may never come again.
-            compiling = 8_000.0 + 50.0 * len(entries)
+            # Plans and descriptors are made for each size, few kernels are. A size that was met
+            # once may never come again.
+            compiling = 6_000.0 + 50.0 * len(entries)
             compiling += 20_000.0 * sum([op.name in WINDOWS for op, _, _ in kinds - _known])
-            return max(1, min(10_000, int(compiling / (4.0 * once))))
+            return max(1, min(10_000, int(compiling / (3.0 * once))))
         return min(most, int(compiling / (2.0 * once)))
     # Few operations are few kernels. Recording them takes as long as running them: less is gained.
     compiling = 8_000.0 + 1_500.0 * new + 500.0 * len(kinds)
