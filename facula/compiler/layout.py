@@ -8,9 +8,8 @@ from facula.interpreter.program import PASSES
 from facula.ops.movement import view_strides
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
-VIEWS = (
-    *("permute", "reshape", "expand", "slice", "diagonal"),
-    *("flip", "unfold", "as_strided"),
+VIEWS = frozenset(
+    ("permute", "reshape", "expand", "slice", "diagonal", "flip", "unfold", "as_strided")
 )
 
 

@@ -164,7 +164,8 @@ class Lanes(Builder):
         """The numbers of the lanes."""
         if self.width == 1:
             return self.const(0, kind)
-        return Value("<" + ", ".join([f"{_TYPE[kind]} {k}" for k in range(self.width)]) + ">", kind)
+        lanes = "<" + ", ".join([f"i32 {k}" for k in range(self.width)]) + ">"
+        return self.cast(Value(lanes, "i32"), kind)
 
     def lane(self, a: Value, k: int) -> Value:
         if self.width == 1:

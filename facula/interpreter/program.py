@@ -47,9 +47,12 @@ MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded i
 # What has its value as its first operand and a derivative of its own.
 ACTIVATIONS = ("celu", "elu", "gelu", "hardswish", "log_sigmoid", "mish", "silu")
 # What gives its first operand as it is.
-PASSES = (
-    *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
-    *("binary_cross_entropy", "instead", "join", "lerp", "softmax", "std", "var", *ACTIVATIONS),
+PASSES = frozenset(
+    (
+        *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
+        *("binary_cross_entropy", "instead", "join", "lerp", "softmax", "std", "var"),
+        *ACTIVATIONS,
+    )
 )
 
 
