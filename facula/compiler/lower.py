@@ -17,10 +17,9 @@ from facula.cpu.general import general
 from facula.cpu.kernels import Kernel
 from facula.cpu.maps import MapKernel
 from facula.cpu.partial import CombineKernel
-from facula.cpu.text import NotCompiled
+from facula.cpu.text import DECLARED, NotCompiled
 from facula.trace.node import INPUT, Node
 
-DECLARED = "\n;\n"  # in a kernel's text: what comes before is had once by all of a module
 AS_IS = ("literal", "status")  # entries of a descriptor that depend on shapes alone
 LOOSE = ("matmul",)  # what is written once for all sizes
 NOT_MEMORY = ("number", "offset", *AS_IS)  # those that name no buffer

@@ -20,11 +20,11 @@ from numpy import ndarray
 from facula.compiler import keeping
 from facula.compiler.grouping import same_element
 from facula.compiler.layout import Place, place
-from facula.compiler.lower import DECLARED, NOT_MEMORY, Lowered
+from facula.compiler.lower import NOT_MEMORY, Lowered
 from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
 from facula.cpu import runtime
 from facula.cpu.runtime import Call
-from facula.cpu.text import NotCompiled
+from facula.cpu.text import DECLARED, NotCompiled
 from facula.dtypes import convert
 from facula.quiet import quietly
 from facula.trace.flight import Interrupted, land

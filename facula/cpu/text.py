@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 Index = int | str  # a constant, or the name of an i64 value
+DECLARED = "\n;\n"  # in a kernel's text: what comes before is had once by all of a module
 
 
 class NotCompiled(Exception):

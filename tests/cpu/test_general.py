@@ -124,7 +124,7 @@ def test_numbers_follow_in_the_descriptor(monkeypatch):
         assert descriptor == [("buffer", "a"), *want]
     assert made[0] != made[1] == made[2] == made[3]
     assert "getelementptr i8, ptr %D, i64 8\n" in made[3]
-    assert "mul nsw i64 %v1, %n0\n" in made[3] and "add nsw i64 7, %v2" in made[3]
+    assert "mul nsw i64 %v1, %read0\n" in made[3] and "add nsw i64 7, %v2" in made[3]
     # A lane's constant has to stand in the text.
     descriptor = [("buffer", "a")]
     assert general.general(text.format(9, 4), descriptor) == text.format(9, 4)
