@@ -1,4 +1,4 @@
-"""Learning to learn, and steps of a natural gradient: gradients by `model.parameters()`, as vectors.
+"""Learning to learn, and steps of a natural gradient: gradients by parameters, as vectors.
 
 The second half saves the model as a whole and goes on with what was saved.
 """
