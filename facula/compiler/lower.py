@@ -247,7 +247,7 @@ class Likeness:
         count: dict[str, Any] = {"number": self.numbers, "offset": self.starts}
         return [
             (
-                k.text,
+                _once(k.text),
                 k.units,
                 [(w, n if w in AS_IS else count.get(w, self.nodes)[n]) for w, n in k.descriptor],
                 [(w, self.nodes[n], size) for (w, n), size in k.room.items()],
@@ -272,6 +272,7 @@ class Likeness:
 
 MAX_TEXT = 64 << 20  # characters of kernels that are remembered
 _written: dict[Any, Any] = {}
+_texts: dict[str, str] = {}  # of those, each once
 _characters = 0
 
 
@@ -280,8 +281,16 @@ def _remember(key: Any, known: Any) -> None:
     global _characters
     if _characters > MAX_TEXT:
         _written.clear()
+        _texts.clear()
         _characters = 0
     _written[key] = known
     _characters += 2000  # the key's own size, about
-    if not isinstance(known, str):
-        _characters += sum([len(text) for text, *_ in known])
+
+
+def _once(text: str) -> str:
+    """The text as it was written before, if it was: kernels of many sizes share theirs."""
+    global _characters
+    found = _texts.setdefault(text, text)
+    if found is text:
+        _characters += len(text)
+    return found

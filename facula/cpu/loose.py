@@ -212,7 +212,7 @@ def _turned(kind: str, width: int) -> Function:
     return f
 
 
-MAX_TEXTS = 2_000
+MAX_TEXTS = 200
 _texts: dict[Any, Any] = {}  # those that were written
 
 
