@@ -10,7 +10,9 @@ printed.
 from __future__ import annotations
 
 import math
+from functools import reduce
 from itertools import count
+from operator import or_
 from typing import Any
 
 from facula.autograd import graph
@@ -148,22 +150,22 @@ def _groups(tops: list[tuple[int, Node]]) -> list[tuple[list[tuple[int, Node]], 
 def _together(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list[Plan] | None:
     """One plan for these results."""
     tops = sorted(tops, key=lambda top: top[0])
-    reaches = [_reached(n) for _, n in tops]
-    common = set.intersection(*[{n for n in reached if n.op is INPUT} for reached in reaches])
-    seen = set().union(*reaches)
+    seen = _reached(tops)
     entries = sorted([n for n in seen if n.op is not INPUT], key=lambda n: n.index)
     sources = sorted([n for n in seen if n.op is INPUT], key=lambda n: n.index)
-    p = _plan(r, live, tops, entries, sources, reaches)
+    by = _needing(tops, seen, entries)
+    p = _plan(r, live, tops, entries, sources, by)
     if p is None:
         return None
-    p.common = frozenset(common)
+    everybody = (1 << len(tops)) - 1
+    p.common = frozenset([n for n in sources if by[n] == everybody])
     return [p]
 
 
 def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list[Plan] | None:
     """A plan for each part of the graph of these results that leads to the same histories, older
     parts first; or, where one result would keep much of another, that the same results need."""
-    seen = set().union(*[_reached(n) for _, n in tops])
+    seen = _reached(tops)
     if any([n.op is INPUT for _, n in tops]):
         return None
     entries = sorted([n for n in seen if n.op is not INPUT], key=lambda n: n.index)
@@ -173,13 +175,7 @@ def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list
         past[n] = 0
         for i in graph.sources_of(n):
             past[n] |= past.get(i, 0)
-    by = dict.fromkeys(seen, 0)  # bits: the results that need an entry
-    for k, (_, n) in enumerate(tops):
-        by[n] |= 1 << k
-    for n in reversed(entries):
-        for i in graph.sources_of(n):
-            if i.rg:
-                by[i] |= by[n]
+    by = _needing(tops, seen, entries)
     leads: dict[int, int] = {}
     for n in entries:
         leads[by[n]] = leads.get(by[n], 0) | past[n]
@@ -198,9 +194,8 @@ def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list
                 i for n in entries if n not in inside for i in graph.sources_of(n) if i in inside
             }
             own += [(-1, n) for n in part if n in given and n not in [top for _, top in own]]
-            reaches = [{n for n in part if by[n] >> k & 1} for k in range(len(tops))]
             order = sorted(sources, key=lambda n: (n.op is INPUT, n.index))
-            p = _plan(r, live, own, part, order, [x for x in reaches if x])
+            p = _plan(r, live, own, part, order, by)
             if p is None:
                 break
             p.common, p.rank = frozenset(ends), len(plans)
@@ -216,8 +211,9 @@ def _plan(
     tops: list[tuple[int, Node]],
     entries: list[Node],
     sources: list[Node],
-    reaches: list[set[Node]],
+    by: dict[Node, int],
 ) -> Plan | None:
+    """A plan of these entries; `by`: see `_needing`."""
     p = Plan()
     p.tops, p.entries, p.sources, p.rank = tops, entries, sources, 0
     saved: dict[Node, list[Node]] = {}  # by whom
@@ -238,15 +234,20 @@ def _plan(
         watched.update(dict.fromkeys([graph.operand(n, name) for name in n.op.watches]))
     if any([n.device is not None for n in saved]):
         return None
-    p.saving = {n for by in saved.values() for n in by}
+    p.saving = {n for savers in saved.values() for n in savers}
     p.kept = tuple([n for n in saved if n.op is not INPUT])
     p.inputs = [n for n in saved if n.op is INPUT]
-    for reached in reaches if len(reaches) > 1 else ():
-        others = [n for n, by in saved.items() if reached.isdisjoint(by)]
+    results = reduce(or_, [by[n] for n in (*p.entries, *[n for _, n in tops])], 0)
+    if results.bit_count() > 1:
         # Of inputs with a history, which are mostly parameters, somebody else has the memory.
-        held = [n for n in others if not _borrowed(n)]
-        if sum([math.prod(n.shape) * n.dtype.itemsize for n in held]) > MAX_BYTES:
-            return None
+        held = [
+            (math.prod(n.shape) * n.dtype.itemsize, reduce(or_, [by[m] for m in savers]))
+            for n, savers in saved.items()
+            if not _borrowed(n)
+        ]
+        for k in range(results.bit_length()):
+            if results >> k & 1 and sum([x for x, of in held if not of >> k & 1]) > MAX_BYTES:
+                return None
     numbered = [n for n in p.entries if n.stypes and any(["s" in names for names in n.op.needs])]
     p.numbers = [at for n in numbered for at in range(n.scalar_at, n.scalar_at + len(n.stypes))]
     p.loose, p.passes = PASSED_ON.issuperset([n.op.name for n in numbered]), {}
@@ -265,16 +266,28 @@ def _borrowed(n: Node) -> bool:
     return root.op is INPUT and root.rg
 
 
-def _reached(top: Node) -> set[Node]:
-    """The entries and inputs with a history that a result depends on, itself included."""
+def _reached(tops: list[tuple[int, Node]]) -> set[Node]:
+    """The entries and inputs with a history that results depend on, themselves included."""
     seen: set[Node] = set()
-    stack = [top]
+    stack = [n for _, n in tops]
     while stack:
         n = stack.pop()
         if n.rg and n not in seen:
             seen.add(n)
             stack.extend(graph.sources_of(n))
     return seen
+
+
+def _needing(tops: list[tuple[int, Node]], seen: set[Node], entries: list[Node]) -> dict[Node, int]:
+    """For each of what they depend on, as bits, which of the results need it."""
+    by = dict.fromkeys(seen, 0)
+    for k, (_, n) in enumerate(tops):
+        by[n] |= 1 << k
+    for n in reversed(entries):
+        for i in graph.sources_of(n):
+            if i.rg:
+                by[i] |= by[n]
+    return by
 
 
 def _find_memory(r: Any, p: Plan, live: tuple[Any, ...], values: list[Node]) -> None:
