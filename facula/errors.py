@@ -43,6 +43,19 @@ def refuse(what: str, why: str) -> NoReturn:
     raise NotImplementedError(f"{what}: {why} (see {WHERE})")
 
 
+def refusing(what: str, why: str, doc: str) -> Callable[..., NoReturn]:
+    """A function that refuses to be called; `what` is its full name in PyTorch."""
+    module, _, name = what.rpartition(".")
+
+    def call(*args: Any, **kwargs: Any) -> NoReturn:
+        refuse(what, why)
+
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = "facula" + module.removeprefix("torch")
+    call.__doc__ = "NotImplementedError: " + doc
+    return call
+
+
 class NoDeviceError(RuntimeError, AssertionError):
     """Asked for an accelerator where there is none.
 

@@ -5,9 +5,9 @@ Source: https://pytorch.org/docs/stable/export.html
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
-from facula.errors import honest, refuse
+from facula.errors import honest, refusing
 
 __all__ = ["Dim", "dims", "draft_export", "export", "load", "save", "unflatten"]
 
@@ -37,12 +37,8 @@ def dims(*names: str, min: int | None = None, max: int | None = None) -> tuple[D
 
 
 def _refusing(name: str) -> Any:
-    def call(*args: Any, **kwargs: Any) -> NoReturn:
-        refuse(f"torch.export.{name}", "programs are not exported; save the state_dict")
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = "NotImplementedError: programs are not exported."
-    return call
+    why = "programs are not exported; save the state_dict"
+    return refusing(f"torch.export.{name}", why, "programs are not exported.")
 
 
 export = _refusing("export")

@@ -8,9 +8,9 @@ Source: https://pytorch.org/docs/stable/cpp_extension.html
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
-from facula.errors import honest, refuse
+from facula.errors import honest, refusing
 
 CUDA_HOME: str | None = None
 CUDNN_HOME: str | None = None
@@ -20,15 +20,11 @@ IS_HIP_EXTENSION = False
 
 
 def _refusing(name: str) -> Any:
-    def call(*args: Any, **kwargs: Any) -> NoReturn:
-        refuse(
-            f"torch.utils.cpp_extension.{name}",
-            "extensions compiled against PyTorch's C++ interface do not work with Facula",
-        )
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = "NotImplementedError: there is no C++ interface of PyTorch's here."
-    return call
+    return refusing(
+        f"torch.utils.cpp_extension.{name}",
+        "extensions compiled against PyTorch's C++ interface do not work with Facula",
+        "there is no C++ interface of PyTorch's here.",
+    )
 
 
 _NAMES = """

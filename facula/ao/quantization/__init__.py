@@ -5,9 +5,9 @@ Source: https://pytorch.org/docs/stable/quantization.html
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
-from facula.errors import honest, refuse
+from facula.errors import honest, refuse, refusing
 from facula.nn import Module
 
 _FUNCTIONS = """
@@ -17,12 +17,8 @@ _FUNCTIONS = """
 
 
 def _refusing(name: str) -> Any:
-    def call(*args: Any, **kwargs: Any) -> NoReturn:
-        refuse(f"torch.ao.quantization.{name}", "quantised networks are not in Facula")
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = "NotImplementedError: quantised networks are not in Facula."
-    return call
+    why = "quantised networks are not in Facula"
+    return refusing(f"torch.ao.quantization.{name}", why, why + ".")
 
 
 for _name in _FUNCTIONS.split():
