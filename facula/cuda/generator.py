@@ -17,7 +17,7 @@ import numpy as np
 from facula import dtypes, random
 from facula.compiler.builder import KINDS
 from facula.cuda import arrays, driver, modules
-from facula.cuda.kernels import BLOCK
+from facula.cuda.kernels import BLOCK, bounded
 from facula.cuda.lanes import STORED
 
 # One thread makes the four words of a block: `w` of element i, and of it what is asked for.
@@ -65,11 +65,12 @@ def text(name: str, kind: str) -> str:
         start += pack.replace("(x)", f"({inner})")
         more, _found, rest = rest.partition("PACK(")
         start += more
-    return (
+    made = (
         f'extern "C" __global__ void NAME({STORED[kind]}* __restrict__ out, const u64 n, '
         "const u64 seed, const u64 offset, const double from, const double to, "
         f"const long long low, const u64 range) {{{_WORDS}    {start}\n  }}\n}}\n"
     )
+    return bounded(made, BLOCK)
 
 
 def _closed(s: str) -> tuple[str, str]:

@@ -38,7 +38,8 @@ PER_COLUMN = 256  # rows that a block of a sum over columns adds up
 
 
 class Launch:
-    """One launch: the kernel's text, its arguments, and how many threads.
+    """One launch: the kernel's text, its arguments, and how many threads. The text says how many
+    a block has, without which the compiler might give each more registers than a block can have.
 
     arguments: ("buffer", node, offset) | ("scratch", node, 0) | ("number", i, 0) | ("status", 0, 0)
     """
@@ -48,11 +49,16 @@ class Launch:
     def __init__(
         self, text: str, args: list[Any], grid: tuple[int, int], block: tuple[int, int]
     ) -> None:
-        self.text = text
+        self.text = bounded(text, block[0] * block[1])
         self.args = args
         self.grid = grid
         self.block = block
         self.room: dict[Any, int] = {}  # bytes of the scratch buffers that its arguments name
+
+
+def bounded(text: str, threads: int) -> str:
+    """The text of a kernel whose blocks have so many threads."""
+    return text.replace("void NAME(", f"void __launch_bounds__({threads}) NAME(", 1)
 
 
 class Kernel:
@@ -477,4 +483,4 @@ def _sum_columns(low: Any, c: Cluster, n: Node) -> list[Launch]:
 
 
 __all__ = ["BLOCK", "COPIES", "ClusterKernel", "Kernel", "Launch", "NotCompiled", "blocks"]
-__all__ += ["kernels"]
+__all__ += ["bounded", "kernels"]

@@ -14,7 +14,7 @@ _kernels: dict[str, int] = {}
 def module(texts: list[str]) -> tuple[str, list[str]]:
     """One module of several kernels, and their names in it."""
     names = [f"k{i}" for i in range(len(texts))]
-    parts = [t.replace("void NAME(", f"void {n}(") for t, n in zip(texts, names, strict=True)]
+    parts = [t.replace(" NAME(", f" {n}(", 1) for t, n in zip(texts, names, strict=True)]
     return PRELUDE + prelude(texts) + "\n".join(parts), names
 
 

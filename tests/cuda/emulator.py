@@ -34,6 +34,7 @@ _SHIM = r"""
 #define __forceinline__ inline
 #define __global__
 #define __shared__ static
+#define __launch_bounds__(n)
 template <class T> T min(T a, T b) { return b < a ? b : a; }
 template <class T> T max(T a, T b) { return a < b ? b : a; }
 struct dim { int x, y, z; };
@@ -259,7 +260,7 @@ def compiled(text: str, arch: str, newest: int | None = None) -> bytes:
         source = re.sub(
             r"static __device__ __forceinline__ unsigned short to_f16.*?\n.*?\}\n", "", source
         )
-        for name, listed in re.findall(r"void (k\d+)\((.*?)\) \{", source):
+        for name, listed in re.findall(r"\) (k\d+)\((.*?)\) \{", source):
             types = [
                 p.strip().rsplit(" ", 1)[0].replace("__restrict__", "") for p in listed.split(",")
             ]
