@@ -29,7 +29,8 @@ from facula.cuda import arrays, blas, cores, dnn, driver, lines, modules, status
 from facula.cuda.arrays import Block, DeviceArray
 from facula.cuda.blas import Product
 from facula.cuda.functions import FUNCTIONS
-from facula.cuda.kernels import kernels
+from facula.cuda.general import SETTLED, changing, general
+from facula.cuda.kernels import Launch, kernels
 from facula.cuda.overlaps import OVERLAPS
 from facula.interpreter.program import MAX_VARIANTS, Program
 from facula.ops.movement import CONTIGUOUS, PERMUTE
@@ -43,8 +44,8 @@ CORES = {
     **FUNCTIONS,
 }  # the operations that have launches of their own
 GRAPHS = 16  # captured graphs of a program
+MASK = (1 << 64) - 1
 LIBRARIES = (Product, dnn.Convolve)  # calls that are no kernels of this project
-NOT_MEMORY = ("number", "status")
 
 
 class Clear:
@@ -70,9 +71,11 @@ class _Call:
 
 
 class Lowered:
-    """The launches of a program, before addresses are known."""
+    """The launches of a program, before addresses are known. `loose`: by kernels for many sizes."""
 
-    def __init__(self, entries: list[Node], roots: list[Node], scalars: list[Any]) -> None:
+    def __init__(
+        self, entries: list[Node], roots: list[Node], scalars: list[Any], loose: bool = False
+    ) -> None:
         self.n_scalars = len(scalars)
         entries, places, self.guards = prepared(entries, roots, scalars, _narrow)
         self.results = _own(entries, roots, places)
@@ -92,8 +95,13 @@ class Lowered:
                         self._rows_below(c, p.base)
         self.steps: list[tuple[Cluster, list[_Call]]] = []
         for c in g.clusters:
-            if c.nodes:
-                self.steps.append((c, [_Call(x) for x in self._lower(c)]))
+            if not c.nodes:
+                continue
+            made = self._lower(c)
+            for x in made:
+                if isinstance(x, Launch):
+                    x.text = general(x.text, x.args, loose)
+            self.steps.append((c, [_Call(x) for x in made]))
 
     def _rows_below(self, c: Cluster, n: Node) -> None:
         for p in self.grouping.operands(n):
@@ -279,10 +287,10 @@ class Runner:
 
     direct = Program.direct
 
-    def __init__(self, program: Program, r: Any, scalars: list[Any]) -> None:
-        self.program = program
+    def __init__(self, program: Program, r: Any, scalars: list[Any], loose: bool = False) -> None:
+        self.program, self.loose = program, loose
         roots = [n for n, _ in program.roots]
-        low = Lowered(program.entries, roots, scalars)
+        low = Lowered(program.entries, roots, scalars, loose)
         self.guarded, self.folded = list(low.guards), list(low.guards.values())
         self.types = [type(x) for x in self.folded]
         self.n_inputs = len(r.inputs)
@@ -318,6 +326,8 @@ class Runner:
                     where.append(("fixed", self.numbers.address + 8 * n, 0))
                 elif what == "status":
                     where.append(("fixed", status.address(), 0))
+                elif what == "literal":
+                    where.append(("fixed", n & MASK, 0))
                 else:
                     at = n.index if n.op is INPUT and what == "buffer" else slot[(what, n)]
                     where.append(("slot", at, offset * n.dtype.itemsize))
@@ -465,22 +475,28 @@ class DeviceProgram:
         if self.home is not None and not self.home.outputs:
             self.home = None
         self.runners: list[Runner] = []
+        self.runs = 0
         self.quiet = False
         self.watched: list[int] = []
         self.entries = self.away.entries
+        self.changing = changing(self.entries)
 
     def choose(self, r: Any) -> Any:
         """What runs this occurrence."""
         chosen = None
         if self.away.entries or self.away.outputs:
+            self.runs += 1
+            settled = self.runs > SETTLED
             for c in self.runners:
                 if c.matches(r.scalars):
                     chosen = c
                     break
-            else:
-                if len(self.runners) >= MAX_VARIANTS:
+            if chosen is None or (chosen.loose and settled):
+                if chosen is not None:
+                    self.runners.remove(chosen)
+                elif len(self.runners) >= MAX_VARIANTS:
                     del self.runners[0]
-                chosen = Runner(self.away, r, r.scalars)
+                chosen = Runner(self.away, r, r.scalars, self.changing and not settled)
                 self.runners.append(chosen)
         if self.home is None:
             return self.away if chosen is None else chosen

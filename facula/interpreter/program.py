@@ -198,7 +198,7 @@ class Program:
                 return self
             keep(c)
             lead.forms.add(c)
-            _remember(_known, _kinds(self.entries))
+            _remember(_known, kinds_of(self.entries))
             return c
 
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
@@ -278,7 +278,8 @@ def _kind(n: Node) -> Any:
     return n.op, n.shape, tuple([i.shape for i in n.inputs])
 
 
-def _kinds(entries: list[Node]) -> set[Any]:
+def kinds_of(entries: list[Node]) -> set[Any]:
+    """The kinds of its operations."""
     return {_kind(n) for n in entries if n.op is not ASSIGN and not n.op.view}
 
 
@@ -289,7 +290,7 @@ def _remember(where: set[Any], kinds: set[Any]) -> None:
     where.update(kinds)
 
 
-def _family(entries: list[Node]) -> frozenset[Any]:
+def family_of(entries: list[Node]) -> frozenset[Any]:
     """The operations of a program, whatever their sizes and however many there are."""
     return frozenset([n.op for n in entries if not n.op.view])
 
@@ -301,7 +302,7 @@ def _changing(entries: list[Node]) -> bool:
     sizes would be one of others, depending on what ran before it."""
     if not FEW:
         return True
-    return COMPILE_AFTER < 0 and len(_families.get(_family(entries), ())) > FEW
+    return COMPILE_AFTER < 0 and len(_families.get(family_of(entries), ())) > FEW
 
 
 def _let_go(lead: Program) -> None:
@@ -315,10 +316,10 @@ def _familiar(entries: list[Node]) -> int:
     """1 where most operations of a program that was not met before were met in others, 0 otherwise:
     a loop's second step follows one in which an optimiser made its state, and which never comes
     again. Its sizes are remembered."""
-    kinds = _kinds(entries)
+    kinds = kinds_of(entries)
     met = len(kinds & _met)
     _remember(_met, kinds)
-    sizes = _families.setdefault(_family(entries), set())
+    sizes = _families.setdefault(family_of(entries), set())
     if len(sizes) <= FEW:
         sizes.add(hash(frozenset(kinds)))
     return int(4 * met >= 3 * len(kinds) > 0)

@@ -6,7 +6,7 @@ from cpu.both import both
 
 import facula as torch
 import facula.nn.functional as F
-from facula.compiler import lower
+from facula.compiler import lower, sizes
 from facula.cpu import general
 from facula.interpreter import program
 from facula.trace.recorder import TLS, Recorder
@@ -18,7 +18,7 @@ def always(monkeypatch):
     monkeypatch.setattr(program, "COMPILE_AFTER", 0)
     monkeypatch.setattr(program, "FEW", 0)
     monkeypatch.setattr(lower, "_written", {})
-    monkeypatch.setattr(general, "_known", {})
+    monkeypatch.setattr(sizes, "_known", {})
     monkeypatch.setattr(TLS, "r", Recorder())
 
 
@@ -92,8 +92,8 @@ def test_few_texts_serve_many_sizes(build, most, texts):
 
 
 @pytest.mark.parametrize("build", [norm, attend, look_up, filter_])
-@pytest.mark.parametrize("few", [0, 1])
-def test_no_bit_depends_on_it(build, few, monkeypatch):
+@pytest.mark.parametrize("every", [True, False])
+def test_no_bit_depends_on_it(build, every, monkeypatch):
     def all_of_them():
         monkeypatch.setattr(TLS, "r", Recorder())
         monkeypatch.setattr(lower, "_written", {})
@@ -103,7 +103,7 @@ def test_no_bit_depends_on_it(build, few, monkeypatch):
             out += [x.detach().numpy().copy() for x in build(m, n)]
         return out
 
-    monkeypatch.setattr(general, "FEW", few)
+    monkeypatch.setattr(sizes, "ALL", every)
     got = all_of_them()
     monkeypatch.setattr(program, "FEW", 2)  # kernels for these sizes
     for a, b in zip(got, all_of_them(), strict=True):
@@ -134,6 +134,6 @@ def test_numbers_follow_in_the_descriptor(monkeypatch):
 @pytest.mark.parametrize("seed", range(3))
 def test_all_that_can_be_read_is_read(seed, monkeypatch):
     """Every operand that may come from the descriptor does: nothing is misread."""
-    monkeypatch.setattr(general, "FEW", 0)
+    monkeypatch.setattr(sizes, "ALL", True)
     for build, (m, n) in zip((norm, attend, look_up, filter_), SIZES[seed::4], strict=False):
         both(lambda build=build, m=m, n=n: build(m, n), tolerance=2e-4)
