@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import math
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, Other, contiguous_strides, leaf
 from facula.trace.operands import prepare
 from facula.trace.recorder import TLS
+from facula.trace.resting import begin_work, rouse
 
 _INDEX = {"a": 0, "b": 1, "c": 2, "d": 3}
 # Operations of a pass after which the way into an older frame ends its own: what follows from the
@@ -59,6 +61,7 @@ def _unpack(s: Saved, node: GradNode, create_graph: bool) -> Any:
     if s.packed is not None:
         from facula.autograd.saved import unpacked
 
+        rouse(TLS.r)
         t = unpacked(s, node)
     if not _bare(t.node):
         return t  # pending in this frame: its own entry (or input) carries the history
@@ -139,6 +142,7 @@ def _apply(
             + (f", recorded at {node.line[0]}:{node.line[1]}." if node.line else ".")
         )
     if node.custom is not None:
+        rouse(TLS.r)
         return node.custom._run_backward(node, g)
     for s in node.saved.values():
         _check(s, node, gone)
@@ -338,11 +342,12 @@ def run(
             else:
                 pending[edge] = d
 
-    before = r.grad
+    before, work = r.grad, (r.place, r.rests)
     low, r.autocast = r.autocast, None  # formulas compute in the dtypes that they meet
     this = _Pass(roots, wanted)
     try:
         PASSES.append(this)
+        begin_work(r)
         recorder.set_grad(create_graph)
         if create_graph:
             _settle(r, roots)
@@ -393,6 +398,7 @@ def run(
                 if not accumulate and wanted is not None and not any(e in wanted for e in n.edges):
                     continue  # else it is run, though nothing that it gives is wanted
             if n.pre_hooks:
+                rouse(r)
                 for hook in list(n.pre_hooks.values()):
                     new = hook((g,))
                     if new is not None:
@@ -402,6 +408,7 @@ def run(
                 gone = overwritten(r)
             grads = _apply(n, g, gone, create_graph, wanted)
             if n.post_hooks:
+                rouse(r)
                 for hook in list(n.post_hooks.values()):
                     new = hook(tuple(grads), (g,))
                     if new is not None:
@@ -414,11 +421,18 @@ def run(
                 if e is not None and d is not None and (wanted is None or e in wanted):
                     send(e, d)
         for call in PASSES[-1].at_end:
+            rouse(r)
             call()
     finally:
-        PASSES.pop()
+        rests = r.rests
         r.autocast = low
-        recorder.restore_grad(before)
+        r.place, r.rests = work
+        try:
+            if rests:
+                gc.enable()
+        finally:
+            PASSES.pop()
+            recorder.restore_grad(before)
         for n in touched:
             free = getattr(n.custom, "free", None)  # of a function of the user
             if free is not None:
@@ -437,6 +451,7 @@ def _hand_over(n: GradNode, g: Any) -> None:
 
 def _run_tensor_hooks(hooks: dict[int, Any] | None, g: Any) -> Any:
     if hooks:
+        rouse(TLS.r)
         for hook in list(hooks.values()):
             new = hook(g)
             if new is not None:
@@ -471,6 +486,7 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
             f"{list(t.shape)} was written to in place since it was used as a leaf"
         )
     if n.pre_hooks:
+        rouse(TLS.r)
         for hook in list(n.pre_hooks.values()):
             new = hook((g,))
             g = g if new is None else new[0]
@@ -484,9 +500,11 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
     else:
         old.add_(g)
     if n.post_hooks:
+        rouse(TLS.r)
         for hook in list(n.post_hooks.values()):
             hook((), (g,))
     if t._post_hooks:
+        rouse(TLS.r)
         for hook in list(t._post_hooks.values()):
             if hook(t) is not None:
                 raise RuntimeError(

@@ -21,7 +21,6 @@ from facula.ops.table import PLAIN
 from facula.trace import recorder, spans
 from facula.trace.node import ASSIGN, INPUT, LEAF, Node, Other, leaf
 from facula.trace.recorder import TLS
-from facula.trace.resting import resting
 
 MAX_PASSES = 64  # remembered of one plan
 
@@ -142,7 +141,6 @@ def _index(n: Node) -> int:
 
 
 @spans.pure
-@resting
 def _back(tensors: Any, static: Any, numbers: Any) -> Any:
     """The engine's pass over the graph of a plan."""
     p, known, (tops, _, fixed, merged) = static

@@ -89,7 +89,6 @@ class GradNode:
         "entry",
         "freed",
         "hurries",
-        "line",
         "metadata",
         "op",
         "order",
@@ -121,8 +120,13 @@ class GradNode:
         self.tensor_hooks: dict[int, Any] | None = None
         self.retain: Any = None
         self.custom: Any = None
-        self.line: Any = None
         self.metadata: dict[Any, Any] = {}
+
+    @property
+    def line(self) -> tuple[str, int] | None:
+        """File and line that recorded the operation, where it is one of the library's."""
+        entry = getattr(self, "entry", None)
+        return None if entry is None else entry.line  # type: ignore[no-any-return]
 
     def name(self) -> str:
         """The name that PyTorch prints, made from the operation's."""
@@ -345,7 +349,6 @@ def made(n: Entry, frame: int, scalars: list[Any], edges: list[Any], save: Any) 
     g.scalars = tuple(scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
     g.order = (frame, n.index)
     g.out_meta = n
-    g.line = n.line
     g.edges = edges
     for edge, names in zip(edges, n.op.saves, strict=False):
         if edge is None:
@@ -427,7 +430,7 @@ def build_freed(
         nodes[n] = edges[0]
         return
     g = nodes[n] = GradNode()
-    g.op, g.entry, g.params, g.line, g.out_meta = n.op, n, n.params, n.line, n
+    g.op, g.entry, g.params, g.out_meta = n.op, n, n.params, n
     g.scalars = tuple(scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
     g.order, g.edges = (frame, n.index), edges
     saves = any([e is not None and s for e, s in zip(edges, n.op.saves, strict=False)])

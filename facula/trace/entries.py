@@ -77,7 +77,8 @@ def new_entry(
     if e.device is not None:
         check_kernel(e)
     e.scalar_at = len(r.scalars)
-    e.where = user_line()
+    # Asked by `record` through `_record_slow` and `_entry`.
+    e.where = r.place or user_line(5)
     append(r, e)
     return e
 

@@ -11,12 +11,12 @@ _HERE = __file__.rsplit("trace", 1)[0]
 _ours: dict[str, bool] = {}  # file name -> whether it belongs to this package
 
 
-def user_line() -> tuple[Any, int] | None:
+def user_line(skip: int) -> tuple[Any, int] | None:
     """Code and position of the innermost frame outside this package.
 
-    Asked by `record` through `_record_slow`, `_entry` and `new_entry`, which are not looked at.
+    The first `skip` frames, of which this function's is one, are known to belong to it.
     """
-    f: Any = sys._getframe(5)
+    f: Any = sys._getframe(skip)
     while f is not None:
         code = f.f_code
         ours = _ours.get(code.co_filename)  # a code object's own hash is slow

@@ -56,8 +56,8 @@ class Recorder:
     __slots__ = (
         *("__weakref__", "add", "anomaly", "autocast", "begun", "complaint", "counters", "cur"),
         *("frame", "gnodes", "grad", "handles", "head", "inference", "inputs", "last", "loans"),
-        *("next", "packing", "pieces", "replayed", "roots", "saved_hooks", "scalars", "size"),
-        *("sized", "soon", "strayed", "temps", "values", "views", "watcher"),
+        *("next", "packing", "pieces", "place", "replayed", "rests", "roots", "saved_hooks"),
+        *("scalars", "size", "sized", "soon", "strayed", "temps", "values", "views", "watcher"),
     )
 
     def __init__(self) -> None:
@@ -70,6 +70,8 @@ class Recorder:
         self.watcher: Any = None  # called with the recorder before its frame ends
         self.complaint: Exception | None = None  # why a program is not run compiled
         self.values = False  # whether views are recorded as values (trace/spans.py)
+        self.place: Any = None  # the user's line for which the library is recording (resting.py)
+        self.rests = False  # whether no garbage is collected meanwhile
         self.frame = 0
         self.size = 0
         self.sized = 0  # when the frame began

@@ -1,4 +1,5 @@
-"""Python's garbage collector rests while a frame is planned or compiled.
+"""Python's garbage collector rests while a frame is planned or compiled, and while the library
+records many operations at once.
 
 What is made then lives long and has few cycles, but the collector looks at it again and again:
 a quarter of the time of a program whose traces are long and new. No code of the user's runs within.
@@ -10,6 +11,8 @@ import functools
 import gc
 from collections.abc import Callable
 from typing import Any
+
+from facula.trace.lines import user_line
 
 
 def resting(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,4 +32,25 @@ def resting(f: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-__all__ = ["resting"]
+def begin_work(r: Any) -> None:
+    """Begin a stretch in which the library alone records, for one line of the user's.
+
+    Whoever does, within a `try`, restores `r.place` and `r.rests` at its end, and enables the
+    collector if `r.rests` was true.
+    """
+    if r.place is None:
+        r.place = user_line(3)
+    r.rests = gc.isenabled()
+    if r.rests:
+        gc.disable()
+
+
+def rouse(r: Any) -> None:
+    """Before code of the user's is called: garbage is collected again, and lines are looked up."""
+    r.place = None
+    if r.rests:
+        gc.enable()
+        r.rests = False
+
+
+__all__ = ["begin_work", "resting", "rouse"]

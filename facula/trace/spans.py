@@ -10,6 +10,7 @@ A backward pass is followed in the same way by `autograd/replay.py`.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from facula.trace.lines import comes_back
 from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
 from facula.trace.operands import SNAPSHOT_BYTES, snapshot
 from facula.trace.recorder import TLS, flush
+from facula.trace.resting import begin_work
 
 VARIANTS = 16  # stretches remembered for one position, function and settings
 KEYS = 2048  # functions and settings remembered for one position: where frames begin, passes too
@@ -350,12 +352,17 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     )
     # Each number is an object of its own, by which it is found again.
     own = tuple([x * 1.0 if type(x) is float else x for x in numbers])
-    mode = r.values
+    mode, work = r.values, (r.place, r.rests)
     r.values = f in PURE
     try:
+        begin_work(r)
         out = f(tensors, static, own)
     finally:
+        rests = r.rests
         r.values = mode
+        r.place, r.rests = work
+        if rests:
+            gc.enable()
     if not fit or r.frame != frame or (r.gnodes and r.grad) or r.cur is cur:
         return out
     s = Span()
