@@ -12,11 +12,12 @@ from facula import dtypes
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place, source
 from facula.cpu.vector import NARROW
+from facula.ops.contraction import MATMUL, MATMUL_WIDE
 from facula.ops.pointwise import CAST
 from facula.trace.node import ASSIGN, Node, contiguous_strides
 
 WIDENED = (
-    *("matmul", "conv", "conv_input", "conv_weight"),
+    *("matmul", "matmul_wide", "conv", "conv_input", "conv_weight"),
     *("max_pool", "max_pool_index", "avg_pool", "avg_pool_spread", "pool_take", "pool_put"),
     "max_pool_put",
     *("adaptive_avg_pool", "adaptive_avg_spread", "adaptive_max_index"),
@@ -35,7 +36,8 @@ class _Widening:
 
     def new(self, like: Node, inputs: tuple[Node, ...], dtype: dtypes.dtype) -> Node:
         """An entry as `like`, of other operands."""
-        made = Node(like.op, like.shape, dtype)
+        op = MATMUL if like.op is MATMUL_WIDE else like.op
+        made = Node(op, like.shape, dtype)
         made.params, made.stypes, made.scalar_at = like.params, like.stypes, like.scalar_at
         made.inputs = inputs
         made.a = inputs[0]

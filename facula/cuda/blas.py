@@ -12,6 +12,7 @@ from ctypes import byref, c_double, c_float, c_int, c_longlong, c_size_t, c_void
 from typing import Any
 
 from facula import switches
+from facula.compiler.cluster import kind_of
 from facula.cuda import driver, libraries
 from facula.trace.node import Node
 
@@ -39,7 +40,7 @@ class Product:
     between the matrices of a batch, scratch that it names).
     """
 
-    __slots__ = ("args", "batch", "compute", "kind", "room", "shape", "sides")
+    __slots__ = ("args", "batch", "compute", "kind", "made", "room", "shape", "sides")
 
     def __init__(
         self, a: Any, b: Any, out: Node, m: int, n: int, k: int, batch: int, kind: Any
@@ -49,13 +50,14 @@ class Product:
         self.sides = [a[1:4], b[1:4]]
         self.shape = m, n, k
         self.batch = batch
-        self.kind = kind
+        self.kind, self.made = kind, kind_of(out)
         self.compute = TF32 if kind == "f32" and tf32() else KINDS[kind][1]
 
     def bound(self) -> Any:
         """A function of the three addresses that queues the product."""
         f, handle = _ready()
         kind, _, number = KINDS[self.kind]
+        made = KINDS[self.made or self.kind][0]
         (at, ald, astep), (bt, bld, bstep) = self.sides
         m, n, k = self.shape
         one, zero = number(1), number(0)
@@ -66,7 +68,7 @@ class Product:
             code = f(
                 *(handle, int(bt), int(at), n, m, k, byref(one)),
                 *(b, kind, bld, bstep, a, kind, ald, astep, byref(zero)),
-                *(out, kind, n, m * n, batch, self.compute, -1),
+                *(out, made, n, m * n, batch, self.compute, -1),
             )
             if code:
                 raise RuntimeError(f"CUDA error: cuBLAS failed with status {code} ({self.shape})")

@@ -12,12 +12,24 @@ from math import prod
 from typing import Any
 
 from facula.compiler.assembly import SCATTERS
+from facula.compiler.builder import NARROW
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place, place
 from facula.cpu.kernels import merged, strides_in
 from facula.cpu.text import NotCompiled
 from facula.cuda.blas import KINDS, Product
-from facula.cuda.kernels import BLOCK, FOLD, Kernel, Launch, _first, _sum_kind, blocks
+from facula.cuda.kernels import (
+    BLOCK,
+    BUSY,
+    FOLD,
+    Kernel,
+    Launch,
+    _first,
+    _sum_kind,
+    blocks,
+    partial,
+    split_rows,
+)
 from facula.cuda.lanes import TYPE, Value
 from facula.trace.node import Node, contiguous_strides
 
@@ -78,8 +90,11 @@ class Matmul(Core):
     batches that no single step leads through, is copied first. Those of integers have a kernel."""
 
     def accepts(self, n: Node) -> bool:
-        kind = kind_of(n)
-        return kind not in (None, "b") and all([kind_of(i) == kind for i in n.inputs])
+        kind = kind_of(n.inputs[0])
+        same = all([kind_of(i) == kind for i in n.inputs])
+        if n.op.name == "matmul_wide":
+            return same and kind in NARROW
+        return same and kind not in (None, "b") and kind_of(n) == kind
 
     def launches(self, low: Any, n: Node) -> list[Any]:
         if kind_of(n) not in KINDS:
@@ -106,7 +121,8 @@ class Matmul(Core):
         _, by_columns, step, apart, _ = sides[0]
         if sides[1][3] == 0 and not by_columns and apart == m * step:
             m, many = m * many, 1  # the rows of all matrices, one after the other
-        out.append(Product(sides[0], sides[1], n, m, n.shape[-1], k, many, kind_of(n)))
+        kind = kind_of(n.inputs[0])
+        out.append(Product(sides[0], sides[1], n, m, n.shape[-1], k, many, kind))
         return out
 
     @staticmethod
@@ -150,15 +166,6 @@ class Fold(Core):
     """Reductions over any dimensions: a thread for each result where neighbours lie side by side,
     otherwise a warp or a block."""
 
-    def accepts(self, n: Node) -> bool:
-        kind = kind_of(n.inputs[0])
-        if kind is None or kind_of(n) is None:
-            return False
-        name = n.op.name
-        if name in ("any", "all", "argmax", "argmin"):
-            return True
-        return name in ("sum", "prod") or kind in ("f32", "f64") or kind not in ("bf16", "f16")
-
     def launches(self, low: Any, n: Node) -> list[Any]:
         (p,) = _operands(low, n)
         dims, rank = n.params[0], len(p.shape)
@@ -166,6 +173,9 @@ class Fold(Core):
         kept = [d for d in range(rank) if d not in dims]
         results, length = prod([p.shape[d] for d in kept]), prod([p.shape[d] for d in gone])
         real = [d for d in kept if p.shape[d] != 1]
+        beside = results >= 32 and real and abs(p.strides[real[-1]]) == 1
+        if n.op.name in FOLD and beside and length >= 32 and results < BUSY:
+            return self._columns(n, p, gone, kept)
         alone = results >= 1024 and real and abs(p.strides[real[-1]]) == 1
         each = 1 if alone else 32 if length <= 512 else 256
         along = 256 if each == 1 else 8 if each == 32 else 1
@@ -195,6 +205,41 @@ class Fold(Core):
         k.most = max(k.most, prod(p.shape) + along)
         grid = (-(-results // along), 1)
         block = (along, 1) if each == 1 else (each, along)
+        return [Launch(k.text(), k.args, grid, block)]
+
+    def _columns(self, n: Node, p: Place, gone: list[int], kept: list[int]) -> list[Any]:
+        """Threads side by side have results whose elements lie side by side, eight have one."""
+        results, length = prod([p.shape[d] for d in kept]), prod([p.shape[d] for d in gone])
+        many, each = split_rows(length, results) if n.op.name == "sum" else (1, length)
+        k = Kernel({})
+        lines = k.f.lines
+        lines.append("const I c = blockIdx.x * 32 + threadIdx.x;")
+        state, loop, finish = self._fold(k, n, p, 1)
+        lines += state
+        lines.append(f"if (c < {results}) {{")
+        (begin,) = k.offsets("c", [p.shape[d] for d in kept], [[p.strides[d] for d in kept]])
+        lines.append(f"const I begin = {begin};")
+        lines.append(f"const I end = min((I){length}, (I)(blockIdx.y + 1) * {each});")
+        lines.append("#pragma unroll 4")
+        lines.append(f"for (I j = blockIdx.y * (I){each} + threadIdx.y; j < end; j += 8) {{")
+        (at,) = k.offsets("j", [p.shape[d] for d in gone], [[p.strides[d] for d in gone]])
+        kind = kind_of(p.base)
+        assert kind is not None
+        loop(k.x.load(f"{k.pointer(p.base, p.offset)}[begin + {at}]", kind))
+        register = state[0].partition(" a = ")[0]
+        lines.append("}\n  }")
+        lines.append(f"__shared__ {register} side[8][32];")
+        lines.append("side[threadIdx.y][threadIdx.x] = a;")
+        lines.append("__syncthreads();")
+        lines.append(f"if (c >= {results} || threadIdx.y > 0) return;")
+        fold = f"{FOLD[n.op.name]}::of(a, side[k][threadIdx.x])"
+        lines.append(f"for (int k = 1; k < 8; k++) a = {fold};")
+        k.most = max(k.most, prod(p.shape), length + 8 * each)
+        grid, block = (-(-results // 32), many), (32, 8)
+        if many > 1:
+            where = f"blockIdx.y * (I){results} + c"
+            return partial(k, n, _sum_kind(n), where, grid, block, many, results)
+        lines.append(f"{k.pointer(n, made=True)}[c] = {k.x.pack(finish())};")
         return [Launch(k.text(), k.args, grid, block)]
 
     def _fold(self, k: Kernel, n: Node, p: Place, each: int) -> Any:
@@ -416,14 +461,17 @@ class Put(Core):
 
     def launches(self, low: Any, n: Node) -> list[Any]:
         a, b, c = _operands(low, n)
-        if self.adds and (made := self._searched(n, a, b, c)) is not None:
-            return [made]
-        out = [copied(a, n)]
         where, picked = n.params
         begin, used, rest = _picking(n, len(n.shape))
         lines_, many = prod([n.shape[d] for d in rest]), prod(picked)
         if not lines_ * many:
-            return out
+            return [copied(a, n)]
+        together = many * many // 32 * -(-lines_ // 32) <= MOST_LOOKS and lines_ < 1 << 20
+        if self.adds and together and lines_ >= 16:
+            return [copied(a, n), self._gathered(n, b, c)]
+        if self.adds and (made := self._searched(n, a, b, c)) is not None:
+            return [made]
+        out = [copied(a, n)]
         own = contiguous_strides(n.shape)
         seen = tuple([n.shape[d] for d in rest])
         seen = (*seen[:begin], *picked, *seen[begin:])
@@ -446,6 +494,64 @@ class Put(Core):
         k.f.lines.append("} }")
         k.most = max(k.most, prod(n.shape), lines_ * many, lines_ + blocks(lines_, 64) * 64)
         return [*out, Launch(k.text(), k.args, (blocks(lines_, 64), 1), (64, 1))]
+
+    @staticmethod
+    def _gathered(n: Node, b: Place, c: Place) -> Launch:
+        """Adding where each warp has one of the indices, and 32 of the positions beside: it goes on
+        if no index before is the same, and adds, in order, what all that are the same bring."""
+        where, picked = n.params
+        begin, used, rest = _picking(n, len(n.shape))
+        lines_, many = prod([n.shape[d] for d in rest]), prod(picked)
+        kind, own = kind_of(n), contiguous_strides(n.shape)
+        assert kind is not None
+        seen = tuple([n.shape[d] for d in rest])
+        steps = strides_in(c, (*seen[:begin], *picked, *seen[begin:]))
+        k = Kernel({})
+        lines = k.f.lines
+
+        def target(e: str, name: str) -> None:
+            parts = []
+            for d in used:
+                row, step = b.strides
+                element = f"{k.pointer(b.base, b.offset)}[{where[d]} * {row} + {e} * {step}]"
+                parts.append(f"{_checked(k, element, n.shape[d], f'q{d}')} * {own[d]}")
+            lines.append(f"{name} = {' + '.join(parts)};")
+
+        def add(j: str) -> None:
+            (at,) = k.offsets(j, list(picked), [list(steps[begin : begin + len(picked)])])
+            v = k.x.load(f"{k.pointer(c.base, c.offset)}[from + {at}]", kind)
+            total = k.x.add(k.x.widened(Value("a", kind)), k.x.widened(v))
+            total = k.x.rounded(total, kind) if kind in NARROW else total
+            lines.append(f"a = {k.x.cast(total, kind).name};")
+
+        lines.append("const I i = blockIdx.x * (I)8 + threadIdx.y;")
+        lines.append("const I c = blockIdx.y * (I)32 + threadIdx.x;")
+        lines.append(f"if (i >= {many}) return;")
+        lines.append(f"const bool in = c < {lines_}; long long mine, other;\n  {{")
+        target("i", "mine")
+        lines.append("}\n  for (I j = 0; j < i; j += 32) {")
+        lines.append("const I e = min(j + (I)threadIdx.x, i - 1);")
+        target("e", "other")
+        lines.append("if (__ballot_sync(~0u, other == mine)) return;\n  }")
+        lines.append("const I line = in ? c : 0;")
+        plain = [*steps[:begin], *steps[begin + len(picked) :]]
+        sizes = [n.shape[d] for d in rest]
+        to, source = k.offsets("line", sizes, [[own[d] for d in rest], plain])
+        lines.append(f"const long long to = {to} + mine; const I from = {source};")
+        made = k.pointer(n, made=True)
+        lines.append(f"{TYPE[kind]} a = {k.x.load(f'{made}[to]', kind).name};\n  {{")
+        add("i")
+        lines.append("}\n  for (I j = i + 1; j < " + f"{many}; j += 32) {{")
+        lines.append(f"const I e = min(j + (I)threadIdx.x, (I){many - 1});")
+        target("e", "other")
+        same = f"j + threadIdx.x < {many} && other == mine"
+        lines.append(f"u32 rest = __ballot_sync(~0u, {same});")
+        lines.append("while (rest) { const I e = j + __ffs(rest) - 1; rest &= rest - 1;")
+        add("e")
+        lines.append("} }")
+        lines.append(f"if (in) {made}[to] = {k.x.pack(Value('a', kind))};")
+        k.most = max(k.most, prod(n.shape), prod(c.base.shape), many + 64)
+        return Launch(k.text(), k.args, (-(-many // 8), -(-lines_ // 32)), (32, 8))
 
     @staticmethod
     def _searched(n: Node, a: Place, b: Place, c: Place) -> Launch | None:
@@ -587,7 +693,7 @@ class Sort(Core):
 
 
 CORES: dict[str, Core] = {
-    "matmul": Matmul(),
+    **dict.fromkeys(("matmul", "matmul_wide"), Matmul()),
     "assemble": Parts(),
     **dict.fromkeys(("cat", *SCATTERS), Unfilled()),
     **dict.fromkeys(

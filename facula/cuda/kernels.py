@@ -34,7 +34,8 @@ BLOCK = 256
 MOST_BLOCKS = 1 << 16
 FOLD = {"sum": "Sum", "amax": "Max", "amin": "Min", "prod": "Prod"}
 PER_BLOCK = 4096  # elements that a block of a sum over all adds up
-PER_COLUMN = 256  # rows that a block of a sum over columns adds up
+PER_COLUMN = 32  # rows that a block of a sum over columns adds up, at least
+FILLED = 512  # blocks that fill a device
 
 
 class Launch:
@@ -224,9 +225,10 @@ class ClusterKernel(Kernel):
             before = self.where.get(key)
             self.where[key] = text if before in (None, "0") else f"{before} + {text}"
 
-    def store(self, n: Node, v: Value, where: str) -> None:
-        """Write the value of a member."""
-        self.f.lines.append(f"{self.pointer(n, made=True)}[{where}] = {self.x.pack(v)};")
+    def store(self, n: Node, v: Value, where: str, when: str = "") -> None:
+        """Write the value of a member, always or when something holds."""
+        guard = f"if ({when}) " if when else ""
+        self.f.lines.append(f"{guard}{self.pointer(n, made=True)}[{where}] = {self.x.pack(v)};")
 
 
 def _key(p: Place) -> Any:
@@ -269,6 +271,32 @@ def _elements(low: Any, c: Cluster, full: list[Node]) -> Launch:
     return Launch(k.text(), k.args, (blocks(n), 1), (BLOCK, 1))
 
 
+BUSY = 1 << 17  # threads that keep a device busy
+
+
+def _threads(count: int, length: int) -> int:
+    """How many threads have a row of so many: at least a warp, and more where there are few rows.
+    Rows that are gone over by few threads, many at a time, would not stay in the cache."""
+    each = 32
+    while each < 1024 and (length > 16 * each or (count * each < BUSY and length > 4 * each)):
+        each *= 2
+    return each
+
+
+def _go_over(length: int, each: int) -> tuple[str, str]:
+    """The loop of a thread over its elements of a row, and what says whether there is one. The loop
+    is unrolled where they are few: all are on their way at once, and the compiler keeps what it has
+    loaded and computed from one pass to the next. For that the last turn loads something always."""
+    if length > 16 * each:
+        return f"for (I j = threadIdx.x; j < {length}; j += {each}) {{", ""
+    turns = -(-length // each)
+    begin = f"#pragma unroll\n  for (int t = 0; t < {turns}; t++) {{\n  "
+    if length % each == 0:
+        return f"{begin}const I j = t * {each} + threadIdx.x;", ""
+    inside = f"const bool in = t * {each} + threadIdx.x < {length};"
+    return f"{begin}{inside}\n  const I j = in ? t * {each} + threadIdx.x : 0;", "in"
+
+
 def _stages(c: Cluster, low: Any) -> dict[Node, int]:
     """How many reductions a member of the cluster waits for, one after the other."""
     out: dict[Node, int] = {}
@@ -285,8 +313,7 @@ def _rows(low: Any, c: Cluster, rows: list[Node], full: list[Node]) -> Launch:
     split = list(c.split or ())
     rest = [d for d in range(len(c.shape)) if d not in split]
     count, length = prod([c.shape[d] for d in split]), prod([c.shape[d] for d in rest])
-    each = 32 if length <= 128 or (length <= 512 and count >= 8192) else 256
-    each = 1024 if length >= 16384 else each
+    each = _threads(count, length)
     along = 8 if each == 32 else 1
     lines = k.f.lines
     lines.append(f"const I row = blockIdx.x * (I){along} + threadIdx.y;")
@@ -318,14 +345,16 @@ def _rows(low: Any, c: Cluster, rows: list[Node], full: list[Node]) -> Launch:
         for n in now:
             kind = _sum_kind(n)
             lines.append(f"{TYPE[kind]} a{reduced.index(n)} = {_first(k, n, kind)};")
-        lines.append(f"for (I j = threadIdx.x; j < {length}; j += {each}) {{")
+        begin, inside = _go_over(length, each)
+        lines.append(begin)
         k.memo, k.where = {}, dict(starts)
         k.at("j", lengths, rest, k.reads(now))
         for n in now:
             (p,) = low.grouping.operands(n)
             v = k.x.cast(k._operand(p, False), _sum_kind(n))
             a = f"a{reduced.index(n)}"
-            lines.append(f"{a} = {FOLD[n.op.name]}::of({a}, {v.name});")
+            more = f"{FOLD[n.op.name]}::of({a}, {v.name})"
+            lines.append(f"{a} = {f'in ? {more} : {a}' if inside else more};")
         lines.append("}")
         for n in now:
             kind, a = _sum_kind(n), f"a{reduced.index(n)}"
@@ -337,12 +366,13 @@ def _rows(low: Any, c: Cluster, rows: list[Node], full: list[Node]) -> Launch:
             k.store(n, values[n], "row")
         lines.append("}")
     if full:
-        lines.append(f"for (I j = threadIdx.x; j < {length}; j += {each}) {{")
+        begin, inside = _go_over(length, each)
+        lines.append(begin)
         k.memo, k.where = {}, dict(starts)
         whole = _whole(c.shape)
         k.at("j", lengths, rest, [*k.reads(full), whole])
         for n in full:
-            k.store(n, k.full(n), k.where[_key(whole)])
+            k.store(n, k.full(n), k.where[_key(whole)], inside)
         lines.append("}")
     k.most = max(k.most, prod(c.shape), count + along)
     return Launch(k.text(), k.args, (-(-count // along), 1), (each, along))
@@ -406,10 +436,10 @@ def _sum_all(low: Any, c: Cluster, n: Node) -> list[Launch]:
         v = k.x.cast(Value("a", kind), kind_of(n) or kind)
         lines.append(f"if (threadIdx.x == 0) {k.pointer(n, made=True)}[0] = {k.x.pack(v)};")
         return [Launch(k.text(), k.args, (1, 1), (BLOCK, 1))]
-    return _partial(k, n, kind, "blockIdx.x", (many, 1), (BLOCK, 1), many, 1)
+    return partial(k, n, kind, "blockIdx.x", (many, 1), (BLOCK, 1), many, 1)
 
 
-def _partial(
+def partial(
     k: Kernel, n: Node, kind: str, at: str, grid: Any, block: Any, many: int, columns: int
 ) -> list[Launch]:
     """The launch that writes partial sums to scratch memory, and the one that adds them up."""
@@ -434,6 +464,7 @@ def _partial(
         lines.append(f"const I c = blockIdx.x * {BLOCK} + threadIdx.x;")
         lines.append(f"if (c >= {columns}) return;")
         lines.append(f"{TYPE[kind]} a = 0;")
+        lines.append("#pragma unroll 8")
         lines.append(f"for (I i = 0; i < {many}; i++) a += part[i * {columns} + c];")
         where, guard = "c", ""
         launch = ((-(-columns // BLOCK), 1), (BLOCK, 1))
@@ -445,6 +476,13 @@ def _partial(
     return [first, second]
 
 
+def split_rows(rows: int, columns: int) -> tuple[int, int]:
+    """Over how many blocks rows are divided that are added up in columns, and how many each has."""
+    many = max(1, min(-(-rows // PER_COLUMN), -(-FILLED // -(-columns // 32)), 256))
+    each = -(-rows // many)
+    return -(-rows // each), each
+
+
 def _sum_columns(low: Any, c: Cluster, n: Node) -> list[Launch]:
     """A sum over the leading dimensions: threads side by side have columns side by side."""
     kind = _sum_kind(n)
@@ -453,8 +491,7 @@ def _sum_columns(low: Any, c: Cluster, n: Node) -> list[Launch]:
     gone = [d for d in range(len(c.shape)) if d in dims]
     kept = [d for d in range(len(c.shape)) if d not in dims]
     rows, columns = prod([c.shape[d] for d in gone]), prod([c.shape[d] for d in kept])
-    many = max(1, min(-(-rows // PER_COLUMN), 256))
-    each = -(-rows // many)
+    many, each = split_rows(rows, columns)
     k = ClusterKernel(low, c)
     lines = k.f.lines
     lines.append("const I c = blockIdx.x * 32 + threadIdx.x;")
@@ -463,6 +500,7 @@ def _sum_columns(low: Any, c: Cluster, n: Node) -> list[Launch]:
     places = k.reads([n])
     k.at("c", [c.shape[d] for d in kept], kept, places)
     lines.append(f"const I end = min((I){rows}, (I)(blockIdx.y + 1) * {each});")
+    lines.append("#pragma unroll 4")
     lines.append(f"for (I r = blockIdx.y * (I){each} + threadIdx.y; r < end; r += 8) {{")
     k.at("r", [c.shape[d] for d in gone], gone, places)
     lines.append(f"a += {k.x.cast(k._operand(p, False), kind).name};")
@@ -479,8 +517,8 @@ def _sum_columns(low: Any, c: Cluster, n: Node) -> list[Launch]:
         where = k.pointer(n, made=True)
         lines.append(f"if (threadIdx.y == 0) {where}[c] = {k.x.pack(v)};")
         return [Launch(k.text(), k.args, grid, block)]
-    return _partial(k, n, kind, f"blockIdx.y * (I){columns} + c", grid, block, many, columns)
+    return partial(k, n, kind, f"blockIdx.y * (I){columns} + c", grid, block, many, columns)
 
 
 __all__ = ["BLOCK", "COPIES", "ClusterKernel", "Kernel", "Launch", "NotCompiled", "blocks"]
-__all__ += ["bounded", "kernels"]
+__all__ += ["bounded", "kernels", "partial", "split_rows"]

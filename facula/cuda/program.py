@@ -130,7 +130,7 @@ def _narrow(n: Node) -> bool:
     """Whether a library computes a product or convolution of 16-bit floats as it is."""
     if n.op.name in dnn.NAMES:
         return dnn.possible(n)
-    return n.op.name == "matmul" and CORES["matmul"].accepts(n)
+    return n.op.name in ("matmul", "matmul_wide") and CORES["matmul"].accepts(n)
 
 
 def _settings() -> Any:

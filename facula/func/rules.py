@@ -248,6 +248,7 @@ def _cat(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int) -> Any
 
 
 @rule("matmul")
+@rule("matmul_wide")
 def _matmul(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int) -> Any:
     a, b = ts
     if on == [True, False] and len(b.node.shape) == 2:  # one product of all rows

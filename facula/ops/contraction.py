@@ -85,3 +85,20 @@ MATMUL: Op = Op(
         lambda g, a, bn: _right(g, a, bn),
     ),
 )
+
+
+def _wide_infer(p: Any, st: Any, a: Any, b: Any) -> Any:
+    return _infer(p, st, a, b)[0], dtypes.float32, None, 0
+
+
+# Of two operands of one 16-bit dtype: what their product is before it is rounded to that dtype. The
+# gradient is rounded first, as where attention is one kernel.
+MATMUL_WIDE: Op = Op(
+    "matmul_wide",
+    _wide_infer,
+    lambda p, s, a, b: _body(p, s, a.astype(np.float32), b.astype(np.float32)),
+    (
+        lambda g, b, an: _fit(_product(g.to(an.dtype), _h(b)), an),
+        lambda g, a, bn: _right(g.to(bn.dtype), a, bn),
+    ),
+)

@@ -92,6 +92,12 @@ template <class T> T __shfl_xor_sync(unsigned, T v, int m) {
   T out; memcpy(&out, slots[parity][me ^ m], sizeof v);
   return out;
 }
+#define __ffs __builtin_ffs
+unsigned __ballot_sync(unsigned, int v) {
+  unsigned all = v ? 1u << current % 32 : 0;
+  for (int m = 16; m; m >>= 1) all |= __shfl_xor_sync(~0u, all, m);
+  return all;
+}
 static void begin() { threadIdx = indices[current]; body(arguments); done[current] = 1; alive--; }
 extern "C" void run_block(void (*f)(void**), void** args, int bx, int by, int gx, int gy,
                           int x, int y) {
@@ -285,13 +291,14 @@ def gemm(*args: Any) -> int:
     """In cuBLAS's place: the batched product of matrices that lie column by column."""
     _handle, ta, tb, m, n, k, _alpha, *sides, compute, algorithm = args
     a, kind, lda, sa, b, second, ldb, sb, _beta, c, third, ldc, sc, batch = sides
-    assert kind == second == third and algorithm == -1
+    assert kind == second and algorithm == -1
+    assert third == kind or (third == 0 and kind in (2, 14))
     assert compute == 70 if kind == 1 else compute in (68, 77)
     d = np.dtype(DTYPES[kind])
     wide = np.float64 if kind == 1 else np.float32
     one = np.lib.stride_tricks.as_strided
 
-    def seen(at: int, rows: int, columns: int, step: int) -> Any:
+    def seen(at: int, rows: int, columns: int, step: int, d: Any = d) -> Any:
         size = (columns - 1) * step + rows
         flat = np.ctypeslib.as_array((ctypes.c_byte * (size * d.itemsize)).from_address(at))
         flat = flat.view(d)
@@ -300,7 +307,8 @@ def gemm(*args: Any) -> int:
     for i in range(batch):
         x = seen(a + i * sa * d.itemsize, *((k, m) if ta else (m, k)), lda).astype(wide)
         y = seen(b + i * sb * d.itemsize, *((n, k) if tb else (k, n)), ldb).astype(wide)
-        out = seen(c + i * sc * d.itemsize, m, n, ldc)
+        made = np.dtype(DTYPES[third])
+        out = seen(c + i * sc * made.itemsize, m, n, ldc, made)
         out[...] = (x.T if ta else x) @ (y.T if tb else y)
     return 0
 

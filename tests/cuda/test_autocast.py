@@ -154,3 +154,17 @@ def test_a_scaler_passes_over_infinite_gradients(device: Any) -> None:
         scaler.update()
         assert p.tolist() == [want] * 3
         assert scaler.get_scale() == scale
+
+
+def test_attention_of_16_bits_is_made_of_such_products(emulated: Any) -> None:
+    found = []
+    for where in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        made = [torch.randn(2, 2, 5, 8).bfloat16().to(where).requires_grad_() for _ in range(3)]
+        before = len(emulated.products)
+        y = F.scaled_dot_product_attention(*made, is_causal=True)
+        y.float().pow(2).sum().backward()
+        found.append([t.detach().float().cpu().numpy() for t in (y, *[m.grad for m in made])])
+    assert {p[0] for p in emulated.products[before:]} == {14}  # bfloat16, as cuBLAS counts
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, 1e-2, 1e-2)

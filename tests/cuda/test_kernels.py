@@ -87,6 +87,29 @@ def test_nan_and_infinities(device: Any) -> None:
         np.testing.assert_array_equal(got.numpy(), want.numpy())
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "int32", "float64"])
+@pytest.mark.parametrize("name", ["sum", "amax", "prod"])
+def test_columns_are_reduced_by_threads_side_by_side(
+    device: Any, rng: Any, name: str, dtype: str
+) -> None:
+    a = torch.from_numpy(rng.standard_normal((300, 70)) * 2).to(getattr(torch, dtype))
+    got, want = getattr(a.to("cuda"), name)(0).cpu(), getattr(a, name)(0)
+    torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize("columns", [1, 33, 40])
+def test_gradients_meet_in_the_rows_of_a_table(device: Any, rng: Any, columns: int) -> None:
+    index = torch.from_numpy(rng.integers(0, 7, (4, 25)))
+    g = torch.from_numpy(rng.standard_normal((4, 25, columns)))
+    table = torch.zeros(7, columns, dtype=torch.float64)
+    found = []
+    for where in ("cpu", "cuda"):
+        t = table.clone().to(where).requires_grad_()
+        torch.nn.functional.embedding(index.to(where), t).backward(g.to(where))
+        found.append(t.grad.cpu())
+    torch.testing.assert_close(*found)
+
+
 def test_sums_have_the_same_bits_each_time(device: Any, rng: Any) -> None:
     a = torch.from_numpy(rng.standard_normal((300, 70)).astype(np.float32)).to("cuda")
     for f in (torch.sum, lambda x: x.sum(0), lambda x: x.sum(1), lambda x: x.softmax(1)):

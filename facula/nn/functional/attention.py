@@ -7,10 +7,12 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.ops.contraction import MATMUL_WIDE
 from facula.ops.table import mixed
+from facula.trace.recorder import record
 from facula.trace.spans import pure, run
 
-from ._common import upcast
+from ._common import is_low
 from .linear import linear
 
 _KERNEL_NAMES = {
@@ -66,13 +68,16 @@ def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
     query, key, value, attn_mask = tensors
     dropout_p, is_causal, scale, enable_gqa = static
     _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
-    q, k, v = upcast(query), upcast(key), upcast(value)
+    q, k, v = query, key, value
     if enable_gqa and q.dim() > 2:
         k = _repeat_heads(k, q.shape[-3])
         v = _repeat_heads(v, q.shape[-3])
     if scale is None:
         scale = 1.0 / math.sqrt(q.shape[-1]) if q.shape[-1] else 1.0
-    scores = (q * scale).matmul(k.transpose(-2, -1))
+    if is_low(query):  # scores in float32, of operands that are not
+        scores = record(MATMUL_WIDE, (q, k.transpose(-2, -1))) * scale
+    else:
+        scores = (q * scale).matmul(k.transpose(-2, -1))
     if is_causal:
         shape = scores.shape[-2:]
         seen = facula.ones(shape, dtype=facula.bool, device=q.device).tril()
@@ -87,7 +92,7 @@ def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
     weights = softmax_or_zero(scores) if attn_mask is not None else scores.softmax(-1)
     if dropout_p > 0:
         weights = facula.dropout(weights, dropout_p, True)
-    return weights.matmul(v).to(query.dtype)
+    return weights.to(query.dtype).matmul(v)
 
 
 def softmax_or_zero(scores: Tensor) -> Tensor:
