@@ -6,6 +6,7 @@ Source: https://pytorch.org/docs/stable/checkpoint.html
 from __future__ import annotations
 
 import contextlib
+import enum
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from facula.trace.recorder import TLS
 
 __all__ = [
     "CheckpointError",
+    "CheckpointPolicy",
     "checkpoint",
     "checkpoint_sequential",
     "detach_variable",
@@ -182,6 +184,17 @@ def checkpoint_sequential(
             part(start, end), input, use_reentrant=use_reentrant, preserve_rng_state=preserve
         )
     return part(end, len(functions))(input)
+
+
+class CheckpointPolicy(enum.Enum):
+    """What a policy of `create_selective_checkpoint_contexts` may answer for an operation."""
+
+    MUST_SAVE = 0
+    PREFER_SAVE = 1
+    MUST_RECOMPUTE = 2
+    PREFER_RECOMPUTE = 3
+    MUST_CPU_OFFLOAD = 4
+    PREFER_CPU_OFFLOAD = 5
 
 
 def create_selective_checkpoint_contexts(*args: Any, **kwargs: Any) -> Any:

@@ -59,6 +59,8 @@ cuda.device("cpu")
 cuda.init()
 cuda.FloatTensor(2)
 cuda.nvtx.range_push("a")
+cuda.nvtx.range("a")(print).__name__
+cuda.nvtx.range("a").__enter__()
 cuda.get_arch_list()
 cuda.CUDAGraph()
 cuda.can_device_access_peer(0, 1)

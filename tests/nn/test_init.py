@@ -37,3 +37,11 @@ def test_they_stay_between_the_limits_and_in_their_memory(std, a, b):
 def test_a_mean_far_away_is_warned_of():
     with pytest.warns(UserWarning, match="mean is more than 2 std from"):
         facula.nn.init.trunc_normal_(facula.empty(3), 4.0, 0.5, 0.0, 2.0)
+
+
+def test_names_that_libraries_import():
+    t, init = facula.empty(3, requires_grad=True), facula.nn.init
+    assert init._no_grad_fill_(t, 2.0) is t and t.tolist() == [2, 2, 2]
+    assert init._no_grad_zero_(t) is t and t.tolist() == [0, 0, 0]
+    for draw in (init._no_grad_uniform_, init._no_grad_normal_, init._no_grad_trunc_normal_):
+        assert draw(t, 0.0, 1.0) is t and t.is_leaf and (t != 0).all()
