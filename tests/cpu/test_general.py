@@ -8,6 +8,7 @@ import facula as torch
 import facula.nn.functional as F
 from facula.compiler import lower, sizes
 from facula.cpu import general
+from facula.cpu.kernels import PARAMS
 from facula.interpreter import program
 from facula.trace.recorder import TLS, Recorder
 
@@ -110,10 +111,8 @@ def test_no_bit_depends_on_it(build, every, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
-def test_numbers_follow_in_the_descriptor(monkeypatch):
-    text = (
-        "declare i64 @llvm.x.i64(i64)\n;\ndefine void @NAME(ptr %P, ptr %D) nounwind {{\nentry:\n"
-    )
+def test_numbers_stand_first_in_the_descriptor(monkeypatch):
+    text = f"declare i64 @llvm.x.i64(i64)\n;\ndefine void @NAME({PARAMS}) nounwind {{{{\nentry:\n"
     text += "  %v1 = load i64, ptr %D\n  %v2 = mul nsw i64 %v1, {}\n  %v3 = add nsw i64 7, %v2\n"
     text += "  %v4 = icmp ult <2 x i32> %v0, <i32 {}, i32 1>\n  ret void\n}}\n"
     made = []
@@ -121,9 +120,10 @@ def test_numbers_follow_in_the_descriptor(monkeypatch):
         descriptor = [("buffer", "a")]
         made.append(general.general(text.format(n, 3), descriptor))
         want = [("literal", n)] if n > 5 else []
-        assert descriptor == [("buffer", "a"), *want]
+        assert descriptor == [*want, ("buffer", "a")]
     assert made[0] != made[1] == made[2] == made[3]
-    assert "getelementptr i8, ptr %D, i64 8\n" in made[3]
+    assert "%at0 = getelementptr i8, ptr %D0, i64 0\n" in made[3]
+    assert "%D = getelementptr i8, ptr %D0, i64 8\n" in made[3]
     assert "mul nsw i64 %v1, %read0\n" in made[3] and "add nsw i64 7, %v2" in made[3]
     # A lane's constant has to stand in the text.
     descriptor = [("buffer", "a")]
