@@ -42,7 +42,8 @@ SETTLED = 2_000
 MAX_KNOWN = 20_000
 _known: set[Any] = set()  # kinds of operations in programs that were compiled
 _met: set[Any] = set()  # and in programs that were met at all
-_families: dict[frozenset[Any], set[int]] = {}  # by their operations: sizes that were met
+_families: dict[frozenset[Any], Family] = {}  # by their operations
+GENERATIONS = 3  # sizes that came and went, by which the next one is judged
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
 # What has its value as its first operand and a derivative of its own.
 ACTIVATIONS = ("celu", "elu", "gelu", "hardswish", "log_sigmoid", "mish", "silu")
@@ -89,8 +90,10 @@ class Program:
         "after",
         "asked",
         "before",
+        "born",
         "compiled",
         "entries",
+        "family",
         "forms",
         "lead",
         "nodes",
@@ -140,6 +143,8 @@ class Program:
         self.watched: list[int] = []  # the live handles that have one
         self.plans: Any = ()  # how its graph is kept until somebody asks (autograd/later.py)
         self.after = 0
+        self.family: Family | None = None
+        self.born = 0  # in which generation of it
         self.before = 0  # how often something like it was interpreted before, for all that is known
         self.asked = -1  # how many kinds of operations had been compiled when that was settled
         self.compiled: list[Any] = []  # replaced, never changed: other threads may let go of some
@@ -162,6 +167,8 @@ class Program:
         lead.runs += 1
         if not self.entries:
             return self
+        if lead.family is not None:
+            lead.family.ran(lead.born)
         settled = lead.runs > SETTLED
         for c in self.compiled:
             if not c.guarded or c.matches(r.scalars):
@@ -171,8 +178,9 @@ class Program:
                 return c
         if lead.asked != len(_known) and not lead.forms:
             if lead.asked < 0:
-                lead.before = _familiar(self.entries)
-            lead.after, lead.asked = _worthwhile(self.entries) - lead.before, len(_known)
+                lead.before = _familiar(lead)
+            lead.after = _worthwhile(self.entries, lead.family) - lead.before
+            lead.asked = len(_known)
         if lead.runs <= (lead.after if COMPILE_AFTER < 0 else COMPILE_AFTER):
             return self
         if len(self.compiled) >= MAX_VARIANTS:
@@ -189,7 +197,7 @@ class Program:
                         break
                 else:
                     with Progress(f"compiling {len(self.entries)} operations"):
-                        loose = _changing(self.entries) and not settled
+                        loose = _changing(lead.family) and not settled
                         c = resting(CompiledProgram)(self, r, r.scalars, loose)
             except Exception as err:
                 self.entries = []
@@ -295,14 +303,49 @@ def family_of(entries: list[Node]) -> frozenset[Any]:
     return frozenset([n.op for n in entries if not n.op.view])
 
 
-def _changing(entries: list[Node]) -> bool:
+class Family:
+    """Programs of the same operations, in sizes that come and perhaps go.
+
+    A batch's sizes come again and again; those of a network that grows, or of a text that is
+    written, do not, and are run about as often as the ones before."""
+
+    __slots__ = ("generation", "past", "returns", "runs", "sizes")
+
+    def __init__(self) -> None:
+        self.sizes: set[int] = set()  # a few
+        self.generation = 0
+        self.runs = 0  # of programs, in this generation
+        self.past: list[int] = []  # in those before
+        self.returns = False  # whether a size came again when another had been met
+
+    def ran(self, born: int) -> None:
+        """A program was run that was made in this generation."""
+        self.runs += 1
+        if born != self.generation:
+            self.returns = True
+
+    def succeed(self) -> None:
+        """Begin a generation: a program has a size that was not met before."""
+        if self.generation:
+            self.past = [*self.past[1 - GENERATIONS :], self.runs]
+        self.generation += 1
+        self.runs = 1
+
+    def expected(self) -> int | None:
+        """How often programs of this generation will still be run; None: nothing tells."""
+        if self.returns or len(self.past) < GENERATIONS:
+            return None
+        return max(0, max(self.past) - self.runs)
+
+
+def _changing(family: Family | None) -> bool:
     """Whether programs of the same operations have been met in more than a few sizes.
 
     Where the occurrence at which programs are compiled is given, none counts: a test of kernels for
     sizes would be one of others, depending on what ran before it."""
     if not FEW:
         return True
-    return COMPILE_AFTER < 0 and len(_families.get(family_of(entries), ())) > FEW
+    return COMPILE_AFTER < 0 and family is not None and len(family.sizes) > FEW
 
 
 def _let_go(lead: Program) -> None:
@@ -312,20 +355,23 @@ def _let_go(lead: Program) -> None:
         lead.forms.discard(c)
 
 
-def _familiar(entries: list[Node]) -> int:
+def _familiar(lead: Program) -> int:
     """1 where most operations of a program that was not met before were met in others, 0 otherwise:
     a loop's second step follows one in which an optimiser made its state, and which never comes
-    again. Its sizes are remembered."""
-    kinds = kinds_of(entries)
+    again. It joins its family."""
+    kinds = kinds_of(lead.entries)
     met = len(kinds & _met)
     _remember(_met, kinds)
-    sizes = _families.setdefault(family_of(entries), set())
-    if len(sizes) <= FEW:
-        sizes.add(hash(frozenset(kinds)))
+    family = lead.family = _families.setdefault(family_of(lead.entries), Family())
+    if len(family.sizes) <= FEW:
+        family.sizes.add(hash(frozenset(kinds)))
+    if met < len(kinds):
+        family.succeed()
+    lead.born = family.generation
     return int(4 * met >= 3 * len(kinds) > 0)
 
 
-def _worthwhile(entries: list[Node]) -> int:
+def _worthwhile(entries: list[Node], family: Family | None = None) -> int:
     """Occurrences after which a program is compiled; 0: at once.
 
     It is when about half of what compiling takes was spent on it, of a very small one when all of
@@ -363,12 +409,16 @@ def _worthwhile(entries: list[Node]) -> int:
         compiling = 10_000.0 * (1 + (new > 0)) + 5_000.0 * new + 1_000.0 * len(kinds)
         compiling += 60.0 * len(entries)
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
-        if new and _changing(entries):
+        if new and _changing(family):
             # Plans and descriptors are made for each size, few kernels are. A size that was met
             # once may never come again.
             compiling = 6_000.0 + 50.0 * len(entries)
             compiling += 20_000.0 * sum([op.name in WINDOWS for op, _, _ in kinds - _known])
-            return max(1, min(10_000, int(compiling / (3.0 * once))))
+            after = max(1, min(10_000, int(compiling / (3.0 * once))))
+            expected = None if family is None else family.expected()
+            if expected is not None and expected * once < compiling:
+                return max(after, 2 * expected)
+            return after
         return min(most, int(compiling / (2.0 * once)))
     # Few operations are few kernels. Recording them takes as long as running them: less is gained.
     compiling = 8_000.0 + 1_500.0 * new + 500.0 * len(kinds)

@@ -133,7 +133,7 @@ def test_the_switch_comes_at_a_fixed_occurrence(monkeypatch, size):
         return chosen
 
     monkeypatch.setattr(program.Program, "choose", choose)
-    monkeypatch.setattr(program, "_worthwhile", lambda entries: 3)
+    monkeypatch.setattr(program, "_worthwhile", lambda *_: 3)
     for _ in range(6):
         x = torch.arange(size, dtype=torch.float32)
         torch.synchronize()
@@ -228,7 +228,7 @@ def test_the_second_step_of_a_loop_is_like_the_first(monkeypatch):
     """The first one makes the optimiser's state, never comes again and is interpreted. The second
     is another program of the same operations, for which that run counts."""
     monkeypatch.setattr(program, "COMPILE_AFTER", -1)
-    monkeypatch.setattr(program, "_worthwhile", lambda entries: 1)
+    monkeypatch.setattr(program, "_worthwhile", lambda *_: 1)
     monkeypatch.setattr(TLS, "r", Recorder())
     seen = []
     choose = program.Program.choose
@@ -245,3 +245,50 @@ def test_the_second_step_of_a_loop_is_like_the_first(monkeypatch):
     torch.synchronize()
     (first, one), (second, other) = seen
     assert first is not second and not one and other
+
+
+def generations(*runs):
+    """A family in which sizes came and went."""
+    family = program.Family()
+    for n in runs:
+        family.succeed()
+        for _ in range(n - 1):
+            family.ran(family.generation)
+    return family
+
+
+def test_sizes_that_come_and_go_tell_how_long_the_next_one_stays():
+    assert generations(5, 5, 5).expected() is None  # the third may stay
+    assert generations(9, 5, 5, 6, 2).expected() == 4
+    assert generations(5, 5, 5, 9).expected() == 0
+    family = generations(5, 5, 5, 1)
+    family.ran(family.generation - 1)
+    assert family.expected() is None  # it came again
+
+
+def grown(times, steps, monkeypatch):
+    """How many programs were compiled while a layer grew by a column after so many steps."""
+    made = []
+    plain = CompiledProgram.__init__
+
+    def spy(self, *args):
+        made.append(self)
+        plain(self, *args)
+
+    monkeypatch.setattr(CompiledProgram, "__init__", spy)
+    monkeypatch.setattr(TLS, "r", Recorder())
+    x = torch.randn(64, 48)
+    for n in range(20, 20 + times):
+        w = torch.randn(48, n)
+        for _ in range(steps):
+            y = (x @ w).sigmoid()
+            for _ in range(6):
+                y = (y * 1.5 + y.sum(1, keepdim=True)).sigmoid()
+            y.sum().item()
+    return len(made)
+
+
+def test_a_network_that_grows_is_not_compiled_for_a_few_steps(monkeypatch):
+    """Each size takes as many steps as the one before: compiling it would not pay."""
+    few, many = grown(12, 6, monkeypatch), grown(12, 200, monkeypatch)
+    assert few <= 6 < 12 <= many
