@@ -11,9 +11,14 @@ from typing import Any
 from facula import cuda, devices, dtypes
 from facula.nn.parameter import _rebuild_parameter, _rebuild_parameter_with_state
 from facula.ops.table import FUNCTIONS
+from facula.serialization import rebuild
 from facula.tensor import Tensor
 
 __all__ = ["_rebuild_parameter", "_rebuild_parameter_with_state"]
+
+# What tensors are made by in the plain pickles that PyTorch writes.
+_rebuild_tensor, _rebuild_tensor_v2 = rebuild._tensor, rebuild._tensor_v2
+_rebuild_tensor_v3 = rebuild._tensor_v3
 
 
 def _flatten_dense_tensors(tensors: Iterable[Tensor]) -> Tensor:

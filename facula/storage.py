@@ -41,6 +41,10 @@ def __getattr__(name: str) -> Any:
         from facula import memory
 
         return getattr(memory, name)
+    if name == "_load_from_bytes":  # what plain pickles of PyTorch name
+        from facula.serialization.loading import load_from_bytes
+
+        return load_from_bytes
     from facula.errors import missing_name
 
     raise missing_name(__name__, name)

@@ -5,6 +5,7 @@ Source: https://docs.pytorch.org/docs/stable/generated/torch.load.html
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pickle import UnpicklingError
@@ -88,6 +89,14 @@ def _load(file: Any, name: str, restore: Any, mapped: bool, encoding: str, trust
     return _load_legacy(file, start, name, restore, encoding, trusted)
 
 
+def load_from_bytes(data: bytes) -> StorageRef:
+    """The storage of a tensor in a plain pickle: PyTorch writes it as a checkpoint in there."""
+    value = _load_legacy(io.BytesIO(data), 0, "storage", restorer(None), "utf-8", False, True)
+    if not isinstance(value, StorageRef):
+        raise UnpicklingError(f"a storage was pickled as a {type(value).__name__}")
+    return value
+
+
 def _refuse_parts(value: Any) -> None:
     """What may occur within a checkpoint, but not stand in it for itself."""
     if isinstance(value, (StorageRef, StorageType)):
@@ -126,8 +135,15 @@ def _reader(data: Any, rebuilder: Rebuilder, find: Any, encoding: str, at: int =
 
 
 def _load_legacy(
-    file: Any, start: int, name: str, restore: Any, encoding: str, trusted: bool
+    file: Any,
+    start: int,
+    name: str,
+    restore: Any,
+    encoding: str,
+    trusted: bool,
+    storage: bool = False,
 ) -> Any:
+    """What a file in the old format holds; with `storage`, that may be a storage by itself."""
     data = file.read()
     if len(data) > 512 and data[257:262] == b"ustar":
         raise NotImplementedError(f"load: {name} is a tar file, as PyTorch wrote before 0.1.10")
@@ -152,7 +168,8 @@ def _load_legacy(
     storages = LegacyStorages(restore, len(data))
     reader = _reader(data, rebuilder, storages.find, encoding, at)
     value = reader.load()
-    check_depth(value, _refuse_parts)
+    if not (storage and isinstance(value, StorageRef)):
+        check_depth(value, _refuse_parts)
     keys_reader = _reader(data, rebuilder, no_storage, encoding, reader.at)
     keys = keys_reader.load()
     swap = bool(little) != (sys.byteorder == "little")

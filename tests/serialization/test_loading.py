@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
@@ -10,6 +11,7 @@ import shutil
 import tempfile
 import tracemalloc
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -364,3 +366,33 @@ def test_legacy_of_the_other_byte_order():
             files.load(bad + count.to_bytes(8, "big", signed=True) + raw)
     with pytest.raises(pickle.UnpicklingError, match="ends early"):
         files.load(data[:-1])
+
+
+# pickle.dumps of a dict of a transposed tensor, a parameter and bfloat16 values, by PyTorch 2.13.
+PLAIN = """
+eNrVkj1v1DAYgG0nvZOuFCqYGJAYw3IKp2tKplanqksElLJkQVYuMU2QG8eOU6lIJ2VpaVE2zMbQsX+tPwGJgfeScuqh6w+o
+5ddO3jzxx2PX9s8XNmrLzDgN1qZ5pIWK0yGtdMZL0zylik2rjCdUs7wUip6MzA9ANzqshC46YqbZpFxECf2sxDGdnmpWAjV5
+hhGqyfcB//Nr//fLL9cHz4c1eXtjQTuTyAk3Yd5CCS1iwekJU2UmcokBCDfgC8+05oyyPMmiXJKLcABJfVowWmZfWSmtmbSd
+cA2SZSqUlmsBCS14y3Ite4EdzjfGRX4k+4FdVTCnE/bncLdkieJ2C4N9WLj+2CUHEoePgfHH7sh3/ZE39t0tT3bjxkUlraD3
+Tkv7A4z2SaJVLI6GPXS31DvQ7EKFqCGuds2ZOTQBCqyAnJsAB9a5uWzWwQFnsQYFoH39vUqYYsleFmsw+erQaPinwYVJyZ0z
+KSIVHTPNFDCp7aT9if0QlO+JasrZSueu521te/6yc7za+YIF53jJOVo4xmdmHpfpk1uHF+3Tt9ZmeiuNPARpk/aivvbu0+Zv
+j903S9rIvdo6FrSRxSWtd/4pI/8rq4Z/AfAvMDo=
+"""
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """What `facula run` makes of the names: `torch` is Facula."""
+
+    def find_class(self, module, name):
+        return super().find_class(module.replace("torch", "facula", 1), name)
+
+
+def test_tensors_in_plain_pickles_of_pytorch():
+    data = zlib.decompress(base64.b64decode(PLAIN))
+    got = PlainUnpickler(io.BytesIO(data)).load()
+    assert got["t"].tolist() == [[0, 3], [1, 4], [2, 5]] and got["t"].stride() == (1, 3)
+    assert isinstance(got["p"], nn.Parameter) and got["p"].requires_grad
+    assert got["p"].dtype is facula.float64 and got["p"].tolist() == [2]
+    assert got["h"].dtype is facula.bfloat16 and got["h"].tolist() == [1, 1]
+    with pytest.raises(pickle.UnpicklingError, match="is no checkpoint"):
+        facula.storage._load_from_bytes(pickle.dumps([1]))
