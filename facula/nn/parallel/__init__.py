@@ -10,28 +10,20 @@ from typing import Any
 import facula
 from facula.errors import honest, refuse
 from facula.nn.modules.module import Module
+from facula.nn.parallel.data_parallel import DataParallel, data_parallel
+from facula.nn.parallel.parallel_apply import parallel_apply
+from facula.nn.parallel.replicate import replicate
 from facula.nn.parallel.scatter_gather import gather, scatter
 
-__all__ = ["DataParallel", "DistributedDataParallel", "gather", "scatter"]
-
-
-class DataParallel(Module):
-    """Split batches over CUDA devices: without one it calls its module, as in PyTorch.
-
-    Args:
-        module: the module, which becomes `self.module`.
-        device_ids, output_device, dim: which devices, and the dimension to split.
-    """
-
-    def __init__(
-        self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0
-    ) -> None:
-        super().__init__()
-        self.module, self.device_ids, self.dim = module, [], dim
-
-    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
-        """Call the module."""
-        return self.module(*inputs, **kwargs)
+__all__ = [
+    "DataParallel",
+    "DistributedDataParallel",
+    "data_parallel",
+    "gather",
+    "parallel_apply",
+    "replicate",
+    "scatter",
+]
 
 
 class DistributedDataParallel(Module):
