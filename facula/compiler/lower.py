@@ -11,7 +11,7 @@ from facula.compiler.hidden import Masks
 from facula.compiler.layout import place
 from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
-from facula.compiler.simplify import long_dots, turned_once, with_copies, without_copies
+from facula.compiler.simplify import in_parts, long_dots, turned_once, with_copies, without_copies
 from facula.cpu.emitters import EMITTERS, REVISITING
 from facula.cpu.general import general
 from facula.cpu.kernels import Kernel
@@ -63,6 +63,7 @@ class Lowered:
         entries = Gathered(entries, roots, scalars, self.guards, places).entries
         entries = without_copies(entries, roots, places)
         entries = turned_once(long_dots(entries, places), roots, places)
+        entries = in_parts(entries, places)
         entries, roots = with_copies(entries, roots, places)
         self.grouping = g = Grouping(entries, places)
         self.roots = [place(n, g.places) for n in roots]

@@ -4,6 +4,7 @@ import pytest
 from compiler.kernels import kernels
 
 import facula as torch
+from facula.interpreter import program
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,38 @@ def test_an_update_joins_the_product_that_makes_its_gradient(monkeypatch):
     found = kernels(step, monkeypatch)
     (update,) = [names for names in found if names[0] == "matmul" and "sqrt" in names]
     assert "div" in update
+
+
+def test_a_product_over_many_rows_is_made_in_two_parts(monkeypatch):
+    x, y = torch.randn(1024, 48), torch.randn(1024, 40)
+
+    def gradient():
+        return [x.tanh().t() @ y.exp()]
+
+    found = kernels(gradient, monkeypatch)
+    assert found == [["tanh"], ["exp"], ["matmul"], ["add"]]
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    threads, values = torch.get_num_threads(), []
+    for n in (1, 2, 3):
+        torch.set_num_threads(n)
+        values.append(gradient()[0].numpy())
+    torch.set_num_threads(threads)
+    assert (values[0] == values[1]).all() and (values[0] == values[2]).all()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda x, y: x.t() @ y,  # what the program only reads
+        lambda x, y: x.tanh()[:1023].t() @ y[:1023],  # an odd number of rows
+        lambda x, y: x[:64].tanh().t() @ y[:64],  # few
+        lambda x, y: x.tanh().reshape(48, 1024) @ y,  # not turned
+    ],
+)
+def test_other_products_are_made_in_one_piece(made, monkeypatch):
+    x, y = torch.randn(1024, 48), torch.randn(1024, 40)
+    found = kernels(lambda: [made(x, y)], monkeypatch)
+    assert not any(["add" in names for names in found])
 
 
 def test_a_copy_that_only_the_program_reads_is_not_made(monkeypatch):
