@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from facula.dtypes import get_default_dtype
+from facula.dtypes import float32, get_default_dtype
 from facula.ops.later import MODULES
 from facula.ops.table import FUNCTIONS, METHODS, api
 
@@ -229,6 +229,32 @@ _cell("lstm_cell", "lstm_step", 4)
 _cell("gru_cell", "gru_step", 3)
 _cell("rnn_tanh_cell", "rnn_tanh_step", 1)
 _cell("rnn_relu_cell", "rnn_relu_step", 1)
+
+
+@api(method=False)
+def _softmax(self: Any, dim: int, half_to_float: bool) -> Any:
+    """`softmax`; with `half_to_float` in float32."""
+    return self.softmax(dim, float32 if half_to_float else None)
+
+
+@api(method=False)
+def _log_softmax(self: Any, dim: int, half_to_float: bool) -> Any:
+    """`log_softmax`; with `half_to_float` in float32."""
+    return self.log_softmax(dim, float32 if half_to_float else None)
+
+
+@api(method=False)
+def _softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dtype: Any) -> Any:
+    """The gradient of what gave `output` by softmax, in its dtype; functions with one use it."""
+    grad = (grad_output - (grad_output * output).sum(dim, True)) * output
+    return grad.to(input_dtype)
+
+
+@api(method=False)
+def _log_softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dtype: Any) -> Any:
+    """The gradient of what gave `output` by log_softmax, in its dtype."""
+    grad = grad_output - output.exp() * grad_output.sum(dim, True)
+    return grad.to(input_dtype)
 
 
 @api(method=False)

@@ -44,6 +44,10 @@ EXPRESSIONS = [
     "torch.alpha_dropout_(x.clone(), 0.5, False)",
     "torch.as_strided_(x.clone(), (2, 3), (1, 2))",
     "torch.resize_as_(x.clone(), torch.zeros(3, 8))",
+    "torch._softmax(x, 1, False)",
+    "torch._log_softmax(x, 0, False)",
+    "torch._softmax_backward_data(grad_output=y, output=x.softmax(0), dim=0, input_dtype=x.dtype)",
+    "torch._log_softmax_backward_data(y, x.log_softmax(1), 1, x.dtype)",
     "x.resize(3, 8)",
     "x.resize_as(torch.zeros(2, 12))",
 ]
