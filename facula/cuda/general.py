@@ -28,7 +28,7 @@ def changing(entries: list[Node]) -> bool:
     family, kinds = family_of(entries), kinds_of(entries)
     if len(_families) > MAX_FAMILIES:
         _families.clear()
-    known, changed = _families.setdefault(family, (kinds, [False]))
+    known, changed = _families.setdefault(family, (set(kinds), [False]))
     if not kinds <= known:
         known |= kinds
         changed[0] = True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import warnings
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 from facula.interpreter.parts import add_part, parts_of
@@ -40,8 +42,10 @@ WINDOWS = {"conv": 1e-3, "conv_weight": 2e-3, "conv_input": 3e-3}
 FEW = 2
 SETTLED = 2_000
 MAX_KNOWN = 20_000
-_known: set[Any] = set()  # kinds of operations in programs that were compiled
-_met: set[Any] = set()  # and in programs that were met at all
+_known: set[int] = set()  # kinds of operations in programs that were compiled
+_met: set[int] = set()  # and in programs that were met at all
+_numbers: dict[Any, int] = {}  # of kinds
+_new = itertools.count(1)
 _families: dict[frozenset[Any], Family] = {}  # by their operations
 GENERATIONS = 3  # sizes that came and went, by which the next one is judged
 MAX_VARIANTS = 8  # compiled forms of one program, for numbers that are folded in
@@ -105,6 +109,7 @@ class Program:
         "size",
         "steps",
         "watched",
+        "work",
     )
 
     def __init__(self, r: Any, live: tuple[Any, ...]) -> None:
@@ -143,6 +148,7 @@ class Program:
         self.watched: list[int] = []  # the live handles that have one
         self.plans: Any = ()  # how its graph is kept until somebody asks (autograd/later.py)
         self.after = 0
+        self.work: Any = None  # what its shapes say, once asked
         self.family: Family | None = None
         self.born = 0  # in which generation of it
         self.before = 0  # how often something like it was interpreted before, for all that is known
@@ -178,8 +184,9 @@ class Program:
                 return c
         if lead.asked != len(_known) and not lead.forms:
             if lead.asked < 0:
+                lead.work = Work(self.entries, [n for n, _ in lead.roots])
                 lead.before = _familiar(lead)
-            lead.after = _worthwhile(self.entries, lead.family) - lead.before
+            lead.after = _worthwhile(lead.work, lead.family) - lead.before
             lead.asked = len(_known)
         if lead.runs <= (lead.after if COMPILE_AFTER < 0 else COMPILE_AFTER):
             return self
@@ -206,7 +213,7 @@ class Program:
                 return self
             keep(c)
             lead.forms.add(c)
-            _remember(_known, kinds_of(self.entries))
+            _remember(_known, lead.work.kinds if lead.work else kinds_of(self.entries))
             return c
 
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
@@ -281,26 +288,82 @@ def _plan(
     return slots, (bodies, params, begins, ends, operands, outs, frees), size
 
 
-def _kind(n: Node) -> Any:
-    """What the kernel of an entry depends on, about."""
-    return n.op, n.shape, tuple([i.shape for i in n.inputs])
-
-
-def kinds_of(entries: list[Node]) -> set[Any]:
-    """The kinds of its operations."""
-    return {_kind(n) for n in entries if n.op is not ASSIGN and not n.op.view}
-
-
-def _remember(where: set[Any], kinds: set[Any]) -> None:
-    if len(where) > MAX_KNOWN:
-        where.clear()
-        _families.clear()
-    where.update(kinds)
+def kinds_of(entries: list[Node]) -> frozenset[int]:
+    """The kinds of its operations, about what their kernels depend on: numbers, as a set of tuples
+    would be looked at by Python's garbage collector again and again."""
+    return Work(entries).kinds
 
 
 def family_of(entries: list[Node]) -> frozenset[Any]:
     """The operations of a program, whatever their sizes and however many there are."""
     return frozenset([n.op for n in entries if not n.op.view])
+
+
+class Work:
+    """What the shapes of a program say of its work.
+
+    kinds   of its operations
+    windows those that are convolutions
+    once    microseconds that it takes to be interpreted
+    count   its entries
+    family  its operations, see `family_of`
+    """
+
+    __slots__ = ("count", "family", "kinds", "once", "windows")
+
+    def __init__(self, entries: list[Node], roots: Iterable[Node] = ()) -> None:
+        once = 10.0
+        kinds: dict[Any, float] = {}
+        ops: set[Any] = set()
+        parts, spared = parts_of(entries, list(roots))
+        for n in entries:
+            op = n.op
+            if op is ASSIGN or op.view:
+                once += 1.0
+                if not op.view:
+                    ops.add(op)
+                continue
+            ops.add(op)
+            inputs = tuple([i.shape for i in n.inputs])
+            kind = op, n.shape, inputs
+            known = kinds.get(kind)
+            if known is None:
+                kinds[kind] = known = _microseconds(op.name, n.shape, inputs)
+            if n in parts:
+                once += 4.0 + 1e-3 * math.prod(parts[n][1][1].shape)
+            elif n not in spared:
+                once += known
+        self.once, self.count, self.family = once, len(entries), frozenset(ops)
+        if len(_numbers) > MAX_KNOWN:
+            _numbers.clear()
+        numbers = {k: _numbers.get(k) or _numbers.setdefault(k, next(_new)) for k in kinds}
+        self.kinds = frozenset(numbers.values())
+        self.windows = frozenset([i for k, i in numbers.items() if k[0].name in WINDOWS])
+
+
+def _microseconds(name: str, shape: tuple[int, ...], inputs: tuple[tuple[int, ...], ...]) -> float:
+    """How long an operation takes that is interpreted."""
+    size = math.prod(shape)
+    if name == "matmul":
+        return 4.0 + size * (1e-3 + inputs[0][-1] * 2e-5)
+    once = 4.0 + max([size, *map(math.prod, inputs)]) * SLOW.get(name, 1e-3)
+    if name in WINDOWS:
+        # Of the image, the filters and the result each element of a window meets one filter.
+        image, result = (shape if name == "conv_input" else inputs[0]), inputs[-1]
+        filters = shape if name == "conv_weight" else inputs[-1]
+        if name != "conv_weight":
+            result = shape if name == "conv" else inputs[0]
+        windows = math.prod(image[:2]) * math.prod(filters[2:]) * math.prod(result[2:])
+        each = filters[0] * filters[1] / max(1, image[1])  # filters of a group
+        once += windows * (WINDOWS[name] + each * 2e-5)
+    return once
+
+
+def _remember(where: set[int], kinds: frozenset[int]) -> None:
+    if len(where) > MAX_KNOWN:
+        where.clear()
+        _families.clear()
+    where.update(kinds)
 
 
 class Family:
@@ -359,19 +422,19 @@ def _familiar(lead: Program) -> int:
     """1 where most operations of a program that was not met before were met in others, 0 otherwise:
     a loop's second step follows one in which an optimiser made its state, and which never comes
     again. It joins its family."""
-    kinds = kinds_of(lead.entries)
+    kinds = lead.work.kinds
     met = len(kinds & _met)
     _remember(_met, kinds)
-    family = lead.family = _families.setdefault(family_of(lead.entries), Family())
+    family = lead.family = _families.setdefault(lead.work.family, Family())
     if len(family.sizes) <= FEW:
-        family.sizes.add(hash(frozenset(kinds)))
+        family.sizes.add(hash(kinds))
     if met < len(kinds):
         family.succeed()
     lead.born = family.generation
     return int(4 * met >= 3 * len(kinds) > 0)
 
 
-def _worthwhile(entries: list[Node], family: Family | None = None) -> int:
+def _worthwhile(work: Work, family: Family | None = None) -> int:
     """Occurrences after which a program is compiled; 0: at once.
 
     It is when about half of what compiling takes was spent on it, of a very small one when all of
@@ -380,45 +443,23 @@ def _worthwhile(entries: list[Node], family: Family | None = None) -> int:
     had such operations, as a step whose loss is read is nearly one whose loss is not. In
     microseconds, from shapes.
     """
-    once = 10.0
-    kinds = set()
-    for n in entries:
-        if n.op is ASSIGN or n.op.view:
-            once += 1.0
-            continue
-        size = math.prod(n.shape)
-        kind = _kind(n)
-        kinds.add(kind)
-        inputs = kind[2]
-        name = n.op.name
-        if name == "matmul":
-            once += 4.0 + size * (1e-3 + inputs[0][-1] * 2e-5)
-            continue
-        if name in WINDOWS:
-            # Of the image, the filters and the result each element of a window meets one filter.
-            image, result = (n.shape if name == "conv_input" else inputs[0]), inputs[-1]
-            filters = n.shape if name == "conv_weight" else inputs[-1]
-            if name != "conv_weight":
-                result = n.shape if name == "conv" else inputs[0]
-            windows = math.prod(image[:2]) * math.prod(filters[2:]) * math.prod(result[2:])
-            each = filters[0] * filters[1] / max(1, image[1])  # filters of a group
-            once += windows * (WINDOWS[name] + each * 2e-5)
-        once += 4.0 + max([size, *[math.prod(s) for s in inputs]]) * SLOW.get(name, 1e-3)
+    once, kinds = work.once, work.kinds
     new = len(kinds - _known)
     if once > 100.0:
         compiling = 10_000.0 * (1 + (new > 0)) + 5_000.0 * new + 1_000.0 * len(kinds)
-        compiling += 60.0 * len(entries)
+        compiling += 60.0 * work.count
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
         if new and _changing(family):
             # Plans and descriptors are made for each size, few kernels are. A size that was met
             # once may never come again.
-            compiling = 6_000.0 + 50.0 * len(entries)
-            compiling += 20_000.0 * sum([op.name in WINDOWS for op, _, _ in kinds - _known])
+            compiling = 6_000.0 + 50.0 * work.count
+            compiling += 20_000.0 * len(work.windows - _known)
             after = max(1, min(10_000, int(compiling / (3.0 * once))))
             expected = None if family is None else family.expected()
             if expected is not None and expected * once < compiling:
                 return max(after, 2 * expected)
-            return after
+            # What is planned takes half of that, and saves two thirds of what is interpreted.
+            return after if expected is None else 1
         return min(most, int(compiling / (2.0 * once)))
     # Few operations are few kernels. Recording them takes as long as running them: less is gained.
     compiling = 8_000.0 + 1_500.0 * new + 500.0 * len(kinds)

@@ -23,6 +23,11 @@ def entries(*results):
     return found
 
 
+def work(*results):
+    """What the shapes of pending results say of their work."""
+    return program.Work(entries(*results))
+
+
 def small(n=1, size=8):
     x = torch.ones(size)
     torch.synchronize()
@@ -34,19 +39,19 @@ def small(n=1, size=8):
 def test_large_work_is_compiled_at_once():
     a = torch.ones(1500, 1500)
     torch.synchronize()
-    assert program._worthwhile(entries(a @ a)) == 0
+    assert program._worthwhile(work(a @ a)) == 0
 
 
 def test_a_long_trace_of_small_operations_waits():
     """Planning takes time for each operation, though all are alike."""
     x = small(2000)
-    assert 2 < program._worthwhile(entries(x)) <= program.MAX_AFTER_LONG
+    assert 2 < program._worthwhile(work(x)) <= program.MAX_AFTER_LONG
 
 
 def test_many_kinds_wait_longer_than_one():
     inputs = [torch.ones(9000) for _ in range(60)], [torch.ones(9000 + n) for n in range(60)]
     torch.synchronize()
-    one, many = [program._worthwhile(entries(*[x * 2 + 1 for x in xs])) for xs in inputs]
+    one, many = [program._worthwhile(work(*[x * 2 + 1 for x in xs])) for xs in inputs]
     assert one == program.MAX_AFTER < many == program.MAX_AFTER_LONG
 
 
@@ -82,12 +87,12 @@ def test_each_group_of_a_convolution_has_its_own_filters_only(monkeypatch):
     x, w, one = torch.ones(4, 16, 32, 32), torch.ones(16, 16, 3, 3), torch.ones(16, 1, 3, 3)
     torch.synchronize()
     conv = torch.nn.functional.conv2d
-    whole = program._worthwhile(entries(conv(x, w)))
-    assert 0 < whole < program._worthwhile(entries(conv(x, one, groups=16)))
+    whole = program._worthwhile(work(conv(x, w)))
+    assert 0 < whole < program._worthwhile(work(conv(x, one, groups=16)))
 
 
 def test_a_very_small_program_waits_until_compiling_was_spent_on_it():
-    assert 300 < program._worthwhile(entries(small())) <= 10_000
+    assert 300 < program._worthwhile(work(small())) <= 10_000
 
 
 def test_sizes_that_change_all_the_time_have_kernels_that_take_them(monkeypatch):
@@ -119,7 +124,7 @@ def test_sizes_that_change_all_the_time_have_kernels_that_take_them(monkeypatch)
     y = torch.ones(70_100)
     torch.synchronize()
     other = (y * 2 + 1).sinh()  # other operations are another family
-    assert program._worthwhile(entries(other)) <= program.MAX_AFTER
+    assert program._worthwhile(work(other)) <= program.MAX_AFTER
 
 
 @pytest.mark.parametrize("size", [8, 50_000])
@@ -146,7 +151,7 @@ def test_the_switch_comes_at_a_fixed_occurrence(monkeypatch, size):
 def test_what_is_slow_when_interpreted_is_compiled_sooner():
     x = torch.ones(1000, 1000)
     torch.synchronize()
-    assert program._worthwhile(entries(x.lgamma())) == 0 < program._worthwhile(entries(x.exp()))
+    assert program._worthwhile(work(x.lgamma())) == 0 < program._worthwhile(work(x.exp()))
 
 
 def network():
