@@ -11,6 +11,7 @@ import pickle
 import stat
 import sys
 from collections import OrderedDict
+from types import FunctionType
 from typing import IO, Any
 
 import numpy as np
@@ -21,25 +22,12 @@ from facula.devices import device
 from facula.nn import parameter
 from facula.serialization import layouts
 from facula.serialization.archive import ALIGNMENT, ArchiveWriter
+from facula.serialization.names import PROTOCOLS, Name, found, name, own, public, renamed
 from facula.serialization.rebuild import STORAGE_DTYPES, own_attribute
 from facula.serialization.storages import LEGACY_MAGIC, LEGACY_VERSION
 from facula.values import realise
 
 _STORAGE_NAMES = {d: name for name, d in STORAGE_DTYPES.items()}
-
-
-class _Name:
-    """A class or function of PyTorch, which a pickle refers to by its name."""
-
-    __slots__ = ("module", "name")
-
-    def __init__(self, module: str, name: str) -> None:
-        self.module = module
-        self.name = name
-
-    def __call__(self) -> None:
-        """Only to look callable, as what a pickle calls has to."""
-        raise NotImplementedError(f"{self.module}.{self.name} is only a name")
 
 
 class _Layout:
@@ -62,75 +50,21 @@ class _Storage:
         self.memory = memory
         self.dtype = dtype
         typed = _STORAGE_NAMES.get(dtype)
-        self.kind = _name("torch", typed) if typed else _name("torch.storage", "UntypedStorage")
+        self.kind = name("torch", typed) if typed else name("torch.storage", "UntypedStorage")
 
     def count(self) -> int:
         """The number of elements of a typed storage, of bytes of an untyped one."""
         return self.memory.size // (self.dtype.itemsize if self.dtype in _STORAGE_NAMES else 1)
 
 
-_names: dict[tuple[str, str], _Name] = {}
-
-
-def _name(module: str, name: str) -> _Name:
-    """One object for each name, so that a pickle writes it once."""
-    return _names.setdefault((module, name), _Name(module, name))
-
-
-_Base: Any = pickle._Pickler  # type: ignore[attr-defined]
-
-
-class _Pickler(_Base):
-    """Writes Facula's objects under the names that PyTorch has for them.
-
-    It is Python's own pickler in Python: the one in C looks every name up, and so could only write
-    names of a PyTorch that is installed.
-    """
-
-    dispatch: dict[Any, Any] = dict(_Base.dispatch)
+class _Reducer:
+    """How Facula's own objects are written, for both picklers."""
 
     def __init__(self, file: Any, protocol: int, legacy: bool = False) -> None:
-        super().__init__(file, protocol)
+        super().__init__(file, protocol)  # type: ignore[call-arg]
         self.legacy = legacy
         self.storages: dict[int, _Storage] = {}
         self.alive: list[Any] = []  # so that ids stay unique
-
-    def write_name(self, module: str, name: str, obj: Any) -> None:
-        """Write a reference to a name."""
-        if self.proto >= 4:
-            self.save(module)
-            self.save(name)
-            self.write(pickle.STACK_GLOBAL)
-        else:
-            self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode())
-        self.memoize(obj)
-
-    def _save_name(self, obj: _Name) -> None:
-        self.write_name(obj.module, obj.name, obj)
-
-    def _save_dtype(self, obj: Any) -> None:
-        self.write_name("torch", obj._name, obj)
-
-    dispatch[_Name] = _save_name
-    dispatch[dtypes.dtype] = _save_dtype
-
-    def save_global(self, obj: Any, name: Any = None) -> None:
-        """A class or function by its name: Facula's own have PyTorch's."""
-        module: str = getattr(obj, "__module__", None) or ""
-        found: str = name or getattr(obj, "__qualname__", "")
-        if obj is Tensor:
-            self.write_name("torch", "Tensor", obj)
-        elif module.partition(".")[0] == "facula" and "<" not in found:
-            home = "torch" + module[len("facula") :]
-            for public in ("torch.nn.functional", "torch"):  # where PyTorch has its functions
-                if getattr(sys.modules.get("facula" + public[5:]), found, None) is obj:
-                    home = public
-            self.write_name(home, found, obj)
-        else:
-            super().save_global(obj, name)
-
-    dispatch[type(save_global)] = save_global
-    dispatch[type] = lambda self, obj: self.save_type(obj)
 
     def persistent_id(self, obj: Any) -> Any:
         """A storage is not in the pickle, but in a record of its own."""
@@ -149,19 +83,19 @@ class _Pickler(_Base):
         if isinstance(obj, Tensor):
             return self._reduce_tensor(obj)
         if type(obj) is _Layout:
-            return _name("torch.serialization", "_get_layout"), (obj.name,)
+            return name("torch.serialization", "_get_layout"), (obj.name,)
         if type(obj) is facula.layout:
-            return _name("torch.serialization", "_get_layout"), (str(obj),)
+            return name("torch.serialization", "_get_layout"), (str(obj),)
         if type(obj) is Size:
-            return _name("torch", "Size"), (tuple(obj),)
+            return name("torch", "Size"), (tuple(obj),)
         if type(obj) is device:
             index = () if obj.index is None else (obj.index,)
-            return _name("torch", "device"), (obj.type, *index)
+            return name("torch", "device"), (obj.type, *index)
         return NotImplemented
 
     def _reduce_tensor(self, t: Any) -> Any:
         if parameter.is_lazy(t):
-            return _name("torch.nn.parameter", type(t).__name__), (t.requires_grad,)
+            return name("torch.nn.parameter", type(t).__name__), (t.requires_grad,)
         if t.layout is not facula.strided:
             return self._reduce_data(t)
         args: tuple[Any, ...]
@@ -170,23 +104,23 @@ class _Pickler(_Base):
             self.alive.append(data := t.detach())
             args = (data, t.requires_grad, OrderedDict())
             if state:
-                return _name("torch._utils", "_rebuild_parameter_with_state"), (*args, state)
-            return _name("torch._utils", "_rebuild_parameter"), args
+                return name("torch._utils", "_rebuild_parameter_with_state"), (*args, state)
+            return name("torch._utils", "_rebuild_parameter"), args
         function, parts = self._reduce_data(t)
         if type(t) is not Tensor or state:
             whole = function, type(t), parts, state
-            return _name("torch._tensor", "_rebuild_from_type_v2"), whole
+            return name("torch._tensor", "_rebuild_from_type_v2"), whole
         return function, parts
 
-    def _reduce_data(self, t: Any) -> tuple[_Name, tuple[Any, ...]]:
+    def _reduce_data(self, t: Any) -> tuple[Name, tuple[Any, ...]]:
         requires_grad = t.requires_grad
         if t.is_meta:
             meta = t.dtype, tuple(t.shape), tuple(t.stride()), requires_grad
-            return _name("torch._utils", "_rebuild_meta_tensor_no_storage"), meta
+            return name("torch._utils", "_rebuild_meta_tensor_no_storage"), meta
         if t.layout is not facula.strided:
             kind, parts = layouts.parts_of(t)
             self.alive.append(parts)
-            return _name("torch._utils", "_rebuild_sparse_tensor"), (_Layout(kind), parts)
+            return name("torch._utils", "_rebuild_sparse_tensor"), (_Layout(kind), parts)
         t = realise(t)
         storage, offset = self._storage(t)
         args: tuple[Any, ...] = (
@@ -198,8 +132,8 @@ class _Pickler(_Base):
             OrderedDict(),
         )
         if t.dtype in _STORAGE_NAMES:
-            return _name("torch._utils", "_rebuild_tensor_v2"), args
-        return _name("torch._utils", "_rebuild_tensor_v3"), (*args, t.dtype)
+            return name("torch._utils", "_rebuild_tensor_v2"), args
+        return name("torch._utils", "_rebuild_tensor_v3"), (*args, t.dtype)
 
     def _storage(self, t: Any) -> tuple[_Storage, int]:
         """The whole memory that a realised tensor is in, and where in it the tensor begins."""
@@ -224,6 +158,89 @@ class _Pickler(_Base):
             for a in (owner._data, t._data)
         ]
         return known, (start - first) // t.itemsize
+
+
+class _Slow(Exception):
+    """Something has a name by which it can't be found."""
+
+
+class _Fast(_Reducer, pickle.Pickler):
+    """The pickler in C. What it writes is renamed (`names.py`)."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How Facula's own objects are written."""
+        kind = type(obj)
+        if kind is FunctionType or kind is type:
+            module = getattr(obj, "__module__", None) or ""
+            if own(module) and found(module, obj.__qualname__) is not obj:
+                raise _Slow
+            return NotImplemented
+        if kind is Name:
+            return obj.key
+        if kind is dtypes.dtype:
+            written: str = repr(obj).removeprefix("torch.")
+            if found(dtypes.__name__, written) is not obj:
+                raise _Slow
+            return written
+        return super().reducer_override(obj)
+
+
+_Base: Any = pickle._Pickler  # type: ignore[attr-defined]
+
+
+class _Plain(_Reducer, _Base):  # type: ignore[misc]
+    """Python's own pickler in Python, which writes names without looking them up: for protocols
+    that put names in strings, and functions whose module does not have them."""
+
+    dispatch: dict[Any, Any] = dict(_Base.dispatch)
+
+    def write_name(self, module: str, name: str, obj: Any) -> None:
+        """Write a reference to a name."""
+        if self.proto >= 4:
+            self.save(module)
+            self.save(name)
+            self.write(pickle.STACK_GLOBAL)
+        else:
+            self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode())
+        self.memoize(obj)
+
+    def _save_name(self, obj: Name) -> None:
+        self.write_name(obj.module, obj.name, obj)
+
+    def _save_dtype(self, obj: Any) -> None:
+        self.write_name("torch", obj._name, obj)
+
+    dispatch[Name] = _save_name
+    dispatch[dtypes.dtype] = _save_dtype
+
+    def save_global(self, obj: Any, name: Any = None) -> None:
+        """A class or function by its name: Facula's own have PyTorch's."""
+        module: str = getattr(obj, "__module__", None) or ""
+        qualified: str = name or getattr(obj, "__qualname__", "")
+        if own(module) and "<" not in qualified:
+            self.write_name(*public(module, qualified, obj), obj)
+        else:
+            super().save_global(obj, name)
+
+    dispatch[FunctionType] = save_global
+    dispatch[type] = lambda self, obj: self.save_type(obj)
+
+
+def _pickled(obj: Any, protocol: int, legacy: bool) -> tuple[bytes, list[_Storage]]:
+    """A pickle, and the storages that it refers to."""
+    if protocol in PROTOCOLS:
+        out = io.BytesIO()
+        fast = _Fast(out, protocol, legacy)
+        try:
+            fast.dump(obj)
+        except _Slow:
+            pass
+        else:
+            return renamed(out.getvalue()), list(fast.storages.values())
+    out = io.BytesIO()
+    plain = _Plain(out, protocol, legacy)
+    plain.dump(obj)
+    return out.getvalue(), list(plain.storages.values())
 
 
 def _memory(a: np.ndarray) -> np.ndarray:
@@ -260,21 +277,19 @@ def save(
         raise NotImplementedError(f"save: pickle_protocol={pickle_protocol} is not among 2 to 5")
     if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
         raise AttributeError(f"save: expected a path or a file to write to, got a {type(f)}")
-    pickled = io.BytesIO()
-    pickler = _Pickler(pickled, pickle_protocol, not _use_new_zipfile_serialization)
-    pickler.dump(obj)
+    pickled, storages = _pickled(obj, pickle_protocol, not _use_new_zipfile_serialization)
 
     def write(out: Any, prefix: str) -> None:
         if not _use_new_zipfile_serialization:
-            _write_legacy(out, pickled, pickler, pickle_protocol)
+            _write_legacy(out, pickled, storages, pickle_protocol)
             return
         archive = ArchiveWriter(out, prefix)
-        archive.record("data.pkl", pickled.getbuffer())
+        archive.record("data.pkl", pickled)
         archive.record(".format_version", b"1")
         archive.record(".storage_alignment", str(ALIGNMENT).encode())
         if not _disable_byteorder_record:
             archive.record("byteorder", sys.byteorder.encode())
-        for storage in pickler.storages.values():
+        for storage in storages:
             archive.record(f"data/{storage.key}", storage.memory)
         archive.record("version", b"3\n")
         archive.close()
@@ -288,7 +303,7 @@ def save(
         write(f.write, "archive")
 
 
-def _write_legacy(out: Any, pickled: io.BytesIO, pickler: _Pickler, protocol: int) -> None:
+def _write_legacy(out: Any, pickled: bytes, storages: list[_Storage], protocol: int) -> None:
     """The format before 1.6: pickles one after the other, then the storages."""
     little = sys.byteorder == "little"
     system = {
@@ -298,8 +313,7 @@ def _write_legacy(out: Any, pickled: io.BytesIO, pickler: _Pickler, protocol: in
     }
     for head in (LEGACY_MAGIC, LEGACY_VERSION, system):
         out(pickle.dumps(head, protocol))
-    out(pickled.getbuffer())
-    storages = list(pickler.storages.values())
+    out(pickled)
     out(pickle.dumps([s.key for s in storages], protocol))
     for s in storages:
         out(s.count().to_bytes(8, sys.byteorder))
