@@ -103,6 +103,7 @@ def long_dots(entries: list[Node], places: dict[Node, Place]) -> list[Node]:
     """The entries with each product of one long row and one column as a sum of products, which all
     threads make together: a product is cut by its rows and columns alone."""
     out: list[Node] = []
+    instead: dict[Node, Node] = {}
     for n in entries:
         if n.op is ASSIGN or n.op.name != "matmul" or kind_of(n) is None or prod(n.shape) != 1:
             out.append(n)
@@ -117,9 +118,21 @@ def long_dots(entries: list[Node], places: dict[Node, Place]) -> list[Node]:
         made = Node(SUM, n.shape, n.dtype)
         made.params, made.inputs, made.a = ((len(a.shape) - 1,), True), (products,), products
         made.index = n.index
-        places[n] = Place(made, 0, n.shape, contiguous_strides(n.shape))
+        instead[n] = made
         out += [products, made]
+    _move(places, instead)
     return out
+
+
+def _move(places: dict[Node, Place], instead: dict[Node, Node]) -> None:
+    """Say that what lay in some entries lies in others that are made like them. Earlier passes may
+    have looked at views of them, too."""
+    if instead:
+        for n, p in places.items():
+            if p.base in instead:
+                places[n] = Place(instead[p.base], p.offset, p.shape, p.strides)
+        for n, made in instead.items():
+            places[n] = Place(made, 0, n.shape, contiguous_strides(n.shape))
 
 
 def in_parts(entries: list[Node], places: dict[Node, Place]) -> list[Node]:
@@ -131,6 +144,7 @@ def in_parts(entries: list[Node], places: dict[Node, Place]) -> list[Node]:
     on an EPYC 9 GB/s a core, and 2 GB/s if the cores share no third cache.
     """
     out: list[Node] = []
+    instead: dict[Node, Node] = {}
     for n in entries:
         if n.op is ASSIGN or n.op.name != "matmul" or kind_of(n) not in ("f32", "f64"):
             out.append(n)
@@ -154,8 +168,9 @@ def in_parts(entries: list[Node], places: dict[Node, Place]) -> list[Node]:
         total.inputs = total.a, total.b = terms[0], terms[1]
         made.index = total.index = n.index
         made.scalar_at = total.scalar_at = n.scalar_at
-        places[n] = Place(total, 0, n.shape, steps)
+        instead[n] = total
         out += [made, total]
+    _move(places, instead)
     return out
 
 

@@ -59,6 +59,19 @@ def test_a_product_over_many_rows_is_made_in_two_parts(monkeypatch):
     assert (values[0] == values[1]).all() and (values[0] == values[2]).all()
 
 
+def test_a_product_in_parts_whose_views_an_earlier_pass_looked_at(monkeypatch):
+    attention = torch.nn.MultiheadAttention(32, 4, batch_first=True)
+    x = torch.randn(32, 17, 32)
+
+    def gradient():
+        attention.zero_grad()
+        h = x.tanh()
+        attention(h, h, h, need_weights=False)[0].square().sum().backward()
+        return [attention.in_proj_weight.grad / 16]
+
+    kernels(gradient, monkeypatch)
+
+
 @pytest.mark.parametrize(
     "made",
     [
