@@ -628,31 +628,60 @@ class Unfilled(Core):
 
 
 class Scan(Core):
-    """Running sums and products: one thread for each line."""
+    """Running sums and products: one thread for each line, or a block where lines are few and long,
+    of which each thread has a stretch: it adds up what is before its own and goes over it again."""
 
     def accepts(self, n: Node) -> bool:
-        return kind_of(n) in ("f32", "f64", "i64", "i32") and bool(n.shape)
+        return kind_of(n) in ("f32", "f64", "i64", "i32", *NARROW) and bool(n.shape)
 
     def launches(self, low: Any, n: Node) -> list[Any]:
         (p,) = _operands(low, n)
         (d,) = n.params
         rest = [j for j in range(len(n.shape)) if j != d]
-        lines_ = prod([n.shape[j] for j in rest])
+        lines_, length = prod([n.shape[j] for j in rest]), n.shape[d]
+        together = lines_ < 2048 and length > BLOCK
         kind = kind_of(n)
         assert kind is not None
+        t = TYPE[kind]
         own = contiguous_strides(n.shape)
+        first, fold = ("0", "Sum") if n.op.name == "cumsum" else ("1", "Prod")
         k = Kernel({})
-        k.f.lines.append(_each(lines_))
+        lines = k.f.lines
+        if together:
+            lines.append("const I i = blockIdx.x;\n  {")
+        else:
+            lines.append(_each(lines_))
         tables = [[s[j] for j in rest] for s in (p.strides, own)]
         source, to = k.offsets("i", [n.shape[j] for j in rest], tables)
-        first, fold = ("0", "Sum") if n.op.name == "cumsum" else ("1", "Prod")
-        k.f.lines.append(f"{TYPE[kind]} a = {first};")
-        k.f.lines.append(f"for (I j = 0; j < {n.shape[d]}; j++) {{")
-        v = f"{k.pointer(p.base, p.offset)}[{source} + j * (I){p.strides[d]}]"
-        k.f.lines.append(f"a = {fold}::of(a, {v});")
-        k.f.lines.append(f"{k.pointer(n, made=True)}[{to} + j * (I){own[d]}] = a;\n  }} }}")
-        k.most = max(k.most, prod(n.shape), lines_ + blocks(lines_, 64) * 64)
-        return [Launch(k.text(), k.args, (blocks(lines_, 64), 1), (64, 1))]
+        lines.append(f"{t} a = {first};")
+
+        def over(begin: str, end: str, store: bool) -> None:
+            lines.append(f"for (I j = {begin}; j < {end}; j++) {{")
+            where = f"{k.pointer(p.base, p.offset)}[{source} + j * (I){p.strides[d]}]"
+            v = k.x.load(where, kind)
+            lines.append(f"a = {fold}::of(a, {v.name});")
+            if store:
+                target = f"{k.pointer(n, made=True)}[{to} + j * (I){own[d]}]"
+                lines.append(f"{target} = {k.x.pack(Value('a', kind))};")
+            lines.append("}")
+
+        if together:
+            each = -(-length // BLOCK)
+            lines.append(f"const I begin = min((I)threadIdx.x * {each}, (I){length});")
+            lines.append(f"const I end = min(begin + {each}, (I){length});")
+            over("begin", "end", False)
+            lines.append(f"__shared__ {t} part[{BLOCK}];")
+            lines.append("part[threadIdx.x] = a;")
+            lines.append("__syncthreads();")
+            lines.append(f"a = {first};")
+            lines.append(f"for (int q = 0; q < threadIdx.x; q++) a = {fold}::of(a, part[q]);")
+            over("begin", "end", True)
+        else:
+            over("0", str(length), True)
+        lines.append("}")
+        k.most = max(k.most, prod(n.shape) + BLOCK, lines_ + blocks(lines_, 64) * 64)
+        grid = lines_ if together else blocks(lines_, 64)
+        return [Launch(k.text(), k.args, (grid, 1), (BLOCK if together else 64, 1))]
 
 
 class Sort(Core):

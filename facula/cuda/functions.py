@@ -10,8 +10,10 @@ import math
 from math import prod
 from typing import Any
 
+from facula.compiler.builder import NARROW
 from facula.compiler.cluster import kind_of
 from facula.cpu.kernels import strides_in
+from facula.cuda import special
 from facula.cuda.cores import Core, _each, _operands
 from facula.cuda.kernels import BLOCK, Kernel, Launch, blocks
 from facula.cuda.lanes import TYPE, Value
@@ -34,10 +36,26 @@ SPECIAL = {
     "bessel_j1": "j1(x)",
     "bessel_y0": "y0(x)",
     "bessel_y1": "y1(x)",
+    "erfinv": "erfinv(x)",
+    **special.SPECIAL,
 }
 # Of x and y, as they are; `T` is their type.
 WHOLE = {"gcd": "gcd_(x, y)", "lcm": "lcm_(x, y)", "pow": "power_(x, y)"}
-EXACT = {"nextafter": "nextafter{f}(x, y)"}
+INTEGERS = {
+    "fmin": "(y < x ? y : x)",
+    "fmax": "(x < y ? y : x)",
+    "heaviside": "(x == 0 ? y : (T)(x > 0))",
+    "isnan": "false",
+    "isposinf": "false",
+    "isneginf": "false",
+    "sign": "((T)(x > 0) - (T)(x < 0))",
+    "angle": "(x < 0 ? 3.14159265358979323846 : 0.0)",
+}
+EXACT = {
+    "nextafter": "nextafter{f}(x, y)",
+    "angle": "(x != x ? x : (T)(x < 0 ? 3.14159265358979323846 : 0.0))",
+    **special.OF_DEGREE,
+}
 
 _NUMBERS = [*enumerate(BERNOULLI, 1)]
 _SERIES = "\n  ".join([f"s = (s + {b / (2 * k)!r}) * w;" for k, b in reversed(_NUMBERS)])
@@ -101,7 +119,9 @@ template <class T> static __device__ T power_(T a, T b) {{
 
 def prelude(texts: list[str]) -> str:
     """The functions that kernels of these texts call."""
-    return PRELUDE if any([own in t for t in texts for own in _OWN]) else ""
+    out = [PRELUDE] if any([own in t for t in texts for own in _OWN]) else []
+    out += [p for own, p in special.PRELUDES.items() if any([own in t for t in texts])]
+    return "".join(out)
 
 
 class Function(Core):
@@ -112,11 +132,11 @@ class Function(Core):
         if kind_of(n) is None or None in kinds or len(set(kinds)) != 1:
             return False
         name, kind = n.op.name, kinds[0]
-        if name in WHOLE:
-            return kind in ("i64", "i32", "i16", "i8", "u8")
-        if name in EXACT:
-            return kind in ("f32", "f64")
-        return kind in ("f32", "f64", "bf16", "f16")
+        if kind in ("f32", "f64"):
+            return name in EXACT or name in SPECIAL or name == "polygamma"
+        if kind in NARROW:
+            return name in SPECIAL or name == "polygamma"
+        return name in INTEGERS or (name in WHOLE and kind != "b")
 
     def launches(self, low: Any, n: Node) -> list[Any]:
         places = _operands(low, n)
@@ -127,13 +147,14 @@ class Function(Core):
         lines = k.f.lines
         lines.append(_each(size))
         tables = [strides_in(p, n.shape) for p in places]
-        whole = n.op.name in (*WHOLE, *EXACT)
-        t = TYPE[kind] if whole else "double"
+        own = kind_of(n.inputs[0]) or kind
+        t = "double" if own in NARROW or n.op.name in (*SPECIAL, "polygamma") else TYPE[own]
+        lines.insert(0, f"typedef {t} T;")
         for name, p, where in zip("xy", places, k.offsets("i", list(n.shape), tables)):
             v = k.x.load(f"{k.pointer(p.base, p.offset)}[{where}]", kind_of(p.base) or kind)
             lines.append(f"const {t} {name} = {v.name};")
-        narrow = {"bf16": "float", "f16": "float"}.get(kind, TYPE[kind])
-        lines.append(f"const {narrow} a = ({narrow})({self._text(n, kind)});")
+        narrow = TYPE[kind]
+        lines.append(f"const {narrow} a = ({narrow})({self._text(n, own)});")
         result = k.x.pack(Value("a", kind))
         lines.append(f"{k.pointer(n, made=True)}[i] = {result};\n  }}")
         k.most = max(size + blocks(size) * BLOCK, *[prod(p.base.shape) for p in places])
@@ -156,13 +177,15 @@ class Function(Core):
             pi = f"(({t})3.14159265358979323846)"
             height = f"{pi} / sin{f}({pi} * ({t})x)"
             return f"x <= 0 && x == floor(x) ? ({height}) * ({height}) : {text}"
-        if name in WHOLE:
-            return WHOLE[name]
+        if kind not in ("f32", "f64", *NARROW):
+            return INTEGERS[name] if name in INTEGERS else WHOLE[name]
         if name in EXACT:
             return EXACT[name].format(f="f" if kind == "f32" else "")
         return SPECIAL[name]
 
 
-FUNCTIONS: dict[str, Core] = dict.fromkeys((*SPECIAL, *WHOLE, *EXACT, "polygamma"), Function())
+FUNCTIONS: dict[str, Core] = dict.fromkeys(
+    (*SPECIAL, *WHOLE, *INTEGERS, *EXACT, "polygamma"), Function()
+)
 
 __all__ = ["FUNCTIONS", "prelude"]

@@ -19,6 +19,7 @@ from facula.compiler.builder import KINDS
 from facula.cuda import arrays, driver, modules
 from facula.cuda.kernels import BLOCK, bounded
 from facula.cuda.lanes import STORED
+from facula.sampling import FLOATS, require_float
 
 # One thread makes the four words of a block: `w` of element i, and of it what is asked for.
 _WORDS = """
@@ -39,18 +40,22 @@ _WORDS = """
     const u32 w = words[j];
 """
 _UNIT = "const double u = ((double)w + 0.5) * 2.3283064365386963e-10;"
+# Box and Muller's: of the words of each pair, one gives the radius and one the angle.
+_NORMAL = """
+    const double u1 = ((double)words[j & 2] + 0.5) * 2.3283064365386963e-10;
+    const double u2 = (double)words[(j & 2) + 1] * 2.3283064365386963e-10;
+    const double z = sqrt(-2.0 * log(u1)) * ((j & 1) ? sinpi(2.0 * u2) : cospi(2.0 * u2));
+   """
 _BODIES = {
     # In [from, to), of 24 bits for float32.
     "uniform": "out[i] = PACK(from + (to - from) * ((w >> 8) * 5.9604644775390625e-08));",
-    # Box and Muller's: of the words of each pair, one gives the radius and one the angle.
-    "normal": """
-    const double u1 = ((double)words[j & 2] + 0.5) * 2.3283064365386963e-10;
-    const double u2 = (double)words[(j & 2) + 1] * 2.3283064365386963e-10;
-    const double radius = sqrt(-2.0 * log(u1));
-    out[i] = PACK(from + to * radius * ((j & 1) ? sinpi(2.0 * u2) : cospi(2.0 * u2)));""",
+    "normal": _NORMAL + " out[i] = PACK(from + to * z);",
+    "log_normal": _NORMAL + " out[i] = PACK(exp(from + to * z));",
     "bernoulli": _UNIT + " out[i] = PACK(u < from ? 1 : 0);",
     "integers": "out[i] = PACK(low + (long long)(((u64)w * (u64)range) >> 32));",
     "exponential": _UNIT + " out[i] = PACK(-log(u) / from);",
+    "cauchy": _UNIT + " out[i] = PACK(from + to * tan(3.14159265358979323846 * (u - 0.5)));",
+    "geometric": _UNIT + " out[i] = PACK(ceil(log(u) / from));",
 }
 
 
@@ -161,6 +166,39 @@ class CudaGenerator:
     def exponential(self, shape: Any, d: Any, lambd: float = 1.0, strides: Any = None) -> Any:
         """Exponential numbers of a rate."""
         return self._draw("exponential", shape, d, strides, lambd)
+
+    def cauchy(
+        self, shape: Any, d: Any, median: float = 0.0, sigma: float = 1.0, strides: Any = None
+    ) -> Any:
+        """Cauchy's distribution."""
+        require_float("cauchy_", d)
+        if not sigma > 0.0:
+            raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
+        return self._draw("cauchy", shape, d, strides, median, sigma)
+
+    def log_normal(
+        self, shape: Any, d: Any, mean: float = 1.0, std: float = 2.0, strides: Any = None
+    ) -> Any:
+        """The exponential of normal numbers."""
+        require_float("log_normal_", d)
+        if not std > 0.0:
+            raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
+        return self._draw("log_normal", shape, d, strides, mean, std)
+
+    def geometric(self, shape: Any, d: Any, p: float, strides: Any = None) -> Any:
+        """Trials up to the first success of probability p."""
+        if not 0.0 < p < 1.0:
+            raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
+        return self._draw("geometric", shape, d, strides, math.log1p(-p))
+
+    def random_full(self, shape: Any, d: Any, strides: Any = None) -> Any:
+        """From 0 to the largest value of an integer dtype, or to the number of digits of floats;
+        of 64 bits, to 2**32."""
+        name = np.dtype(d).name
+        digits = {"bool": 1, "uint8": 8, "int8": 7, "int16": 15, "int32": 31, "bfloat16": 8}
+        digits |= {"float16": 11, "float32": 24}
+        high = 1 << digits.get(name, 32)
+        return self.integers(shape, 0, high + (name in FLOATS and high < 1 << 32), d, strides)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -77,7 +77,9 @@ class Categorical(Distribution):
 
     @property
     def mean(self) -> Any:
-        return facula.full(self._extended_shape(), facula.nan, dtype=self.probs.dtype)
+        return facula.full(
+            self._extended_shape(), facula.nan, dtype=self.probs.dtype, device=self.probs.device
+        )
 
     @property
     def mode(self) -> Any:
@@ -85,7 +87,9 @@ class Categorical(Distribution):
 
     @property
     def variance(self) -> Any:
-        return facula.full(self._extended_shape(), facula.nan, dtype=self.probs.dtype)
+        return facula.full(
+            self._extended_shape(), facula.nan, dtype=self.probs.dtype, device=self.probs.device
+        )
 
     def sample(self, sample_shape: Any = ()) -> Any:
         sample_shape = facula.Size(sample_shape)
@@ -105,7 +109,7 @@ class Categorical(Distribution):
         return run(_entropy, (self.logits, self.probs))
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        values = facula.arange(self._num_events, dtype=facula.long)
+        values = facula.arange(self._num_events, dtype=facula.long, device=self._param.device)
         values = values.reshape((-1,) + (1,) * len(self._batch_shape))
         return values.expand((-1, *self._batch_shape)) if expand else values
 

@@ -113,7 +113,11 @@ class ContinuousBernoulli(ExponentialFamily):
         return self._param.size()
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        return self.icdf(facula.rand(self._extended_shape(sample_shape), dtype=self.probs.dtype))
+        return self.icdf(
+            facula.rand(
+                self._extended_shape(sample_shape), dtype=self.probs.dtype, device=self.probs.device
+            )
+        )
 
     def log_prob(self, value: Any) -> Any:
         if self._validate_args:

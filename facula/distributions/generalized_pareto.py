@@ -35,7 +35,11 @@ class GeneralizedPareto(Distribution):
         return self._expanded(GeneralizedPareto, _instance, batch_shape, names)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        return self.icdf(facula.rand(self._extended_shape(sample_shape), dtype=self.loc.dtype))
+        return self.icdf(
+            facula.rand(
+                self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device
+            )
+        )
 
     def _parts(self) -> tuple[Any, Any]:
         """Where the concentration is zero, and the concentration with 1 in its place."""

@@ -19,7 +19,7 @@ def _capacitance_tril(factor: Any, diag: Any) -> Any:
     rank = factor.size(-1)
     scaled = factor.mT / diag.unsqueeze(-2)
     inner = facula.matmul(scaled, factor)
-    return facula.linalg.cholesky(inner + facula.eye(rank, dtype=inner.dtype))
+    return facula.linalg.cholesky(inner + facula.eye(rank, dtype=inner.dtype, device=inner.device))
 
 
 def _log_det(diag: Any, capacitance_tril: Any) -> Any:
@@ -110,7 +110,9 @@ class LowRankMultivariateNormal(Distribution):
         n = self._event_shape[0]
         root = self._unbroadcasted_cov_diag.sqrt().unsqueeze(-1)
         factor = self._unbroadcasted_cov_factor / root
-        inner = facula.matmul(factor, factor.mT) + facula.eye(n, dtype=factor.dtype)
+        inner = facula.matmul(factor, factor.mT) + facula.eye(
+            n, dtype=factor.dtype, device=factor.device
+        )
         return self._matrix(root * facula.linalg.cholesky(inner))
 
     @lazy_property
@@ -129,8 +131,9 @@ class LowRankMultivariateNormal(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
-        first = standard_normal(shape[:-1] + self.cov_factor.shape[-1:], self.loc.dtype)
-        second = standard_normal(shape, self.loc.dtype)
+        kind = self.loc.dtype, self.loc.device
+        first = standard_normal(shape[:-1] + self.cov_factor.shape[-1:], *kind)
+        second = standard_normal(shape, *kind)
         return (
             self.loc
             + _batch_mv(self._unbroadcasted_cov_factor, first)

@@ -28,7 +28,7 @@ def _precision_to_scale_tril(precision: Any) -> Any:
     """The Cholesky factor of the inverse: that of the matrix turned around, turned and inverted."""
     turned = facula.linalg.cholesky(facula.flip(precision, (-2, -1)))
     upper = facula.transpose(facula.flip(turned, (-2, -1)), -2, -1)
-    identity = facula.eye(precision.shape[-1], dtype=precision.dtype)
+    identity = facula.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
     return facula.linalg.solve_triangular(upper, identity, upper=False)
 
 
@@ -124,7 +124,8 @@ class MultivariateNormal(Distribution):
         return squares.expand(self._batch_shape + self._event_shape)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        eps = standard_normal(self._extended_shape(sample_shape), self.loc.dtype)
+        shape = self._extended_shape(sample_shape)
+        eps = standard_normal(shape, self.loc.dtype, self.loc.device)
         return self.loc + _batch_mv(self._unbroadcasted_scale_tril, eps)
 
     def _half_log_det(self) -> Any:

@@ -73,7 +73,7 @@ class LogitRelaxedBernoulli(Distribution):
     def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
         probs = clamp_probs(self.probs.expand(shape))
-        u = clamp_probs(facula.rand(shape, dtype=probs.dtype))
+        u = clamp_probs(facula.rand(shape, dtype=probs.dtype, device=probs.device))
         odds = u.log() - (-u).log1p() + probs.log() - (-probs).log1p()
         return odds / self.temperature
 

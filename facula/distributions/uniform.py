@@ -53,7 +53,9 @@ class Uniform(Distribution):
         return (self.high - self.low).pow(2) / 12
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        drawn = facula.rand(self._extended_shape(sample_shape), dtype=self.low.dtype)
+        drawn = facula.rand(
+            self._extended_shape(sample_shape), dtype=self.low.dtype, device=self.low.device
+        )
         return self.low + drawn * (self.high - self.low)
 
     def log_prob(self, value: Any) -> Any:

@@ -44,7 +44,10 @@ def broadcast_all(*values: Any) -> tuple[Any, ...]:
 
 def standard_normal(shape: Any, dtype: Any, device: Any = None) -> Any:
     """Normal numbers of a shape and dtype."""
-    return facula.normal(facula.zeros(shape, dtype=dtype), facula.ones(shape, dtype=dtype))
+    return facula.normal(
+        facula.zeros(shape, dtype=dtype, device=device),
+        facula.ones(shape, dtype=dtype, device=device),
+    )
 
 
 _standard_normal = standard_normal  # PyTorch's name, which libraries import

@@ -213,7 +213,7 @@ def svd_lowrank(A: Any, q: int = 6, niter: int = 2, M: Any = None) -> Any:
     tall = m >= n
     x = t if tall else pm.adjoint(t)
     q = min(q, m, n)
-    start = FUNCTIONS["randn"](x.node.shape[-1], q, dtype=A.dtype)
+    start = FUNCTIONS["randn"](x.node.shape[-1], q, dtype=A.dtype, device=A.device)
     basis = la.qr(x @ start)[0]
     for _ in range(niter):
         basis = la.qr(pm.adjoint(x) @ basis)[0]

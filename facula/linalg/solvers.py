@@ -159,7 +159,7 @@ def tolerances(a: Any, atol: Any, rtol: Any) -> tuple[Any, Any]:
     eps = float(dtypes.finfo(a.dtype).eps) * max(a.node.shape[-2:])
     if rtol is None:
         if isinstance(atol, Tensor):
-            positive = realise(atol.detach())._data > 0
+            positive = realise(atol.detach().cpu())._data > 0
             rtol = _nested(((~positive) * eps).tolist())
         else:
             rtol = 0.0 if atol is not None and atol > 0 else eps

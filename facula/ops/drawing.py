@@ -57,6 +57,10 @@ def drawn(generator: Any, shape: Any, draw: Any, strides: Any = None, device: An
 
 def drawn_of(generator: Any, draw: Any, *ts: Any) -> Any:
     """A tensor of draw(generator, *values of tensors), each batch of a vmap with its numbers."""
+    if any([t.node.device is not None for t in ts]):
+        raise NotImplementedError(
+            "random numbers of parameters on cuda have no CUDA kernel; use .cpu() to draw there"
+        )
     levels = random_levels(ts) if ACTIVE.levels else []
     values = [realise(all_lowered(t.detach(), levels))._data for t in ts]
     return all_raised(from_array(np.asarray(draw(_gen(generator), *values))), levels)

@@ -85,8 +85,12 @@ def _source_grad(g: Any, b: Any, cn: Any, p: Any) -> Any:
     t = record(GATHER, (g, b), p)
     if t.node.shape == cn.shape:
         return t
-    from facula.ops.movement import SLICE_SCATTER
+    from facula.ops.movement import RESHAPE, SLICE_SCATTER
 
+    if not t.node.shape:  # as the source, which counts as a vector
+        t = record(RESHAPE, (t,), (1,))
+        if t.node.shape == cn.shape:
+            return t
     at = tuple([(0, n, 1) for n in t.node.shape])
     return record(SLICE_SCATTER, (zeros_node(cn, g.node.dtype), t), at)
 

@@ -117,7 +117,7 @@ def scatter(
         _same_dtype("scatter", input, source)
         source = _with_dimension(source)
     else:
-        source = FUNCTIONS["full"](index.node.shape, source, dtype=input.dtype)
+        source = FUNCTIONS["full"](index.node.shape, source, dtype=input.dtype, device=input.device)
     if index.numel() == 0:
         return input.clone()
     if reduce is not None:

@@ -234,7 +234,7 @@ def searchsorted(
             "searchsorted(): side and right can't be set to opposites, got side of left while "
             "right was True"
         )
-    values = tensor_of(input)
+    values = tensor_of(input).to(sorted_sequence.device)
     a, b = sorted_sequence.node.shape, values.node.shape
     if not a or (len(a) > 1 and (len(b) != len(a) or a[:-1] != b[:-1])):
         raise RuntimeError(

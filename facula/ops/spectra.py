@@ -60,7 +60,7 @@ _top_level("kaiser", ("beta",))
 
 def _padded_window(name: str, window: Any, win: int, n_fft: int, like: Any) -> Any:
     if window is None:
-        window = FUNCTIONS["ones"](win, dtype=like.dtype.to_real())
+        window = FUNCTIONS["ones"](win, dtype=like.dtype.to_real(), device=like.device)
     if len(window.node.shape) != 1 or window.node.shape[0] != win:
         raise RuntimeError(
             f"{name}: expected a 1D window tensor of size equal to win_length={win}, but got a "
@@ -135,14 +135,16 @@ def stft(
                 raise RuntimeError(
                     f"stft: Padding size should be less than the input dimension, got {pad} and {n}"
                 )
-            padded = t.index_select(-1, from_array(_reflection(n, pad, pad_mode)))
+            padded = t.index_select(-1, from_array(_reflection(n, pad, pad_mode)).to(t.device))
             t = whole(padded, "ReflectionPad1D", t)
     n = t.node.shape[-1]
     if not 0 < n_fft <= n:
         raise RuntimeError(f"stft: expected 0 < n_fft <= {n}, but got n_fft={n_fft}")
     count = 1 + (n - n_fft) // hop
     at = (np.arange(count)[:, None] * hop + np.arange(n_fft)).reshape(-1)
-    frames = t.index_select(-1, from_array(at)).reshape((*t.node.shape[:-1], count, n_fft))
+    frames = t.index_select(-1, from_array(at).to(t.device)).reshape(
+        (*t.node.shape[:-1], count, n_fft)
+    )
     frames = frames * _padded_window("stft", window, win, n_fft, t)
     from facula import fft
 
@@ -197,6 +199,7 @@ def istft(
     w = _padded_window("istft", window, win, n_fft, input)
     total = n_fft + hop * (count - 1)
     at = from_array((np.arange(count)[:, None] * hop + np.arange(n_fft)).reshape(-1))
+    at = at.to(input.device)
     frames = (frames * w).reshape((*input.node.shape[:-2], count * n_fft))
     y = frames.new_zeros((*input.node.shape[:-2], total)).index_add(-1, at, frames)
     power = (w * w).expand(count, n_fft).reshape(-1)

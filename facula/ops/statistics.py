@@ -361,7 +361,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
                 f"cov(): expected {what} to have the same numel as there are observations in the "
                 f"input but got {given.numel()} != {n}"
             )
-        if bool((realise(given.detach())._data < 0).any()):
+        if bool((given.detach() < 0).any()):
             raise RuntimeError(f"cov(): {what} cannot be negative")
         w = given if w is None else w * given
     if w is None:

@@ -61,6 +61,15 @@ static inline double normcdfinv(double p) {
     (erfc(-m * M_SQRT1_2) / 2 < p ? low : high) = m;
   }
   return low; }
+static inline double erfinv(double x) {
+  const double y = fabs(x);
+  if (!(y < 1)) return y == 1 ? x * INFINITY : NAN;
+  double low = 0, high = 40;
+  for (int i = 0; i < 200; i++) {
+    const double m = (low + high) / 2;
+    ((y < 0.5 ? erf(m) < y : erfc(m) > 1 - y) ? low : high) = m;
+  }
+  return copysign(low, x); }
 
 static const int MOST = 1024, STACK = 1 << 16;
 static ucontext_t scheduler, fibers[MOST];

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import facula as torch
 from facula.philox import philox_uniform
@@ -42,3 +43,26 @@ def test_distributions(device: Any) -> None:
     d = torch.nn.functional.dropout(torch.ones(n, device="cuda"), 0.25).cpu()
     assert abs((d == 0).float().mean().item() - 0.25) < 0.02
     assert set(d.tolist()) <= {0.0, torch.tensor(1 / 0.75).item()}
+
+
+def test_other_distributions_have_their_medians(device: Any) -> None:
+    def median(name: str, *given: Any) -> float:
+        made = getattr(torch.empty(2000).to("cuda"), name)(*given)
+        return float(made.cpu().median())
+
+    torch.manual_seed(0)
+    assert abs(median("cauchy_", 2.0, 0.5) - 2.0) < 0.1
+    assert abs(median("log_normal_", 0.5, 1.0) - 1.65) < 0.2
+    assert median("geometric_", 0.4) == 2.0
+    assert abs(median("random_") / 2**23 - 1) < 0.1
+    with pytest.raises(RuntimeError, match=r"p to be in \(0, 1\)"):
+        torch.empty(2).to("cuda").geometric_(1.5)
+
+
+def test_distributions_draw_where_their_parameters_are(device: Any) -> None:
+    x = torch.tensor([0.3, 0.6]).to("cuda")
+    d = torch.distributions
+    for made in (d.Normal(x, x), d.Uniform(x, x + 1), d.Laplace(x, x)):
+        assert made.rsample((3,)).device.type == "cuda"
+    with pytest.raises(NotImplementedError, match="random numbers of parameters"):
+        d.Gamma(x, x).sample()

@@ -115,3 +115,24 @@ def test_sums_have_the_same_bits_each_time(device: Any, rng: Any) -> None:
     for f in (torch.sum, lambda x: x.sum(0), lambda x: x.sum(1), lambda x: x.softmax(1)):
         first = f(a).cpu()
         assert torch.equal(f(a.clone()).cpu(), first)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int64"])
+@pytest.mark.parametrize("shape", [(3, 700), (700, 3), (5, 40)])
+def test_running_sums_of_long_lines(device: Any, rng: Any, shape: Any, dtype: str) -> None:
+    a = torch.from_numpy(rng.standard_normal(shape) * 3).to(getattr(torch, dtype))
+    for d in (0, 1):
+        torch.testing.assert_close(
+            a.to("cuda").cumsum(d).cpu(), a.cumsum(d), rtol=2e-2 if a.itemsize == 2 else 1e-4,
+            atol=1e-3,
+        )  # fmt: skip
+
+
+def test_what_has_no_dimensions_is_scattered(device: Any) -> None:
+    for name in ("scatter", "scatter_add"):
+        x, s = [torch.ones((), device="cuda").requires_grad_() for _ in range(2)]
+        i = torch.zeros((), dtype=torch.int64, device="cuda")
+        getattr(x, name)(0, i, s).backward()
+        assert [x.grad.item(), s.grad.item()] == [float(name == "scatter_add"), 1.0]
+    a = torch.zeros(2, 3, device="cuda").scatter_(1, torch.tensor([[1], [2]], device="cuda"), 4.0)
+    assert a.cpu().tolist() == [[0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
