@@ -68,8 +68,8 @@ def missing_import(name: str) -> ImportError:
 class _AliasLoader:
     """Loads a module under a second name by giving out the module that has the first."""
 
-    def __init__(self, real: str) -> None:
-        self.real = real
+    def __init__(self, real: str, name: str) -> None:
+        self.real, self.name = real, name
         self._spec: ModuleSpec | None = None
 
     def create_module(self, spec: ModuleSpec) -> types.ModuleType:
@@ -81,6 +81,17 @@ class _AliasLoader:
         # The import system has just written the alias's spec into the module; it has run already
         # and goes on being the module that it was.
         module.__spec__ = self._spec
+        self._name_shadowed(module)
+
+    def _name_shadowed(self, module: types.ModuleType) -> None:
+        """Name submodules behind a function of theirs, as `nn.parallel.data_parallel` is.
+
+        PyTorch imports them with the package, so importing one later leaves the function there.
+        """
+        for child, value in list(module.__dict__.items()):
+            inner = sys.modules.get(f"{self.real}.{child}")
+            if inner is not None and getattr(value, "__module__", None) == inner.__name__:
+                sys.modules[f"{self.name}.{child}"] = inner
 
 
 class _AliasFinder:
@@ -109,7 +120,8 @@ class _AliasFinder:
         found = found or importlib.util.find_spec(real)
         if found is None:
             return None
-        spec = ModuleSpec(fullname, _AliasLoader(real), origin=found.origin)  # type: ignore[arg-type]
+        loader: Any = _AliasLoader(real, fullname)
+        spec = ModuleSpec(fullname, loader, origin=found.origin)
         if found.submodule_search_locations is not None:
             spec.submodule_search_locations = list(found.submodule_search_locations)
         return spec

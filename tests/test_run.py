@@ -508,6 +508,8 @@ for name in names:
 assert {n: vars(facula)[n] for n in functions} == functions  # no module in a function's place
 assert "torch.run" not in sys.modules and "torch.cli" not in sys.modules
 assert torch.nn.functional is facula.nn.functional
+from torch.nn.parallel.data_parallel import DataParallel  # behind the function of that name
+assert torch.nn.parallel.data_parallel.__module__ == DataParallel.__module__
 assert not hasattr(torch, "no_such_name") and not hasattr(torch.nn, "NoSuchLayer")
 """
 
