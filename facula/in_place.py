@@ -47,15 +47,16 @@ def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
             )
         if t._fixed and t.requires_grad:
             forbid(t, f"and is being modified inplace by {name}")
-        if t._base_t is not None and t.requires_grad:
-            if t._base_t.is_leaf:
+        base = t._viewed if t._base_t is None else t._base_t
+        if base is not None and (t.requires_grad or base.requires_grad):
+            if base.is_leaf:
                 raise RuntimeError(
                     f"{name}: a view of a leaf Variable that requires grad is being "
                     "used in an in-place operation."
                 )
-            if t._multi or t._no_grad or t._base_t._fixed:
+            if t._multi or t._no_grad or base._fixed:
                 forbid(t, f"and is being modified inplace by {name}")
-            unasked = not t.node.rg and t._gfn is None
+            unasked = t._base_t is not None and not t.node.rg and t._gfn is None
             if unasked and (t.node.op is STALE or t._seen != version_of(t)):
                 # Its base got a history since it was made, and nobody has asked for its own.
                 raise RuntimeError(

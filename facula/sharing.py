@@ -79,10 +79,12 @@ def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:
     """Let t look at the memory of v, a realised view; its version and its hooks stay its own.
 
     A version that it had in common with others stays that: of those that share the old memory.
+    What it was a view of goes on deciding whether it may be written to.
     """
     s, counter = t._storage, t._counter
     if counter is None:
         counter = s if s is not None else Counter(version, t._token)
+    t._viewed = t._base
     for name in ("_base_t", "_exported", "_token"):
         state_of(t).pop(name, None)
     for name in ("node", "_data", "_storage", "_chain", "_offset"):

@@ -213,7 +213,7 @@ class Tensor(TensorBase):
 
     @property
     def output_nr(self) -> int:
-        return 0
+        return graph.output_of(self._edge()) if self.requires_grad else 0
 
     def backward(
         self,
@@ -242,7 +242,7 @@ class Tensor(TensorBase):
 
     def detach_(self) -> Any:
         """Cut this tensor off from its history."""
-        if self._base_t is not None or self._fixed:
+        if self._base is not None or self._fixed:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         if self.node.op is META:
             sharing.become(self, self.detach())

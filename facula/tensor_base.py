@@ -157,6 +157,7 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
     _chain: tuple[Any, ...] = ()
     _offset = 0
     _base_t: Any = None  # what this tensor is a view of, for autograd
+    _viewed: Any = None  # what it was a view of before `.data =`, which forbids writes as before
     _own: Any = None  # the group of tensors with one history: None is the storage's own
     _counter: Any = None  # a version counter apart from the storage's, for `.data`
     _seen = 0  # the version at which a view last took its history from its base
@@ -344,11 +345,11 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
         return self._inference
 
     def _is_view(self) -> bool:
-        return self._base_t is not None
+        return self._base is not None
 
     @property
     def _base(self) -> Any:
-        return self._base_t
+        return self._viewed if self._base_t is None else self._base_t
 
     def is_set_to(self, tensor: Any) -> bool:
         """Whether both see the same elements of the same memory in the same order."""

@@ -400,17 +400,20 @@ def run(
             if n.pre_hooks:
                 rouse(r)
                 for hook in list(n.pre_hooks.values()):
-                    new = hook((g,))
+                    new = hook(_given(n, g))
                     if new is not None:
                         g = new[0]
+                        if len(new) > 1:
+                            n.custom.joint.grads = dict(enumerate(new))
             if r.frame != frame:  # a hook flushed: what was pending has been sealed
                 frame = r.frame
                 gone = overwritten(r)
+            given = _given(n, g) if n.post_hooks else ()
             grads = _apply(n, g, gone, create_graph, wanted)
             if n.post_hooks:
                 rouse(r)
                 for hook in list(n.post_hooks.values()):
-                    new = hook(tuple(grads), (g,))
+                    new = hook(tuple(grads), given)
                     if new is not None:
                         grads = list(new)
             if r.anomaly:
@@ -440,6 +443,14 @@ def run(
             n.freed = n.freed or bool(n.saved) or (n.custom is None and n.op.frees)
             n.saved = {}
     return found
+
+
+def _given(n: GradNode, g: Any) -> tuple[Any, ...]:
+    """What a node was given, as its hooks see it: a gradient for each of its results."""
+    joint = None if n.custom is None else n.custom.joint
+    if joint is None or joint.count == 1:
+        return (g,)
+    return tuple([joint.grads.get(i) for i in range(joint.count)])
 
 
 def _hand_over(n: GradNode, g: Any) -> None:

@@ -97,7 +97,7 @@ class _Several:
     """Collects the gradients of a function with several outputs."""
 
     def __init__(self, ctx: Any, cls: Any, metas: list[Any]) -> None:
-        self.ctx, self.cls, self.metas = ctx, cls, metas
+        self.ctx, self.cls, self.metas, self.count = ctx, cls, metas, len(metas)
         self.grads: dict[int, Any] = {}
         self.inputs: list[Any] = []  # shape, dtype and device of those that take a gradient
 
@@ -143,6 +143,13 @@ class Function:
         raise NotImplementedError(
             "To use autograd.Function with vmap, you must either override the vmap staticmethod or "
             "set generate_vmap_rule=True."
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """RuntimeError: functions with a state of their own are gone from PyTorch, too."""
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated: use "
+            f"{type(self).__name__}.apply and static methods"
         )
 
     @classmethod

@@ -144,13 +144,16 @@ class GradNode:
         """The nodes that gradients go to."""
         from facula.autograd.names import kept
 
-        return tuple([(shown(e), 0) for e in kept(self)])
+        return tuple([(shown(e), output_of(e)) for e in kept(self)])
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_saved_"):
             from facula.autograd.saved import saved_value
 
             return saved_value(self, name)
+        ctx = None if self.custom is None else getattr(self.custom.joint, "ctx", None)
+        if ctx is not None and not name.startswith("__"):  # what `forward` kept, too
+            return getattr(ctx, name)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def register_hook(self, hook: Any) -> Any:
@@ -170,8 +173,13 @@ _CLASSES: dict[str, type[GradNode]] = {}
 
 
 def shown(node: Any) -> Any:
-    """A node as users see it: of a class that has PyTorch's name. Backward passes need no names."""
+    """A node as users see it: of a class that has PyTorch's name. Backward passes need no names.
+
+    The results of a function of the user, of which each has a node, have that function's.
+    """
     if node.__class__ is GradNode:
+        if getattr(node.custom, "index", None) is not None:
+            return shown(node.edges[0])
         name = node.name()
         cls = _CLASSES.get(name)
         if cls is None:
@@ -179,6 +187,12 @@ def shown(node: Any) -> Any:
             cls = _CLASSES.setdefault(name, made)
         node.__class__ = cls
     return node
+
+
+def output_of(node: Any) -> int:
+    """Which of the results of what users see as this node it belongs to."""
+    found: int | None = getattr(getattr(node, "custom", None), "index", None)
+    return found or 0
 
 
 def leaf_edge(t: Any, read: Entry | None = None) -> AccumulateGrad:

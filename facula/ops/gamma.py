@@ -7,6 +7,7 @@ zeta functions, by the Euler-Maclaurin formula); DLMF 8.7 and 8.9 (incomplete ga
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,23 @@ def _sin_pi(x: Any) -> Any:
     return np.sin(np.pi * r)
 
 
+@cache
+def _near_two() -> list[float]:
+    """The coefficients of log gamma(2 + e) as a series in e, from the first power on (6.1.33)."""
+    k = np.arange(2.0, 32.0)
+    return [1 - np.euler_gamma, *((-1) ** k * _hurwitz(k, np.full_like(k, 2)) / k).tolist()]
+
+
+def _between(x: Any) -> Any:
+    """log gamma(x) for 0.5 <= x <= 2.5, right in its last bits also near its zeros 1 and 2."""
+    low = x < 1.5
+    e = np.where(low, x - 1, x - 2)
+    series = np.zeros_like(e)
+    for c in reversed(_near_two()):
+        series = (series + c) * e
+    return np.where(low, series - np.log1p(e), series)
+
+
 def lgamma(a: Any) -> Any:
     """log |gamma(x)|; infinite at the poles."""
     x = np.asarray(a, np.float64)
@@ -54,6 +72,7 @@ def lgamma(a: Any) -> Any:
         series = series * (w * w) + _BERNOULLI[k - 1] / (2 * k * (2 * k - 1))
     out = (z - 0.5) * np.log(z) - z + 0.5 * math.log(2 * math.pi) + series * w - np.log(product)
     out = np.where(np.isinf(y), np.inf, out)
+    out = np.where(y <= 2.5, _between(np.minimum(y, 2.5)), out)
     below = math.log(math.pi) - np.log(np.abs(_sin_pi(x))) - out
     out = np.where(x < 0.5, below, out)
     return np.where(_is_pole(x) | np.isinf(x), np.inf, out)

@@ -385,10 +385,10 @@ def broadcast_to(input: Any, *args: Any, size: Any = None) -> Any:
 
 @api(method=False)
 def broadcast_tensors(*tensors: Any) -> Any:
-    """All tensors expanded to their common shape."""
+    """All tensors expanded to their common shape; those of that shape are given back."""
     ts = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     shape = broadcast([t.node.shape for t in ts], "broadcast_tensors")
-    return tuple([expand.__wrapped__(t, shape) for t in ts])
+    return tuple([t if t.node.shape == shape else expand.__wrapped__(t, shape) for t in ts])
 
 
 @api(method=False)

@@ -14,6 +14,7 @@ statements in a row without any of these: `inputs`, `cur`, `next`, then at most 
 from __future__ import annotations
 
 import threading
+from itertools import count
 from sys import getrefcount
 from typing import Any
 
@@ -48,6 +49,7 @@ MAX_TRIE = 400_000  # entries remembered by one recorder before it starts afresh
 # So many frames in a row, each of so many operations most of which were new: from then on a frame
 # ends where the program comes back to the line at which it began, to find pieces that repeat.
 STRAYED, LONG = 5, 2000
+_frames = count()  # the frames of all threads: their nodes meet in one graph
 
 
 class Recorder:
@@ -72,7 +74,7 @@ class Recorder:
         self.values = False  # whether views are recorded as values (trace/spans.py)
         self.place: Any = None  # the user's line for which the library is recording (resting.py)
         self.rests = False  # whether no garbage is collected meanwhile
-        self.frame = 0
+        self.frame = next(_frames)
         self.size = 0
         self.sized = 0  # when the frame began
         self.strayed = 0  # frames in a row that were long and new
@@ -124,7 +126,7 @@ class Recorder:
         self.sized = self.size
         self.head: Any = None  # the line that began this frame, once asked for
         self.begun = False  # whether a parameter has been met where nothing expected one
-        self.frame += 1
+        self.frame = next(_frames)
 
     def forget(self) -> None:
         """Drop all that was seen before."""

@@ -125,12 +125,20 @@ def checkpoint(
     first, second = context_fn()
     state = facula.get_rng_state() if preserve else None
     casts = dict(TLS.r.autocast or {})
+    given = [(t, t._version) for t in args if isinstance(t, facula.Tensor)]
 
     def forward() -> Any:
         with first:
             return function(*args, **kwargs)
 
     def again() -> Any:
+        for t, version in given:
+            if t._version != version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an "
+                    f"inplace operation: [{t.dtype} {list(t.shape)}], given to checkpoint(), is at "
+                    f"version {t._version}; expected version {version} instead"
+                )
         now = facula.get_rng_state()
         if state is not None:
             facula.set_rng_state(state)

@@ -302,3 +302,31 @@ def test_the_nodes_of_several_outputs_have_the_name_of_the_function():
     outs = Both.apply(torch.ones(2, requires_grad=True))
     assert [o.grad_fn.name() for o in outs] == ["BothBackward", "BothBackward"]
     assert "grad_fn=<BothBackward>" in repr(outs[1])
+
+
+def test_the_outputs_of_a_function_have_one_node():
+    class Two(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * 2, x * 3
+
+        @staticmethod
+        def backward(ctx, a, b):
+            return a * 2 + b * 3
+
+    x = torch.ones(2, requires_grad=True)
+    a, b = Two.apply(x)
+    node = a.grad_fn
+    assert node is b.grad_fn and (a.output_nr, b.output_nr) == (0, 1)
+    assert node.next_functions[0][0].variable is x and node.saved_tensors[0] is x
+    assert (a + b).grad_fn.next_functions == ((node, 0), (node, 1))
+    seen = []
+    node.register_prehook(lambda out: (out[0] * 10, out[1]))
+    node.register_hook(lambda inner, out: seen.append((inner[0].tolist(), len(out), out[1])))
+    a.sum().backward(retain_graph=True)
+    assert x.grad.tolist() == [20, 20] and seen == [([20, 20], 2, None)]
+    (a + b).sum().backward()
+    assert x.grad.tolist() == [43, 43] and seen[1][2].tolist() == [1, 1]
+    with pytest.raises(RuntimeError, match=r"Two\.apply"):
+        Two()(x)

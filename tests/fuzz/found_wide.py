@@ -196,4 +196,28 @@ v3 = some(torch.autograd.grad(v2, [v1], [v1.clone()], create_graph=True)[0], v1)
 torch.autograd.grad(v3.sum(), [v0], retain_graph=True)
 v3.sum().backward()
 v4 = some(torch.autograd.grad(v2, [v1], [torch.ones(2)], create_graph=True)[0], v1)""",
+    "a view whose memory is replaced may be written to no more than before": """
+v0 = torch.tensor([0.35, 0.5]).requires_grad_()
+v1 = v0[-1]
+v1.data = torch.tensor(2.0)
+v1[...] = -0.5
+v1.detach_()
+v2 = v0 * 2
+v3, v4 = v2.unbind(0)
+v3.data = torch.tensor(4.0)
+v3.mul_(2)
+v1.sum().backward()""",
+    "what was given to a checkpoint is not to be changed before the backward pass": """
+v0 = torch.tensor([0.5, 1.5]).requires_grad_()
+v1 = v0 * 2
+v2 = torch.utils.checkpoint.checkpoint(lambda x: x * x, v1, use_reentrant=False)
+v3 = torch.utils.checkpoint.checkpoint(lambda x: x.sin(), v1, use_reentrant=True)
+v1.add_(1)
+v2.sum().backward()
+v3.sum().backward()""",
+    "a pass through a checkpoint in another thread": """
+v0 = torch.tensor([1.48, -0.55]).requires_grad_()
+v1 = v0 * 2
+v2 = torch.utils.checkpoint.checkpoint(lambda x: x.sin() * x, v1 * v1, use_reentrant=False)
+in_thread(v2.sum().backward)""",
 }

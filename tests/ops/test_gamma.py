@@ -26,6 +26,10 @@ def test_lgamma_against_the_standard_library():
         gamma.lgamma(both), [math.lgamma(x) for x in both], rtol=1e-12, atol=1e-14
     )
     assert np.isposinf(gamma.lgamma(np.array([0.0, -1.0, -np.inf, np.inf]))).all()
+    assert gamma.lgamma(np.array([1.0, 2.0])).tolist() == [0, 0]
+    e = 2.0**-40  # near its zeros it is -euler_gamma * e and (1 - euler_gamma) * e
+    slopes = np.array([-np.euler_gamma, 1 - np.euler_gamma])
+    np.testing.assert_allclose(gamma.lgamma(np.array([1 + e, 2 + e])), slopes * e, rtol=1e-11)
 
 
 def test_digamma_recurrence_reflection_and_values():

@@ -57,3 +57,9 @@ def test_contiguous_and_clone_follow_a_memory_format(tier):
 def test_what_can_not_be_unflattened(shape, sizes):
     with pytest.raises(RuntimeError, match="unflatten"):
         torch.ones(shape).unflatten(0, sizes)
+
+
+def test_tensors_of_the_common_shape_are_not_expanded():
+    a, b = torch.ones(2, 3, requires_grad=True), torch.ones(3)
+    x, y = torch.broadcast_tensors(a, b)
+    assert x is a and y.shape == (2, 3) and y._base is b
