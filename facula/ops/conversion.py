@@ -95,8 +95,8 @@ for _name, _d in {
 
 @api(function=False)
 def type_as(self: Any, other: Any) -> Any:
-    """The tensor with another one's dtype."""
-    return pw.cast(self, other.node.dtype)
+    """The tensor with another one's dtype, on its device."""
+    return devices.moved(pw.cast(self, other.node.dtype), other.device)
 
 
 @api(function=False)
@@ -107,5 +107,8 @@ def cpu(self: Any, *, memory_format: Any = None) -> Any:
 
 @api(function=False)
 def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
-    """The tensor on a CUDA device."""
-    return devices.moved(self, devices.check("cuda" if device is None else device))
+    """The tensor on a CUDA device; RuntimeError for a device of another type."""
+    where = devices.check("cuda" if device is None else device)
+    if where.type != "cuda":
+        raise RuntimeError(f"cuda(): Invalid device, must be cuda device, but got {where}")
+    return devices.moved(self, where)

@@ -69,6 +69,8 @@ cuda.has_magma
 cuda.default_generators
 cuda.random.get_rng_state_all()
 zeros(1).cuda()
+zeros(1).cuda("cpu")
+nn.Linear(1, 1).cuda(torch.device("cpu"))
 zeros(1, device="cuda")
 zeros(1).to("cuda")
 nn.Linear(1, 1).cuda()

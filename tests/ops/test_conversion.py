@@ -68,3 +68,10 @@ def test_a_copy_is_asked_for_by_position():
     for y in (x.to("cpu", torch.float32, False, True), x.to(torch.float32, False, True)):
         y.zero_()
     assert x.tolist() == [1, 1]
+
+
+def test_type_as_takes_the_device_too():
+    x = torch.ones(2).type_as(torch.empty(1, device="meta", dtype=torch.float64))
+    assert x.is_meta and x.dtype is torch.float64
+    y = torch.ones(2)
+    assert y.type_as(torch.zeros(3)) is y
