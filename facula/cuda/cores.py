@@ -108,11 +108,15 @@ class Matmul(Core):
             side = _matrix(rows, columns, *steps[-2:])
             _, (jump,) = merged(list(batch), [steps[:-2]])
             if side is None or len(jump) > 1:
-                what = f"operand{which}"
-                full = Place(p.base, p.offset, (*batch, rows, columns), tuple(steps))
+                what, shape = f"operand{which}", [rows, columns]
+                turned = abs(steps[-2]) < abs(steps[-1])  # copied in the order in which it lies
+                if turned:
+                    shape.reverse()
+                    steps = (*steps[:-2], steps[-1], steps[-2])
+                full = Place(p.base, p.offset, (*batch, *shape), tuple(steps))
                 copy = copied(full, n, what)
                 out.append(copy)
-                sides.append(((what, n, 0), False, columns, rows * columns, dict(copy.room)))
+                sides.append(((what, n, 0), turned, shape[1], rows * columns, dict(copy.room)))
             else:
                 key = ("buffer", p.base, p.offset)
                 sides.append((key, *side, jump[0] if jump else 0, {}))

@@ -461,19 +461,28 @@ def partial(
         where, guard = "0", "if (threadIdx.x == 0) "
         launch = ((1, 1), (BLOCK, 1))
     else:
-        lines.append(f"const I c = blockIdx.x * {BLOCK} + threadIdx.x;")
-        lines.append(f"if (c >= {columns}) return;")
+        lines.append("const I c = blockIdx.x * 32 + threadIdx.x;")
         lines.append(f"{TYPE[kind]} a = 0;")
-        lines.append("#pragma unroll 8")
-        lines.append(f"for (I i = 0; i < {many}; i++) a += part[i * {columns} + c];")
-        where, guard = "c", ""
-        launch = ((-(-columns // BLOCK), 1), (BLOCK, 1))
-    s.most = many * columns
+        lines.append("#pragma unroll 4")
+        each = f"for (I i = threadIdx.y; i < {many}; i += 8) a += part[i * {columns} + c];"
+        lines.append(f"if (c < {columns}) {each}")
+        _eight(lines, kind)
+        where, guard = "c", f"if (threadIdx.y == 0 && c < {columns}) "
+        launch = ((-(-columns // 32), 1), (32, 8))
+    s.most = (many + 8) * columns + 64
     v = s.x.cast(Value("a", kind), kind_of(n) or kind)
     lines.append(f"{guard}{s.pointer(n, made=True)}[{where}] = {s.x.pack(v)};")
     second = Launch(s.text(), s.args, *launch)
     second.room = room
     return [first, second]
+
+
+def _eight(lines: list[str], kind: str) -> None:
+    """Add up what the eight threads of each column have, in the first of them."""
+    lines.append(f"__shared__ {TYPE[kind]} side[8][32];")
+    lines.append("side[threadIdx.y][threadIdx.x] = a;")
+    lines.append("__syncthreads();")
+    lines.append("if (threadIdx.y == 0) for (int k = 1; k < 8; k++) a += side[k][threadIdx.x];")
 
 
 def split_rows(rows: int, columns: int) -> tuple[int, int]:
@@ -505,11 +514,8 @@ def _sum_columns(low: Any, c: Cluster, n: Node) -> list[Launch]:
     k.at("r", [c.shape[d] for d in gone], gone, places)
     lines.append(f"a += {k.x.cast(k._operand(p, False), kind).name};")
     lines.append("}\n  }")
-    lines.append(f"__shared__ {TYPE[kind]} side[8][32];")
-    lines.append("side[threadIdx.y][threadIdx.x] = a;")
-    lines.append("__syncthreads();")
+    _eight(lines, kind)
     lines.append(f"if (c >= {columns}) return;")
-    lines.append("if (threadIdx.y == 0) for (int k = 1; k < 8; k++) a += side[k][threadIdx.x];")
     k.most = max(k.most, prod(c.shape), rows + 8 * each)
     grid, block = (-(-columns // 32), many), (32, 8)
     if many == 1:

@@ -136,3 +136,18 @@ def test_what_has_no_dimensions_is_scattered(device: Any) -> None:
         assert [x.grad.item(), s.grad.item()] == [float(name == "scatter_add"), 1.0]
     a = torch.zeros(2, 3, device="cuda").scatter_(1, torch.tensor([[1], [2]], device="cuda"), 4.0)
     assert a.cpu().tolist() == [[0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_operands_that_no_step_leads_through_are_copied_as_they_lie(
+    device: Any, rng: Any, turned: bool
+) -> None:
+    def heads(x: Any) -> list[Any]:
+        return [a.reshape(2, 5, 3, 4).transpose(1, 2) for a in x.split(12, 2)]
+
+    def both(x: Any) -> Any:
+        q, k, v = heads(x)
+        return q @ k.transpose(2, 3) @ v if turned else q.transpose(2, 3) @ k + v[:, :, :4]
+
+    _same(both, [rng.standard_normal((2, 5, 36)).astype(np.float32)])
+    _same(both, [rng.standard_normal((2, 5, 36))])
