@@ -9,6 +9,7 @@ identities and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -223,6 +224,11 @@ Pick = Callable[[Any], tuple[Any, ...]]
 
 def pick(places: list[int]) -> Pick:
     """A function that picks what is at these places of a list or tuple, as a tuple or list."""
+    return _pick(tuple(places))
+
+
+@lru_cache(maxsize=4096)  # many have the same places
+def _pick(places: tuple[int, ...]) -> Pick:
     if len(places) > 1:
         return itemgetter(*places)
     return itemgetter(slice(places[0], places[0] + 1) if places else slice(0, 0))

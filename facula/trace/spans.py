@@ -27,6 +27,7 @@ KEYS = 2048  # functions and settings remembered for one position: where frames 
 PURE: set[Any] = set()  # functions whose views are recorded as values
 _MISS = object()
 _FLOATS = {float}
+_EMPTY: list[Any] = []  # which nobody writes to
 _THERE = (LEAF, INPUT)
 
 
@@ -97,6 +98,13 @@ class Span:
     lent: list[int]
     shape: Any
     end: Node
+
+    def share(self) -> None:
+        """Let all stretches have the same empty list: there are many, most of whose lists are
+        empty, and Python's garbage collector looks at each object that it finds."""
+        for name in ("after", "constants", "inputs", "lent", "made", "results", "same", "times"):
+            if not getattr(self, name):
+                setattr(self, name, _EMPTY)
 
 
 def pure(f: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
@@ -374,6 +382,7 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
     ):
         if cur.spans is None or len(cur.spans) >= KEYS:
             cur.spans = {}
+        s.share()
         variants = cur.spans.setdefault(key, [])
         if len(variants) == VARIANTS:
             del variants[0]
