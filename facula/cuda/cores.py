@@ -112,7 +112,7 @@ class Matmul(Core):
                 turned = abs(steps[-2]) < abs(steps[-1])  # copied in the order in which it lies
                 if turned:
                     shape.reverse()
-                    steps = (*steps[:-2], steps[-1], steps[-2])
+                    steps = [*steps[:-2], steps[-1], steps[-2]]
                 full = Place(p.base, p.offset, (*batch, *shape), tuple(steps))
                 copy = copied(full, n, what)
                 out.append(copy)
