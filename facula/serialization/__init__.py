@@ -6,7 +6,7 @@ Source: https://docs.pytorch.org/docs/stable/notes/serialization.html
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from facula.devices import device
 from facula.errors import honest
@@ -32,9 +32,17 @@ __all__ = [
     "default_restore_location",
     "get_safe_globals",
     "load",
+    "normalize_storage_type",
     "safe_globals",
     "save",
 ]
+
+
+def normalize_storage_type(storage_type: type) -> Any:
+    """The class of storages that has the same name at the top level, such as `FloatStorage`."""
+    import facula
+
+    return getattr(facula, storage_type.__name__)
 
 
 __getattr__ = honest(__name__)

@@ -73,3 +73,8 @@ def test_tensors_come_to_the_meta_device_without_values():
     for there in ("meta", facula.device("meta"), {"cpu": "meta"}):
         made = files.load(at("cpu"), map_location=there)
         assert made.is_meta and made.shape == (4,) and made.dtype is facula.float32
+
+
+def test_classes_of_storages_by_their_name():
+    for kind in (facula.FloatStorage, facula.UntypedStorage):
+        assert facula.serialization.normalize_storage_type(kind) is kind
