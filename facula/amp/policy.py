@@ -72,6 +72,14 @@ _REFUSED = (
     "are\nsafe to autocast."
 )
 
+# Those that are in no list, and call none that is.
+_AS_THEY_ARE = """
+    add sub mul div true_divide neg abs relu sigmoid tanh sqrt square clamp maximum minimum eq ne lt
+    le gt ge add_ sub_ mul_ div_ neg_ relu_ zero_ fill_ copy_ clone view view_as reshape transpose t
+    permute split chunk unbind expand expand_as squeeze unsqueeze contiguous select narrow flatten
+    unflatten detach to float half bfloat16 type_as
+"""
+
 
 class Lists(NamedTuple):
     """The operations of one kind of device that run in 16 bits, in float32, in the widest dtype of
@@ -181,6 +189,7 @@ def mixed(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 table.MIXED = mixed
+table.AS_THEY_ARE = frozenset((*_AS_THEY_ARE.split(), table.SPAN))
 
 
 def switch(where: str, low: dtype | None) -> None:

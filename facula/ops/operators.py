@@ -20,13 +20,14 @@ _new = object.__new__
 
 # Operators. The first test of each is the follower's: the expected operation on the same nodes.
 def _operator(prim: Any, scalar: Any, general: Any) -> Any:
+    name = general.__name__
     power = scalar is pw.POW_S  # that of an integer may not be negative
 
     def method(self: Any, other: Any) -> Any:
         r = TLS.r
         e = r.next
         kind = type(other)
-        if OVERRIDES and concerned((self, other)):
+        if OVERRIDES and concerned((self, other), name):
             return _plainly(general, self, other)
         if e.op is prim:
             if kind in PLAIN:

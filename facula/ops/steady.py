@@ -23,10 +23,10 @@ _SETTINGS = {bool, int, float, str, NoneType, dtype}
 def steady(call: Callable[..., Any]) -> Callable[..., Any]:
     """A function of the table that looks at no values, only at its first argument's shape, dtype
     and layout and at settings; what it records may have no other operands."""
-    plain, overrides = table.PLAIN, table.OVERRIDES
+    plain, overrides, name = table.PLAIN, table.OVERRIDES, call.__name__
 
     def quick(*args: Any, **kwargs: Any) -> Any:
-        if not args or type(args[0]) not in plain or (overrides and table.concerned(args)):
+        if not args or type(args[0]) not in plain or (overrides and table.concerned(args, name)):
             return call(*args, **kwargs)
         settings: tuple[Any, ...] = ()
         if kwargs or len(args) > 1:  # types first: 1 == 1.0 == True, and tensors record that

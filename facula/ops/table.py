@@ -25,6 +25,8 @@ OVERRIDES: list[Any] = []  # tensor subclasses that user code has defined, and M
 CLASSES: set[type] = set()  # these subclasses
 MODES: list[Any] = []  # functions that are offered every call first, as mode(f, args, kwargs)
 MIXED: Any = None  # what autocast does with a call (amp/policy.py); in OVERRIDES while it is on
+AS_THEY_ARE: frozenset[str] = frozenset()  # the functions that it leaves as they are
+SPAN = "a span"  # among them: stretches of the trace, which are known by it (trace/spans.py)
 PLAIN: set[type] = set()  # classes of tensors that override nothing
 # In-place operations that write element by element where an index says: no operand may be self.
 SCATTERING = {
@@ -297,11 +299,12 @@ _ABSENT = object()
 
 
 def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Callable[..., Any]:
-    power = call.__name__ == "pow"  # that of an integer may not be negative
+    name = call.__name__
+    power = name == "pow"  # that of an integer may not be negative
 
     def quick(a: Any = _ABSENT, b: Any = _ABSENT, *rest: Any, **kwargs: Any) -> Any:
         plain = not rest and not kwargs and type(a) in PLAIN
-        if plain and (not OVERRIDES or not concerned((b,))):
+        if plain and (not OVERRIDES or not concerned((b,), name)):
             r = TLS.r
             e = r.next
             if e.op is prim:
@@ -514,13 +517,16 @@ def without_subclasses(keep_modes: bool) -> Iterator[None]:
         OVERRIDES[:] = saved
 
 
-def concerned(args: Any) -> bool:
+def concerned(args: Any, name: str = "") -> bool:
     """Whether a mode is on, or one of these arguments, or of those in lists, is of a subclass.
 
-    Asked where there are OVERRIDES: that a program has a subclass says nothing of most calls.
+    Asked where there are OVERRIDES: that a program has a subclass says nothing of most calls, and
+    autocast, which is on for one thread, nothing of functions that it leaves as they are.
     """
     for o in OVERRIDES:
-        if o not in CLASSES:
+        if o not in CLASSES and not (
+            o is MIXED and (TLS.r.autocast is None or name in AS_THEY_ARE)
+        ):
             return True
     for a in args:
         cls = a.__class__
@@ -561,7 +567,8 @@ def untouched(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
 
 def dispatch(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Offer the call to the modes, then to `__torch_function__` of the arguments' subclasses."""
-    if not concerned(args) and not (kwargs and concerned(kwargs.values())):
+    name = f.__name__
+    if not concerned(args, name) and not (kwargs and concerned(kwargs.values(), name)):
         return NotImplemented
     return _offer(f, args, kwargs)
 

@@ -14,7 +14,7 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
-from facula.ops.table import OVERRIDES, PLAIN, concerned
+from facula.ops.table import OVERRIDES, PLAIN, SPAN, concerned
 from facula.trace import flight, recorder
 from facula.trace.lines import comes_back
 from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
@@ -131,14 +131,14 @@ def run(
     operations as they are: a number that it computes from them would be a constant of the stretch,
     so a call that does that is not remembered. It computes no integers from them.
     """
-    if OVERRIDES and concerned(tensors):
+    if OVERRIDES and concerned(tensors, SPAN):
         return f(tensors, static, numbers)
     try:
         nodes = [None if t is None else t.node for t in tensors]
     except AttributeError:  # something is no tensor: the function says what is wrong with it
         return _refused(f, tensors, static, numbers)
     r = TLS.r
-    key = (f, static, len(nodes))
+    key = _key(r, f, static, len(nodes))
     out = _known(r, key, nodes, tensors, numbers)
     if out is _MISS and _refresh(r, tensors):
         nodes = [None if t is None else t.node for t in tensors]
@@ -184,6 +184,13 @@ def _refresh(r: Any, tensors: tuple[Any, ...]) -> bool:
             any_ = True
             t._rederive()
     return any_
+
+
+def _key(r: Any, f: Any, static: Any, count: int) -> Any:
+    """What a stretch is found by: the function, its settings, those of autocast."""
+    if r.autocast is None:
+        return f, static, count
+    return f, static, count, *r.autocast.items()
 
 
 def _known(r: Any, key: Any, nodes: list[Any], tensors: Any, numbers: Any) -> Any:
@@ -349,7 +356,7 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
             _sole(t)  # or what is written to it is written to memory that others may share
     frame, cur, n_inputs, n_scalars = r.frame, r.cur, len(r.inputs), len(r.scalars)
     before = [(None, 0) if t is None else (t.node, t._version) for t in tensors]
-    key = (f, static, len(tensors))
+    key = _key(r, f, static, len(tensors))
     fit = not (r.anomaly or r.loans or (r.gnodes and r.grad)) and r.packing is None
     fit = fit and _lasting(key, static)
     fit = fit and all(

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import facula
+from facula.amp import policy
+from facula.ops import table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import autocast_cases as cases
@@ -59,3 +61,28 @@ def test_numbers_that_are_not_touched() -> None:
             facula.float32
         )
         assert facula.zeros(2, 2).addmm_(facula.ones(2, 2), facula.ones(2, 2)).sum().item() == 8
+
+
+def test_what_is_left_as_it_is_stands_in_no_list():
+    for lists in policy.LISTS.values():
+        for names in lists:
+            assert table.AS_THEY_ARE.isdisjoint(names)
+    assert {*table.FUNCTIONS, *table.METHODS, table.SPAN} >= table.AS_THEY_ARE
+
+
+def test_a_stretch_is_known_by_autocast() -> None:
+    """What a network recorded under autocast is not what it does without."""
+    facula.manual_seed(0)
+    layers = facula.nn.Linear(4, 4), facula.nn.ReLU(), facula.nn.LSTM(4, 3, batch_first=True)
+    model = facula.nn.Sequential(*layers)
+    x = facula.randn(2, 5, 4)
+    want = {}
+    for n in range(8):
+        low = (None, facula.bfloat16, facula.float16, facula.bfloat16)[n % 4]
+        with facula.autocast("cpu", dtype=low, enabled=low is not None):
+            out, (h, _) = model(x)
+            mean = (out * 2 + 1).mean()
+        mean.backward()
+        got = out.dtype, h.dtype, mean.dtype, mean.item()
+        assert got[0] is (low or facula.float32)
+        assert want.setdefault(low, got) == got

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from facula import Tensor
-from facula.ops.table import OVERRIDES, concerned
+from facula.ops.table import OVERRIDES, SPAN, concerned
 from facula.trace.spans import pure, run
 
 from .. import functional as F
@@ -43,7 +43,7 @@ def follow(modules: Any, input: Any) -> Any:
     """The result of modules called one after the other; None where they have to be called."""
     if global_hooks or input.__class__ is not Tensor or Module.__call__ is not _call:
         return None
-    if OVERRIDES and concerned(()):
+    if OVERRIDES and concerned((), SPAN):
         return None
     chain: list[Any] = []
     tensors = [input]
