@@ -462,7 +462,15 @@ class Tensor(TensorBase):
                 f"{kind}(): only one element tensors can be converted to Python scalars, got shape "
                 f"{list(self.node.shape)}"
             )
-        return self.item()
+        number = self.item()
+        if number.__class__ is complex and kind != "complex":
+            if number.imag:
+                raise RuntimeError(
+                    f"{kind}(): value cannot be converted to a real number without overflow: "
+                    f"{number}"
+                )
+            return number.real
+        return number
 
     def __index__(self) -> int:
         if self.node.dtype.category > dtypes.INT or self.numel() != 1:

@@ -296,6 +296,9 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
         """Whether the elements lie in row-major order without gaps."""
         n = self.node
         if memory_format is not None and str(memory_format) != "torch.contiguous_format":
+            from facula.ops.arguments import check_memory_format
+
+            check_memory_format("is_contiguous", memory_format)
             rank = len(n.shape)
             if {"torch.channels_last": 4, "torch.channels_last_3d": 5}.get(
                 str(memory_format)

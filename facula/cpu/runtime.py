@@ -187,7 +187,7 @@ def set_num_threads(n: int) -> None:
     """Run programs on n threads from now on."""
     global _threads, _pool
     if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(n).__name__}")
     n = operator.index(n)
     if n < 1:
         raise RuntimeError("set_num_threads expects a positive integer")

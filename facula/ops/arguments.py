@@ -208,6 +208,15 @@ def _memory_format(x: Any) -> bool:
     return x is None or type(x).__name__ == "memory_format"
 
 
+def check_memory_format(name: str, x: Any) -> None:
+    """TypeError unless x, an argument `memory_format`, is one."""
+    if not _memory_format(x):
+        raise TypeError(
+            f"{name}(): argument 'memory_format' must be torch.memory_format, not "
+            f"{type(x).__name__}"
+        )
+
+
 _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "Tensor": ("Tensor", _tensor),
     "Tensor or Number": ("Tensor or Number", lambda x: _tensor(x) or _number(x)),

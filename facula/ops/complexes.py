@@ -167,7 +167,7 @@ def view_as_complex(input: Any) -> Any:
 
 
 def _two_real(name: str, a: Any, b: Any) -> None:
-    if a.dtype.category != dtypes.FLOAT or b.dtype.category != dtypes.FLOAT:
+    if any([d.category != dtypes.FLOAT or d is dtypes.bfloat16 for d in (a.dtype, b.dtype)]):
         raise RuntimeError(
             f"{name}: Expected both inputs to be Half, Float or Double tensors but got {a.dtype} "
             f"and {b.dtype}"

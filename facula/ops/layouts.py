@@ -10,6 +10,7 @@ from facula import sharing, storage
 from facula.in_place import check_in_place
 from facula.meta import META
 from facula.ops import movement as mv
+from facula.ops.arguments import check_memory_format
 from facula.ops.registry import Op, like_strides
 from facula.ops.shapes import dims_of, sizes, with_ones, without_ones
 from facula.ops.strided import as_strided
@@ -162,6 +163,7 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
     Source: https://pytorch.org/docs/stable/generated/torch.Tensor.resize_.html
     """
     new = sizes(shape)
+    check_memory_format("resize_", memory_format)
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     if any([n < 0 for n in new]):

@@ -162,7 +162,7 @@ def test_lesser_processors(name, features):
 def test_bad_numbers_of_threads():
     with pytest.raises(RuntimeError, match="positive"):
         torch.set_num_threads(0)
-    with pytest.raises(TypeError, match="int"):
+    with pytest.raises(RuntimeError, match="int"):
         torch.set_num_threads(1.5)
 
 

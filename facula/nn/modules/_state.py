@@ -39,8 +39,9 @@ class StateDictMixin:
 
     def register_state_dict_post_hook(self, hook) -> RemovableHandle:
         """Call ``hook(module, state_dict, prefix, local_metadata)`` after ``state_dict``."""
-        handle = self._register_state_dict_hook(hook)
-        hook._from_public_api = True
+        hook._from_public_api = True  # an AttributeError for what is no function
+        handle = RemovableHandle(self._state_dict_hooks)
+        self._state_dict_hooks[handle.id] = hook
         return handle
 
     def _register_state_dict_hook(self, hook) -> RemovableHandle:
