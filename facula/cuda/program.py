@@ -28,6 +28,7 @@ from facula.cpu.text import NotCompiled
 from facula.cuda import arrays, blas, cores, dnn, driver, lines, modules, status, windows
 from facula.cuda.arrays import Block, DeviceArray
 from facula.cuda.blas import Product
+from facula.cuda.elimination import ELIMINATION
 from facula.cuda.functions import FUNCTIONS
 from facula.cuda.general import SETTLED, changing, general
 from facula.cuda.kernels import Launch, kernels
@@ -42,6 +43,7 @@ CORES = {
     **windows.WINDOWS,
     **OVERLAPS,
     **FUNCTIONS,
+    **ELIMINATION,
 }  # the operations that have launches of their own
 GRAPHS = 16  # captured graphs of a program
 MASK = (1 << 64) - 1
@@ -148,7 +150,7 @@ def no_kernel(n: Node, why: str = "") -> NotImplementedError:
     )
 
 
-EMPTY_IS_ZERO = ("sum", "matmul", "any")
+EMPTY_IS_ZERO = ("sum", "matmul", "any", "zero_pivot")
 EMPTY_IS_ONE = ("prod", "all")  # whose kernels begin with it
 EMPTY_IS_COPY = ("scatter", "scatter_add", "index_put", "index_put_accumulate")
 
