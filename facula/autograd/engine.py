@@ -201,8 +201,8 @@ def _fitted(g: Any, node: Any, want: tuple[int, ...]) -> Any:
     return sum_to(g, want)
 
 
-def _wanted(starts: list[Any], targets: set[Any]) -> set[Any]:
-    """The nodes from which a target can be reached."""
+def _wanted(starts: list[Any], targets: set[Any], beyond: bool = True) -> set[Any]:
+    """The nodes from which a target can be reached, through other targets only if `beyond`."""
     order: list[Any] = []
     seen: set[Any] = set()
     stack = list(starts)
@@ -212,7 +212,7 @@ def _wanted(starts: list[Any], targets: set[Any]) -> set[Any]:
             continue
         seen.add(n)
         order.append(n)
-        if isinstance(n, GradNode):
+        if isinstance(n, GradNode) and (beyond or n not in targets):
             stack.extend(edges_of(n))
     order.sort(key=lambda n: n.order)
     wanted = set(targets)
@@ -269,15 +269,17 @@ def run(
     create_graph: bool,
     targets: list[Any] | None = None,
     accumulate: bool = True,
+    beyond: bool = True,
 ) -> dict[Any, Any]:
     """Propagate `roots` (pairs of graph node and gradient).
 
-    With `targets` only what leads to them is computed, and their gradients are returned.
+    With `targets` only what leads to them is computed, and their gradients are returned. Without
+    `beyond` the pass ends there, and another takes over with these: no hook of a target is called.
     """
     r = TLS.r
     if TLS.dual is not None:  # gradients too are to have tangents
         create_graph = keep = True
-    wanted = None if targets is None else _wanted([n for n, _ in roots], set(targets))
+    wanted = None if targets is None else _wanted([n for n, _ in roots], set(targets), beyond)
     found: dict[Any, Any] = {}
     goals = set(targets or ())
     pending: dict[Any, Any] = {}
@@ -380,6 +382,9 @@ def run(
                 pass_frame(n)
                 continue
             g = pending.pop(n)
+            if not beyond and n in goals:
+                found[n] = g
+                continue
             if isinstance(n, AccumulateGrad):
                 if n.shape != g.node.shape:
                     g = _fitted(g, n, n.shape)

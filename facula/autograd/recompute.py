@@ -121,7 +121,10 @@ class _Recomputed:
             from facula.autograd.graph import edge_of
 
             roots = [(edge_of(outs[i]), d) for i, d in grads.items()]
-        found = run(roots, keep=keep, create_graph=keep, targets=list(node.edges), accumulate=False)
+        edges = list(node.edges)
+        found = run(
+            roots, keep=keep, create_graph=keep, targets=edges, accumulate=False, beyond=False
+        )
         return [found.get(e) for e in node.edges]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import facula
 from facula.autograd.recompute import CheckpointError, run
 from facula.errors import honest, refuse
+from facula.trace.node import STALE
 from facula.trace.recorder import TLS
 
 __all__ = [
@@ -151,6 +152,9 @@ def checkpoint(
             if state is not None:
                 facula.set_rng_state(now)
 
+    for t, _ in given:  # a view of memory that was written looks at it here, not inside
+        if t.node.op is STALE:
+            t._rederive()
     return run(forward, again, "CheckpointFunctionBackward" if use_reentrant else None)
 
 

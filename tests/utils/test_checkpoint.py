@@ -114,3 +114,48 @@ def test_there_are_no_device_states_to_keep():
     set_device_states(*states)
     with pytest.raises(NotImplementedError, match="the CPU is the only device"):
         set_device_states([0], [None])
+
+
+def test_an_operand_on_which_another_depends():
+    """The pass inside ends at both; the one outside goes on from them, once."""
+    x = torch_.arange(3.0, requires_grad=True)
+    y = x * 2
+    checkpoint(lambda y, x: (y * x).sum(), y, x, use_reentrant=False).backward()
+    assert x.grad.tolist() == [0, 4, 8]
+    layer = torch_.nn.Linear(2, 2)  # one layer before and inside, as of tied weights
+    with torch_.no_grad():
+        layer.weight.fill_(1.0)
+        layer.bias.fill_(0.5)
+    x = torch_.ones(1, 2, requires_grad=True)
+    h = layer(x)
+    checkpoint(lambda h: layer(h) * h, h, use_reentrant=False).sum().backward()
+    assert x.grad.tolist() == [[21, 21]]
+    assert layer.weight.grad.tolist() == [[16.75, 16.75]] * 2
+    assert layer.bias.grad.tolist() == [13, 13]
+
+
+def test_hooks_of_operands_are_called_once():
+    called = []
+    w = torch_.ones(3, requires_grad=True)
+    w.register_hook(lambda g: called.append("w") or g * 0.5)
+    x = torch_.arange(3.0, requires_grad=True)
+    y = x * 2
+    y.retain_grad()
+    y.register_hook(lambda g: called.append("y") or g * 0.5)
+    checkpoint(lambda y: (y * w).sum(), y, use_reentrant=False).backward()
+    assert sorted(called) == ["w", "y"]
+    assert w.grad.tolist() == [0, 1, 2]
+    assert x.grad.tolist() == [1, 1, 1]
+    assert y.grad.tolist() == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(("write", "args"), [("mul_", (2,)), ("t_", ()), ("unsqueeze_", (0,))])
+def test_an_operand_whose_memory_was_written(write, args):
+    found = []
+    for run in (lambda f, t: f(t), lambda f, t: checkpoint(f, t, use_reentrant=False)):
+        x = torch_.arange(4.0, requires_grad=True)
+        y = (x * 2).reshape(2, 2)
+        getattr(y, write)(*args)
+        z = run(lambda t: t.clone() * 3, y)
+        found.append(torch_.autograd.grad((z * z).sum(), [y, x])[0].tolist())
+    assert found[0] == found[1]
