@@ -12,7 +12,8 @@ from typing import Any
 from facula.compiler.builder import NARROW
 from facula.compiler.cluster import kind_of, wide
 from facula.compiler.layout import Place
-from facula.cuda.cores import Core, _checked, _each, _operands, aside
+from facula.cuda.cores import Core, _each, _operands, aside
+from facula.cuda.indexing import _checked
 from facula.cuda.kernels import BLOCK, Kernel, Launch, blocks
 from facula.cuda.lanes import TYPE, Value
 from facula.trace.node import Node, contiguous_strides

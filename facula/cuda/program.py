@@ -31,6 +31,7 @@ from facula.cuda.blas import Product
 from facula.cuda.elimination import ELIMINATION
 from facula.cuda.functions import FUNCTIONS
 from facula.cuda.general import SETTLED, changing, general
+from facula.cuda.indexing import INDEXING
 from facula.cuda.kernels import Launch, kernels
 from facula.cuda.overlaps import OVERLAPS
 from facula.interpreter.program import MAX_VARIANTS, Program
@@ -39,6 +40,7 @@ from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
 CORES = {
     **cores.CORES,
+    **INDEXING,
     **lines.LINES,
     **windows.WINDOWS,
     **OVERLAPS,

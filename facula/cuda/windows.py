@@ -14,7 +14,8 @@ from typing import Any
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place
 from facula.cuda import dnn
-from facula.cuda.cores import Core, _each, _operands, _put
+from facula.cuda.cores import Core, _each, _operands
+from facula.cuda.indexing import _put
 from facula.cuda.kernels import BLOCK, Kernel, Launch, blocks
 from facula.cuda.lanes import TYPE
 from facula.trace.node import Node
