@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from facula.compiler.sizes import varied
-from facula.interpreter.program import family_of, kinds_of
+from facula.interpreter.program import Work
 from facula.trace.node import Node
 
 _INTEGER = re.compile(r"((?:[-+*/%<>=&] |\(I\))\(?)(-?\d+)(?=[;,)\] \n])")
@@ -25,12 +25,12 @@ _families: dict[Any, tuple[set[Any], list[bool]]] = {}
 
 def changing(entries: list[Node]) -> bool:
     """Whether programs of the same operations have been met in other sizes."""
-    family, kinds = family_of(entries), kinds_of(entries)
+    work = Work(entries)
     if len(_families) > MAX_FAMILIES:
         _families.clear()
-    known, changed = _families.setdefault(family, (set(kinds), [False]))
-    if not kinds <= known:
-        known |= kinds
+    known, changed = _families.setdefault(work.family, (set(work.kinds), [False]))
+    if not work.kinds <= known:
+        known |= work.kinds
         changed[0] = True
     return changed[0]
 

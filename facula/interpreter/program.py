@@ -294,11 +294,6 @@ def kinds_of(entries: list[Node]) -> frozenset[int]:
     return Work(entries).kinds
 
 
-def family_of(entries: list[Node]) -> frozenset[Any]:
-    """The operations of a program, whatever their sizes and however many there are."""
-    return frozenset([n.op for n in entries if not n.op.view])
-
-
 class Work:
     """What the shapes of a program say of its work.
 
@@ -306,7 +301,7 @@ class Work:
     windows those that are convolutions
     once    microseconds that it takes to be interpreted
     count   its entries
-    family  its operations, see `family_of`
+    family  its operations, whatever their sizes and however many there are
     """
 
     __slots__ = ("count", "family", "kinds", "once", "windows")
