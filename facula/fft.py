@@ -82,7 +82,7 @@ def _c2r_grad(g: Any, an: Any, p: Any) -> Any:
     weight = np.ones(half.node.shape[d])
     weight[1 : 1 + twice] = 2
     shape = [-1 if i == d else 1 for i in range(len(half.node.shape))]
-    return half * FUNCTIONS["tensor"](weight, dtype=g.dtype).reshape(shape)
+    return half * FUNCTIONS["tensor"](weight, dtype=g.dtype, device=g.device).reshape(shape)
 
 
 C2R: Op = Op("fft_c2r", _c2r_infer, _c2r_body, (_c2r_grad,))

@@ -19,6 +19,8 @@ KINDS = {
     "bool": "b",
     "bfloat16": "bf16",
     "float16": "f16",
+    "pair64": "p64",  # two numbers side by side, as complex ones are stored (cuda/pairs.py)
+    "pair128": "p128",
 }
 NARROW = ("bf16", "f16")  # stored in 16 bits; float32 in registers, rounded after each operation
 SIZE = {"f32": 4, "f64": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "u8": 1, "b": 1}

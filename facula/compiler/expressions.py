@@ -304,6 +304,7 @@ FLOAT: dict[str, Build] = {
     "nan_to_num": _nan_to_num,
     "isposinf": _number_equal(math.inf),
     "isneginf": _number_equal(-math.inf),
+    "pair": lambda x, a, b: x.pair(a, b),
 }
 
 

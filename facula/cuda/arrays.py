@@ -115,7 +115,7 @@ class DeviceArray:
         """The array seen through a view operation."""
         seen = Node(None, self.shape, self.dtype, self.strides_)
         shape, dtype, strides, offset = op.infer(params, (), seen)
-        at = self.address + offset * self.dtype.itemsize
+        at = self.address + offset * dtype.itemsize
         return DeviceArray(shape, dtype, strides, self.block, at)
 
     def duplicate(self) -> DeviceArray:

@@ -23,6 +23,8 @@ TYPE = {
     "b": "bool",
     "bf16": "float",
     "f16": "float",
+    "p64": "Pair<float>",
+    "p128": "Pair<double>",
 }
 STORED = {**TYPE, "b": "unsigned char", "bf16": "unsigned short", "f16": "unsigned short"}
 _UNSIGNED = {"i64": "unsigned long long", "i32": "unsigned", "i16": "unsigned", "i8": "unsigned"}
@@ -32,6 +34,7 @@ _UNSIGNED["u8"] = "unsigned"
 PRELUDE = """
 typedef unsigned long long u64;
 typedef unsigned int u32;
+template <class T> struct __align__(2 * sizeof(T)) Pair { T x, y; };
 static __device__ __forceinline__ float from_f16(unsigned short h) {
   float f; asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h)); return f; }
 static __device__ __forceinline__ unsigned short to_f16(float f) {
@@ -156,6 +159,11 @@ class Thread(Builder):
     def rounded(self, a: Value, kind: str) -> Value:
         """float32 rounded to a narrow kind."""
         return self.let(f"from_{kind}(to_{kind}({a.name}))", kind)
+
+    def pair(self, a: Value, b: Value) -> Value:
+        """Two numbers as one value."""
+        kind = "p64" if a.kind == "f32" else "p128"
+        return self.let(f"{TYPE[kind]}{{{a.name}, {b.name}}}", kind)
 
     # Arithmetic.
     def _wrapped(self, sign: str, a: Value, b: Value) -> Value:

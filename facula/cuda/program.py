@@ -25,10 +25,23 @@ from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
 from facula.compiler.widen import WIDENED
 from facula.cpu.text import NotCompiled
-from facula.cuda import arrays, blas, cores, dnn, driver, lines, modules, status, windows
+from facula.cuda import (
+    analytic,  # noqa: F401  (it declares rules)
+    arrays,
+    blas,
+    cores,
+    dnn,
+    driver,
+    lines,
+    modules,
+    pairs,
+    status,
+    windows,
+)
 from facula.cuda.arrays import Block, DeviceArray
 from facula.cuda.blas import Product
 from facula.cuda.elimination import ELIMINATION
+from facula.cuda.fourier import TRANSFORMS
 from facula.cuda.functions import FUNCTIONS
 from facula.cuda.general import SETTLED, changing, general
 from facula.cuda.indexing import INDEXING
@@ -46,6 +59,7 @@ CORES = {
     **OVERLAPS,
     **FUNCTIONS,
     **ELIMINATION,
+    **TRANSFORMS,
 }  # the operations that have launches of their own
 GRAPHS = 16  # captured graphs of a program
 MASK = (1 << 64) - 1
@@ -80,8 +94,18 @@ class Lowered:
     def __init__(
         self, entries: list[Node], roots: list[Node], scalars: list[Any], loose: bool = False
     ) -> None:
-        self.n_scalars = len(scalars)
-        entries, places, self.guards = prepared(entries, roots, scalars, _narrow)
+        count = self.n_scalars = len(scalars)
+        try:
+            entries, roots, parts = pairs.separated(entries, roots, scalars, count)
+        except NotCompiled as why:
+            raise no_kernel(why.args[1], why.args[0]) from None
+        self.more = parts.numbers if parts else []  # numbers besides the program's
+        numbers = [*scalars, *taken(self.more, scalars)]
+        entries, places, guards = prepared(entries, roots, numbers, _narrow)
+        if parts:  # what they are taken of decides of those
+            of = [at if at < count else self.more[at - count][0] for at in guards]
+            guards = {at: scalars[at] for at in of if at is not None} | parts.guards
+        self.guards = guards
         self.results = _own(entries, roots, places)
         self.grouping = g = Grouping(entries, places, CORES)
         self.roots = [place(n, g.places) for n in self.results]
@@ -128,6 +152,11 @@ class Lowered:
     def may_fail(self) -> bool:
         """True: inputs are not written over."""
         return True
+
+
+def taken(more: list[Any], scalars: list[Any]) -> list[Any]:
+    """The values of numbers that are taken of others (`pairs.Pairs.numbers`)."""
+    return [f if at is None else f(scalars[at]) for at, f in more]
 
 
 def _narrow(n: Node) -> bool:
@@ -194,6 +223,9 @@ def supported(n: Node) -> bool:
     if 0 in n.shape or any([0 in i.shape for i in n.inputs]):
         known = (*EMPTY_IS_ZERO, *EMPTY_IS_ONE, *EMPTY_IS_COPY, *SCATTERS)
         return 0 in n.shape or n.op.name in known
+    if pairs.is_complex(n):
+        made = pairs.alone(n)
+        return made is not None and all([supported(e) for e in made])
     if n.op.name in WIDENED and kind_of(n.inputs[0]) in NARROW:
         return n.op.name in CORES  # `widen` makes it one of float32
     if n.op.name.endswith("_scatter"):
@@ -297,6 +329,8 @@ class Runner:
         low = Lowered(program.entries, roots, scalars, loose)
         self.guarded, self.folded = list(low.guards), list(low.guards.values())
         self.types = [type(x) for x in self.folded]
+        self.more = low.more
+        scalars = [*scalars, *taken(self.more, scalars)]
         self.n_inputs = len(r.inputs)
         self.memory = _Memory(low, self.n_inputs, roots)  # type: ignore[arg-type]
         self.fresh = [arrays.POOL.rounded(bytes_of(b)) for b in self.memory.fresh]
@@ -361,6 +395,8 @@ class Runner:
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
         """Queue the program; the arrays of its results. `waits`: see the interpreter."""
         device = driver.get()
+        if self.more:
+            scalars = [*scalars, *taken(self.more, scalars)]
         if len(self.plain) and not all(self.plain):
             scalars = [x for x, plain in zip(scalars, self.plain, strict=True) if plain]
         packed = self.pack(*scalars)

@@ -35,6 +35,7 @@ _SHIM = r"""
 #define __global__
 #define __shared__ static
 #define __launch_bounds__(n)
+#define __align__(n) alignas(n)
 template <class T> T min(T a, T b) { return b < a ? b : a; }
 template <class T> T max(T a, T b) { return a < b ? b : a; }
 struct dim { int x, y, z; };

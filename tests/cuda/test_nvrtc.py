@@ -11,6 +11,7 @@ from facula.cuda import generator, lanes, libraries, modules, nvrtc
 from facula.cuda.modules import module
 
 from .table import CASES, INDEXED, results
+from .test_pairs import CASES as pairs
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
 
@@ -22,6 +23,9 @@ def _texts() -> list[str]:
     index = torch.zeros(4, 4, dtype=torch.int64).to("cuda")
     for _, f in INDEXED:
         results(f, [torch.ones(4, 4).to("cuda").requires_grad_()], (index,))
+    z = [torch.ones(3, 4, dtype=torch.complex64).to("cuda") * k for k in (1j, 2)]
+    for f in [*pairs.values()][::3]:
+        f(*z).cpu()
     return list(modules._kernels)
 
 
