@@ -12,6 +12,7 @@ from facula.compiler.layout import place
 from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
 from facula.compiler.simplify import in_parts, long_dots, turned_once, with_copies, without_copies
+from facula.compiler.timing import describe
 from facula.cpu.emitters import EMITTERS, REVISITING
 from facula.cpu.general import general
 from facula.cpu.kernels import Kernel
@@ -26,9 +27,9 @@ NOT_MEMORY = ("number", "offset", *AS_IS)  # those that name no buffer
 
 
 class KernelCall:
-    """One kernel call: text, descriptor entries, units."""
+    """One kernel call: text, descriptor entries, units, what it does (see `timing.describe`)."""
 
-    __slots__ = ("descriptor", "room", "text", "units")
+    __slots__ = ("descriptor", "does", "room", "text", "units")
 
     def __init__(self, kernel: Kernel) -> None:
         self.text = (
@@ -40,6 +41,7 @@ class KernelCall:
         self.descriptor = kernel.slots
         self.units = kernel.units
         self.room = kernel.room
+        self.does: tuple[Any, ...] = ()
 
 
 class Lowered:
@@ -142,7 +144,7 @@ class Lowered:
         known = _written.get(alike.key) or _written.get(key)
         if known is None:
             try:
-                known = alike.general(self._write(c))
+                known = alike.general(self._write(c), c)
             except NotCompiled as no:
                 known = str(no)
             _remember(key, known)
@@ -188,6 +190,8 @@ class Likeness:
     """What the text of a cluster's kernels depends on, with its own nodes and numbers counted off.
 
     Two clusters of one `key` have the same kernels: what a layer's are, the next one's are too.
+    Operations, dtypes and types stand in it by their names: tuples of nothing but numbers and texts
+    are none of the garbage collector's business, and many keys are remembered.
     """
 
     def __init__(self, low: Lowered, c: Cluster) -> None:
@@ -206,15 +210,23 @@ class Likeness:
                 constant = b in g.constants
                 operands.append(
                     (
-                        *(self._count(b), constant, b.op is INPUT, b.dtype, b.shape, b.strides),
-                        *(self._start(b, p.offset), p.strides, p.shape, i.dtype, i.shape),
+                        *(
+                            self._count(b),
+                            constant,
+                            b.op is INPUT,
+                            b.dtype._name,
+                            b.shape,
+                            b.strides,
+                        ),
+                        *(self._start(b, p.offset), p.strides, p.shape, i.dtype._name, i.shape),
                         self._numbers(low, b) if constant else (),
                     )
                 )
             parts.append(
                 (
-                    *(self.nodes[n], n.op, n.params, n.dtype, n.shape, n.strides, c.level[n]),
-                    *(n in low.stored, n is c.core, tuple(operands), self._numbers(low, n)),
+                    *(self.nodes[n], n.op.name, n.params, n.dtype._name, n.shape, n.strides),
+                    *(c.level[n], n in low.stored, n is c.core, tuple(operands)),
+                    self._numbers(low, n),
                 )
             )
         if c.hidden is not None:
@@ -240,10 +252,11 @@ class Likeness:
         for at, t in enumerate(n.stypes, n.scalar_at):
             count = self.numbers.setdefault(at, len(self.numbers))
             folded = low.guards.get(at)
-            out.append((t, count, type(folded), folded))
+            zero = repr(folded) if folded == 0 else ""  # its sign
+            out.append((t.__name__, count, type(folded).__name__, folded, zero))
         return tuple(out)
 
-    def general(self, calls: list[KernelCall]) -> list[Any]:
+    def general(self, calls: list[KernelCall], c: Cluster) -> list[Any]:
         """Calls in terms of counts."""
         count: dict[str, Any] = {"number": self.numbers, "offset": self.starts}
         return [
@@ -252,17 +265,18 @@ class Likeness:
                 k.units,
                 [(w, n if w in AS_IS else count.get(w, self.nodes)[n]) for w, n in k.descriptor],
                 [(w, self.nodes[n], size) for (w, n), size in k.room.items()],
+                does,
             )
-            for k in calls
+            for k, does in zip(calls, describe(c, calls), strict=True)
         ]
 
     def own(self, calls: list[Any]) -> list[KernelCall]:
         """Calls in terms of this cluster's nodes and numbers."""
         back: dict[str, Any] = {"number": self.back_numbers, "offset": self.back_starts}
         out = []
-        for text, units, descriptor, room in calls:
+        for text, units, descriptor, room, does in calls:
             k = KernelCall.__new__(KernelCall)
-            k.text, k.units = text, units
+            k.text, k.units, k.does = text, units, does
             k.descriptor = [
                 (w, n if w in AS_IS else back.get(w, self.back)[n]) for w, n in descriptor
             ]

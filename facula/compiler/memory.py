@@ -63,8 +63,7 @@ class Memory:
                 self.slot[key] = n_inputs + len(self.slot)
         self.donors = self._donors(roots)
         self._arena()
-        self.arena: Any = None  # where all lies now, and arrays over what Python may read of it
-        self.arrays: dict[int, Any] = {}
+        del self.low  # the plan outlives it
 
     def _touch(self, key: Key, step: int, nbytes: int) -> None:
         if key not in self.sizes:
@@ -176,18 +175,43 @@ class Memory:
         """Room for the addresses of all buffers."""
         return np.zeros(n_inputs + len(self.slot) + 1, np.int64)
 
+    def placed(self, read: set[int]) -> Placed:
+        """What is needed of the plan to run. `read`: the slots that Python reads from the arena."""
+        slots = {self.slot[key]: at for key, at in self.offsets.items()}
+        windows = [
+            (self.slot[key], at, self.sizes[key], key[1].dtype.np, key[1].shape)
+            for key, at in self.offsets.items()
+            if self.slot[key] in read
+        ]
+        return Placed(self.total, slots, windows)
+
+
+class Placed:
+    """Where buffers of a program lie in the arena: numbers alone, since programs are kept.
+
+    arena   where all lies now
+    arrays  by slot, arrays over what Python reads of it
+    """
+
+    __slots__ = ("arena", "arrays", "offsets", "slots", "total", "windows")
+
+    def __init__(self, total: int, slots: dict[int, int], windows: list[Any]) -> None:
+        self.total = total
+        self.slots = np.array(list(slots), np.intp)
+        self.offsets = np.array(list(slots.values()), np.int64)
+        self.windows = windows
+        self.arena: Any = None
+        self.arrays: dict[int, Any] = {}
+
     def settle(self, arena: Any, pointers: Any) -> None:
-        """Write the addresses of what lies in this arena; arrays over what Python may read."""
+        """Write the addresses of what lies in this arena."""
         start = arena.ctypes.data
         base = -start % ALIGN
-        arrays: dict[int, Any] = {}
-        for key, at in self.offsets.items():
-            pointers[self.slot[key]] = start + base + at
-            if key[0] == "buffer":
-                n = key[1]
-                raw = arena[base + at : base + at + self.sizes[key]]
-                arrays[self.slot[key]] = raw.view(n.dtype.np).reshape(n.shape)
-        self.arrays = arrays
+        pointers[self.slots] = self.offsets + (start + base)
+        self.arrays = {
+            slot: arena[base + at : base + at + size].view(dtype).reshape(shape)
+            for slot, at, size, dtype, shape in self.windows
+        }
         self.arena = arena  # now, and not where an interrupt left some addresses as they were
 
 

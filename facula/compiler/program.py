@@ -9,7 +9,6 @@ import struct
 import weakref
 from contextlib import nullcontext
 from copy import copy
-from functools import partial
 from operator import attrgetter, is_
 from sys import getrefcount
 from typing import Any
@@ -83,7 +82,7 @@ class CompiledProgram:
         self.constants: dict[Any, tuple[Any, Any]] = {}
         width = vector_width()
         roots = [n for n, _ in program.roots]
-        self.low = low = Lowered(program.entries, roots, scalars, width, loose)
+        low = Lowered(program.entries, roots, scalars, width, loose)
         if all([calls is None for _, calls in low.steps]):
             raise NotCompiled("no operation of this program has a kernel")
         self.guarded = list(low.guards)
@@ -93,13 +92,13 @@ class CompiledProgram:
         self.zeros = [(at, x) for at, x in low.guards.items() if x == 0]
         self.n_inputs = n = len(r.inputs)
         self._compile(low, width)
-        self.memory = memory = Memory(low, n, roots)
+        memory = Memory(low, n, roots)
         self.pointers = memory.table(n)
         # For each result: shape, dtype, the input it may be written over, and for a large one the
         # pool of arrays handed out before.
-        self.shapes = _shapes(low)
+        shapes = _shapes(low)
         self.fresh: list[tuple[Any, Any, int, Pool | None]] = [
-            (self.shapes.get(b, b.shape), b.dtype.np, memory.donors.get(b, -1), None)
+            (shapes.get(b, b.shape), b.dtype.np, memory.donors.get(b, -1), None)
             for b in memory.fresh
         ]
         large = [x[:2] for x, b in zip(self.fresh, memory.fresh, strict=True) if _large(b)]
@@ -115,8 +114,13 @@ class CompiledProgram:
         self.arrange = pick([order.index(k) for k in range(len(order))])
         self.plain = not donated and all([x[3] is None for x in self.fresh])
         self._numbers(scalars)
-        self._tables(low)
-        self._results(low, program)
+        read = Readers(low, memory, shapes)
+        self._tables(low, memory, read)
+        self.sources = [
+            read.source(slot, p) for (_, slot), p in zip(program.roots, low.roots, strict=True)
+        ]
+        self._results(program)
+        self.memory = memory.placed(read.slots)
 
     def _compile(self, low: Lowered, width: int) -> None:
         """Native code for every distinct kernel, in modules that are compiled side by side."""
@@ -169,7 +173,7 @@ class CompiledProgram:
         self.numbers = ctypes.create_string_buffer(packing.size)
         self.status = ctypes.c_int64.from_buffer(self.numbers, packing.size - 8)
 
-    def _tables(self, low: Lowered) -> None:
+    def _tables(self, low: Lowered, memory: Memory, read: Readers) -> None:
         self.fails = any(
             [
                 what == "status"
@@ -178,15 +182,18 @@ class CompiledProgram:
                 for what, _ in c.descriptor
             ]
         )
-        slot = self.memory.slot
+        slot = memory.slot
+        calls_ = [call for _, calls in low.steps for call in calls or ()]
+        words = np.zeros(sum([max(1, len(call.descriptor)) for call in calls_]), np.int64)
+        start, used = words.ctypes.data, 0
         self.segments: list[Any] = []
-        self.keep: list[Any] = []
+        self.keep: list[Any] = [words]  # the descriptors, one after the other
         records: list[list[int]] = []
-        clusters: list[Any] = []
+        kernels: list[Any] = []
         parallel = False
 
         def close() -> None:
-            nonlocal records, clusters, parallel
+            nonlocal records, kernels, parallel
             if records:
                 table = np.array(records, np.int64)
                 self.keep.append(table)
@@ -195,18 +202,18 @@ class CompiledProgram:
                     *(self.pointers.ctypes.data, ctypes.addressof(self.numbers)),
                     self.n_inputs + len(self.fresh),
                 )
-                call.kernels = partial(_described, low, clusters)
+                call.kernels = tuple(kernels)
                 self.segments.append(call)
-            records, clusters, parallel = [], [], False
+            records, kernels, parallel = [], [], False
 
         for c, calls in low.steps:
             if calls is None:
                 close()
                 for n in c.nodes:
-                    self.segments.append(self._interpreted(n, low))
+                    self.segments.append(read.interpreted(n))
                 continue
-            clusters.append((c, calls))
             for call in calls:
+                kernels.append(call.does)
                 ids = []
                 for what, n in call.descriptor:
                     if what == "offset":
@@ -217,47 +224,20 @@ class CompiledProgram:
                         ids.append(n.index)
                     else:
                         ids.append(slot[(what, n)])
-                d = np.array(ids or [0], np.int64)
-                self.keep.append(d)
+                words[used : used + len(ids)] = ids
                 address = self.kernels[call.text].address
-                records.append([address, d.ctypes.data, call.units, 1])
+                records.append([address, start + 8 * used, call.units, 1])
+                used += max(1, len(ids))
                 parallel = parallel or call.units > 1
         close()
 
-    def _reader(self, p: Place, low: Lowered) -> Any:
-        """How Python gets at a value: (where, index, shape, strides, offset)."""
-        b = p.base
-        index: Any
-        if b.op is INPUT:
-            where, index = "input", b.index
-        elif b in low.grouping.constants:
-            where, index = "constant", (b.scalar_at, b.dtype.np)
-        else:
-            where, index = "slot", self.memory.slot[("buffer", b)]
-        if b in self.shapes:
-            plain = True
-        else:
-            own = place(b, low.grouping.places)  # an input's array has strides of its own
-            plain = p.shape == b.shape and p.key() == own.key()
-        strides: Any = None if plain else p.strides
-        if where == "slot" and strides is not None and same_element(p):
-            if 0 < math.prod(p.shape) == math.prod(b.shape):
-                strides = WHOLE
-        return where, index, p.shape, strides, p.offset
-
-    def _interpreted(self, n: Node, low: Lowered) -> Any:
-        readers = [self._reader(p, low) for p in low.grouping.operands(n)]
-        at, end = n.scalar_at, n.scalar_at + len(n.stypes)
-        slot = self.memory.slot[("buffer", n)]
-        return n.op.name, n.op.body, n.params, at, end, readers, slot, n.shape, n.dtype.np
-
-    def _results(self, low: Lowered, program: Any) -> None:
+    def _results(self, program: Any) -> None:
         """How the results are found. Those that are arrays of their own, laid out as their tensors
         are to be, are `direct`: picked from the tensors and from what `run` returns. The others, in
         `results`, follow in that list: how each is read, and whether it has to be copied from
         what others see too."""
-        places = dict(zip([slot for _, slot in program.roots], low.roots, strict=True))
-        taken: set[Node] = set()
+        sources = {x[0]: x[1:] for x in self.sources}
+        taken: set[int] = set()
         self.results: list[Any] = []
         self.outputs: list[tuple[int, int | None, bool]] = []
         found: list[tuple[int, int]] = []
@@ -265,13 +245,10 @@ class CompiledProgram:
             if slot is None:
                 self.outputs.append((position, None, False))
                 continue
-            p = places[slot]
-            own = p.base in low.grouping.home and p.base not in taken
-            taken.add(p.base)
-            constant = p.base in low.grouping.constants
-            # A part of a buffer would keep the whole of it alive.
-            own = own and same_element(p) and math.prod(p.shape) == math.prod(p.base.shape)
-            where, index, shape, strides, offset = self._reader(p, low)
+            base, own, reader = sources[slot]
+            own = own and base not in taken
+            taken.add(base)
+            where, index, _, strides, _ = reader
             direct = own and where == "slot" and strides is None
             direct = direct and index < self.n_inputs + len(self.fresh)
             if direct and node.strides is None:
@@ -282,15 +259,14 @@ class CompiledProgram:
                 found.append((position, at))
             else:
                 self.outputs.append((position, at, False))
-            reader = (where, index, shape, strides, offset)
-            self.results.append((reader, not own and not constant))
+            self.results.append((reader, not own and where != "constant"))
         self.direct = pick([at for at, _ in found]), pick([k for _, k in found])
 
     def arranged(self, program: Any) -> CompiledProgram:
         """This code for a program that hands the same values to other tensors."""
         other = copy(self)
         other.program = program
-        other._results(self.low, program)
+        other._results(program)
         return other
 
     # Running.
@@ -477,6 +453,54 @@ class CompiledProgram:
         return strided(flat, shape, tuple([x * step for x in strides]), offset * step)
 
 
+class Readers:
+    """How Python gets at values: (where, index, shape, strides, offset) for each. `slots`: of
+    those, the ones in the table of addresses. What it gives has no part of `low`, most of which
+    lives no longer than it takes to compile."""
+
+    def __init__(self, low: Lowered, memory: Memory, shapes: dict[Node, Any]) -> None:
+        self.low, self.memory, self.shapes = low, memory, shapes
+        self.slots: set[int] = set()
+        self.bases: dict[Node, int] = {}
+
+    def reader(self, p: Place) -> Any:
+        """Of the value at a place."""
+        b, grouping = p.base, self.low.grouping
+        index: Any
+        if b.op is INPUT:
+            where, index = "input", b.index
+        elif b in grouping.constants:
+            where, index = "constant", (b.scalar_at, b.dtype.np)
+        else:
+            where, index = "slot", self.memory.slot[("buffer", b)]
+            self.slots.add(index)
+        if b in self.shapes:
+            plain = True
+        else:
+            own = place(b, grouping.places)  # an input's array has strides of its own
+            plain = p.shape == b.shape and p.key() == own.key()
+        strides: Any = None if plain else p.strides
+        if where == "slot" and strides is not None and same_element(p):
+            if 0 < math.prod(p.shape) == math.prod(b.shape):
+                strides = WHOLE
+        return where, index, p.shape, strides, p.offset
+
+    def interpreted(self, n: Node) -> Any:
+        """Of a step that is interpreted, with all else that it takes."""
+        readers = [self.reader(p) for p in self.low.grouping.operands(n)]
+        at, end = n.scalar_at, n.scalar_at + len(n.stypes)
+        slot = self.memory.slot[("buffer", n)]
+        return n.op.name, n.op.body, n.params, at, end, readers, slot, n.shape, n.dtype.np
+
+    def source(self, slot: int, p: Place) -> Any:
+        """Of a result: the program's slot, which buffer, whether an array over it can be its own,
+        and the reader. A part of a buffer would keep the whole of it alive."""
+        b = p.base
+        whole = same_element(p) and math.prod(p.shape) == math.prod(b.shape)
+        base = self.bases.setdefault(b, len(self.bases))
+        return slot, base, whole and b in self.low.grouping.home, self.reader(p)
+
+
 def _large(b: Node) -> bool:
     return bytes_of(b) >= LARGE
 
@@ -498,12 +522,6 @@ def _shapes(low: Lowered) -> dict[Node, Any]:
         for shape in shapes
         if shape is not None and shape != b.shape
     }
-
-
-def _described(low: Lowered, clusters: list[Any]) -> list[Any]:
-    from facula.compiler.timing import describe
-
-    return [k for c, calls in clusters for k in describe(low, c, calls)]
 
 
 def _constant(value: Any, shape: tuple[int, ...], dtype: Any) -> Any:

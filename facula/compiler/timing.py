@@ -15,8 +15,6 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from facula.compiler.cluster import Cluster
-from facula.compiler.lower import KernelCall, Lowered
-from facula.compiler.memory import bytes_of
 from facula.trace.node import Node
 
 
@@ -54,16 +52,20 @@ def operations(n: Node) -> int:
     return max([size, *[math.prod(i.shape) for i in n.inputs]])
 
 
-def describe(low: Lowered, c: Cluster, calls: list[KernelCall]) -> list[Kernel]:
-    """The kernel calls of a cluster. The last one stands for its arithmetic."""
+def describe(c: Cluster, calls: list[Any]) -> list[tuple[Any, ...]]:
+    """What each of the kernel calls of a cluster does: the fields of a `Kernel`, as a plain tuple
+    that Python's garbage collector need not look at. The last one stands for the arithmetic."""
     names = "+".join([n.op.name for n in c.nodes])
     total = sum([operations(n) for n in c.nodes])
     out = []
     for k, call in enumerate(calls):
         buffers = dict.fromkeys([(w, n) for w, n in call.descriptor if n.__class__ is Node])
-        size = sum([bytes_of(n) if w == "buffer" else call.room[(w, n)] for w, n in buffers])
+        size = 0
+        for what, n in buffers:
+            whole = math.prod(n.shape) * n.dtype.itemsize
+            size += whole if what == "buffer" else call.room[(what, n)]
         last = k == len(calls) - 1
-        out.append(Kernel(names, c.shape, call.units, size, total if last else 0))
+        out.append((names, c.shape, call.units, size, total if last else 0))
     return out
 
 
@@ -87,11 +89,11 @@ class Timeline:
 
     def run(self, call: Any) -> None:
         """Run a table of kernel calls one by one."""
-        for k, kernel in enumerate(call.kernels()):
+        for k, does in enumerate(call.kernels):
             single = call.single(k)
             begin = perf_counter()
             single.launch()
-            self.events.append(Event(kernel, "kernel", begin, perf_counter() - begin))
+            self.events.append(Event(Kernel(*does), "kernel", begin, perf_counter() - begin))
 
     @contextmanager
     def region(self, name: str, category: str, shape: tuple[int, ...] = ()) -> Any:

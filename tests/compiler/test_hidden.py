@@ -7,7 +7,7 @@ import pytest
 
 import facula as torch
 import facula.nn.functional as F
-from facula.compiler import program as compiled
+from facula.compiler import lower
 from facula.interpreter import program
 
 INF = math.inf
@@ -69,14 +69,14 @@ def run(f, lead, rows, columns, width, dtype=torch.float32):
 def clusters(monkeypatch):
     """The clusters of what is compiled, which from now on is all."""
     seen = []
-    init = compiled.CompiledProgram.__init__
+    init = lower.Lowered.__init__
 
     def spy(self, *args):
         init(self, *args)
-        seen.extend([c for c, _ in self.low.steps])
+        seen.extend([c for c, _ in self.steps])
 
     monkeypatch.setattr(program, "COMPILE_AFTER", 0)
-    monkeypatch.setattr(compiled.CompiledProgram, "__init__", spy)
+    monkeypatch.setattr(lower.Lowered, "__init__", spy)
     return seen
 
 

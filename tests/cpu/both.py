@@ -4,17 +4,31 @@ import numpy as np
 import pytest
 
 import facula as torch
-from facula.compiler.program import CompiledProgram
+from facula.compiler.lower import Lowered
 from facula.interpreter import program
 
 
+def lowered(patch):
+    """All that is compiled from now on, as it is before addresses are known."""
+    made = []
+    start = Lowered.__init__
+
+    def watched(self, *args):
+        start(self, *args)
+        if any(calls for _, calls in self.steps):
+            made.append(self)
+
+    patch.setattr(Lowered, "__init__", watched)
+    return made
+
+
 def left_out(made, allowed=()):
-    """What the clusters of compiled programs leave to the interpreter."""
+    """What the clusters of lowered programs leave to the interpreter."""
     return sorted(
         {
             n.op.name
             for p in made
-            for c in p.low.grouping.clusters
+            for c in p.grouping.clusters
             if c.fallback
             for n in c.nodes
             if n.op.name not in allowed and not any(0 in x.shape for x in (n, *n.inputs))
@@ -42,14 +56,7 @@ def both(build, tolerance=1e-5, allowed=()):
         torch.manual_seed(7)
         want = values(build())
         patch.setattr(program, "COMPILE_AFTER", 0)
-        made = []
-        start = CompiledProgram.__init__
-
-        def watched(self, *args):
-            start(self, *args)
-            made.append(self)
-
-        patch.setattr(CompiledProgram, "__init__", watched)
+        made = lowered(patch)
         torch.manual_seed(7)
         got = values(build())
     assert made, "nothing was compiled"

@@ -110,26 +110,18 @@ def test_zeros_that_are_summed_may_become_another_number(monkeypatch):
 
 
 def test_a_long_recurrence_is_put_together_at_once():
-    from cpu.both import left_out
+    from cpu.both import left_out, lowered
 
-    from facula.compiler.program import CompiledProgram
     from facula.interpreter import program
 
-    made = []
     with pytest.MonkeyPatch.context() as patch:
-        start = CompiledProgram.__init__
-
-        def watched(self, *args):
-            start(self, *args)
-            made.append(self)
-
         patch.setattr(program, "COMPILE_AFTER", 0)
-        patch.setattr(CompiledProgram, "__init__", watched)
+        made = lowered(patch)
         t = draw(60, 3).requires_grad_()
         torch.synchronize()
         y = torch.stack([row * 2 for row in t])
         y.sum().backward()
         assert t.grad.tolist() == [[2.0] * 3] * 60 and y.shape == t.shape
-    names = [n.op.name for p in made for c in p.low.grouping.clusters for n in c.nodes]
+    names = [n.op.name for p in made for c in p.grouping.clusters for n in c.nodes]
     assert left_out(made) == []
     assert names.count("assemble") == 2 and "add" not in names

@@ -7,7 +7,7 @@ import pytest
 
 import facula as torch
 import facula.nn.functional as F
-from facula.compiler.program import CompiledProgram
+from facula.compiler.program import Readers
 from facula.cpu.pooling_back import POOLING
 from facula.interpreter import program
 
@@ -85,13 +85,13 @@ def both(f, monkeypatch):
     monkeypatch.setattr(program, "COMPILE_AFTER", 1 << 30)
     want = f()
     monkeypatch.setattr(program, "COMPILE_AFTER", 0)
-    interpreted = CompiledProgram._interpreted
+    interpreted = Readers.interpreted
 
-    def native(self, n, low):
+    def native(self, n):
         assert n.op.name not in POOLING, f"{n.op.name} has no kernel here"
-        return interpreted(self, n, low)
+        return interpreted(self, n)
 
-    monkeypatch.setattr(CompiledProgram, "_interpreted", native)
+    monkeypatch.setattr(Readers, "interpreted", native)
     return want, f()
 
 
