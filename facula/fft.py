@@ -21,7 +21,7 @@ from facula.ops.arithmetic import need
 from facula.ops.complexes import REAL_VIEW
 from facula.ops.creations import arange
 from facula.ops.registry import Op
-from facula.ops.table import FUNCTIONS, public
+from facula.ops.table import FUNCTIONS, explained, public
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 
@@ -279,11 +279,13 @@ def _frequencies(n: int, d: float, count: int, shift: bool, kwargs: Any) -> Any:
     )
 
 
+@explained
 def fftfreq(n: int, d: float = 1.0, **kwargs: Any) -> Any:
     """The frequencies of `fft` of n samples at distance d."""
     return _frequencies(n, d, n, True, kwargs)
 
 
+@explained
 def rfftfreq(n: int, d: float = 1.0, **kwargs: Any) -> Any:
     """The frequencies of `rfft` of n samples at distance d."""
     return _frequencies(n, d, n // 2 + 1, False, kwargs)

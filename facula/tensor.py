@@ -552,6 +552,8 @@ class Tensor(TensorBase):
     ) -> Any:
         if self.requires_grad:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        if type(stream) is not int and stream is not None:
+            raise TypeError(f"stream must be int or None, not {type(stream).__name__}")
         return self.numpy().__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:

@@ -411,6 +411,15 @@ def logspace(
     return finish(from_array(dtypes.convert(a, d.np)), requires_grad, device)
 
 
+def _sequences(name: str, **lists: Any) -> None:
+    """TypeError for one size where several are asked for."""
+    for argument, x in lists.items():
+        if not isinstance(x, (tuple, list)):
+            raise TypeError(
+                f"{name}(): argument '{argument}' must be tuple of ints, not {type(x).__name__}"
+            )
+
+
 @api(method=False)
 def empty_strided(
     size: Any,
@@ -423,6 +432,7 @@ def empty_strided(
     pin_memory: bool | None = False,
 ) -> Any:
     """A tensor of zeros with the given steps through memory, in elements."""
+    _sequences("empty_strided", size=size, stride=stride)
     shape, steps = checked_shape((size,)), sizes((stride,))
     if len(shape) != len(steps):
         raise RuntimeError(
@@ -470,6 +480,7 @@ def empty_permuted(
     pin_memory: bool | None = False,
 ) -> Any:
     """A tensor of zeros without gaps whose dimensions lie in memory in the given order."""
+    _sequences("empty_permuted", size=size, physical_layout=physical_layout)
     shape, order = checked_shape((size,)), sizes((physical_layout,))
     if len(shape) != len(order):
         raise RuntimeError(

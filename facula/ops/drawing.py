@@ -518,10 +518,13 @@ def dropout(input: Any, p: float, train: bool) -> Any:
     """Elements set to zero with probability p, the others scaled by 1 / (1 - p)."""
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    category = input.node.dtype.category
     if not train or p == 0:
         return input
-    if input.dtype.category < dtypes.FLOAT:
+    if category < dtypes.FLOAT:
         raise RuntimeError(f"dropout: result type Float can't be cast to {input.dtype}")
+    if category > dtypes.FLOAT:
+        raise NotImplementedError(f"dropout(): not implemented for {input.dtype}")
     if p == 1:
         return input * input.new_zeros(())
     if input.node.op is meta.META:

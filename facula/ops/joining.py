@@ -6,7 +6,7 @@ from typing import Any
 
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import result_type
+from facula.ops.arithmetic import need, result_type
 from facula.ops.reductions import every
 from facula.ops.shapes import expand, reshape, sizes, slice_dim, unsqueeze
 from facula.ops.table import FUNCTIONS, api
@@ -132,6 +132,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
         if len(tensors) == 1 and isinstance(tensors[0], (tuple, list))
         else list(tensors)
     )
+    need("meshgrid", **{f"tensors[{i}]": t for i, t in enumerate(ts)})
     if indexing not in ("ij", "xy"):
         raise RuntimeError(
             f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'

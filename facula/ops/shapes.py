@@ -396,6 +396,7 @@ def broadcast_shapes(*shapes: Any) -> Any:
     """The common shape of several."""
     from facula.tensor_base import Size
 
+    shapes = tuple([() if s is None else s for s in shapes])
     for s in shapes:
         if not isinstance(s, (int, tuple, list)):
             raise RuntimeError(f"Input shapes should be ints, tuples of ints or lists, got {s!r}")

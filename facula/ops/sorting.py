@@ -85,6 +85,8 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest value along a dimension, and where it is."""
     _no_complex("kthvalue", input)
+    if input.node.dtype is dtypes.bool:
+        raise NotImplementedError("kthvalue(): not implemented for bools")
     d = wrap_dim(dim, len(input.node.shape))
     n = input.node.shape[d] if input.node.shape else 1
     if not 1 <= k <= n:

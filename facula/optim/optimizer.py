@@ -311,7 +311,7 @@ class Optimizer:
         Floating-point state is cast to the dtype and device of its parameter. Raises ValueError if
         the groups differ in number or size.
         """
-        state_dict = dict(state_dict)
+        state_dict = state_dict.copy()
         for hook in self._optimizer_load_state_dict_pre_hooks.values():
             changed = hook(self, state_dict)
             if changed is not None:

@@ -43,12 +43,12 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
     """The reduction meant by the two deprecated arguments, with PyTorch's warning."""
     if size_average is None and reduce is None:
         return reduction
-    if reduce is False:
+    # Their truth is asked for: of two tensors, as in `nn.L1Loss(input, target)`, that is an error.
+    averaged, reduced = size_average is None or bool(size_average), reduce is None or bool(reduce)
+    if not reduced:
         meant = "none"
-    elif size_average is False:
-        meant = "sum"
     else:
-        meant = "mean"
+        meant = "mean" if averaged else "sum"
     warnings.warn(
         f"size_average and reduce args will be deprecated, please use reduction='{meant}' instead.",
         stacklevel=5,

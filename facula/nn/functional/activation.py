@@ -72,6 +72,8 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 
 def _threshold(x: Tensor, threshold: float, value: float) -> Tensor:
+    if x.dtype is facula.bool:
+        raise NotImplementedError("\"threshold_cpu\" not implemented for 'Bool'")
     return whole(x.masked_fill(x <= threshold, value), "Threshold", x)
 
 
@@ -115,6 +117,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
+@explained
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``input`` where positive, else ``negative_slope * input``."""
     if inplace:
@@ -455,7 +458,8 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError(
             f"Halving dimension must be even, but dimension {dim % input.dim()} is size {size}"
         )
-    first, second = upcast(input).split(size // 2, dim)
+    require_float(input, "glu_cpu")
+    first, second = upcast(input).split([size // 2, size // 2], dim)
     return whole((first * second.sigmoid()).to(input.dtype), "Glu", input)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.ops.arithmetic import need
 from facula.ops.contraction import MATMUL_WIDE
 from facula.ops.table import mixed
 from facula.trace.recorder import record
@@ -360,6 +361,8 @@ def _check_heads(query, key, value, key_padding_mask, attn_mask, num_heads) -> b
 
 def none_or_dtype(t: Tensor | None):
     """The dtype of ``t``, or None."""
+    if t is not None and not isinstance(t, Tensor):
+        raise RuntimeError(f"a mask must be None or a Tensor, not {type(t).__name__}")
     return None if t is None else t.dtype
 
 
@@ -374,6 +377,7 @@ def canonical_mask(
     """``mask`` as numbers to add to the scores: True of a bool mask becomes minus infinity."""
     if mask is None:
         return None
+    need(mask_name, input=mask)
     if mask.dtype is not facula.bool and not mask.is_floating_point():
         raise AssertionError(f"only bool and floating types of {mask_name} are supported")
     if check_other and other_type is not None and mask.dtype != other_type:

@@ -405,7 +405,8 @@ def multilabel_soft_margin_loss(
     loss = -(t * logsigmoid(x) + (1 - t) * logsigmoid(-x))
     if weight is not None:
         loss = loss * upcast(weight)
-    loss = loss.mean(-1)
+    # The classes are the input's last dimension, also where the target has more dimensions.
+    loss = loss.sum(input.dim() - 1) / input.size(-1)
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(reduction + " is not valid")
     dtype = facula.result_type(input, target) if is_low(input, target) else None

@@ -9,6 +9,7 @@ import warnings
 
 import facula
 from facula import Tensor
+from facula.ops.arithmetic import need
 from facula.ops.table import explained
 
 from ._common import in_place, require_bools
@@ -129,6 +130,7 @@ def alpha_dropout(
 ) -> Tensor:
     """Dropout for self-normalising networks (https://arxiv.org/abs/1706.02515)."""
     _check_p(p)
+    need("alpha_dropout", input=input)
     if not training or p == 0:
         return input
     if inplace:
@@ -142,6 +144,7 @@ def feature_alpha_dropout(
 ) -> Tensor:
     """:func:`alpha_dropout` of whole channels."""
     _check_p(p)
+    need("feature_alpha_dropout", input=input)
     if not training or p == 0:
         return input
     if inplace:

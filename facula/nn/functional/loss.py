@@ -95,7 +95,7 @@ def _mse_loss(tensors: Any, reduction: Any, numbers: Any) -> Tensor:
     input, target, weight = tensors
     a, b, dtype = _pair(*_promoted(input, target))
     difference = a - b
-    require_float(difference, "mse_cpu")
+    require_float(difference, "mse_cpu", False)
     loss = _finish(difference * difference, weight, reduction, dtype)
     return whole(loss, "MseLoss", input, target)
 
@@ -172,6 +172,8 @@ def huber_loss(
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     a, b, dtype = _pair(input, target)
     size = (a - b).abs()
+    if (a - b).is_complex():
+        raise RuntimeError(f"huber_loss: not implemented for {input.dtype} and {target.dtype}")
     require_float(size, "huber_cpu")
     far = size > delta
     near = facula.where(far, 0.0, size)  # so that no infinite product meets a slope of 0

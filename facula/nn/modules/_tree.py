@@ -20,7 +20,7 @@ class TreeMixin:
     def get_submodule(self, target: str) -> Module:
         """The child, or child's child, named ``target``, for example ``"net.conv.0"``."""
         module = self
-        for part in target.split(".") if target else ():
+        for part in target.split(".") if target != "" else ():
             if not hasattr(module, part):
                 raise AttributeError(f"{_class_name(module)} has no attribute `{part}`")
             module = getattr(module, part)

@@ -15,7 +15,7 @@ def skip_init(module_cls, *args, **kwargs):
     """
     from ..modules.module import Module
 
-    if not isinstance(module_cls, type) or not issubclass(module_cls, Module):
+    if not issubclass(module_cls, Module):
         raise RuntimeError(f"Expected a Module; got {module_cls}")
     state = random.get_rng_state()
     try:

@@ -9,6 +9,8 @@ import facula
 from facula import Tensor
 from facula.errors import honest
 from facula.nn.functional._common import require_bools
+from facula.ops.arithmetic import need
+from facula.ops.table import explained
 
 __all__ = [
     "PackedSequence",
@@ -142,6 +144,8 @@ def pack_padded_sequence(
         lengths: the length of each sequence.
         enforce_sorted: whether the lengths must decrease; otherwise they are sorted.
     """
+    need("pack_padded_sequence", input=input)
+    require_bools("pack_padded_sequence", batch_first=batch_first)
     if isinstance(lengths, Tensor):
         if lengths.dim() != 1 or lengths.device.type != "cpu" or lengths.is_floating_point():
             raise RuntimeError(
@@ -213,6 +217,7 @@ def pad_packed_sequence(
         padding_value: what stands after the end of the shorter ones.
         total_length: ``T``, if it is to be more than the longest sequence has.
     """
+    require_bools("pad_packed_sequence", batch_first=batch_first)
     data, sizes = sequence.data, sequence.batch_sizes.tolist()
     steps = len(sizes)
     if total_length is not None:
@@ -240,6 +245,7 @@ def pad_packed_sequence(
     return padded, lengths
 
 
+@explained
 def pad_sequence(
     sequences,
     batch_first: bool = False,
@@ -252,8 +258,8 @@ def pad_sequence(
             "pad_sequence: Expected iterable for input sequences, but got arg of type: "
             f"{type(sequences)}"
         )
-    require_bools("pad_sequence", batch_first=batch_first)
-    sequences = sequences.unbind(0) if isinstance(sequences, Tensor) else list(sequences)
+    sequences = list(sequences)
+    need("pad_sequence", **{f"sequences[{i}]": s for i, s in enumerate(sequences)})
     if not sequences:
         raise RuntimeError("received an empty list of sequences")
     if padding_side not in ("left", "right"):

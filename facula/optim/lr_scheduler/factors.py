@@ -63,6 +63,15 @@ class LambdaLR(_ByLambdas):
 class MultiplicativeLR(_ByLambdas):
     """The rate times ``lr_lambda(step)``, from step 1 on. Errors as `LambdaLR`."""
 
+    def __init__(
+        self, optimizer: Optimizer, lr_lambda: LambdaT | list[LambdaT], last_epoch: int = -1
+    ) -> None:
+        """TypeError for what cannot be called: the first call comes with the second step."""
+        for f in lr_lambda if isinstance(lr_lambda, (list, tuple)) else [lr_lambda]:
+            if not callable(f):
+                raise TypeError(f"lr_lambda should be a function, but got {type(f).__name__}")
+        super().__init__(optimizer, lr_lambda, last_epoch)
+
     def get_lr(self) -> list[Any]:
         """The present rates times the functions' values."""
         rates = self._rates()
