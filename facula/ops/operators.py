@@ -12,7 +12,7 @@ from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, PLAIN, concerned, own_value
 from facula.tensor import Tensor
-from facula.trace.recorder import TLS, assign, follow1, follow2, record
+from facula.trace.recorder import TLS, assign, follow1, follow2, record_slow
 from facula.values import from_array
 
 _new = object.__new__
@@ -48,9 +48,9 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
         if scalar is not None and self.node.dtype.is_floating_point:
             if kind in PLAIN:  # no promotion: straight on
                 if other.node.dtype is self.node.dtype:
-                    return record(prim, (self, other))
+                    return record_slow(r, prim, (self, other), (), ())
             elif kind is float:
-                return record(scalar, (self,), (), (other,))
+                return record_slow(r, scalar, (self,), (), (other,))
         return _plainly(general, self, other)
 
     return method

@@ -42,6 +42,7 @@ class Op:
     """A primitive operation."""
 
     __slots__ = (
+        "alike",
         "body",
         "differentiable",
         "frees",
@@ -81,6 +82,7 @@ class Op:
         self.body = body
         self.grads = grads
         self.pointwise = pointwise
+        self.alike = False  # whether what two operands that are alike give is like them
         self.view = view
         self.watches = ""  # operands and result that may not be modified, though they aren't saved
         self.frees = False  # whether its graph node can be used once, though it saves nothing
@@ -224,7 +226,9 @@ def pointwise(
         strides = pointwise_strides(shape, nodes, number)
         return shape, d if out is None else out(d), strides, 0
 
-    return Op(name, infer, widened(body), grads, pointwise=True)
+    made = Op(name, infer, widened(body), grads, pointwise=True)
+    made.alike = out is None
+    return made
 
 
 _HALF = (dtypes.float16.np, dtypes.bfloat16.np)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from facula.dtypes import dtype as Dtype
 from facula.dtypes import named
-from facula.trace.entry_checks import check_entry
+from facula.trace.entry_checks import MOST_DIMENSIONS, check_entry
 from facula.trace.lines import user_line
-from facula.trace.node import END, INPUT, Node, Other
+from facula.trace.node import END, INPUT, Node, Other, entry
 
 if TYPE_CHECKING:
     from facula.trace.recorder import Recorder
@@ -49,36 +50,50 @@ def new_entry(
 
     `plain`: the names are nodes (see `recorder._entry`).
     """
+    nodes = names if plain else tuple([t.node for t in ts])
     inputs = names if plain else _inputs(r, names)
-    e = Node(op, *op.infer(params, stypes, *(names if plain else [t.node for t in ts])))
-    check_entry(e, scalars, names if plain else [t.node for t in ts])
-    dtype = e.dtype
-    if dtype.__class__ is named:
-        dtype.np  # noqa: B018 (raises: there are no tensors of this type)
+    first: Any = nodes[0] if nodes else None
+    if (
+        op.alike
+        and len(nodes) == 2
+        and first.strides is None is nodes[1].strides
+        and first.shape == nodes[1].shape
+    ):
+        shape, dtype, strides, offset = first.shape, nodes[1].dtype, None, 0
+    else:
+        shape, dtype, strides, offset = op.infer(params, stypes, *nodes)
+    e = entry(op, shape, dtype, strides, offset, inputs, names, params, stypes)
+    if (
+        scalars
+        or dtype.__class__ is not Dtype
+        or shape is None
+        or len(shape) > MOST_DIMENSIONS
+        or (nodes and op.pointwise and nodes[-1].dtype.is_complex)
+    ):
+        check_entry(e, scalars, nodes)
+        if dtype.__class__ is named:
+            dtype.np  # noqa: B018 (raises: there are no tensors of this type)
     if r.grad and op.differentiable and dtype is not None and dtype.category >= 2:
         for n in inputs:
             if n.rg:
                 e.rg = True
                 break
-    e.params = params
-    e.stypes = stypes
-    e.inputs = inputs
-    e.names = names
     if inputs:
         e.a = inputs[0]
         if len(inputs) > 1:
             e.b = inputs[1]
         elif scalars:  # what the arithmetic methods compare with the type of their number
             e.b = stypes[0]
-    e.device = params[2] if not inputs and len(params) == 3 else None
-    for n in inputs:
-        if n.device is not None:
-            e.device = n.device
+        for n in inputs:
+            if n.device is not None:
+                e.device = n.device
+    elif len(params) == 3:
+        e.device = params[2]
     if e.device is not None:
         check_kernel(e)
     e.scalar_at = len(r.scalars)
-    # Asked by `record` through `_record_slow` and `_entry`.
-    e.where = r.place or user_line(5)
+    # Asked by `record`, or for it, through `record_slow`, and mostly `_entry`.
+    e.where = r.place or user_line(4)
     append(r, e)
     return e
 

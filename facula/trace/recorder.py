@@ -219,7 +219,7 @@ def record(op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, .
                 t.node = e
                 r.add(t)
                 return t
-            return _record_slow(r, op, ts, params, scalars)
+            return record_slow(r, op, ts, params, scalars)
         # What is not there yet may be operands that become inputs.
         known = None
         if len(ts) == 1:
@@ -231,7 +231,7 @@ def record(op: Any, ts: tuple[Any, ...], params: Any = (), scalars: tuple[Any, .
             known = follow2(r, e, *ts)
         if known is not None:
             return known
-    return _record_slow(r, op, ts, params, scalars)
+    return record_slow(r, op, ts, params, scalars)
 
 
 def follow1(r: Recorder, e: Node, a: Any, number: Any = None, end: Any = None) -> Any:
@@ -308,16 +308,38 @@ def follow2(r: Recorder, e: Node, a: Any, b: Any) -> Any:
 _PLAIN = frozenset((int, float, bool, complex))
 
 
-def _record_slow(
+def record_slow(
     r: Recorder, op: Any, ts: tuple[Any, ...], params: Any, scalars: tuple[Any, ...]
 ) -> Any:
-    if r.cur.index >= MAX_PENDING:
-        flush(r)
+    cur = r.cur
     stypes = tuple([type(s) for s in scalars]) if scalars else ()
+    if cur.index >= MAX_PENDING:
+        flush(r)
+    elif cur.succ is END and cur.op is not ROOT and not r.pieces and _PLAIN.issuperset(stypes):
+        # Nothing has ever followed, and all are values of this frame: a program that is new.
+        grad = r.grad
+        names: Any = []
+        for t in ts:
+            node = t.node
+            if node.rec is not r or node.device is not None:
+                break
+            if grad and (t._base_t is not None or (t._leaf_rg and node.op is not INPUT)):
+                break
+            names.append(node)
+        else:
+            e: Any = new_entry(r, op, ts, params, scalars, stypes, tuple(names), True)
+            cur.succ = e
+            r.scalars += scalars
+            r.cur = e
+            r.next = END
+            out = _new_tensor()
+            out.node = e
+            r.add(out)
+            return out
     if not _PLAIN.issuperset(stypes):  # tensors of one element stand for numbers
         scalars = tuple([s.item() if hasattr(s, "node") else s for s in scalars])
         stypes = tuple([type(s) for s in scalars])
-    e: Any = r.next
+    e = r.next
     new: Any = None
     if e.op is op and e.params == params and e.stypes == stypes:
         new = to_bind(r, e, ts)
@@ -335,7 +357,7 @@ def _record_slow(
         if r.loans:
             return_loans(r)
         return out
-    names: Any = tuple([t.node for t in ts])
+    names = tuple([t.node for t in ts])
     for node in names[1:]:
         if node.device is not names[0].device and node.device != names[0].device:
             ts = meet(op, ts)

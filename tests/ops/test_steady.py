@@ -54,7 +54,7 @@ def test_it_is_followed(monkeypatch):
     want = [x.mean().item(), x.norm().item(), x.softmax(0).tolist()]
     x.mean().item(), x.norm().item(), x.softmax(0).tolist()
     monkeypatch.setattr(recorder, "_entry", None)
-    monkeypatch.setattr(recorder, "_record_slow", None)
+    monkeypatch.setattr(recorder, "record_slow", None)
     assert [x.mean().item(), x.norm().item(), x.softmax(0).tolist()] == want
 
 

@@ -51,6 +51,32 @@ def test_an_entry_that_cannot_be_made_leaves_no_trace():
     assert (TLS.r.cur, len(TLS.r.inputs)) == at
 
 
+def test_a_program_that_is_new_is_recorded_as_one_that_is_known():
+    w = torch.tensor([0.5, 2.0], requires_grad=True)
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+
+    def program():
+        torch.synchronize()
+        w.grad = None
+        a = x * w + 1  # a leaf, a broadcast one, a whole number
+        b = (a - x).t() / a  # layouts that differ
+        with torch.no_grad():
+            c = w * 2 + w
+            w.mul_(1)
+            c = c * w  # a parameter with a pending update
+        d = (b * c.detach()) ** True + torch.full((2, 2), 3.0)
+        d.sum().backward()
+        return d.tolist(), d.dtype, c.tolist(), w.grad.tolist(), (x == x + 0).tolist()
+
+    TLS.r.forget()
+    want = program()
+    nodes = TLS.r.size
+    assert program() == want
+    assert TLS.r.size == nodes
+    TLS.r.forget()
+    assert program() == want
+
+
 def test_operands_on_two_devices_are_named():
     on_cpu = leaf((2,), torch.float32, None)
     on_gpu = leaf((3, 1), torch.float32, None, device=torch.device("cuda:0"))
