@@ -6,6 +6,7 @@ import math
 import numbers
 import operator
 import os
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,12 @@ _ROOM = _room()  # bytes
 
 
 def checked_shape(args: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
-    shape = sizes(args if size is None else (size,))
+    return _allowed(sizes(args if size is None else (size,)))
+
+
+@lru_cache(4096)
+def _allowed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape that a tensor can have; raises otherwise."""
     for n in shape:
         if n < 0:
             raise RuntimeError(
@@ -68,16 +74,23 @@ def several(name: str, size: Any) -> None:
 def _full(
     shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool | None, device: Any
 ) -> Any:
-    where = devices.check(device)
+    params = _params(shape, dtype, devices.check(device))
+    if (value and value != 1) or value.__class__ not in dtypes.OF_PYTHON:
+        dtypes.check_fits(value, dtype, math.prod(shape))
+    t = record(FULL, (), params, (value,))
+    return finish(t, requires_grad, device) if requires_grad or device is not None else t
+
+
+@lru_cache(4096)
+def _params(shape: tuple[int, ...], dtype: Any, where: Any) -> tuple[Any, ...]:
+    """The parameters of FULL; raises where there is no room for the tensor."""
     n = math.prod(shape) * dtype.itemsize
     if n > _ROOM and where is devices.CPU:
         raise RuntimeError(
             f"can't allocate memory: you tried to allocate {n} bytes for a tensor of shape "
             f"{list(shape)} and dtype {dtype}"
         )
-    if value or value.__class__ not in dtypes.OF_PYTHON:
-        dtypes.check_fits(value, dtype, math.prod(shape))
-    return finish(record(FULL, (), full_on(shape, dtype, where), (value,)), requires_grad, device)
+    return full_on(shape, dtype, where)
 
 
 def _full_like(
@@ -106,15 +119,17 @@ def _constant(name: str, value: Any) -> None:
         shape = checked_shape(size, kw.pop("size", None))
         if kw:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kw))}'")
-        out = _full(shape, value, dtype or dtypes.get_default_dtype(), False, device)
-        if layout is not None and str(layout) != "torch.strided":
-            if type(layout).__name__ != "layout":
-                raise TypeError(
-                    f"{name}(): argument 'layout' must be torch.layout, not {type(layout).__name__}"
-                )
-            if value:
-                raise RuntimeError(f"{name}(layout=...) is not implemented for layout {layout}")
-            out = out.to_sparse(layout=layout)
+        dtype = dtype or dtypes.get_default_dtype()
+        if layout is None or str(layout) == "torch.strided":
+            return _full(shape, value, dtype, requires_grad, device)
+        out = _full(shape, value, dtype, False, device)
+        if type(layout).__name__ != "layout":
+            raise TypeError(
+                f"{name}(): argument 'layout' must be torch.layout, not {type(layout).__name__}"
+            )
+        if value:
+            raise RuntimeError(f"{name}(layout=...) is not implemented for layout {layout}")
+        out = out.to_sparse(layout=layout)
         return finish(out, requires_grad)
 
     def like(
