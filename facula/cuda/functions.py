@@ -13,7 +13,7 @@ from typing import Any
 from facula.compiler.builder import NARROW
 from facula.compiler.cluster import kind_of
 from facula.cpu.kernels import strides_in
-from facula.cuda import special
+from facula.cuda import matrices, special
 from facula.cuda.cores import Core, _each, _operands
 from facula.cuda.kernels import BLOCK, Kernel, Launch, blocks
 from facula.cuda.lanes import TYPE, Value
@@ -121,7 +121,7 @@ def prelude(texts: list[str]) -> str:
     """The functions that kernels of these texts call."""
     out = [PRELUDE] if any([own in t for t in texts for own in _OWN]) else []
     out += [p for own, p in special.PRELUDES.items() if any([own in t for t in texts])]
-    return "".join(out)
+    return "".join(out) + matrices.prelude(texts)
 
 
 class Function(Core):

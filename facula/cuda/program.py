@@ -40,7 +40,7 @@ from facula.cuda import (
 )
 from facula.cuda.arrays import Block, DeviceArray
 from facula.cuda.blas import Product
-from facula.cuda.elimination import ELIMINATION
+from facula.cuda.decompositions import DECOMPOSITIONS
 from facula.cuda.fourier import TRANSFORMS
 from facula.cuda.functions import FUNCTIONS
 from facula.cuda.general import SETTLED, changing, general
@@ -58,7 +58,7 @@ CORES = {
     **windows.WINDOWS,
     **OVERLAPS,
     **FUNCTIONS,
-    **ELIMINATION,
+    **DECOMPOSITIONS,
     **TRANSFORMS,
 }  # the operations that have launches of their own
 GRAPHS = 16  # captured graphs of a program
@@ -181,7 +181,7 @@ def no_kernel(n: Node, why: str = "") -> NotImplementedError:
     )
 
 
-EMPTY_IS_ZERO = ("sum", "matmul", "any", "zero_pivot")
+EMPTY_IS_ZERO = ("sum", "matmul", "any")
 EMPTY_IS_ONE = ("prod", "all")  # whose kernels begin with it
 EMPTY_IS_COPY = ("scatter", "scatter_add", "index_put", "index_put_accumulate")
 
@@ -196,8 +196,8 @@ def _empty(low: Lowered, n: Node) -> list[Any]:
         return CORES[n.op.name].launches(low, n)
     if n.op.name in (*EMPTY_IS_COPY, *SCATTERS):
         return [cores.copied(place(n.inputs[0], low.grouping.places), n)]
-    if n.op is ASSEMBLE:
-        return CORES["assemble"].launches(low, n)
+    if n.op is ASSEMBLE or n.op.name in DECOMPOSITIONS:
+        return CORES[n.op.name].launches(low, n)
     if n.op.name == "cat":
         return _joined(low, n)
     raise no_kernel(n)
@@ -221,7 +221,7 @@ def supported(n: Node) -> bool:
     if n.op is ASSIGN or n.op.name in (*VIEWS, *PASSES, "cat", "full"):
         return True
     if 0 in n.shape or any([0 in i.shape for i in n.inputs]):
-        known = (*EMPTY_IS_ZERO, *EMPTY_IS_ONE, *EMPTY_IS_COPY, *SCATTERS)
+        known = (*EMPTY_IS_ZERO, *EMPTY_IS_ONE, *EMPTY_IS_COPY, *SCATTERS, *DECOMPOSITIONS)
         return 0 in n.shape or n.op.name in known
     if pairs.is_complex(n):
         made = pairs.alone(n)

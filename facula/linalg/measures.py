@@ -149,7 +149,7 @@ def matrix_rank(
     if tol is not None:
         atol, rtol = tol, 0.0
     absolute, relative = [
-        FUNCTIONS["tensor"](x, dtype=A.dtype.to_real()).unsqueeze(-1)
+        FUNCTIONS["tensor"](x, dtype=A.dtype.to_real(), device=A.device).unsqueeze(-1)
         for x in tolerances(A, atol, rtol)
     ]
     t = A.detach()

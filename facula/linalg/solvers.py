@@ -10,12 +10,12 @@ from facula.linalg import primitives as pm
 from facula.linalg import spectral as sp
 from facula.linalg.checks import floating, matrix, same, succeeded
 from facula.linalg.factor import svdvals
+from facula.ops.indices import known
 from facula.ops.table import public
 from facula.return_types import fields
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
-from facula.values import realise
 
 _SOLVE_EX = fields("linalg_solve_ex")
 _INV_EX = fields("linalg_inv_ex")
@@ -145,8 +145,7 @@ def _by_factors(p: Any, low: Any, up: Any, b: Any, adjoint: bool) -> Any:
 def _tolerance(x: Any) -> Any:
     """A tolerance as hashable numbers: tensors are read now."""
     if isinstance(x, Tensor):
-        a = realise(x.detach())._data
-        return _nested(a.tolist())
+        return _nested(known(x.detach()).tolist())
     return float(x)
 
 
@@ -159,7 +158,7 @@ def tolerances(a: Any, atol: Any, rtol: Any) -> tuple[Any, Any]:
     eps = float(dtypes.finfo(a.dtype).eps) * max(a.node.shape[-2:])
     if rtol is None:
         if isinstance(atol, Tensor):
-            positive = realise(atol.detach().cpu())._data > 0
+            positive = known(atol.detach()) > 0
             rtol = _nested(((~positive) * eps).tolist())
         else:
             rtol = 0.0 if atol is not None and atol > 0 else eps
@@ -223,7 +222,7 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
         else:
             rank = A.new_zeros(A.node.shape[:-2], dtype=dtypes.int64)
     residuals = pm.real_part(x).reshape(-1).narrow(0, 0, 0).clone()
-    full = driver == "gels" or bool((realise(rank)._data == n).all())
+    full = driver == "gels" or bool((known(rank) == n).all())
     if m > n and driver != "gelsy" and full:
         d = A @ x - b
         residuals = ((d * d.conj()).real if d.dtype.is_complex else d * d).sum(-2)

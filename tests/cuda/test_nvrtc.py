@@ -11,6 +11,7 @@ from facula.cuda import generator, lanes, libraries, modules, nvrtc
 from facula.cuda.modules import module
 
 from .table import CASES, INDEXED, results
+from .test_decompositions import EXACT
 from .test_pairs import CASES as pairs
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
@@ -26,6 +27,10 @@ def _texts() -> list[str]:
     z = [torch.ones(3, 4, dtype=torch.complex64).to("cuda") * k for k in (1j, 2)]
     for f in [*pairs.values()][::3]:
         f(*z).cpu()
+    a = torch.eye(4, dtype=torch.float64).to("cuda") * (1 + 1j)
+    for f, _ in [*EXACT.values()][::4]:
+        f(a.real), f(a)
+        torch.cuda.synchronize()
     return list(modules._kernels)
 
 
