@@ -13,10 +13,12 @@ from collections.abc import Container
 from typing import Any
 
 from facula.compiler.cluster import kind_of
+from facula.cpu.convolution_channels import ChannelKernel, ChannelPlan
+from facula.cpu.convolution_channels import candidates as by_channels
 from facula.cpu.convolution_copy import Source, copy_channels
 from facula.cpu.convolution_plan import SLOWLY, Plan, Problem, choose, convolution, transposed
 from facula.cpu.following import Following, rest, separable
-from facula.cpu.kernels import Kernel
+from facula.cpu.kernels import Kernel, fused
 from facula.cpu.strips import both, inside, masked_store, positions
 from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.vector import SIZE, Lanes, Value
@@ -472,13 +474,6 @@ class ConvolutionKernel(Kernel):
         return g.values
 
 
-def fused(x: Lanes, a: Value, b: Value, c: Value) -> Value:
-    """a b + c, rounded once where the machine can do that."""
-    from facula.cpu.jit import has_fma
-
-    return x.fma(a, b, c) if has_fma() else x.add(c, x.mul(a, b))
-
-
 class Convolution:
     """The emitter of `conv` and `conv_input`."""
 
@@ -503,11 +498,21 @@ class Convolution:
         kind = kind_of(cluster.core)
         assert kind is not None
         lanes = width if kind == "f32" else width // 2
-        plan = choose(self.problem(cluster.core, places), lanes, SIZE[kind], REGISTERS[width])
-        if plan is None:
+        problem = self.problem(cluster.core, places)
+        settings = (problem, lanes, SIZE[kind], REGISTERS[width])
+        plan, other = (
+            choose(*settings),
+            min(by_channels(*settings), key=ChannelPlan.cost, default=None),
+        )
+        kernel: ConvolutionKernel | ChannelKernel
+        follows = separable(cluster, places, constants)
+        if other is not None and (plan is None or other.cost() < plan.cost()):
+            kernel = ChannelKernel(*args, guards=guards, plan=other, follows=follows)
+        elif plan is not None:
+            follows = plan.plain and follows
+            kernel = ConvolutionKernel(*args, guards=guards, plan=plan, follows=follows)
+        else:
             raise NotCompiled("a convolution that no plan fits")
-        follows = plan.plain and separable(cluster, places, constants)
-        kernel = ConvolutionKernel(*args, guards=guards, plan=plan, follows=follows)
         kernel.build(width)
         out: list[Kernel] = [kernel]
         if not follows and len(cluster.nodes) > 1:

@@ -6,9 +6,9 @@ block, and its lanes are added up at the end.
 
 from __future__ import annotations
 
-from facula.cpu.convolution import fused
 from facula.cpu.convolution_gradient import TARGET, GradientKernel, layout
 from facula.cpu.convolution_plan import Copies, parts
+from facula.cpu.kernels import fused
 from facula.cpu.strips import row_lanes
 from facula.cpu.text import Function, Index
 from facula.cpu.vector import Lanes, Value

@@ -12,12 +12,11 @@ from collections.abc import Container
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.convolution import fused
 from facula.cpu.convolution_gradient import TARGET, WORK, GradientKernel, PartsKernel, layout
 from facula.cpu.convolution_lanes import LaneKernel
 from facula.cpu.convolution_plan import Copies, parts
 from facula.cpu.following import rest
-from facula.cpu.kernels import Kernel
+from facula.cpu.kernels import Kernel, fused
 from facula.cpu.packing import turn
 from facula.cpu.strips import Reader, inside, masked_store, positions
 from facula.cpu.text import Function, Index

@@ -188,3 +188,10 @@ class Access:
 def renamed(values: list[Value], names: list[str]) -> list[Value]:
     """Values of the same kinds under other names."""
     return [Value(name, v.kind) for v, name in zip(values, names, strict=True)]
+
+
+def fused(x: Lanes, a: Value, b: Value, c: Value) -> Value:
+    """a b + c, rounded once where the machine can do that."""
+    from facula.cpu.jit import has_fma
+
+    return x.fma(a, b, c) if has_fma() else x.add(c, x.mul(a, b))

@@ -28,7 +28,7 @@ def copy_panel(kernel: Kernel, s: Shape, kind: str, width: int, columns: int, pa
     elif s.b_k == 1:
         for j, first in enumerate(range(0, columns, width)):
             a = f.at("%source", first * s.b_column * size)
-            _turn(
+            turn_rows(
                 f,
                 kind,
                 width,
@@ -51,7 +51,7 @@ def copy_panel(kernel: Kernel, s: Shape, kind: str, width: int, columns: int, pa
     return name
 
 
-def _turn(
+def turn_rows(
     f: Function, kind: str, width: int, rows: int, step: int, out: int, a: str, b: str, rest: int
 ) -> None:
     """Transpose `rows` rows of k elements, `step` bytes apart, to k vectors `out` bytes apart.
@@ -95,7 +95,7 @@ def copy_tile(kernel: Kernel, s: Shape, kind: str, width: int, rows: int, across
             a = f.at("%source", first * s.a_row * size)
             b = f.at("%target", first * size)
             count = min(width, rows - first)
-            _turn(f, kind, width, count, s.a_row * size, across * size, a, b, s.k % width)
+            turn_rows(f, kind, width, count, s.a_row * size, across * size, a, b, s.k % width)
     else:
         with f.loop(0, "%k", some=True) as k:
             a = f.at("%source", f.mul(k.index, s.a_k * size))
