@@ -2,7 +2,9 @@
 
 Output channels are in the lanes: blocks of the second operand are transposed to (position,
 channel), and a tile is a few weights of the first channels times a few vectors of output channels,
-in registers over the positions of a block.
+in registers over the positions of a block. Where there is padding and a unit has enough channels,
+the weights of a tile belong to one tap of some channels, and only the positions are gone over that
+this tap finds inside; else to the next taps and channels, whichever they are.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Container
 from typing import Any
 
 from facula.compiler.cluster import kind_of
+from facula.cpu.blocking import ZEN, core
 from facula.cpu.convolution_gradient import TARGET, WORK, GradientKernel, PartsKernel, layout
 from facula.cpu.convolution_lanes import LaneKernel
 from facula.cpu.convolution_plan import Copies, parts
@@ -41,7 +44,10 @@ class SumKernel(GradientKernel):
             self.lanes //= 2
         w = self.lanes
         most = 3 if self.registers == 32 else 1
-        self.vectors = min(range(1, most + 1), key=lambda v: (-(-s.co // (v * w)) * (v + 0.25), -v))
+        more = (
+            0.1 if core() is ZEN else 0.25
+        )  # what reading one for all lanes costs beside a vector
+        self.vectors = min(range(1, most + 1), key=lambda v: (-(-s.co // (v * w)) * (v + more), -v))
         self.rows = ROWS if self.registers == 32 else 6
         self.own = self.vectors * w
         self.owners = -(-s.co // self.own)
@@ -64,6 +70,15 @@ class SumKernel(GradientKernel):
             if units >= min(TARGET, s.work // WORK) or channels * s.taps < 128:
                 break
             channels = (channels + 1) // 2
+        self.by_tap = not self.direct and s.taps > 1 and self.channels >= self.rows
+        if self.by_tap:
+            self.channels = -(-self.channels // self.rows) * self.rows
+            self.sharers = -(-s.ci // self.channels)
+        left = self.channels * s.taps % self.rows  # a tile of all taps of a channel has none
+        self.whole = not self.by_tap and left > 0 and s.taps > self.rows // 2
+        self.whole = self.whole and (s.taps + 1) * self.vectors < self.registers
+        if self.whole:
+            self.rows = s.taps
 
     def build(self, width: int) -> None:
         """Write the kernel."""
@@ -82,6 +97,7 @@ class SumKernel(GradientKernel):
         self.turned = f.scratch("i8", (block + w) * self.own * size)
         if not self.direct:
             self.copied = f.scratch("i8", (self.strides[0] * self.channels + 2 * w) * size)
+        self.ranges = self._ranges() if self.by_tap else ""
         self._tile_function()
         with f.loop("%lo", "%hi") as unit:
             rest: Index = unit.index
@@ -101,11 +117,13 @@ class SumKernel(GradientKernel):
         first_o = f.mul(owner, self.own)
         count = f.mul(count_c, s.taps)
         source = f.at(self.source, f.mul(f.add(f.mul(group, s.ci), first_c), s.x_steps[1] * size))
-        self._list(count)
+        self._list(count_c)
         with f.loop(0, self.tall * self.own * size, x.width * size, some=True) as j:
             x.store(x.const(0, self.kind), f.at(self.sums, j.index))
         low, high = self.over_blocks(share)
         tiles = f.div(f.add(count, self.rows - 1), self.rows)
+        if self.by_tap:
+            tiles = f.mul(f.div(f.add(count_c, self.rows - 1), self.rows), s.taps)
         with f.loop(low, high, some=True) as block:
             self.block(block.index)
             base = source
@@ -114,11 +132,11 @@ class SumKernel(GradientKernel):
                 base = self.copied
             self._turn(group, first_o)
             with f.loop(0, tiles, some=True) as t:
-                where = f.mul(t.index, self.rows)
-                sums = f.at(self.sums, f.mul(where, self.own * size))
-                rows = f.at(self.table, f.mul(where, 8))
+                rows = f.at(self.table, f.mul(t.index, self.rows * 8))
                 start = self._start(base)
-                counts = ", ".join([f"i64 {c}" for c in self.some])
+                where, limits = self._tile(t.index)
+                sums = f.at(self.sums, f.mul(where, self.own * size))
+                counts = ", ".join([f"i64 {c}" for c in (self.some[0], *limits)])
                 extra = f", i64 {self.first[0]}" if self.direct else ""
                 f.do(
                     f"call void @tile0(ptr {rows}, ptr {start}, ptr {self.turned}, "
@@ -139,28 +157,69 @@ class SumKernel(GradientKernel):
         at = f.add(at, f.mul(self.first[2], s.axes[2].step * s.x_steps[4] * size))
         return f.at(base, at)
 
-    def _list(self, count: Index) -> None:
-        """Where each weight of the unit finds the input of its first position."""
+    def _ranges(self) -> str:
+        """A table of the positions that each tap finds inside: rows from and to, columns so."""
+        numbers = []
+        for k in range(self.s.taps):
+            for d, i in ((1, k // self.s.kernel[2] % self.s.kernel[1]), (2, k % self.s.kernel[2])):
+                axis = self.s.axes[d]
+                e = axis.low + i * axis.gap
+                low = max(0, -(e // axis.step))
+                numbers += [low, max(low, min(axis.grid, (axis.size - 1 - e) // axis.step + 1))]
+        listed = ", ".join([f"i64 {n}" for n in numbers])
+        self.functions.append(
+            f"@tile_ranges = internal constant [{len(numbers)} x i64] [{listed}]\n"
+        )
+        return "@tile_ranges"
+
+    def _tile(self, t: Index) -> tuple[Index, list[Index]]:
+        """The first of a tile's sums, and its rows and columns of the block."""
+        f, s = self.f, self.s
+        if not self.by_tap:
+            return f.mul(t, self.rows), self.some[1:]
+        group, k = f.div(t, s.taps), f.rem(t, s.taps)
+        entry = f.at(self.ranges, f.mul(k, 32))
+        limits: list[Index] = []
+        for d in (1, 2):
+            low, high = [
+                f.let(f"load i64, ptr {f.at(entry, 16 * (d - 1) + 8 * end)}") for end in (0, 1)
+            ]
+            limits.append(f.larger(f.sub(low, self.first[d]), 0))
+            limits.append(f.smaller(f.sub(high, self.first[d]), self.some[d]))
+        return f.add(f.mul(group, self.rows * s.taps), k), limits
+
+    def _list(self, count_c: Index) -> None:
+        """Where each weight of the unit finds the input of its first position, tile by tile."""
+        f, s, size = self.f, self.s, self.size
+        last = f.sub(f.mul(count_c, 1 if self.by_tap else s.taps), 1)
+        with f.loop(0, self.tall, some=True) as j:
+            if self.by_tap:
+                tile, i = f.div(j.index, self.rows), f.rem(j.index, self.rows)
+                c, k = f.add(f.mul(f.div(tile, s.taps), self.rows), i), f.rem(tile, s.taps)
+                c = f.smaller(c, last)
+            else:
+                i = f.smaller(j.index, last)
+                c, k = f.div(i, s.taps), f.rem(i, s.taps)
+            at = f.add(
+                f.mul(c, (s.x_steps[1] if self.direct else self.strides[0]) * size), self._tap(k)
+            )
+            f.do(f"store i64 {at}, ptr {f.at(self.table, f.mul(j.index, 8))}")
+
+    def _tap(self, k: Index) -> Index:
+        """Where tap k finds the input of its first position, in bytes from its channel."""
         f, s, size = self.f, self.s, self.size
         _, kh, kw = s.kernel
-        last = f.sub(count, 1)
-        with f.loop(0, self.tall, some=True) as j:
-            i = f.smaller(j.index, last)
-            c, k = f.div(i, s.taps), f.rem(i, s.taps)
-            at: Index = f.mul(c, (s.x_steps[1] if self.direct else self.strides[0]) * size)
-            where = (f.div(k, kh * kw), f.rem(f.div(k, kw), kh), f.rem(k, kw))
-            for d, i in enumerate(where):
-                axis, copy = s.axes[d], self.copies[d]
-                gap = axis.gap
-                if self.direct:
-                    at = f.add(at, f.mul(i, gap * s.x_steps[2 + d] * size))
-                    at = f.add(at, axis.low * s.x_steps[2 + d] * size)
-                else:
-                    step = 1 if d == 0 else gap
-                    unit = (self.strides[1], self.strides[5], 1)[d]
-                    assert copy.count == 1 or d == 0
-                    at = f.add(at, f.mul(i, step * unit * size))
-            f.do(f"store i64 {at}, ptr {f.at(self.table, f.mul(j.index, 8))}")
+        at: Index = 0
+        for d, i in enumerate((f.div(k, kh * kw), f.rem(f.div(k, kw), kh), f.rem(k, kw))):
+            axis, copy = s.axes[d], self.copies[d]
+            if self.direct:
+                at = f.add(at, f.mul(i, axis.gap * s.x_steps[2 + d] * size))
+                at = f.add(at, axis.low * s.x_steps[2 + d] * size)
+            else:
+                unit = (self.strides[1], self.strides[5] * axis.gap, axis.gap)[d]
+                assert copy.count == 1 or d == 0
+                at = f.add(at, f.mul(i, unit * size))
+        return at
 
     def _turn(self, group: Index, first_o: Index) -> None:
         """The second operand's block as (position, channel)."""
@@ -210,15 +269,28 @@ class SumKernel(GradientKernel):
     def _tile_function(self) -> None:
         """Sums of a few weights and all channels of the unit, over a block."""
         s, size, kind, w = self.s, self.size, self.kind, self.lanes
-        params = "ptr %t, ptr %x, ptr %y, ptr %a, i64 %images, i64 %rows, i64 %columns"
+        params = "ptr %t, ptr %x, ptr %y, ptr %a, i64 %images"
+        params += (
+            ", i64 %top, i64 %rows, i64 %left, i64 %columns"
+            if self.by_tap
+            else ", i64 %rows, i64 %columns"
+        )
         if self.direct:
             params += ", i64 %first"
         f = Function("tile0", params, self.declarations)
         x, one = Lanes(f, w), Lanes(f, 1)
         _, rows, columns = self.blocks
-        bases = [f.at("%x", f.let(f"load i64, ptr {f.at('%t', 8 * i)}")) for i in range(self.rows)]
+        if self.whole:
+            base = f.at("%x", f.let("load i64, ptr %t"))
+            first_tap = self._tap(0)
+            bases = [f.at(base, f.sub(self._tap(k), first_tap)) for k in range(s.taps)]
+        else:
+            bases = [
+                f.at("%x", f.let(f"load i64, ptr {f.at('%t', 8 * i)}")) for i in range(self.rows)
+            ]
+        apart = s.taps if self.by_tap else 1  # sums are in the order of the weights
         spots = [
-            f.at("%a", (i * self.vectors + v) * w * size)
+            f.at("%a", (i * apart * self.vectors + v) * w * size)
             for i in range(self.rows)
             for v in range(self.vectors)
         ]
@@ -233,7 +305,12 @@ class SumKernel(GradientKernel):
         exact = s.axes[2].grid % columns == 0
         limit: Index = columns if exact else "%columns"
         row_limit: Index = rows if s.axes[1].grid % rows == 0 else "%rows"
-        unroll = next(u for u in (4, 2, 1) if columns % u == 0) if exact else 1
+        top: Index = 0
+        left_most: Index = 0
+        if self.by_tap:
+            exact, limit, row_limit, top, left_most = False, "%columns", "%rows", "%top", "%left"
+        # The next position's elements are mostly those of other taps: LLVM would keep them.
+        unroll = next(u for u in (4, 2, 1) if columns % u == 0) if exact and not self.whole else 1
         position = self.own * size
         with f.loop(0, "%images", 1, [(wide, a) for a in first], some=True) as i:
             if self.direct:
@@ -244,12 +321,15 @@ class SumKernel(GradientKernel):
             else:
                 start = f.mul(i.index, self.strides[4] * size)
             y = f.at("%y", f.mul(i.index, rows * columns * position))
-            with f.loop(0, row_limit, 1, [(wide, a) for a in i.values], some=True) as r:
+            some = not self.by_tap
+            with f.loop(top, row_limit, 1, [(wide, a) for a in i.values], some=some) as r:
                 index = f.add(start, f.mul(r.index, row_step))
                 q = f.at(y, f.mul(r.index, columns * position))
+                index = f.add(index, f.mul(left_most, step))
+                q = f.at(q, f.mul(left_most, position))
                 carried = [(wide, a) for a in r.values]
                 carried += [("i64", str(index)), ("ptr", q)]
-                with f.loop(0, limit, unroll, carried, some=True) as c:
+                with f.loop(left_most, limit, unroll, carried, some=some) as c:
                     acc, far, p = c.values[:-2], c.values[-2], c.values[-1]
                     rows_at = [f.at(b, far) for b in bases]
                     for u in range(unroll):
