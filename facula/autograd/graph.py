@@ -83,13 +83,13 @@ class GradNode:
 
     __slots__ = (
         "__weakref__",
+        "_metadata",
         "capture",
         "custom",
         "edges",
         "entry",
         "freed",
         "hurries",
-        "metadata",
         "op",
         "order",
         "out_meta",
@@ -110,8 +110,8 @@ class GradNode:
     params: Any
     scalars: tuple[Any, ...]
 
-    def __init__(self) -> None:
-        self.edges: list[Any] = []
+    def __init__(self, edges: list[Any] | None = None) -> None:
+        self.edges: list[Any] = [] if edges is None else edges
         self.saved: dict[str, Saved] = {}
         self.freed = False
         self.hurries = False
@@ -120,7 +120,14 @@ class GradNode:
         self.tensor_hooks: dict[int, Any] | None = None
         self.retain: Any = None
         self.custom: Any = None
-        self.metadata: dict[Any, Any] = {}
+        self._metadata: dict[Any, Any] | None = None
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """What the user keeps with the node."""
+        if self._metadata is None:
+            self._metadata = {}
+        return self._metadata
 
     @property
     def line(self) -> tuple[str, int] | None:
@@ -355,7 +362,7 @@ def _build(r: Any, n: Entry) -> Any:
 def made(n: Entry, frame: int, scalars: list[Any], edges: list[Any], save: Any) -> GradNode:
     """The node of an entry; `save` makes what it saves of a value, with an edge and whether to
     keep the value itself."""
-    g = GradNode()
+    g = GradNode(edges)
     g.op = n.op
     g.entry = n
     g.hurries = n.op.hurries
@@ -363,7 +370,6 @@ def made(n: Entry, frame: int, scalars: list[Any], edges: list[Any], save: Any) 
     g.scalars = tuple(scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
     g.order = (frame, n.index)
     g.out_meta = n
-    g.edges = edges
     for edge, names in zip(edges, n.op.saves, strict=False):
         if edge is None:
             continue
@@ -443,10 +449,10 @@ def build_freed(
     if same is not None:
         nodes[n] = edges[0]
         return
-    g = nodes[n] = GradNode()
+    g = nodes[n] = GradNode(edges)
     g.op, g.entry, g.params, g.out_meta = n.op, n, n.params, n
     g.scalars = tuple(scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
-    g.order, g.edges = (frame, n.index), edges
+    g.order = (frame, n.index)
     saves = any([e is not None and s for e, s in zip(edges, n.op.saves, strict=False)])
     g.freed = saves or n.op.frees
 

@@ -7,6 +7,7 @@ import math
 import re
 import struct
 import weakref
+from collections import Counter
 from contextlib import nullcontext
 from copy import copy
 from operator import attrgetter, is_
@@ -101,17 +102,17 @@ class CompiledProgram:
             (shapes.get(b, b.shape), b.dtype.np, memory.donors.get(b, -1), None)
             for b in memory.fresh
         ]
-        large = [x[:2] for x, b in zip(self.fresh, memory.fresh, strict=True) if _large(b)]
+        large = Counter([x[:2] for x, b in zip(self.fresh, memory.fresh, strict=True) if _large(b)])
         for k, (shape, dtype, donor, _) in enumerate(self.fresh):
             if _large(memory.fresh[k]):
-                pool = pool_of(shape, dtype, large.count((shape, dtype)))
+                pool = pool_of(shape, dtype, large[shape, dtype])
                 self.fresh[k] = shape, dtype, donor, pool
         donated = [k for k, x in enumerate(self.fresh) if x[2] >= 0]
         made = [k for k, x in enumerate(self.fresh) if x[2] < 0]
         self.donors = pick([self.fresh[k][2] for k in donated])
         self.others = [self.fresh[k] for k in made]
-        order = donated + made
-        self.arrange = pick([order.index(k) for k in range(len(order))])
+        places = {k: place for place, k in enumerate(donated + made)}
+        self.arrange = pick([places[k] for k in range(len(places))])
         self.plain = not donated and all([x[3] is None for x in self.fresh])
         self._numbers(scalars)
         read = Readers(low, memory, shapes)

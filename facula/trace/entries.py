@@ -9,6 +9,7 @@ from facula.dtypes import named
 from facula.trace.entry_checks import MOST_DIMENSIONS, check_entry
 from facula.trace.lines import user_line
 from facula.trace.node import END, INPUT, Node, Other, entry
+from facula.trace.untracked import hide, untrack
 
 if TYPE_CHECKING:
     from facula.trace.recorder import Recorder
@@ -34,6 +35,8 @@ def append(r: Recorder, e: Node) -> None:
                 cur.alts = {}
             cur.alts[other.op, other.names, other.params, other.stypes] = other
     r.size += 1
+    if r.lasting:
+        hide(e)
 
 
 def new_entry(
@@ -148,6 +151,8 @@ def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
             of = name[0]
             node = Node(INPUT, of.shape, of.dtype, of.strides, rg=of.rg, device=of.device)
             node.leaf, node.index, node.rec = of, count, r
+            if r.lasting:
+                untrack(node)
             count += 1
             inputs.append(node)
         else:

@@ -43,6 +43,7 @@ from facula.trace.settling import (
     materialise,
     postponed,
 )
+from facula.trace.untracked import give_back
 
 MAX_PENDING = 100_000  # operations recorded before a flush is forced
 MAX_TRIE = 400_000  # entries remembered by one recorder before it starts afresh
@@ -57,8 +58,18 @@ class Recorder:
 
     __slots__ = (
         *("__weakref__", "add", "anomaly", "autocast", "begun", "complaint", "counters", "cur"),
-        *("frame", "gnodes", "grad", "handles", "head", "inference", "inputs", "last", "loans"),
-        *("next", "packing", "pieces", "place", "replayed", "rests", "roots", "saved_hooks"),
+        *("frame", "gnodes", "grad", "handles", "head", "inference", "inputs", "last", "lasting"),
+        *(
+            "loans",
+            "next",
+            "packing",
+            "pieces",
+            "place",
+            "replayed",
+            "rests",
+            "roots",
+            "saved_hooks",
+        ),
         *("scalars", "size", "sized", "soon", "strayed", "temps", "values", "views", "watcher"),
     )
 
@@ -75,6 +86,8 @@ class Recorder:
         self.place: Any = None  # the user's line for which the library is recording (resting.py)
         self.rests = False  # whether no garbage is collected meanwhile
         self.frame = next(_frames)
+        # Whether what it has seen is there until `forget` or the end of the process (untracked.py).
+        self.lasting = threading.current_thread() is threading.main_thread()
         self.size = 0
         self.sized = 0  # when the frame began
         self.strayed = 0  # frames in a row that were long and new
@@ -130,6 +143,8 @@ class Recorder:
 
     def forget(self) -> None:
         """Drop all that was seen before."""
+        if self.lasting:
+            give_back(self.roots.values())
         self.roots.clear()
         self.size = 0
         self.last = END
@@ -431,7 +446,7 @@ def _entry(
                 bound[node] = t
     given = [given_of(r, t, node) for node, t in bound.items()] if bound else ()
     cur.succ = e
-    if cur.op is ROOT:
+    if cur.op is ROOT and r.last is not END:
         r.last.after = e
     r.inputs += given
     r.scalars += scalars
@@ -513,7 +528,7 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
     if b is not e.b:
         given.append(given_of(r, value, e.b))
     r.cur.succ = e
-    if r.cur.op is ROOT:
+    if r.cur.op is ROOT and r.last is not END:
         r.last.after = e
     r.inputs += given
     r.cur = e

@@ -11,6 +11,7 @@ import numpy as np
 
 from facula.trace import flight
 from facula.trace.node import INPUT, LEAF, OWNED, STALE, Node, copied, is_constant, leaf, strided
+from facula.trace.resting import resting
 
 if TYPE_CHECKING:
     from facula.trace.recorder import Recorder
@@ -86,6 +87,7 @@ def let_go(handles: list[Any]) -> tuple[int, ...]:
     return tuple(left)
 
 
+@resting
 def materialise(r: Recorder) -> bool:
     """Build the autograd graph of the live results whose history must outlive the frame.
 
