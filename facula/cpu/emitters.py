@@ -60,4 +60,4 @@ EMITTERS: dict[str, Emitter] = {
 }
 
 # Their kernels may compute an element twice, so no result is written over what they read.
-REVISITING = ("conv", "conv_input")
+REVISITING = ("conv", "conv_input", "max_pool_put")

@@ -134,17 +134,13 @@ class PutKernel(SearchKernel):
                 rows.append(f.at(base, f.mul(line, size)))
                 places.append(f.mul(f.add(f.mul(zi, self.sizes[1]), yi), self.sizes[2]))
         where = (plane, rows, places, there)
-        done = 0
         w = self.x.width
-        while done < self.out[2]:
-            count = (self.out[2] - done) // w
-            if count:
-                end = done + count * w
-                with f.times(count) as j:
-                    first = f.add(f.mul(j, w), done)
-                    self._windows_of(Lanes(f, w), first, grad, exists, where)
-                done = end
+        while w > self.out[2]:
             w //= 2
+        with f.times(self.out[2] // w) as j:
+            self._windows_of(Lanes(f, w), f.mul(j, w), grad, exists, where)
+        if self.out[2] % w:  # the last vector ends with the row: some windows come twice
+            self._windows_of(Lanes(f, w), self.out[2] - w, grad, exists, where)
         for k in range(self.out[2] * kx, self.sizes[2]):
             zero = Lanes(f, 1).const(0, self.kind)
             for r in range(len(rows)):
