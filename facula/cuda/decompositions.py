@@ -27,6 +27,12 @@ def _truth(x: Any) -> str:
     return str(bool(x)).lower()
 
 
+def _row(p: Place) -> Place:
+    """A row as a matrix of one row."""
+    shape, steps = (*p.shape[:-1], 1, p.shape[-1]), (*p.strides[:-1], 0, p.strides[-1])
+    return Place(p.base, p.offset, shape, steps)
+
+
 def _svd_room(m: int, n: int) -> int:
     few, most = min(m, n), max(m, n)
     return 2 * few * most + few * few + 3 * few + 2 * most * most
@@ -94,6 +100,13 @@ CALLS: dict[str, tuple[str, int, Call]] = {
         1,
         lambda p, s, r: (f"svd_(a, o, x, {s[0]}, {s[1]}, false, false);", _svd_room(*s)),
     ),
+    "eig": ("eigenvalues", 1, lambda p, s, r: (f"eig_(a, o, x, {s[0]});", 2 * s[0] * (s[0] + 1))),
+    "ldl_factor": ("ldl", 1, lambda p, s, r: (f"ldl_factor_(a, o, {s[0]}, {_truth(p)});", 0)),
+    "ldl_solve": (
+        "ldl",
+        2,
+        lambda p, s, r: (f"ldl_solve_(a, b, c, o, {s[0]}, {r}, {_truth(p)});", 0),
+    ),
     "pinv": ("inverses", 2, _pinv),
     "cofactors": (
         "inverses",
@@ -109,6 +122,9 @@ CALLS: dict[str, tuple[str, int, Call]] = {
         lambda p, s, r: (f"matrix_exp_(a, o, x, {s[0]});", 2 * s[0] * s[0]),
     ),
 }
+
+
+PIVOTS = {"pivots_to_permutation": 0, "ldl_solve": 1}  # which operand is of rows
 
 
 class OfPairs:
@@ -131,7 +147,7 @@ class Decomposition(Core):
     def accepts(self, n: Node) -> bool:
         if n.op.name.startswith("pinv") and tuple in [type(x) for x in n.params]:
             return False  # a tolerance for each matrix
-        whole = ("i32", "i64") if n.op.name.startswith("pivots") else ()
+        whole = ("i32", "i64") if n.op.name.startswith(("pivots", "ldl_solve")) else ()
         return all([kind_of(i) in ("f32", "f64", *whole) for i in n.inputs])
 
     def launches(self, low: Any, n: Node) -> list[Any]:
@@ -142,12 +158,9 @@ class Decomposition(Core):
         cut = len(made) - rank
         batch, results = made[:cut], prod(made[cut:])
         places = _operands(low, n)
-        if name == "pivots_to_permutation":  # a row is a matrix of one row
-            places = [
-                Place(p.base, p.offset, (*p.shape[:-1], 1, p.shape[-1]), (*s[:-1], 0, s[-1]))
-                for p, s in [(p, p.strides) for p in places]
-            ]
         operands = [places[k : k + 1 + paired] for k in range(0, len(places), 1 + paired)]
+        if name in PIVOTS:
+            operands[PIVOTS[name]] = [_row(p) for p in operands[PIVOTS[name]]]
         sizes = [o[0].shape[-2:] for o in operands]
         text, more = call(n.params, sizes[0], sizes[-1][1])
         many = prod(batch)
@@ -163,9 +176,9 @@ class Decomposition(Core):
         lines.append(f"typedef {'Cx' if paired else 'double'} S;")
         lines.append("const I matrix = blockIdx.x;")
         lines.append(f"S* a = (S*)room + matrix * (I){each};")
-        lines.append(f"S* b = a + {prod(sizes[0])}; (void)b;")
-        lines.append(f"S* o = a + {each - results - more}; S* x = o + {results}; (void)x;")
-        for letter, o, size in zip("ab", operands, sizes, strict=False):
+        lines.append(f"S* b = a + {prod(sizes[0])}; S* c = b + {prod(sizes[1 % len(sizes)])};")
+        lines.append(f"S* o = a + {each - results - more}; S* x = o + {results};")
+        for letter, o, size in zip("abc", operands, sizes, strict=False):
             if 0 in size:
                 continue
             steps = [strides_in(p, (*batch, *size)) for p in o]
@@ -202,9 +215,9 @@ DECOMPOSITIONS: dict[str, Core] = dict.fromkeys(
 @rule(*CALLS)
 def _of_pairs(p: Pairs, n: Node) -> Any:
     """What a decomposition of complex matrices becomes."""
-    inputs = tuple([x for i in n.inputs for x in p.of(i)])
-    op = PAIRED[n.op.name]
     dtype = n.inputs[0].dtype.to_real()
+    inputs = tuple([p.cast(x, dtype) for i in n.inputs for x in p.of(i)])
+    op = PAIRED[n.op.name]
     whole = p.put(op, inputs, params=n.params, shape=(*n.shape, 2), dtype=dtype)
     if not n.dtype.is_complex:
         return p.cast(p.halves(whole)[0], n.dtype)

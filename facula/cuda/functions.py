@@ -53,6 +53,8 @@ INTEGERS = {
 }
 EXACT = {
     "nextafter": "nextafter{f}(x, y)",
+    "frexp_mantissa": "mantissa_(x)",
+    "frexp_exponent": "exponent_(x)",
     "angle": "(x != x ? x : (T)(x < 0 ? 3.14159265358979323846 : 0.0))",
     **special.OF_DEGREE,
 }
@@ -66,7 +68,10 @@ _TAIL = "\n  ".join(
         for k, b in _NUMBERS
     ]
 )
-_OWN = ("digamma_(", "zeta_(", "log_ndtr_(", "gcd_(", "lcm_(", "power_(")
+_OWN = (
+    *("digamma_(", "zeta_(", "log_ndtr_(", "gcd_(", "lcm_(", "power_(", "mantissa_("),
+    "exponent_(",
+)
 # What their kernels begin with, once in a module. Formulas as in `facula/ops/gamma.py`.
 PRELUDE = f"""
 static __device__ double inf_() {{ return __longlong_as_double(0x7ff0000000000000ll); }}
@@ -102,6 +107,9 @@ static __device__ double zeta_(double s, double q) {{
   if (s != floor(s)) return nan_();
   const double part = -q - floor(-q), even = fmod(s, 2.0) == 0 ? 1 : -1;
   return hurwitz_(s, 1 - part) + even * (hurwitz_(s, part) - hurwitz_(s, 1 - q)); }}
+static __device__ double mantissa_(double x) {{ int e; return frexp(x, &e); }}
+static __device__ int exponent_(double x) {{
+  int e = 0; frexp(x, &e); return isinf(x) || x != x ? 0 : e; }}
 template <class T> static __device__ T gcd_(T a, T b) {{
   while (b != 0) {{ const T r = b == -1 ? 0 : a % b; a = b; b = r; }}
   return a < 0 ? -a : a; }}
@@ -135,7 +143,7 @@ class Function(Core):
         if kind in ("f32", "f64"):
             return name in EXACT or name in SPECIAL or name == "polygamma"
         if kind in NARROW:
-            return name in SPECIAL or name == "polygamma"
+            return name in SPECIAL or name == "polygamma" or name.startswith("frexp")
         return name in INTEGERS or (name in WHOLE and kind != "b")
 
     def launches(self, low: Any, n: Node) -> list[Any]:

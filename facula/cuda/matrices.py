@@ -436,6 +436,228 @@ template <class S> static __device__ void matrix_exp_(const S* a, S* o, S* x, in
   } }
 """
 
+EIGENVALUES = """
+static __device__ Cx root_(Cx z) {
+  const double m = sqrt(square_(z)), t = sqrt((fabs(z.x) + m) / 2);
+  if (t == 0) return Cx{0, 0};
+  return z.x >= 0 ? Cx{t, z.y / (2 * t)} : Cx{fabs(z.y) / (2 * t), copysign(t, z.y)}; }
+// By a Hessenberg matrix and shifted QR steps (J. Francis, 1961) to a triangular one, whose vectors
+// are solved for. `x` has room for 2 n n + 2 n.
+static __device__ void eig_(Cx* h, Cx* o, Cx* x, int n) {
+  Cx* q = x; Cx* y = q + n * n; Cx* turn = y + n * n;
+  double part = 0;
+  EACH(t, n * n) { q[t] = Cx{t / n == t % n ? 1.0 : 0.0, 0}; part += square_(h[t]); }
+  const double size = sqrt(together<Sum, 256>(part));
+  for (int k = 0; k < n - 2; k++) {
+    __syncthreads();
+    part = 0;
+    for (int i = k + 2 + threadIdx.x; i < n; i += 256) part += square_(h[i * n + k]);
+    const double rest = together<Sum, 256>(part);
+    const Cx top = h[(k + 1) * n + k];
+    if (rest == 0) continue;
+    const double beta = -copysign(sqrt(square_(top) + rest), top.x);
+    const Cx tau = (Cx{beta, 0} - top) / beta, by = top - Cx{beta, 0};
+    EACH(i, n) if (i > k) turn[i] = i == k + 1 ? Cx{1, 0} : h[i * n + k] / by;
+    __syncthreads();
+    for (int c = k + threadIdx.x; c < n; c += 256) {
+      Cx s = Cx{0, 0};
+      for (int i = k + 1; i < n; i++) s = s + conj_(turn[i]) * h[i * n + c];
+      s = conj_(tau) * s;
+      for (int i = k + 1; i < n; i++) h[i * n + c] = h[i * n + c] - turn[i] * s;
+    }
+    __syncthreads();
+    EACH(r, 2 * n) {
+      Cx* row = r < n ? h + r * n : q + (r - n) * n;
+      Cx s = Cx{0, 0};
+      for (int c = k + 1; c < n; c++) s = s + row[c] * turn[c];
+      s = s * tau;
+      for (int c = k + 1; c < n; c++) row[c] = row[c] - s * conj_(turn[c]);
+    }
+  }
+  int high = n - 1, tries = 0;
+  while (high > 0 && tries < 300) {
+    __syncthreads();
+    int low = high;
+    for (; low > 0; low--) {
+      double s = near_(h[(low - 1) * (n + 1)]) + near_(h[low * (n + 1)]);
+      if (near_(h[low * n + low - 1]) <= 2.2e-16 * (s == 0 ? size : s)) break;
+    }
+    Cx shift = h[high * (n + 1)];
+    if (low < high) {
+      const Cx a = h[(high - 1) * (n + 1)], b = h[(high - 1) * n + high];
+      const Cx c = h[high * n + high - 1], half = (a - shift) / 2, bc = b * c;
+      const Cx disc = root_(half * half + bc);
+      const Cx more = half + disc, less = half - disc;
+      const Cx by = square_(more) > square_(less) ? more : less;
+      if (tries % 10 == 9) shift = shift + Cx{near_(c), 0};
+      else if (square_(by) != 0) shift = shift - bc / by;
+    }
+    __syncthreads();
+    if (threadIdx.x == 0 && low > 0) h[low * n + low - 1] = Cx{0, 0};
+    if (low == high) { high--; tries = 0; continue; }
+    tries++;
+    EACH(i, high - low + 1) h[(low + i) * (n + 1)] = h[(low + i) * (n + 1)] - shift;
+    for (int k = low; k < high; k++) {
+      __syncthreads();
+      const Cx f = h[k * (n + 1)], g = h[(k + 1) * n + k];
+      __syncthreads();
+      const double r = sqrt(square_(f) + square_(g));
+      const Cx c = r == 0 ? Cx{1, 0} : f / r, s = r == 0 ? Cx{0, 0} : g / r;
+      if (threadIdx.x == 0) { turn[2 * k] = c; turn[2 * k + 1] = s; }
+      for (int e = k + threadIdx.x; e < n; e += 256) {
+        const Cx u = h[k * n + e], w = h[(k + 1) * n + e];
+        h[k * n + e] = conj_(c) * u + conj_(s) * w;
+        h[(k + 1) * n + e] = c * w - s * u;
+      }
+    }
+    __syncthreads();
+    EACH(r, 2 * n) {
+      Cx* row = r < n ? h + r * n : q + (r - n) * n;
+      for (int k = low; k < high; k++) {
+        if (r < n && r > k + 1) continue;
+        const Cx c = turn[2 * k], s = turn[2 * k + 1], u = row[k], w = row[k + 1];
+        row[k] = u * c + w * s;
+        row[k + 1] = w * conj_(c) - u * conj_(s);
+      }
+    }
+    __syncthreads();
+    EACH(i, high - low + 1) h[(low + i) * (n + 1)] = h[(low + i) * (n + 1)] + shift;
+  }
+  __syncthreads();
+  EACH(j, n) {
+    const Cx own = h[j * (n + 1)];
+    o[j] = own;
+    y[j * n + j] = Cx{1, 0};
+    for (int i = j - 1; i >= 0; i--) {
+      Cx s = Cx{0, 0};
+      for (int c = i + 1; c <= j; c++) s = s + h[i * n + c] * y[c * n + j];
+      Cx by = own - h[i * (n + 1)];
+      if (near_(by) < 1e-16 * size) by = Cx{1e-16 * size, 0};
+      y[i * n + j] = size == 0 ? Cx{0, 0} : s / by;
+    }
+    double s = 0;
+    for (int i = 0; i < n; i++) {
+      Cx v = Cx{0, 0};
+      for (int c = 0; c <= j; c++) v = v + q[i * n + c] * y[c * n + j];
+      o[n + i * n + j] = v;
+      s += square_(v);
+    }
+    s = sqrt(s);
+    for (int i = 0; i < n; i++) o[n + i * n + j] = o[n + i * n + j] / s;
+  } }
+"""
+
+LDL = """
+// By Bunch and Kaufman (1977), as LAPACK's sytrf stores the lower triangle; one thread's work.
+template <class S> static __device__ S star_(S a, bool hermitian) {
+  return hermitian ? conj_(a) : a; }
+template <class S> static __device__ void swap_(S& a, S& b) { const S held = a; a = b; b = held; }
+template <class S> static __device__ void ldl_factor_(const S* from, S* o, int n, bool hermitian) {
+  S* a = o; S* pivots = o + n * n;
+  EACH(t, n * n) a[t] = from[t];
+  __syncthreads();
+  if (threadIdx.x) return;
+  const double limit = (1 + sqrt(17.0)) / 8;
+  int info = 0, k = 0;
+  while (k < n) {
+    int step = 1, kp = k, worst = k;
+    const double own = near_(a[k * n + k]);
+    double column = 0;
+    for (int i = k + 1; i < n; i++)
+      if (worst == k || near_(a[i * n + k]) > column) { worst = i; column = near_(a[i * n + k]); }
+    if (max(own, column) == 0) {
+      if (!info) info = k + 1;
+      pivots[k] = S{k + 1.0}; k++;
+      continue;
+    }
+    if (own < limit * column) {
+      double row = 0;
+      for (int j = k; j < worst; j++) row = max(row, near_(a[worst * n + j]));
+      for (int i = worst + 1; i < n; i++) row = max(row, near_(a[i * n + worst]));
+      if (own < limit * column * (column / row)) {
+        kp = worst;
+        if (near_(a[worst * n + worst]) < limit * row) step = 2;
+      }
+    }
+    const int kk = k + step - 1;
+    if (kp != kk) {
+      for (int i = kp + 1; i < n; i++) swap_(a[i * n + kk], a[i * n + kp]);
+      for (int i = kk + 1; i < kp; i++) {
+        const S held = a[i * n + kk];
+        a[i * n + kk] = star_(a[kp * n + i], hermitian);
+        a[kp * n + i] = star_(held, hermitian);
+      }
+      a[kp * n + kk] = star_(a[kp * n + kk], hermitian);
+      swap_(a[kk * n + kk], a[kp * n + kp]);
+      if (step == 2) swap_(a[(k + 1) * n + k], a[kp * n + k]);
+    }
+    if (step == 1) {
+      for (int j = k + 1; j < n; j++) {
+        const S other = star_(a[j * n + k], hermitian);
+        for (int i = j; i < n; i++)
+          a[i * n + j] = a[i * n + j] - a[i * n + k] / a[k * n + k] * other;
+      }
+      for (int i = k + 1; i < n; i++) a[i * n + k] = a[i * n + k] / a[k * n + k];
+      pivots[k] = S{kp + 1.0};
+    } else {
+      const S p = a[k * n + k], q = a[(k + 1) * n + k], u = star_(q, hermitian);
+      const S r = a[(k + 1) * n + k + 1], det = p * r - u * q;
+      for (int j = k + 2; j < n; j++) {
+        const S x = a[j * n + k], y = a[j * n + k + 1];
+        const S v = (x * r - y * q) / det, w = (y * p - x * u) / det;
+        // what rows above had before is still needed below, so rows are left until the end
+        for (int i = j; i < n; i++)
+          a[i * n + j] = a[i * n + j] - a[i * n + k] * star_(v, hermitian)
+                         - a[i * n + k + 1] * star_(w, hermitian);
+      }
+      for (int j = k + 2; j < n; j++) {
+        const S x = a[j * n + k], y = a[j * n + k + 1];
+        a[j * n + k] = (x * r - y * q) / det;
+        a[j * n + k + 1] = (y * p - x * u) / det;
+      }
+      pivots[k] = pivots[k + 1] = S{-(kp + 1.0)};
+    }
+    k += step;
+  }
+  o[n * n + n] = S{(double)info}; }
+// A thread has a column of the right-hand side.
+template <class S> static __device__ void ldl_solve_(const S* a, const S* pivots, const S* b, S* o,
+                                                     int n, int right, bool hermitian) {
+  EACH(c, right) {
+    for (int i = 0; i < n; i++) o[i * right + c] = b[i * right + c];
+    int k = 0;
+    while (k < n) {
+      const int at = (int)real_(pivots[k]);
+      if (at > 0) {
+        swap_(o[k * right + c], o[(at - 1) * right + c]);
+        const S y = o[k * right + c];
+        for (int i = k + 1; i < n; i++) o[i * right + c] = o[i * right + c] - a[i * n + k] * y;
+        o[k * right + c] = y / a[k * n + k];
+        k++;
+      } else {
+        swap_(o[(k + 1) * right + c], o[(-at - 1) * right + c]);
+        const S y = o[k * right + c], z = o[(k + 1) * right + c];
+        for (int i = k + 2; i < n; i++)
+          o[i * right + c] = o[i * right + c] - a[i * n + k] * y - a[i * n + k + 1] * z;
+        const S p = a[k * n + k], q = a[(k + 1) * n + k], u = star_(q, hermitian);
+        const S r = a[(k + 1) * n + k + 1], det = p * r - u * q;
+        o[k * right + c] = (r * y - u * z) / det;
+        o[(k + 1) * right + c] = (p * z - q * y) / det;
+        k += 2;
+      }
+    }
+    k = n - 1;
+    while (k >= 0) {
+      const int at = (int)real_(pivots[k]), wide = at > 0 ? 1 : 2;
+      for (int e = k - wide + 1; e <= k; e++)
+        for (int i = k + 1; i < n; i++)
+          o[e * right + c] = o[e * right + c] - star_(a[i * n + e], hermitian) * o[i * right + c];
+      swap_(o[k * right + c], o[((at > 0 ? at : -at) - 1) * right + c]);
+      k -= wide;
+    }
+  } }
+"""
+
 # In this order; each needs some of those before it.
 TEXTS = {
     "": NUMBERS,
@@ -445,6 +667,8 @@ TEXTS = {
     "jacobi": JACOBI,
     "inverses": INVERSES,
     "exponential": EXPONENTIAL,
+    "eigenvalues": EIGENVALUES,
+    "ldl": LDL,
 }
 NEEDS: dict[str, tuple[str, ...]] = {
     "jacobi": ("qr",),

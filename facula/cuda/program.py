@@ -181,7 +181,7 @@ def no_kernel(n: Node, why: str = "") -> NotImplementedError:
     )
 
 
-EMPTY_IS_ZERO = ("sum", "matmul", "any")
+EMPTY_IS_ZERO = ("sum", "matmul", "any", "histc")
 EMPTY_IS_ONE = ("prod", "all")  # whose kernels begin with it
 EMPTY_IS_COPY = ("scatter", "scatter_add", "index_put", "index_put_accumulate")
 

@@ -20,6 +20,11 @@ def _positive(a: Any) -> Any:
     return a @ a.mH + 2 * torch.eye(a.shape[-2], dtype=a.dtype).to(a.device)
 
 
+def _again(values: Any, vectors: Any) -> Any:
+    """The square of the matrix that these are of."""
+    return vectors @ torch.diag_embed(values**2) @ L.inv(vectors)
+
+
 SQUARE, TALL, FLAT = (2, 5, 5), (3, 6, 4), (2, 3, 5)
 # Functions of a matrix whose results are the CPU's, element by element.
 EXACT: dict[str, tuple[Any, tuple[int, ...]]] = {
@@ -53,6 +58,8 @@ EXACT: dict[str, tuple[Any, tuple[int, ...]]] = {
     "cond": (lambda a: L.cond(a), SQUARE),
     "matrix_exp": (lambda a: L.matrix_exp(a), SQUARE),
     "matrix_power": (lambda a: L.matrix_power(a, -2), SQUARE),
+    "eigvals": (lambda a: (L.eigvals(a) ** 3).sum(-1), SQUARE),
+    "eig": (lambda a: _again(*L.eig(a)), SQUARE),
     "many_rows": (lambda a: L.svdvals(a), (70, 33)),
 }
 
@@ -105,6 +112,32 @@ def test_eigenvalues_of_hermitian_matrices(device: Any, rng: Any, n: int) -> Non
             w, v = [x.cpu() for x in L.eigh(b.to("cuda"))]
             torch.testing.assert_close(w, L.eigvalsh(b), rtol=1e-10, atol=1e-10)
             torch.testing.assert_close((v * w.to(v.dtype)) @ v.mH, b, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("hermitian", [True, False])
+def test_symmetric_matrices_by_blocks(device: Any, rng: Any, hermitian: bool, dtype: Any) -> None:
+    a = torch.from_numpy(_numbers(rng, (6, 6, 6), dtype))
+    a[::2].diagonal(0, -2, -1).zero_()  # blocks of two
+    a = a + (a.mH if hermitian else a.mT)
+    want = L.ldl_factor(a, hermitian=hermitian)
+    got = L.ldl_factor(a.to("cuda"), hermitian=hermitian)
+    assert (want[1] < 0).any()
+    for w, g in zip(want, got, strict=True):
+        torch.testing.assert_close(g.cpu(), w)
+    x = L.ldl_solve(*got, a[:, :, :2].to("cuda"), hermitian=hermitian).cpu()
+    torch.testing.assert_close(a @ x, a[:, :, :2])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 20])
+def test_eigenvalues_of_any_matrix(device: Any, rng: Any, n: int) -> None:
+    for dtype in (np.float64, np.complex128):
+        a = torch.from_numpy(_numbers(rng, (n, n), dtype))
+        for b in (a, a * 0, a.triu(), torch.eye(n, dtype=a.dtype).roll(1, 0)):
+            w, v = [x.cpu() for x in L.eig(b.to("cuda"))]
+            torch.testing.assert_close(b.to(v.dtype) @ v, v * w, rtol=1e-9, atol=1e-9)
+            torch.testing.assert_close(v.abs().pow(2).sum(0), w.abs() * 0 + 1)
+            torch.testing.assert_close(w.sum(), b.diagonal().sum().to(w.dtype))
 
 
 @pytest.mark.parametrize("mode", ["reduced", "complete", "r"])

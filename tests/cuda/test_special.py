@@ -55,3 +55,10 @@ def test_integers(device: Any, name: str) -> None:
     for a in (torch.tensor([-3, 0, 7]), torch.tensor([True, False])):
         got, want = getattr(torch, name)(a.to("cuda")).cpu(), getattr(torch, name)(a)
         assert got.dtype == want.dtype and torch.equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_mantissa_and_exponent(device: Any, dtype: Any) -> None:
+    a = torch.tensor([0.0, -0.0, 1.0, -3.5, 1e-30, 1e30, float("inf"), float("nan")]).to(dtype)
+    for want, got in zip(torch.frexp(a), torch.frexp(a.to("cuda")), strict=True):
+        torch.testing.assert_close(got.cpu(), want, equal_nan=True, rtol=0, atol=0)
