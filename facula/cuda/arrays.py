@@ -111,6 +111,11 @@ class DeviceArray:
         self.block = block
         self.address = address
 
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
+
     def look(self, op: Any, params: Any) -> DeviceArray:
         """The array seen through a view operation."""
         seen = Node(None, self.shape, self.dtype, self.strides_)

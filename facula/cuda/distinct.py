@@ -5,6 +5,7 @@ The shapes of the results are data, so the device is waited for at the call, as 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from facula import dtypes
@@ -12,11 +13,13 @@ from facula.ops.table import FUNCTIONS
 
 
 def _runs(ordered: Any, inverse: bool, counts: bool) -> tuple[Any, Any | None, Any | None]:
-    """The first of each run of equal values in a vector, the run of each element, run lengths."""
+    """The first of each run of equal values in a vector, or of equal rows of a matrix, the run of
+    each element, run lengths."""
     cat = FUNCTIONS["cat"]
-    n = ordered.numel()
+    n = ordered.shape[0]
     first = ordered.new_ones(min(n, 1), dtype=dtypes.bool)
-    new = cat([first, ordered[1:] != ordered[:-1]])
+    other = ordered[1:] != ordered[:-1]
+    new = cat([first, other if other.ndim == 1 else other.any(1)])
     starts = new.nonzero().reshape(-1).to(ordered.device)
     place = new.to(dtypes.int64).cumsum(0) - 1 if inverse else None
     lengths = cat([starts, starts.new_full((1,), n)]).diff() if counts else None
@@ -33,30 +36,50 @@ def _given(parts: Any, inverse: bool, counts: bool) -> Any:
     return wanted[0] if len(wanted) == 1 else tuple(wanted)
 
 
-def _flat(name: str, t: Any, dim: Any) -> Any:
-    if dim is not None and len(t.shape) != 1:
-        raise NotImplementedError(
-            f"{name}(): slices of a dimension ({dim}) of a {t.dtype} tensor of shape "
-            f"{list(t.shape)} are not compared on cuda; use .cpu() to compare them there"
-        )
-    return t.detach().reshape(-1)
+def _lines(t: Any, dim: Any) -> Any:
+    """All elements as a vector, or what lies along a dimension as rows."""
+    t = t.detach()
+    if dim is None or t.ndim <= 1:
+        return t.reshape(-1)
+    rows = t.movedim(dim, 0)
+    return rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
+
+
+def _order(lines: Any) -> Any:
+    """The positions of the elements in order; of rows, by their first elements first."""
+    if lines.ndim == 1:
+        return lines.argsort()
+    order = FUNCTIONS["arange"](lines.shape[0], device=lines.device)
+    for k in range(lines.shape[1] - 1, -1, -1):  # equal elements stay in the order before
+        order = order[lines[:, k][order].argsort(stable=True)]
+    return order
+
+
+def _along(values: Any, t: Any, dim: Any) -> Any:
+    """Rows as they lie along a dimension of `t`."""
+    if values.ndim == 1:
+        return values
+    rest = [n for d, n in enumerate(t.shape) if d != dim % t.ndim]
+    return values.reshape(values.shape[0], *rest).movedim(0, dim)
 
 
 def unique(t: Any, inverse: bool, counts: bool, dim: Any) -> Any:
     """`torch.unique` of a tensor on the device."""
-    flat = _flat("unique", t, dim)
-    order = flat.argsort()
-    values, place, lengths = _runs(flat[order], inverse, counts)
+    lines = _lines(t, dim)
+    order = _order(lines)
+    values, place, lengths = _runs(lines[order], inverse, counts)
     if place is not None:
-        place = place.new_zeros(place.shape).scatter(0, order, place).reshape(t.shape)
-    return _given((values, place, lengths), inverse, counts)
+        place = place.new_zeros(place.shape).scatter(0, order, place)
+        place = place.reshape(t.shape) if dim is None else place
+    return _given((_along(values, t, dim), place, lengths), inverse, counts)
 
 
 def unique_consecutive(t: Any, inverse: bool, counts: bool, dim: Any) -> Any:
     """`torch.unique_consecutive` of a tensor on the device."""
-    values, place, lengths = _runs(_flat("unique_consecutive", t, dim), inverse, counts)
-    place = None if place is None else place.reshape(t.shape)
-    return _given((values, place, lengths), inverse, counts)
+    values, place, lengths = _runs(_lines(t, dim), inverse, counts)
+    if place is not None and dim is None:
+        place = place.reshape(t.shape)
+    return _given((_along(values, t, dim), place, lengths), inverse, counts)
 
 
 def bincount(t: Any, weights: Any, minlength: int) -> Any:

@@ -173,7 +173,7 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
     n = int(np.prod(new, dtype=np.int64))
     realise(self)
     s = self._storage
-    held = self._data if s is None else s._data
+    held, device = self._data if s is None else s._data, self.node.device
     if self._offset + n <= held.size and (s is None or s.node.strides is None):
         steps = tuple([int(np.prod(new[i + 1 :])) for i in range(len(new))])
         v = as_strided(self, new, steps, self._offset)
@@ -190,8 +190,9 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
         bump(self)
         return self
     data = np.zeros(n, self.node.dtype.np)
-    data[: min(n, held.size)] = held.reshape(-1)[:n]
-    return set_(self, from_array(data.reshape(new)))
+    data[: min(n, held.size)] = (held if device is None else held.download()).reshape(-1)[:n]
+    made = from_array(data.reshape(new))
+    return set_(self, made if device is None else made.to(device))
 
 
 def resize_as_(self: Any, other: Any, memory_format: Any = None) -> Any:

@@ -156,6 +156,13 @@ CASES: list[Case] = [
     ("unique", lambda a: a.round().unique(), ((3, 9),)),
     ("unique_counts", lambda a: a.round().unique(return_counts=True)[1], ((3, 9),)),
     ("unique_inverse", lambda a: a.round().unique(return_inverse=True)[1], ((3, 9),)),
+    ("unique_rows", lambda a: a.sign().unique(dim=0), ((9, 2),)),
+    (
+        "unique_columns",
+        lambda a: torch.cat(a.sign().unique(return_inverse=True, return_counts=True, dim=1)[1:]),
+        ((2, 9, 1),),
+    ),
+    ("unique_runs_of_rows", lambda a: a.sign().unique_consecutive(dim=1), ((1, 9),)),
     ("unique_runs", lambda a: torch.cat(a.sign().unique_consecutive(True, True)[1:]), ((20,),)),
     ("bincount", lambda a: torch.bincount((a * a).long(), a.detach(), 5), ((20,),)),
     ("prod_of_nothing", lambda a: a[:0].prod() + 1, ((3,),)),

@@ -36,3 +36,12 @@ def test_the_lowest_address_is_given_out_first(emulated: Any) -> None:
         pool.give(address, size)
     pool.trim()
     assert pool.held == 0 and pool.used == 0
+
+
+def test_a_tensor_is_given_another_size(device: Any) -> None:
+    a = torch.arange(6.0).to("cuda")
+    a.resize_(2, 2)
+    assert a.cpu().tolist() == [[0.0, 1.0], [2.0, 3.0]]
+    a = torch.arange(6.0).to("cuda")
+    a.resize_(8)
+    assert a.is_cuda and a.cpu()[:6].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
