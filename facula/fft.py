@@ -62,6 +62,7 @@ def _r2c_grad(g: Any, an: Any, p: Any) -> Any:
 
 
 R2C: Op = Op("fft_r2c", _r2c_infer, _r2c_body, (_r2c_grad,))
+R2C.watches = "a"
 
 
 def _c2r_infer(p: Any, st: Any, a: Any) -> Any:

@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from facula.meta import META
+from facula.ops.registry import OPERANDS
 from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Other
 from facula.trace.node import Node as Entry
 
@@ -221,7 +222,7 @@ def edge_of(t: Any) -> Any:
     if not node.rg:
         return None
     if node.op is LEAF or node.op is INPUT:
-        return _expanded(t._gfn)
+        return expanded(t._gfn)
     if node.op is META:
         return t._gfn
     if node.op.__class__ is Other or node.op is STALE:  # written since it was last looked at
@@ -241,7 +242,7 @@ def edges_of(n: GradNode) -> list[Any]:
     """Where gradients of a node go. A custom function's edges to frames that have ended may stand
     for nodes: these are built now."""
     if n.custom is not None:
-        n.edges = [_expanded(e) for e in n.edges]
+        n.edges = [expanded(e) for e in n.edges]
     return n.edges
 
 
@@ -250,11 +251,12 @@ def _input_edge(r: Any, node: Entry) -> Any:
     if not node.rg:
         return None
     if gfn is not None:
-        return _expanded(gfn)
+        return expanded(gfn)
     return leaf_edge(t, node) if t._leaf_rg or t._was_leaf else None
 
 
-def _expanded(edge: Any) -> Any:
+def expanded(edge: Any) -> Any:
+    """The node itself, where something may stand for it."""
     return edge.expand() if isinstance(edge, Postponed) else edge
 
 
@@ -344,8 +346,17 @@ def sources_of(n: Entry) -> tuple[Entry, ...]:
 
 def operand(n: Entry, name: str) -> Entry:
     """The value that a formula calls so: a, b, c and d are the operands, o is the result."""
-    value: Entry = n if name == "o" else n.inputs["abcd".find(name)]
+    value: Entry = n if name == "o" else n.inputs[OPERANDS.find(name)]
     return value
+
+
+def watched(n: Entry) -> str:
+    """The values, by these names, that PyTorch saves and the formulas here do without."""
+    w = n.op.watches
+    if w.__class__ is tuple:
+        return "".join([names for names, i in zip(w, n.inputs, strict=True) if i.rg])
+    found: str = w if w.__class__ is str else w(n.params)
+    return found
 
 
 def _build(r: Any, n: Entry) -> Any:
@@ -375,11 +386,11 @@ def made(n: Entry, frame: int, scalars: list[Any], edges: list[Any], save: Any) 
             continue
         for name in names:
             if name not in g.saved:
-                history = None if name == "o" else edges["abcd".find(name)]
+                history = None if name == "o" else edges[OPERANDS.find(name)]
                 g.saved[name] = save(operand(n, name), history, True)
-    for name in n.op.watches:
+    for name in watched(n):
         if name not in g.saved:
-            history = None if name == "o" else edges["abcd".find(name)]
+            history = None if name == "o" else edges[OPERANDS.find(name)]
             g.saved[name] = save(operand(n, name), history, False)
     return g
 

@@ -231,7 +231,7 @@ def _plan(
             if i.rg:
                 for name in names:
                     saved.setdefault(graph.operand(n, name), []).append(n)
-        watched.update(dict.fromkeys([graph.operand(n, name) for name in n.op.watches]))
+        watched.update(dict.fromkeys([graph.operand(n, name) for name in graph.watched(n)]))
     if any([n.device is not None for n in saved]):
         return None
     p.saving = {n for savers in saved.values() for n in savers}

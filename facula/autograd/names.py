@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facula.autograd.graph import edges_of
+from facula.dtypes import FLOAT
 from facula.interpreter.program import ACTIVATIONS
 
 # Primitives whose own name, in capitals, is not PyTorch's.
@@ -40,7 +41,7 @@ def node_name(op: Any, params: Any, entry: Any) -> str:
     """PyTorch's name for the node of a recorded operation."""
     name = str(op)
     if name == "whole":
-        return params + "Backward0"
+        return str(params).partition(" ")[0] + "Backward0"
     if name in _NAMES:
         return _NAMES[name]
     if entry is not None and name in _BY_SHAPE:
@@ -61,7 +62,10 @@ def kept(node: Any) -> list[Any]:
     name, edges = str(node.op), edges_of(node)
     if name in ACTIVATIONS:
         return edges[1:2]
-    if name in ("whole", "where", "triangle", "lerp", "softmax", "std", "var"):
+    if name == "whole":  # integers are no operands of the graph
+        operands = zip(edges[1:], node.entry.inputs[1:], strict=True)
+        return [e for e, n in operands if n.dtype.category >= FLOAT]
+    if name in ("where", "triangle", "lerp", "softmax", "std", "var"):
         return edges[1:]
     if name in _OF_FIRST:
         return [_past(edges[0], "watch")]

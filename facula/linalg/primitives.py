@@ -103,7 +103,9 @@ class Packed:
         return np.concatenate(flat, -1).astype(kind.np)
 
     def __call__(self, a: Any, p: Any = ()) -> list[Any]:
-        return unpack(record(self.op, (a,), p), self.shapes(p, a.node.shape[-2:]))
+        # PyTorch's formulas take the results alone, but for one.
+        t = a if self.op.name == "slogdet" else mv.apart(a)
+        return unpack(record(self.op, (t,), p), self.shapes(p, a.node.shape[-2:]))
 
 
 def diagonal_matrix(d: Any) -> Any:
@@ -320,6 +322,7 @@ SOLVE: Op = Op(
         lambda g, a, bn: _fit(solve_adjoint(a, g), bn),
     ),
 )
+SOLVE.watches = "o"
 
 
 def solve(a: Any, b: Any) -> Any:
@@ -380,6 +383,7 @@ DET: Op = Op(
     lambda p, s, a: np.asarray(np.linalg.det(a)).astype(a.dtype),
     (_det_grad,),
 )
+DET.watches = "o"
 
 
 def _slogdet(p: Any, a: Any) -> Any:

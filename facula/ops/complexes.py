@@ -11,6 +11,7 @@ from facula import dtypes
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
+from facula.ops.composed import whole
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import METHODS, api
 from facula.storage import make_view
@@ -184,7 +185,7 @@ def complex(real: Any, imag: Any) -> Any:
     """real + i * imag."""
     need("complex", real=real, imag=imag)
     _two_real("complex", real, imag)
-    return record(COMPLEX, (real, imag))
+    return whole(record(COMPLEX, (real, imag)), "Complex", real, imag)
 
 
 @api(method=False)
@@ -192,7 +193,8 @@ def polar(abs: Any, angle: Any) -> Any:
     """abs * (cos(angle) + i * sin(angle))."""
     need("polar", abs=abs, angle=angle)
     _two_real("polar", abs, angle)
-    return record(COMPLEX, (abs * angle.cos(), abs * angle.sin()))
+    a, b = mv.apart(abs), mv.apart(angle)
+    return whole(record(COMPLEX, (a * b.cos(), a * b.sin())), "Polar", abs, angle)
 
 
 def _angle(p: Any, s: Any, a: Any) -> Any:

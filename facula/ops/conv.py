@@ -26,7 +26,8 @@ import numpy as np
 
 from facula.numpy_threads import matmul
 from facula.ops import windows
-from facula.ops.movement import RESHAPE, whole
+from facula.ops.composed import whole
+from facula.ops.movement import RESHAPE
 from facula.ops.registry import Op, widened
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor

@@ -9,6 +9,8 @@ import numpy as np
 
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need, result_type
+from facula.ops.composed import whole
+from facula.ops.movement import apart
 from facula.ops.table import api
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
@@ -265,8 +267,8 @@ def kron(input: Any, other: Any) -> Any:
     rank = max(len(input.node.shape), len(other.node.shape))
     sa = (1,) * (rank - len(input.node.shape)) + input.node.shape
     sb = (1,) * (rank - len(other.node.shape)) + other.node.shape
-    a = input.reshape([n for x in sa for n in (x, 1)])
-    b = other.reshape([n for x in sb for n in (1, x)])
+    a = apart(input).reshape([n for x in sa for n in (x, 1)])
+    b = apart(other).reshape([n for x in sb for n in (1, x)])
     return (a * b).reshape([x * y for x, y in zip(sa, sb, strict=True)])
 
 
@@ -304,4 +306,5 @@ def vector_product(name: str, a: Any, b: Any, dim: int) -> Any:
         )
     if a.dtype is not b.dtype:
         raise RuntimeError(f"{name}: expected operands of one dtype, got {a.dtype} and {b.dtype}")
-    return a.roll(-1, d) * b.roll(-2, d) - a.roll(-2, d) * b.roll(-1, d)
+    out = a.roll(-1, d) * b.roll(-2, d) - a.roll(-2, d) * b.roll(-1, d)
+    return whole(out, "LinalgCross", a, b)

@@ -11,8 +11,9 @@ from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.assignment import filler
+from facula.ops.composed import whole
 from facula.ops.indices import array_of, getitem, positions
-from facula.ops.movement import in_layout, watched
+from facula.ops.movement import in_layout
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor
 from facula.trace.recorder import record
@@ -60,8 +61,8 @@ def masked_select(input: Any, mask: Any) -> Any:
     """The elements where mask is true, in one dimension."""
     if mask.node.dtype is not dtypes.bool:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
-    a, m = FUNCTIONS["broadcast_tensors"](watched(input), mask)
-    return getitem(a, m)
+    a, m = FUNCTIONS["broadcast_tensors"](input, mask)
+    return whole(getitem(a, m), "MaskedSelect", input, mask)
 
 
 @api(inplace=True)

@@ -371,6 +371,12 @@ ALIAS: Op = Op(
 SELF: Op = Op("self", _same_as_first, lambda p, s, a: a, (lambda g: g,))
 
 
+def apart(t: Any) -> Any:
+    """The tensor as an operand that may be written to later, though the formula needs its value:
+    PyTorch's does without."""
+    return record(SELF, (t,)) if TLS.r.grad else t
+
+
 def _base_grad(g: Any, bn: Any) -> Any:
     if not TLS.r.grad:
         return None
@@ -464,23 +470,12 @@ def tied(g: Any, z: Any) -> Any:
     return g
 
 
-# What a composition returns where PyTorch has one operation: the graph shows PyTorch's name (the
-# parameter), and gradients depend on all inputs, so that there is a second derivative even where
-# it is zero. The operands: the result, then the inputs.
-WHOLE: Op = Op("whole", _same_as_first, lambda p, s, a, *rest: a, (tied,))
 TIED: Op = Op(
     "tied",
     _same_as_first,
     lambda p, s, a, b: a,
     (lambda g: g, lambda g, p: g.new_zeros(p[0], dtype=p[1])),
 )
-
-
-def whole(out: Any, name: str, *inputs: Any) -> Any:
-    """The result of a composition, seen by autograd as that of one operation of these inputs."""
-    if not (TLS.r.grad and out.node.rg):
-        return out
-    return record(WHOLE, (out, *[t for t in inputs if t is not None and t.node.rg]), name)
 
 
 def _flip_body(p: Any, s: Any, a: Any) -> Any:

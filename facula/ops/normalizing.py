@@ -8,7 +8,7 @@ from typing import Any
 
 from facula import grad_mode
 from facula.ops.arithmetic import in_float32
-from facula.ops.movement import whole
+from facula.ops.composed import whole
 from facula.ops.table import api
 
 
@@ -108,7 +108,8 @@ def native_batch_norm(
         x = (wide - mean.reshape(across)) * (var.reshape(across) + eps).rsqrt()
         empty = input.new_empty((0,))
         out = _scaled(x, w, b).to(input.dtype)
-        return whole(out, "NativeBatchNorm", input, weight, bias), empty, empty.clone()
+        given = weight, bias, running_mean, running_var
+        return whole(out, "NativeBatchNorm", input, *given), empty, empty.clone()
     dims = [d for d in range(len(shape)) if d != 1]
     x, mean, inverse = _over(wide, dims, eps)
     mean, inverse = mean.reshape(-1), inverse.reshape(-1)

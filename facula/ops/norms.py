@@ -9,6 +9,7 @@ from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import in_float32, need
+from facula.ops.composed import whole
 from facula.ops.reductions import _dims, every, safe_power, select
 from facula.ops.registry import broadcast
 from facula.ops.table import api
@@ -65,7 +66,8 @@ def vector_norm(
 
 @pure
 def _normed(tensors: Any, static: Any, numbers: Any) -> Any:
-    return in_float32(lambda t: norm_over(t, *static), *tensors)
+    out = in_float32(lambda t: norm_over(t, *static), *tensors)
+    return whole(out, "LinalgVectorNorm", *tensors)
 
 
 @api(steady=True)
@@ -86,7 +88,7 @@ def norm(
 def dist(input: Any, other: Any, p: Any = 2) -> Any:
     """The p-norm of input - other."""
     need("dist", input=input, other=other)
-    return vector_norm(input - other, p)
+    return whole(vector_norm(input - other, p), "Dist", input, other)
 
 
 @api(method=False)
@@ -114,7 +116,8 @@ def cdist(
     if a[-1] == 0:
         return x1.new_zeros((*batch, a[-2], b[-2]))
     d = x1.unsqueeze(-2) - x2.unsqueeze(-3)
-    return in_float32(lambda t: norm_over(t, float(p), (len(t.node.shape) - 1,), False), d)
+    out = in_float32(lambda t: norm_over(t, float(p), (len(t.node.shape) - 1,), False), d)
+    return whole(out, "Cdist", x1, x2)
 
 
 @api(inplace=True)

@@ -446,9 +446,9 @@ FLOOR_DIVIDE: Op = pointwise(
     _zeros,
     _zeros,
 )
-FLOOR_DIVIDE.watches = "b"
+FLOOR_DIVIDE.watches = ("b", "ab")
 DIV_TRUNC: Op = pointwise("div_trunc", lambda p, s, a, b: np.trunc(a / b), _zeros, _zeros)
-DIV_TRUNC.watches = "b"
+DIV_TRUNC.watches = ("b", "ab")
 
 
 def _underivable(g: Any, p: Any) -> Any:

@@ -299,6 +299,7 @@ AVG_POOL: Op = Op(
     widened(_avg_pool),
     (lambda g, an, p, z: tied(record(AVG_SPREAD, (g,), _swapped(p, an.shape)), z),),
 )
+AVG_POOL.watches = "a"
 AVG_SPREAD: Op = Op(
     "avg_pool_spread",
     _avg_infer,
@@ -359,6 +360,7 @@ ADAPTIVE_AVG: Op = Op(
     widened(_adaptive_avg),
     (lambda g, an, z: tied(record(ADAPTIVE_SPREAD, (g,), an.shape[2:]), z),),
 )
+ADAPTIVE_AVG.watches = lambda p: "a" if set(p) != {1} else ""  # else it is a mean
 ADAPTIVE_SPREAD: Op = Op(
     "adaptive_avg_spread",
     _adaptive_infer,

@@ -78,6 +78,7 @@ def _without_dividing(g: Any, a: Any, dim: int) -> Any:
 
 
 PROD: Op = Op("prod", _infer, _np(np.multiply.reduce), (_prod_grad,))
+PROD.watches = "o"
 
 
 def _extreme_grad(g: Any, a: Any, o: Any, p: Any) -> Any:

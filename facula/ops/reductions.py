@@ -10,8 +10,9 @@ from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import need, real_only
 from facula.ops.comparison import truth
+from facula.ops.composed import whole
 from facula.ops.indexing import GATHER, only
-from facula.ops.movement import RESHAPE, in_layout, shaped, whole
+from facula.ops.movement import RESHAPE, in_layout, shaped
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
@@ -268,12 +269,12 @@ def _logsumexp(tensors: Any, static: Any, numbers: Any) -> Any:
     (input,), (dims, keepdim) = tensors, static
     t = input if input.dtype.category >= dtypes.FLOAT else input.to(dtypes.get_default_dtype())
     if 0 in [t.node.shape[d] for d in dims]:
-        return t.exp().sum(dims, keepdim).log()
+        return whole(t.exp().sum(dims, keepdim).log(), "Logsumexp", input)
     top = t.detach()
     m = record(rd.AMAX, (top.real if top.dtype.is_complex else top,), (dims, True))
     m = FUNCTIONS["where"](m.abs() == math.inf, m.new_zeros(()), m)
     out = record(rd.SUM, ((t - m).exp(),), (dims, True)).log() + m
-    return out if keepdim else out.squeeze(dims)
+    return whole(out if keepdim else out.squeeze(dims), "Logsumexp", input)
 
 
 @api(names=("special_softmax",), steady=True)

@@ -27,6 +27,7 @@ from facula import dtypes
 from facula.trace.node import canonical, contiguous_strides, is_contiguous
 
 PRIMITIVES: dict[str, Op] = {}
+OPERANDS = "abcdefgh"  # what operands are called
 _SAVED = {"a": 0, "b": 1, "c": 2, "d": 3}
 
 
@@ -84,7 +85,9 @@ class Op:
         self.pointwise = pointwise
         self.alike = False  # whether what two operands that are alike give is like them
         self.view = view
-        self.watches = ""  # operands and result that may not be modified, though they aren't saved
+        # Operands and result that may not be modified, though they aren't saved; a tuple of what
+        # each operand's gradient asks for; or a function of the parameters.
+        self.watches: str | tuple[str, ...] | Callable[[Any], str] = ""
         self.frees = False  # whether its graph node can be used once, though it saves nothing
         self.hurries = False  # whether its formula is run as soon as its gradient is complete
         self.write_back = write_back

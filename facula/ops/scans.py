@@ -10,6 +10,7 @@ import numpy as np
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
+from facula.ops.composed import whole
 from facula.ops.indexing import GATHER, only
 from facula.ops.movement import RESHAPE
 from facula.ops.reductions import _wide
@@ -84,7 +85,8 @@ def _cumulative_extreme(name: str, prim: Op) -> None:
         if not input.node.shape:
             return kind((only(input), FUNCTIONS["zeros"]((), dtype=dtypes.int64)))
         at = record(prim, (input,), (d,))
-        return kind((record(GATHER, (input, at), d), at))
+        values = record(GATHER, (input, at), d)
+        return kind((whole(values, name.capitalize(), input, at), at))
 
     f.__name__ = name
     f.__doc__ = f"Running {name[3:]}ima along a dimension, and where they are."

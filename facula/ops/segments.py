@@ -9,7 +9,7 @@ import numpy as np
 
 from facula import dtypes
 from facula.ops.arithmetic import need
-from facula.ops.movement import whole
+from facula.ops.composed import whole
 from facula.ops.table import FUNCTIONS, api
 from facula.values import from_array, realise
 
@@ -94,4 +94,5 @@ def segment_reduce(
     if reduce == "mean":
         count = from_array(sizes.reshape((-1, *(1 for _ in rest)))).to(data.dtype)
         out = out / count if initial is None else out / count.clamp(min=1)
-    return whole(out.reshape((*shape[:axis], segments, *rest)), "SegmentReduce", data)
+    out = out.reshape((*shape[:axis], segments, *rest))
+    return whole(out, "SegmentReduce", data, lengths, offsets)

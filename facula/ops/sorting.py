@@ -11,6 +11,7 @@ from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import result_type, tensor_of
+from facula.ops.composed import whole
 from facula.ops.indexing import GATHER, only
 from facula.ops.movement import in_layout
 from facula.ops.reductions import _pick
@@ -96,8 +97,8 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     if not input.node.shape:
         return _KTH((only(input), _first(input)))
     i = record(rd.ARGSORT, (input,), (d, False)).narrow(d, k - 1, 1)
-    i = i.contiguous() if keepdim else i.squeeze(d).contiguous()
-    return _KTH((_pick(input, i, d, keepdim), i))
+    i = i.clone() if keepdim else i.squeeze(d).clone()
+    return _KTH((whole(_pick(input, i, d, keepdim), "Kthvalue", input, i), i))
 
 
 # Medians. The median of all elements shares its gradient between equal ones.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from facula.ops.complexes import view_as_real
-from facula.ops.movement import whole
+from facula.ops.composed import whole
 from facula.ops.table import FUNCTIONS, api
 from facula.values import from_array
 

@@ -11,6 +11,7 @@ from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import need
+from facula.ops.composed import whole
 from facula.ops.indexing import GATHER
 from facula.ops.reductions import _dims, amax, amin, mean, std, sum, var
 from facula.ops.registry import Op, widened
@@ -72,7 +73,7 @@ def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     if input.dtype.is_complex:
         raise RuntimeError(f"nansum does not support complex inputs, got {input.dtype}")
     t = _no_nan(input) if input.dtype.category == dtypes.FLOAT else input
-    return sum.__wrapped__(t, dim, keepdim, dtype=dtype)
+    return whole(sum.__wrapped__(t, dim, keepdim, dtype=dtype), "Nansum", input)
 
 
 @api

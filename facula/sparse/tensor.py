@@ -16,7 +16,7 @@ import numpy as np
 
 import facula
 from facula import dtypes
-from facula.ops.movement import whole
+from facula.ops.composed import whole
 from facula.ops.table import PLAIN
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim

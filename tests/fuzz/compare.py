@@ -13,8 +13,10 @@ import itertools
 import math
 import pickle
 import re
+import signal
 import subprocess
 import sys
+import threading
 import traceback
 import warnings
 from collections import Counter
@@ -24,6 +26,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from fuzz import execute, programs, rare, wide  # noqa: E402
+
+
+class TooLong(BaseException):
+    """A program that does not end."""
 
 
 class Oracle:
@@ -152,13 +158,23 @@ def ours(program: dict, rounds: int = 2) -> list[dict]:
     import facula
     from facula.trace.recorder import TLS, Recorder
 
+    def late(*_):
+        raise TooLong(f"more than {execute.PATIENCE} seconds")
+
     TLS.r = Recorder()  # programs are not to depend on each other
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGALRM, late) if main else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            signal.alarm(execute.PATIENCE if main else 0)
             return [execute.run(program, facula) for _ in range(rounds)]
-    except Exception:
+    except (Exception, TooLong):
         return [{"crash": traceback.format_exc()}]
+    finally:
+        signal.alarm(0)
+        if main:
+            signal.signal(signal.SIGALRM, before)
 
 
 def verdict(program: dict, mine: list[dict], theirs: dict) -> str | None:

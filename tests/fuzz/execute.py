@@ -13,6 +13,7 @@ import io
 import math
 import os
 import pickle
+import signal
 import sys
 import warnings
 
@@ -33,6 +34,7 @@ BROKEN = (
     "don't yet support saved tensor hooks",
 )
 PASSES = ("backward(", "autograd.grad(")
+PATIENCE = 60  # seconds for one program
 
 
 def names_for(torch, values: list) -> dict:
@@ -361,17 +363,24 @@ def answers(batch: list[dict], torch) -> list[dict]:
         end, start = os.pipe()
         child = os.fork()
         if not child:
-            with os.fdopen(start, "wb") as pipe:
-                for program in batch[len(reports) :]:
-                    pickle.dump(answer(program, torch), pipe)
-                    pipe.flush()
-            os._exit(0)
+            try:  # whatever happens, the child must not go on as if it were its parent
+                os.close(end)
+                os.dup2(2, 1)  # nor may what it prints get among the reports
+                with os.fdopen(start, "wb") as pipe:
+                    for program in batch[len(reports) :]:
+                        signal.alarm(PATIENCE)  # which ends it
+                        report = pickle.dumps(answer(program, torch))
+                        pipe.write(report)
+                        pipe.flush()
+            finally:
+                os._exit(0)
         os.close(start)
         with os.fdopen(end, "rb") as pipe:
             try:
                 while len(reports) < len(batch):
                     reports.append(pickle.load(pipe))
             except (EOFError, pickle.UnpicklingError):
+                os.kill(child, signal.SIGKILL)
                 reports.append({"outcomes": [], "final": {}, "spoilt": "PyTorch dies"})
         os.waitpid(child, 0)
     return reports

@@ -11,16 +11,26 @@ UNARY = [
     *("erf", "expm1", "reciprocal", "atan", "sign", "floor", "rsqrt", "nan_to_num"),
 ]
 REDUCTIONS = ["sum", "mean", "amax", "amin"]
-# What PyTorch saves of these for the backward pass is not what Facula's formulas need, so they get
-# operands and give results that nothing writes to.
-APART = [
+# Mostly compositions here: what PyTorch saves of these is declared in `facula/ops/composed.py`.
+# An operand {} is a tensor of the program, {o} another of its shape and dtype.
+COMPOSED = [
     *("nn.functional.softmax({}, -1)", "nn.functional.log_softmax({}, -1)", "prod({}, {d})"),
     *("nn.functional.gelu({})", "nn.functional.softplus({})", "nn.functional.silu({})"),
     *("nn.functional.leaky_relu({}, 0.1)", "nn.functional.elu({})", "nn.functional.hardtanh({})"),
     *("nn.functional.normalize({}, dim=-1)", "logsumexp({}, {d})", "var({}, {d})", "std({}, {d})"),
     *("norm({}, 2, {d})", "cummax({}, {d}).values", "logcumsumexp({}, {d})", "norm({})"),
-    *("nn.functional.mse_loss({}, {})", "var({})", "prod({})", "dist({}, {})"),
+    *("nn.functional.mse_loss({}, {o})", "var({})", "prod({})", "dist({}, {o})"),
+    *("nn.functional.mish({})", "nn.functional.relu6({})", "nn.functional.hardshrink({}, 0.1)"),
+    *("nn.functional.softshrink({}, 0.1)", "nn.functional.celu({})", "nn.functional.hardswish({})"),
+    *("nn.functional.logsigmoid({})", "nn.functional.hardsigmoid({})", "cross({}, {o}, -1)"),
+    *("nn.functional.threshold({}, 0.1, 0.2)", "nn.functional.layer_norm({}, {}.shape[-1:])"),
+    *("nn.functional.smooth_l1_loss({}, {o})", "nn.functional.huber_loss({}, {o})"),
+    *("nn.functional.l1_loss({}, {o})", "nn.functional.soft_margin_loss({}, {o}.detach())"),
+    *("nn.functional.binary_cross_entropy_with_logits({}, {o})", "nansum({})", "nanmean({})"),
+    *("cdist({}[None], {o}[None])", "nn.functional.kl_div({}, {o}, reduction='sum')"),
+    *("nn.functional.gaussian_nll_loss({}, {o}, {o}.abs() + 1)", "kthvalue({}, 1, {d}).values"),
 ]
+WITHOUT_SHAPE = ("loss", "kl_div", "entropy", "dist", "nansum({})", "nanmean({})", "kthvalue")
 
 
 class Results(Views):
@@ -65,17 +75,25 @@ class Results(Views):
         if v.dtype in FLOATS:
             self.add(f"{v.name}.{self.r.choice(UNARY)}()", v.shape, v.dtype, v.rg)
 
-    def make_apart(self, v: Var) -> None:
-        if v.dtype in FLOATS:
-            f, d = self.r.choice(APART), self.dim(len(v.shape))
-            fresh = f"{v.name} * 1"
-            text = "torch." + f.format(fresh, fresh, d=d) + ".clone()"
-            if ("nn.func" in f and "loss" not in f) or "cum" in f:
-                self.result(v, text, lambda a: a)
-            elif "{d}" in f:
-                self.result(v, text, lambda a: a.sum(d) if a.ndim else a)
-            else:
-                self.add(text, (), v.dtype, v.rg)
+    def make_composed(self, v: Var) -> None:
+        if v.dtype not in FLOATS:
+            return
+        f, d = self.r.choice(COMPOSED), self.dim(len(v.shape))
+        o = self.named(self.like(v))
+        if o is None:
+            f = f.replace("{o}", "{}.detach().clone()")
+        n = f.count("{}")
+        text = "torch." + f.format(*[v.name] * n, d=d, o=o.name if o else "")
+        rg = v.rg or ("{o}" in f and o.rg)
+        if "cdist" in f:
+            if len(v.shape) == 2:
+                self.add(text, (1, v.shape[0], v.shape[0]), v.dtype, rg)
+        elif "{d}" in f and "cum" not in f:
+            self.result(v, text, lambda a: a.sum(d) if a.ndim else a)
+        elif any([w in f for w in WITHOUT_SHAPE]) or f in ("norm({})", "var({})", "prod({})"):
+            self.add(text, (), v.dtype, rg)
+        elif "cross" not in f or (v.shape and v.shape[-1] == 3):
+            self.result(v, text, lambda a: a, rg)
 
     def make_all(self, v: Var) -> None:
         f = self.choice("sum", "mean", "sum", "max", "min") if v.dtype in FLOATS else "sum"
@@ -299,6 +317,7 @@ RESULTS = (
     ["binary"] * 6
     + ["unary"] * 4
     + ["scalar", "all", "reduce", "product", "join", "copy"] * 3
-    + ["apart", "where", "same", "gather", "move"] * 2
+    + ["composed"] * 5
+    + ["where", "same", "gather", "move"] * 2
     + ["compare", "pair", "outer", "like", "scan", "convert", "clamp", "written", "custom", "out"]
 )

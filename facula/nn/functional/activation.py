@@ -11,7 +11,8 @@ from typing import Any
 
 import facula
 from facula import Tensor
-from facula.ops.movement import whole
+from facula.ops.composed import whole
+from facula.ops.movement import in_layout
 from facula.ops.registry import Op
 from facula.ops.table import explained, mixed
 from facula.trace.recorder import TLS, record
@@ -501,7 +502,7 @@ def _logsigmoid_of(tensors: Any, static: Any, numbers: Any) -> Tensor:
     (input,) = tensors
     x = upcast(input)
     value = x.detach()
-    out = value.clamp(max=0) - (-value.abs()).exp().log1p()
+    out = in_layout(value.clamp(max=0) - (-value.abs()).exp().log1p(), None)
     return _rounded(record(LOGSIGMOID, (out, x)), input, "LogSigmoid")
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.ops.arithmetic import need
+from facula.ops.composed import whole
 from facula.ops.contraction import MATMUL_WIDE
+from facula.ops.movement import apart
 from facula.ops.table import mixed
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
@@ -69,7 +71,7 @@ def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
     query, key, value, attn_mask = tensors
     dropout_p, is_causal, scale, enable_gqa = static
     _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
-    q, k, v = query, key, value
+    q, k, v = query, apart(key), value  # PyTorch scales the keys too, and saves what comes of it
     if enable_gqa and q.dim() > 2:
         k = _repeat_heads(k, q.shape[-3])
         v = _repeat_heads(v, q.shape[-3])
@@ -93,7 +95,11 @@ def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
     weights = softmax_or_zero(scores) if attn_mask is not None else scores.softmax(-1)
     if dropout_p > 0:
         weights = facula.dropout(weights, dropout_p, True)
-    return weights.to(query.dtype).matmul(v)
+    out = weights.to(query.dtype).matmul(v)
+    masked = attn_mask is not None and attn_mask.node.rg
+    if dropout_p > 0 or masked or query.dim() != 4 or enable_gqa:
+        return out
+    return whole(out, "ScaledDotProductFlashAttentionForCpu", query, key, value, attn_mask)
 
 
 def softmax_or_zero(scores: Tensor) -> Tensor:

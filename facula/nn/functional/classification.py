@@ -8,9 +8,10 @@ import numpy as np
 
 import facula
 from facula import Tensor
+from facula.ops.composed import whole
 from facula.ops.indexing import GATHER
 from facula.ops.indices import outside
-from facula.ops.movement import RESHAPE, watched, whole
+from facula.ops.movement import RESHAPE, watched
 from facula.ops.table import mixed
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
@@ -73,9 +74,9 @@ def nll_loss(
 def _nll_loss(tensors: Any, static: Any, numbers: Any) -> Tensor:
     input, target, weight = tensors
     ignore_index, reduction, checked = static
-    weight = None if weight is None else upcast(weight)
-    loss, counted = _picked(upcast(input), target, weight, ignore_index, checked)
-    return _finished(loss, counted, reduction, input)
+    wide = None if weight is None else upcast(weight)
+    loss, counted = _picked(upcast(input), target, wide, ignore_index, checked)
+    return _finished(loss, counted, reduction, input, input, target, weight)
 
 
 @pure
@@ -84,19 +85,20 @@ def _nll_there(tensors: Any, static: Any, numbers: Any) -> Tensor:
     shape = target.shape
     at = record(RESHAPE, (target.to(facula.int64),), (shape[0], 1, *shape[1:]))
     loss = -record(RESHAPE, (record(GATHER, (watched(upcast(input)), at), 1),), tuple(shape))
-    return whole(reduced(loss, static[0], input.dtype), _name(input), input)
+    return whole(reduced(loss, static[0], input.dtype), _name(input), input, target)
 
 
 def _name(input: Tensor) -> str:
     return "NllLoss" if input.dim() < 4 else "NllLoss2D"
 
 
-def _finished(loss, counted, reduction: str, input: Tensor) -> Tensor:
+def _finished(loss, counted, reduction: str, input: Tensor, *saved: Tensor | None) -> Tensor:
+    """The loss, reduced; `saved`: what PyTorch takes the gradient of, the targets, the weights."""
     if reduction == "mean":
         loss = (loss.sum() / counted.sum()).to(input.dtype)
     else:
         loss = reduced(loss, reduction, input.dtype)
-    return whole(loss, _name(input), input)
+    return whole(loss, _name(input), *saved)
 
 
 def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
@@ -242,14 +244,14 @@ def _cross_entropy(tensors: Any, static: Any, numbers: Any) -> Tensor:
     ignore_index, reduction, label_smoothing, checked = static
     class_dim = 1 if input.dim() > 1 else 0
     log_probs = upcast(input).log_softmax(class_dim)
-    weight = None if weight is None else upcast(weight)
-    loss, counted = _picked(log_probs, target, weight, ignore_index, checked)
+    wide = None if weight is None else upcast(weight)
+    loss, counted = _picked(log_probs, target, wide, ignore_index, checked)
     if label_smoothing > 0:
-        spread = log_probs if weight is None else log_probs * _along(weight, log_probs, class_dim)
+        spread = log_probs if wide is None else log_probs * _along(wide, log_probs, class_dim)
         spread = facula.where(target != ignore_index, -spread.sum(class_dim), 0.0)
         share = label_smoothing / log_probs.shape[class_dim]
         loss = loss * (1 - label_smoothing) + spread * share
-    return _finished(loss, counted, reduction, input)
+    return _finished(loss, counted, reduction, input, log_probs, target, weight)
 
 
 def _along(weight: Tensor, x: Tensor, dim: int) -> Tensor:
@@ -354,7 +356,8 @@ def multi_margin_loss(
     loss = facula.where(match, 0.0, loss).sum(1) / classes
     if target.dim() == 0:
         loss = loss.reshape([])
-    return reduced(loss, reduction, input.dtype)
+    loss = reduced(loss, reduction, input.dtype)
+    return whole(loss, "MultiMarginLoss", input, target, weight)
 
 
 @mixed
@@ -388,7 +391,8 @@ def multilabel_margin_loss(
     loss = facula.where(counted, gaps, 0.0).sum((1, 2)) / classes
     if input.dim() < 2:
         loss = loss.reshape([])
-    return reduced(loss, reduction, input.dtype)
+    loss = reduced(loss, reduction, input.dtype)
+    return whole(loss, "MultilabelMarginLoss", input, target)
 
 
 def multilabel_soft_margin_loss(

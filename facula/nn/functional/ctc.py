@@ -6,6 +6,7 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.ops.composed import whole
 from facula.ops.table import mixed
 
 from ._common import check_reduction, require_float, scalar_type
@@ -66,6 +67,7 @@ def ctc_loss(
     extra = facula.where(running.unsqueeze(2), probs - probs.detach(), 0.0).sum((0, 2))
     infinite = 0.0 if zero_infinity else float("inf")
     loss = facula.where(possible, extra - likelihood, infinite)
+    loss = whole(loss, "CtcLoss", log_probs, targets)
     if reduction == "mean":
         return (loss / counts.clamp(min=1).to(loss.dtype)).mean()
     if reduction == "sum":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import facula
 from facula import Tensor
+from facula.ops.composed import whole
 from facula.ops.table import explained, mixed
 
 from ._common import is_low, upcast
@@ -58,7 +59,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     second = [j for i in range(n) for j in range(i + 1, n)]
     a = input.index_select(0, facula.tensor(first, dtype=facula.int64, device=input.device))
     b = input.index_select(0, facula.tensor(second, dtype=facula.int64, device=input.device))
-    return (a - b).norm(p, 1)
+    return whole((a - b).norm(p, 1), "Pdist", input)
 
 
 def normalize(

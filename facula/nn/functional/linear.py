@@ -8,6 +8,7 @@ import facula
 from facula import Tensor
 from facula.ops import table
 from facula.ops.arithmetic import need
+from facula.ops.composed import whole
 from facula.ops.movement import PERMUTE
 from facula.ops.table import OVERRIDES, mixed
 from facula.trace.recorder import TLS, record
@@ -139,5 +140,5 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     # (n, in1) x (in1, out * in2), then a weighted sum over in2 for every sample.
     half = a.matmul(weight.permute(1, 0, 2).reshape(in1, features * in2))
     out = facula.bmm(half.reshape(-1, features, in2), b.unsqueeze(2)).squeeze(2)
-    out = out.reshape([*lead, features])
+    out = whole(out.reshape([*lead, features]), "Trilinear", input1, input2, weight)
     return out if bias is None else out + bias

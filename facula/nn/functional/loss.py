@@ -11,7 +11,7 @@ from typing import Any
 
 import facula
 from facula import Tensor
-from facula.ops.movement import whole
+from facula.ops.composed import whole
 from facula.ops.registry import Op
 from facula.ops.table import mixed
 from facula.trace.recorder import record
@@ -97,7 +97,7 @@ def _mse_loss(tensors: Any, reduction: Any, numbers: Any) -> Tensor:
     difference = a - b
     require_float(difference, "mse_cpu", False)
     loss = _finish(difference * difference, weight, reduction, dtype)
-    return whole(loss, "MseLoss", input, target)
+    return loss if weight is not None else whole(loss, "MseLoss", input, target)
 
 
 @mixed
@@ -282,7 +282,7 @@ def _bce(tensors: Any, reduction: Any, numbers: Any) -> Tensor:
     if weight is not None:
         loss = loss * upcast(weight)
     loss = reduced(loss, reduction, input.dtype)
-    return whole(loss, "BinaryCrossEntropy", input, target)
+    return whole(loss, "BinaryCrossEntropy", input, target, weight)
 
 
 @mixed
@@ -324,7 +324,7 @@ def _bce_with_logits(tensors: Any, reduction: Any, numbers: Any) -> Tensor:
     if weight is not None:
         loss = loss * upcast(weight)
     loss = reduced(loss, reduction, target.dtype)
-    return whole(loss, "BinaryCrossEntropyWithLogits", input, target)
+    return whole(loss, "BinaryCrossEntropyWithLogits", input, target, weight, pos_weight)
 
 
 @mixed
@@ -438,7 +438,8 @@ def soft_margin_loss(
             + scalar_type(input.dtype)
         )
     x, t, dtype = _pair(input, target)
-    return reduced(-logsigmoid(t * x), reduction, dtype)
+    loss = reduced(-logsigmoid(t * x), reduction, dtype)
+    return whole(loss, "SoftMarginLoss", input, target)
 
 
 @mixed

@@ -11,7 +11,8 @@ import facula
 from facula import Tensor
 from facula.batches import level_of
 from facula.ops import table
-from facula.ops.movement import in_layout, is_channels_last, shaped, whole
+from facula.ops.composed import whole
+from facula.ops.movement import in_layout, is_channels_last, shaped
 from facula.ops.table import OVERRIDES, explained, mixed
 from facula.trace.recorder import TLS
 from facula.trace.spans import pure, run
@@ -131,7 +132,8 @@ def _batch_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
             scale = scale * upcast(weight)
         out = (x - shaped(upcast(running_mean), shape)) * shaped(scale, shape)
         out = _affine(out, None, bias, shape)
-    return whole(out.to(input.dtype), "NativeBatchNorm", input, weight, bias)
+    given = () if training else (running_mean, running_var)
+    return whole(out.to(input.dtype), "NativeBatchNorm", input, weight, bias, *given)
 
 
 def _require_several(x: Tensor) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import facula
 from facula import Tensor
-from facula.ops.movement import whole
+from facula.ops.composed import whole
 from facula.ops.table import mixed
 from facula.trace.spans import pure, run
 

@@ -9,6 +9,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.ops import pool, windows
+from facula.ops.composed import whole
 from facula.ops.table import mixed
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
@@ -101,9 +102,13 @@ def _out_sizes(name, size, kernel, stride, padding, dilation, ceil_mode) -> tupl
     return tuple(out)
 
 
-def _with_indices(x: Tensor, batched: Tensor, index: Tensor, return_indices: bool):
-    """The elements at ``index``, and that if asked for; without the batch if there is none."""
+def _with_indices(name: str, x: Tensor, batched: Tensor, index: Tensor, return_indices: bool):
+    """The elements at ``index``, and that if asked for; without the batch if there is none.
+
+    ``name``: what PyTorch calls the operation, without the number of dimensions.
+    """
     values = record(pool.TAKE, (index, batched))
+    values = whole(values, name.format(max(2, batched.dim() - 2)), x, index)
     if x is not batched:
         values, index = values.squeeze(0), index.squeeze(0)
     return (values, index) if return_indices else values
@@ -123,7 +128,8 @@ def _max_pool(tensors, static, numbers):
     out = _out_sizes(name, x.shape[2:], *settings, ceil_mode)
     params = tuple(v for values in (*settings, out) for v in values)
     if return_indices:
-        return _with_indices(input, x, record(pool.MAX_INDEX, (x,), params), True)
+        index = record(pool.MAX_INDEX, (x,), params)
+        return _with_indices("MaxPool{}DWithIndices", input, x, index, True)
     values = record(pool.MAX_POOL, (x,), params)
     return values if x is input else values.squeeze(0)
 
@@ -174,7 +180,8 @@ def _adaptive_max_pool(name, n, input, output_size, return_indices):
     x = _adaptive_input(name, input, n, output_size, 1)
     require_float(x, name)
     out = _adaptive_size(name, output_size, x.shape[2:], n)
-    return _with_indices(input, x, record(pool.ADAPTIVE_INDEX, (x,), out), return_indices)
+    index = record(pool.ADAPTIVE_INDEX, (x,), out)
+    return _with_indices("AdaptiveMaxPool{}D", input, x, index, return_indices)
 
 
 def _fractional_max_pool(
@@ -211,7 +218,7 @@ def _fractional_max_pool(
         )
     samples = samples[:batch]
     index = record(pool.FRACTIONAL_INDEX, (x, samples.detach()), (*kernel, *out))
-    return _with_indices(input, x, index, return_indices)
+    return _with_indices("FractionalMaxPool{}D", input, x, index, return_indices)
 
 
 # ---- back to where the largest elements were

@@ -10,6 +10,7 @@ import numpy as np
 
 import facula
 from facula import Tensor
+from facula.ops.composed import whole
 from facula.ops.table import mixed
 from facula.trace.spans import pure, run
 
@@ -345,7 +346,7 @@ def grid_sample(
                 out = out + facula.nan_to_num(places[0].sign()).unsqueeze(1) * 0.0
         else:
             out = _sample_linear(x, places, sizes)
-    return out.to(input.dtype)
+    return whole(out.to(input.dtype), f"GridSampler{len(sizes)}D", input, grid)
 
 
 def _check_grid(input: Tensor, grid: Tensor, mode: str) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import facula
 from facula import Tensor
-from facula.ops.movement import SELF
+from facula.ops.composed import whole
+from facula.ops.movement import INSTEAD
 from facula.trace import spans
 from facula.trace.recorder import record
 
@@ -68,7 +69,7 @@ def _layers(tensors: tuple, static: tuple, numbers: Any) -> tuple:
     mode, directions, sizes = static
     step, _ = STEPS[mode]
     # Values: views of a tensor that is there already would be operands unknown to the caller.
-    x, *states = [record(SELF, (t,)) for t in tensors[: 3 if mode == "LSTM" else 2]]
+    x, *states = [record(INSTEAD, (t, t)) for t in tensors[: 3 if mode == "LSTM" else 2]]
     all_weights = tensors[1 + len(states) :]
     last = []
     for layer in range(0, len(all_weights) // 5, directions):
@@ -84,6 +85,8 @@ def _layers(tensors: tuple, static: tuple, numbers: Any) -> tuple:
             outputs.append(out)
             last.append(state)
         x = outputs[0] if directions == 1 else facula.cat(outputs, -1)
+    if mode == "LSTM" and directions == 1 and x.node.dtype is facula.float32:
+        x = whole(x, "MkldnnRnnLayer")  # which keeps its result; made of steps it does not
     return x, *[facula.stack(parts) for parts in zip(*last, strict=True)]
 
 
