@@ -16,6 +16,7 @@ from facula.autograd.graph import (
     GradNode,
     Saved,
     edges_of,
+    expanded,
     overwritten,
     spoilt,
 )
@@ -227,7 +228,7 @@ def _reached(starts: list[Any], wanted: set[Any] | None) -> set[Any]:
     seen: set[Any] = set()
     stack = list(starts)
     while stack:
-        n = stack.pop()
+        n = expanded(stack.pop())
         if n is None or n in seen or (wanted is not None and n not in wanted):
             continue
         seen.add(n)
@@ -244,8 +245,13 @@ class _Pass:
         self.at_end: list[Callable[[], None]] = []  # called when all gradients are there
 
     def reaches(self, edges: list[Any]) -> int:
-        """At how many of these edges gradients will arrive."""
-        seen = _reached([n for n, _ in self.roots], self.wanted)
+        """At how many of these edges gradients will arrive. PyTorch does not count the only root
+        of a pass without targets."""
+        starts = [expanded(n) for n, _ in self.roots]
+        if len(starts) == 1 and self.wanted is None:
+            (root,) = starts
+            starts = edges_of(root) if isinstance(root, GradNode) else []
+        seen = _reached(starts, self.wanted)
         return sum([e in seen for e in edges])
 
 

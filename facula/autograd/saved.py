@@ -213,12 +213,13 @@ def register_multi_grad_hook(tensors: Any, fn: Callable[..., Any], *, mode: str 
         tensors = [t for t in tensors if t.requires_grad]
     edges = []
     for t in tensors:
-        if not t.requires_grad:
+        edge = edge_of(t) if t.requires_grad else None
+        if edge is None:
             raise AssertionError(
                 f"register_multi_grad_hook: a {t.dtype} tensor of shape {list(t.shape)} requires "
                 "no grad"
             )
-        edges.append(edge_of(t))
+        edges.append(edge)
     state: dict[str, Any] = {"pass": None, "grads": {}, "count": 0}
 
     def hook_for(i: int) -> Callable[[Any], None]:

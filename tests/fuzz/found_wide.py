@@ -220,4 +220,38 @@ v0 = torch.tensor([1.48, -0.55]).requires_grad_()
 v1 = v0 * 2
 v2 = torch.utils.checkpoint.checkpoint(lambda x: x.sin() * x, v1 * v1, use_reentrant=False)
 in_thread(v2.sum().backward)""",
+    "hooks of several gradients count those in ended frames, and not the only root": """
+v0 = torch.tensor([1.0, 2.0], dtype=torch.float64).requires_grad_()
+v1 = torch.ones(2, requires_grad=True)
+v2 = v0 * 2
+h0 = torch.autograd.graph.register_multi_grad_hook([v0, v1], lambda g: out(len(g)))
+out(v2.tolist())
+v2.sum().backward()
+v3 = v0.exp()
+h1 = torch.autograd.graph.register_multi_grad_hook([v0, v3], lambda g: out(len(g)))
+v3.backward(torch.ones(2, dtype=torch.float64))
+h2 = torch.autograd.graph.register_multi_grad_hook([v0, v0], lambda g: out(len(g) * 2))
+v0.backward(torch.ones(2, dtype=torch.float64))
+with torch.no_grad(): v4 = v0.view_as(v0)
+h3 = torch.autograd.graph.register_multi_grad_hook([v0, v4], lambda g: out(len(g)))""",
+    "what a composition saves may not be written to": """
+v0 = torch.tensor([[1.0, 2.0], [0.5, -1.0]], dtype=torch.float64).requires_grad_()
+v1 = v0 * 2
+v2 = torch.nn.functional.layer_norm(v1, (2,))
+v1.add_(1)
+v2.sum().backward()
+v3 = v0 * 2
+v4 = torch.nn.functional.log_softmax(v3, -1)
+v3.add_(1)
+v4.sum().backward(retain_graph=True)
+v4.mul_(2)
+v4.sum().backward()
+v5 = torch.zeros(2, 2, dtype=torch.float64)
+v6 = torch.nn.functional.mse_loss(v0 * 3, v5)
+v5.add_(1)
+v6.backward()
+v7 = v0 * 2
+v8 = v7.norm()
+v8.mul_(2)
+v8.backward()""",
 }
