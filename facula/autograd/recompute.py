@@ -15,9 +15,9 @@ from facula.autograd.function import _Part
 from facula.autograd.graph import (
     AccumulateGrad,
     GradNode,
-    _expanded,
     _input_edge,
     edges_of,
+    expanded,
     joins,
     leaf_edge,
 )
@@ -58,7 +58,7 @@ def _start(r: Any, t: Any) -> Any:
         t._rederive()
     n = t.node
     if n.op is LEAF or n.op is INPUT:
-        return _expanded(t._gfn) if n.rg else None
+        return expanded(t._gfn) if n.rg else None
     return n if n.rg else None
 
 

@@ -231,7 +231,8 @@ def register_multi_grad_hook(tensors: Any, fn: Callable[..., Any], *, mode: str 
                     fn(g)
             state["grads"][i] = g
             if mode == "all" and len(state["grads"]) == state["count"]:
-                fn([state["grads"].get(k) for k in range(len(tensors))])
+                grads, state["pass"] = state["grads"], None  # further ones are counted anew
+                fn([grads.get(k) for k in range(len(tensors))])
 
         return hook
 

@@ -90,6 +90,8 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
         raise NotImplementedError("kthvalue(): not implemented for bools")
     d = wrap_dim(dim, len(input.node.shape))
     n = input.node.shape[d] if input.node.shape else 1
+    if n == 0:
+        raise IndexError(f"kthvalue(): Expected reduction dim {d} to have non-zero size.")
     if not 1 <= k <= n:
         raise RuntimeError(
             f"kthvalue(): selected number k out of range for dimension {d}: k = {k}, size {n}"
