@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from facula.trace import flight
-from facula.trace.node import INPUT, Node
+from facula.trace.node import ASSIGN, INPUT, Node
 
 SHORT = 32  # operations of a frame that goes on: longer ones that end in many ways never repeat
 STEPS = 8  # operations that are worth computing twice
+LOOK = 24  # the same, for a look that spares a frame of any length its end
 SIZE = 1 << 13  # elements of the largest operand
 # Operations of which every body gives the same bits.
 EXACT = frozenset(
@@ -38,8 +39,18 @@ def read(r: Any, node: Node) -> Any:
     steps = node.aside
     if steps is None:
         steps = node.aside = _steps(node)
-    if not steps:
-        return None
+    return _computed(r, steps) if steps else None
+
+
+def look(r: Any, node: Node) -> Any:
+    """About the value of an entry, in a frame of any length, for a check that the library makes:
+    operations that are not exact may give other bits than the frame's program. None where there
+    are many, or large ones."""
+    steps = _steps(node, LOOK, exact=False)
+    return _computed(r, steps) if steps else None
+
+
+def _computed(r: Any, steps: tuple[Any, ...]) -> Any:
     inputs, scalars = r.inputs, r.scalars
     current = flight.CURRENT
     values: list[Any] = []
@@ -58,7 +69,7 @@ def read(r: Any, node: Node) -> Any:
     return np.asarray(values[-1])
 
 
-def _steps(node: Node) -> tuple[Any, ...]:
+def _steps(node: Node, most: int = STEPS, exact: bool = True) -> tuple[Any, ...]:
     """Body, parameters, numbers and operands of each operation: those are places among the inputs
     or, negative, among the results so far. None, if there are others or too many."""
     found: dict[Node, None] = {}
@@ -70,12 +81,13 @@ def _steps(node: Node) -> tuple[Any, ...]:
         if n.device is not None or n.dtype.itemsize == 2 or math.prod(n.shape) > SIZE:
             return ()
         if n.op is not INPUT:
-            if not (n.op.view or n.op.name in EXACT) or len(found) > 2 * STEPS:
+            known = not exact or n.op.view or n.op.name in EXACT
+            if not known or n.op is ASSIGN or len(found) > 2 * most:
                 return ()
             stack.extend(n.inputs)
         found[n] = None
     entries = sorted([n for n in found if n.op is not INPUT], key=lambda n: n.index)
-    if len(entries) > STEPS:
+    if len(entries) > most:
         return ()
     place = {n: i for i, n in enumerate(entries)}
     out = []

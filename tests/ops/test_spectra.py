@@ -7,6 +7,7 @@ import pytest
 from ops.numeric import check_gradients
 
 import facula as torch
+from facula.trace.recorder import TLS
 
 
 def test_a_frame_is_the_transform_of_its_windowed_stretch(rng):
@@ -23,6 +24,21 @@ def test_the_inverse_gives_the_signal_back(rng, normalized):
     z = torch.stft(x, 8, 2, window=w, normalized=normalized, return_complex=True)
     back = torch.istft(z, 8, 2, window=w, normalized=normalized, length=40)
     np.testing.assert_allclose(back.numpy(), x.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("pending", [True, False])
+def test_the_inverse_ends_no_frame(rng, pending):
+    x = torch.tensor(rng.normal(size=40))
+    w = torch.hann_window(8, dtype=torch.float64)
+    if not pending:
+        torch.synchronize()
+    z = torch.stft(x, 8, 2, window=w, return_complex=True)
+    frame = TLS.r.frame
+    back = torch.istft(z * 2, 8, 2, window=w * 1)
+    assert TLS.r.frame == frame
+    np.testing.assert_allclose(back.numpy(), 2 * x.numpy(), atol=1e-12)
+    with pytest.raises(RuntimeError, match="window overlap add min"):
+        torch.istft(z, 8, 2, window=w * 0)
 
 
 def test_derivatives():
