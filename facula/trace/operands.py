@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from facula.trace import flight, recorder
-from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, Other, leaf
+from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, Other, leaf, strided
 from facula.trace.settling import relayout
 
 if TYPE_CHECKING:
     from facula.trace.recorder import Recorder
 
 SNAPSHOT_BYTES = 1 << 20  # an input shared with NumPy is copied up to this size, else run at once
+WIDE = 1 << 14  # bytes over which a view with gaps lies, of which copies share memory
+    1 << 14
+)  # bytes from the first element of a view with gaps to its last, of which copies share
 
 
 def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
@@ -117,9 +123,43 @@ def asks(r: Recorder, t: Any, node: Node) -> bool:
 
 def snapshot(t: Any) -> Any:
     """A copy of the memory of a realised tensor that NumPy code may write to."""
-    data, strides = t._data.copy(order="K"), t.node.strides
+    data, strides = t._data, t.node.strides
+    if strides is None:
+        return data.copy(order="K")
     # A view with gaps: kernels look for its elements so.
-    return data if strides is None else relayout(data, strides)
+    packed = _packed(data, strides)
+    return relayout(data.copy(order="K"), strides) if packed is None else packed
+
+
+def _packed(data: Any, strides: tuple[int, ...]) -> Any:
+    """A copy of a view with wide gaps, in which copies of others of its layout lie: a loop over the
+    columns of a matrix would take as much memory as that, and touch all pages of it, for each.
+
+    None where there are no such gaps.
+    """
+    if data.__class__ is not np.ndarray or data.size == 0:
+        return None
+    steps = sorted([(s, n) for n, s in zip(data.shape, strides, strict=True) if n > 1])
+    if not steps or steps[0][0] == 0:
+        return None
+    gap, count = steps.pop()
+    run = 1 + sum([(n - 1) * s for s, n in steps])
+    if 2 * run > gap or count * gap * data.itemsize < WIDE:
+        return None
+    rooms = recorder.TLS.r.rooms
+    key = data.shape, strides, data.dtype
+    ref, start = rooms.get(key, (None, 0))
+    room = None if ref is None else ref()
+    if room is None or start + run > gap:
+        if len(rooms) > 16:
+            rooms.clear()
+        room, start = np.empty(count * gap, data.dtype), 0
+        ref = weakref.ref(room)
+    rooms[key] = ref, start + run
+    want = tuple([s * data.itemsize for s in strides])
+    out = strided(room, data.shape, want, start * data.itemsize)
+    out[...] = data
+    return out
 
 
 def given_of(r: Recorder, t: Any, node: Node) -> tuple[Any, Any, Any]:

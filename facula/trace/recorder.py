@@ -59,18 +59,9 @@ class Recorder:
     __slots__ = (
         *("__weakref__", "add", "anomaly", "autocast", "begun", "complaint", "counters", "cur"),
         *("frame", "gnodes", "grad", "handles", "head", "inference", "inputs", "last", "lasting"),
-        *(
-            "loans",
-            "next",
-            "packing",
-            "pieces",
-            "place",
-            "replayed",
-            "rests",
-            "roots",
-            "saved_hooks",
-        ),
-        *("scalars", "size", "sized", "soon", "strayed", "temps", "values", "views", "watcher"),
+        *("loans", "next", "packing", "pieces", "place", "replayed", "rests", "rooms", "roots"),
+        *("saved_hooks", "scalars", "size", "sized", "soon", "strayed", "temps", "values", "views"),
+        "watcher",
     )
 
     def __init__(self) -> None:
@@ -99,6 +90,7 @@ class Recorder:
         self.replayed: list[Any] = []
         self.temps: list[Any] = []
         self.loans: list[Any] = []
+        self.rooms: dict[Any, Any] = {}  # memory for copies of views (operands.snapshot)
         self.counters: dict[Node, Any] = {}
         self.reset()
 

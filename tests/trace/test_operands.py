@@ -27,6 +27,26 @@ def test_the_snapshot_of_a_view_of_shared_memory_has_the_views_strides(view, tie
     assert z.tolist() == want and not y.any()
 
 
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("cell", [False, True])
+def test_snapshots_of_many_columns_lie_in_one_room(width, cell, tier, rng):
+    a = rng.normal(size=(9, 1000))
+    columns = torch.from_numpy(a).split(width, 1)
+    weight = torch.tensor(rng.normal(size=(2, width)))
+    found = []
+    for c in columns[:40]:
+        if c.shape[1] == width:
+            found.append(torch.nn.functional.linear(c, weight) if cell else c * 2)
+    held = [d.base for _, d, _ in TLS.r.inputs if d.shape == (9, width)]
+    want = [a[:, i * width : i * width + width] for i in range(len(found))]
+    want = [w @ weight.numpy().T if cell else w * 2 for w in want]
+    a[:] = 0
+    for got, w in zip(found, want, strict=True):
+        np.testing.assert_allclose(got.numpy(), w, rtol=1e-12)
+    assert len(held) == len(found)
+    assert len({id(b) for b in held}) == 1
+
+
 def in_a_thread(f):
     got = []
 
