@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 SNAPSHOT_BYTES = 1 << 20  # an input shared with NumPy is copied up to this size, else run at once
 WIDE = 1 << 14  # bytes over which a view with gaps lies, of which copies share memory
-    1 << 14
-)  # bytes from the first element of a view with gaps to its last, of which copies share
 
 
 def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
