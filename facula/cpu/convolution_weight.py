@@ -67,7 +67,8 @@ class SumKernel(GradientKernel):
             self.channels, self.sharers = parts(s.ci, channels)
             self.divide(self.owners * self.sharers * s.groups)
             units = self.owners * self.sharers * s.groups * self.split
-            if units >= min(TARGET, s.work // WORK) or channels * s.taps < 128:
+            enough = units >= min(TARGET, s.work // WORK)
+            if enough or channels == 1 or channels * s.taps < 128:
                 break
             channels = (channels + 1) // 2
         self.by_tap = not self.direct and s.taps > 1 and self.channels >= self.rows

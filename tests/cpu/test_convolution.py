@@ -85,3 +85,11 @@ def test_what_follows_and_does_not_lie_like_the_result_gets_a_kernel_of_its_own(
     x, w, b = torch.randn(2, 1, 5, 5, 5), torch.randn(3, 1, 3, 3, 3), torch.randn(3)
     torch.synchronize()
     both(lambda: [F.conv3d(x, w, b, 1, 1, 2) * b])
+
+
+def test_the_gradient_by_patches_of_few_channels_and_many_taps():
+    """A plan of one channel at a time is the last one that there is."""
+    torch.manual_seed(0)
+    x, g = torch.randn(4, 3, 128, 128), torch.randn(4, 192, 8, 8)
+    w = (torch.randn(192, 3, 16, 16) / 16).requires_grad_()
+    both(lambda: [torch.autograd.grad(F.conv2d(x, w, stride=16), w, g)[0]], tolerance=5e-4)
