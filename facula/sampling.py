@@ -41,7 +41,7 @@ def check_float(op: str, dtype: np.dtype) -> str:
     """The name of a floating-point dtype; NotImplementedError for another one."""
     if name_of(dtype) not in FLOATS:
         raise NotImplementedError(f"{op} is not implemented for {dtype.name}")
-    return dtype.name
+    return name_of(dtype)
 
 
 def require_float(op: str, dtype: DTypeLike) -> np.dtype:

@@ -34,11 +34,13 @@ from facula.trace import recorder
 from facula.trace.node import (
     INPUT,
     LEAF,
+    OWNED,
     STALE,
     Node,
     Other,
     canonical,
     contiguous_strides,
+    copied,
     leaf,
     stale,
 )
@@ -90,6 +92,27 @@ def write(t: Any, value: Any) -> None:
     if differentiable and (t._fixed if base is None else t._multi or t._no_grad or base._fixed):
         forbid(t, "and is being modified inplace")
     _write_shared(t, s, value, differentiable)
+
+
+def fill(t: Any, value: Any) -> None:
+    """`write` of a tensor that nobody else has: a realised t that nothing recorded reads, and that
+    nothing else knows of, gets its memory at once."""
+    r, n, v = TLS.r, t.node, value.node
+    if (
+        n.op is LEAF is v.op
+        and (not n.rg or (t._leaf_rg and not r.grad))
+        and (n.shape, n.dtype, n.strides, n.device) == (v.shape, v.dtype, v.strides, v.device)
+        and (t._storage is None or sole(t, t._storage))
+        and t._exported is None is t._token
+        and t._gfn is None is t._retains
+        and t._counter is None
+        and value._storage is None is value._exported
+    ):
+        data = value._data
+        t._data = data if type(data.base) in OWNED else copied(data)
+        t._writes += 1
+        return
+    write(t, value)
 
 
 def sharing(s: Any) -> list[Any]:

@@ -6,6 +6,8 @@ import pytest
 from nn.stored import agrees, raised
 
 import facula as torch
+from facula import nn
+from facula.trace.recorder import TLS
 
 RESIZES = pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
 
@@ -162,3 +164,133 @@ def test_an_element_that_a_history_saved_is_spoiled_by_a_write():
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         out.backward()
     assert x.tolist() == [4.0, 1.0, 1.0]
+
+
+# Tensors that are filled at once: whoever else may see their memory sees what he should.
+def drawn(n=3):
+    torch.manual_seed(3)
+    return torch.rand(n)
+
+
+def filled(t):
+    torch.manual_seed(3)
+    with torch.no_grad():
+        return t.uniform_()
+
+
+def test_a_model_is_built_without_recording_anything():
+    torch.synchronize()
+    at, handles = TLS.r.cur, len(TLS.r.handles)
+    size = TLS.r.size
+    m = nn.Linear(4, 3)
+    assert TLS.r.size == size and len(TLS.r.handles) == handles
+    assert TLS.r.cur.op is at.op
+    assert m.weight.is_leaf and m.weight.requires_grad and m.weight._version == 1
+
+
+def test_the_values_are_those_of_a_new_tensor():
+    for t in (torch.empty(3), torch.zeros(3), nn.Parameter(torch.empty(3)), torch.ones(3) + 1):
+        t.sum().item()
+        before = t._version
+        assert filled(t) is t
+        assert torch.equal(t.detach(), drawn())
+        assert t._version == before + 1
+    first, second = torch.empty(3), torch.empty(3)
+    filled(first)
+    second.uniform_()
+    assert torch.equal(first, drawn()) and not torch.equal(first, second)
+
+
+def test_views_and_detached_tensors_see_it():
+    t = torch.empty(2, 3)
+    t[0], t[1] = 1, 2
+    row, detached, data = t[1], t.detach(), t.data
+    filled(t)
+    assert torch.equal(row, t[1]) and torch.equal(detached, t) and torch.equal(data, t)
+    filled(row)
+    assert torch.equal(t[1], drawn())
+
+
+def test_numpy_sees_it_and_so_does_what_numpy_wrote():
+    t = torch.zeros(3)
+    a = t.numpy()
+    filled(t)
+    assert a.tolist() == t.tolist() == drawn().tolist()
+    a[0] = 7
+    assert t[0] == 7
+
+
+def test_what_was_recorded_before_reads_the_old_values():
+    t = torch.ones(3)
+    t.sum().item()
+    doubled = t * 2
+    filled(t)
+    assert doubled.tolist() == [2, 2, 2] and torch.equal(t, drawn())
+
+
+def test_tensors_of_one_constant_part():
+    a, b = torch.zeros(3), torch.zeros(3)
+    (a.sum() + b.sum()).item()
+    filled(a)
+    assert b.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("read", [False, True], ids=["pending", "computed"])
+def test_a_saved_value_that_is_overwritten_is_told(read):
+    w = torch.ones(3, requires_grad=True)
+    loss = (w * w).sum()
+    if read:
+        loss.item()
+    filled(w)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_gradients_of_what_is_overwritten():
+    w = torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="leaf"):
+        w.uniform_()
+    y = w * 2
+    y.sum().item()
+    y.uniform_()
+    (y.sum() + w.sum()).backward()
+    assert w.grad.tolist() == [1, 1, 1]
+    y = w * 2
+    y.sum().item()
+    filled(y)
+    assert y.requires_grad and torch.equal(y.detach(), drawn())
+
+
+def test_a_step_that_is_in_flight_keeps_its_values():
+    w = nn.Parameter(torch.ones(64))
+    opt = torch.optim.SGD([w], lr=0.5)
+    x = torch.ones(64)
+    for _ in range(50):
+        opt.zero_grad()
+        (w * x).sum().backward()
+        opt.step()
+        torch.manual_seed(3)
+        with torch.no_grad():
+            w.uniform_()
+        torch.manual_seed(3)
+        assert torch.equal(w.detach(), torch.rand(64))
+
+
+def test_layouts_are_kept():
+    t = torch.empty(3, 4).t()
+    filled(t)
+    torch.manual_seed(3)
+    assert t.stride() == (1, 4)
+    assert sorted(t.flatten().tolist()) == sorted(torch.rand(12).tolist())
+    c = torch.empty(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    c.sum().item()
+    filled(c)
+    assert c.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_empty_tensor_is_refused_as_before():
+    with pytest.raises(RuntimeError, match="64 dims"):
+        torch.empty((1,) * 65)
+    t = torch.empty(2, requires_grad=True)
+    assert t.is_leaf and t.requires_grad
+    assert torch.empty(2, 0).shape == (2, 0) and torch.empty((), dtype=torch.bool).item() is False

@@ -19,6 +19,7 @@ from facula.ops.registry import like_strides
 from facula.ops.shapes import keeps_layout, sizes
 from facula.ops.table import api
 from facula.tensor import Tensor
+from facula.trace.entry_checks import MOST_DIMENSIONS
 from facula.trace.recorder import record
 from facula.values import from_array
 
@@ -72,9 +73,18 @@ def several(name: str, size: Any) -> None:
 
 
 def _full(
-    shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool | None, device: Any
+    shape: tuple[int, ...],
+    value: Any,
+    dtype: Any,
+    requires_grad: bool | None,
+    device: Any,
+    empty: bool = False,
 ) -> Any:
-    params = _params(shape, dtype, devices.check(device))
+    where = devices.check(device)
+    params = _params(shape, dtype, where)
+    if empty and where is devices.CPU and len(shape) <= MOST_DIMENSIONS:
+        # What is to be filled has memory at once: a parameter, before its first values.
+        return finish(from_array(np.zeros(shape, dtype.np)), requires_grad, device)
     if (value and value != 1) or value.__class__ not in dtypes.OF_PYTHON:
         dtypes.check_fits(value, dtype, math.prod(shape))
     t = record(FULL, (), params, (value,))
@@ -121,7 +131,7 @@ def _constant(name: str, value: Any) -> None:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kw))}'")
         dtype = dtype or dtypes.get_default_dtype()
         if layout is None or str(layout) == "torch.strided":
-            return _full(shape, value, dtype, requires_grad, device)
+            return _full(shape, value, dtype, requires_grad, device, name == "empty")
         out = _full(shape, value, dtype, False, device)
         if type(layout).__name__ != "layout":
             raise TypeError(

@@ -25,7 +25,7 @@ from facula.trace.node import Other
 from facula.trace.recorder import record
 from facula.trace.settling import relayout
 from facula.values import from_array, realise
-from facula.writes import write
+from facula.writes import fill, write
 
 
 def _gen(generator: Any, device: Any = None) -> Any:
@@ -252,14 +252,12 @@ def _store(self: Any, name: str, generator: Any, draw: Any) -> Any:
         return self
     if ACTIVE.levels:
         _differs(self, random_levels())
-    made = drawn(
-        generator,
-        shape,
-        lambda g, full, st: np.ascontiguousarray(
-            draw(g, full, d, n.strides if full is shape else None)
-        ).reshape(full),
-    )
-    write(self, made)
+
+    def one(g: Any, full: Any, st: Any) -> Any:
+        a = np.ascontiguousarray(draw(g, full, d, n.strides if full is shape else None))
+        return a if a.shape == full else a.reshape(full)
+
+    fill(self, drawn(generator, shape, one))
     return self
 
 
