@@ -220,10 +220,11 @@ class Pool:
     is handed out again: fresh memory is slow, since the system clears each page when it is first
     touched. All programs share it, or each one that ran once would keep memory of its own."""
 
-    __slots__ = ("__weakref__", "arrays", "dtype", "hand", "most", "shape")
+    __slots__ = ("__weakref__", "arrays", "dtype", "hand", "most", "shape", "strides")
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: Any, strides: Any = None) -> None:
         self.shape = shape
+        self.strides = strides  # in bytes; None: row by row
         self.dtype = dtype
         self.arrays: list[Any] = []
         self.hand = 0
@@ -240,7 +241,7 @@ class Pool:
                 if not keep:
                     del arrays[at]
                 return a
-        a = empty(self.shape, self.dtype)
+        a = empty(self.shape, self.dtype, self.strides)
         if keep:
             self.give(a)
         return a
@@ -268,13 +269,13 @@ class Pool:
 _pools: weakref.WeakValueDictionary[Any, Pool] = weakref.WeakValueDictionary()
 
 
-def pool_of(shape: tuple[int, ...], dtype: Any, many: int) -> Pool:
+def pool_of(shape: tuple[int, ...], dtype: Any, many: int, strides: Any = None) -> Pool:
     """The pool for results of this kind, of which a program has so many. Those of two runs fit:
     the old ones are often let go only after the new ones are there."""
-    key = (shape, np.dtype(dtype))
+    key = (shape, np.dtype(dtype), strides)
     pool = _pools.get(key)
     if pool is None:
-        pool = _pools[key] = Pool(shape, dtype)
+        pool = _pools[key] = Pool(shape, dtype, strides)
     pool.most = max(pool.most, 2 * many)
     return pool
 

@@ -22,6 +22,7 @@ from facula.compiler.grouping import same_element
 from facula.compiler.layout import Place, place
 from facula.compiler.lower import NOT_MEMORY, Lowered
 from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
+from facula.compiler.order import with_order
 from facula.cpu import runtime
 from facula.cpu.runtime import Call
 from facula.cpu.text import DECLARED, NotCompiled
@@ -98,15 +99,19 @@ class CompiledProgram:
         # For each result: shape, dtype, the input it may be written over, and for a large one the
         # pool of arrays handed out before.
         shapes = _shapes(low)
-        self.fresh: list[tuple[Any, Any, int, Pool | None]] = [
-            (shapes.get(b, b.shape), b.dtype.np, memory.donors.get(b, -1), None)
-            for b in memory.fresh
+        self.laid = [shapes[b][1] if b in shapes else None for b in memory.fresh]
+        kinds = [
+            (shapes[b][0] if b in shapes else b.shape, b.dtype, laid)
+            for b, laid in zip(memory.fresh, self.laid, strict=True)
         ]
-        large = Counter([x[:2] for x, b in zip(self.fresh, memory.fresh, strict=True) if _large(b)])
-        for k, (shape, dtype, donor, _) in enumerate(self.fresh):
-            if _large(memory.fresh[k]):
-                pool = pool_of(shape, dtype, large[shape, dtype])
-                self.fresh[k] = shape, dtype, donor, pool
+        pooled = [kind[2] is not None or _large(b) for b, kind in zip(memory.fresh, kinds)]
+        many = Counter([kind for kind, p in zip(kinds, pooled) if p])
+        self.fresh: list[tuple[Any, Any, int, Pool | None]] = []
+        for b, kind, p in zip(memory.fresh, kinds, pooled):
+            shape, dtype, laid = kind
+            steps = laid and tuple([s * dtype.itemsize for s in laid])
+            pool = pool_of(shape, dtype.np, many[kind], steps) if p else None
+            self.fresh.append((shape, dtype.np, memory.donors.get(b, -1), pool))
         donated = [k for k, x in enumerate(self.fresh) if x[2] >= 0]
         made = [k for k, x in enumerate(self.fresh) if x[2] < 0]
         self.donors = pick([self.fresh[k][2] for k in donated])
@@ -252,7 +257,7 @@ class CompiledProgram:
             where, index, _, strides, _ = reader
             direct = own and where == "slot" and strides is None
             direct = direct and index < self.n_inputs + len(self.fresh)
-            if direct and node.strides is None:
+            if direct and node.strides == self.laid[index - self.n_inputs]:
                 found.append((position, index - self.n_inputs))
                 continue
             at = len(self.fresh) + len(self.results)
@@ -498,6 +503,7 @@ class Readers:
         and the reader. A part of a buffer would keep the whole of it alive."""
         b = p.base
         whole = same_element(p) and math.prod(p.shape) == math.prod(b.shape)
+        whole = whole or with_order(p)
         base = self.bases.setdefault(b, len(self.bases))
         return slot, base, whole and b in self.low.grouping.home, self.reader(p)
 
@@ -507,21 +513,26 @@ def _large(b: Node) -> bool:
 
 
 def _shapes(low: Lowered) -> dict[Node, Any]:
-    """The shapes of buffers that all results show whole, row by row, in one other shape: an array
-    of that shape is handed over as it is. Interpreted steps read buffers in their own."""
+    """Shape and strides of buffers that all results show whole in one other shape, row by row
+    (strides None), or with their dimensions in one other order: an array of those is handed over
+    as it is. Interpreted steps read buffers in their own shape."""
     if any([calls is None for _, calls in low.steps]):
         return {}
     seen: dict[Node, set[Any]] = {}
-    for p in low.roots:
+    for p, strides in zip(low.roots, low.strides, strict=True):
         whole = Place(p.base, 0, p.shape, contiguous_strides(p.shape))
-        same = p.key() == whole.key() and math.prod(p.shape) == math.prod(p.base.shape)
-        seen.setdefault(p.base, set()).add(p.shape if same else None)
+        if p.key() == whole.key() and math.prod(p.shape) == math.prod(p.base.shape):
+            layout: Any = p.shape, None
+        else:
+            ordered = p.strides == strides and with_order(p)
+            layout = (p.shape, strides) if ordered else None
+        seen.setdefault(p.base, set()).add(layout)
     return {
-        b: shape
-        for b, shapes in seen.items()
-        if b in low.grouping.home and len(shapes) == 1
-        for shape in shapes
-        if shape is not None and shape != b.shape
+        b: layout
+        for b, layouts in seen.items()
+        if b in low.grouping.home and len(layouts) == 1
+        for layout in layouts
+        if layout is not None and layout != (b.shape, None)
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import VIEWS, Place, place, source
+from facula.compiler.order import copied_in_order
 from facula.interpreter.program import PASSES
 from facula.ops.movement import AS_STRIDED, CONTIGUOUS, PERMUTE
 from facula.ops.pointwise import ADD, MUL
@@ -226,11 +227,16 @@ def _long_rows(p: Place) -> bool:
 def with_copies(
     entries: list[Node], roots: list[Node], places: dict[Node, Place]
 ) -> tuple[list[Node], list[Node]]:
-    """Entries and results, with a copy of each large result that is a view of something else: a
-    kernel makes it, often in passing, into memory that is used again."""
+    """Entries and results, with a copy of each large result that is a view of something else, or
+    lies in another order: a kernel makes it, often in passing, into memory that is used again."""
     copies: dict[Node, Node] = {}
+    shown: dict[Node, Node] = {}
     for n in roots:
         s = source(n)
+        if n.strides is not None and s.op is not INPUT and n not in shown:
+            turned = copied_in_order(n, places)
+            if turned is not None:
+                copies[n], shown[n] = turned
         if s.op is INPUT or s.op.name not in VIEWS or n.strides is not None or kind_of(n) is None:
             continue
         p = place(s, places)
@@ -239,12 +245,12 @@ def with_copies(
         own = b.op is not INPUT and p.key() == whole.key() and prod(n.shape) == prod(b.shape)
         if own or (b.op is not INPUT and b.op.name == "full") or prod(n.shape) < LARGE:
             continue
-        made = copies[n] = Node(CONTIGUOUS, n.shape, n.dtype)
+        made = copies[n] = shown[n] = Node(CONTIGUOUS, n.shape, n.dtype)
         made.params = 0
         made.inputs = (n,)
         made.a = n
         made.index = s.index
-    return [*entries, *copies.values()], [copies.get(n, n) for n in roots]
+    return [*entries, *copies.values()], [shown.get(n, n) for n in roots]
 
 
 def _shown(n: Node) -> Node:

@@ -290,14 +290,14 @@ class Room(np.ndarray):
 OWNED = {type(None), Room}  # the bases of arrays that are not a look at another
 
 
-def empty(shape: tuple[int, ...], dtype: Any) -> Any:
+def empty(shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None = None) -> Any:
     """An array whose elements are anything, at a line of the caches: NumPy's large ones begin a
-    quarter of one later, and each vector of a kernel is in two lines then."""
+    quarter of one later, and each vector of a kernel is in two lines then. Strides in bytes."""
     count = np.dtype(dtype).itemsize
     for n in shape:
         count *= n
     room = np.ndarray.__new__(Room, (count + LINE,), np.uint8)
-    return np.ndarray(shape, dtype, room, -room.__array_interface__["data"][0] % LINE)
+    return np.ndarray(shape, dtype, room, -room.__array_interface__["data"][0] % LINE, strides)
 
 
 def astray(a: Any) -> bool:
