@@ -26,6 +26,7 @@ Source: https://docs.pytorch.org/docs/stable/random.html
 from __future__ import annotations
 
 import _thread
+import abc
 import math
 import os
 from typing import TYPE_CHECKING
@@ -80,21 +81,25 @@ _STATE = np.dtype(
 )
 
 
-class Generator:
+class Generator(metaclass=abc.ABCMeta):  # noqa: B024 (a CUDA device's is registered)
     """A stream of random numbers (https://docs.pytorch.org/docs/stable/generated/torch.Generator).
 
-    ``device`` must be the CPU. A new generator is seeded with 67280421310721, as PyTorch's is.
-    Draws are atomic: threads that share a generator each get whole draws from one stream.
+    A new generator is seeded with 67280421310721, as PyTorch's is. Draws are atomic: threads that
+    share a generator each get whole draws from one stream. One of a CUDA device is another kind
+    (`facula.cuda.generator.CudaGenerator`).
     """
 
     __slots__ = ("__weakref__", "_engine", "_lock")
 
-    def __init__(self, device: Any = "cpu") -> None:
+    def __new__(cls, device: Any = "cpu") -> Any:
+        """A generator of the device."""
         if devices.check(device).type == "cuda":
-            raise NotImplementedError(
-                "Generator(device='cuda') is not in Facula: CUDA has its default generator, which "
-                "torch.manual_seed and torch.cuda.manual_seed seed"
-            )
+            from facula.cuda.generator import CudaGenerator
+
+            return CudaGenerator(DEFAULT_SEED)
+        return super().__new__(cls)
+
+    def __init__(self, device: Any = "cpu") -> None:
         self._engine = Mersenne(DEFAULT_SEED)
         self._lock = _thread.allocate_lock()
 

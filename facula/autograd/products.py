@@ -66,8 +66,8 @@ def basis(like: Sequence[Any]) -> list[Any]:
     sizes = [t.numel() for t in like]
     total, at, out = sum(sizes), 0, []
     for t, n in zip(like, sizes, strict=True):
-        part = facula.zeros((total, n), dtype=t.dtype)
-        part[at : at + n] = facula.eye(n, dtype=t.dtype)
+        part = facula.zeros((total, n), dtype=t.dtype, device=t.device)
+        part[at : at + n] = facula.eye(n, dtype=t.dtype, device=t.device)
         out.append(part.reshape((total, *t.shape)))
         at += n
     return out

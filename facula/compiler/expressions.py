@@ -80,6 +80,8 @@ ANY: dict[str, Build] = {
     "sgn": _sign,
     "fill": lambda x, a, s: s,
     "copy": lambda x, a, b: b,
+    "standard_gamma": lambda x, a, b: b,
+    "sample_dirichlet": lambda x, a, b: b,
     "logical_not": lambda x, a: x.compare("eq", a, x.const(0, a.kind)),
     **{n: _compare(n) for n in ("eq", "ne", "lt", "le", "gt", "ge")},
     **{n + "_s": _compare(n) for n in ("eq", "ne", "lt", "le", "gt", "ge")},

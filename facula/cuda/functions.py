@@ -158,7 +158,7 @@ class Function(Core):
         own = kind_of(n.inputs[0]) or kind
         t = "double" if own in NARROW or n.op.name in (*SPECIAL, "polygamma") else TYPE[own]
         lines.insert(0, f"typedef {t} T;")
-        for name, p, where in zip("xy", places, k.offsets("i", list(n.shape), tables)):
+        for name, p, where in zip("xyz", places, k.offsets("i", list(n.shape), tables)):
             v = k.x.load(f"{k.pointer(p.base, p.offset)}[{where}]", kind_of(p.base) or kind)
             lines.append(f"const {t} {name} = {v.name};")
         narrow = TYPE[kind]

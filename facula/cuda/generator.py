@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import struct
 from typing import Any
 
 import numpy as np
 
-from facula import dtypes, random
+from facula import devices, dtypes, generator, random
 from facula.compiler.builder import KINDS
-from facula.cuda import arrays, driver, modules
+from facula.cuda import arrays, driver, modules, rejection
+from facula.cuda.arrays import DeviceArray
 from facula.cuda.kernels import BLOCK, bounded
 from facula.cuda.lanes import STORED
 from facula.sampling import FLOATS, require_float
@@ -99,6 +101,21 @@ class CudaGenerator:
         self.seed_, self.draws = int(seed) % 2**64, 0
         return self
 
+    @property
+    def device(self) -> Any:
+        """The device of the generator."""
+        return devices.device("cuda", 0)
+
+    def seed(self) -> int:
+        """Begin the streams of a seed from the operating system; the seed."""
+        return self.manual_seed(int.from_bytes(os.urandom(8), "little") % 2**53).seed_
+
+    def clone_state(self) -> CudaGenerator:
+        """Another generator, which goes on where this one is."""
+        other = CudaGenerator(self.seed_)
+        other.draws = self.draws
+        return other
+
     def initial_seed(self) -> int:
         """The seed."""
         return self.seed_
@@ -125,6 +142,8 @@ class CudaGenerator:
         span: int = 0,
     ) -> Any:
         dtype = dtypes.from_np(np.dtype(d))
+        if dtype.is_complex:
+            return self._parts(name, shape, dtype, strides, a, b)
         kind = KINDS.get(dtype._name)
         if kind is None:
             raise NotImplementedError(f"random numbers ({name}) of {dtype} have no CUDA kernel")
@@ -137,6 +156,29 @@ class CudaGenerator:
                 *((float(a), "d"), (float(b), "d"), (int(low), "q"), (int(span), "Q")),
             ]
             queue(text(name, kind), values, -(-n // (4 * BLOCK)))
+        return out
+
+    def _parts(self, name: str, shape: Any, dtype: Any, strides: Any, a: float, b: float) -> Any:
+        """Real and imaginary parts, in turn."""
+        if strides is not None:
+            strides = (*[2 * s for s in strides], 1)
+        b = b / math.sqrt(2.0) if name == "normal" else b
+        pairs = self._draw(name, (*shape, 2), dtype.to_real().np, strides, a, b)
+        steps = None if strides is None else tuple([s // 2 for s in strides[:-1]])
+        return DeviceArray(tuple(shape), dtype, steps, pairs.block, pairs.address)
+
+    def drawn(self, name: str, *values: DeviceArray) -> DeviceArray:
+        """Numbers by rejection, one for each element of operands, which have no gaps."""
+        first = values[0]
+        kind = KINDS.get(first.dtype._name)
+        if kind not in ("f32", "f64"):
+            raise NotImplementedError(f"{name} numbers of {first.dtype} have no CUDA kernel")
+        out = arrays.empty(first.shape, first.dtype)
+        offset, self.draws = self.draws, self.draws + 1
+        if out.size:
+            values_ = [(out.address, "Q"), (out.size, "Q"), (self.seed_, "Q"), (offset, "Q")]
+            values_ += [(a.address, "Q") for a in (first, values[-1])]
+            queue(rejection.text(name, kind), values_, -(-out.size // BLOCK))
         return out
 
     def uniform(self, shape: Any, d: Any, a: float, b: float, strides: Any = None) -> Any:
@@ -201,8 +243,8 @@ class CudaGenerator:
         return self.integers(shape, 0, high + (name in FLOATS and high < 1 << 32), d, strides)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
+        if name.startswith("_") or not hasattr(generator.Generator, name):
+            raise AttributeError(f"a generator of CUDA has no attribute '{name}'")
         raise NotImplementedError(f"random numbers ({name}) have no CUDA kernel in Facula")
 
 
@@ -215,6 +257,7 @@ def queue(source: str, values: list[tuple[Any, str]], grid: int) -> None:
     driver.get().launch(modules.load([source])[source], (grid, 1), (BLOCK, 1), argv)
 
 
+generator.Generator.register(CudaGenerator)
 DEFAULT = CudaGenerator(random.default_generator.initial_seed())
 
 __all__ = ["DEFAULT", "CudaGenerator", "queue", "text"]

@@ -16,6 +16,8 @@ SPECIAL = {
     "scaled_modified_bessel_k1": "bessel_ke_(1, x)",
     "igamma": "incomplete_(x, y, false)",
     "igammac": "incomplete_(x, y, true)",
+    "gamma_slope": "gamma_slope_(x, y) /* with incomplete_(), digamma_() */",
+    "beta_slope": "beta_slope_(x, y, z)",
 }
 BESSEL = """
 static __device__ double bessel_nan_() { return __longlong_as_double(0x7ff8000000000000ll); }
@@ -150,6 +152,54 @@ OF_DEGREE = {
         *[f"{s}chebyshev_polynomial_{k}" for s in ("", "shifted_") for k in _KINDS],
     )
 }
+# Derivatives of draws, as in `facula/ops/draws.py`.
+GAMMA_SLOPE = """
+static __device__ double gamma_slope_(double a, double x) {
+  if (!(a > 0 && x > 0) || isinf(a) || isinf(x)) return x == 0 ? 0 : x - x + a - a;
+  if (x < 1e-8 * min(a, 1.0)) return -x / a * (log(x) - digamma_(a + 1));
+  const double h = 1e-4 * min(a, sqrt(a));
+  const bool high = x >= a + 1;
+  const double more = incomplete_(a + h, x, high), less = incomplete_(a - h, x, high);
+  const double change = incomplete_(a, x, high) * log(more / less) / (2 * h);
+  return (high ? change : -change) * exp(x + lgamma(a) - (a - 1) * log(x)); }
+"""
+BETA_SLOPE = """
+static __device__ double beta_tail_(double a, double b, double x) {
+  const double tiny = 1e-300;
+  double c = 1, d = 1 - (a + b) * x / (a + 1);
+  d = 1 / (fabs(d) < tiny ? tiny : d);
+  double h = d;
+  for (int m = 1; m < 10000; m++) {
+    double last = 1;
+    for (int odd = 0; odd < 2; odd++) {
+      const double step = odd ? -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+                              : m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+      d = 1 + step * d;
+      d = 1 / (fabs(d) < tiny ? tiny : d);
+      c = 1 + step / c;
+      c = fabs(c) < tiny ? tiny : c;
+      last = d * c;
+      h *= last;
+    }
+    if (!(fabs(last - 1) > 1e-15)) break;
+  }
+  return exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) * h / a; }
+static __device__ double beta_slope_(double x, double a, double total) {
+  const double b = total - a;
+  if (!(x > 0 && x < 1 && a > 0 && b > 0)) return 0;
+  const double h = 1e-4 * min(a, sqrt(a));
+  const bool low = x < (a + 1) / (a + b + 2);
+  double tails[3];
+  for (int k = 0; k < 3; k++) {
+    const double e = a + (k - 1) * h;
+    tails[k] = low ? beta_tail_(e, b, x) : beta_tail_(b, e, 1 - x);
+  }
+  const double change = tails[1] * log(tails[2] / tails[0]) / (2 * h);
+  const double density = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + (a - 1) * log(x)
+                             + (b - 1) * log1p(-x));
+  return (low ? -change : change) / (density * (1 - x)); }
+"""
 PRELUDES = {"bessel_": BESSEL, "incomplete_(": INCOMPLETE, "_polynomial_": POLYNOMIALS}
+PRELUDES |= {"gamma_slope_(": GAMMA_SLOPE, "beta_slope_(": BETA_SLOPE}
 
 __all__ = ["OF_DEGREE", "PRELUDES", "SPECIAL"]

@@ -30,7 +30,9 @@ class Cauchy(Distribution):
 
     @property
     def mean(self) -> Any:
-        return facula.full(self._extended_shape(), math.nan, dtype=self.loc.dtype)
+        return facula.full(
+            self._extended_shape(), math.nan, dtype=self.loc.dtype, device=self.loc.device
+        )
 
     @property
     def mode(self) -> Any:
@@ -38,7 +40,9 @@ class Cauchy(Distribution):
 
     @property
     def variance(self) -> Any:
-        return facula.full(self._extended_shape(), math.inf, dtype=self.loc.dtype)
+        return facula.full(
+            self._extended_shape(), math.inf, dtype=self.loc.dtype, device=self.loc.device
+        )
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         eps = self.loc.detach().new_empty(self._extended_shape(sample_shape)).cauchy_()

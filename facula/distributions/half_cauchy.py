@@ -36,7 +36,9 @@ class HalfCauchy(TransformedDistribution):
 
     @property
     def mean(self) -> Any:
-        return facula.full(self._extended_shape(), math.inf, dtype=self.scale.dtype)
+        return facula.full(
+            self._extended_shape(), math.inf, dtype=self.scale.dtype, device=self.scale.device
+        )
 
     @property
     def mode(self) -> Any:

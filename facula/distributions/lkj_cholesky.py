@@ -34,7 +34,9 @@ class LKJCholesky(Distribution):
         self.dim = dim
         (self.concentration,) = broadcast_all(concentration)
         marginal = self.concentration + 0.5 * (dim - 2)
-        offset = facula.arange(dim - 1, dtype=self.concentration.dtype)
+        offset = facula.arange(
+            dim - 1, dtype=self.concentration.dtype, device=self.concentration.device
+        )
         offset = facula.cat([offset.new_zeros((1,)), offset])
         self._beta = Beta(offset + 0.5, marginal.unsqueeze(-1) - 0.5 * offset)
         super().__init__(self.concentration.size(), (dim, dim), validate_args)
@@ -48,7 +50,9 @@ class LKJCholesky(Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Any:
         y = self._beta.sample(sample_shape).unsqueeze(-1)
-        normal = facula.randn(self._extended_shape(sample_shape), dtype=y.dtype).tril(-1)
+        normal = facula.randn(
+            self._extended_shape(sample_shape), dtype=y.dtype, device=y.device
+        ).tril(-1)
         sphere = normal / normal.norm(dim=-1, keepdim=True)
         sphere[..., 0, :].fill_(0.0)  # the first row is empty
         rows = facula.sqrt(y) * sphere
@@ -59,7 +63,7 @@ class LKJCholesky(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         diagonal = value.diagonal(dim1=-1, dim2=-2)[..., 1:]
-        order = facula.arange(2, self.dim + 1)
+        order = facula.arange(2, self.dim + 1, device=self.concentration.device)
         order = 2 * (self.concentration - 1).unsqueeze(-1) + self.dim - order
         unnormalised = (order * diagonal.log()).sum(-1)
         n = self.dim - 1

@@ -38,7 +38,11 @@ def broadcast_all(*values: Any) -> tuple[Any, ...]:
         )
     like = next((v for v in values if isinstance(v, Tensor)), None)
     dtype = facula.get_default_dtype() if like is None else like.dtype
-    tensors = [v if isinstance(v, Tensor) else facula.as_tensor(v, dtype=dtype) for v in values]
+    where = None if like is None else like.device
+    tensors = [
+        v if isinstance(v, Tensor) else facula.as_tensor(v, dtype=dtype, device=where)
+        for v in values
+    ]
     return tuple(facula.broadcast_tensors(*tensors))
 
 

@@ -44,10 +44,11 @@ class VonMises(Distribution):
         with facula.no_grad():
             loc, kappa = self.loc.double(), self.concentration.double()
             r = self._proposal_r
-            x = facula.zeros(shape, dtype=facula.float64)
-            done = facula.zeros(shape, dtype=facula.bool)
+            x = facula.zeros(shape, dtype=facula.float64, device=loc.device)
+            done = facula.zeros(shape, dtype=facula.bool, device=loc.device)
             while not done.all():
-                u1, u2, u3 = facula.rand((3, *shape), dtype=facula.float64).unbind()
+                u = facula.rand((3, *shape), dtype=facula.float64, device=loc.device)
+                u1, u2, u3 = u.unbind()
                 z = facula.cos(math.pi * u1)
                 f = (1 + r * z) / (r + z)
                 c = kappa * (r - f)

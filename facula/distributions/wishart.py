@@ -18,7 +18,7 @@ __all__ = ["Wishart"]
 
 def _mvdigamma(x: Any, p: int) -> Any:
     """The derivative of mvlgamma."""
-    steps = facula.arange(p, dtype=x.dtype)
+    steps = facula.arange(p, dtype=x.dtype, device=x.device)
     return facula.digamma(x.unsqueeze(-1) - steps / 2).sum(-1)
 
 
@@ -91,7 +91,11 @@ class Wishart(ExponentialFamily):
         self._dist_chi2 = self._diagonal_squares()
 
     def _diagonal_squares(self) -> Any:
-        steps = facula.arange(self._event_shape[-1], dtype=self._unbroadcasted_scale_tril.dtype)
+        steps = facula.arange(
+            self._event_shape[-1],
+            dtype=self._unbroadcasted_scale_tril.dtype,
+            device=self._unbroadcasted_scale_tril.device,
+        )
         return Chi2(df=self.df.unsqueeze(-1) - steps.expand((*self._batch_shape, -1)))
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
@@ -148,7 +152,7 @@ class Wishart(ExponentialFamily):
         noise = roots.clamp(min=facula.finfo(roots.dtype).eps).diag_embed(dim1=-2, dim2=-1)
         i, j = facula.tril_indices(p, p, offset=-1)
         shape = (*sample_shape, *self._batch_shape, p * (p - 1) // 2)
-        noise[..., i, j] = facula.randn(shape, dtype=noise.dtype)
+        noise[..., i, j] = facula.randn(shape, dtype=noise.dtype, device=noise.device)
         chol = self._unbroadcasted_scale_tril @ noise
         return chol @ chol.mT
 

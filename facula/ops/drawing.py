@@ -35,6 +35,11 @@ def _gen(generator: Any, device: Any = None) -> Any:
         return random.default_generator_of(device)
     if not hasattr(generator, "initial_seed"):
         raise TypeError(f"argument 'generator' must be Generator, not {type(generator).__name__}")
+    wanted = "cpu" if device is None else device.type
+    if generator.device.type != wanted:
+        raise RuntimeError(
+            f"Expected a '{wanted}' device type for generator but found '{generator.device.type}'"
+        )
     return generator
 
 
@@ -57,13 +62,26 @@ def drawn(generator: Any, shape: Any, draw: Any, strides: Any = None, device: An
 
 def drawn_of(generator: Any, draw: Any, *ts: Any) -> Any:
     """A tensor of draw(generator, *values of tensors), each batch of a vmap with its numbers."""
-    if any([t.node.device is not None for t in ts]):
-        raise NotImplementedError(
-            "random numbers of parameters on cuda have no CUDA kernel; use .cpu() to draw there"
-        )
+    where = ts[0].node.device
+    if where is not None:
+        return _drawn_away(generator, draw.__name__, where, ts)
     levels = random_levels(ts) if ACTIVE.levels else []
     values = [realise(all_lowered(t.detach(), levels))._data for t in ts]
     return all_raised(from_array(np.asarray(draw(_gen(generator), *values))), levels)
+
+
+def _drawn_away(generator: Any, name: str, where: Any, ts: Any) -> Any:
+    """The same on a device, by the name of the draw."""
+    from facula.cuda.transfer import tensor_of
+
+    if ACTIVE.levels:
+        raise NotImplementedError("random numbers of a CUDA device inside vmap")
+    ts = [t.detach() for t in FUNCTIONS["broadcast_tensors"](*ts)]
+    if name == "dirichlet":
+        made = _drawn_away(generator, "gamma", where, ts)
+        return made / made.sum(-1, keepdim=True)
+    values = [realise(t.contiguous())._data for t in ts]
+    return tensor_of(_gen(generator, where).drawn(name, *values), where)
 
 
 def _random(name: str, draw: Any) -> None:
@@ -236,6 +254,9 @@ def randperm(
         rows = [g.permutation(n, kind) for _ in range(math.prod(shape[:-1]))]
         return np.reshape(np.asarray(rows, kind), shape)
 
+    if generator is not None and generator.device.type == "cuda":
+        keys = FUNCTIONS["randint"](1 << 32, (n,), generator=generator, device=generator.device)
+        return finish(keys.argsort().to(dtype or dtypes.int64), requires_grad, device)
     return finish(drawn(generator, (n,), draw), requires_grad, device)
 
 

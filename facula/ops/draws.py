@@ -112,12 +112,7 @@ def _dirichlet_grad(g: Any, a: Any, o: Any) -> Any:
     return slope * (g - (o * g).sum(-1, keepdim=True))
 
 
-DIRICHLET_DRAWN: Op = Op(
-    "sample_dirichlet",
-    lambda p, st, a, b: (b.shape, b.dtype, b.strides, 0),
-    lambda p, s, a, b: b,
-    (_dirichlet_grad, None),
-)
+DIRICHLET_DRAWN: Op = pointwise("sample_dirichlet", lambda p, s, a, b: b, _dirichlet_grad, None)
 
 
 def _drawn(name: str, t: Any, draw: Any, op: Op, generator: Any) -> Any:

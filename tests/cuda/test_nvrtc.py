@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import facula as torch
-from facula.cuda import generator, lanes, libraries, modules, nvrtc
+from facula.cuda import generator, lanes, libraries, modules, nvrtc, rejection
 from facula.cuda.modules import module
 
 from .table import CASES, INDEXED, results
@@ -44,6 +44,7 @@ def test_kernels_compile_for_every_architecture(device: Any) -> None:
     texts = _texts()
     texts = texts[:: max(len(texts) // 200, 1)]
     texts += [generator.text(n, k) for n in generator._BODIES for k in ("f32", "f64", "bf16")]
+    texts += [rejection.text(n, k) for n in rejection._BODIES for k in ("f32", "f64")]
     assert len(texts) > 50
     text, names = module(texts)
     for arch in ARCHITECTURES:
