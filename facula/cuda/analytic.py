@@ -189,18 +189,17 @@ def acosh(p: Pairs, z: Parts) -> Parts:
 
 
 def atanh(p: Pairs, z: Parts) -> Parts:
-    """The inverse hyperbolic tangent."""
+    """The inverse hyperbolic tangent: odd, so it is computed where the real part is positive."""
     a, b = z
     f = p.f
-    one = p.number(1, a.dtype)
-    less = f("sub", one, a)
-    square = f("mul", b, b)
+    one, size, square = p.number(1, a.dtype), f("abs", a), f("mul", b, b)
+    less = f("sub", one, size)
     near = f("add", f("mul", less, less), square)
-    four = f("mul", a, p.number(4, a.dtype))
+    four = f("mul", size, p.number(4, a.dtype))
     real = f("mul", f("log1p", f("div", four, near)), p.number(0.25, a.dtype))
-    across = f("sub", f("mul", less, f("add", one, a)), square)
+    across = f("sub", f("mul", less, f("add", one, size)), square)
     angle = f("atan2", f("add", b, b), across)
-    return real, f("mul", angle, p.number(0.5, a.dtype))
+    return f("copysign", real, a), f("mul", angle, p.number(0.5, a.dtype))
 
 
 def atan(p: Pairs, z: Parts) -> Parts:
@@ -263,9 +262,33 @@ def sgn(p: Pairs, z: Parts) -> Parts:
     return a, b
 
 
+def sinc(p: Pairs, z: Parts) -> Parts:
+    """sin(pi z) / (pi z); 1 of 0."""
+    f = p.f
+    zero, one = p.number(0, z[0].dtype), p.number(1, z[0].dtype)
+    none = f("bitwise_and", f("eq", z[0], zero), f("eq", z[1], zero))
+    w = scaled(p, (f("where", none, one, z[0]), z[1]), math.pi)
+    a, b = over(p, sin(p, w), w)
+    return f("where", none, one, a), f("where", none, zero, b)
+
+
+def log_add(p: Pairs, z: Parts, w: Parts) -> Parts:
+    """The logarithm of the sum of two exponentials."""
+    f = p.f
+    less = f("lt", z[0], w[0])
+    high = [f("where", less, y, x) for x, y in zip(z, w, strict=True)]
+    low = [f("where", less, x, y) for x, y in zip(z, w, strict=True)]
+    a, b = exp(p, (f("sub", low[0], high[0]), f("sub", low[1], high[1])))
+    a, b = log1p(p, (a, b))
+    return f("add", high[0], a), f("add", high[1], b)
+
+
 FUNCTIONS: dict[str, Callable[[Pairs, Parts], Any]] = {
     **{g.__name__: g for g in (exp, expm1, log, log1p, sqrt, sin, cos, tan, sinh, cosh, tanh)},
-    **{g.__name__: g for g in (asin, acos, atan, asinh, acosh, atanh, reciprocal, sigmoid, sgn)},
+    **{
+        g.__name__: g
+        for g in (asin, acos, atan, asinh, acosh, atanh, reciprocal, sigmoid, sgn, sinc)
+    },
     "exp2": lambda p, z: exp(p, scaled(p, z, math.log(2))),
     "log2": lambda p, z: scaled(p, log(p, z), 1 / math.log(2)),
     "log10": lambda p, z: scaled(p, log(p, z), 1 / math.log(10)),
@@ -280,9 +303,9 @@ def _function(p: Pairs, n: Node) -> Any:
     return FUNCTIONS[n.op.name](p, p.of(n.inputs[0]))
 
 
-@rule("mul", "div", "pow")
+@rule("mul", "div", "pow", "logaddexp")
 def _pair(p: Pairs, n: Node) -> Parts:
-    f = {"mul": times, "div": over, "pow": power}[n.op.name]
+    f = {"mul": times, "div": over, "pow": power, "logaddexp": log_add}[n.op.name]
     return f(p, *[p.of(i) for i in n.inputs])
 
 
