@@ -28,6 +28,7 @@ from facula.cpu.vector import SIZE, Lanes, Value
 KEPT = 256 * 1024  # bytes of sums that a unit keeps on the stack
 WEIGHTS = 96 * 1024  # bytes of copied weights, likewise
 PRODUCTS = 160  # of a tile's innermost block; among more, LLVM moves loads until it spills
+FAR = 4  # bytes a cycle of weights that no near cache holds, which are read from many rows at once
 ACROSS = 8  # taps of a row, at most
 
 
@@ -111,6 +112,9 @@ class ChannelPlan:
         compute += kept * (-(-p.ci // self.part)) * 2
         compute += kept * 8  # turned
         compute += p.ci * self.taps * v * 7  # weights copied
+        # They come once for each block of positions: out of memory, sixteen rows at a time.
+        weights = p.ci * self.taps * self.own * self.item
+        compute += weights / (FAR if weights * self.owners * p.groups > 1 << 20 else 40)
         return compute * self.units * (1 + 1 / self.units)
 
 
