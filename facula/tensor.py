@@ -105,6 +105,8 @@ class Tensor(TensorBase):
         if self.node.op is STALE:
             storage.rederive(self)
             return self.node.rg or self._gfn is not None
+        if self._viewed is not None and not self.node.rg:  # as it did before `.data =`
+            return self._viewed.requires_grad  # type: ignore[no-any-return]
         return self.node.rg
 
     @requires_grad.setter

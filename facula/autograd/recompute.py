@@ -22,6 +22,7 @@ from facula.autograd.graph import (
     leaf_edge,
 )
 from facula.ops.movement import DETACH
+from facula.storage import version_of
 from facula.tensor import Tensor
 from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, leaf
 from facula.trace.recorder import TLS, flush, record
@@ -162,6 +163,8 @@ def run(function: Callable[[], Any], again: Callable[[], Any], name: str | None 
     if not inner:
         return out
     edges, size = _boundary(r, [s for _, s in inner], first)
+    # A view that a function of the user's returns may not be written to.
+    views = [name is not None and t._base_t is not None for t, _ in inner]
     positions = [i for i, t in enumerate(outs) if any(t is u for u, _ in inner)]
     if name is None:
         s = inner[0][1]
@@ -185,4 +188,6 @@ def run(function: Callable[[], Any], again: Callable[[], Any], name: str | None 
         v._gfn = node if len(values) == 1 else _Part.of(node, i, r.frame)
         n = v.node
         v.node = leaf(n.shape, n.dtype, n.strides, True, n.device)
+        if views[i]:
+            v._fixed, v._seen = True, version_of(v)
     return result

@@ -47,6 +47,8 @@ def packer(pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> Callable
                             with grad_mode.no_grad():
                                 s.packed = pack(_shown(s)), unpack
                             s.tensor = None
+                        # What becomes of a value whose hook has it is the hook's business.
+                        s.token, s.root, s.stale = None, None, False
         finally:
             r.packing = before
 

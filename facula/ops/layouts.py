@@ -11,6 +11,7 @@ from facula.in_place import check_in_place
 from facula.meta import META
 from facula.ops import movement as mv
 from facula.ops.arguments import check_memory_format
+from facula.ops.pointwise import UNDERIVABLE
 from facula.ops.registry import Op, like_strides
 from facula.ops.shapes import dims_of, sizes, with_ones, without_ones
 from facula.ops.strided import as_strided
@@ -225,10 +226,15 @@ def set_(
             f"set_: could not set tensor of type {source.dtype} to a tensor of type {self.dtype}"
         )
     check_in_place(self, "set_")
+    # PyTorch has no derivative of it: the pass that meets it fails.
+    past = self
+    if TLS.r.grad and self.requires_grad:
+        past = record(UNDERIVABLE, (self,), "set_")
     v = realise(source.detach())
     realise(self)
+    realise(past)
     flush()
-    sharing.move(self, v, self._version)
+    sharing.move(self, v, self._version, past._gfn)
     bump(self)
     return self
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from nn.stored import agrees, raised
 
@@ -165,3 +167,14 @@ def test_hooks_may_read_what_requires_grad():
     y.backward()
     assert x.grad.tolist() == [4.0, 4.0]
     assert seen == [(True, False)] * 2
+
+
+def test_what_a_hook_has_may_be_written_to():
+    x = facula.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2
+    with facula.autograd.graph.saved_tensors_hooks(lambda t: t.detach().clone(), lambda t: t):
+        z = y.exp() * y
+    y.copy_(z)
+    y.sum().backward()
+    want = [2 * (1 + v) * math.exp(v) for v in (2.0, 4.0)]
+    facula.testing.assert_close(x.grad, facula.tensor(want))

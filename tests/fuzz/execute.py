@@ -34,7 +34,7 @@ BROKEN = (
     "don't yet support saved tensor hooks",
 )
 PASSES = ("backward(", "autograd.grad(")
-PATIENCE = 60  # seconds for one program
+PATIENCE = 300  # seconds for one program
 
 
 def names_for(torch, values: list) -> dict:

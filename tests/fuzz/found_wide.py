@@ -254,4 +254,18 @@ v7 = v0 * 2
 v8 = v7.norm()
 v8.mul_(2)
 v8.backward()""",
+    "a view that a checkpoint returns, and what set_ leaves": """
+v0 = torch.tensor([[1.4, -1.57]], dtype=torch.float64).requires_grad_()
+v1 = torch.utils.checkpoint.checkpoint(lambda x: x.t().sin().t(), v0, use_reentrant=True)
+v1.sin_()
+v1[0].sin_()
+v4 = v0.exp()
+v4.set_(torch.ones(2, dtype=torch.float64))
+v5 = v4 * 2
+v5.sum().backward()
+v6 = v0 * v0
+with torch.no_grad(): v7 = v6.view_as(v6)
+v7.data = v7.data.clone()
+torch.manual_seed(0); m8 = torch.nn.LayerNorm(2).to(torch.float64)
+v8 = m8(torch.ones(2, 2, dtype=torch.int64))""",
 }

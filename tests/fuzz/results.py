@@ -22,7 +22,7 @@ COMPOSED = [
     *("nn.functional.mse_loss({}, {o})", "var({})", "prod({})", "dist({}, {o})"),
     *("nn.functional.mish({})", "nn.functional.relu6({})", "nn.functional.hardshrink({}, 0.1)"),
     *("nn.functional.softshrink({}, 0.1)", "nn.functional.celu({})", "nn.functional.hardswish({})"),
-    *("nn.functional.logsigmoid({})", "nn.functional.hardsigmoid({})", "cross({}, {o}, -1)"),
+    *("nn.functional.logsigmoid({})", "cross({}, {o}, -1)"),
     *("nn.functional.threshold({}, 0.1, 0.2)", "nn.functional.layer_norm({}, {}.shape[-1:])"),
     *("nn.functional.smooth_l1_loss({}, {o})", "nn.functional.huber_loss({}, {o})"),
     *("nn.functional.l1_loss({}, {o})", "nn.functional.soft_margin_loss({}, {o}.detach())"),

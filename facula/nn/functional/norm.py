@@ -281,8 +281,8 @@ def _layer_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
     input, weight, bias = tensors
     normalized_shape, eps = static
     n = _check_normalized_shape(input, normalized_shape, "layer_norm", weight, bias)
-    require_float(input, "LayerNormKernelImpl")
     _check_parameter_dtype(input, weight, bias)
+    require_float(input, "LayerNormKernelImpl")
     normal, _, _ = _standardised(_in_order(input), list(range(-n, 0)), eps)
     out = _affine(normal, weight, bias).to(input.dtype)
     return whole(out, "NativeLayerNorm", input, weight, bias)
