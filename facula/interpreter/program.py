@@ -33,7 +33,19 @@ SLOW = {
     "max_pool_put": 0.018,
     "argsort": 0.04,
     "topk_index": 0.01,
+    "fmod": 0.019,
+    "remainder": 0.019,
+    "hypot": 0.004,
+    "logaddexp": 0.02,
+    "logaddexp2": 0.014,
+    "cumsum": 0.004,
+    "cumprod": 0.004,
+    "scatter_add": 0.01,
+    "index_put_accumulate": 0.004,
+    "adaptive_avg_pool": 0.005,
+    "adaptive_max_index": 0.01,
 }
+NARROW = 4e-3  # what an element of a 16-bit float takes more
 # The same for an element of the windows that a convolution lays out beside each other.
 WINDOWS = {"conv": 1e-3, "conv_weight": 2e-3, "conv_input": 3e-3}
 # Programs of the same operations in so many sizes (a batch, and what is left of an epoch) are
@@ -320,10 +332,10 @@ class Work:
                 continue
             ops.add(op)
             inputs = tuple([i.shape for i in n.inputs])
-            kind = op, n.shape, inputs
+            kind = op, n.shape, inputs, n.dtype.itemsize == 2
             known = kinds.get(kind)
             if known is None:
-                kinds[kind] = known = _microseconds(op.name, n.shape, inputs)
+                kinds[kind] = known = _microseconds(op.name, n.shape, inputs, kind[3])
             if n in parts:
                 once += 4.0 + 1e-3 * math.prod(parts[n][1][1].shape)
             elif n not in spared:
@@ -336,12 +348,15 @@ class Work:
         self.windows = frozenset([i for k, i in numbers.items() if k[0].name in WINDOWS])
 
 
-def _microseconds(name: str, shape: tuple[int, ...], inputs: tuple[tuple[int, ...], ...]) -> float:
-    """How long an operation takes that is interpreted."""
+def _microseconds(
+    name: str, shape: tuple[int, ...], inputs: tuple[tuple[int, ...], ...], narrow: bool
+) -> float:
+    """How long an operation takes that is interpreted. `narrow`: of 16-bit floats."""
     size = math.prod(shape)
     if name == "matmul":
-        return 4.0 + size * (1e-3 + inputs[0][-1] * 2e-5)
-    once = 4.0 + max([size, *map(math.prod, inputs)]) * SLOW.get(name, 1e-3)
+        return 4.0 + size * (1e-3 + inputs[0][-1] * (3e-4 if narrow else 2e-5))
+    each = SLOW.get(name, 1e-3) + (NARROW if narrow else 0.0)
+    once = 4.0 + max([size, *map(math.prod, inputs)]) * each
     if name in WINDOWS:
         # Of the image, the filters and the result each element of a window meets one filter.
         image, result = (shape if name == "conv_input" else inputs[0]), inputs[-1]
