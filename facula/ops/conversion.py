@@ -6,6 +6,7 @@ from typing import Any
 
 from facula import devices, dtypes
 from facula.ops import pointwise as pw
+from facula.ops.movement import channels_last_strides
 from facula.ops.shapes import clone
 from facula.ops.table import api
 from facula.tensor import Tensor
@@ -54,9 +55,26 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
         moved = devices.moved(self, where)
         copy = copy and moved is self
         self = moved
-    if d is None or d is self.node.dtype:
-        return clone.__wrapped__(self) if copy else self
-    return _converted(self, d)
+    before = self
+    if d is not None and d is not self.node.dtype:
+        self, copy = _converted(self, d), False
+    layout = kwargs.get("memory_format")
+    if layout is not None:
+        return _in_format(self, layout, copy or self is not before)
+    return clone.__wrapped__(self) if copy else self
+
+
+def _in_format(t: Any, layout: Any, new: bool = False) -> Any:
+    """A tensor in a memory format. `new`: it is a copy anyway; otherwise it is as it is if PyTorch
+    takes that for its format: contiguous is what is not channels last."""
+    name = str(layout).rpartition(".")[2]
+    if name == "preserve_format":
+        return clone.__wrapped__(t) if new else t
+    if name == "contiguous_format" and not new:
+        shape, steps = t.node.shape, t.node.strides
+        if steps is None or len(shape) not in (4, 5) or steps != channels_last_strides(shape):
+            return t
+    return clone.__wrapped__(t, memory_format=layout) if new else t.contiguous(layout)
 
 
 def _converted(t: Any, d: Any) -> Any:
@@ -84,6 +102,8 @@ for _name, _d in {
 
     def _make(d: Any, name: str) -> Any:
         def f(self: Any, *, memory_format: Any = None) -> Any:
+            if memory_format is not None:
+                return to.__wrapped__(self, d, memory_format=memory_format)
             return self if self.node.dtype is d else _converted(self, d)
 
         f.__name__ = name
@@ -102,7 +122,8 @@ def type_as(self: Any, other: Any) -> Any:
 @api(function=False)
 def cpu(self: Any, *, memory_format: Any = None) -> Any:
     """The tensor on the CPU: itself where it is there."""
-    return devices.moved(self, devices.CPU)
+    moved = devices.moved(self, devices.CPU)
+    return moved if memory_format is None else _in_format(moved, memory_format)
 
 
 @api(function=False)

@@ -75,3 +75,25 @@ def test_type_as_takes_the_device_too():
     assert x.is_meta and x.dtype is torch.float64
     y = torch.ones(2)
     assert y.type_as(torch.zeros(3)) is y
+
+
+def test_conversion_to_a_memory_format():
+    # Strides as in PyTorch 2.13.
+    x = torch.arange(120.0).reshape(2, 3, 4, 5)
+    last, rows = (60, 1, 15, 3), (60, 20, 5, 1)
+    turned = x.contiguous(memory_format=torch.channels_last)
+    assert x.to(memory_format=torch.channels_last).stride() == last
+    assert torch.equal(x.to(memory_format=torch.channels_last), x)
+    assert turned.to(memory_format=torch.channels_last) is turned
+    assert turned.to(memory_format=torch.contiguous_format).stride() == rows
+    assert turned.to(torch.float64, memory_format=torch.contiguous_format).stride() == rows
+    assert x.to(torch.float64, memory_format=torch.channels_last).stride() == last
+    assert x.to(memory_format=torch.channels_last, copy=True).stride() == last
+    assert x.to(memory_format=torch.preserve_format) is x
+    assert x.double(memory_format=torch.channels_last).stride() == last
+    assert x.cpu(memory_format=torch.channels_last).stride() == last
+    z = x.permute(3, 0, 1, 2)  # neither format: contiguous to PyTorch, as long as nothing is made
+    assert z.to(memory_format=torch.contiguous_format) is z
+    assert z.to(torch.float64, memory_format=torch.contiguous_format).stride() == (24, 12, 4, 1)
+    with pytest.raises(RuntimeError, match="required rank 4"):
+        torch.ones(2, 3).to(memory_format=torch.channels_last)

@@ -11,7 +11,9 @@ import numpy as np
 import facula
 from facula import Tensor
 from facula.ops.composed import whole
+from facula.ops.indexing import GATHER
 from facula.ops.table import mixed
+from facula.trace.recorder import record
 from facula.trace.spans import pure, run
 
 from . import pooling
@@ -276,7 +278,13 @@ def affine_grid(theta: Tensor, size, align_corners: bool | None = None) -> Tenso
         )
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
-    spatial = list(size[2:])
+    return run(_affine_grid, (theta,), (tuple(size), align_corners))
+
+
+@pure
+def _affine_grid(tensors: tuple, static: tuple, numbers: Any) -> Tensor:
+    (theta,), (size, align_corners) = tensors, static
+    n, spatial = len(size) - 2, list(size[2:])
     axes = []
     for d, length in enumerate(spatial):
         steps = facula.linspace(-1, 1, length, dtype=theta.dtype, device=theta.device)
@@ -324,6 +332,12 @@ def grid_sample(
         _warn_corners()
         align_corners = False
     _check_grid(input, grid, mode)
+    return run(_grid_sample, (input, grid), (mode, padding_mode, bool(align_corners)))
+
+
+@pure
+def _grid_sample(tensors: tuple, static: tuple, numbers: Any) -> Tensor:
+    (input, grid), (mode, padding_mode, align_corners) = tensors, static
     x, g = upcast(input), upcast(grid)
     sizes = list(reversed(x.shape[2:]))  # x first, as in the grid
     places = []
@@ -409,8 +423,8 @@ def _values_at(x: Tensor, places: list[Tensor], sizes: list[int]) -> Tensor:
         index = step if index is None else index + step
         stride *= length
     n, channels = x.shape[:2]
-    flat = index.reshape(n, 1, -1).expand(n, channels, -1)
-    values = x.reshape(n, channels, -1).gather(2, flat)
+    flat = index.reshape(n, 1, -1).expand(n, channels, -1)  # in range, whatever the places are
+    values = record(GATHER, (x.reshape(n, channels, -1), flat), 2)
     values = values.reshape([n, channels, *index.shape[1:]])
     return facula.where(inside.unsqueeze(1), values, 0.0)
 
