@@ -91,6 +91,7 @@ def _from_pairs_infer(p: Any, st: Any, a: Any) -> Any:
 
 
 def _pairs(p: Any, s: Any, a: Any) -> Any:
+    a = np.asarray(a)  # the real part of a NumPy scalar has memory of its own, of half the size
     part = np.float64 if a.dtype == np.complex128 else np.float32
     strides = (*a.strides, np.dtype(part).itemsize)
     return np.lib.stride_tricks.as_strided(a.real, (*a.shape, 2), strides)

@@ -166,6 +166,7 @@ def _load_legacy(
         raise UnpicklingError("the head of the file does not say which machine wrote it")
     little = head[2].get("little_endian", True)
     storages = LegacyStorages(restore, len(data))
+    rebuilder.empty = True
     reader = _reader(data, rebuilder, storages.find, encoding, at)
     value = reader.load()
     if not (storage and isinstance(value, StorageRef)):
@@ -174,5 +175,8 @@ def _load_legacy(
     keys = keys_reader.load()
     swap = bool(little) != (sys.byteorder == "little")
     end = storages.fill(keys, memoryview(data), keys_reader.at, swap)
+    if rebuilder.deferred:  # again, now that the storages have their contents
+        rebuilder = Rebuilder(len(data), registry.table(), trusted)
+        value = _reader(data, rebuilder, storages.find, encoding, at).load()
     file.seek(start + end)
     return value

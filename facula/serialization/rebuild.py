@@ -164,6 +164,8 @@ class Rebuilder:
 
     def __init__(self, size: int, extra: dict[str, Any], trusted: bool = False) -> None:
         self.trusted = trusted
+        self.empty = False  # whether storages have no contents yet, which come last in old files
+        self.deferred = False  # whether something was met that has to be made of contents
         self.budget = Budget(size)
         self.extra = extra
         self._allowed = {id(value) for value in extra.values()}
@@ -204,7 +206,7 @@ class Rebuilder:
             "torch._utils._rebuild_tensor_v2": _tensor_v2,
             "torch._utils._rebuild_tensor_v3": _tensor_v3,
             "torch._utils._rebuild_meta_tensor_no_storage": _meta_tensor,
-            "torch._utils._rebuild_sparse_tensor": layouts.rebuild,
+            "torch._utils._rebuild_sparse_tensor": self._sparse,
             "torch.serialization._get_layout": layouts.layout_of,
             "torch._utils._rebuild_parameter": _parameter,
             "torch._utils._rebuild_parameter_with_state": _parameter_with_state,
@@ -338,6 +340,13 @@ class Rebuilder:
             made = made.as_subclass(kind)
         set_state(made, state)
         return made
+
+    def _sparse(self, layout: Any, data: Any) -> Any:
+        """A sparse tensor, which is made of the values of its parts."""
+        if self.empty:
+            self.deferred = True
+            return facula.empty(0)  # type: ignore[attr-defined]
+        return layouts.rebuild(layout, data)
 
     def _set_array(self, array: Any, state: Any) -> None:
         if type(state) is not tuple or len(state) != 5:

@@ -42,3 +42,9 @@ def test_types_that_do_not_fit():
         torch.view_as_complex(torch.ones(3))
     with pytest.raises(RuntimeError, match="non-complex"):
         torch.ones(1).imag
+
+
+def test_the_pair_of_a_single_number():
+    # Not from the memory behind a NumPy scalar, which the interpreter may give a body.
+    for z in [torch.tensor(1 + 2j) * 2, torch.tensor(1 + 4j).add_(1), torch.tensor([2 + 4j]).sum()]:
+        assert torch.view_as_real(z).tolist() == [2, 4]
