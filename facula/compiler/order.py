@@ -9,6 +9,7 @@ results of such an order get a kernel that copies them. Both are seen by their t
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place, place, source
@@ -130,7 +131,7 @@ def _turned(n: Node, order: Order, found: dict[Node, Order], places: dict[Node, 
         p = place(s if s in found else i, places)
         extra = len(n.shape) - len(p.shape)
         steps = [0] * extra + [0 if m == 1 else s for m, s in zip(p.shape, p.strides, strict=True)]
-        looks.append(_look(n, i, p, shape, tuple([steps[d] for d in order]), places))
+        looks.append(look(n, places, p, shape, tuple([steps[d] for d in order]), i.dtype))
     made.inputs = tuple(looks)
     made.a = looks[0]
     made.b = looks[1] if len(looks) > 1 else None
@@ -138,15 +139,16 @@ def _turned(n: Node, order: Order, found: dict[Node, Order], places: dict[Node, 
     return made
 
 
-def _look(
-    n: Node, i: Node, p: Place, shape: Order, steps: Order, places: dict[Node, Place]
+def look(
+    n: Node, places: dict[Node, Place], p: Place, shape: Any, strides: Any, dtype: Any = None
 ) -> Node:
-    """A view of an operand of the entry n."""
-    made = Node(AS_STRIDED, shape, i.dtype)
-    made.params = (shape, steps, p.offset)
+    """A view of what `p` is in, made for the entry `n`; `places` learns where it is. `dtype`: that
+    of what is looked at, if it is not the entry's."""
+    made = Node(AS_STRIDED, shape, dtype or n.dtype)
+    made.params = (shape, strides, p.offset)
     made.inputs = (p.base,)
     made.a, made.index = p.base, n.index
-    places[made] = Place(p.base, p.offset, shape, steps)
+    places[made] = Place(p.base, p.offset, shape, strides)
     return made
 
 
@@ -162,7 +164,7 @@ def copied_in_order(n: Node, places: dict[Node, Place]) -> tuple[Node, Node] | N
     shape = tuple([n.shape[d] for d in order])
     made = Node(CONTIGUOUS, shape, n.dtype)
     made.params = 0
-    made.a = _look(n, n, p, shape, tuple([p.strides[d] for d in order]), places)
+    made.a = look(n, places, p, shape, tuple([p.strides[d] for d in order]))
     made.inputs = (made.a,)
     made.index = source(n).index
     seen = Node(AS_STRIDED, n.shape, n.dtype, n.strides)
@@ -170,4 +172,4 @@ def copied_in_order(n: Node, places: dict[Node, Place]) -> tuple[Node, Node] | N
     return made, seen
 
 
-__all__ = ["copied_in_order", "in_memory_order", "order_of", "with_order"]
+__all__ = ["copied_in_order", "in_memory_order", "look", "order_of", "with_order"]

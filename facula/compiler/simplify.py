@@ -7,9 +7,9 @@ from typing import Any
 
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import VIEWS, Place, place, source
-from facula.compiler.order import copied_in_order
+from facula.compiler.order import copied_in_order, look
 from facula.interpreter.program import PASSES
-from facula.ops.movement import AS_STRIDED, CONTIGUOUS, PERMUTE
+from facula.ops.movement import CONTIGUOUS, PERMUTE
 from facula.ops.pointwise import ADD, MUL
 from facula.ops.reduce import SUM
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
@@ -158,14 +158,14 @@ def in_parts(entries: list[Node], places: dict[Node, Place]) -> list[Node]:
         part = k // PARTS
         made = Node(n.op, (PARTS, m, width), n.dtype)
         halves = [
-            _look(n, places, p, (PARTS, m, part), (part * p.strides[1], *p.strides)),
-            _look(n, places, q, (PARTS, part, width), (part * q.strides[0], *q.strides)),
+            look(n, places, p, (PARTS, m, part), (part * p.strides[1], *p.strides)),
+            look(n, places, q, (PARTS, part, width), (part * q.strides[0], *q.strides)),
         ]
         made.inputs = made.a, made.b = halves[0], halves[1]
         total = Node(ADD, n.shape, n.dtype)
         steps = contiguous_strides(n.shape)
         each = [Place(made, i * m * width, n.shape, steps) for i in range(PARTS)]
-        terms = [_look(n, places, x, x.shape, x.strides) for x in each]
+        terms = [look(n, places, x, x.shape, x.strides) for x in each]
         total.inputs = total.a, total.b = terms[0], terms[1]
         made.index = total.index = n.index
         made.scalar_at = total.scalar_at = n.scalar_at
@@ -189,16 +189,6 @@ def _over_rows(p: Place, q: Place) -> bool:
         and (read >= 4 * LARGE and read >= 4 * made)
         and PARTS * made * p.base.dtype.itemsize <= NEAR
     )
-
-
-def _look(n: Node, places: dict[Node, Place], p: Place, shape: Any, strides: Any) -> Node:
-    """A view of what `p` is in, made for the entry `n`; `places` learns where it is."""
-    made = Node(AS_STRIDED, shape, n.dtype)
-    made.params = (shape, strides, p.offset)
-    made.inputs = (p.base,)
-    made.a, made.index = p.base, n.index
-    places[made] = Place(p.base, p.offset, shape, strides)
-    return made
 
 
 def _walked(entries: list[Node]) -> set[Node]:

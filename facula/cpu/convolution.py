@@ -13,11 +13,11 @@ from collections.abc import Container
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.cpu.convolution_channels import ChannelKernel, ChannelPlan
+from facula.cpu.convolution_channels import ChannelKernel, ChannelPlan, PlannedKernel
 from facula.cpu.convolution_channels import candidates as by_channels
 from facula.cpu.convolution_copy import Source, copy_channels
 from facula.cpu.convolution_plan import SLOWLY, Plan, Problem, choose, convolution, transposed
-from facula.cpu.following import Following, rest, separable
+from facula.cpu.following import rest, separable
 from facula.cpu.kernels import Kernel, fused
 from facula.cpu.strips import both, inside, masked_store, positions
 from facula.cpu.text import Function, Index, NotCompiled
@@ -29,34 +29,16 @@ WRITTEN = 160  # products without a loop over taps; among more, LLVM moves loads
 REGISTERS = {16: 32, 8: 16, 4: 16}
 
 
-class ConvolutionKernel(Kernel):
-    """One convolution, and what follows it where the plan is plain."""
+class ConvolutionKernel(PlannedKernel):
+    """A convolution with positions in the lanes."""
 
-    def __init__(self, *args: Any, guards: dict[int, Any], plan: Plan, follows: bool) -> None:
-        super().__init__(*args)
-        self.guards = guards
-        self.plan = plan
-        self.follows = follows
+    plan: Plan
 
     def build(self, width: int) -> None:
         """Write the kernel; `width` is that of a vector of float32."""
-        n, f, plan = self.cluster.core, self.f, self.plan
-        assert n is not None
-        kind = kind_of(n)
-        assert kind is not None
-        self.n, self.kind, self.size = n, kind, SIZE[kind]
-        p = self.p = plan.problem
-        x = self.x = Lanes(f, plan.lanes)
+        source, weights = self.begin()
+        f, plan, p, x, size = self.f, self.plan, self.p, self.x, self.size
         self.tiles: dict[Any, str] = {}
-        size = self.size
-        source = f.at(self.buffer(self.places[n.inputs[0]].base), p.x_offset * size)
-        weights = f.at(self.buffer(self.places[n.inputs[1]].base), p.w_offset * size)
-        if not self.follows:  # only the raw result, wherever else it goes
-            self.stored = {n}
-            nodes, self.cluster.nodes = self.cluster.nodes, [n]
-        self.following = Following(self)
-        if not self.follows:
-            self.cluster.nodes = nodes
         self.slots_at = f.scratch("i64", plan.padded * SLOT // 8)
         if not plan.direct:
             self.room_at = f.scratch("i8", self._copied_bytes())

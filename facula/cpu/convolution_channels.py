@@ -203,34 +203,45 @@ def candidates(p: Problem, lanes: int, item: int, registers: int) -> list[Channe
     return out
 
 
-class ChannelKernel(Kernel):
-    """One convolution, and what follows it."""
+class PlannedKernel(Kernel):
+    """One convolution, and what follows it where the plan is plain."""
 
-    def __init__(self, *args: Any, guards: dict[int, Any], plan: ChannelPlan, follows: bool):
+    def __init__(self, *args: Any, guards: dict[int, Any], plan: Any, follows: bool) -> None:
         super().__init__(*args)
         self.guards = guards
         self.plan = plan
         self.follows = follows
 
-    def build(self, width: int) -> None:
-        """Write the kernel."""
+    def begin(self, **how: bool) -> tuple[str, str]:
+        """Where the input and the weights begin. `how`: see `Following`."""
         n, f, plan = self.cluster.core, self.f, self.plan
         assert n is not None
         kind = kind_of(n)
         assert kind is not None
-        self.kind, self.size = kind, SIZE[kind]
+        self.n, self.kind, self.size = n, kind, SIZE[kind]
         p = self.p = plan.problem
         self.x = Lanes(f, plan.lanes)
-        self.names: dict[Any, str] = {}
-        size = self.size
-        source = f.at(self.buffer(self.places[n.inputs[0]].base), p.x_offset * size)
-        weights = f.at(self.buffer(self.places[n.inputs[1]].base), p.w_offset * size)
+        source = f.at(self.buffer(self.places[n.inputs[0]].base), p.x_offset * self.size)
+        weights = f.at(self.buffer(self.places[n.inputs[1]].base), p.w_offset * self.size)
         if not self.follows:  # only the raw result, wherever else it goes
             self.stored = {n}
             nodes, self.cluster.nodes = self.cluster.nodes, [n]
-        self.following = Following(self, inside=True)
+        self.following = Following(self, **how)
         if not self.follows:
             self.cluster.nodes = nodes
+        return source, weights
+
+
+class ChannelKernel(PlannedKernel):
+    """One convolution, and what follows it."""
+
+    plan: ChannelPlan
+
+    def build(self, width: int) -> None:
+        """Write the kernel."""
+        source, weights = self.begin(inside=True)
+        f, plan, size = self.f, self.plan, self.size
+        self.names: dict[Any, str] = {}
         self.line = plan.own * size  # of kept sums: a position
         self.kept = f.scratch("i8", plan.kept)
         self.turned = f.scratch("i8", plan.copied)

@@ -64,12 +64,13 @@ def _allowed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-def several(name: str, size: Any) -> None:
-    """TypeError where a size has to be a sequence and is not."""
-    if not isinstance(size, (tuple, list)):
-        raise TypeError(
-            f"{name}(): argument 'size' must be tuple of ints, not {type(size).__name__}"
-        )
+def several(name: str, **lists: Any) -> None:
+    """TypeError for one size where several are asked for."""
+    for argument, x in lists.items():
+        if not isinstance(x, (tuple, list)):
+            raise TypeError(
+                f"{name}(): argument '{argument}' must be tuple of ints, not {type(x).__name__}"
+            )
 
 
 def _full(
@@ -198,7 +199,7 @@ def full(
     pin_memory: bool | None = False,
 ) -> Any:
     """A tensor of one value, of the value's type."""
-    several("full", size)
+    several("full", size=size)
     if isinstance(fill_value, Tensor):
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     return _full(
@@ -240,7 +241,7 @@ def new_full(
 ) -> Any:
     """A tensor of one value with this one's dtype."""
     where = device or self.device
-    several("new_full", size)
+    several("new_full", size=size)
     return _full(checked_shape((size,)), fill_value, dtype or self.dtype, requires_grad, where)
 
 
@@ -436,15 +437,6 @@ def logspace(
     return finish(from_array(dtypes.convert(a, d.np)), requires_grad, device)
 
 
-def _sequences(name: str, **lists: Any) -> None:
-    """TypeError for one size where several are asked for."""
-    for argument, x in lists.items():
-        if not isinstance(x, (tuple, list)):
-            raise TypeError(
-                f"{name}(): argument '{argument}' must be tuple of ints, not {type(x).__name__}"
-            )
-
-
 @api(method=False)
 def empty_strided(
     size: Any,
@@ -457,7 +449,7 @@ def empty_strided(
     pin_memory: bool | None = False,
 ) -> Any:
     """A tensor of zeros with the given steps through memory, in elements."""
-    _sequences("empty_strided", size=size, stride=stride)
+    several("empty_strided", size=size, stride=stride)
     shape, steps = checked_shape((size,)), sizes((stride,))
     if len(shape) != len(steps):
         raise RuntimeError(
@@ -505,7 +497,7 @@ def empty_permuted(
     pin_memory: bool | None = False,
 ) -> Any:
     """A tensor of zeros without gaps whose dimensions lie in memory in the given order."""
-    _sequences("empty_permuted", size=size, physical_layout=physical_layout)
+    several("empty_permuted", size=size, physical_layout=physical_layout)
     shape, order = checked_shape((size,)), sizes((physical_layout,))
     if len(shape) != len(order):
         raise RuntimeError(

@@ -420,7 +420,7 @@ def normal(
 ) -> Any:
     """Normal numbers with a mean and a standard deviation for each."""
     if size is not None:
-        several("normal", size)
+        several("normal", size=size)
         for what, x in (("mean", mean), ("std", std)):
             if not isinstance(x, (int, float)):
                 raise TypeError(
