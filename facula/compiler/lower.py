@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from facula.compiler.bags import Bags
 from facula.compiler.cluster import ALL, COLUMN, FULL, Cluster
 from facula.compiler.gathered import Gathered
 from facula.compiler.grouping import Grouping
@@ -64,6 +65,7 @@ class Lowered:
         self.n_scalars = len(scalars)
         entries, places, self.guards = prepared(entries, roots, scalars)
         entries = Gathered(entries, roots, scalars, self.guards, places).entries
+        entries = Bags(entries, roots, places).entries
         entries = without_copies(entries, roots, places)
         entries = turned_once(long_dots(entries, places), roots, places)
         entries = in_parts(entries, places)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from facula.cpu.convolution import Convolution
 from facula.cpu.convolution_weight import ConvolutionWeight
 from facula.cpu.folds import Folds
-from facula.cpu.indexing import Gather, Scatter
+from facula.cpu.indexing import Bags, Gather, Scatter
 from facula.cpu.parts import Parts
 from facula.cpu.pooling_back import POOLING, Pooling
 from facula.cpu.product import Product
@@ -50,7 +50,11 @@ EMITTERS: dict[str, Emitter] = {
         Folds(),
     ),
     **dict.fromkeys(("gather", "index"), Gather()),
-    **dict.fromkeys(("scatter", "scatter_add", "index_put", "index_put_accumulate"), Scatter()),
+    "bag": Bags(),
+    **dict.fromkeys(
+        ("scatter", "scatter_add", "scatter_reduce", "index_put", "index_put_accumulate"),
+        Scatter(),
+    ),
     **dict.fromkeys(("cumsum", "cumprod", "cummax_index", "cummin_index"), Scans()),
     "topk_index": Select(),
     "argsort": Sort(),

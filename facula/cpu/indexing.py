@@ -15,9 +15,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from facula.compiler.cluster import kind_of
+from facula.compiler.cluster import kind_of, wide
 from facula.compiler.layout import Place
 from facula.cpu.domain import DomainKernel, load, store, walk
+from facula.cpu.folds import Fold
 from facula.cpu.kernels import CHUNK, Kernel, merged, strides_in
 from facula.cpu.text import Index, NotCompiled
 from facula.cpu.vector import NARROW, SIZE, Lanes, Value
@@ -49,9 +50,9 @@ class Pick:
 
 def pattern(n: Node, index: Place, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
     """The domain, for each of its dimensions that of the array (None: picked), and the picks."""
-    if n.op.name in ("gather", "scatter", "scatter_add"):
+    if n.op.name in ("gather", "scatter", "scatter_add", "scatter_reduce"):
         domain = n.inputs[1].shape
-        d = n.params
+        d = n.params[0] if n.op.name == "scatter_reduce" else n.params
         dims = [None if k == d else k for k in range(len(domain))]
         return (
             domain,
@@ -158,6 +159,56 @@ class GatherKernel(DomainKernel):
         return x.join(parts)
 
 
+class BagKernel(DomainKernel):
+    """Rows that indices name, reduced, and the pointwise operations that follow."""
+
+    def prepare(self) -> None:
+        """The table, the indices of each row of the result, and the factors."""
+        n = self.cluster.core
+        assert n is not None
+        table, index, *factors = [self.places[i] for i in n.inputs]
+        self.name, self.many = n.params
+        rank = len(n.shape)
+        self.step, column = table.strides
+        self.data = self.stream(table.base, table.offset, [0] * (rank - 1) + [column])
+        self.index = self._bags(index.base, index.offset, index.strides[-1])
+        # A factor for each index: they lie without gaps (see compiler/bags.py).
+        self.factors = [self._bags(p.base, p.offset, 1) for p in factors]
+        self.index_step = index.strides[-1]
+        self.work = self.many
+
+    def _bags(self, base: Node, offset: int, step: int) -> Any:
+        """What has an element for each index, as a stream over the rows of the result."""
+        assert self.cluster.core is not None
+        lead = contiguous_strides(self.cluster.core.shape[:-1])
+        return self.stream(base, offset, [s * self.many * step for s in lead] + [0])
+
+    def lanes(self, width: int) -> int:
+        """Several vectors of a row at once."""
+        return 4 * width
+
+    def core(self, x: Lanes, column: Index) -> Value:
+        """A loop over the bag."""
+        f, one = self.f, Lanes(self.f, 1)
+        s, i = self.streams[self.data], self.streams[self.index]
+        size = SIZE[s.kind]
+        start = f.at(s.pointer, f.mul(column, s.column * size))
+        fold = Fold(f, self.name, wide(s.kind), self.many)
+        carried = [(x.type(v.kind), v.name) for v in fold.first(x)]
+        with f.loop(0, self.many, 1, carried, some=True) as loop:
+            at = f.at(i.pointer, f.mul(loop.index, self.index_step * SIZE[i.kind]))
+            row = one.cast(one.load(at, i.kind), "i64")
+            at = f.at(start, f.mul(row.name, self.step * size))
+            v = x.widened(load(x, at, s.column * size, s.kind))
+            for key in self.factors:
+                t = self.streams[key]
+                factor = one.load(f.at(t.pointer, f.mul(loop.index, SIZE[t.kind])), t.kind)
+                v = x.mul(v, x.splat(one.widened(factor)))
+            state = [Value(loop.values[0], v.kind)]
+            loop.next = [fold.add(x, state, [v])[0].name]
+        return Value(loop.values[0], fold.kind)
+
+
 class ScatterKernel(Kernel):
     """A base with elements or rows replaced, or added to, where indices say."""
 
@@ -170,7 +221,12 @@ class ScatterKernel(Kernel):
         kind = kind_of(n)
         assert kind is not None
         self.kind, self.size, self.width = kind, SIZE[kind], width
-        self.adds = n.op.name in ("scatter_add", "index_put_accumulate")
+        self.fold, self.own = None, True  # how what is there is joined by what comes, and whether
+        if n.op.name in ("scatter_add", "index_put_accumulate"):
+            self.fold = Fold(f, "sum", wide(kind), 1)
+        elif n.op.name == "scatter_reduce":
+            _, how, self.own = n.params
+            self.fold = Fold(f, "sum" if how == "mean" else how, kind, 1)
         shape = n.shape
         own = contiguous_strides(shape)
         domain, dims, picks = pattern(n, index, shape, own)
@@ -205,6 +261,10 @@ class ScatterKernel(Kernel):
         self.units = blocks * ranges
         starts = [(f.at(self.buffer(p.base), p.offset * SIZE[p.kind]), p) for p in picks]
         fill = self._base(base)
+        counts = ""
+        if n.op.name == "scatter_reduce" and n.params[1] == "mean":
+            self.room[("partial", n)] = 4 * math.prod(shape)
+            counts = self.buffer(n, "partial")
         with f.loop("%lo", "%hi") as unit:
             low: Index = 0
             high: Index = shape[split]
@@ -248,14 +308,70 @@ class ScatterKernel(Kernel):
                     high,
                     rows,
                 )
-                if not inside:
-                    self._indices(*args)
-                else:
-                    ok = inside[0]
-                    for more in inside[1:]:
-                        ok = f.let(f"and i1 {ok}, {more}")
-                    with f.when(ok):
-                        self._indices(*args)
+                ok = inside[0] if inside else "true"
+                for more in inside[1:]:
+                    ok = f.let(f"and i1 {ok}, {more}")
+                count = ""
+                if counts:
+                    count = f.at(counts, f.mul(block.index, shape[split] * inner * 4))
+                    self._range([(count, "i32")], inner, low, high, self._first_count)
+                with f.when(ok):
+                    if not self.own:  # what is there takes no part
+                        assert self.fold is not None
+                        self._with(self.kind, self.fold.first(Lanes(f, 1))[0], None, args)
+                    self._with(self.kind, self.fixed, self.fold, args)
+                    if counts:
+                        one, adds = Lanes(f, 1).const(1, "i32"), Fold(f, "sum", "i32", 1)
+                        self._with("i32", one, adds, (*args[:2], count, *args[3:]))
+                if counts:
+                    self._means(to, count, inner, low, high)
+
+    def _with(self, kind: str, fixed: Value | None, fold: Fold | None, args: Any) -> None:
+        """Go through the indices, with other values than the source's, perhaps of another kind."""
+        before = self.kind, self.size, self.fixed, self.fold
+        self.kind, self.size, self.fixed, self.fold = kind, SIZE[kind], fixed, fold
+        self._indices(*args)
+        self.kind, self.size, self.fixed, self.fold = before
+
+    def _range(
+        self, pointers: list[tuple[str, str]], inner: int, low: Index, high: Index, body: Any
+    ) -> None:
+        """Go through a range of the result and of what lies as it does, of these kinds."""
+        f = self.f
+        sizes = [SIZE[kind] for _, kind in pointers]
+        first = f.mul(low, inner)
+        at = [f.at(p, f.mul(first, b)) for (p, _), b in zip(pointers, sizes, strict=True)]
+        span = f.mul(f.sub(high, low), inner)
+        walk(
+            f,
+            [1],
+            at,
+            [[b] for b in sizes],
+            self.width,
+            lambda x, p, steps: body(x, p),
+            (0, span),
+        )
+
+    def _first_count(self, x: Lanes, p: list[str]) -> None:
+        x.store(x.const(int(self.own), "i32"), p[0])
+
+    def _means(self, to: str, count: str, inner: int, low: Index, high: Index) -> None:
+        """Divide sums by how many elements they have; of integers down to the next one."""
+        kind = self.kind
+
+        def body(x: Lanes, p: list[str]) -> None:
+            total, many = x.load(p[0], kind), x.load(p[1], "i32")
+            many = x.maximum(many, x.const(1, "i32"))
+            if x.floating(total):
+                x.store(x.div(total, x.cast(many, kind)), p[0])
+                return
+            total, many = x.cast(total, "i64"), x.cast(many, "i64")
+            q, r = x.op("sdiv", total, many), x.op("srem", total, many)
+            down = x.compare("lt", r, x.const(0, "i64"))
+            q = x.select(down, x.sub(q, x.const(1, "i64")), q)
+            x.store(x.cast(q, kind), p[0])
+
+        self._range([(to, kind), (count, "i32")], inner, low, high, body)
 
     def _base(self, base: Place) -> Any:
         """A function that writes the base's values over a range of the result."""
@@ -319,8 +435,9 @@ class ScatterKernel(Kernel):
 
         def move(x: Lanes, p: list[str], steps: list[int]) -> None:
             v = x.splat(self.fixed) if self.fixed else load(x, p[0], steps[0], self.kind)
-            if self.adds:
-                v = x.add(load(x, p[-1], steps[-1], self.kind), v)
+            if self.fold is not None:
+                there = x.widened(load(x, p[-1], steps[-1], self.kind))
+                v = self.fold.add(x, [there], [x.widened(v)])[0]
                 v = x.rounded(v, self.kind) if self.kind in NARROW else v
             store(x, v, p[-1], steps[-1])
 
@@ -382,6 +499,24 @@ class Gather:
         return [kernel]
 
 
+class Bags:
+    """The emitter of `bag`."""
+
+    joins = True
+    relocates = False
+    constants = ()
+
+    def accepts(self, n: Node) -> bool:
+        """What `compiler/bags.py` has found."""
+        return True
+
+    def kernels(self, args: Any, guards: dict[int, Any], width: int) -> list[Kernel]:
+        """One kernel."""
+        kernel = BagKernel(*args, guards=guards)
+        kernel.build(width)
+        return [kernel]
+
+
 class Scatter:
     """The emitter of operations that write where indices say."""
 
@@ -391,6 +526,8 @@ class Scatter:
 
     def accepts(self, n: Node) -> bool:
         """Any dtype that kernels know, in one dimension at least."""
+        if n.op.name == "scatter_reduce" and kind_of(n) in ("b", *NARROW):
+            return False
         return kind_of(n) is not None and len(n.shape) > 0
 
     def kernels(self, args: Any, guards: dict[int, Any], width: int) -> list[Kernel]:

@@ -41,6 +41,7 @@ SLOW = {
     "cumsum": 0.004,
     "cumprod": 0.004,
     "scatter_add": 0.01,
+    "scatter_reduce": 0.015,
     "index_put_accumulate": 0.004,
     "adaptive_avg_pool": 0.005,
     "adaptive_max_index": 0.01,

@@ -139,6 +139,39 @@ def test_an_embedding_and_its_gradient(rows, columns, count):
     both(build)
 
 
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("kind", ["sum", "prod", "mean", "amax", "amin"])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8]
+)
+def test_scattering_with_a_reduction(dtype, kind, own):
+    def build():
+        out = []
+        rng = random.Random(3)
+        for shape, d, many in [
+            ((37,), 0, 90),
+            ((5, 18), 1, 4),
+            ((3, 40, 17), 1, 60),
+            ((600, 2), 0, 5),
+        ]:
+            t = tensor(rng, shape, dtype)
+            i = index([many if k == d else n for k, n in enumerate(shape)], shape[d])
+            src = tensor(rng, i.shape, dtype)
+            if dtype.is_floating_point:
+                src[(0,) * len(shape)], src[(-1,) * len(shape)] = float("nan"), float("inf")
+                src = src / 50
+            torch.synchronize()
+            out.append(t.scatter_reduce(d, i, src, kind, include_self=own))
+            rows = i.select(-1, 0).reshape(-1)[: min(shape)]
+            if kind != "sum":
+                part = tensor(rng, (*shape[:d], len(rows), *shape[d + 1 :]), dtype)
+                torch.synchronize()
+                out.append(t.index_reduce(d, rows, part, kind, include_self=own))
+        return out
+
+    both(build)
+
+
 def test_one_thread_and_two_give_the_same_bits(monkeypatch):
     from facula.cpu.runtime import get_num_threads, set_num_threads
     from facula.interpreter import program

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import facula
 from facula import Tensor
 from facula.ops.indices import known, outside
@@ -11,7 +13,7 @@ from facula.ops.movement import shaped
 from facula.ops.scatters import rows_at
 from facula.ops.table import explained
 from facula.trace.spans import pure, run
-from facula.values import present
+from facula.values import from_array, present, values
 
 from ._common import no_tensor, require_bools, type_name, upcast
 
@@ -185,6 +187,16 @@ def embedding_bag(
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
 
+    size = _even(sizes)
+    if input.node.device is None:
+        known(input)  # computed by now, if it is an array: its bounds are checked at the call
+    dense = size and padding_idx < 0 and present(input) is not None
+    if dense and not (weight.requires_grad and (sparse or scale_grad_by_freq)):
+        rows = upcast(rows_at(weight, input.reshape(bags, size)))
+        if per_sample_weights is not None:
+            rows = rows * upcast(per_sample_weights).reshape(bags, size, 1)
+        out = rows.amax(1) if mode == "max" else rows.sum(1)
+        return (out / size if mode == "mean" else out).to(weight.dtype)
     flat = input.reshape(-1).to(facula.int64)
     rows = upcast(_rows(weight, flat, sparse, padding_idx, scale_grad_by_freq))
     if scale_grad_by_freq and weight.requires_grad:
@@ -197,8 +209,7 @@ def embedding_bag(
     if out is None:
         if counted is not None:
             rows = facula.where(counted.unsqueeze(1), rows, 0.0)
-        number = [bag for bag, size in enumerate(sizes) for _ in range(size)]
-        bag = facula.tensor(number, dtype=facula.int64, device=input.device)
+        bag = from_array(np.repeat(np.arange(bags), sizes)).to(input.device)
         out = rows.new_zeros((bags, rows.shape[1])).index_add(0, bag, rows)
     if mode == "mean":
         ones = facula.ones_like(flat, dtype=rows.dtype)
@@ -208,7 +219,13 @@ def embedding_bag(
     return out.to(weight.dtype)
 
 
-def _bag_sizes(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> list[int]:
+def _even(sizes: Any) -> int:
+    """How many indices each bag has, if all have as many and some; 0 otherwise."""
+    least = int(sizes.min()) if sizes.size else 0
+    return least if least and least == sizes.max() else 0
+
+
+def _bag_sizes(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> Any:
     """How many indices each bag has."""
     if input.dim() == 2:
         if offsets is not None:
@@ -216,7 +233,7 @@ def _bag_sizes(input: Tensor, offsets: Tensor | None, include_last_offset: bool)
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch "
                 f"of fixed length sequences. However, found offsets of type {type(offsets)}"
             )
-        return [input.shape[1]] * input.shape[0]
+        return np.full(input.shape[0], input.shape[1])
     if input.dim() != 1:
         raise ValueError(
             f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}"
@@ -225,42 +242,40 @@ def _bag_sizes(input: Tensor, offsets: Tensor | None, include_last_offset: bool)
         raise ValueError("offsets has to be a 1D Tensor but got None")
     if offsets.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor")
-    starts, count = offsets.tolist(), input.shape[0]
-    if starts and starts[0] != 0:
+    starts, count = values(offsets), input.shape[0]
+    if starts.size and starts[0] != 0:
         raise RuntimeError(
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
             f"position 0. However, got {starts[0]}"
         )
-    if starts and starts[-1] > count:
+    if starts.size and starts[-1] > count:
         raise RuntimeError(
             f"offsets[-1] can not be greater than input's length {count} but got offsets[-1] of "
             f"{starts[-1]}"
         )
     if include_last_offset:
-        if not starts:
+        if not starts.size:
             raise RuntimeError("include_last_offset: number of offsets should be at least 1")
         starts = starts[:-1]
     # The last bag reaches to the end of the input, whatever the last offset says.
-    ends = [*starts[1:], count]
-    sizes = [end - start for start, end in zip(starts, ends, strict=False)]
-    if min(sizes, default=0) < 0:
+    sizes = np.diff(starts, append=count) if starts.size else np.zeros(0, np.int64)
+    if sizes.size and sizes.min() < 0:
         raise RuntimeError(f"embedding_bag: offsets must not decrease, got {offsets.tolist()}")
     return sizes
 
 
-def _max_of_bags(rows: Tensor, sizes: list[int], counted: Tensor | None) -> Tensor:
+def _max_of_bags(rows: Tensor, sizes: Any, counted: Tensor | None) -> Tensor:
     """The maximum over each run of ``sizes`` rows; zeros for a run without any that count."""
-    longest = max(sizes, default=0)
+    longest = int(sizes.max()) if sizes.size else 0
     if not longest:
         return rows.new_zeros((len(sizes), rows.shape[1])) + rows.sum(0)
-    index, inside, start = [], [], 0
-    for size in sizes:  # every bag filled up to the longest by its own first row
-        index += [start + i if i < size else min(start, len(rows) - 1) for i in range(longest)]
-        inside += [i < size for i in range(longest)]
-        start += size
+    # Every bag is filled up to the longest by its own first row.
+    starts = np.minimum(np.cumsum(sizes) - sizes, len(rows) - 1)[:, None]
+    inside = np.arange(longest) < sizes[:, None]
+    at = np.where(inside, starts + np.arange(longest), starts)
     device = rows.device
-    index = facula.tensor(index, device=device)
-    kept = facula.tensor(inside, device=device)
+    index = from_array(at.reshape(-1)).to(device)
+    kept = from_array(inside.reshape(-1)).to(device)
     if counted is not None:
         kept = kept & counted.index_select(0, index)
     shape = (len(sizes), longest)
