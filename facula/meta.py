@@ -36,6 +36,7 @@ class History:
     """The graph node of a meta tensor: it has a name and can't be run."""
 
     next_functions = ()
+    order = (-1, 0)
 
     def __init__(self, op: Any, node: Node) -> None:
         self.op, self.node = op, node

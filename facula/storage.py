@@ -430,7 +430,7 @@ def rederive(t: Any, checked: bool = True) -> Any:
             return t
         if had:  # it stays a result, of something that requires no grad any more
             t._gfn = GradNode()
-            t._gfn.op, t._gfn.order = self_op(), (TLS.r.frame, -1)
+            t._gfn.op, t._gfn.order = self_op(), (TLS.r.turn, -1)
             t._gfn.params, t._gfn.scalars, t._gfn.entry, t._gfn.out_meta = (), (), None, None
             if t._retains is not None:
                 t._gfn.retain, t._retains = t._retains.retain, t._gfn

@@ -202,7 +202,7 @@ class Function:
             (a.shape, a.dtype, a.device) if e is not None else None
             for a, e in zip(args, edges, strict=True)
         ]
-        node = _custom(cls, joint, edges, r.frame, 0)
+        node = _custom(cls, joint, edges)
         results = []
         for i, o in enumerate(outs):
             if (
@@ -213,7 +213,7 @@ class Function:
                 results.append(_cut(o, args, ctx))
                 continue
             dirty = any(o is t for t in ctx._dirty)
-            part = node if len(outs) == 1 else _Part.of(node, i, r.frame)
+            part = node if len(outs) == 1 else _Part.of(node, i)
             if dirty:  # the history is that of a write, which views and bases see
                 realise(o)
                 flush(r)
@@ -416,14 +416,14 @@ class _Part:
         self.joint, self.index = joint, index
 
     @staticmethod
-    def of(node: GradNode, index: int, frame: int) -> GradNode:
+    def of(node: GradNode, index: int) -> GradNode:
         """A node in front of the joint one."""
         joint = node.custom.joint
         part = GradNode()
         part.custom = type(type(node.custom).__name__, (_Part,), {})(joint, index)
         part.edges = [node]
         part.op = node.op
-        part.order = joins(frame)
+        part.order = joins(TLS.r, part.edges)
         part.scalars, part.params, part.entry, part.out_meta = (), (), None, None
         return part
 
@@ -432,7 +432,7 @@ class _Part:
         return [g.detach().new_zeros(())]
 
 
-def _custom(cls: Any, joint: _Several, edges: list[Any], frame: int, at: int) -> GradNode:
+def _custom(cls: Any, joint: _Several, edges: list[Any]) -> GradNode:
     node = GradNode()
     # The class of the node is called after the function.
     runner = cls.__dict__.get("_runner")
@@ -441,7 +441,7 @@ def _custom(cls: Any, joint: _Several, edges: list[Any], frame: int, at: int) ->
     node.custom = runner(joint)
     node.op = cls.__name__
     node.edges = edges
-    node.order = joins(frame)
+    node.order = joins(TLS.r, edges)
     node.scalars, node.params, node.entry, node.out_meta = (), (), None, None
     return node
 

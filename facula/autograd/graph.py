@@ -14,6 +14,7 @@ from facula.meta import META
 from facula.ops.registry import OPERANDS
 from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Other
 from facula.trace.node import Node as Entry
+from facula.trace.recorder import next_turn
 
 _new_tensor: Any = None  # set by facula.tensor
 
@@ -233,9 +234,25 @@ def edge_of(t: Any) -> Any:
 _joined = count(-(1 << 60))
 
 
-def joins(frame: int) -> tuple[int, int]:
-    """The order of a node that joins the graph before a frame's entries: after those that have."""
-    return frame, next(_joined)
+def turn_of(r: Any, edges: Any = ()) -> int:
+    """Where the nodes of the current frame come in the graph: after all histories that it has read,
+    and these edges. A frame of another thread may have begun later and ended earlier than this one.
+    """
+    inputs = r.inputs
+    if len(inputs) > r.turned:
+        edges = (*edges, *[gfn for _, _, gfn in inputs[r.turned :]])
+        r.turned = len(inputs)
+    for edge in edges:
+        if edge is not None and edge.order[0] > r.turn:
+            r.turn = next_turn()
+    turn: int = r.turn
+    return turn
+
+
+def joins(r: Any, edges: Any) -> tuple[int, int]:
+    """The order of a node that joins the graph before the entries of the current frame: after those
+    that have, and after its edges."""
+    return turn_of(r, edges), next(_joined)
 
 
 def edges_of(n: GradNode) -> list[Any]:
@@ -367,10 +384,10 @@ def _build(r: Any, n: Entry) -> Any:
     def save(value: Entry, edge: Any, keep: bool) -> Saved:
         return Saved(_keep(r, value) if keep else None, root_of(r, value), r.frame, edge, value)
 
-    return made(n, r.frame, r.scalars, [_edge(r, i) for i in n.inputs], save)
+    return made(n, turn_of(r), r.scalars, [_edge(r, i) for i in n.inputs], save)
 
 
-def made(n: Entry, frame: int, scalars: list[Any], edges: list[Any], save: Any) -> GradNode:
+def made(n: Entry, turn: int, scalars: list[Any], edges: list[Any], save: Any) -> GradNode:
     """The node of an entry; `save` makes what it saves of a value, with an edge and whether to
     keep the value itself."""
     g = GradNode(edges)
@@ -379,7 +396,7 @@ def made(n: Entry, frame: int, scalars: list[Any], edges: list[Any], save: Any) 
     g.hurries = n.op.hurries
     g.params = n.params
     g.scalars = tuple(scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
-    g.order = (frame, n.index)
+    g.order = (turn, n.index)
     g.out_meta = n
     for edge, names in zip(edges, n.op.saves, strict=False):
         if edge is None:
@@ -424,19 +441,19 @@ class Freed(Postponed):
     back-propagated is to print it.
     """
 
-    __slots__ = ("frame", "leaves", "nodes", "scalars", "top")
+    __slots__ = ("leaves", "nodes", "scalars", "top", "turn")
 
     def __init__(
         self,
         top: Entry,
         leaves: list[tuple[list[Entry], list[Any]]],
-        frame: int,
+        turn: int,
         scalars: list[Any],
         nodes: dict[Entry, Any],
     ) -> None:
         self.top = top
         self.leaves = leaves  # of each pass that the frame followed
-        self.frame = frame
+        self.turn = turn
         self.scalars = scalars  # all Python numbers of the frame
         self.nodes = nodes  # of all that the frame has freed: an entry has one node
 
@@ -444,12 +461,17 @@ class Freed(Postponed):
         """The graph node, its saved values gone."""
         edges = {n: leaf_edge(t, n) for pair in self.leaves for n, t in zip(*pair, strict=True)}
         for n in ancestors(self.top):
-            build_freed(n, self.nodes, edges, self.frame, self.scalars)
+            build_freed(n, self.nodes, edges, self.turn, self.scalars)
         return self.nodes[self.top]
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """That of the node."""
+        return self.turn, self.top.index
 
 
 def build_freed(
-    n: Entry, nodes: dict[Entry, Any], inputs: Any, frame: int, scalars: list[Any]
+    n: Entry, nodes: dict[Entry, Any], inputs: Any, turn: int, scalars: list[Any]
 ) -> None:
     """The node of an entry whose saved values are gone."""
     if n in nodes:
@@ -463,7 +485,7 @@ def build_freed(
     g = nodes[n] = GradNode(edges)
     g.op, g.entry, g.params, g.out_meta = n.op, n, n.params, n
     g.scalars = tuple(scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
-    g.order = (frame, n.index)
+    g.order = (turn, n.index)
     saves = any([e is not None and s for e, s in zip(edges, n.op.saves, strict=False)])
     g.freed = saves or n.op.frees
 
@@ -486,7 +508,7 @@ def settle(r: Any) -> None:
     for m in passes:
         edges = {n: leaf_edge(t, n) for n, t in zip(*leaves_of(r, m), strict=True)}
         for n in sorted(m.graph, key=lambda n: n.index):
-            build_freed(n, r.gnodes, edges, r.frame, r.scalars)
+            build_freed(n, r.gnodes, edges, turn_of(r), r.scalars)
 
 
 def leaves_of(r: Any, m: Any) -> tuple[list[Entry], list[Any]]:

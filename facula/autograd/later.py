@@ -348,7 +348,6 @@ class Ended:
 
     __slots__ = (
         "data",
-        "frame",
         "freed",
         "kept",
         "leaves",
@@ -358,10 +357,11 @@ class Ended:
         "serial",
         "sources",
         "tokens",
+        "turn",
     )
 
     plan: Plan
-    frame: int
+    turn: int
     serial: int
     kept: list[Any]
     data: list[Any]
@@ -376,7 +376,7 @@ class Ended:
     @property
     def order(self) -> tuple[int, int]:
         """Its place in a backward pass: before all that is older."""
-        return self.frame, BEYOND + self.plan.rank
+        return self.turn, BEYOND + self.plan.rank
 
     def edges(self) -> list[Any]:
         """Where its graph ends, for each source: an accumulator, or a result of an older frame."""
@@ -407,6 +407,11 @@ class Later(Postponed):
 
     def __init__(self, ended: Ended, top: Node) -> None:
         self.ended, self.top = ended, top
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """That of the node, or a later one in its frame."""
+        return self.ended.order
 
     def expand(self) -> Any:
         """The graph node, built with all that is in its frame, and in those before it."""
@@ -463,7 +468,7 @@ def _keep(r: Any, p: Plan, others: dict[Node, Ended]) -> None:
         else:
             sources.append((None, t if t._leaf_rg else None))
     e = Ended()
-    e.plan, e.frame, e.serial, e.nodes = p, r.frame, next(_serials), None
+    e.plan, e.turn, e.serial, e.nodes = p, graph.turn_of(r), next(_serials), None
     e.freed, e.leaves = frozenset(), None
     e.sources, e.scalars = sources, r.scalars
     e.data = [inputs[n.index][1] for n in p.inputs]
@@ -510,7 +515,7 @@ def _build(e: Ended) -> None:
         t.node = leaf(n.shape, n.dtype, n.strides)
 
     def save(value: Node, edge: Any, keep: bool) -> Saved:
-        s = Saved(values[value] if keep else None, None, e.frame, edge, value)
+        s = Saved(values[value] if keep else None, None, 0, edge, value)
         at = p.tokens.get(value)
         s.token = None if at is None else e.tokens[at]
         return s
@@ -520,10 +525,10 @@ def _build(e: Ended) -> None:
             nodes[n] = nodes[n.b]
             continue
         if n in e.freed:
-            graph.build_freed(n, nodes, nodes, e.frame, e.scalars)
+            graph.build_freed(n, nodes, nodes, e.turn, e.scalars)
             continue
         edges = [nodes[i] if i.rg else None for i in n.inputs]
-        nodes[n] = graph.made(n, e.frame, e.scalars, edges, save)
+        nodes[n] = graph.made(n, e.turn, e.scalars, edges, save)
     e.nodes = {n: nodes[n] for _, n in p.tops}
     e.kept, e.data, e.sources, e.scalars, e.tokens = [], [], [], [], []
 

@@ -133,13 +133,13 @@ class CheckpointError(RuntimeError):
     """A function that was run again did not do the same."""
 
 
-def _joint_node(name: str, runner: _Recomputed, edges: list[Any], frame: int) -> GradNode:
+def _joint_node(name: str, runner: _Recomputed, edges: list[Any]) -> GradNode:
     node = GradNode()
     node.custom = runner
     runner.__class__ = type(name, (_Recomputed,), {})
     node.op = name
     node.edges = edges
-    node.order = joins(frame)
+    node.order = joins(TLS.r, edges)
     node.scalars, node.params, node.entry, node.out_meta = (), (), None, None
     return node
 
@@ -183,9 +183,9 @@ def run(function: Callable[[], Any], again: Callable[[], Any], name: str | None 
         return [found[i] for i in positions if i < len(found)]
 
     runner = _Recomputed(outputs, len(values), size)
-    node = _joint_node(name, runner, edges, r.frame)
+    node = _joint_node(name, runner, edges)
     for i, v in enumerate(values):
-        v._gfn = node if len(values) == 1 else _Part.of(node, i, r.frame)
+        v._gfn = node if len(values) == 1 else _Part.of(node, i)
         n = v.node
         v.node = leaf(n.shape, n.dtype, n.strides, True, n.device)
         if views[i]:

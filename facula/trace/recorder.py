@@ -53,6 +53,11 @@ STRAYED, LONG = 5, 2000
 _frames = count()  # the frames of all threads: their nodes meet in one graph
 
 
+def next_turn() -> int:
+    """More than the turn of any frame so far: where nodes come in the graph (`graph.turn_of`)."""
+    return next(_frames)
+
+
 class Recorder:
     """What one thread has recorded since its last flush, and all it has seen before."""
 
@@ -60,8 +65,8 @@ class Recorder:
         *("__weakref__", "add", "anomaly", "autocast", "begun", "complaint", "counters", "cur"),
         *("frame", "gnodes", "grad", "handles", "head", "inference", "inputs", "last", "lasting"),
         *("loans", "next", "packing", "pieces", "place", "replayed", "rests", "rooms", "roots"),
-        *("saved_hooks", "scalars", "size", "sized", "soon", "strayed", "temps", "values", "views"),
-        "watcher",
+        *("saved_hooks", "scalars", "size", "sized", "soon", "strayed", "temps", "turn", "turned"),
+        *("values", "views", "watcher"),
     )
 
     def __init__(self) -> None:
@@ -76,7 +81,6 @@ class Recorder:
         self.values = False  # whether views are recorded as values (trace/spans.py)
         self.place: Any = None  # the user's line for which the library is recording (resting.py)
         self.rests = False  # whether no garbage is collected meanwhile
-        self.frame = next(_frames)
         # Whether what it has seen is there until `forget` or the end of the process (untracked.py).
         self.lasting = threading.current_thread() is threading.main_thread()
         self.size = 0
@@ -131,7 +135,8 @@ class Recorder:
         self.sized = self.size
         self.head: Any = None  # the line that began this frame, once asked for
         self.begun = False  # whether a parameter has been met where nothing expected one
-        self.frame = next(_frames)
+        self.frame = self.turn = next(_frames)
+        self.turned = 0  # inputs that `graph.turn_of` has looked at
 
     def forget(self) -> None:
         """Drop all that was seen before."""

@@ -188,7 +188,7 @@ def _stand_in(r: Recorder, handles: list[Any]) -> None:
     leaves = [_graph.leaves_of(r, m) for m in r.replayed]
     nodes: dict[Node, Any] = {}
     for h in handles:
-        h._gfn = _graph.Freed(h.node, leaves, r.frame, r.scalars, nodes)
+        h._gfn = _graph.Freed(h.node, leaves, _graph.turn_of(r), r.scalars, nodes)
 
 
 def _hand_over(handles: Any, arrays: Any) -> None:
