@@ -13,7 +13,7 @@ from typing import Any
 
 from facula.compiler.builder import NARROW, SIZE, Value
 from facula.compiler.cluster import kind_of, wide
-from facula.cpu.elementary import FUNCTIONS
+from facula.cpu.special import FUNCTIONS
 from facula.cpu.text import NotCompiled
 from facula.trace.node import Node
 

@@ -323,7 +323,7 @@ class Lanes(Builder):
 
     def function(self, name: str, *args: Value) -> Value:
         """An elementary function."""
-        from facula.cpu.elementary import FUNCTIONS
+        from facula.cpu.special import FUNCTIONS
 
         return FUNCTIONS[name](self, *args)
 
