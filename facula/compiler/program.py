@@ -241,7 +241,8 @@ class CompiledProgram:
         """How the results are found. Those that are arrays of their own, laid out as their tensors
         are to be, are `direct`: picked from the tensors and from what `run` returns. The others, in
         `results`, follow in that list: how each is read, and whether it has to be copied from
-        what others see too."""
+        what others see too. Where all of the tensors that are kept (trace/kept.py) are direct, they
+        are picked apart: `kept`."""
         sources = {x[0]: x[1:] for x in self.sources}
         taken: set[int] = set()
         self.results: list[Any] = []
@@ -266,6 +267,11 @@ class CompiledProgram:
             else:
                 self.outputs.append((position, at, False))
             self.results.append((reader, not own and where != "constant"))
+        kept = [x for x in found if x[0] >= program.first]
+        self.kept: Any = None
+        if kept and len(kept) == sum([at >= program.first for at, _, _ in program.outputs]):
+            found = [x for x in found if x[0] < program.first]
+            self.kept = pick([k for _, k in kept])
         self.direct = pick([at for at, _ in found]), pick([k for _, k in found])
 
     def arranged(self, program: Any) -> CompiledProgram:

@@ -322,6 +322,7 @@ class Runner:
     """A compiled program, for the numbers that are folded in."""
 
     direct = Program.direct
+    kept = Program.kept
 
     def __init__(self, program: Program, r: Any, scalars: list[Any], loose: bool = False) -> None:
         self.program, self.loose = program, loose

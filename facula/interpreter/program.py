@@ -105,6 +105,7 @@ class Program:
     """The live part of one trace: steps over numbered slots, and where results go."""
 
     direct: Any = None  # results that need no care (see `compiler/program.py`)
+    kept: Any = None  # those of tensors that are kept, if they are handed over as a whole
 
     __slots__ = (
         "after",
@@ -114,6 +115,7 @@ class Program:
         "compiled",
         "entries",
         "family",
+        "first",
         "forms",
         "lead",
         "nodes",
@@ -130,6 +132,8 @@ class Program:
 
     def __init__(self, r: Any, live: tuple[Any, ...]) -> None:
         handles = r.handles
+        # From here on, handles stand for tensors that are kept (trace/kept.py).
+        self.first = len(live) - sum([len(k.parts) for k in r.held])
         roots = []
         seen: set[int] = set()
         chosen: list[tuple[int, Node | None]] = []

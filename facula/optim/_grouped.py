@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
-from operator import itemgetter
+from operator import is_, itemgetter
 from typing import Any
-
-from numpy import ndarray
 
 from facula import Tensor
 from facula.dtypes import COMPLEX
 from facula.optim.optimizer import PerParameterOptimizer
+from facula.trace.kept import Kept, follow, keep, release
 from facula.trace.node import Other
 from facula.trace.spans import run
 
@@ -54,41 +53,125 @@ class GroupedOptimizer(PerParameterOptimizer):
         values = [state[k] for k in self._state_keys(group)]
         self._apply(self._settings(group), self._numbers(group, t), p, grad, *values)
 
+    def _make_hooks(self) -> None:
+        super()._make_hooks()
+        self._last: dict[int, _Last] = {}  # by the ids of groups
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._last.clear()
+
     def _update_group(self, group: dict[str, Any]) -> None:
         keys = self._state_keys(group)
+        last = self._last.get(id(group))
+        if last is None or last.keys != keys:
+            last = self._last[id(group)] = _Last(keys, self._counted)
         params = [p for p in group["params"] if p._grad is not None]
+        if not params:
+            return None
         states: Any = list(map(self.state.get, params))
-        try:  # columns, by loops of Python's own
-            values = [list(map(itemgetter(k), states)) for k in keys]
-            steps = list(map(_step, states)) if self._counted else []
+        try:  # by loops of Python's own
+            found: list[Any] = []
+            for get in last.getters:
+                found += map(get, states)
         except (TypeError, KeyError):  # None for a parameter that has no state yet
             return super()._update_group(group)
-        if group["differentiable"] or not _TENSOR.issuperset(map(type, chain(*values))):
+        if group["differentiable"]:
             return super()._update_group(group)
-        columns = [params, [p._grad for p in params], *values]
-        static = (self._apply, len(columns), group["maximize"], self._settings(group))
-        hosts: list[Any] = list(map(self._hosts.get, steps))
-        if not _ARRAY.issuperset(map(type, hosts)):
-            hosts = [self._host(s, "step") for s in states]
-        counts = [a.item() for a in hosts] or [0.0] * len(params)
-        for count in dict.fromkeys(counts):
-            these = columns
-            if counts.count(count) < len(counts):
-                these = [[x for x, n in zip(c, counts) if n == count] for c in columns]
-            t = count + 1.0
-            try:
-                run(_apply_all, tuple(chain(*these)), static, self._numbers(group, t))
-            except _OneByOne:
-                super()._update_group({**group, "params": these[0]})
-                continue
-            for a, n in zip(hosts, counts):
-                if n == count:
+        if not last.knows(found):
+            if not _TENSOR.issuperset(map(type, found[-len(keys) * len(params) :] if keys else ())):
+                return super()._update_group(group)
+            last.meet(found, [self._host(s, "step") for s in states] if self._counted else [])
+        tensors = [*params, *[p._grad for p in params]]
+        static = (self._apply, len(keys) + 2, group["maximize"], self._settings(group))
+        counts = [a.item() for a in last.hosts] or [0.0]
+        t = counts[0] + 1.0
+        if counts.count(counts[0]) == len(counts):
+            numbers = self._numbers(group, t)
+            if last.follow(tensors, static, numbers) or self._run(
+                group, params, (*tensors, *last.values), static, numbers
+            ):
+                for a in last.hosts:
                     a[()] = t
+            return None
+        columns = [params, [p._grad for p in params]]
+        columns += [found[len(params) * i :][: len(params)] for i in range(1, len(keys) + 1)]
+        for count in dict.fromkeys(counts):
+            these = [[x for x, n in zip(c, counts) if n == count] for c in columns]
+            t = count + 1.0
+            if self._run(group, these[0], chain(*these), static, self._numbers(group, t)):
+                for a, n in zip(last.hosts, counts):
+                    if n == count:
+                        a[()] = t
         return None
 
+    def _run(
+        self, group: dict[str, Any], params: list[Any], tensors: Any, static: Any, numbers: Any
+    ) -> bool:
+        """Update parameters as one step; False where each was updated, and counted, by itself."""
+        try:
+            run(_apply_all, tuple(tensors), static, numbers)
+        except _OneByOne:
+            super()._update_group({**group, "params": params})
+            return False
+        return True
 
-_TENSOR, _ARRAY = {Tensor}, {ndarray}
-_step = itemgetter("step")
+
+class _Last:
+    """What the last step of a group found in the state, and how it is found.
+
+    getters  one for each kind of what a parameter's state has, the count of steps first
+    found    all of the first kind, all of the second, ...
+    values   those that are tensors to be updated
+    hosts    the memory of the counts
+    kept     the values, while nobody else has looked at them for some steps (trace/kept.py)
+    """
+
+    __slots__ = ("counted", "found", "getters", "hosts", "kept", "keys", "seen", "values", "wait")
+
+    def __init__(self, keys: tuple[str, ...], counted: bool) -> None:
+        self.keys, self.counted = keys, counted
+        self.getters = [itemgetter(k) for k in (("step", *keys) if counted else keys)]
+        self.found: list[Any] = []
+        self.values: list[Any] = []
+        self.hosts: list[Any] = []
+        self.kept: Kept | None = None
+        self.seen, self.wait = 0, WAIT
+
+    def knows(self, found: list[Any]) -> bool:
+        """Whether these are the same objects as last time."""
+        return len(found) == len(self.found) and all(map(is_, found, self.found))
+
+    def meet(self, found: list[Any], hosts: list[Any]) -> None:
+        """Others have been found."""
+        self.found, self.hosts = found, hosts
+        self.values = found[len(hosts) :]
+        self.kept, self.seen = None, 0
+
+    def follow(self, tensors: list[Any], static: Any, numbers: Any) -> bool:
+        """Update what is kept and its parameters, if that is known; else let go of it."""
+        k = self.kept
+        if k is None:
+            self.seen += 1
+            if (
+                self.seen < self.wait
+                or not self.values
+                or not _FLOAT.issuperset(map(type, numbers))
+            ):
+                return False
+            k = self.kept = keep(self.values)
+        if k is not None:
+            if follow(_apply_all, tensors, static, numbers, k):
+                return True
+            release(k)
+        self.kept, self.seen, self.wait = None, 0, min(2 * self.wait, LONGEST)
+        return False
+
+
+# Steps after which state that nobody else looks at is kept, if a step that is known comes then. It
+# is twice as many each time that somebody did look.
+WAIT, LONGEST = 3, 1000
+_TENSOR, _FLOAT = {Tensor}, {float}
 
 
 class _OneByOne(Exception):

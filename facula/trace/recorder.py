@@ -39,9 +39,11 @@ from facula.trace.settling import (
     after_failure,
     all_consumed,
     conclude,
+    keeps,
     let_go,
     materialise,
     postponed,
+    spread,
 )
 from facula.trace.untracked import give_back
 
@@ -63,10 +65,10 @@ class Recorder:
 
     __slots__ = (
         *("__weakref__", "add", "anomaly", "autocast", "begun", "complaint", "counters", "cur"),
-        *("frame", "gnodes", "grad", "handles", "head", "inference", "inputs", "last", "lasting"),
-        *("loans", "next", "packing", "pieces", "place", "replayed", "rests", "rooms", "roots"),
-        *("saved_hooks", "scalars", "size", "sized", "soon", "strayed", "temps", "turn", "turned"),
-        *("values", "views", "watcher"),
+        *("frame", "gnodes", "grad", "handles", "head", "held", "inference", "inputs", "last"),
+        *("lasting", "loans", "next", "packing", "pieces", "place", "replayed", "rests", "rooms"),
+        *("roots", "saved_hooks", "scalars", "size", "sized", "soon", "strayed", "temps", "turn"),
+        *("turned", "values", "views", "watcher"),
     )
 
     def __init__(self) -> None:
@@ -96,6 +98,7 @@ class Recorder:
         self.loans: list[Any] = []
         self.rooms: dict[Any, Any] = {}  # memory for copies of views (operands.snapshot)
         self.counters: dict[Node, Any] = {}
+        self.held: list[Any] = []  # what is kept and was written in this frame (trace/kept.py)
         self.reset()
 
     def reset(self) -> None:
@@ -130,6 +133,8 @@ class Recorder:
             self.loans = []
         if self.counters:
             self.counters = {}
+        if self.held:
+            self.held = []
         self.soon = False
         self.views = False
         self.sized = self.size
@@ -563,6 +568,9 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         program = None if cur.programs is None or r.gnodes else cur.programs.get(key)
         if program is not None and not (program.quiet or all_consumed(r, program)):
             program = None
+        if program is None and r.held and not keeps(r, live):
+            live = tuple([h.node if getrefcount(h) > BASE else None for h in handles])
+            key = (live, aliases) if aliases else live
         if program is None and not r.gnodes and r.packing is None:
             program = postponed(r, key, live)
             if program is not None:
@@ -580,6 +588,8 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
 
                 if len(cur.programs) > 64:
                     cur.programs.clear()
+                if r.held:
+                    live = spread(r, live)
                 program = cur.programs[key] = program_of(r, live)
                 program.quiet = quiet
                 program.watched = [
@@ -589,10 +599,14 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
                 ]
         try:
             chosen = program.choose(r)
+            if r.held and chosen.kept is None:
+                live = spread(r, live)
             values = chosen.run([i[1] for i in r.inputs], r.scalars, None if wait else r)
         except flight.Interrupted as late:
             values, failed = late.values, late.error
         except Exception as error:
+            if r.held:
+                live = spread(r, live)
             failed = after_failure(r, program, live, error)
     made = r.gnodes
     inputs, temps = r.inputs, r.temps

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _graph: Any = None  # facula.autograd.graph, set by facula.tensor
 _later: Any = None  # facula.autograd.later, set by facula.tensor too
+_kept: Any = None  # facula.trace.kept, which sets it
 
 
 def _probe() -> int:
@@ -44,6 +45,9 @@ def conclude(
             _hand_over(direct(handles), arrays(values))
         if chosen.outputs:
             _settle(handles, chosen.outputs, values)
+    if r.held:
+        whole = None if values is None else chosen.kept
+        _kept.land(r.held, whole and whole(values))
     for t, _, _ in inputs:
         node = t.node
         if node.op is INPUT:
@@ -66,6 +70,17 @@ def after_failure(
         program.entries = []
         r.complaint = error
     return first
+
+
+def keeps(r: Recorder, live: tuple[Any, ...]) -> bool:
+    """Whether what is kept (`kept.py`) stays so at the end of a frame that is new; else it is
+    released, and more is live."""
+    return _kept.stays(r, live, _consumed(r) if r.replayed else _NOTHING)  # type: ignore[no-any-return]
+
+
+def spread(r: Recorder, live: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Let each of the tensors that are kept be a handle; `live` with their nodes."""
+    return _kept.spread(r, live)  # type: ignore[no-any-return]
 
 
 def let_go(handles: list[Any]) -> tuple[int, ...]:
@@ -187,8 +202,8 @@ def _stand_in(r: Recorder, handles: list[Any]) -> None:
     """Give what followed passes have consumed what stands for its nodes."""
     leaves = [_graph.leaves_of(r, m) for m in r.replayed]
     nodes: dict[Node, Any] = {}
-    for h in handles:
-        h._gfn = _graph.Freed(h.node, leaves, _graph.turn_of(r), r.scalars, nodes)
+    for h in handles:  # which come from leaves alone, so no history is to be looked at
+        h._gfn = _graph.Freed(h.node, leaves, r.turn, r.scalars, nodes)
 
 
 def _hand_over(handles: Any, arrays: Any) -> None:

@@ -138,7 +138,7 @@ def run(
     except AttributeError:  # something is no tensor: the function says what is wrong with it
         return _refused(f, tensors, static, numbers)
     r = TLS.r
-    key = _key(r, f, static, len(nodes))
+    key = key_of(r, f, static, len(nodes))
     out = _known(r, key, nodes, tensors, numbers)
     if out is _MISS and _refresh(r, tensors):
         nodes = [None if t is None else t.node for t in tensors]
@@ -186,7 +186,7 @@ def _refresh(r: Any, tensors: tuple[Any, ...]) -> bool:
     return any_
 
 
-def _key(r: Any, f: Any, static: Any, count: int) -> Any:
+def key_of(r: Any, f: Any, static: Any, count: int) -> Any:
     """What a stretch is found by: the function, its settings, those of autocast."""
     if r.autocast is None:
         return f, static, count
@@ -218,7 +218,7 @@ def _lasting(key: Any, static: Any) -> bool:
     return not (isinstance(static, tuple) and any([hasattr(x, "node") for x in static]))
 
 
-def _ready(r: Any, t: Any, want: Node) -> bool:
+def ready(r: Any, t: Any, want: Node) -> bool:
     """Whether nothing but its node says in which state an operand is."""
     if want.op is STALE or t._exported is not None or t._counter is not None:
         return False
@@ -230,7 +230,7 @@ def _ready(r: Any, t: Any, want: Node) -> bool:
     return want.op is LEAF or want.op is INPUT or not (r.grad and t._leaf_rg)
 
 
-def _lent(r: Any, t: Any) -> bool:
+def is_lent(r: Any, t: Any) -> bool:
     """Whether an operand's memory is held by NumPy code and small, so that a copy is read: what
     the environment of an agent gives it. The tensor does not become an input then, since its next
     reader is to look at the memory again (`operands.given_of`)."""
@@ -273,9 +273,9 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     for t in tensors if s.given is None else s.given(tensors):
         if t._storage is not None or t._exported is not None:
             shared = True
-            if _lent(r, t):
+            if is_lent(r, t):
                 lent.append(t)
-            elif not _ready(r, t, t.node):
+            elif not ready(r, t, t.node):
                 return _MISS
     if lent or s.lent:
         if len(lent) != len(s.lent) or any([tensors[i] is not t for i, t in zip(s.lent, lent)]):
@@ -356,12 +356,12 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
             _sole(t)  # or what is written to it is written to memory that others may share
     frame, cur, n_inputs, n_scalars = r.frame, r.cur, len(r.inputs), len(r.scalars)
     before = [(None, 0) if t is None else (t.node, t._version) for t in tensors]
-    key = _key(r, f, static, len(tensors))
+    key = key_of(r, f, static, len(tensors))
     fit = not (r.anomaly or r.loans or (r.gnodes and r.grad)) and r.packing is None
     fit = fit and _lasting(key, static)
     fit = fit and all(
         [
-            node is None or (type(t) in PLAIN and (_lent(r, t) or _ready(r, t, node)))
+            node is None or (type(t) in PLAIN and (is_lent(r, t) or ready(r, t, node)))
             for t, (node, _) in zip(tensors, before)
         ]
     )
@@ -404,7 +404,7 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
     s.same = [(place[id(tensors[i])], i) for i in given if place.setdefault(id(tensors[i]), i) != i]
     s.wants = [node for node, _ in before]
     s.given = None if len(given) == len(tensors) else pick(given)
-    s.lent = [i for i in given if _lent(r, tensors[i])]
+    s.lent = [i for i in given if is_lent(r, tensors[i])]
     values = [i for i in given if before[i][0].op is not LEAF and before[i][0].op is not INPUT]
     s.entries = pick(values) if values and r.grad else None
     bound = []
