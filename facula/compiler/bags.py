@@ -17,10 +17,10 @@ import numpy as np
 
 from facula.compiler.cluster import kind_of, wide
 from facula.compiler.layout import VIEWS, Place, place
+from facula.cpu.indexing import NARROWEST
 from facula.interpreter.program import PASSES
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
-NARROWEST = 8  # elements of a row, at least: lanes go along it
 KINDS: dict[str, Any] = {"sum": np.sum, "amax": np.amax, "amin": np.amin}
 
 

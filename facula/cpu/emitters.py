@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Protocol
 
+from facula.cpu.alignment import Alignment, Backward, Forward
 from facula.cpu.convolution import Convolution
 from facula.cpu.convolution_weight import ConvolutionWeight
 from facula.cpu.folds import Folds
@@ -50,12 +51,14 @@ EMITTERS: dict[str, Emitter] = {
         Folds(),
     ),
     **dict.fromkeys(("gather", "index"), Gather()),
-    "bag": Bags(),
+    **dict.fromkeys(("bag", "bag_sums", "bag_weighted"), Bags()),
     **dict.fromkeys(
         ("scatter", "scatter_add", "scatter_reduce", "index_put", "index_put_accumulate"),
         Scatter(),
     ),
     **dict.fromkeys(("cumsum", "cumprod", "cummax_index", "cummin_index"), Scans()),
+    "ctc_alpha": Alignment(Forward),
+    "ctc_alpha_back": Alignment(Backward),
     "topk_index": Select(),
     "argsort": Sort(),
     **dict.fromkeys(("conv", "conv_input"), Convolution()),

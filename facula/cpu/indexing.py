@@ -25,6 +25,7 @@ from facula.cpu.vector import NARROW, SIZE, Lanes, Value
 from facula.trace.node import INPUT, Node, contiguous_strides
 
 RANGES = 16  # ranges of a result at most, where each index moves a row
+NARROWEST = 8  # elements of a row that is summed up, at least: lanes go along it
 FEW = 4  # where each index moves an element: every range looks at all indices
 
 
@@ -166,26 +167,48 @@ class BagKernel(DomainKernel):
         """The table, the indices of each row of the result, and the factors."""
         n = self.cluster.core
         assert n is not None
-        table, index, *factors = [self.places[i] for i in n.inputs]
-        self.name, self.many = n.params
+        table, index, *more = [self.places[i] for i in n.inputs]
         rank = len(n.shape)
         self.step, column = table.strides
         self.data = self.stream(table.base, table.offset, [0] * (rank - 1) + [column])
-        self.index = self._bags(index.base, index.offset, index.strides[-1])
-        # A factor for each index: they lie without gaps (see compiler/bags.py).
-        self.factors = [self._bags(p.base, p.offset, 1) for p in factors]
+        self.bounds: Any = None
+        if n.op.name == "bag":
+            self.name, self.many = n.params
+            per = self.many
+        else:  # each bag has a size of its own, and their rows begin where bounds say
+            bounds, *more = more
+            self.name, per = "sum", 0
+            self.many = max(1, index.shape[1] // n.shape[0])
+            self.bounds = self.stream(bounds.base, bounds.offset, [bounds.strides[0], 0])
+            self.bound_step = bounds.strides[0]
         self.index_step = index.strides[-1]
+        self.index = self._bags(index.base, index.offset, per * self.index_step)
+        # A factor for each index; those of a `bag` lie without gaps (see compiler/bags.py).
+        self.factors = []
+        for p in more:
+            step = 1 if self.bounds is None else p.strides[0]
+            self.factors.append((self._bags(p.base, p.offset, per * step), step))
         self.work = self.many
 
     def _bags(self, base: Node, offset: int, step: int) -> Any:
-        """What has an element for each index, as a stream over the rows of the result."""
+        """What has so many elements for each row of the result, as a stream over it."""
         assert self.cluster.core is not None
         lead = contiguous_strides(self.cluster.core.shape[:-1])
-        return self.stream(base, offset, [s * self.many * step for s in lead] + [0])
+        return self.stream(base, offset, [s * step for s in lead] + [0])
 
     def lanes(self, width: int) -> int:
         """Several vectors of a row at once."""
         return 4 * width
+
+    def begin_row(self) -> None:
+        """Where the bag begins and ends."""
+        self.begin: Index = 0
+        self.end: Index = self.many
+        if self.bounds is not None:
+            s, one, f = self.streams[self.bounds], Lanes(self.f, 1), self.f
+            size = SIZE[s.kind]
+            self.begin = one.load(s.pointer, s.kind).name
+            self.end = one.load(f.at(s.pointer, self.bound_step * size), s.kind).name
 
     def core(self, x: Lanes, column: Index) -> Value:
         """A loop over the bag."""
@@ -195,15 +218,15 @@ class BagKernel(DomainKernel):
         start = f.at(s.pointer, f.mul(column, s.column * size))
         fold = Fold(f, self.name, wide(s.kind), self.many)
         carried = [(x.type(v.kind), v.name) for v in fold.first(x)]
-        with f.loop(0, self.many, 1, carried, some=True) as loop:
+        with f.loop(self.begin, self.end, 1, carried) as loop:
             at = f.at(i.pointer, f.mul(loop.index, self.index_step * SIZE[i.kind]))
             row = one.cast(one.load(at, i.kind), "i64")
             at = f.at(start, f.mul(row.name, self.step * size))
             v = x.widened(load(x, at, s.column * size, s.kind))
-            for key in self.factors:
+            for key, step in self.factors:
                 t = self.streams[key]
-                factor = one.load(f.at(t.pointer, f.mul(loop.index, SIZE[t.kind])), t.kind)
-                v = x.mul(v, x.splat(one.widened(factor)))
+                at = f.at(t.pointer, f.mul(loop.index, step * SIZE[t.kind]))
+                v = x.mul(v, x.splat(one.widened(one.load(at, t.kind))))
             state = [Value(loop.values[0], v.kind)]
             loop.next = [fold.add(x, state, [v])[0].name]
         return Value(loop.values[0], fold.kind)
@@ -500,15 +523,17 @@ class Gather:
 
 
 class Bags:
-    """The emitter of `bag`."""
+    """The emitter of sums and extremes of picked rows."""
 
     joins = True
     relocates = False
     constants = ()
 
     def accepts(self, n: Node) -> bool:
-        """What `compiler/bags.py` has found."""
-        return True
+        """What `compiler/bags.py` has found; recorded ones of rows along which lanes can go."""
+        if n.op.name == "bag":
+            return True
+        return kind_of(n.inputs[0]) is not None and n.shape[-1] >= NARROWEST
 
     def kernels(self, args: Any, guards: dict[int, Any], width: int) -> list[Kernel]:
         """One kernel."""

@@ -41,6 +41,8 @@ SLOW = {
     "hypot": 0.004,
     "logaddexp": 0.02,
     "logaddexp2": 0.014,
+    "ctc_alpha": 0.05,
+    "ctc_alpha_back": 0.05,
     "cumsum": 0.004,
     "cumprod": 0.004,
     "scatter_add": 0.01,

@@ -79,3 +79,36 @@ def test_what_is_one_operation(monkeypatch):
         return [rows, rows.sum(1)]
 
     assert "index" in names(shared)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("mode,weighted", [("sum", False), ("sum", True), ("mean", False)])
+@pytest.mark.parametrize("padding", [None, 3])
+def test_bags_of_any_size(mode, weighted, padding, dtype):
+    def build(width):
+        w = torch.randn(ROWS, width).to(dtype).requires_grad_()
+        i = torch.randint(0, 6, (30,))
+        factors = torch.rand(30).to(dtype).requires_grad_() if weighted else None
+        offsets = torch.tensor([0, 0, 1, 12, 12, 29, 30])
+        torch.synchronize()
+        given = {"mode": mode, "per_sample_weights": factors, "padding_idx": padding}
+        y = F.embedding_bag(i, w, offsets, **given)
+        grads = torch.autograd.grad((y * y).sum(), [w, factors] if weighted else [w])
+        return y.detach(), *grads
+
+    for width in (8, 70):
+        both(lambda width=width: build(width), 2e-2 if dtype.itemsize == 2 else 1e-5)
+
+
+@pytest.mark.usefixtures("tier")
+def test_second_derivatives_of_bags():
+    torch.manual_seed(0)
+    w = torch.randn(5, 9, dtype=torch.float64, requires_grad=True)
+    factors = torch.rand(7, dtype=torch.float64, requires_grad=True)
+    i, offsets = torch.tensor([0, 1, 1, 4, 2, 0, 3]), torch.tensor([0, 3, 3, 4])
+
+    def f(w, factors):
+        return F.embedding_bag(i, w, offsets, mode="sum", per_sample_weights=factors)
+
+    assert torch.autograd.gradcheck(f, (w, factors))
+    assert torch.autograd.gradgradcheck(f, (w, factors))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import facula
 from facula import Tensor
 from facula.ops.composed import whole
+from facula.ops.ctc import IMPOSSIBLE as _IMPOSSIBLE
+from facula.ops.ctc import alpha as variables
 from facula.ops.table import mixed
+from facula.values import from_array, present, values
 
 from ._common import check_reduction, require_float, scalar_type
-
-# Stands for log(0). An infinity would turn into NaN in the gradient of a sum of exponentials.
-_IMPOSSIBLE = -1e30
 
 
 @mixed
@@ -60,13 +62,15 @@ def ctc_loss(
 
     likelihood = _forward(log_probs, labels.to(device), to, counts, blank)
     possible = likelihood > _IMPOSSIBLE / 2
-    # A gradient of exp(log_probs) on top of that of the likelihood, with no value of its own:
-    # together they are the gradient of the scores before log_softmax.
-    running = facula.arange(steps, device=device).unsqueeze(1) < to
-    probs = log_probs.exp()
-    extra = facula.where(running.unsqueeze(2), probs - probs.detach(), 0.0).sum((0, 2))
+    cost = -likelihood
+    if log_probs.requires_grad:
+        # A gradient of exp(log_probs) on top of that of the likelihood, with no value of its own:
+        # together they are the gradient of the scores before log_softmax.
+        running = facula.arange(steps, device=device).unsqueeze(1) < to
+        probs = log_probs.exp()
+        cost = cost + facula.where(running.unsqueeze(2), probs - probs.detach(), 0.0).sum((0, 2))
     infinite = 0.0 if zero_infinity else float("inf")
-    loss = facula.where(possible, extra - likelihood, infinite)
+    loss = facula.where(possible, cost, infinite)
     loss = whole(loss, "CtcLoss", log_probs, targets)
     if reduction == "mean":
         return (loss / counts.clamp(min=1).to(loss.dtype)).mean()
@@ -134,38 +138,63 @@ def _log_sum(a: Tensor, b: Tensor) -> Tensor:
 def _forward(log_probs: Tensor, labels: Tensor, lengths, counts, blank: int) -> Tensor:
     """The forward variables of the paper, over labels with a blank between any two."""
     steps, batch, _ = log_probs.shape
-    width = labels.shape[1]
-    device = log_probs.device
-    blanks = facula.full((batch, width, 1), blank, dtype=facula.int64, device=device)
-    between = facula.cat([blanks, labels.unsqueeze(2)], 2).reshape(batch, 2 * width)
-    # Padding may hold any number; it is replaced by the blank, which is a class.
-    position = facula.arange(2 * width + 1, device=device)
-    states = facula.cat([between, blanks.new_full((batch, 1), blank)], 1)
-    states = facula.where(position < 2 * counts.unsqueeze(1) + 1, states, blank)
-    emit = log_probs.gather(2, states.unsqueeze(0).expand(steps, batch, 2 * width + 1))
-
-    def shifted(x: Tensor, by: int) -> Tensor:
-        fill = x.new_full((batch, min(by, 2 * width + 1)), _IMPOSSIBLE)
-        return facula.cat([fill, x[:, : max(2 * width + 1 - by, 0)]], 1)
-
-    # A label may follow the label before it without a blank, if it is another one.
-    before = facula.cat([states.new_full((batch, min(2, 2 * width + 1)), -1), states], 1)
-    before = before[:, : 2 * width + 1]
-    may_skip = (states != before) & (position % 2 == 1)
-
-    start = facula.where(position < facula.where(counts > 0, 2, 1).unsqueeze(1), 0.0, _IMPOSSIBLE)
-    alpha = start.to(log_probs.dtype)
-    for t in range(steps):
-        if t == 0:
-            new = alpha + emit[0]
-        else:
-            skip = facula.where(may_skip, shifted(alpha, 2), _IMPOSSIBLE)
-            new = _log_sum(_log_sum(alpha, shifted(alpha, 1)), skip) + emit[t]
-            # Below the stand-in for log(0) the sums would drift towards real infinity.
-            new = new.clamp(min=_IMPOSSIBLE)
-        alpha = facula.where(lengths.unsqueeze(1) > t, new, alpha)
-
+    width = 2 * labels.shape[1] + 1
+    there = present(labels)
+    if steps and there is not None:
+        states, plan = _planned(there, values(lengths), values(counts), blank)
+        emit = log_probs.gather(2, from_array(states).expand(steps, batch, width))
+        alpha = variables(emit, from_array(plan))[-1]
+    else:
+        states, may_skip = _states(labels, counts, blank)
+        emit = log_probs.gather(2, states.unsqueeze(0).expand(steps, batch, width))
+        alpha = _by_steps(emit, may_skip, lengths)
     last = alpha.gather(1, (2 * counts).unsqueeze(1)).squeeze(1)
     label = alpha.gather(1, (2 * counts - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
     label = facula.where(counts > 0, label, _IMPOSSIBLE)
     return _log_sum(last, label)
+
+
+def _planned(labels: Any, lengths: Any, counts: Any, blank: int) -> tuple[Any, Any]:
+    """What `_states` gives, of arrays: the states, and the plan of `ops/ctc.py`."""
+    batch, width = labels.shape
+    states = np.full((batch, 2 * width + 1), blank, np.int64)
+    # Padding may hold any number; it is replaced by the blank, which is a class.
+    states[:, 1::2] = np.where(np.arange(width) < counts[:, None], labels, blank)
+    plan = np.zeros((batch, 2 * width + 2), np.int64)
+    plan[:, 0] = lengths
+    # A label may follow the label before it without a blank, if it is another one.
+    plan[:, 4::2] = states[:, 3::2] != states[:, 1:-2:2]
+    return states, plan
+
+
+def _states(labels: Tensor, counts: Tensor, blank: int) -> tuple[Tensor, Tensor]:
+    """Labels with a blank between any two, and which of these may follow the last but one."""
+    batch, width = labels.shape
+    device = labels.device
+    blanks = facula.full((batch, width, 1), blank, dtype=facula.int64, device=device)
+    between = facula.cat([blanks, labels.unsqueeze(2)], 2).reshape(batch, 2 * width)
+    position = facula.arange(2 * width + 1, device=device)
+    states = facula.cat([between, blanks.new_full((batch, 1), blank)], 1)
+    states = facula.where(position < 2 * counts.unsqueeze(1) + 1, states, blank)
+    before = facula.cat([states.new_full((batch, min(2, 2 * width + 1)), -1), states], 1)
+    before = before[:, : 2 * width + 1]
+    return states, (states != before) & (position % 2 == 1)
+
+
+def _by_steps(emit: Tensor, may_skip: Tensor, lengths: Tensor) -> Tensor:
+    """The last forward variables, by an operation for each step (see `ops/ctc.py`)."""
+    steps, batch, states = emit.shape
+
+    def shifted(x: Tensor, by: int) -> Tensor:
+        fill = x.new_full((batch, min(by, states)), _IMPOSSIBLE)
+        return facula.cat([fill, x[:, : max(states - by, 0)]], 1)
+
+    alpha = facula.cat(
+        [emit.new_zeros((batch, 1)), emit.new_full((batch, states - 1), _IMPOSSIBLE)], 1
+    )
+    for t in range(steps):
+        skip = facula.where(may_skip, shifted(alpha, 2), _IMPOSSIBLE)
+        new = _log_sum(_log_sum(alpha, shifted(alpha, 1)), skip) + emit[t]
+        # Below the stand-in for log(0) the sums would drift towards real infinity.
+        alpha = facula.where(lengths.unsqueeze(1) > t, new.clamp(min=_IMPOSSIBLE), alpha)
+    return alpha

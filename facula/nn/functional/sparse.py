@@ -8,9 +8,10 @@ import numpy as np
 
 import facula
 from facula import Tensor
+from facula.ops.bags import bag_sums
 from facula.ops.indices import known, outside
 from facula.ops.movement import shaped
-from facula.ops.scatters import rows_at
+from facula.ops.scatters import _check_index, rows_at
 from facula.ops.table import explained
 from facula.trace.spans import pure, run
 from facula.values import from_array, present, values
@@ -187,16 +188,13 @@ def embedding_bag(
     if max_norm is not None:
         _limit_norms(weight, input, max_norm, norm_type)
 
-    size = _even(sizes)
     if input.node.device is None:
         known(input)  # computed by now, if it is an array: its bounds are checked at the call
-    dense = size and padding_idx < 0 and present(input) is not None
-    if dense and not (weight.requires_grad and (sparse or scale_grad_by_freq)):
-        rows = upcast(rows_at(weight, input.reshape(bags, size)))
-        if per_sample_weights is not None:
-            rows = rows * upcast(per_sample_weights).reshape(bags, size, 1)
-        out = rows.amax(1) if mode == "max" else rows.sum(1)
-        return (out / size if mode == "mean" else out).to(weight.dtype)
+    plain = not (weight.requires_grad and (sparse or scale_grad_by_freq))
+    if plain and present(input) is not None:
+        out = _of_bags(input, weight, sizes, mode, per_sample_weights, padding_idx)
+        if out is not None:
+            return out.to(weight.dtype)
     flat = input.reshape(-1).to(facula.int64)
     rows = upcast(_rows(weight, flat, sparse, padding_idx, scale_grad_by_freq))
     if scale_grad_by_freq and weight.requires_grad:
@@ -217,6 +215,34 @@ def embedding_bag(
         counts = rows.new_zeros(bags).index_add(0, bag, ones)
         out = out / counts.clamp(min=1).unsqueeze(1)
     return out.to(weight.dtype)
+
+
+def _of_bags(
+    input: Tensor, weight: Tensor, sizes: Any, mode: str, factors: Tensor | None, padding: int
+) -> Tensor | None:
+    """The bags of indices that are there, in float32 at least; None for maxima of any size."""
+    _check_index("index_select", input, weight.shape[0])
+    at = present(input).reshape(-1).astype(np.int64, copy=False)
+    if factors is not None:
+        factors = upcast(factors).reshape(-1)
+    if padding >= 0 and (at == padding).any():
+        keep = np.flatnonzero(at != padding)
+        bag = np.repeat(np.arange(len(sizes)), sizes)
+        at, sizes = at[keep], np.bincount(bag[keep], minlength=len(sizes))
+        factors = None if factors is None else factors.index_select(0, from_array(keep))
+    size = _even(sizes)
+    if size:
+        rows = upcast(rows_at(weight, from_array(at.reshape(-1, size))))
+        rows = rows if factors is None else rows * factors.reshape(-1, size, 1)
+        out = rows.amax(1) if mode == "max" else rows.sum(1)
+        return out / size if mode == "mean" else out
+    if mode == "max":
+        return None
+    out = bag_sums(weight, at, sizes, factors)
+    if mode == "mean":
+        counts = np.maximum(sizes, 1).astype(out.dtype.np).reshape(-1, 1)
+        out = out / from_array(counts)
+    return out
 
 
 def _even(sizes: Any) -> int:
