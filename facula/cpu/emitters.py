@@ -19,6 +19,7 @@ from facula.cpu.indexing import Bags, Gather, Scatter
 from facula.cpu.parts import Parts
 from facula.cpu.pooling_back import POOLING, Pooling
 from facula.cpu.product import Product
+from facula.cpu.ranking import Ranks
 from facula.cpu.scans import Scans
 from facula.cpu.selecting import Select, Sort
 from facula.cpu.turning import Turning
@@ -61,6 +62,7 @@ EMITTERS: dict[str, Emitter] = {
     "ctc_alpha_back": Alignment(Backward),
     "topk_index": Select(),
     "argsort": Sort(),
+    **dict.fromkeys(("kth_index", "median_index", "nanmedian_index", "mode_index"), Ranks()),
     **dict.fromkeys(("conv", "conv_input"), Convolution()),
     "conv_weight": ConvolutionWeight(),
     **{name: Pooling(kernel) for name, kernel in POOLING.items()},

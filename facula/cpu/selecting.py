@@ -65,15 +65,14 @@ class LineKernel(Kernel):
         assert n is not None
         f = self.f
         p = self.places[n.inputs[0]]
-        d = n.params[0] % len(n.shape)
+        d, own = self.along_what(n)
         kind = kind_of(n.inputs[0])
         assert kind is not None
         self.kind, self.size = kind, SIZE[kind]
         self.key_kind = "i64" if kind in ("f64", "i64") else "i32"
         self.width = width // 2 if self.key_kind == "i64" else width
-        shape, own = list(n.shape), contiguous_strides(n.shape)
-        shape.pop(d)
-        self.line = p.shape[d]
+        shape = list(p.shape)
+        self.line = shape.pop(d)
         tables = [[s * self.size for s in p.strides], [s * 8 for s in own]]
         self.step, self.out_step = [t.pop(d) for t in tables]
         sizes, tables = merged(shape, tables)
@@ -90,6 +89,10 @@ class LineKernel(Kernel):
                 low = f.mul(unit.index, rows)
                 bounds = (low, f.smaller(f.add(low, rows), sizes[0]))
             walk(f, sizes, [source, target], tables, 1, self.along, bounds)
+
+    def along_what(self, n: Node) -> tuple[int, tuple[int, ...]]:
+        """The dimension of the lines, and the steps of the result over the operand's dimensions."""
+        return n.params[0] % len(n.shape), contiguous_strides(n.shape)
 
     def prepare(self, n: Node) -> None:
         """Make room, and say in which order keys come."""
@@ -187,7 +190,7 @@ class SortKernel(LineKernel):
     def prepare(self, n: Node) -> None:
         """Two of each: the order so far, and the next; counts for each eight bits."""
         f = self.f
-        self.falling = n.params[1]
+        self.falling = n.params[1] if n.op.name == "argsort" else False
         self.digits = SIZE[self.key_kind]
         self.pairs = [
             (f.scratch(self.key_kind, self.line), f.scratch("i32", self.line)) for _ in range(2)
@@ -195,9 +198,17 @@ class SortKernel(LineKernel):
         self.counts = f.scratch("i64", 256 * self.digits)
 
     def along(self, one: Lanes, p: list[str], steps: list[int]) -> None:
-        """Count all eight bits of all keys, then move them, eight bits after the other."""
+        """The positions in order."""
+        f = self.f
+        _, places = self.sorted(one, p[0])
+        with f.loop(0, self.line) as i:
+            place = one.cast(one.load(f.at(places, f.mul(i.index, 4)), "i32"), "i64")
+            one.store(place, f.at(p[1], f.mul(i.index, self.out_step)))
+
+    def sorted(self, one: Lanes, source: str) -> tuple[str, str]:
+        """Where the keys of a line lie in order, and their positions. All eight bits of all keys
+        are counted, then they are moved, eight bits after the other."""
         f, n, size = self.f, self.line, self.digits
-        source, target = p
         (keys, places), (others, homes) = self.pairs
         with f.loop(0, 256 * size) as i:
             one.store(one.const(0, "i64"), f.at(self.counts, f.mul(i.index, 8)))
@@ -227,10 +238,7 @@ class SortKernel(LineKernel):
                 self._move(one, step.values, counts, shift)
             pairs = ((keys, others), (places, homes), (others, keys), (homes, places))
             step.next = [f.let(f"select i1 {same}, ptr {a}, ptr {b}") for a, b in pairs]
-        places = step.values[1]
-        with f.loop(0, n) as i:
-            place = one.cast(one.load(f.at(places, f.mul(i.index, 4)), "i32"), "i64")
-            one.store(place, f.at(target, f.mul(i.index, self.out_step)))
+        return step.values[0], step.values[1]
 
     def _count(self, one: Lanes, key: Value, shift: Index, counts: Index) -> str:
         """Where the keys with the same eight bits are counted. The sign comes first: below zero

@@ -185,7 +185,7 @@ RULES.update(
         (
             *("all", "amax", "amin", "any", "argmax", "argmin", "prod", "softmax", "std", "sum"),
             "var",
-            *("hash_tensor", "median_index", "mode_index", "nanmedian_index"),
+            *("hash_tensor", "kth_index", "median_index", "mode_index", "nanmedian_index"),
             *("argsort", "cummax_index", "cummin_index", "cumprod", "cumsum", "logcumsumexp"),
             "topk_index",
             *("fft_c2c", "fft_c2r", "fft_r2c", "unfold_scatter"),

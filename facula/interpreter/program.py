@@ -36,6 +36,7 @@ SLOW = {
     "max_pool_put": 0.018,
     "argsort": 0.04,
     "topk_index": 0.01,
+    **dict.fromkeys(("kth_index", "median_index", "nanmedian_index", "mode_index"), 0.035),
     "fmod": 0.019,
     "remainder": 0.019,
     "hypot": 0.004,

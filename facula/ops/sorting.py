@@ -82,6 +82,19 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     return _TOPK((record(GATHER, (input, i), d), i))
 
 
+def _index_infer(p: Any, st: Any, a: Any) -> Any:
+    return rd.reduced(a.shape, p[0], p[1]), dtypes.int64, None, 0
+
+
+def _kth(p: Any, s: Any, a: Any) -> Any:
+    (d,), keep, k = p
+    at = np.argsort(a, axis=d, kind="stable").take([k] if keep else k, axis=d)
+    return np.asarray(at, np.int64)
+
+
+KTH_INDEX: Op = Op("kth_index", _index_infer, widened(_kth))
+
+
 @api
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest value along a dimension, and where it is."""
@@ -98,8 +111,11 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
         )
     if not input.node.shape:
         return _KTH((only(input), _first(input)))
-    i = record(rd.ARGSORT, (input,), (d, False)).narrow(d, k - 1, 1)
-    i = i.clone() if keepdim else i.squeeze(d).clone()
+    if input.node.device is None:
+        i = record(KTH_INDEX, (input,), ((d,), keepdim, k - 1))
+    else:
+        i = record(rd.ARGSORT, (input,), (d, False)).narrow(d, k - 1, 1)
+        i = i.clone() if keepdim else i.squeeze(d).clone()
     return _KTH((whole(_pick(input, i, d, keepdim), "Kthvalue", input, i), i))
 
 
@@ -124,10 +140,6 @@ def _middle(ignore: bool) -> Any:
 def _share(g: Any, a: Any, o: Any) -> Any:
     hit = ((a == o) | (a.isnan() & o.isnan())).to(g.dtype)
     return g * (hit / hit.sum())
-
-
-def _index_infer(p: Any, st: Any, a: Any) -> Any:
-    return rd.reduced(a.shape, p[0], p[1]), dtypes.int64, None, 0
 
 
 def _middle_index(ignore: bool) -> Any:

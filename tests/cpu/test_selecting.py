@@ -121,3 +121,46 @@ def test_lines_that_are_too_long_for_the_stack():
         return [t.argsort(1)]
 
     both(lambda: [*build(), torch.ones(3).exp()], allowed=("argsort",))
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.bool], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1,), (40,), (700,), (20, 70), (5, 1, 9), (3, 90, 17), (2, 9000)], ids=str
+)
+def test_ranks(shape, dtype):
+    """Medians, the k-th smallest and the most common, with many that are equal."""
+
+    def build():
+        t = (torch.randn(shape) * 9).to(dtype)
+        if dtype.is_floating_point:
+            t[..., 1::7] = float("nan")
+            t[0] = (torch.randn(shape[1:]) * 9).to(dtype)
+        torch.synchronize()
+        out = []
+        for d, n in enumerate(shape):
+            if n <= 8192:
+                out += list(t.mode(d, True))
+            if dtype is not torch.bool:
+                out += [*t.median(d), *t.nanmedian(d, True), *t.kthvalue(n, d)]
+                out += [*t.kthvalue((n + 2) // 3, d, True), *t.transpose(0, -1).median(-1)]
+        return out
+
+    both(build)
+
+
+def test_ranks_of_special_values():
+    nan, inf = float("nan"), float("inf")
+    least, most = -(1 << 63), (1 << 63) - 1
+
+    def build():
+        rows = [[0.0, -0.0, nan, -inf, inf, nan], [nan] * 6, [-0.0, 0.0, 0.0, -0.0, inf, inf]]
+        whole = [[least, most, least, 0, most, -1], [most] * 6, [least] * 6]
+        out = []
+        for t in (torch.tensor(rows), torch.tensor(rows).double(), torch.tensor(whole)):
+            torch.synchronize()
+            out += [*t.median(1), *t.nanmedian(1), *t.mode(1)]
+            for k in range(1, 7):
+                out += list(t.kthvalue(k, 1))
+        return out
+
+    both(build)
