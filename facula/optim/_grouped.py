@@ -70,6 +70,8 @@ class GroupedOptimizer(PerParameterOptimizer):
         if not params:
             return None
         states: Any = list(map(self.state.get, params))
+        if last.getters and not all(states):
+            self._begin(group, params, states)
         try:  # by loops of Python's own
             found: list[Any] = []
             for get in last.getters:
@@ -104,6 +106,16 @@ class GroupedOptimizer(PerParameterOptimizer):
                     if n == count:
                         a[()] = t
         return None
+
+    def _begin(self, group: dict[str, Any], params: list[Any], states: list[Any]) -> None:
+        """Make the state of the parameters that have none, unless `_update` is to do that."""
+        if group["differentiable"] or any([p._grad.is_sparse for p in params]):
+            return
+        for i, p in enumerate(params):
+            if not states[i]:
+                states[i] = self._initial_state(group, p)
+                if states[i]:
+                    self.state[p] = states[i]
 
     def _run(
         self, group: dict[str, Any], params: list[Any], tensors: Any, static: Any, numbers: Any

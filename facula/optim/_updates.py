@@ -9,7 +9,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+import facula
 from facula import Tensor
+from facula.values import from_array
+
+
+def like(p: Tensor, value: float = 0.0) -> Tensor:
+    """State of one value, shaped as p. It has its memory at once, where that is simple: then the
+    first step is the same program as those after it."""
+    n = p.node
+    if n.device is not None or n.strides is not None or not isinstance(n.dtype, facula.dtype):
+        return facula.full_like(p, value)
+    a = np.zeros(n.shape, n.dtype.np)
+    if str(value) != "0.0":  # of zeros the system writes none
+        a.fill(value)
+    return from_array(a)  # type: ignore[no-any-return]
 
 
 def approach(average: Tensor, value: Tensor, weight: Any) -> None:

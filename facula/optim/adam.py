@@ -29,7 +29,7 @@ from facula.optim._options import (
     factor,
     is_on,
 )
-from facula.optim._updates import add_ratio, approach, average_square
+from facula.optim._updates import add_ratio, approach, average_square, like
 from facula.optim.optimizer import ParamsT, host_number
 
 
@@ -92,11 +92,11 @@ class Adam(GroupedOptimizer):
     def _initial_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
         state = {
             "step": host_number(0),
-            "exp_avg": facula.zeros_like(p),
-            "exp_avg_sq": facula.zeros_like(p),
+            "exp_avg": like(p),
+            "exp_avg_sq": like(p),
         }
         if group["amsgrad"]:
-            state["max_exp_avg_sq"] = facula.zeros_like(p)
+            state["max_exp_avg_sq"] = like(p)
         return state
 
     def _state_keys(self, group: dict[str, Any]) -> tuple[str, ...]:

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import facula
 from facula import Tensor
 from facula.optim._grouped import GroupedOptimizer
 from facula.optim._options import check_at_least_0, check_lr, factor, is_on
-from facula.optim._updates import add_ratio, approach, average_square
+from facula.optim._updates import add_ratio, approach, average_square, like
 from facula.optim.optimizer import ParamsT, host_number
 
 
@@ -58,11 +57,11 @@ class RMSprop(GroupedOptimizer):
         super().__init__(params, defaults)
 
     def _initial_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
-        state = {"step": host_number(0), "square_avg": facula.zeros_like(p)}
+        state = {"step": host_number(0), "square_avg": like(p)}
         if group["momentum"] > 0:
-            state["momentum_buffer"] = facula.zeros_like(p)
+            state["momentum_buffer"] = like(p)
         if group["centered"]:
-            state["grad_avg"] = facula.zeros_like(p)
+            state["grad_avg"] = like(p)
         return state
 
     def _state_keys(self, group: dict[str, Any]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 from facula import Tensor
 from facula.optim._grouped import GroupedOptimizer
 from facula.optim._options import check_at_least_0, check_lr, check_switches, factor, is_on
+from facula.optim._updates import like
 from facula.optim.optimizer import ParamsT
 
 
@@ -63,7 +64,12 @@ class SGD(GroupedOptimizer):
     _takes_sparse = True
 
     def _initial_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
-        return {"momentum_buffer": None} if group["momentum"] != 0 else {}
+        if group["momentum"] == 0:
+            return {}
+        if group["dampening"] != 0 or group["differentiable"] or p._grad.is_sparse:
+            return {"momentum_buffer": None}  # `_update` makes it
+        # The first step is like the others then: b = momentum * -0 + g is g, its sign too.
+        return {"momentum_buffer": like(p, -0.0)}
 
     _counted = False
 

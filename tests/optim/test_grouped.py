@@ -7,6 +7,7 @@ import pytest
 import facula as torch
 from facula.optim import _grouped
 from facula.optim.optimizer import PerParameterOptimizer
+from facula.trace.recorder import TLS
 
 MAKERS = {
     "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True),
@@ -115,3 +116,36 @@ def test_sparse_gradients_are_refused():
     table(torch.tensor([1])).sum().backward()
     with pytest.raises(RuntimeError, match="does not support sparse gradients"):
         opt.step()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_first_step_is_the_same_program_as_the_others(name):
+    ps = parameters()
+    opt = MAKERS[name](ps)
+    torch.synchronize()
+    sizes = []
+    for _ in range(3):
+        opt.zero_grad()
+        sum([(p**2).sum() for p in ps]).backward()
+        opt.step()
+        torch.synchronize()
+        sizes.append(TLS.r.size)
+    assert sizes[0] == sizes[1] == sizes[2]
+
+
+def test_the_first_momentum_is_the_gradient_with_its_sign():
+    p = torch.ones(3).requires_grad_()
+    p.grad = torch.tensor([-0.0, 0.0, 2.0])
+    opt = torch.optim.SGD([p], lr=0.5, momentum=0.9)
+    opt.step()
+    assert str(opt.state[p]["momentum_buffer"].tolist()) == "[-0.0, 0.0, 2.0]"
+    assert p.tolist() == [1, 1, 0]
+
+
+def test_the_first_momentum_with_dampening():
+    p = torch.ones(2).requires_grad_()
+    opt = torch.optim.SGD([p], lr=0.5, momentum=0.5, dampening=0.5)
+    for _ in range(2):
+        p.grad = torch.tensor([1.0, 2.0])
+        opt.step()
+    assert opt.state[p]["momentum_buffer"].tolist() == [1.0, 2.0]  # whole at first, then half

@@ -79,3 +79,13 @@ def test_factors_that_are_tensors(dtype, rng):
     _updates.average_square(b, a, half, 1 - half)
     _updates.average_square(c, a, 0.5, 0.5)
     np.testing.assert_allclose(*exact(b, c), 3 * eps)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 2.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64], ids=str)
+def test_like(value, dtype):
+    for p in (torch.ones(2, 3, dtype=dtype), torch.ones(3, 2, dtype=dtype).t()):
+        t = _updates.like(p, value)
+        assert (t.shape, t.dtype, t.stride()) == (p.shape, p.dtype, p.stride())
+        real = torch.view_as_real(t)[..., 0] if dtype.is_complex else t
+        assert str(real.tolist()) == str([[value] * 3] * 2)
