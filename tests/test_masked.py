@@ -35,6 +35,8 @@ def test_rows(name, expected):
 
 
 def test_elements():
+    assert torch.masked.cumsum(X.int(), 1).dtype == torch.masked.cumprod(X.int(), 1).dtype
+    assert torch.masked.cumsum(X.int(), 1).dtype is torch.int32
     assert torch.masked.cumsum(X, 1, mask=MASK).tolist() == [[1, 1, 5], [0, 0, 32]]
     assert torch.masked.cumprod(X, 0, mask=MASK).tolist() == [[1, 1, 4], [1, 1, 128]]
     soft = torch.masked.softmax(X, 1, mask=MASK)

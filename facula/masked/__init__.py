@@ -108,12 +108,12 @@ def prod(
 
 def cumsum(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     """Running sums."""
-    return _masked("cumsum", _wide(input, dtype), mask).cumsum(dim)
+    return _masked("cumsum", input, mask).cumsum(dim, dtype=dtype or input.dtype)
 
 
 def cumprod(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     """Running products."""
-    return _masked("cumprod", _wide(input, dtype), mask).cumprod(dim)
+    return _masked("cumprod", input, mask).cumprod(dim, dtype=dtype or input.dtype)
 
 
 def amax(

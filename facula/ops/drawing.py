@@ -527,7 +527,7 @@ def multinomial(
             sums=_running_sums,
             strides=strides if rows is weights else None,
         )
-        return made.reshape((*weights.shape[:-1], num_samples))
+        return np.ascontiguousarray(made.reshape((*weights.shape[:-1], num_samples)))
 
     return drawn_of(generator, draw, input)
 

@@ -31,6 +31,12 @@ def unreduce(g: Any, an: Any, p: Any) -> Any:
     return record(EXPAND, (g,), an.shape)
 
 
+def _sum_grad(g: Any, an: Any, p: Any) -> Any:
+    # That of a mean is dense: PyTorch divides after it expands, and its result may be written to.
+    g = unreduce(g, an, p)
+    return g.contiguous() if len(p) > 2 else g
+
+
 def _infer(p: Any, st: Any, a: Any) -> Any:
     return reduced(a.shape, p[0], p[1]), a.dtype, None, 0
 
@@ -47,7 +53,8 @@ def _np(f: Any) -> Any:
     return widened(lambda p, s, a: np.asarray(f(a, p[0], a.dtype, None, p[1])))
 
 
-SUM: Op = Op("sum", _infer, _np(np.add.reduce), (lambda g, an, p: unreduce(g, an, p),))
+# A third parameter: the sum is that of a mean.
+SUM: Op = Op("sum", _infer, _np(np.add.reduce), (_sum_grad,))
 
 
 def _prod_grad(g: Any, a: Any, p: Any) -> Any:

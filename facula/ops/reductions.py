@@ -56,7 +56,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
         )
     dims = _dims(t, dim)
     n = math.prod([t.node.shape[d] for d in dims])
-    s = record(rd.SUM, (t,), (dims, keepdim))
+    s = record(rd.SUM, (t,), (dims, keepdim, True))
     return record(pw.OVER, (s,), (), (n,)) if n else record(pw.SCALE, (s,), (), (math.nan,))
 
 

@@ -131,3 +131,7 @@ def test_whole_numbers_like_a_tensor(torch):
         torch.randint_like(t, 3, requires_grad=True).requires_grad,
         raised(torch.randint_like, t),
     ]
+
+
+def test_several_samples_are_dense():
+    assert torch.ones(3, 10).multinomial(4).view(-1).shape == (12,)

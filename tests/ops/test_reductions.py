@@ -41,3 +41,12 @@ def test_the_deviation_of_equal_numbers_has_no_slope():
     y = torch.tensor([float("nan"), 1.0]).requires_grad_()
     y.std().backward()
     assert y.grad.isnan().all()
+
+
+@pytest.mark.parametrize("dim", [None, 1, (0, 1)])
+def test_gradient_of_a_mean_can_be_written_to(dim):
+    x = torch.ones(3, 4, requires_grad=True)
+    (g,) = torch.autograd.grad(x.mean(dim).sum(), x)
+    assert g.stride() == (4, 1)
+    want = g.clone() * 2
+    assert g.mul_(2).equal(want)
