@@ -113,7 +113,28 @@ def custom_op(
     """Make a function an operator: `@custom_op("mine::f", mutates_args=())`."""
     if "::" not in name:
         raise ValueError(f"custom_op(): expected a name 'namespace::name', got {name!r}")
-    return (lambda f: CustomOpDef(name, f)) if fn is None else CustomOpDef(name, fn)
+
+    def made(f: Any) -> CustomOpDef:
+        if schema is None:
+            _annotated(f)
+        return CustomOpDef(name, f)
+
+    return made if fn is None else made(fn)
+
+
+def _annotated(f: Any) -> None:
+    """ValueError for a function of which no schema can be made."""
+    signature = inspect.signature(f)
+    for p in signature.parameters.values():
+        if p.annotation is p.empty:
+            raise ValueError(
+                f"infer_schema(func): Parameter {p.name} must have a type annotation. Got func "
+                f"with signature {signature}"
+            )
+    if signature.return_annotation is signature.empty:
+        raise ValueError(
+            "infer_schema(func): No return type annotation was provided. Please add one."
+        )
 
 
 def triton_op(name: str, fn: Any = None, /, *, mutates_args: Any, schema: str | None = None) -> Any:
@@ -139,8 +160,16 @@ def define(qualname: str, schema: str, *, lib: Any = None, tags: Any = ()) -> No
     CustomOpDef(qualname)
 
 
-def impl(qualname: str, types: Any, func: Any = None, *, lib: Any = None) -> Any:
-    """Give an operator its kernel."""
+def impl(qualname: Any, types: Any, func: Any = None, *, lib: Any = None) -> Any:
+    """Give an operator its kernel; `impl(library, name, key)` is the older form of a decorator."""
+    if isinstance(qualname, Library):
+        key = "" if func is None else func
+
+        def register(f: Any) -> Any:
+            qualname.impl(types, f, key)
+            return f
+
+        return register
     return _known(qualname).register_kernel("cpu" if types == "CPU" else types, func)
 
 

@@ -18,7 +18,7 @@ def _operators():
 
 def test_a_function_becomes_an_operator_with_a_derivative():
     @library.custom_op("mine::double", mutates_args=())
-    def double(x):
+    def double(x: facula.Tensor) -> facula.Tensor:
         return x * 2
 
     @double.register_fake
@@ -37,7 +37,7 @@ def test_operands_by_name_and_those_that_have_no_place():
     seen = []
 
     @library.custom_op("mine::scaled", mutates_args=())
-    def scaled(x, y, by=2):
+    def scaled(x: facula.Tensor, y: facula.Tensor, by: float = 2) -> facula.Tensor:
         return x * y * by
 
     def remember(ctx, inputs, output):
@@ -55,7 +55,7 @@ def test_operands_by_name_and_those_that_have_no_place():
     assert (x.grad.tolist(), y.grad.tolist(), seen) == ([10, 10], [6, 6], [3])
 
     @library.custom_op("mine::named", mutates_args=())
-    def named(x, *, by):
+    def named(x: facula.Tensor, *, by: float) -> facula.Tensor:
         return x * by
 
     def of_named(ctx, inputs, keyword_only_inputs, output):
@@ -82,6 +82,29 @@ def test_a_library_defines_and_implements():
         library.impl("mine::g", "cpu", abs)
     with pytest.raises(ValueError, match="namespace::name"):
         library.custom_op("f", mutates_args=())
+
+
+def test_what_a_schema_is_made_of_is_annotated():
+    with pytest.raises(ValueError, match="Parameter x must have a type annotation"):
+        library.custom_op("mine::h", lambda x: x, mutates_args=())
+
+    def unsaid(x: facula.Tensor):
+        return x
+
+    with pytest.raises(ValueError, match="No return type annotation"):
+        library.custom_op("mine::h", unsaid, mutates_args=())
+    assert library.custom_op("mine::h", unsaid, mutates_args=(), schema="(Tensor x) -> Tensor")
+
+
+def test_a_library_is_implemented_by_the_older_decorator():
+    mine = library.Library("mine", "DEF")
+    mine.define("f(Tensor x) -> Tensor")
+
+    @library.impl(mine, "f", "CPU")
+    def add(x):
+        return x + 1
+
+    assert facula.ops.mine.f(1) == add(1) == 2
 
 
 def test_compiled_libraries_are_refused_as_pytorch_refuses_broken_ones():

@@ -105,7 +105,10 @@ class Packed:
     def __call__(self, a: Any, p: Any = ()) -> list[Any]:
         # PyTorch's formulas take the results alone, but for one.
         t = a if self.op.name == "slogdet" else mv.apart(a)
-        return unpack(record(self.op, (t,), p), self.shapes(p, a.node.shape[-2:]))
+        parts = unpack(record(self.op, (t,), p), self.shapes(p, a.node.shape[-2:]))
+        if len(a.node.shape) == 2 or len(parts) == 1:
+            return parts
+        return [record(mv.CONTIGUOUS, (t,), 0) for t in parts]  # parts of rows lie apart
 
 
 def diagonal_matrix(d: Any) -> Any:

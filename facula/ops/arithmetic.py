@@ -542,6 +542,11 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 * tensor2."""
     _real_setting("addcmul", "value", value, input)
+    category = result_type(input, tensor1, tensor2).category
+    if category == dtypes.BOOL:
+        raise NotImplementedError("addcmul(): not implemented for bools")
+    if category < dtypes.FLOAT:
+        value = int(value)
     return in_float32(
         lambda t, a, b: _add(t, _mul(_factor(a, value, b), b)),
         *_common(input, tensor1, tensor2),

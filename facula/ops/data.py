@@ -14,6 +14,7 @@ from facula.ops.creations import finish
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor
 from facula.values import from_array
+from facula.warned import warn
 
 
 def _guess(data: Any) -> Any:
@@ -83,6 +84,11 @@ def tensor(
 ) -> Any:
     """A tensor with a copy of the data: numbers, nested sequences, arrays or tensors."""
     if isinstance(data, Tensor):
+        warn(
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), "
+            "rather than torch.tensor(sourceTensor)."
+        )
         out = data.detach().clone()
         return finish(out if dtype is None else out.to(dtype), requires_grad, device)
     if isinstance(data, (np.ndarray, np.generic)):

@@ -410,12 +410,12 @@ _infinite("isneginf", -math.inf)
 
 
 @api(function=False)
-def sum_to_size(self: Any, *size: Any) -> Any:
+def sum_to_size(self: Any, *shape: Any, size: Any = None) -> Any:
     """The sum over the dimensions that broadcasting from the given size would add."""
     from facula.autograd.engine import sum_to
     from facula.ops.shapes import sizes
 
-    want = sizes(size)
+    want = sizes(shape if size is None else (size,))
     try:
         fits = broadcast([self.node.shape, want]) == self.node.shape
     except RuntimeError:

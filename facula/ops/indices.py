@@ -452,7 +452,8 @@ def repeat_interleave(
         raise TypeError("repeat_interleave(): argument 'repeats' is missing")
     if repeats is None:
         counts = array_of(input)
-        return from_array(np.repeat(np.arange(len(counts)), counts))
+        kind = counts.dtype if counts.dtype == np.int32 else np.int64
+        return from_array(np.repeat(np.arange(len(counts), dtype=kind), counts))
     t = input if dim is not None else input.reshape(-1)
     d = wrap_dim(dim or 0, len(t.node.shape))
     if isinstance(repeats, Tensor) and repeats.dtype not in (dtypes.int32, dtypes.int64):

@@ -14,6 +14,7 @@ from facula.tensor import Tensor
 from facula.tensor_base import whole_dim, wrap_dim
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
+from facula.warned import warn_once
 
 
 @api(method=True, names=("concat", "concatenate"))
@@ -125,8 +126,14 @@ def tile(input: Any, *args: Any, dims: Any = None) -> Any:
 
 
 @api(method=False)
-def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
+def meshgrid(*tensors: Any, indexing: str | None = None) -> Any:
     """Coordinate grids of several vectors."""
+    if indexing is None:
+        indexing = "ij"
+        warn_once(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+            "argument."
+        )
     ts = (
         list(tensors[0])
         if len(tensors) == 1 and isinstance(tensors[0], (tuple, list))

@@ -127,6 +127,16 @@ def transpose_(self: Any, dim0: int, dim1: int) -> Any:
     return _become(self, lambda: make_view(self, mv.PERMUTE, tuple(p)))
 
 
+def swapaxes_(self: Any, axis0: int, axis1: int) -> Any:
+    """`transpose_` in NumPy's words."""
+    return transpose_(self, axis0, axis1)
+
+
+def swapdims_(self: Any, dim0: int, dim1: int) -> Any:
+    """`transpose_` by another name."""
+    return transpose_(self, dim0, dim1)
+
+
 def t_(self: Any) -> Any:
     """Transpose a matrix in place."""
     check_in_place(self, "t_", False)
@@ -307,8 +317,8 @@ def view_dtype(t: Any, d: Any) -> Any:
 
 METHODS.update(
     transpose_=transpose_,
-    swapaxes_=transpose_,
-    swapdims_=transpose_,
+    swapaxes_=swapaxes_,
+    swapdims_=swapdims_,
     t_=t_,
     squeeze_=squeeze_,
     unsqueeze_=unsqueeze_,

@@ -20,6 +20,7 @@ from facula.tensor import Tensor
 from facula.tensor_base import whole_dim, wrap_dim
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
+from facula.warned import warn
 
 
 def every(dim: Any) -> bool:
@@ -82,11 +83,13 @@ def var(
     correction: Any = None,
 ) -> Any:
     """The variance, divided by n - correction (Bessel's by default)."""
-    value, how = _variance(input, dim, unbiased, keepdim, correction)
+    value, how = _variance("var", input, dim, unbiased, keepdim, correction)
     return record(rd.VAR, (pw.cast(value, input.node.dtype.to_real()), input), how)
 
 
-def _variance(input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
+def _variance(
+    name: str, input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any
+) -> Any:
     """The value, which has no history, in float32 at least; the parameters of VAR and STD."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
@@ -101,6 +104,11 @@ def _variance(input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: An
     sq = (d * d.conj()).real if d.dtype.is_complex else d * d
     s = record(rd.SUM, (sq,), (dims, keepdim))
     left = n - correction
+    if left <= 0:
+        warn(
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than "
+            "the reduction factor (input numel divided by output numel)."
+        )
     if left > 0:
         value = s / left
     elif s.numel() and left == 0 and n <= 1:
@@ -135,7 +143,7 @@ def std(
     correction: Any = None,
 ) -> Any:
     """The standard deviation."""
-    value, how = _variance(input, dim, unbiased, keepdim, correction)
+    value, how = _variance("std", input, dim, unbiased, keepdim, correction)
     return record(rd.STD, (pw.cast(value.sqrt(), input.node.dtype.to_real()), input), how)
 
 

@@ -17,6 +17,7 @@ from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.node import contiguous_strides
 from facula.trace.recorder import record
+from facula.warned import warn_once
 
 _INTS = {int}
 
@@ -209,29 +210,43 @@ METHODS["moveaxis"] = METHODS["movedim"]
 
 
 def _t(self: Any) -> Any:
-    order = tuple(reversed(range(len(self.node.shape))))
+    rank = len(self.node.shape)
+    if rank == 0:
+        warn_once(f"Tensor.T {_NUMBER}")
+    elif rank != 2:
+        warn_once(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+            "deprecated and it will throw an error in a future release. Consider `x.mT` to "
+            "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
+            "reverse the dimensions of a tensor."
+        )
+    order = tuple(reversed(range(rank)))
     if OVERRIDES:
         return METHODS["permute"](self, order)
     return make_view(self, mv.PERMUTE, order)
 
 
 METHODS["T"] = property(_t)
+_NUMBER = "is deprecated on 0-D tensors. This function is the identity in these cases."
 
 
-def _mt(self: Any) -> Any:
-    if not self.node.shape:
-        return self
-    if len(self.node.shape) < 2:
-        raise RuntimeError(
-            f"tensor.mT is only supported on matrices or batches of matrices. Got "
-            f"{len(self.node.shape)}-D tensor."
-        )
-    return METHODS["transpose"](self, -2, -1)
+def _turned(name: str) -> property:
+    """`mT`, `mH` or `H`: matrices transposed, and the conjugate of an H."""
+
+    def f(self: Any) -> Any:
+        rank = len(self.node.shape)
+        if rank == 0:
+            warn_once(f"Tensor.{name} {_NUMBER}")
+        elif rank < 2 or (rank > 2 and name == "H"):
+            of = "matrices (2-D tensors)" if name == "H" else "matrices or batches of matrices"
+            raise RuntimeError(f"tensor.{name} is only supported on {of}. Got {rank}-D tensor.")
+        t = METHODS["transpose"](self, -2, -1) if rank else self
+        return t if name == "mT" else t.conj()
+
+    return property(f)
 
 
-METHODS["mT"] = property(_mt)
-METHODS["mH"] = property(lambda self: _mt(self).conj())
-METHODS["H"] = property(lambda self: self.t().conj())
+METHODS.update({name: _turned(name) for name in ("mT", "mH", "H")})
 
 
 @api

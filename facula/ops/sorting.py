@@ -129,8 +129,8 @@ def _middle(ignore: bool) -> Any:
                 if not ignore:
                     return np.array(np.nan, a.dtype)
                 x = x[~nan]
-        if not x.size:
-            return np.array(np.nan, a.dtype)
+        if not x.size:  # the smallest integer is what NaN is converted to
+            return np.array(np.nan if a.dtype.kind == "f" else np.iinfo(a.dtype).min, a.dtype)
         k = (x.size - 1) // 2
         return np.array(np.partition(x, k)[k])
 

@@ -40,8 +40,7 @@ STORAGE_DTYPES = {
     "ComplexDoubleStorage": dtypes.complex128,
 }
 _NOT_HERE = {  # dtypes of PyTorch that Facula lacks
-    *("complex32", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"),
-    *("float8_e8m0fnu", "float4_e2m1fn_x2", "qint8", "qint32", "quint8", "quint4x2", "quint2x4"),
+    *("complex32", "float4_e2m1fn_x2", "qint8", "qint32", "quint8", "quint4x2", "quint2x4"),
     *("bits8", "bits16", "bits1x8", "bits2x4", "bits4x2"),
     *(f"{sign}int{n}" for sign in ("", "u") for n in range(1, 8)),
 }
@@ -228,6 +227,9 @@ class Rebuilder:
             table[f"{module}.bytearray"] = self._bytearray
             table[f"{module}.complex"] = _complex
             table[f"{module}.bytes"] = _no_bytes
+            if self.trusted:
+                table[f"{module}.slice"] = _slice
+                table[f"{module}.range"] = table[f"{module}.xrange"] = _range  # its old name
         for module in ("numpy.core", "numpy._core"):
             table[f"{module}.multiarray._reconstruct"] = _numpy_array
             table[f"{module}.multiarray.scalar"] = _numpy_scalar
@@ -237,7 +239,7 @@ class Rebuilder:
         names["torch.Tensor"] = Tensor
         names["torch.nn.parameter.Parameter"] = parameter.Parameter
         names["torch.nn.parameter.Buffer"] = parameter.Buffer
-        for d in dtypes.ALL:
+        for d in (*dtypes.ALL, *dtypes.STORED):
             names[f"torch.{d._name}"] = d
         for name, d in STORAGE_DTYPES.items():
             for module in ("torch", "torch.cuda", "torch.storage"):
@@ -532,6 +534,14 @@ def _complex(real: Any = 0.0, imag: Any = 0.0) -> complex:
     if not all([type(v) in (int, float) for v in (real, imag)]):
         raise UnpicklingError("a complex number is not made from two numbers")
     return complex(real, imag)
+
+
+def _slice(start: Any, stop: Any, step: Any) -> slice:
+    return slice(start, stop, step)
+
+
+def _range(start: Any, stop: Any, step: Any) -> range:
+    return range(start, stop, step)
 
 
 def _check_numpy(dtype: Any) -> None:

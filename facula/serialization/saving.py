@@ -19,6 +19,7 @@ import numpy as np
 import facula
 from facula import Size, Tensor, dtypes
 from facula.devices import device
+from facula.memory import TypedStorage, UntypedStorage
 from facula.nn import parameter
 from facula.serialization import layouts
 from facula.serialization.archive import ALIGNMENT, ArchiveWriter
@@ -88,6 +89,10 @@ class _Reducer:
             return name("torch.serialization", "_get_layout"), (str(obj),)
         if type(obj) is Size:
             return name("torch", "Size"), (tuple(obj),)
+        if isinstance(obj, (UntypedStorage, TypedStorage)):
+            raise NotImplementedError(
+                "save: storages by themselves are not in Facula; save a tensor of the storage"
+            )
         if type(obj) is device:
             index = () if obj.index is None else (obj.index,)
             return name("torch", "device"), (obj.type, *index)

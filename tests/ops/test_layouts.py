@@ -5,6 +5,8 @@ It decides which views a program may take, and in which order random numbers fil
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from nn.stored import agrees
@@ -66,7 +68,9 @@ def test_the_strides_of_results(torch):
         calls += [f"x[{index}]" for index in INDICES]
         for call in calls:
             try:
-                y = eval(call, {"torch": torch, "x": x, "i": i, "j": j, "mask": mask})
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of deviations of one number
+                    y = eval(call, {"torch": torch, "x": x, "i": i, "j": j, "mask": mask})
             except (RuntimeError, IndexError) as e:
                 out[f"{name}: {call}"] = type(e).__name__
                 continue

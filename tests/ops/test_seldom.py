@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from nn.stored import agrees, message
+
+import facula
+from facula import warned
 
 
 @agrees
@@ -44,3 +48,52 @@ def test_small_questions(torch):
     x = torch.ones(2)
     other = x.is_distributed(), x.const_data_ptr() == x.data_ptr()
     return [*other, message(x.record_stream, None)[0], message(x.ipu)[0]]
+
+
+# Calls that `fuzz/drawn.py` found to differ.
+DRAWN = """
+torch.median(torch.ones(0, dtype=torch.int64))
+torch.median(torch.ones(0))
+torch.addcmul(torch.tensor([1, 2]), torch.tensor([1, 2]), torch.tensor([3, 4]), value=1.5)
+torch.addcmul(torch.tensor([1.0, 2]), torch.tensor([1, 2]), torch.tensor([3, 4]), value=1.5)
+torch.repeat_interleave(torch.tensor([1, 2], dtype=torch.int32))
+torch.ones(2, 3).sum_to_size(size=(1, 3))
+torch.arange(6.0).reshape(2, 3).swapaxes_(0, axis1=1)
+torch.arange(6.0).reshape(2, 3).swapdims_(dim0=0, dim1=1)
+torch.linalg.slogdet(torch.arange(18.0).reshape(2, 3, 3) ** 2 + torch.eye(3))[1].view(-1)
+torch.linalg.eigh(torch.eye(3)[None].repeat(2, 1, 1)).eigenvalues.view(-1)
+torch.nn.functional.multilabel_soft_margin_loss(torch.arange(3.0), torch.ones(2, 3))
+torch.broadcast_shapes(None, (3,))
+"""
+
+
+@agrees
+def test_drawn_calls(torch):
+    return {call: eval(call, {"torch": torch}) for call in DRAWN.strip().splitlines()}
+
+
+def test_a_deviation_of_too_few_numbers_is_warned_of():
+    for f in (facula.std, facula.var, facula.std_mean, facula.var_mean):
+        with pytest.warns(UserWarning, match="degrees of freedom"):
+            f(facula.ones(1))
+    with pytest.raises(NotImplementedError, match="bools"):
+        facula.addcmul(*[facula.ones(1, dtype=facula.bool)] * 3)
+
+
+@pytest.mark.parametrize(
+    "call, text",
+    [
+        ("torch.ones(3).T", "dimension other than 2"),
+        ("torch.ones(()).T", "Tensor.T is deprecated on 0-D"),
+        ("torch.ones(()).mT", "Tensor.mT is deprecated on 0-D"),
+        ("torch.ones(()).mH", "Tensor.mH is deprecated on 0-D"),
+        ("torch.meshgrid(torch.ones(2))", "indexing argument"),
+        ("torch.tensor(torch.ones(2))", "To copy construct from a tensor"),
+        ("torch.ones(2).new_tensor(torch.ones(2))", "To copy construct from a tensor"),
+    ],
+)
+def test_what_is_warned_of(call, text):
+    warned._told.clear()
+    with pytest.warns(UserWarning, match=text) as found:
+        eval(call, {"torch": facula})
+    assert found[0].filename == "<string>"  # the user's own line

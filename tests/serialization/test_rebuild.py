@@ -133,7 +133,7 @@ WRONG = {
         b"ctorch._utils\n_rebuild_meta_tensor_no_storage\n" + args(b"N", b")", b")", b"\x89"),
         U, "a meta tensor is made from",
     ),
-    "float8": (b"ctorch\nfloat8_e5m2\n", NotImplementedError, "float8_e5m2"),
+    "no dtype here": (b"ctorch\nfloat4_e2m1fn_x2\n", NotImplementedError, "float4_e2m1fn_x2"),
     "device of a number": (b"ctorch\ndevice\nK\x01\x85R", U, "device"),
     "device of no name": (b"ctorch\ndevice\n" + files.text("x") + b"\x85R", R, "device"),
     "size of text in it": (b"ctorch\nSize\n(" + files.text("a") + b"t\x85R", U, "integers"),

@@ -269,3 +269,24 @@ def test_names_of_files(tmp_path):
 
 def test_under_the_name_torch():
     assert facula.serialization.save is facula.save and facula.serialization.load is facula.load
+
+
+def test_numbers_of_8_bits_come_back():
+    x = facula.tensor([1.0, -0.5, 3.0]).to(facula.float8_e4m3fn)
+    for got in [through({"x": x})["x"], through([x, x[1:]])[0]]:
+        assert got.dtype is x.dtype and got.float().tolist() == [1, -0.5, 3]
+
+
+def test_slices_and_ranges_of_files_that_are_trusted():
+    value = {"part": slice(1, None, 2), "steps": range(3)}
+    data = saved(value)
+    assert files.load(data, weights_only=False) == value
+    with pytest.raises(pickle.UnpicklingError):
+        files.load(data)
+
+
+def test_storages_by_themselves_are_refused():
+    x = facula.ones(2)
+    for storage in [x.untyped_storage(), x.storage()]:
+        with pytest.raises(NotImplementedError, match="storages"):
+            saved({"a": storage})

@@ -106,7 +106,7 @@ def collate(batch: Any, *, collate_fn_map: Collators | None = None) -> Any:
                     "each element in list of batch should be of equal size, but sample 0 has "
                     f"{length} elements and sample {i} has {len(sample)}"
                 )
-        columns = [column(list(values)) for values in zip(*batch)]
+        columns = [column(values) for values in zip(*batch)]
         return columns if isinstance(first, tuple) else _like(first, columns)
     raise TypeError(f"default_collate: {_EXPECTED}; found {kind}")
 
@@ -139,7 +139,7 @@ def collate_int_fn(batch: Any, *, collate_fn_map: Collators | None = None) -> Te
 
 
 def collate_str_fn(batch: Any, *, collate_fn_map: Collators | None = None) -> Any:
-    """Text stays a list."""
+    """Text stays what it was in: a list, or a tuple where it was a part of each sample."""
     return batch
 
 
