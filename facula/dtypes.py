@@ -208,6 +208,12 @@ def fits(value: Any, d: dtype) -> builtins.bool:
     return builtins.bool(least <= value <= high)
 
 
+def _check_bits(value: Any) -> None:
+    """OverflowError for a whole number that is taken for a scalar and has more than 64 bits."""
+    if not -(2**63) <= value < 2**64:
+        raise OverflowError(f"int too big to convert: {value} has more than 64 bits")
+
+
 def check_fits(value: Any, d: dtype, elements: builtins.int = 2) -> None:
     """Refuse a Python number that a dtype has no place for; TypeError for what is no number.
 
@@ -219,6 +225,8 @@ def check_fits(value: Any, d: dtype, elements: builtins.int = 2) -> None:
         raise TypeError(
             f"expected a number, got {type(value).__name__} {value!r} for a tensor of dtype {d}"
         )
+    if isinstance(value, builtins.int):
+        _check_bits(value)
     if not fits(value, d):
         raise RuntimeError(f"value cannot be converted to type {d} without overflow: {value}")
 
@@ -294,6 +302,7 @@ def scalar_type(value: object) -> dtype:
     if kind is builtins.bool or isinstance(value, np.bool_):
         return bool
     if isinstance(value, (builtins.int, np.integer)):
+        _check_bits(value)
         return int64
     if isinstance(value, (builtins.float, np.floating)):
         return _default[0]

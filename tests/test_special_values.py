@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from math import inf, nan
 
 from nn.stored import agrees
@@ -80,4 +81,6 @@ def test_special_values_are_pytorchs(torch):
     known |= {"ODD": ODD, "ROWS": ROWS, "inf": inf, "nan": nan, "REDUCE": ("sum", "mean", "max")}
     known |= {"ones": torch.ones(3), "zeros": torch.zeros(3), "L": torch.tensor([3, 0, 2])}
     torch.manual_seed(0)
-    return [[case, eval(case, known)] for case in CASES.strip().split("\n")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of deviations of too few numbers
+        return [[case, eval(case, known)] for case in CASES.strip().split("\n")]

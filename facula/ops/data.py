@@ -34,6 +34,8 @@ def _guess(data: Any) -> Any:
         return dtypes.from_np(data.dtype)
     if isinstance(data, str):
         raise TypeError(f"new(): invalid data type 'str': {data!r} is no number")
+    if data.__class__ is int:  # of any size: it may be one of several numbers
+        return dtypes.int64
     try:
         return dtypes.scalar_type(data)
     except TypeError:

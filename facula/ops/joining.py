@@ -274,7 +274,8 @@ def cartesian_prod(*tensors: Any) -> Any:
             )
     if len(ts) == 1:
         return reshape.__wrapped__(ts[0], ts[0].node.shape)
-    return stack.__wrapped__([reshape.__wrapped__(g, -1) for g in meshgrid.__wrapped__(*ts)], 1)
+    grids = meshgrid.__wrapped__(*ts, indexing="ij")
+    return stack.__wrapped__([reshape.__wrapped__(g, -1) for g in grids], 1)
 
 
 @api(method=False)

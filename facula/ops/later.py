@@ -25,10 +25,10 @@ MODULES = {
     "facula.ops.native": """_log_softmax _log_softmax_backward_data _softmax _softmax_backward_data
         adaptive_max_pool1d affine_grid_generator alpha_dropout_ as_strided_
         binary_cross_entropy_with_logits celu_ cosine_embedding_loss ctc_loss dropout_ embedding
-        feature_alpha_dropout_ feature_dropout feature_dropout_ gru_cell hinge_embedding_loss
-        instance_norm kl_div lstm_cell margin_ranking_loss max_pool1d_with_indices
-        native_channel_shuffle norm_except_dim poisson_nll_loss range resize_as_ rnn_relu_cell
-        rnn_tanh_cell rrelu_ selu_ threshold_ triplet_margin_loss""",
+        embedding_renorm_ feature_alpha_dropout_ feature_dropout feature_dropout_ gru_cell
+        hinge_embedding_loss instance_norm kl_div lstm_cell margin_ranking_loss
+        max_pool1d_with_indices native_channel_shuffle norm_except_dim poisson_nll_loss range
+        resize_as_ rnn_relu_cell rnn_tanh_cell rrelu_ selu_ threshold_ triplet_margin_loss""",
     "facula.ops.seldom": "eig lstsq solve symeig",
     "facula.ops.draws": "_sample_dirichlet _standard_gamma binomial poisson",
     "facula.ops.special": """digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma""",

@@ -95,6 +95,19 @@ def ctc_loss(
     )
 
 
+@api(method=False, inplace=False)
+def embedding_renorm_(input: Any, indices: Any, max_norm: float, norm_type: float) -> Any:
+    """Shorten the rows at indices whose norm is larger than `max_norm`, in place."""
+    from facula.nn.functional.sparse import limit_norms
+
+    if input.dim() != 2:
+        raise RuntimeError(
+            f"embedding_renorm_: expected a matrix, got a tensor of shape {list(input.shape)}"
+        )
+    limit_norms("embedding_renorm_", input, indices, max_norm, norm_type)
+    return input
+
+
 @api(method=False)
 def embedding(
     weight: Any,

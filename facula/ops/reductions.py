@@ -66,6 +66,7 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     """The product over one dimension or all."""
     t = _wide(input, dtype)
     if dim is None:
+        need_dim("prod", keepdim)
         t, dim = shaped(t, (math.prod(t.node.shape),)), 0
     d = wrap_dim(dim, len(t.node.shape))
     if not t.node.shape:
@@ -185,6 +186,12 @@ def _pick(t: Any, index: Any, dim: int, keep: bool) -> Any:
     return v if keep else v.squeeze(dim)
 
 
+def need_dim(name: str, keepdim: Any) -> None:
+    """TypeError for `keepdim` where no dimension is said, of which there is no such form."""
+    if keepdim:
+        raise TypeError(f"{name}(): keepdim={keepdim!r} needs 'dim', which is missing")
+
+
 def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
     kind = fields(name)
 
@@ -194,6 +201,7 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
             return FUNCTIONS[binary](input, dim if other is None else other)
         real_only(name, input)
         if dim is None:
+            need_dim(name, keepdim)
             if input.numel() == 0:
                 raise RuntimeError(
                     f"{name}(): Expected reduction dim to be specified for "

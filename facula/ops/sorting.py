@@ -14,7 +14,7 @@ from facula.ops.arithmetic import result_type, tensor_of
 from facula.ops.composed import whole
 from facula.ops.indexing import GATHER, only
 from facula.ops.movement import in_layout
-from facula.ops.reductions import _pick
+from facula.ops.reductions import _pick, need_dim
 from facula.ops.registry import Op, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
@@ -175,6 +175,7 @@ def _median(name: str, ignore: bool) -> None:
                 f"{name}(): not implemented for bool; got a tensor of shape {list(shape)}"
             )
         if d is None:
+            need_dim(name, keepdim)
             return record(value, (input,))
         if not shape:
             return kind((only(input), _first(input)))

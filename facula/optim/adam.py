@@ -60,7 +60,7 @@ class Adam(GroupedOptimizer):
         check_lr(lr, foreach, capturable)
         check_at_least_0(eps=eps)
         tensors = [isinstance(beta, Tensor) for beta in betas[:2]]
-        if tensors[0] != tensors[1]:
+        if tensors[0] != tensors[1] or (not tensors[0] and int in map(type, betas)):
             raise ValueError("betas must be either both floats or both Tensors")
         for i, beta in enumerate(betas[:2]):
             if isinstance(beta, Tensor):

@@ -162,7 +162,7 @@ torch.neg(v0, out=v0)""",
     "counts and lengths that fit no dimension": """
 v0 = torch.ones(2, 3)
 torch.repeat_interleave(v0, torch.tensor([1, 2, 3]), 0)
-torch.meshgrid(v0)""",
+torch.meshgrid(v0, indexing='ij')""",
     "numbers of a graph that a followed pass has consumed": """
 v0 = torch.tensor([[1.0, 2.0, 3.0]]).requires_grad_()
 v1 = v0 * 2

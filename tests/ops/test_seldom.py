@@ -97,3 +97,29 @@ def test_what_is_warned_of(call, text):
     with pytest.warns(UserWarning, match=text) as found:
         eval(call, {"torch": facula})
     assert found[0].filename == "<string>"  # the user's own line
+
+
+@agrees
+def test_rows_that_are_shortened(torch):
+    out = []
+    for norm in (1.0, 2.0, float("inf")):
+        x = torch.arange(12.0).reshape(3, 4) - 3
+        out += [torch.embedding_renorm_(x, torch.tensor([0, 1, 1]), 1.5, norm) is x, x]
+    return out
+
+
+@agrees
+def test_settings_that_torchscript_takes_for_constants(torch):
+    names = [
+        "Linear",
+        "LazyConv2d",
+        "BatchNorm2d",
+        "LSTM",
+        "GRUCell",
+        "Upsample",
+        "ZeroPad3d",
+        "SiLU",
+        "CTCLoss",
+        "PReLU",
+    ]
+    return {name: getattr(torch.nn, name).__constants__ for name in names}

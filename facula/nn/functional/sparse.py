@@ -53,8 +53,11 @@ def _check_padding_idx(padding_idx: int | None, rows: int) -> int:
     return padding_idx % rows
 
 
-def _limit_norms(weight: Tensor, index: Tensor, max_norm: float, norm_type: float) -> None:
+def limit_norms(
+    name: str, weight: Tensor, index: Tensor, max_norm: float, norm_type: float
+) -> None:
     """Shorten, in place, the rows of ``weight`` that are looked up and longer than allowed."""
+    _check_indices(index, name)
     with facula.no_grad():
         used = facula.zeros(weight.shape[0], dtype=facula.bool, device=weight.device)
         used = used.index_fill(0, index.reshape(-1).to(facula.int64), True)
@@ -113,7 +116,7 @@ def embedding(
         raise RuntimeError("'weight' must be 2-D")
     _check_indices(input, "embedding")
     if max_norm is not None:
-        _limit_norms(weight, input, max_norm, norm_type)
+        limit_norms("embedding_renorm_", weight, input, max_norm, norm_type)
     learns = weight.requires_grad
     if present(input) is not None and not (learns and (sparse or scale_grad_by_freq)):
         out = rows_at(weight, input)
@@ -186,7 +189,7 @@ def embedding_bag(
         )
     padding_idx = _check_padding_idx(padding_idx, weight.size(0))
     if max_norm is not None:
-        _limit_norms(weight, input, max_norm, norm_type)
+        limit_norms("embedding_renorm_", weight, input, max_norm, norm_type)
 
     if input.node.device is None:
         known(input)  # computed by now, if it is an array: its bounds are checked at the call

@@ -6,6 +6,7 @@ import importlib
 
 from facula.errors import honest, honest_parts
 
+from ._constants import set_constants
 from .activation import (
     CELU,
     ELU,
@@ -322,6 +323,7 @@ __all__ = [
 ]
 
 
+set_constants(globals())
 _missing = honest(__name__)
 
 
