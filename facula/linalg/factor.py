@@ -9,7 +9,7 @@ import numpy as np
 from facula import dtypes
 from facula.linalg import primitives as pm
 from facula.linalg import spectral as sp
-from facula.linalg.checks import matrix, succeeded
+from facula.linalg.checks import matrix, same, succeeded
 from facula.ops import pointwise as pw
 from facula.ops.registry import Op, broadcast
 from facula.ops.table import public
@@ -327,4 +327,15 @@ def ldl_solve(LD: Any, pivots: Any, B: Any, *, hermitian: bool = False) -> Any:
     """x of A x = B, from what ldl_factor gave for A."""
     matrix("linalg.ldl_solve", LD, what="LD")
     matrix("linalg.ldl_solve", B, False, "B")
+    same("linalg.ldl_solve", LD, B)
+    if pivots.node.shape != LD.node.shape[:-1]:
+        raise RuntimeError(
+            f"linalg.ldl_solve: Expected LD.shape[:-1] and pivots.shape to be the same, but got "
+            f"{list(LD.node.shape[:-1])} and {list(pivots.node.shape)}"
+        )
+    if LD.node.shape[-1] != B.node.shape[-2]:
+        raise RuntimeError(
+            f"Incompatible matrix sizes for linalg.ldl_solve: LD has the shape "
+            f"{list(LD.node.shape)} and B the shape {list(B.node.shape)}"
+        )
     return record(_LDL_SOLVE, (LD, pivots, B), bool(hermitian))

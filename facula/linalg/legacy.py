@@ -13,6 +13,7 @@ from facula.linalg.checks import matrix, succeeded
 from facula.linalg.factor import _NOT_POSITIVE, _int32, reflected
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
+from facula.ops.indices import known
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
 from facula.trace.recorder import record
@@ -196,6 +197,13 @@ def lu_unpack(
             f"torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 "
             f"dtype, got {LU_pivots.dtype}"
         )
+    if unpack_pivots:
+        at = known(LU_pivots)
+        if at.size and (at.min() < 1 or at.max() > LU_data.node.shape[-2]):
+            raise RuntimeError(
+                "pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive. Did you "
+                "properly pass the result of lu_factor?"
+            )
     empty = LU_data.new_empty((0,))
     low, up = pm.split_lu(LU_data) if unpack_data else (empty, empty)
     p = empty

@@ -137,9 +137,9 @@ def vander(x: Any, *, N: Any = None) -> Any:
     need("linalg.vander", x=x)
     if x.dtype is dtypes.bool:
         raise RuntimeError("linalg.vander: Expected a numeric tensor, got bool")
-    n = x.node.shape[-1] if N is None and x.node.shape else 1 if N is None else int(N)
-    if n <= 1 and N is not None:
-        raise RuntimeError(f"linalg.vander: N must be greater than 1, got {N}")
+    n = int(N) if N is not None else x.node.shape[-1] if x.node.shape else 1
+    if n <= 1:
+        raise RuntimeError(f"linalg.vander: N must be greater than 1, got {n}")
     t = x if x.dtype.category >= dtypes.FLOAT else x.to(dtypes.int64)
     t = (t if t.node.shape else t.reshape(1)).unsqueeze(-1)
     one = t.new_ones(t.node.shape)

@@ -11,6 +11,7 @@ from facula.linalg import spectral as sp
 from facula.linalg.checks import floating, matrix, same, succeeded
 from facula.linalg.factor import svdvals
 from facula.ops.indices import known
+from facula.ops.registry import broadcast
 from facula.ops.table import public
 from facula.return_types import fields
 from facula.tensor import Tensor
@@ -178,6 +179,10 @@ def pinv(
 ) -> Any:
     """The pseudo-inverse; singular values up to max(atol, rtol * largest) count as zero."""
     matrix("linalg.pinv", A, hermitian)
+    given = [t.node.shape for t in (rcond, atol, rtol) if isinstance(t, Tensor)]
+    batch = broadcast([A.node.shape[:-2], *given], "linalg.pinv")
+    if batch != A.node.shape[:-2]:
+        A = A.expand((*batch, *A.node.shape[-2:]))
     absolute, relative = tolerances(A, atol, rcond if rtol is None else rtol)
     return record(sp.PINV, (A,), (absolute, relative, bool(hermitian)))
 

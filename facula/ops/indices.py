@@ -451,6 +451,13 @@ def repeat_interleave(
     if repeats is None and dim is not None:
         raise TypeError("repeat_interleave(): argument 'repeats' is missing")
     if repeats is None:
+        if len(input.node.shape) != 1:
+            raise RuntimeError(
+                "repeat_interleave only accept 1D vector as repeat, got one of shape "
+                f"{list(input.node.shape)}"
+            )
+        if input.dtype not in (dtypes.int32, dtypes.int64):
+            raise NotImplementedError(f'"repeat_interleave_cpu" not implemented for {input.dtype}')
         counts = array_of(input)
         kind = counts.dtype if counts.dtype == np.int32 else np.int64
         return from_array(np.repeat(np.arange(len(counts), dtype=kind), counts))

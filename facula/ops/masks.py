@@ -108,7 +108,7 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
         return tuple([devices.moved(from_array(x), input.device) for x in found])
     if not input.node.shape:
         return from_array(np.zeros((int(bool(input.item())), 0), np.int64))
-    return devices.moved(from_array(np.stack(found, 1)), input.device)
+    return devices.moved(from_array(np.stack(found).T), input.device)
 
 
 @api

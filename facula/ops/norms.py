@@ -91,11 +91,20 @@ def dist(input: Any, other: Any, p: Any = 2) -> Any:
     return whole(vector_norm(input - other, p), "Dist", input, other)
 
 
+_CDIST_MODES = (
+    "use_mm_for_euclid_dist_if_necessary",
+    "use_mm_for_euclid_dist",
+    "donot_use_mm_for_euclid_dist",
+)
+
+
 @api(method=False)
 def cdist(
-    x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
+    x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = "use_mm_for_euclid_dist_if_necessary"
 ) -> Any:
     """Distances between all rows of two batches: (B, P, M) and (B, R, M) give (B, P, R)."""
+    if compute_mode not in _CDIST_MODES:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
     a, b = x1.node.shape, x2.node.shape
     if len(a) < 2 or len(b) < 2:
         raise RuntimeError(

@@ -132,6 +132,8 @@ def reduced(input: Any, d: int, index: Any, src: Any, kind: str, own: bool) -> A
     if not input.node.shape:
         t = reduced(input.reshape(1), 0, index.reshape(-1), src.reshape(-1), kind, own)
         return t.reshape(())
+    if not index.node.shape or not src.node.shape:  # one element of a vector
+        index, src = index.reshape(-1), src.reshape(-1)
     if src.node.shape != index.node.shape:
         for k, n in enumerate(index.node.shape):
             src = src.narrow(k, 0, n)

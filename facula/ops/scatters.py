@@ -53,7 +53,8 @@ def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) 
                 f"{name}(): Index tensor must have the same number of dimensions as {what} tensor, "
                 f"got {len(index.node.shape)} and {len(t.node.shape)}"
             )
-        for k, (m, n) in enumerate(zip(index.node.shape, t.node.shape, strict=False)):
+        sizes = t.node.shape or (1,)
+        for k, (m, n) in enumerate(zip(index.node.shape, sizes, strict=False)):
             if (k != d or what == "src") and m > n:
                 raise RuntimeError(
                     f"{name}(): Size does not match at dimension {k} expected index "
@@ -73,7 +74,7 @@ def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) 
 
 
 def _with_dimension(src: Any) -> Any:
-    """The source of a scatter; one without dimensions counts as a vector."""
+    """The source or index of a scatter; one without dimensions counts as a vector."""
     return src if src.node.shape else shaped(src, (1,))
 
 
@@ -89,7 +90,10 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
     d = _gather_check("gather", input, dim, index)
     if index.numel() == 0:
         return _nothing(input, index.node.shape)
-    return record(ix.GATHER, (watched(input), index.to(dtypes.int64)), d)
+    at = index.to(dtypes.int64)
+    if input.node.shape and not index.node.shape:  # one element of a vector
+        return shaped(record(ix.GATHER, (watched(input), shaped(at, (1,))), d), ())
+    return record(ix.GATHER, (watched(input), at), d)
 
 
 def _same_dtype(name: str, input: Any, src: Any) -> None:
@@ -115,18 +119,18 @@ def scatter(
     d = _gather_check("scatter", input, dim, index, source if isinstance(source, Tensor) else None)
     if isinstance(source, Tensor):
         _same_dtype("scatter", input, source)
-        source = _with_dimension(source)
     else:
         source = FUNCTIONS["full"](index.node.shape, source, dtype=input.dtype, device=input.device)
+    if reduce is not None and reduce not in ("add", "multiply"):
+        raise RuntimeError(
+            f"scatter(): reduce argument must be either add or multiply, got {reduce}"
+        )
     if index.numel() == 0:
         return input.clone()
     if reduce is not None:
-        if reduce not in ("add", "multiply"):
-            raise RuntimeError(
-                f"scatter(): reduce argument must be either add or multiply, got {reduce}"
-            )
         return reduced(input, d, index, source, "sum" if reduce == "add" else "prod", True)
-    return in_layout(record(ix.SCATTER, (input, index, source), d), None)
+    source = _with_dimension(source)
+    return in_layout(record(ix.SCATTER, (input, _with_dimension(index), source), d), None)
 
 
 @api(inplace=True)
@@ -138,7 +142,8 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     d = _gather_check("scatter_add", input, dim, index, src)
     if index.numel() == 0:
         return input.clone()
-    return in_layout(record(ix.SCATTER_ADD, (input, index, _with_dimension(src)), d), None)
+    at = _with_dimension(index)
+    return in_layout(record(ix.SCATTER_ADD, (input, at, _with_dimension(src)), d), None)
 
 
 @api(inplace=True)
@@ -355,6 +360,10 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
         raise RuntimeError(
             "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{len(value.node.shape)} dimension(s)."
+        )
+    if len(index.node.shape) > 1:
+        raise RuntimeError(
+            f"index_fill_: Index has to be a vector/scalar, got shape {list(index.node.shape)}"
         )
     n = shape[d] if shape else 1
     at = array_of(index).reshape(-1)

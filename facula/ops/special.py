@@ -10,7 +10,7 @@ import numpy as np
 from facula import dtypes
 from facula.ops import bessel, gamma, normal, polynomials
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need, one_tensor, operands, tensor_of
+from facula.ops.arithmetic import need, one_tensor, operands, result_type, tensor_of
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.trace.recorder import record
@@ -148,18 +148,23 @@ SPECIAL["spherical_bessel_j0"] = special_spherical_bessel_j0
 
 
 # Two arguments.
-def _two(name: str, prim: Op, on_tensors: bool, both: bool = False) -> Any:
-    def f(input: Any, other: Any) -> Any:
-        if both:
-            need(name, input=input, other=other)
-        else:
-            one_tensor(name, input, other)
-        a, b, d = operands(name, input, other, True)
-        if d.is_complex:
-            raise NotImplementedError(f'"{name}" not implemented for {d}')
-        return record(prim, (tensor_of(a, d), tensor_of(b, d)))
+def _apply(name: str, prim: Op, input: Any, other: Any, both: bool = False) -> Any:
+    """The primitive of two tensors or numbers; `both`: of two tensors, one of floats."""
+    if both:
+        need(name, input=input, other=other)
+    else:
+        one_tensor(name, input, other)
+    a, b, d = operands(name, input, other, True)
+    if d.is_complex or (both and result_type(input, other).category < dtypes.FLOAT):
+        raise NotImplementedError(f'"{name}" not implemented for {result_type(input, other)}')
+    return record(prim, (tensor_of(a, d), tensor_of(b, d)))
 
-    return f if not name else _declare(name, _documented(f, name), on_tensors)
+
+def _two(name: str, prim: Op, on_tensors: bool, both: bool = False) -> None:
+    def f(input: Any, other: Any) -> Any:
+        return _apply(name, prim, input, other, both)
+
+    _declare(name, _documented(f, name), on_tensors)
 
 
 def _documented(f: Any, name: str) -> Any:
@@ -216,7 +221,12 @@ _two(
 
 
 def _polynomial(name: str) -> None:
-    _two(name, _p(name, lambda a, b: polynomials.evaluate(name, a, b), None, None), False)
+    prim = _p(name, lambda a, b: polynomials.evaluate(name, a, b), None, None)
+
+    def f(input: Any, n: Any) -> Any:
+        return _apply(name, prim, input, n)
+
+    _declare(name, _documented(f, name), False)
 
 
 for _name in polynomials.NAMES:

@@ -87,10 +87,16 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
     return split.__wrapped__(input, -(-n // chunks), dim)
 
 
-@api(names=("unsafe_split_with_sizes",))
+@api
 def unsafe_split(tensor: Any, split_size: Any, dim: int = 0) -> Any:
     """split, whose parts may be written to."""
     return _single(split.__wrapped__(tensor, split_size, dim))
+
+
+@api
+def unsafe_split_with_sizes(input: Any, split_sizes: Any, dim: int = 0) -> Any:
+    """split_with_sizes, whose parts may be written to."""
+    return _single(split_with_sizes.__wrapped__(input, split_sizes, dim))
 
 
 @api

@@ -21,6 +21,7 @@ from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 from facula.values import from_array, realise
+from facula.warned import warn
 
 _AMINMAX = fields("aminmax")
 _HISTOGRAM = fields("histogram")
@@ -248,16 +249,39 @@ def _count(name: str, a: Any, edges: list[Any], weight: Any, density: bool) -> A
     return from_array(out.astype(a.dtype))
 
 
+def _check_bins(name: str, input: Any, bins: list[Any]) -> None:
+    """RuntimeError or NotImplementedError for bins, or a dtype, of which nothing is counted."""
+    for i, b in enumerate(bins):
+        if isinstance(b, Tensor):
+            if len(b.node.shape) != 1:
+                raise RuntimeError(
+                    f"{name}: bins tensor should have one dimension, but got {len(b.node.shape)} "
+                    f"dimensions in the bins tensor for dimension {i}"
+                )
+            if b.dtype is not input.dtype:
+                raise RuntimeError(
+                    f"{name}: input tensor and bins tensors should have the same dtype, but got "
+                    f"input with dtype {input.dtype} and bins for dimension {i} with {b.dtype}"
+                )
+        elif b <= 0:
+            raise RuntimeError(f"{name}: bins must be > 0, but got {b} for dimension {i}")
+    if input.dtype not in (dtypes.float32, dtypes.float64):
+        raise NotImplementedError(f'"{name}" not implemented for {input.dtype}')
+
+
 @api
 def histogram(
     input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False
 ) -> Any:
     """Counts (or weights, or a density) in bins, and the bins' edges; computed at once."""
+    _check_bins("histogram", input, [bins])
     a = realise(input.detach())._data.reshape(-1, 1)
     w = None if weight is None else realise(weight.detach())._data
     if isinstance(bins, Tensor):
         e = realise(bins.detach())._data
     else:
+        if range is not None and len(range) != 2:
+            raise RuntimeError(f"histogram: range should have 2 elements, got {len(range)}")
         e = _edges(a, bins, range, a.dtype)
     return _HISTOGRAM((_count("histogram", a, [e], w, density), from_array(e)))
 
@@ -281,6 +305,7 @@ def histogramdd(
             f"histogramdd: The size of bins must be equal to the innermost dimension of the "
             f"input, got {len(given)} and {k}"
         )
+    _check_bins("histogramdd", input, given)
     edges = []
     for i, b in enumerate(given):
         if isinstance(b, Tensor):
@@ -377,6 +402,11 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     norm: Any = total - correction
     if w is not None and aweights is not None and correction:
         norm = total - correction * ((w * aweights).sum() / total)
+    if norm <= 0:
+        warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number "
+            "of observations."
+        )
     norm = norm.clamp(min=0) if isinstance(norm, Tensor) else max(norm, 0)
     out = weighted @ centred.transpose(0, 1).conj()
     return (out / norm if isinstance(norm, Tensor) or norm else out * math.inf).squeeze()

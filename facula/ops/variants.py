@@ -10,6 +10,7 @@ from facula.in_place import check_in_place, forbidden
 from facula.ops.arithmetic import need
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
+from facula.warned import warn_once
 from facula.writes import bump
 
 _IN_PLACE = """
@@ -30,7 +31,8 @@ def adjoint(input: Any) -> Any:
     """The conjugate transpose of the last two dimensions."""
     need("adjoint", input=input)
     if not input.node.shape:
-        return input.mH
+        warn_once("adjoint() is deprecated on 0-D tensors. Consider using x.conj().")
+        return input.conj()
     if len(input.node.shape) < 2:
         raise RuntimeError(
             f"adjoint: expected at least 2 dimensions, got shape {list(input.node.shape)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from nn.stored import agrees
 from ops.numeric import check_gradients
 
 import facula as torch
@@ -95,3 +96,26 @@ def test_index_select_of_nothing():
     ):
         with pytest.raises(error):
             torch.zeros(shape).index_select(dim, torch.tensor([1, 2]))
+
+
+@agrees
+def test_indices_and_sources_without_dimensions(torch):
+    """Of a vector they count as vectors of one element."""
+    out = []
+    for shape in [(), (1,), (3,)]:
+        for index in (torch.tensor(0), torch.tensor([0])):
+            for source in (torch.tensor(2.0), torch.tensor([2.0])):
+                x = torch.arange(3.0)[: max(1, sum(shape))].reshape(shape).clone() + 1
+                x.requires_grad_()
+                y = x.gather(0, index)
+                results = [y, *torch.autograd.grad(y.sum(), x), x.scatter(0, index, 3.0)]
+                if index.dim() == source.dim():
+                    results += [x.scatter(0, index, source), x.scatter_add(0, index, source)]
+                results += [x.scatter_reduce(0, index, source, kind) for kind in ("prod", "amax")]
+                out.append([t.detach() for t in results])
+    return out
+
+
+def test_a_source_smaller_than_its_index():
+    with pytest.raises(RuntimeError, match="no larger than src"):
+        torch.ones(3).scatter(0, torch.tensor([0, 0]), torch.tensor(5.0))

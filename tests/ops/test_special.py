@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from nn.stored import agrees
 from ops.numeric import check_gradients
 
 import facula as torch
@@ -50,3 +51,12 @@ def test_methods():
     assert x.polygamma(1).item() == pytest.approx(torch.polygamma(1, x).item())
     assert torch.special.psi(x).item() == x.digamma().item()
     assert torch.special.expit(x).item() == x.sigmoid().item()
+
+
+@agrees
+def test_the_degree_of_a_polynomial_by_name(torch):
+    x = torch.tensor([0.5, -0.25])
+    return [
+        torch.special.chebyshev_polynomial_t(x, n=3),
+        torch.special.legendre_polynomial_p(x, n=2),
+    ]
