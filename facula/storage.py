@@ -130,6 +130,12 @@ def forget(t: Any) -> None:
         n = group.node
         group._gfn = None
         group.node = leaf(n.shape, n.dtype, n.strides, device=n.device)
+    for ref in t._storage.aliases:
+        a = ref()
+        n = None if a is None else a.node
+        if n is not None and n.op is LEAF and n.rg and a._base_t is t and a._no_grad:
+            if not a._leaf_rg and a._gfn is None:  # it required grad where its base did
+                a.node = leaf(n.shape, n.dtype, n.strides, device=n.device)
 
 
 def storage_of(t: Any) -> Storage:

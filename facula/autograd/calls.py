@@ -41,7 +41,7 @@ def _first_gradient(t: Any, g: Any, name: str) -> Any:
             f"the same dtype. Mismatch in dtype: grad_output[0] has {g.dtype} and "
             f"output[0] has {t.dtype}."
         )
-    return g
+    return g if g.dtype is t.dtype else g.to(t.dtype)
 
 
 def _sequence(x: Any) -> list[Any]:

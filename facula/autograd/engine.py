@@ -20,6 +20,7 @@ from facula.autograd.graph import (
     overwritten,
     spoilt,
 )
+from facula.autograd.hook_calls import after_node, before_node, given_to, of_tensor
 from facula.autograd.later import Ended, Later
 from facula.batches import ACTIVE, all_lowered
 from facula.trace import recorder
@@ -368,9 +369,9 @@ def run(
                 send(n, d)
             elif len(roots) == 1:  # nothing is wanted of it but this
                 if isinstance(n, AccumulateGrad):
-                    _run_tensor_hooks(n.variable._hooks, d)
+                    of_tensor(n.variable._hooks, d)
                 else:
-                    _hand_over(n, _run_tensor_hooks(n.tensor_hooks, d))
+                    _hand_over(n, of_tensor(n.tensor_hooks, d))
         while heap:
             if hurried:
                 hasten()
@@ -394,7 +395,7 @@ def run(
             if isinstance(n, AccumulateGrad):
                 if n.shape != g.node.shape:
                     g = _fitted(g, n, n.shape)
-                g = _run_tensor_hooks(n.variable._hooks, g)
+                g = of_tensor(n.variable._hooks, g)
                 if n in goals:
                     found[n] = g
                 if targets is None or accumulate:
@@ -402,31 +403,23 @@ def run(
                 continue
             if n.out_meta is not None and n.out_meta.shape != g.node.shape:
                 g = _fitted(g, n, n.out_meta.shape)
-            g = _run_tensor_hooks(n.tensor_hooks, g)
+            g = of_tensor(n.tensor_hooks, g)
             _hand_over(n, g)
             if n in goals:
                 found[n] = g
                 if not accumulate and wanted is not None and not any(e in wanted for e in n.edges):
                     continue  # else it is run, though nothing that it gives is wanted
             if n.pre_hooks:
-                rouse(r)
-                for hook in list(n.pre_hooks.values()):
-                    new = hook(_given(n, g))
-                    if new is not None:
-                        g = new[0]
-                        if len(new) > 1:
-                            n.custom.joint.grads = dict(enumerate(new))
+                g, goes_on = before_node(n, g)
+                if not goes_on:
+                    continue
             if r.frame != frame:  # a hook flushed: what was pending has been sealed
                 frame = r.frame
                 gone = overwritten(r)
-            given = _given(n, g) if n.post_hooks else ()
+            given = given_to(n, g) if n.post_hooks else ()
             grads = _apply(n, g, gone, create_graph, wanted)
             if n.post_hooks:
-                rouse(r)
-                for hook in list(n.post_hooks.values()):
-                    new = hook(tuple(grads), given)
-                    if new is not None:
-                        grads = list(new)
+                grads = after_node(n, grads, given)
             if r.anomaly:
                 _check_nan(n, grads)
             if not keep:
@@ -456,46 +449,11 @@ def run(
     return found
 
 
-def _given(n: GradNode, g: Any) -> tuple[Any, ...]:
-    """What a node was given, as its hooks see it: a gradient for each of its results."""
-    joint = None if n.custom is None else n.custom.joint
-    if joint is None or joint.count == 1:
-        return (g,)
-    return tuple([joint.grads.get(i) for i in range(joint.count)])
-
-
 def _hand_over(n: GradNode, g: Any) -> None:
     """Give the gradient of a result to the tensor that retains it."""
     t = None if n.retain is None else n.retain()
     if t is not None:
         t._grad = _own(g, t) if t._grad is None else t._grad + g
-
-
-def _run_tensor_hooks(hooks: dict[int, Any] | None, g: Any) -> Any:
-    if hooks:
-        rouse(TLS.r)
-        for hook in list(hooks.values()):
-            new = hook(g)
-            if new is not None:
-                g = _checked(hook, g, new)
-    return g
-
-
-def _checked(hook: Any, g: Any, new: Any) -> Any:
-    """What a hook put in the place of a gradient."""
-    name = getattr(hook, "__name__", type(hook).__name__)
-    if not hasattr(new, "node"):
-        raise TypeError(f"expected Variable, but hook '{name}' returned '{type(new).__name__}'")
-    if tuple(new.shape) != tuple(g.shape):
-        raise RuntimeError(
-            f"hook '{name}' has changed the size of value: from {list(g.shape)} to "
-            f"{list(new.shape)}"
-        )
-    if new.dtype is not g.dtype:
-        raise RuntimeError(
-            f"hook '{name}' has changed the type of value: from {g.dtype} to {new.dtype}"
-        )
-    return new
 
 
 def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:

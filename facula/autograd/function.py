@@ -331,7 +331,7 @@ class _Runner:
                     f"of type {type(d).__name__}, expected a Tensor"
                 )
             if e is not None and d is not None:
-                out[i] = _shaped(joint.cls, i, d, e)
+                out[i] = _typed(joint, i, _shaped(joint.cls, i, d, e))
         return out[: len(node.edges)]
 
 
@@ -352,6 +352,19 @@ def _shaped(cls: Any, i: int, g: Any, node: Any) -> Any:
             f"{list(have)} but expected shape compatible with {list(want)}"
         )
     return sum_to(g, want)
+
+
+def _typed(joint: _Several, i: int, g: Any) -> Any:
+    """A gradient that `backward` returned, in the dtype of what it is the gradient of."""
+    want = joint.inputs[i][1]
+    if g.dtype is want:
+        return g
+    if g.dtype.is_complex and not want.is_complex:
+        raise RuntimeError(
+            f"Function {joint.cls.__name__}Backward returned a gradient of {g.dtype} at index {i} "
+            f"for an input of {want}"
+        )
+    return g.to(want)
 
 
 def _backward(joint: _Several) -> Any:

@@ -42,6 +42,39 @@ class Token:
         self.detached: Any = None  # the edge that a tensor of it was cut off from in place
 
 
+class Tokens:
+    """Stands for versions of several tensors' memories, of which one operand was made."""
+
+    __slots__ = ("tokens",)
+    lent = detached = None
+
+    def __init__(self, tokens: list[Any]) -> None:
+        self.tokens = tokens
+
+    @property
+    def stale(self) -> bool:
+        """Whether one of them was written."""
+        return any([t.stale for t in self.tokens])
+
+
+def token_of(h: Any) -> Token:
+    """What stands for this version of a holder's memory."""
+    if h._token is None:
+        h._token = Token()
+        h._token.lent = getattr(h, "_exported", None)
+    token: Token = h._token
+    return token
+
+
+def stands_for(t: Any, sources: list[Any]) -> Any:
+    """t, a new tensor that stands for these where PyTorch saves them: a write to one of them spoils
+    what the backward pass needs of t."""
+    tokens = [token_of(memory(s) if s._counter is None else s._counter) for s in sources]
+    if tokens:
+        t._token = tokens[0] if len(tokens) == 1 else Tokens(tokens)
+    return t
+
+
 class Saved:
     """A value kept for the backward pass; one without a tensor is only not to be modified."""
 
@@ -487,7 +520,7 @@ def build_freed(
     g.scalars = tuple(scalars[n.scalar_at : n.scalar_at + len(n.stypes)])
     g.order = (turn, n.index)
     saves = any([e is not None and s for e, s in zip(edges, n.op.saves, strict=False)])
-    g.freed = saves or n.op.frees
+    g.freed = saves or n.op.frees or bool(watched(n))
 
 
 def ancestors(root: Entry) -> list[Entry]:
@@ -538,7 +571,8 @@ def spoilt(root: Any, gone: set[Any]) -> bool:
     if type(root) is tuple:
         counter, n = root
         return bool(counter.n != n)
-    return memory(root) in gone
+    token = root._token if type(root) is not Entry else None
+    return memory(root) in gone or (token is not None and token.stale)
 
 
 def memory(root: Any) -> Any:
@@ -582,10 +616,7 @@ def seal(r: Any) -> None:
             if h is None and seen:
                 h = seen[-1]
             if h is not None:
-                if h._token is None:
-                    h._token = Token()
-                    h._token.lent = getattr(h, "_exported", None)
-                s.token = h._token
+                s.token = token_of(h)
                 for v in seen:
                     v._token = v._token or h._token
         s.root = None

@@ -16,7 +16,7 @@ from operator import or_
 from typing import Any
 
 from facula.autograd import graph
-from facula.autograd.graph import Postponed, Saved, Token
+from facula.autograd.graph import Postponed, Saved
 from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Node, leaf
 from facula.trace.resting import resting
 
@@ -334,15 +334,6 @@ def _under(n: Node) -> Node:
     return n.a if n.op.view else n.b if n.op.name == "instead" else n
 
 
-def _token(h: Any) -> Token:
-    """What stands for this version of a holder's memory."""
-    if h._token is None:
-        h._token = Token()
-        h._token.lent = getattr(h, "_exported", None)
-    token: Token = h._token
-    return token
-
-
 class Ended:
     """What is kept of one frame: see `Plan`. `freed`: the entries that passes have consumed."""
 
@@ -367,7 +358,7 @@ class Ended:
     data: list[Any]
     sources: list[tuple[Any, Any]]  # of each its history from before the frame, or the leaf
     scalars: list[Any]
-    tokens: list[Token]
+    tokens: list[Any]
     nodes: dict[Node, Any] | None
     freed: frozenset[Node]
     leaves: list[Any] | None
@@ -472,8 +463,8 @@ def _keep(r: Any, p: Plan, others: dict[Node, Ended]) -> None:
     e.freed, e.leaves = frozenset(), None
     e.sources, e.scalars = sources, r.scalars
     e.data = [inputs[n.index][1] for n in p.inputs]
-    e.tokens = [_token(graph.memory(handles[i])) for i in p.holders]
-    e.tokens += [_token(graph.memory(inputs[i][0])) for i in p.lenders]
+    e.tokens = [graph.token_of(graph.memory(handles[i])) for i in p.holders]
+    e.tokens += [graph.token_of(graph.memory(inputs[i][0])) for i in p.lenders]
     for i, n in p.tops:
         others[n] = e
         if i >= 0:

@@ -11,6 +11,7 @@ from facula import dtypes
 from facula.dtypes import promote_types
 from facula.errors import describe
 from facula.ops import pointwise as pw
+from facula.ops.composed import whole
 from facula.ops.movement import instead
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
@@ -565,7 +566,8 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     if result_type(tensor1, tensor2).category < dtypes.FLOAT:
         raise RuntimeError("Integer division with addcdiv is no longer supported")
     _real_setting("addcdiv", "value", value, input)
-    return in_float32(
+    out = in_float32(
         lambda t, a, b: _add(t, _div(_factor(a, value, b), b)),
         *_common(input, tensor1, tensor2),
     )
+    return whole(out, "Addcdiv", input, tensor1, tensor2)

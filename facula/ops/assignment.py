@@ -16,7 +16,7 @@ from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS, number, tensor_of
 from facula.ops.creation import FULL, full_on
-from facula.ops.indices import array_of, list_index, parse, plain_views, table_of
+from facula.ops.indices import array_of, list_index, parse, plain_views, saved_by, table_of
 from facula.ops.registry import like_strides
 from facula.ops.shapes import expand
 from facula.ops.table import METHODS, OVERRIDES, api, dispatch, in_place
@@ -219,6 +219,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         return
     table, p, new = place(v, advanced)
     check_distinct(v, "__setitem__")
+    saved_by(v if v.requires_grad else new, table, *(index if type(index) is tuple else (index,)))
     write(v, record(ix.INDEX_PUT, (fresh(v), table, new), p))
 
 
@@ -400,6 +401,8 @@ def put_at(input: Any, index: tuple[Any, ...], values: Any, accumulate: bool) ->
             f"values of shape {list(values.shape)}"
         )
     table, p, new = _placed(v, advanced, values)
+    # Accumulating leaves the gradient of the input alone; PyTorch saves the indices all the same.
+    saved_by(v if v.requires_grad else new, table, *index)
     return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
 
 

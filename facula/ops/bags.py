@@ -9,6 +9,7 @@ import numpy as np
 from facula import dtypes
 from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
+from facula.ops.indices import saved_by
 from facula.ops.movement import RESHAPE, zeros_node
 from facula.ops.registry import Op
 from facula.trace.recorder import record
@@ -65,15 +66,17 @@ BAG_WEIGHTED: Op = Op(
 )
 
 
-def bag_sums(table: Any, index: Any, sizes: Any, factors: Any = None) -> Any:
+def bag_sums(table: Any, index: Any, sizes: Any, factors: Any = None, saved: Any = None) -> Any:
     """The sums of rows of a matrix, in float32 at least.
 
     Args:
         index: an array of the rows, checked; those of a bag lie side by side.
         sizes: an array of how many each bag has.
         factors: a factor for each index, of the result's dtype.
+        saved: what the index was made of, which the operation is to save.
     """
     both = from_array(np.stack([index, np.repeat(np.arange(len(sizes)), sizes)]))
+    saved_by(table, both, saved)
     bounds = from_array(np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]))
     if factors is None:
         return record(BAG_SUMS, (table, both, bounds))

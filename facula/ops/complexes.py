@@ -125,7 +125,15 @@ VIEW_AS_COMPLEX: Op = Op(
 @api
 def real(input: Any) -> Any:
     """The real part, as a view; a real tensor as it is."""
-    return make_view(input, REAL_VIEW, ()) if input.dtype.is_complex else input
+    return _parts(input, REAL_VIEW) if input.dtype.is_complex else input
+
+
+def _parts(t: Any, op: Op) -> Any:
+    """A view of real numbers, of which there are two for each complex one in memory."""
+    v = make_view(t, op, ())
+    if t._offset:
+        v._offset += t._offset
+    return v
 
 
 @api
@@ -133,7 +141,7 @@ def imag(input: Any) -> Any:
     """The imaginary part, as a view."""
     if not input.dtype.is_complex:
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return make_view(input, IMAG_VIEW, ())
+    return _parts(input, IMAG_VIEW)
 
 
 METHODS["real"] = property(METHODS["real"])
@@ -145,7 +153,7 @@ def view_as_real(input: Any) -> Any:
     """A complex tensor as pairs of real numbers, in a new last dimension: a view."""
     if not input.dtype.is_complex:
         raise RuntimeError(f"view_as_real is only supported for complex tensors, got {input.dtype}")
-    return make_view(input, VIEW_AS_REAL, ())
+    return _parts(input, VIEW_AS_REAL)
 
 
 @api(method=False)
@@ -165,7 +173,14 @@ def view_as_complex(input: Any) -> Any:
             "view_as_complex: Tensor must have a last dimension with stride 1 and all others "
             f"divisible by 2, got strides {list(strides)}"
         )
-    return make_view(input, VIEW_AS_COMPLEX, ())
+    if input._offset % 2:
+        raise RuntimeError(
+            "view_as_complex: Tensor must have a storage_offset divisible by 2, got "
+            f"{input._offset}"
+        )
+    v = make_view(input, VIEW_AS_COMPLEX, ())
+    v._offset = input._offset // 2
+    return v
 
 
 def _two_real(name: str, a: Any, b: Any) -> None:

@@ -17,6 +17,7 @@ from facula.trace.recorder import TLS, record
 # the call of `whole`, and 'o' for the result. A tuple says of each operand what its gradient takes.
 SAVED: dict[str, str | tuple[str, ...]] = {
     "AdaptiveMaxPool2D": "01",
+    "Addcdiv": ("2", "2", "12"),
     "AdaptiveMaxPool3D": "01",
     "BinaryCrossEntropy": "012",
     "BinaryCrossEntropyWithLogits": "0123",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
+from facula.autograd.graph import stands_for
 from facula.errors import describe
 from facula.in_place import forbidden
 from facula.meta import META, is_meta, like
@@ -22,7 +23,7 @@ from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.node import Other
-from facula.trace.recorder import record
+from facula.trace.recorder import TLS, record
 from facula.values import from_array, present, values
 
 
@@ -49,6 +50,14 @@ def known(t: Any) -> Any:
     while t.node.op.__class__ is Other and t.node.op.inner is not None:
         t = t.node.op.inner(t)
     return array_of(t.detach())
+
+
+def saved_by(input: Any, table: Any, *indices: Any) -> Any:
+    """The table that was made of indices, for an operation on `input`: PyTorch saves the indices
+    for the backward pass, so they may not be written to before it."""
+    if TLS.r.grad and input.requires_grad:
+        return stands_for(table, [i for i in indices if isinstance(i, Tensor)])
+    return table
 
 
 FEW = 4096  # indices
@@ -370,6 +379,7 @@ def getitem(self: Any, index: Any) -> Any:
         for op, params in views:
             v = make_view(v, op, params)
         return v
+    given = index
     if isinstance(index, list):
         index = list_index(index)
     elif (
@@ -381,7 +391,7 @@ def getitem(self: Any, index: Any) -> Any:
         self, index = _flat(self), _flat(index)
     if not (self._multi or self._no_grad) and (rows := _rows(self, index)) is not None:
         p = (0, *[None] * (len(self.node.shape) - 1)), rows.shape
-        table = from_array(rows.reshape(1, -1))
+        table = saved_by(self, from_array(rows.reshape(1, -1)), given)
         return mv.in_layout(record(ix.INDEX, (self, table), p), _picked_strides(self.node, p))
     v, advanced = parse(self, index)
     if advanced is None:
@@ -397,6 +407,7 @@ def getitem(self: Any, index: Any) -> Any:
     table, p = table_of(advanced, v.node.shape)
     if any([is_meta(getattr(i, "device", None)) for i in _items(index)]):
         table = like(table)
+    table = saved_by(v, table, *_items(given))
     return mv.in_layout(record(ix.INDEX, (v, table), p), _picked_strides(v.node, p))
 
 

@@ -42,8 +42,8 @@ def _cat(ts: Any, dim: Any, numbers: Any) -> Any:
         [x.node.shape == (0,) for x in ts]
     ):  # all are passed over, and no dimension is looked at
         dim = 0
-    kept = [x for x in ts if x.node.shape != (0,)] or ts[:1]
-    passed = [x for x in ts if x.node.rg and not any([x is y for y in kept])]
+    kept = [x for x in ts if x.node.shape != (0,)] or [record(mv.DETACH, (ts[0],))]
+    passed = [x for x in ts if x.node.rg and x.node.shape == (0,)]
     ts = [pw.cast(x, d) for x in kept]
     first = ts[0].node.shape
     k = wrap_dim(dim, len(first))

@@ -49,6 +49,8 @@ def mm(input: Any, mat2: Any) -> Any:
 @api
 def bmm(input: Any, mat2: Any) -> Any:
     """Products of two batches of matrices."""
+    if isinstance(mat2, Tensor):
+        input = _unseen(input, mat2)
     _same("bmm", input, mat2)
     _rank("bmm", (input, 3, "batch1"), (mat2, 3, "batch2"))
     a, b = input.node.shape, mat2.node.shape
@@ -96,10 +98,15 @@ def dot(input: Any, tensor: Any) -> Any:
 @api(follows=(MATMUL, None, 0))
 def matmul(input: Any, other: Any) -> Any:
     """The product by the dimensions of both (https://pytorch.org/docs/stable/generated/torch.matmul.html)."""
+    if isinstance(other, Tensor) and input.node.dtype is not other.node.dtype:
+        input = _unseen(input, other)
     if input.dtype is dtypes.bool and isinstance(other, Tensor) and _by_batches(input, other):
         left, right = input.node.shape, other.node.shape
         broadcast([left[:-2], right[:-2]], "matmul")
         if left[-1] == right[max(-2, -len(right))]:  # else that is the error
+            if not input.numel() or not other.numel():
+                shape = (*broadcast([left[:-2], right[:-2]], "matmul"), left[-2], right[-1])
+                return other.new_zeros(shape)
             raise NotImplementedError(f"matmul: batches of matrices of {input.dtype}")
     _same("matmul", input, other)
     a, b = len(input.node.shape), len(other.node.shape)
@@ -120,6 +127,15 @@ def matmul(input: Any, other: Any) -> Any:
         return out
     kept = out.node.shape
     return shaped(out, (*kept[:-2], kept[-1]) if a == 1 else kept[:-1])
+
+
+def _unseen(input: Any, other: Any) -> Any:
+    """The left operand of two dtypes: of two batches of matrices, one without elements, PyTorch's
+    loop never looks at the dtypes, and the product has the second one's."""
+    if min(len(input.node.shape), len(other.node.shape)) < 3 or (input.numel() and other.numel()):
+        return input
+    d = other.node.dtype
+    return input if input.requires_grad and d.category < dtypes.FLOAT else input.to(d)
 
 
 def _folded(large: Any, small: Any, turned: bool) -> Any:

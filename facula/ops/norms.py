@@ -121,9 +121,10 @@ def cdist(
         raise RuntimeError(f"cdist: expected X1 and X2 of one dtype, got {x1.dtype}, {x2.dtype}")
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, got {p}")
-    batch = broadcast([a[:-2], b[:-2]], "cdist")
+    broadcast([a[:-2], b[:-2]], "cdist")
     if a[-1] == 0:
-        return x1.new_zeros((*batch, a[-2], b[-2]))
+        none = (x1.unsqueeze(-2) - x2.unsqueeze(-3)).sum(-1)
+        return whole(none, "Cdist", x1, x2)
     d = x1.unsqueeze(-2) - x2.unsqueeze(-3)
     out = in_float32(lambda t: norm_over(t, float(p), (len(t.node.shape) - 1,), False), d)
     return whole(out, "Cdist", x1, x2)

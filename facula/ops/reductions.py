@@ -162,8 +162,8 @@ def _empty(name: str, t: Any, dims: tuple[int, ...], all_dims: bool = False) -> 
 @api(steady=True)
 def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The largest value over some dimensions; equal shares of gradient to ties."""
-    real_only("amax", input)
     dims = _dims(input, dim)
+    real_only("amax", input)
     _empty("amax", input, dims, every(dim))
     return record(rd.AMAX, (input,), (dims, keepdim))
 
@@ -171,8 +171,8 @@ def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
 @api(steady=True)
 def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The smallest value over some dimensions."""
-    real_only("amin", input)
     dims = _dims(input, dim)
+    real_only("amin", input)
     _empty("amin", input, dims, every(dim))
     return record(rd.AMIN, (input,), (dims, keepdim))
 
@@ -199,6 +199,9 @@ def _extreme(name: str, all_prim: Any, arg_prim: Any, binary: str) -> None:
         need(name, input=input)
         if isinstance(dim, Tensor) or other is not None:
             return FUNCTIONS[binary](input, dim if other is None else other)
+        if dim is not None and input.dtype.is_complex:
+            wrap_dim(dim, len(input.node.shape))
+            raise RuntimeError(f"{name}(): does not support complex input, {input.dtype}")
         real_only(name, input)
         if dim is None:
             need_dim(name, keepdim)

@@ -78,10 +78,10 @@ def _cumulative_extreme(name: str, prim: Op) -> None:
     kind = fields(name)
 
     def f(input: Any, dim: int) -> Any:
-        if input.node.dtype.is_complex:
-            raise NotImplementedError(f'"{name}" not implemented for {input.dtype}')
         # Of no elements PyTorch takes any dimension.
         d = wrap_dim(dim, len(input.node.shape)) if input.numel() else 0
+        if input.node.dtype.is_complex:
+            raise NotImplementedError(f'"{name}" not implemented for {input.dtype}')
         if not input.node.shape:
             return kind((only(input), FUNCTIONS["zeros"]((), dtype=dtypes.int64)))
         at = record(prim, (input,), (d,))

@@ -15,7 +15,7 @@ from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.assignment import filler
-from facula.ops.indices import array_of, known, outside, table_of
+from facula.ops.indices import array_of, known, outside, saved_by, table_of
 from facula.ops.movement import in_layout, shaped, watched
 from facula.ops.registry import Op, broadcast, like_strides
 from facula.ops.scatter_reduce import KINDS, reduced
@@ -210,15 +210,19 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     wrong = RuntimeError if 0 in shape and len(shape) > 1 else IndexError
     _check_index("index_select", index, shape[d], wrong)
     table, p = _one_dim(input, d, index)
-    return record(ix.INDEX, (input, table), ix.Selected(p))
+    return record(ix.INDEX, (input, saved_by(input, table, index)), ix.Selected(p))
 
 
-def rows_at(input: Any, index: Any) -> Any:
-    """The rows that indices of any shape name; the values of the index are there already."""
+def rows_at(input: Any, index: Any, saved: Any = None) -> Any:
+    """The rows that indices of any shape name; the values of the index are there already.
+
+    `saved`: what the index was made of, which the operation is to save.
+    """
     shape = input.node.shape
     _check_index("index_select", index, shape[0])
     a = array_of(index).astype(np.int64, copy=False)
     table, p = table_of([a] + [None] * (len(shape) - 1), shape)
+    saved_by(input, table, index if saved is None else saved)
     return record(ix.INDEX, (input, table), ix.Embedded(p))
 
 
@@ -348,6 +352,7 @@ def _update_slices(
         return input + source.reshape(()) if prim is ix.INDEX_ADD else source.reshape(()).clone()
     table, p = _one_dim(input, d, index)
     source = watched(source).reshape(ix._index_shape(p, input.node))
+    saved_by(input if prim is ix.INDEX_PUT and input.requires_grad else source, table, index)
     return in_layout(record(prim, (input, table, source), p), None)
 
 
@@ -379,7 +384,9 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     mask = from_array(hit.reshape([n if k == d else 1 for k in range(len(shape))]))
     if input.node.device is not None:
         mask = mask.to(input.node.device)
-    return record(pw.WHERE, (mask, filler(value, input), input))
+    value = filler(value, input)
+    saved_by(input if input.requires_grad else value, mask, index)
+    return record(pw.WHERE, (mask, value, input))
 
 
 # Flat positions.

@@ -33,9 +33,10 @@ def _first(t: Any) -> Any:
     return FUNCTIONS["zeros"]((), dtype=dtypes.int64)
 
 
-def _no_complex(name: str, t: Any) -> None:
+def _no_complex(name: str, t: Any, dim: int = 0) -> None:
     if t.node.dtype.is_complex:
         kind = RuntimeError if name in ("sort", "topk") else NotImplementedError
+        wrap_dim(dim, len(t.node.shape))  # what PyTorch finds first
         raise kind(f"{name}(): complex values have no order; got {t.dtype}")
 
 
@@ -44,7 +45,7 @@ def sort(
     input: Any, dim: int = -1, descending: bool = False, *, stable: bool | None = False
 ) -> Any:
     """Values in order along a dimension, and where they were; equal ones keep their order."""
-    _no_complex("sort", input)
+    _no_complex("sort", input, dim)
     d = wrap_dim(dim, len(input.node.shape))
     if not input.node.shape:
         return _SORT((only(input), _first(input)))
@@ -68,7 +69,7 @@ def msort(input: Any) -> Any:
 @api
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The k largest (or smallest) values along a dimension, and where they were."""
-    _no_complex("topk", input)
+    _no_complex("topk", input, dim)
     if input.dtype is dtypes.bool:
         raise RuntimeError("topk(): not implemented for torch.bool")
     d = wrap_dim(dim, len(input.node.shape))
@@ -98,7 +99,7 @@ KTH_INDEX: Op = Op("kth_index", _index_infer, widened(_kth))
 @api
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest value along a dimension, and where it is."""
-    _no_complex("kthvalue", input)
+    _no_complex("kthvalue", input, dim)
     if input.node.dtype is dtypes.bool:
         raise NotImplementedError("kthvalue(): not implemented for bools")
     d = wrap_dim(dim, len(input.node.shape))
@@ -165,7 +166,7 @@ def _median(name: str, ignore: bool) -> None:
     kind = fields(name)
 
     def f(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-        _no_complex(name, input)
+        _no_complex(name, input, 0 if dim is None else dim)
         shape = input.node.shape
         d = None if dim is None else wrap_dim(dim, len(shape))
         if d is not None and shape and shape[d] == 0:
@@ -210,7 +211,7 @@ MODE_INDEX: Op = Op("mode_index", _index_infer, widened(_most_common))
 @api
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
     """The most common value along a dimension (the smallest of several), and where it is."""
-    _no_complex("mode", input)
+    _no_complex("mode", input, dim)
     d = wrap_dim(dim, len(input.node.shape))
     if not input.node.shape:
         return _MODE((only(input), _first(input)))

@@ -10,7 +10,7 @@ from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.registry import like_strides
 from facula.ops.shapes import sizes
-from facula.ops.table import api
+from facula.ops.table import FUNCTIONS, api
 from facula.storage import make_view, whole
 from facula.trace.node import contiguous_strides
 from facula.trace.recorder import TLS, record
@@ -48,6 +48,22 @@ def _holds(t: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int
     return _end(shape, strides, offset) <= t._offset + t.numel()
 
 
+def _alike(base: Any, t: Any) -> Any:
+    """What t is a view of, as elements of its dtype."""
+    have, want = base.node.dtype, t.node.dtype
+    if have is want:
+        return base
+    if have.is_complex and have.to_real() is want:
+        return FUNCTIONS["view_as_real"](base)
+    if have.itemsize == want.itemsize:
+        return base.view(want)
+    if base.is_contiguous() and base.numel() * have.itemsize % want.itemsize == 0:
+        return base.view(-1).view(want)
+    raise NotImplementedError(
+        f"as_strided of memory beyond a view of {want} of memory of {have} is not in Facula"
+    )
+
+
 def _end(shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> int:
     """The position after the last element."""
     if 0 in shape:
@@ -69,9 +85,10 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
     # What is looked at is a part of the input, else of what it is a view of, else of the memory.
     base: Any = input
     if len(shape) == len(strides) and not _holds(input, shape, strides, offset):
-        base = input._base_t
+        base = None if input._base_t is None else _alike(input._base_t, input)
         if base is None or not _holds(base, shape, strides, offset):
-            base = whole(input) if input._storage is not None and input._chain else input
+            inner = input._storage is not None and input._chain
+            base = _alike(whole(input), input) if inner else input
     start = base._offset
     shape, strides = checked_strides(base, size, stride, offset - start)
     if TLS.r.grad and input.requires_grad and not base.requires_grad:

@@ -572,6 +572,94 @@ v2 /= v1
 n0 = v1.detach().numpy()
 v1.backward(torch.tensor(1.25), retain_graph=True)
 v2.backward()""",
+    "what a view that was made in no_grad requires follows its base": """
+v0 = torch.tensor([-1.22], dtype=torch.float64).requires_grad_()
+v4 = v0.exp()
+torch.set_grad_enabled(False)
+v4.copy_(v4)
+v5 = v4[None, :]
+out(v5.requires_grad)
+v4.detach_()
+torch.set_grad_enabled(True)
+v6 = v5 * 2""",
+    "addcdiv keeps its denominator, and what is joined of nothing depends on nothing": """
+v0 = torch.ones(3, dtype=torch.float64).requires_grad_()
+v1 = v0.clone()
+v1.addcdiv_(torch.tensor(1.95), torch.ones(3, dtype=torch.float64), value=0.5)
+v1.sum().backward()
+v1.sum().backward()
+v2 = torch.cat([v0[:0], v0[:0]])
+v3 = some(torch.autograd.grad((v2 * v2).sum(), [v0], create_graph=True)[0], v0)""",
+    "products of two dtypes of which one has no elements, and distances of nothing": """
+v0 = torch.zeros(0, 3, 2, dtype=torch.int64) @ torch.zeros(0, 2, 2)
+v1 = torch.zeros(2, 3, 0, dtype=torch.int64) @ torch.zeros(2, 0, 3).requires_grad_()
+v2 = torch.zeros(0, 3, 2, dtype=torch.bool) @ torch.zeros(0, 2, 2, dtype=torch.int64)
+v3 = torch.zeros(0, 3, 2).requires_grad_() @ torch.zeros(0, 2, 2, dtype=torch.int64)
+v4 = torch.bmm(torch.zeros(0, 3, 2, dtype=torch.int64), torch.zeros(0, 2, 2))
+v5 = torch.zeros(2, 3, 2, dtype=torch.int64) @ torch.zeros(2, 2, 2)
+v6 = torch.cdist(torch.zeros(1, 4, 0).requires_grad_(), torch.zeros(2, 3, 0))""",
+    "where the parts of complex numbers lie": """
+v0 = torch.arange(9, dtype=torch.float64).to(torch.complex128).view(3, 3).t()
+v1 = v0.diagonal(-1).real
+v2 = v0[1:].imag
+v3 = torch.view_as_real(v0[1:])
+v4 = v2.as_strided((4,), (1,), 0)
+v5 = v3.as_strided((4,), (1,), 1)
+v6 = torch.arange(8, dtype=torch.int32)[2:].view(torch.uint8)[4:].as_strided((4,), (4,), 0)
+v7 = torch.view_as_complex(torch.zeros(7)[1:].view(3, 2))
+out(torch.view_as_complex(torch.zeros(8)[2:].view(3, 2)).storage_offset())
+v4.mul_(2)
+out(v0.real.tolist())
+del v0""",
+    "a dimension that is not there is found before a dtype that does not fit": """
+v0 = torch.zeros(2, 3, dtype=torch.complex64)
+v0.amax(5)
+v0.max(5)
+v0.max(0)
+v0.sort(5)
+v0.median(5)
+v0.mode(5)
+v0.cummax(5)
+v0.topk(1, 5)
+v0.kthvalue(1, 5)
+del v0""",
+    "gradients have the dtype of what they are gradients of": """
+v0 = torch.ones(2).requires_grad_()
+v1 = v0 * 2
+v2 = torch.full((2,), 1.1, dtype=torch.float64)
+v3 = torch.autograd.grad(v1, v0, v2, retain_graph=True)[0]
+v4 = torch.autograd.grad(v1, v1, v2, retain_graph=True)[0]
+v5 = torch.autograd.grad(v1, v0, v2.long(), retain_graph=True)[0]
+v1.backward(v2)""",
+    "what is 0 in a target that requires grad, and the layout of threshold": """
+v0 = torch.zeros(2, dtype=torch.float64).requires_grad_()
+v1 = torch.nn.functional.kl_div(v0 * 2, v0 * 2, reduction='sum')
+v1.backward()
+v2 = torch.nn.functional.threshold(torch.ones(2, 3).t(), 0.1, 0.2)""",
+    "indices that an operation saved may not be written to": """
+v0 = torch.ones(3, 4, dtype=torch.float64).requires_grad_()
+v1 = torch.tensor([0, 1])
+v2 = v0[v1] + v0[:, v1][:2, :1] + v0.index_select(0, v1)
+v1.add_(1)
+v2.sum().backward()
+v3 = torch.tensor([[True, False, True, True]]).expand(3, 4).clone()
+v4 = v0[v3]
+v3.logical_not_()
+v4.sum().backward()
+v5 = v0 * 2
+v5[v1] = 3.0
+v1.sub_(1)
+v5.sum().backward()
+v6 = torch.nn.functional.embedding(v1, v0)
+v1.add_(1)
+v6.sum().backward()
+v7 = (v0 * 2).index_copy(0, v1, torch.ones(2, 4, dtype=torch.float64))
+v8 = (v0 * 2).index_add(0, v1, torch.ones(2, 4, dtype=torch.float64))
+v9 = (v0 * 2).index_fill(0, v1, 2.0)
+v1.sub_(1)
+v8.sum().backward()
+v7.sum().backward()
+v9.sum().backward()""",
     **found_wide.FOUND,
 }
 

@@ -38,7 +38,8 @@ class Gradients(Results):
             self.do(f"{v.name}.backward({self.literal(v.shape, v.dtype)}{extra})")
         elif c < 0.16:
             o = self.pick(leaf=True)
-            self.do(f"{self.root(v)}.backward(inputs=[{o.name}]{extra})")
+            given = f"inputs=[{o.name}]{extra}" if o.leaf else keep
+            self.do(f"{self.root(v)}.backward({given})")
         elif c < 0.24:
             roots = f"[{self.root(v)}, {o.name}]"
             ones = f"[None, {self.like(o)}.detach().clone()]"

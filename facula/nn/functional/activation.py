@@ -13,7 +13,7 @@ import facula
 from facula import Tensor
 from facula.ops.composed import whole
 from facula.ops.movement import in_layout
-from facula.ops.registry import Op
+from facula.ops.registry import Op, like_strides
 from facula.ops.table import explained, mixed
 from facula.trace.recorder import TLS, record
 from facula.trace.spans import pure, run
@@ -75,7 +75,8 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 def _threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     if x.dtype is facula.bool:
         raise NotImplementedError("\"threshold_cpu\" not implemented for 'Bool'")
-    return whole(x.masked_fill(x <= threshold, value), "Threshold", x)
+    out = in_layout(x.masked_fill(x <= threshold, value), like_strides(x.node))
+    return whole(out, "Threshold", x)
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:

@@ -185,6 +185,8 @@ def huber_loss(
 
 def _self_entropy(t: Tensor) -> Tensor:
     """``t * log(t)``, and 0 where ``t`` is."""
+    if t.requires_grad:
+        return facula.xlogy(t, t)
     zero = t == 0
     return facula.where(zero, 0.0, t * facula.where(zero, 1.0, t).log())
 

@@ -235,13 +235,13 @@ def _of_bags(
         factors = None if factors is None else factors.index_select(0, from_array(keep))
     size = _even(sizes)
     if size:
-        rows = upcast(rows_at(weight, from_array(at.reshape(-1, size))))
+        rows = upcast(rows_at(weight, from_array(at.reshape(-1, size)), input))
         rows = rows if factors is None else rows * factors.reshape(-1, size, 1)
         out = rows.amax(1) if mode == "max" else rows.sum(1)
         return out / size if mode == "mean" else out
     if mode == "max":
         return None
-    out = bag_sums(weight, at, sizes, factors)
+    out = bag_sums(weight, at, sizes, factors, input)
     if mode == "mean":
         counts = np.maximum(sizes, 1).astype(out.dtype.np).reshape(-1, 1)
         out = out / from_array(counts)

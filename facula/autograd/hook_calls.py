@@ -1,0 +1,106 @@
+"""Calls of hooks during a backward pass, and what they may put in the place of gradients.
+
+Source: https://pytorch.org/docs/stable/notes/autograd.html#backward-hooks-execution
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facula.autograd.graph import GradNode
+from facula.autograd.names import kept
+from facula.trace.recorder import TLS
+from facula.trace.resting import rouse
+
+
+def of_tensor(hooks: dict[int, Any] | None, g: Any) -> Any:
+    """The gradient that the hooks of a tensor make of the one that has arrived there."""
+    if hooks:
+        rouse(TLS.r)
+        for hook in list(hooks.values()):
+            new = hook(g)
+            if new is not None:
+                g = _checked(hook, g, new)
+    return g
+
+
+def given_to(n: GradNode, g: Any) -> tuple[Any, ...]:
+    """What a node was given, as its hooks see it: a gradient for each of its results."""
+    joint = None if n.custom is None else n.custom.joint
+    if joint is None or joint.count == 1:
+        return (g,)
+    return tuple([joint.grads.get(i) for i in range(joint.count)])
+
+
+def before_node(n: GradNode, g: Any) -> tuple[Any, bool]:
+    """The gradient that a node is run with, and whether it is run: not where its hooks leave none.
+
+    Of several gradients the node's function gets what the hooks have made of them.
+    """
+    rouse(TLS.r)
+    assert n.pre_hooks is not None
+    for hook in list(n.pre_hooks.values()):
+        given = given_to(n, g)
+        new = hook(given)
+        if new is None:
+            continue
+        _check_all(hook, given, new)
+        if all([d is None for d in new]):
+            return None, False
+        if len(new) > 1:
+            n.custom.joint.grads = dict(enumerate(new))
+        else:
+            g = new[0]
+    return g, True
+
+
+def after_node(n: GradNode, grads: list[Any], given: tuple[Any, ...]) -> list[Any]:
+    """The gradients that a node's hooks make of those it sends."""
+    rouse(TLS.r)
+    grads += [None] * (len(kept(n)) - len(grads))  # for numbers, which are operands too
+    assert n.post_hooks is not None
+    for hook in list(n.post_hooks.values()):
+        new = hook(tuple(grads), given)
+        if new is not None:
+            _check_all(hook, grads, new)
+            grads = list(new)
+    return grads
+
+
+def _name(hook: Any) -> str:
+    name: str = getattr(hook, "__name__", type(hook).__name__)
+    return name
+
+
+def _check_all(hook: Any, grads: Any, new: Any) -> None:
+    """TypeError or RuntimeError for what a node's hook may not return."""
+    if not isinstance(new, tuple):
+        raise TypeError(f"expected tuple, but hook '{_name(hook)}' returned '{type(new).__name__}'")
+    if len(new) != len(grads):
+        raise RuntimeError(
+            f"hook '{_name(hook)}' has returned an incorrect number of values (got {len(new)}, but "
+            f"expected {len(grads)})"
+        )
+    for g, d in zip(grads, new, strict=True):
+        if g is not None and d is not None:
+            _checked(hook, g, d)
+
+
+def _checked(hook: Any, g: Any, new: Any) -> Any:
+    """What a hook put in the place of a gradient."""
+    name = _name(hook)
+    if not hasattr(new, "node"):
+        raise TypeError(f"expected Variable, but hook '{name}' returned '{type(new).__name__}'")
+    if tuple(new.shape) != tuple(g.shape):
+        raise RuntimeError(
+            f"hook '{name}' has changed the size of value: from {list(g.shape)} to "
+            f"{list(new.shape)}"
+        )
+    if new.dtype is not g.dtype:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value: from {g.dtype} to {new.dtype}"
+        )
+    return new
+
+
+__all__ = ["after_node", "before_node", "given_to", "of_tensor"]
