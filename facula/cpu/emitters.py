@@ -16,11 +16,12 @@ from facula.cpu.convolution import Convolution
 from facula.cpu.convolution_weight import ConvolutionWeight
 from facula.cpu.folds import Folds
 from facula.cpu.indexing import Bags, Gather, Scatter
+from facula.cpu.integers import AnyProduct
 from facula.cpu.parts import Parts
 from facula.cpu.pooling_back import POOLING, Pooling
-from facula.cpu.product import Product
 from facula.cpu.ranking import Ranks
 from facula.cpu.scans import Scans
+from facula.cpu.searching import Search
 from facula.cpu.selecting import Select, Sort
 from facula.cpu.turning import Turning
 from facula.trace.node import Node
@@ -44,7 +45,7 @@ class Emitter(Protocol):
 
 
 EMITTERS: dict[str, Emitter] = {
-    "matmul": Product(),
+    "matmul": AnyProduct(),
     "assemble": Parts(),
     **dict.fromkeys(("reshape", "clone", "flatten_copy"), Turning()),
     **dict.fromkeys(
@@ -62,6 +63,7 @@ EMITTERS: dict[str, Emitter] = {
     "ctc_alpha_back": Alignment(Backward),
     "topk_index": Select(),
     "argsort": Sort(),
+    "searchsorted": Search(),
     **dict.fromkeys(("kth_index", "median_index", "nanmedian_index", "mode_index"), Ranks()),
     **dict.fromkeys(("conv", "conv_input"), Convolution()),
     "conv_weight": ConvolutionWeight(),

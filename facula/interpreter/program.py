@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
+from facula.dtypes import INT
 from facula.interpreter.parts import add_part, parts_of
 from facula.quiet import quietly
 from facula.trace.flight import COMPILING, land
@@ -36,6 +37,7 @@ SLOW = {
     "max_pool_put": 0.018,
     "argsort": 0.04,
     "topk_index": 0.01,
+    "searchsorted": 0.03,
     **dict.fromkeys(("kth_index", "median_index", "nanmedian_index", "mode_index"), 0.035),
     "fmod": 0.019,
     "remainder": 0.019,
@@ -343,7 +345,9 @@ class Work:
                 continue
             ops.add(op)
             inputs = tuple([i.shape for i in n.inputs])
-            kind = op, n.shape, inputs, n.dtype.itemsize == 2
+            # NumPy multiplies integers as slowly as 16-bit floats.
+            slow = n.dtype.itemsize == 2 or (op.name == "matmul" and n.dtype.category == INT)
+            kind = op, n.shape, inputs, slow
             known = kinds.get(kind)
             if known is None:
                 kinds[kind] = known = _microseconds(op.name, n.shape, inputs, kind[3])
@@ -362,7 +366,8 @@ class Work:
 def _microseconds(
     name: str, shape: tuple[int, ...], inputs: tuple[tuple[int, ...], ...], narrow: bool
 ) -> float:
-    """How long an operation takes that is interpreted. `narrow`: of 16-bit floats."""
+    """How long an operation takes that is interpreted. `narrow`: of 16-bit floats; of integers, for
+    a product."""
     size = math.prod(shape)
     if name == "matmul":
         return 4.0 + size * (1e-3 + inputs[0][-1] * (3e-4 if narrow else 2e-5))

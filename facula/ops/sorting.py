@@ -371,6 +371,16 @@ def _distinct(a: Any, inverse: bool, counts: bool, dim: int | None) -> tuple[Any
                 None if place is None else place[at],
                 times[found] if counts else None,
             )
+    if dim is not None and a.size and not (a.dtype.kind == "f" and np.isnan(a).any()):
+        rows = _ordered_rows(np.moveaxis(a, dim, 0))
+        if rows is not None:
+            order = np.argsort(rows, kind="stable")
+            new = np.ones(len(rows), bool)
+            new[1:] = rows[order[1:]] != rows[order[:-1]]
+            where = np.empty(len(rows), np.int64)
+            where[order] = np.cumsum(new) - 1
+            first = np.flatnonzero(new)
+            return a.take(order[first], dim), where, np.diff(first, append=len(rows))
     if not inverse and not counts:
         return np.unique(a, axis=dim, equal_nan=False), None, None
     # With the index of the first of each, sorting is stable.
@@ -378,6 +388,23 @@ def _distinct(a: Any, inverse: bool, counts: bool, dim: int | None) -> tuple[Any
         a, return_index=True, return_inverse=True, return_counts=True, axis=dim, equal_nan=False
     )
     return values, where, times
+
+
+def _ordered_rows(a: Any) -> Any:
+    """Each row as a string of bytes that is less than another where the row is; None for a dtype
+    that has none. NumPy's own comparison of rows goes by a field for each element."""
+    kind, size = a.dtype.kind, a.dtype.itemsize
+    if kind not in "iubf" or size > 8:
+        return None
+    unsigned = np.dtype(f"u{size}")
+    high = unsigned.type(1 << (8 * size - 1))
+    if kind == "f":
+        bits = (a + a.dtype.type(0)).view(unsigned)  # -0.0 becomes 0.0
+        bits = np.where(bits & high, ~bits, bits | high)
+    else:
+        bits = a.view(unsigned) if kind != "i" else a.view(unsigned) ^ high
+    big = np.ascontiguousarray(bits.reshape(len(a), -1).astype(unsigned.newbyteorder(">")))
+    return big.view(f"V{big.shape[1] * size}").reshape(-1)
 
 
 def _without(shape: tuple[int, ...], d: int) -> tuple[int, ...]:
