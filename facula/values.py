@@ -118,7 +118,8 @@ def lend(owner: Any) -> Any:
     if lent is None or lent.strides != base.strides:  # bfloat16, or nothing in it
         lent = np.lib.stride_tricks.as_strided(base, base.shape, base.strides)
     owner._exported = weakref.ref(lent)
-    for x in (owner, *[ref() for ref in _aliases(owner)]):
+    aliases = _aliases(owner)
+    for x in (owner, *[ref() for ref in aliases]) if aliases else (owner,):
         counted = x if x is None or x._counter is None else x._counter
         if counted is not None and counted._token is not None:
             counted._token.lent = owner._exported

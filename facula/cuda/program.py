@@ -519,6 +519,7 @@ class DeviceProgram:
         self.runs = 0
         self.quiet = False
         self.watched: list[int] = []
+        self.unwritten = self.away.unwritten
         self.entries = self.away.entries
         self.changing = changing(self.entries)
 

@@ -14,7 +14,7 @@ from facula.dtypes import INT
 from facula.interpreter.parts import add_part, parts_of
 from facula.quiet import quietly
 from facula.trace.flight import COMPILING, land
-from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node
+from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, Pick, pick
 from facula.trace.resting import resting
 
 # After how many interpreted occurrences a program is compiled; -1: as `_worthwhile` says, from
@@ -95,6 +95,18 @@ def _needed(roots: list[Node]) -> list[Node]:
     return sorted(seen, key=lambda n: n.index)
 
 
+def _unwritten(r: Any) -> Pick:
+    """A function that picks, of a frame's inputs, those whose tensors may still be inputs at its
+    end: nothing was assigned to them."""
+    written = set()
+    n = r.cur
+    while n is not None:
+        if n.op is ASSIGN and n.a.op is INPUT:
+            written.add(n.a.index)
+        n = n.parent
+    return pick([i for i in range(len(r.inputs)) if i not in written])
+
+
 def _source(n: Node) -> Node:
     """The node whose buffer this one shares."""
     while True:
@@ -131,6 +143,7 @@ class Program:
         "runs",
         "size",
         "steps",
+        "unwritten",
         "watched",
         "work",
     )
@@ -170,6 +183,7 @@ class Program:
             slots = dict(lead.roots)
         self.runs = 0  # the lead's count all
         self.quiet = False  # whether no history outlives the frame
+        self.unwritten = _unwritten(r)
         self.watched: list[int] = []  # the live handles that have one
         self.plans: Any = ()  # how its graph is kept until somebody asks (autograd/later.py)
         self.after = 0

@@ -78,8 +78,8 @@ class Flight:
         base = a
         while type(getattr(base, "base", None)) not in OWNED:
             base = base.base
-        if reading:
-            if id(base) in map(id, self.written):
+        if reading:  # asked first whether it is done: it writes many arrays, and mostly is
+            if not self.done() and id(base) in map(id, self.written):
                 self.land()
             return
         if self._used is None:

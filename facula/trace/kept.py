@@ -116,7 +116,7 @@ def keep(tensors: list[Any]) -> Kept | None:
             return None
         if not (t._base_t is t._viewed is t._token is t._hooks is None) or t._inference:
             return None
-    if len(set(map(id, tensors))) < len(tensors):
+    if len(set(tensors)) < len(tensors):
         return None
     k = Kept()
     k.rec, k.free, k.stretch, k.count = TLS.r, False, None, 0
@@ -348,7 +348,7 @@ def follow(f: Any, tensors: list[Any], static: Any, numbers: tuple[Any, ...], k:
     bound = s.binds(tensors)
     inputs: Any = k.inputs
     if s.distinct:
-        if len(set(map(id, bound))) < s.distinct:
+        if len(set(bound)) < s.distinct:
             return False
         inputs = [*[(t, t._data, t._gfn) for t in bound], *inputs]
     # From here on nothing fails.

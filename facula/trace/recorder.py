@@ -558,7 +558,7 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
     if flight.CURRENT is not None:
         flight.CURRENT.before(r)
     failed: BaseException | None = None
-    chosen = values = None
+    chosen = values = program = None
     handles = r.handles
     if handles:
         aliases = let_go(handles) if r.views else ()
@@ -610,6 +610,8 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
             failed = after_failure(r, program, live, error)
     made = r.gnodes
     inputs, temps = r.inputs, r.temps
+    if program is not None and values is not None:
+        inputs = program.unwritten(inputs)
     try:
         conclude(r, chosen, values, handles, inputs, temps)
     except BaseException as error:

@@ -300,7 +300,7 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         if not _FLOATS.issuperset(map(type, numbers)):
             return _MISS
     bound = s.binds(tensors)
-    if s.distinct > 1 and len(set(map(id, bound))) < s.distinct:
+    if s.distinct > 1 and len(set(bound)) < s.distinct:
         return _MISS  # one tensor as two operands that were two
     for i, j in s.same:
         if tensors[i] is not tensors[j]:
