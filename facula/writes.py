@@ -406,6 +406,8 @@ def scatter(root: Any, chain: Any, value: Any) -> Any:
         from facula.ops.movement import WRITE_THROUGH
 
         other = [op.name for op, _ in chain if op.name in _OF_BYTES]
+        if other and 0 in value.node.shape:
+            return record(self_op(), (root,))
         if other:
             raise NotImplementedError(
                 f"writing through {other[0]} of a view of which elements may share memory is not "
@@ -422,8 +424,11 @@ def scatter(root: Any, chain: Any, value: Any) -> Any:
 
 def _overlapping(op: Any, params: Any) -> bool:
     """Whether several elements of such a view may be one of what it views."""
+    if op.name == "unfold":
+        _, size, step = params
+        return bool(size > step)
     if op.name != "as_strided":
-        return op.name in ("expand", "unfold")
+        return op.name == "expand"  # type: ignore[no-any-return]
     reach = 0  # of the dimensions with smaller strides
     for stride, n in sorted([(s, n) for n, s in zip(*params[:2], strict=True) if n > 1]):
         if stride <= reach:

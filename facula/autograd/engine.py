@@ -73,7 +73,7 @@ def _unpack(s: Saved, node: GradNode, create_graph: bool) -> Any:
         t._exported = lent
     if not create_graph or s.edge is None:
         return t
-    if isinstance(s.edge, AccumulateGrad):
+    if isinstance(s.edge, AccumulateGrad) and s.packed is None:
         return s.edge.variable
     u = recorder._new_tensor()
     u._data, u._exported = t._data, t._exported

@@ -49,6 +49,7 @@ def packer(pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> Callable
                             s.tensor = None
                         # What becomes of a value whose hook has it is the hook's business.
                         s.token, s.root, s.stale = None, None, False
+            flush(r)  # a copy that a hook made is one of what the memory holds now
         finally:
             r.packing = before
 

@@ -237,7 +237,8 @@ def angle(input: Any) -> Any:
     """The angle of complex numbers; pi for negative real numbers, 0 for others."""
     if input.dtype.category < dtypes.FLOAT:
         input = input.to(dtypes.get_default_dtype())
-    return record(ANGLE, (input,))
+    out = record(ANGLE, (input,))
+    return mv.in_layout(out, None) if input.dtype.is_complex else out
 
 
 @api

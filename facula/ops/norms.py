@@ -10,6 +10,7 @@ from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.arithmetic import in_float32, need
 from facula.ops.composed import whole
+from facula.ops.movement import in_layout
 from facula.ops.reductions import _dims, every, safe_power, select
 from facula.ops.registry import broadcast
 from facula.ops.table import api
@@ -153,4 +154,4 @@ def renorm(input: Any, p: Any, dim: int, maxnorm: Any) -> Any:
         n = norm_over(t, float(p), dims, True)
         return t * select(n > maxnorm, maxnorm / (n + 1e-7), n.new_ones(()))
 
-    return in_float32(f, input)
+    return in_layout(in_float32(f, input), None)

@@ -11,6 +11,7 @@ from facula import dtypes
 from facula.ops import bessel, gamma, normal, polynomials
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need, one_tensor, operands, result_type, tensor_of
+from facula.ops.movement import in_layout
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.trace.recorder import record
@@ -272,7 +273,7 @@ def mvlgamma(input: Any, p: int) -> Any:
     total = _op("lgamma", t)
     for k in range(1, p):
         total = total + _op("lgamma", t - k / 2)
-    return total + p * (p - 1) / 4 * math.log(math.pi)
+    return in_layout(total + p * (p - 1) / 4 * math.log(math.pi), None)
 
 
 SPECIAL["polygamma"] = polygamma

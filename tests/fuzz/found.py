@@ -660,6 +660,25 @@ v1.sub_(1)
 v8.sum().backward()
 v7.sum().backward()
 v9.sum().backward()""",
+    "what hooks keep of a leaf is a value of its own, and a copy they make is made at once": """
+v0 = torch.tensor([1.0, 2.0], dtype=torch.float64).requires_grad_()
+with torch.autograd.graph.saved_tensors_hooks(lambda t: t * 2, lambda t: t): v1 = v0.exp() * v0
+with torch.no_grad(): v0.zero_()
+v2 = some(torch.autograd.grad(v1.sum(), [v0], create_graph=True)[0], v0)
+(v2 * v2).sum().backward()
+v3 = v0 + 1
+with torch.autograd.graph.saved_tensors_hooks(lambda t: t.clone(), lambda t: t): v4 = v3 * v3
+v3.detach().numpy().fill(5)
+v4.sum().backward()""",
+    "writes of nothing into nothing, and through windows that do not meet": """
+v0 = torch.zeros(3, 0, dtype=torch.float64)
+v1 = torch.empty(0, dtype=torch.float64).set_(v0.untyped_storage(), 0, v0.shape)
+v1.clamp_min_(0)
+v2 = torch.arange(12, dtype=torch.float64).view(4, 3).unfold(-1, 1, 1).squeeze(-1)
+v3 = v2.view(torch.int64)
+v3[torch.tensor(-3), torch.tensor([True, True, False])] = torch.tensor(7)
+v4 = torch.arange(7).unfold(0, 2, 3)
+v4.add_(1)""",
     **found_wide.FOUND,
 }
 

@@ -203,7 +203,7 @@ def rrelu(
 
 def _rrelu(x: Tensor, lower: float, upper: float, training: bool) -> Tensor:
     if not training:
-        return _leaky_relu(x, (lower + upper) / 2)
+        return in_layout(_leaky_relu(x, (lower + upper) / 2), None)
     require_float(x, "rrelu_with_noise_out_cpu")
     # PyTorch draws for the elements that are not positive, in order, and in double precision.
     places = (x.detach().reshape(-1) <= 0).nonzero().reshape(-1)
@@ -515,6 +515,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
     """``input`` where its magnitude is greater than ``lambd``, else 0."""
     require_float(input, "hardshrink_cpu")
     kept = input.masked_fill((input >= -lambd) & (input <= lambd), 0)
+    kept = in_layout(kept, like_strides(input.node))
     return output(whole(kept, "Hardshrink", input), out)
 
 

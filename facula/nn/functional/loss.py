@@ -12,7 +12,8 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.ops.composed import whole
-from facula.ops.registry import Op
+from facula.ops.movement import in_layout
+from facula.ops.registry import Op, like_strides
 from facula.ops.table import mixed
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
@@ -440,7 +441,8 @@ def soft_margin_loss(
             + scalar_type(input.dtype)
         )
     x, t, dtype = _pair(input, target)
-    loss = reduced(-logsigmoid(t * x), reduction, dtype)
+    z = t * x
+    loss = reduced(in_layout(-logsigmoid(z), like_strides(z.node)), reduction, dtype)
     return whole(loss, "SoftMarginLoss", input, target)
 
 
