@@ -224,12 +224,13 @@ class LBFGS(Optimizer):
         else:
             previous = start
 
-        # Shrink it.
-        low, high = (previous, point) if previous.loss <= point.loss else (point, previous)
+        # Shrink it. Of equal ends the first is the better, as in PyTorch, wherever the other was.
+        ends = [previous, point]
+        low = 0 if previous.loss <= point.loss else 1
         was_near_an_end = False
-        while trials < _MAX_SEARCH and abs(high.t - low.t) * scale >= least_change:
-            first, last = sorted((low.t, high.t))
-            t = _minimum(low, high, first, last)
+        while trials < _MAX_SEARCH and abs(ends[1].t - ends[0].t) * scale >= least_change:
+            first, last = sorted((ends[0].t, ends[1].t))
+            t = _minimum(ends[0], ends[1], first, last)
             margin = 0.1 * (last - first)
             near_an_end = min(last - t, t - first) < margin
             if near_an_end and (was_near_an_end or t >= last or t <= first):
@@ -237,17 +238,16 @@ class LBFGS(Optimizer):
                 near_an_end = False
             was_near_an_end = near_an_end
             point, trials = at(t), trials + 1
-            if not decreases(point) or point.loss >= low.loss:
-                high = point
-                if high.loss < low.loss:
-                    low, high = high, low
+            if not decreases(point) or point.loss >= ends[low].loss:
+                ends[1 - low] = point
+                low = 0 if ends[0].loss <= ends[1].loss else 1
                 continue
             if is_flat(point):
                 return point, trials + 1
-            if point.slope * (high.t - low.t) >= 0:
-                high = low
-            low = point
-        return low, trials + 1
+            if point.slope * (ends[1 - low].t - ends[low].t) >= 0:
+                ends[1 - low] = ends[low]
+            ends[low] = point
+        return ends[low], trials + 1
 
 
 class _Point(NamedTuple):
@@ -269,10 +269,15 @@ def _minimum(p: _Point, q: _Point, least: float, most: float) -> float:
     if p.t > q.t:
         p, q = q, p
     width = q.t - p.t
-    bend = p.slope + q.slope - 3 * (p.loss - q.loss) / (p.t - q.t)
+    bend = p.slope + q.slope - _over(3 * (p.loss - q.loss), p.t - q.t)
     square = bend * bend - p.slope * q.slope
     if not square >= 0:
         return (least + most) / 2
     root = math.sqrt(square)
-    t = q.t - width * ((q.slope + root - bend) / (q.slope - p.slope + 2 * root))
+    t = q.t - width * _over(q.slope + root - bend, q.slope - p.slope + 2 * root)
     return min(max(t, least), most)
+
+
+def _over(a: float, b: float) -> float:
+    """a / b as tensors divide, which these are in PyTorch: by zero gives infinity, or NaN."""
+    return a / b if b else a * math.copysign(math.inf, b)

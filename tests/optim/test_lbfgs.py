@@ -146,3 +146,18 @@ def test_other_line_search():
     optimizer = torch.optim.LBFGS([p], line_search_fn="armijo")
     with pytest.raises(RuntimeError, match="only 'strong_wolfe' is supported"):
         optimizer.step(quadratic(p, optimizer))
+
+
+def test_line_search_where_slopes_are_constant():
+    """The cubic through two points has no bend there: PyTorch divides tensors by zero."""
+    p = torch.tensor([-1.2, 1.0, 0.5, 2.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([p], line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        loss = p.abs().sum()
+        loss.backward()
+        return loss
+
+    losses = [float(optimizer.step(closure)) for _ in range(8)]
+    assert losses[0] == 4.7 and losses[-1] < 0.1
