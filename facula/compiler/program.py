@@ -358,13 +358,14 @@ class CompiledProgram:
         # would count as its base's.)
         alone = _ALONE_IN_TUPLE.issuperset(map(getrefcount, donors))
         first, self.began = not self.began, True
-        if alone and not first and OWNED.issuperset(map(type, map(_base, donors))):
+        bases = [a for a in map(_base, donors) if a is not None]
+        if alone and not first and OWNED.issuperset(map(type, bases)):
             others = [
                 np.empty(shape, dtype) if pool is None else pool.take()
                 for shape, dtype, _, pool in self.others
             ]
             return list(self.arrange((*donors, *others)))
-        del donors
+        del donors, bases
         moved = self._moved(inputs) if first else ()
         fresh = []
         for shape, dtype, donor, pool in self.fresh:

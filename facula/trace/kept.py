@@ -335,16 +335,20 @@ def follow(f: Any, tensors: list[Any], static: Any, numbers: tuple[Any, ...], k:
     s = _of(r, key_of(r, f, static, count + len(k.leaves)), nodes, k, count)
     if s is None or not _FLOATS.issuperset(map(type, numbers)):
         return False
-    targets = s.writes(tensors)
+    shared = False
     for t in tensors:
         if t._storage is not None or t._exported is not None:
+            shared = True
             if is_lent(r, t) or not ready(r, t, t.node):
                 return False
-    for t in targets:
-        if t._gfn is not None or t._retains is not None or (t.node.rg and not t._leaf_rg):
+    targets = s.writes(tensors)
+    for t in targets:  # a leaf that requires grad has no history
+        if not t._leaf_rg and (t._gfn is not None or t._retains is not None or t.node.rg):
             return False
-        if t._storage is not None and not sole(t, t._storage):
-            return False
+    if shared:
+        for t in targets:
+            if t._storage is not None and not sole(t, t._storage):
+                return False
     bound = s.binds(tensors)
     inputs: Any = k.inputs
     if s.distinct:

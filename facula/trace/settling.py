@@ -217,7 +217,8 @@ def _hand_over(handles: Any, arrays: Any) -> None:
             np.copyto(h._data, data)
         else:
             h._data = data
-        rg = (node.rg or h._leaf_rg or h._gfn is not None) and not h._saved
+        # A leaf is never what was saved for a backward pass.
+        rg = h._leaf_rg or ((node.rg or h._gfn is not None) and not h._saved)
         known = node.leaf
         if known is None or known.rg is not rg:
             known = node.leaf = leaf(node.shape, node.dtype, node.strides, rg)
