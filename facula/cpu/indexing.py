@@ -109,6 +109,10 @@ class GatherKernel(DomainKernel):
         self.indices = [self.stream(p.base, p.offset, p.steps) for p in self.picks]
         self.flag = "" if in_range(index, self.picks) else self.status()
 
+    def lanes(self, width: int) -> int:
+        """Several vectors of a row that has one index."""
+        return width if any([p.steps[-1:] != [0] for p in self.picks]) else 4 * width
+
     def begin_row(self) -> None:
         """Indices that are the same for the whole row are used once."""
         one = Lanes(self.f, 1)

@@ -34,7 +34,9 @@ class MapKernel(Kernel):
     def build(self, width: int) -> None:
         """Write the kernel."""
         c = self.cluster
-        self.width = width
+        # Bytes come as many in a vector as there are, if nothing is wider.
+        kinds = [kind_of(x) for n in c.nodes for x in (n, *n.inputs)]
+        self.width = 4 * width if all([k in ("b", "u8", "i8") for k in kinds]) else width
         self._layout()
         self._levels()
         f = self.f

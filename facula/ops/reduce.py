@@ -68,8 +68,13 @@ def _prod_grad(g: Any, a: Any, p: Any) -> Any:
         # A second derivative of zero there is, too.
         return record(TIED, (g, a), (a.shape, a.dtype)) if n and TLS.r.grad else g.clone()
     if not TLS.r.grad and not a.dtype.is_complex:
-        divided = g * record(PROD, (a,), ((dim,), True)) / a
-        return _choose((a == 0).any(), _without_dividing(g, a, dim), divided)
+        # With one zero the product of the others is its gradient alone, with two there is none.
+        zero, none = a == 0, a.new_zeros(())
+        safe = _choose(zero, a.new_ones(()), a)
+        rest = record(PROD, (safe,), ((dim,), True))
+        many = zero.to(a.dtype).sum(dim, keepdim=True)
+        at_zero = _choose(many == 1, rest, none).expand(a.shape)
+        return g * _choose(zero, at_zero, _choose(many == 0, rest / safe, none))
     return _without_dividing(g, a, dim)
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from facula import Tensor
 
-
-def cubic_weights(t: Tensor, a: float) -> list[Tensor]:
+def cubic_weights(t: Any, a: float) -> list[Any]:
     """Weights of the four neighbours of a point at ``t`` between the second and the third.
 
     Keys 1981, https://doi.org/10.1109/TASSP.1981.1163711; ``a`` is its free parameter.
     """
 
-    def near(x: Tensor) -> Tensor:  # |x| <= 1
+    def near(x: Any) -> Any:  # |x| <= 1
         return ((a + 2) * x - (a + 3)) * x * x + 1
 
-    def far(x: Tensor) -> Tensor:  # 1 < |x| < 2
+    def far(x: Any) -> Any:  # 1 < |x| < 2
         return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
 
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]

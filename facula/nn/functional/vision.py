@@ -15,6 +15,7 @@ from facula.ops.indexing import GATHER
 from facula.ops.table import mixed
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
+from facula.values import from_array
 
 from . import pooling
 from ._common import dims, require_float, scalar_type, upcast
@@ -168,9 +169,9 @@ def _nearest(x: Tensor, size: list[int], factors: list, exact: bool) -> Tensor:
             x = x.reshape([*shape[:dim], n, *shape[dim + 1 :]])
             continue
         scale = old / n if factor is None else 1.0 / factor
-        place = facula.arange(n, dtype=facula.float32, device=x.device)
-        place = (place + 0.5) * scale if exact else place * scale
-        x = x.index_select(dim, place.floor().clamp(max=old - 1).to(facula.int64))
+        place = np.arange(n, dtype=np.float32) + np.float32(0.5 if exact else 0)
+        place = np.floor(place * np.float32(scale)).clip(max=old - 1)
+        x = _picked(x, dim, place.astype(np.int64))
     return x
 
 
@@ -182,25 +183,37 @@ def _resize_dim(x, dim, n, factor, mode, align_corners, antialias) -> Tensor:
     if n == old and factor in (None, 1.0):
         return x
     scale = _scale(old, n, factor, align_corners)
-    place = facula.arange(n, dtype=x.dtype, device=x.device)
-    place = place * scale if align_corners else (place + 0.5) * scale - 0.5
     shape = [-1 if d == dim else 1 for d in range(x.dim())]
+    place = _places(n, scale, align_corners, x.dtype.np)
     if mode == "bicubic":
-        first = place.floor()
-        weights = cubic_weights(place - first, -0.75)
+        first = np.floor(place)
         out = None
-        for tap, weight in enumerate(weights):
-            index = (first + (tap - 1)).clamp(0, old - 1).to(facula.int64)
-            term = x.index_select(dim, index) * weight.reshape(shape)
+        for tap, weight in enumerate(cubic_weights(place - first, -0.75)):
+            index = (first + (tap - 1)).clip(0, old - 1).astype(np.int64)
+            term = _picked(x, dim, index) * _constant(weight.reshape(shape), x)
             out = term if out is None else out + term
         return out
-    place = place.clamp(0, old - 1)
-    first = place.floor()
-    part = (place - first).reshape(shape)
-    index = first.to(facula.int64)
-    low = x.index_select(dim, index)
-    high = x.index_select(dim, (index + 1).clamp(max=old - 1))
-    return low * (1 - part) + high * part
+    place = place.clip(0, old - 1)
+    first = np.floor(place)
+    part, low = place - first, first.astype(np.int64)
+    weights = [_constant(t.reshape(shape), x) for t in (1 - part, part)]
+    high = np.minimum(low + 1, old - 1)
+    return _picked(x, dim, low) * weights[0] + _picked(x, dim, high) * weights[1]
+
+
+def _places(n: int, scale: float, align_corners: bool, dtype: Any) -> Any:
+    """Where in the input each of n elements lies: an array, since indices are looked at by the call
+    in any case."""
+    place, by, half = np.arange(n, dtype=dtype), dtype.type(scale), dtype.type(0.5)
+    return place * by if align_corners else (place + half) * by - half
+
+
+def _constant(a: Any, like: Tensor) -> Tensor:
+    return from_array(a).to(like.device)
+
+
+def _picked(x: Tensor, dim: int, index: Any) -> Tensor:
+    return x.index_select(dim, _constant(index, x))
 
 
 def _scale(old: int, new: int, factor, align_corners: bool) -> float:
