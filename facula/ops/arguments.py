@@ -342,6 +342,12 @@ def unfit(f: Any, name: str, argument: str, x: Any, args: Any, kwargs: Any) -> E
     expected = " or ".join([_CHECKS[k][0] for k in allowed if k != "None"])
     if "Tensors" in allowed and isinstance(x, (tuple, list)):
         x = next(t for t in x if not _tensor(t))
+    if "sizes" in allowed and isinstance(x, (tuple, list)):
+        k, x = next((k, n) for k, n in enumerate(x) if not _int(n))
+        expected += f", but found {type(x).__name__} {x!r} at pos {k}"
+        return TypeError(
+            f"{name}(): argument '{argument}' must be {expected}; got {call_of(name, args, kwargs)}"
+        )
     asked = name in _ASKING and argument not in _UNASKED and not _tensor(x)
     asked = asked and allowed[0] == "Tensor" and not isinstance(x, _SIZED)
     return (AttributeError if asked else TypeError)(

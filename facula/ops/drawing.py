@@ -172,9 +172,15 @@ def randint(
     for name, bound in (("low", low), ("high", high)):
         if not hasattr(bound, "__index__"):
             raise TypeError(f"randint(): argument '{name}' must be int, not {type(bound).__name__}")
+        if isinstance(bound, Tensor) and bound.numel() != 1:
+            raise TypeError(
+                f"randint(): argument '{name}' must be int, not a tensor of shape "
+                f"{list(bound.shape)}"
+            )
     if size is None or not isinstance(size, (tuple, list)):
+        given = rest[-1] if size is None and rest else size
         raise TypeError(
-            f"randint(): argument 'size' must be tuple of ints, not {type(size).__name__}"
+            f"randint(): argument 'size' must be tuple of ints, not {type(given).__name__}"
         )
     if low >= high:
         raise RuntimeError(

@@ -366,6 +366,8 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
             "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{len(value.node.shape)} dimension(s)."
         )
+    if index.node.dtype is not dtypes.int64:
+        raise IndexError(f"index_fill_(): Expected dtype int64 for index, got {index.dtype}")
     if len(index.node.shape) > 1:
         raise RuntimeError(
             f"index_fill_: Index has to be a vector/scalar, got shape {list(index.node.shape)}"

@@ -6,10 +6,13 @@ Modes (blocks of `torch.overrides`) are not asked here: they see the operations 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from facula.ops.table import CLASSES, FUNCTIONS, OVERRIDES, overriding
+
+from ._common import no_tensor
 
 # Functions that are compiled in PyTorch: their arguments are handed over as they were given, where
 # the others hand over all settings by name.
@@ -21,6 +24,8 @@ AS_GIVEN = frozenset((
     *("pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "prelu", "relu_"),
     *("rrelu_", "scaled_dot_product_attention", "selu_", "softplus", "softshrink", "threshold_"),
 ))  # fmt: skip
+# Functions in Python that hand over their arguments to compiled ones before they look at them.
+_PASSED_ON = frozenset(("embedding", "group_norm", "hardswish", "multilabel_soft_margin_loss"))
 # Functions that call a method, which is what is offered.
 METHODS = frozenset(("sigmoid", "tanh"))
 
@@ -38,14 +43,30 @@ def offered(f: Callable[..., Any]) -> Callable[..., Any]:
                 return done
         try:
             return f(*args, **kwargs)
-        except (TypeError, AttributeError):
+        except (TypeError, AttributeError) as error:
             # Something that is like a tensor, of a class that is no subclass.
             done = _offer(call, f, args, kwargs)
-            if done is NotImplemented:
+            if done is not NotImplemented:
+                return done
+            wrong = _no_tensor(f, args, kwargs, error)
+            if wrong is None:
                 raise
-            return done
+            raise wrong from None
 
     return call
+
+
+def _no_tensor(f: Any, args: Any, kwargs: Any, error: Exception) -> Exception | None:
+    """What is wrong with a call that asked an argument for what tensors have."""
+    if not isinstance(error, AttributeError) or "must be Tensor" in str(error):
+        return None
+    signature = inspect.signature(f)
+    for name, x in signature.bind(*args, **kwargs).arguments.items():
+        if x is error.obj and x is not signature.parameters[name].default:
+            if f.__name__ in AS_GIVEN or f.__name__ in _PASSED_ON:
+                return no_tensor(f.__name__, name, x)
+            return AttributeError(f"{no_tensor(f.__name__, name, x)}: {error}")
+    return None
 
 
 def _concerned(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -92,7 +92,7 @@ def hardtanh(
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
     if input.dtype is facula.bool:
-        raise NotImplementedError("\"hardtanh\" not implemented for 'Bool'")
+        raise RuntimeError("Bool inputs not supported for hardtanh")
     if not (input.dtype.is_floating_point or input.dtype.is_complex):
         min_val, max_val = int(min_val), int(max_val)
     if inplace:

@@ -387,6 +387,8 @@ def gaussian_nll_loss(
     values = present(var)
     if values is not None and (values < 0).any():
         raise ValueError("var has negative entry/entries")
+    if isinstance(target, (int, float)):
+        target = input.new_full((), target)
     x, t, dtype = _pair(input, target)
     var = upcast(var)
     # The limit does not enter the gradient: it is that of the variance itself.

@@ -362,6 +362,11 @@ def _group_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
             "Expected more than 1 value per channel when training, got input size "
             f"{list(input.shape)}"
         )
+    if weight is not None and not input.dtype.is_floating_point:
+        raise RuntimeError(
+            "mixed dtype (CPU): all inputs must share same datatype, got "
+            f"{input.dtype} and weight of {weight.dtype}"
+        )
     require_float(input, "GroupNormKernelImpl")
     _check_parameter_dtype(input, weight, bias)
     if input.numel() == 0:
