@@ -194,9 +194,18 @@ def numel(input: Tensor) -> int:
     return _a_tensor("numel", input).numel()
 
 
-def result_type(a: Any, b: Any) -> dtype:
-    """The dtype of an operation on two tensors or numbers."""
-    return arithmetic.result_type(a, b)
+def result_type(*operands: Any, **named: Any) -> dtype:
+    """The dtype of an operation on two tensors or numbers.
+
+    By name they are `tensor` and `other`, `scalar` and `tensor`, or `scalar1` and `scalar2`.
+    """
+    wrong = [n for n in named if n not in ("tensor", "other", "scalar", "scalar1", "scalar2")]
+    if wrong or len(operands) + len(named) != 2:
+        from facula.errors import describe
+
+        words = ", ".join([*map(describe, operands), *named])
+        raise TypeError(f"result_type(): expected two tensors or numbers, got ({words})")
+    return arithmetic.result_type(*operands, *named.values())
 
 
 def set_num_threads(n: int) -> None:

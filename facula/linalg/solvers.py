@@ -130,6 +130,16 @@ def lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool =
             f"linalg.lu_solve: Incompatible shapes of LU and B: {list(LU.node.shape)} and "
             f"{list(B.node.shape)}"
         )
+    if pivots.dtype is not dtypes.int32:
+        raise RuntimeError(
+            f"linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32, got "
+            f"{pivots.dtype}"
+        )
+    if pivots.node.shape != LU.node.shape[:-1]:
+        raise RuntimeError(
+            f"linalg.lu_solve: Number of pivots per batch should be same as the dimension of the "
+            f"matrix, got {list(pivots.node.shape)} for {list(LU.node.shape)}"
+        )
     low, up = pm.split_lu(LU)
     p = pm.permutation(pivots, n).to(LU.dtype)
     if not left:  # x A = B is A^H x^H = B^H

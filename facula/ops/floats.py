@@ -312,7 +312,7 @@ def _nan_to_num(p: Any, s: Any, a: Any) -> Any:
         return a
     nan, high, low = s
     if a.dtype.kind == "c":
-        out = a.copy()
+        out = np.array(a)  # a single number may be a NumPy scalar, which can't be written
         out.real = np.nan_to_num(a.real, nan=nan, posinf=high, neginf=low)
         out.imag = np.nan_to_num(a.imag, nan=nan, posinf=high, neginf=low)
         return out

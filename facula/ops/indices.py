@@ -454,6 +454,13 @@ getitem.__name__ = "__getitem__"  # as it is called in `__torch_function__`
 METHODS["__getitem__"] = getitem
 
 
+def _check_output_size(given: int | None, size: int) -> None:
+    if given is not None and given != size:
+        raise RuntimeError(
+            f"repeat_interleave: Invalid output_size, expected {size} but got {given}"
+        )
+
+
 @api
 def repeat_interleave(
     input: Any, repeats: Any = None, dim: Any = None, *, output_size: int | None = None
@@ -486,6 +493,7 @@ def repeat_interleave(
         rows = t.unsqueeze(d + 1)
         wide = [counts if i == d + 1 else n for i, n in enumerate(rows.node.shape)]
         shape = tuple([n * counts if i == d else n for i, n in enumerate(t.node.shape)])
+        _check_output_size(output_size, shape[d])
         return make_view(record(mv.CONTIGUOUS, (rows.expand(wide),), 0), mv.RESHAPE, shape)
     n = t.node.shape[d] if t.node.shape else 1
     if np.size(counts) not in (1, n):
@@ -494,4 +502,5 @@ def repeat_interleave(
             f"{np.size(counts)} repeats for dimension {d} of a tensor of shape {list(t.shape)}"
         )
     index = np.repeat(np.arange(n), counts)
+    _check_output_size(output_size, len(index))
     return FUNCTIONS["index_select"](t, d, from_array(index))

@@ -280,6 +280,8 @@ def range(start: Any, end: Any, step: Any = 1, *, dtype: Any = None, **kwargs: A
         UserWarning,
         stacklevel=3,
     )
+    if not all([math.isfinite(n) for n in (start, end)]):
+        raise RuntimeError(f"range(): unsupported range: {start} -> {end}")
     if step == 0:
         raise RuntimeError("range(): step must be nonzero")
     if (end - start) * step < 0:

@@ -45,6 +45,11 @@ def vector_norm(
     Source: https://pytorch.org/docs/stable/generated/torch.linalg.vector_norm.html
     """
     need("linalg.vector_norm", x=x)
+    if dtype is not None and dtype.is_complex != x.node.dtype.is_complex:
+        kind = "complex" if x.node.dtype.is_complex else "real"
+        raise RuntimeError(
+            f"linalg.vector_norm: dtype should be {kind} for {kind} inputs, but got {dtype}"
+        )
     t = x if dtype is None else pw.cast(x, dtype)
     if t.node.dtype.category < dtypes.FLOAT:
         raise RuntimeError(

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from facula import dtypes
 from facula.ops.complexes import view_as_real
 from facula.ops.composed import whole
+from facula.ops.creations import finish
 from facula.ops.table import FUNCTIONS, api
 from facula.trace.aside import look
 from facula.trace.recorder import TLS
@@ -18,7 +20,7 @@ def _top_level(name: str, extra: tuple[str, ...]) -> None:
     def f(
         window_length: int,
         periodic: bool = True,
-        *shape: Any,
+        *settings: Any,
         dtype: Any = None,
         device: Any = None,
         requires_grad: bool | None = False,
@@ -32,21 +34,26 @@ def _top_level(name: str, extra: tuple[str, ...]) -> None:
             raise RuntimeError(
                 f"{name}_window requires non-negative window_length, got {window_length}"
             )
-        given = {**dict(zip(extra, shape, strict=False)), **named}
+        given = {**dict(zip(extra, settings, strict=False)), **named}
         if name == "hamming" and given:
             a, b = given.get("alpha", 0.54), given.get("beta", 0.46)
             make: Any = windows.general_cosine
             given = {"a": [a, b]}
         else:
             make = getattr(windows, name)
-        return make(
+        d = dtype or dtypes.get_default_dtype()
+        if d.category < dtypes.FLOAT:
+            raise RuntimeError(f"{name}_window expects floating point dtypes, got: {d}")
+        low = d is dtypes.float16 or d is dtypes.bfloat16
+        out = make(
             window_length,
             sym=not periodic,
-            dtype=dtype,
+            dtype=dtypes.float32 if low else d,
             device=device,
-            requires_grad=requires_grad,
+            requires_grad=requires_grad and not low,
             **given,
         )
+        return finish(out.to(d), requires_grad) if low else out
 
     f.__name__ = name + "_window"
     f.__doc__ = f"The {name} window, periodic by default."

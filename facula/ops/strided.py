@@ -24,6 +24,8 @@ def checked_strides(base: Any, size: Any, stride: Any, offset: int) -> tuple[Any
             f"as_strided: mismatch in length of strides and shape, got {list(strides)} and "
             f"{list(shape)}"
         )
+    if any([n < 0 for n in shape]):
+        raise RuntimeError(f"as_strided: negative sizes are not possible, got {list(shape)}")
     if any([st < 0 for st in strides]):
         raise RuntimeError(
             f"as_strided: Negative strides are not supported at the moment, got {list(strides)}"

@@ -64,6 +64,11 @@ torch.linalg.slogdet(torch.arange(18.0).reshape(2, 3, 3) ** 2 + torch.eye(3))[1]
 torch.linalg.eigh(torch.eye(3)[None].repeat(2, 1, 1)).eigenvalues.view(-1)
 torch.nn.functional.multilabel_soft_margin_loss(torch.arange(3.0), torch.ones(2, 3))
 torch.broadcast_shapes(None, (3,))
+torch.view_as_real(torch.tensor(complex("nan")).nan_to_num_(1.0))
+torch.result_type(torch.ones(1), other=1)
+torch.result_type(1, tensor=torch.ones(1))
+torch.result_type(scalar1=1, scalar2=2)
+torch.nn.functional.gaussian_nll_loss(torch.ones(2), 2, torch.ones(2))
 """
 
 
@@ -123,3 +128,11 @@ def test_settings_that_torchscript_takes_for_constants(torch):
         "PReLU",
     ]
     return {name: getattr(torch.nn, name).__constants__ for name in names}
+
+
+@agrees(atol=4e-3)
+def test_windows_of_16_bit_floats(torch):
+    names = ("hann", "hamming", "bartlett", "blackman", "kaiser")
+    windows = [getattr(torch, name + "_window")(5, dtype=torch.float16) for name in names]
+    settings = torch.hamming_window(4, True, 0.5, 0.5, dtype=torch.float16)
+    return [w.float() for w in (*windows, settings)] + [settings.dtype]
