@@ -10,6 +10,7 @@ import weakref
 from collections import Counter
 from contextlib import nullcontext
 from copy import copy
+from itertools import accumulate
 from operator import attrgetter, is_
 from sys import getrefcount
 from typing import Any
@@ -23,11 +24,13 @@ from facula.compiler.layout import Place, place
 from facula.compiler.lower import NOT_MEMORY, Lowered
 from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
 from facula.compiler.order import with_order
+from facula.compiler.timing import seconds
 from facula.cpu import runtime
-from facula.cpu.runtime import Call
+from facula.cpu.runtime import ALWAYS, Call
 from facula.cpu.text import DECLARED, NotCompiled
 from facula.dtypes import convert
 from facula.quiet import quietly
+from facula.trace import ahead
 from facula.trace.flight import Interrupted, land
 from facula.trace.node import (
     INPUT,
@@ -80,6 +83,11 @@ class CompiledProgram:
         self.loose = loose
         self.used = 0  # when it ran last (facula/compiler/keeping.py)
         self.began = False  # whether it has run
+        self.skip = 0  # the record to begin with: those before were done ahead (trace/ahead.py)
+        self.untried = ahead.RUNS  # times that it has to run until it may begin early
+        self.hits = self.misses = 0  # frames that ended with it, or otherwise, once it had begun
+        self.marked: list[Any] = []  # where it may begin
+        self.parts: dict[tuple[int, int], Call] = {}
         # Results of one value that this program handed out: the number, and what it became.
         self.constants: dict[Any, tuple[Any, Any]] = {}
         width = vector_width()
@@ -174,6 +182,7 @@ class CompiledProgram:
         an index out of range sets it."""
         codes = {float: "d", int: "q", bool: "q"}
         self.complex = any([type(x) not in codes for x in scalars])
+        self.count = len(scalars)
         packing = struct.Struct("=" + "".join([codes.get(type(x), "8x") for x in scalars]) + "q")
         self.pack = packing.pack_into
         self.numbers = ctypes.create_string_buffer(packing.size)
@@ -193,6 +202,11 @@ class CompiledProgram:
         words = np.zeros(sum([max(1, len(call.descriptor)) for call in calls_]), np.int64)
         start, used = words.ctypes.data, 0
         self.segments: list[Any] = []
+        # For each record up to the first that needs memory of a result: how many inputs and
+        # Python numbers there have to be for this one and those before it.
+        self.needs: list[tuple[int, int]] = []
+        many, numbers, passing = 0, 0, True
+        results = range(self.n_inputs, self.n_inputs + len(self.fresh))
         self.keep: list[Any] = [words]  # the descriptors, one after the other
         records: list[list[int]] = []
         kernels: list[Any] = []
@@ -226,10 +240,16 @@ class CompiledProgram:
                         ids.append(n[1] * n[0].dtype.itemsize)
                     elif what in NOT_MEMORY:
                         ids.append(n if what != "status" else low.n_scalars)
+                        if what == "number":
+                            numbers = max(numbers, n + 1)
                     elif n.op is INPUT:
                         ids.append(n.index)
+                        many = max(many, n.index + 1)
                     else:
                         ids.append(slot[(what, n)])
+                        passing = passing and ids[-1] not in results
+                if passing:
+                    self.needs.append((many, numbers))
                 words[used : used + len(ids)] = ids
                 address = self.kernels[call.text].address
                 records.append([address, start + 8 * used, call.units, 1])
@@ -278,6 +298,8 @@ class CompiledProgram:
         """This code for a program that hands the same values to other tensors."""
         other = copy(self)
         other.program = program
+        other.skip, other.untried, other.hits, other.misses = 0, ahead.RUNS, 0, 0
+        other.marked = []
         other._results(program)
         return other
 
@@ -297,12 +319,7 @@ class CompiledProgram:
     def run(self, inputs: list[Any], scalars: list[Any], waits: Any = None) -> list[Any]:
         """The values of the results. `waits`: the recorder that does not wait for them, if any."""
         self.used = keeping.clock
-        memory = self.memory
-        arena = memory.arena
-        if memory.total or arena is None:
-            arena = ARENA.of(memory.total)
-            if arena is not memory.arena:
-                memory.settle(arena, self.pointers)
+        arena = self._arena()
         if self.plain:
             fresh = [np.empty(shape, dtype) for shape, dtype, _, _ in self.fresh]
         else:
@@ -322,6 +339,8 @@ class CompiledProgram:
             arrays = self._run_mixed(inputs, scalars, fresh, objects)
             return self._values(inputs, scalars, fresh, arrays)
         call = segments[0]
+        if self.skip:
+            call, self.skip = self._part(self.skip, call.count, call.many, call.sharing), 0
         call.objects = id(objects) + ITEMS
         call.ran = False
         try:
@@ -329,14 +348,62 @@ class CompiledProgram:
             if not away or not call.depart(waits, objects, fresh, (self, arena)):
                 call.run()
             if self.results or self.fails:
-                return self._values(inputs, scalars, fresh, memory.arrays)
+                return self._values(inputs, scalars, fresh, self.memory.arrays)
             return fresh
         except BaseException as error:
             if not call.ran:
                 raise
             # From a signal's handler. The program has run, and may have written over its inputs.
-            values = self._values(inputs, scalars, fresh, memory.arrays)
+            values = self._values(inputs, scalars, fresh, self.memory.arrays)
             raise Interrupted(values, error) from None
+
+    def _arena(self) -> Any:
+        """The memory for what passes, where the pointers say that it is."""
+        memory = self.memory
+        arena = memory.arena
+        if memory.total or arena is None:
+            arena = ARENA.of(memory.total)
+            if arena is not memory.arena:
+                memory.settle(arena, self.pointers)
+        return arena
+
+    # Beginning early (trace/ahead.py).
+    def ready(self, inputs: int, numbers: int) -> int:
+        """How many records need no more than so many inputs and Python numbers."""
+        return sum([need[0] <= inputs and need[1] <= numbers for need in self.needs])
+
+    def spent(self) -> list[float]:
+        """About how many seconds of one thread go by up to the end of each record that can begin
+        early."""
+        if len(self.segments) != 1 or self.fails or self.complex:
+            return []
+        return list(
+            accumulate([seconds(*does) for does in self.segments[0].kernels[: len(self.needs)]])
+        )
+
+    def begin(self, r: Any, first: int, last: int) -> bool:
+        """Leave records to the workers, all before them being done; whether they have them."""
+        if not self.segments[0].sharing.better:
+            return False
+        inputs, numbers = self.needs[last - 1]
+        objects = tuple([x[1] for x in r.inputs[:inputs]])
+        if not ARRAYS.issuperset(map(type, objects)):
+            return False
+        arena = self._arena()
+        if numbers:
+            rest = (0,) * (self.count - numbers)
+            self.pack(self.numbers, 0, *r.scalars[:numbers], *rest, 0)
+        call = self._part(first, last, inputs, ALWAYS)
+        call.objects = id(objects) + ITEMS
+        call.ran = False
+        return call.depart(r, objects, [], (self, arena))
+
+    def _part(self, first: int, last: int, many: int, sharing: Any) -> Call:
+        """Some records, for which so many of the pointers are to be found anew."""
+        call = self.parts.get((first, last))
+        if call is None:
+            call = self.parts[first, last] = self.segments[0].part(first, last, many, sharing)
+        return call
 
     def _values(
         self, inputs: list[Any], scalars: list[Any], fresh: list[Any], arrays: Any

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 from facula.compiler.cluster import Cluster
 from facula.trace.node import Node
 
+FLOPS, SPEED, LAUNCH = 1e11, 3e10, 3e-7  # operations and bytes a second; seconds
+
 
 class Kernel(NamedTuple):
     """What one kernel call does."""
@@ -50,6 +52,11 @@ def operations(n: Node) -> int:
         w = n.inputs[1] if name == "conv_input" else n
         return 2 * math.prod(y.shape) * math.prod(w.shape[1:])
     return max([size, *[math.prod(i.shape) for i in n.inputs]])
+
+
+def seconds(name: str, shape: tuple[int, ...], units: int, size: int, total: int) -> float:
+    """Very roughly, how long one thread takes for what a kernel does (the fields of a `Kernel`)."""
+    return total / FLOPS + size / SPEED + LAUNCH
 
 
 def describe(c: Cluster, calls: list[Any]) -> list[tuple[Any, ...]]:

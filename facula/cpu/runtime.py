@@ -244,6 +244,19 @@ class Sharing:
             self.period = SELDOM if clear else SOON if self.runs < OFTEN else OFTEN
 
 
+class Always(Sharing):
+    """For calls that are made only while it pays."""
+
+    def wanted(self) -> bool:
+        return True
+
+    def note(self, shared: bool, seconds: float) -> None:
+        pass
+
+
+ALWAYS = Always()
+
+
 def _usual(times: Iterable[float]) -> float:
     """The mean but for the two slowest: a run that something came between says nothing."""
     few = sorted(times)
@@ -300,6 +313,14 @@ class Call:
         one = Call(table, 1, self.parallel, self.pointers, self.numbers, self.many)
         one.objects = self.objects
         return one
+
+    def part(self, first: int, last: int, many: int, sharing: Sharing) -> Call:
+        """Some records of the table. Of the first pointers so many are to be found anew."""
+        table = self.table + 8 * RECORD * first
+        part = Call(table, last - first, self.parallel, self.pointers, self.numbers, many)
+        part.kernels = self.kernels[first:last]
+        part.sharing = sharing
+        return part
 
     def launch(self) -> None:
         """Walk the table, with all threads where that pays."""

@@ -323,6 +323,7 @@ class Runner:
 
     direct = Program.direct
     kept = Program.kept
+    skip = untried = 0
 
     def __init__(self, program: Program, r: Any, scalars: list[Any], loose: bool = False) -> None:
         self.program, self.loose = program, loose
@@ -548,6 +549,8 @@ class DeviceProgram:
 class _Both:
     """The programs of one frame on the device and on the CPU: no value of one is an operand of the
     other."""
+
+    skip = untried = 0
 
     def __init__(self, away: Any, home: Any) -> None:
         self.away, self.home = away, home

@@ -123,6 +123,7 @@ class Program:
 
     direct: Any = None  # results that need no care (see `compiler/program.py`)
     kept: Any = None  # those of tensors that are kept, if they are handed over as a whole
+    skip = untried = 0  # see `trace/ahead.py`
 
     __slots__ = (
         "after",

@@ -18,7 +18,7 @@ from itertools import count
 from sys import getrefcount
 from typing import Any
 
-from facula.trace import flight
+from facula.trace import ahead, flight
 from facula.trace.entries import apart, append, known_entry, meet, new_entry
 from facula.trace.lines import comes_back
 from facula.trace.node import (
@@ -64,7 +64,8 @@ class Recorder:
     """What one thread has recorded since its last flush, and all it has seen before."""
 
     __slots__ = (
-        *("__weakref__", "add", "anomaly", "autocast", "begun", "complaint", "counters", "cur"),
+        *("__weakref__", "add", "ahead", "anomaly", "autocast", "begun", "complaint", "counters"),
+        "cur",
         *("frame", "gnodes", "grad", "handles", "head", "held", "inference", "inputs", "last"),
         *("lasting", "loans", "next", "packing", "pieces", "place", "replayed", "rests", "rooms"),
         *("roots", "saved_hooks", "scalars", "size", "sized", "soon", "strayed", "temps", "turn"),
@@ -142,6 +143,7 @@ class Recorder:
         self.begun = False  # whether a parameter has been met where nothing expected one
         self.frame = self.turn = next(_frames)
         self.turned = 0  # inputs that `graph.turn_of` has looked at
+        self.ahead: Any = None  # what of the frame's program was begun (ahead.py)
 
     def forget(self) -> None:
         """Drop all that was seen before."""
@@ -601,6 +603,12 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
             chosen = program.choose(r)
             if r.held and chosen.kept is None:
                 live = spread(r, live)
+            if r.ahead is not None:
+                ahead.settle(r, chosen)
+            elif chosen.skip:
+                chosen.skip = 0  # left there by a flush that a signal's handler ended
+            if chosen.untried:
+                ahead.consider(r, chosen)
             values = chosen.run([i[1] for i in r.inputs], r.scalars, None if wait else r)
         except flight.Interrupted as late:
             values, failed = late.values, late.error

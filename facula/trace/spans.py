@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from facula.ops.table import OVERRIDES, PLAIN, SPAN, concerned
-from facula.trace import flight, recorder
+from facula.trace import ahead, flight, recorder
 from facula.trace.lines import comes_back
 from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
 from facula.trace.operands import SNAPSHOT_BYTES, snapshot
@@ -53,6 +53,7 @@ class Span:
     lent     places of operands whose memory NumPy code holds: the program reads a copy of it
     shape    how the results are returned: None, "one" or the class of a tuple
     end      the last entry
+    early    what a program can do once this is recorded (`ahead.py`)
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class Span:
         "binds",
         "constants",
         "distinct",
+        "early",
         "end",
         "entries",
         "given",
@@ -98,6 +100,7 @@ class Span:
     lent: list[int]
     shape: Any
     end: Node
+    early: Any
 
     def share(self) -> None:
         """Let all stretches have the same empty list: there are many, most of whose lists are
@@ -338,6 +341,8 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
             if t._token is not None:
                 t._token.stale = True
                 t._token = None
+    if s.early is not None:
+        ahead.begin(r, s.early)
     if s.shape is None:
         return None
     results = []
@@ -382,6 +387,7 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
         return out
     s = Span()
     s.end = r.cur
+    s.early = None
     if (
         _operands(r, s, tensors, before, n_inputs)
         and _numbers(s, own, r.scalars[n_scalars:])

@@ -122,6 +122,8 @@ def test_a_failure_while_compiled_is_reported_and_interpreted(monkeypatch):
     from facula.interpreter import program
 
     class Broken:
+        skip = untried = 0
+
         def run(self, inputs, scalars, waits=None):
             raise AttributeError("a defect of the compiler")
 
