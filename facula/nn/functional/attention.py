@@ -80,7 +80,7 @@ def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
     if is_low(query):  # scores in float32, of operands that are not
         scores = record(MATMUL_WIDE, (q, k.transpose(-2, -1))) * scale
     else:
-        scores = (q * scale).matmul(k.transpose(-2, -1))
+        scores = q.matmul(k.transpose(-2, -1)) * scale  # joins the product, as scaled rows do not
     if is_causal:
         shape = scores.shape[-2:]
         seen = facula.ones(shape, dtype=facula.bool, device=q.device).tril()
