@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, kind_of
+from facula.compiler.cluster import ALL, COLUMN, FULL, REDUCTIONS, ROW, kind_of
 from facula.compiler.expressions import CHEAP
 from facula.compiler.layout import Place
 from facula.cpu.kernels import STACK, Access, Kernel, merged, renamed, strides_in, units_for
@@ -170,13 +170,15 @@ class MapKernel(Kernel):
         self.hidden: Any = None if apart else c.hidden
 
     def _work(self) -> int:
-        """Of an element, in those of the cheapest kernels. Partial results of columns are as many
+        """Of an element, in those of the cheapest kernels; each reduction of rows goes over them
+        again. Partial results of columns are as many
         as units: those are no more for that."""
         c = self.cluster
         if any([c.level[n] == COLUMN for n in c.nodes]):
             return 1
         dear = [n for n in c.nodes if c.level[n] == FULL and n.op.name not in CHEAP]
-        return 1 + len(dear)
+        again = [n for n in c.nodes if c.level[n] == ROW and n.op.name in REDUCTIONS]
+        return 1 + len(dear) + len(again)
 
     def _row_steps(self, p: Place, rows: tuple[int, ...]) -> list[int]:
         """Steps of a row-level operand along the rows' dimensions, whatever ones it carries."""
