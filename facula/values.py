@@ -101,7 +101,15 @@ def in_use(owner: Any) -> bool:
     seen = [owner, *[ref() for ref in _aliases(owner)]]
     if any([t is not None and t.node.op is not LEAF and t.node.op is not STALE for t in seen]):
         return True
-    return any([t is owner or t._storage is owner for t, _, _ in TLS.r.inputs])
+    r = TLS.r
+    frame, count, ids = r.read
+    if frame != r.frame:
+        count, ids = 0, set()
+    for t, _, _ in r.inputs[count:]:  # a frame may have many, and an optimiser ask for each of its
+        ids.add(id(t))
+        ids.add(id(t._storage))
+    r.read = (r.frame, len(r.inputs), ids)
+    return any([id(t) in ids for t in seen if t is not None])
 
 
 def lend(owner: Any) -> Any:

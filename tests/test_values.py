@@ -8,6 +8,7 @@ from nn.stored import agrees, raised
 
 import facula as torch
 from facula.trace.recorder import TLS
+from facula.values import in_use
 
 
 def test_numpy_shares_memory_both_ways():
@@ -76,3 +77,15 @@ def test_a_value_of_a_frame_that_has_ended_is_an_error():
         with pytest.raises(AssertionError, match=r"float32 tensor of shape \[2\].*has ended"):
             read()
     assert TLS.r.handles == [] and x.tolist() == [2, 2]
+
+
+def test_memory_is_in_use_by_a_frame_that_reads_it_through_views_too():
+    a, b, c = torch.ones(4), torch.ones(4), torch.ones(4)
+    assert a.tolist() == b.tolist() == c.tolist()
+    y = a + b[1:].sum()
+    assert in_use(a) and in_use(b._storage) and not in_use(c)
+    z = c * 2
+    assert in_use(c)
+    assert y.tolist() == [4] * 4
+    assert z.tolist() == [2] * 4
+    assert not in_use(a) and not in_use(c)

@@ -16,6 +16,10 @@ from facula.ops.pointwise import ADD, MUL
 from facula.trace import recorder
 from facula.trace.recorder import TLS
 
+# Operations of a frame from which on it ends with a pass that goes on from an older one: what the
+# program does with the gradients is mostly little, and other things in the first steps.
+LONG = 10_000
+
 
 def _first_gradient(t: Any, g: Any, name: str) -> Any:
     if g is None:
@@ -192,6 +196,8 @@ def backward(
     engine.run(roots, keep=keep, create_graph=create_graph, targets=targets)
     if state is not None:
         remember(r, key, given, state)
+    elif whole and TLS.r.cur.index >= LONG:
+        recorder.flush(TLS.r, wait=False)
 
 
 def _flags(name: str, **flags: Any) -> None:

@@ -22,7 +22,9 @@ from facula.autograd.graph import (
 )
 from facula.autograd.hook_calls import after_node, before_node, given_to, of_tensor
 from facula.autograd.later import Ended, Later
+from facula.autograd.parts import join
 from facula.batches import ACTIVE, all_lowered
+from facula.ops.movement import SLICE
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, Other, contiguous_strides, leaf
 from facula.trace.operands import prepare
@@ -417,6 +419,17 @@ def run(
                 frame = r.frame
                 gone = overwritten(r)
             given = given_to(n, g) if n.post_hooks else ()
+            if n.custom is None and n.op is SLICE and not r.anomaly:
+                edge = n.edges[0]
+                joint = None
+                if edge is not None and (wanted is None or edge in wanted):
+                    joint = join(n, g, heap, pending, goals)
+                if joint is not None:
+                    nodes, d = joint
+                    if not keep:
+                        touched += nodes
+                    send(edge, d)
+                    continue
             grads = _apply(n, g, gone, create_graph, wanted)
             if n.post_hooks:
                 grads = after_node(n, grads, given)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facula.trace import flight, recorder
+from facula.trace.lines import user_line
 from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, Other, leaf, strided
 from facula.trace.settling import relayout
 
 if TYPE_CHECKING:
     from facula.trace.recorder import Recorder
 
+OFTEN = 4  # other beginnings at one line, after which they are frames of their own
+WAYS, LONG_WAY = 4, 500  # see `crossroads`
 SNAPSHOT_BYTES = 1 << 20  # an input shared with NumPy is copied up to this size, else run at once
 WIDE = 1 << 14  # bytes over which a view with gaps lies, of which copies share memory
 
@@ -47,11 +50,41 @@ def prepare(r: Recorder, t: Any, linked: bool = True) -> Any:
 
 def uninitialised(r: Recorder) -> bool:
     """Whether all that was recorded so far is first values, of parameters too. They are computed
-    before the first step then: it would be cut in two where it meets the last of them."""
-    r.begun = True
+    before the first step then: it would be cut in two where it meets the last of them.
+
+    Or whether other operations come before the first parameter each time, as where a batch is put
+    together of pictures with different numbers of things: what follows would be new each time."""
+    r.begun = r.cur.op is not ROOT
     if not any([h._leaf_rg and h.node.op is not INPUT for h in r.handles]):
-        return False
+        return unsteady(r)
     return without_gradients(r)
+
+
+def unsteady(r: Recorder) -> bool:
+    """Whether the first parameter of a frame, which is met at this line, has come after several
+    others of the operations before it."""
+    if r.cur.op is ROOT or not without_gradients(r):
+        return False
+    found = r.unsteady.setdefault(user_line(3), set())
+    if len(found) <= OFTEN:
+        found.add(r.cur)
+    return len(found) > OFTEN
+
+
+def first_parameter(r: Recorder, tensors: tuple[Any, ...]) -> bool:
+    """Whether the frame ends before a call that reads the first parameter of it: see above."""
+    if r.begun or not r.grad:
+        return False
+    met = any([t is not None and t._leaf_rg and t.node.op is not INPUT for t in tensors])
+    return met and uninitialised(r)
+
+
+def crossroads(cur: Node, ways: Any) -> bool:
+    """Whether a long way leads to an entry from where the program has gone on in many ways.
+
+    The frame ends there, as else all that came before would be new again with what follows. Not
+    within what the library records at once: a formula keeps its operands' histories."""
+    return len(ways) >= WAYS and cur.index >= LONG_WAY
 
 
 def without_gradients(r: Recorder) -> bool:

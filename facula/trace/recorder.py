@@ -33,7 +33,7 @@ from facula.trace.node import (
     Node,
     Other,
 )
-from facula.trace.operands import asks, given_of, prepare, return_loans, to_bind
+from facula.trace.operands import asks, crossroads, given_of, prepare, return_loans, to_bind
 from facula.trace.settling import (
     BASE,
     after_failure,
@@ -67,9 +67,9 @@ class Recorder:
         *("__weakref__", "add", "ahead", "anomaly", "autocast", "begun", "complaint", "counters"),
         "cur",
         *("frame", "gnodes", "grad", "handles", "head", "held", "inference", "inputs", "last"),
-        *("lasting", "loans", "next", "packing", "pieces", "place", "replayed", "rests", "rooms"),
-        *("roots", "saved_hooks", "scalars", "size", "sized", "soon", "strayed", "temps", "turn"),
-        *("turned", "values", "views", "watcher"),
+        *("lasting", "loans", "next", "packing", "pieces", "place", "read", "replayed", "rests"),
+        *("rooms", "roots", "saved_hooks", "scalars", "size", "sized", "soon", "strayed"),
+        *("temps", "turn", "turned", "unsteady", "values", "views", "watcher"),
     )
 
     def __init__(self) -> None:
@@ -100,6 +100,8 @@ class Recorder:
         self.rooms: dict[Any, Any] = {}  # memory for copies of views (operands.snapshot)
         self.counters: dict[Node, Any] = {}
         self.held: list[Any] = []  # what is kept and was written in this frame (trace/kept.py)
+        self.read: tuple[int, int, set[int]] = (-1, 0, set())  # of a frame: see `values.in_use`
+        self.unsteady: dict[Any, set[Node]] = {}  # ends of beginnings, by lines (operands.py)
         self.reset()
 
     def reset(self) -> None:
@@ -150,6 +152,7 @@ class Recorder:
         if self.lasting:
             give_back(self.roots.values())
         self.roots.clear()
+        self.unsteady.clear()
         self.size = 0
         self.last = END
 
@@ -442,6 +445,9 @@ def _entry(
     cur = r.cur
     e = known_entry(cur, op, names, params, stypes)
     if e is None:
+        if cur.alts is not None and r.place is None and crossroads(cur, cur.alts):
+            flush(r, wait=False)
+            return record(op, ts, params, scalars)
         e = new_entry(r, op, ts, params, scalars, stypes, names, plain)
     bound: dict[Node, Any] = {}
     if not plain:

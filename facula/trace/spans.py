@@ -18,7 +18,7 @@ from facula.ops.table import OVERRIDES, PLAIN, SPAN, concerned
 from facula.trace import ahead, flight, recorder
 from facula.trace.lines import comes_back
 from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
-from facula.trace.operands import SNAPSHOT_BYTES, snapshot
+from facula.trace.operands import SNAPSHOT_BYTES, crossroads, first_parameter, snapshot
 from facula.trace.recorder import TLS, flush
 from facula.trace.resting import begin_work
 
@@ -146,11 +146,18 @@ def run(
     if out is _MISS and _refresh(r, tensors):
         nodes = [None if t is None else t.node for t in tensors]
         out = _known(r, key, nodes, tensors, numbers)
-    if out is _MISS and r.pieces and comes_back(r):
+    if out is _MISS and ((r.pieces and comes_back(r)) or _ends(r, tensors)):
         flush(r, wait=False)
         nodes = [None if t is None else t.node for t in tensors]
         out = _known(r, key, nodes, tensors, numbers)
     return _record(r, f, tensors, static, numbers) if out is _MISS else out
+
+
+def _ends(r: Any, tensors: tuple[Any, ...]) -> bool:
+    """Whether the frame ends before a call that is new there."""
+    known = r.cur.spans
+    ways = () if known is None else [s for variants in known.values() for s in variants]
+    return (r.place is None and crossroads(r.cur, ways)) or first_parameter(r, tensors)
 
 
 def _refused(f: Any, tensors: tuple[Any, ...], static: Any, numbers: Any) -> Any:

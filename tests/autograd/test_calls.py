@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import facula as torch
+from facula.autograd import calls
+from facula.trace.recorder import TLS
 
 
 def test_grad_variables_is_an_old_name_of_grad_tensors():
@@ -130,3 +132,22 @@ def test_gradients_of_products_can_be_viewed_as_vectors():
     w = torch.ones(5, 2, 3, requires_grad=True)
     (g,) = torch.autograd.grad(torch.bmm(torch.ones(5, 4, 3), w.transpose(1, 2)).sum(), w)
     assert g.stride() == (6, 1, 2)
+
+
+def test_a_long_pass_through_an_older_frame_is_a_frame_of_its_own(monkeypatch):
+    monkeypatch.setattr(calls, "LONG", 10)
+    w = torch.ones(3, requires_grad=True)
+    y = w
+    for _ in range(20):
+        y = (y * w).cos()
+    loss = y.sum()
+    loss.item()
+    loss.backward()
+    assert TLS.r.cur.index < 10
+    whole = w.grad.clone()
+    w.grad = None
+    y = w
+    for _ in range(20):
+        y = (y * w).cos()
+    y.sum().backward()
+    assert torch.allclose(whole, w.grad)

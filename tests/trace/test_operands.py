@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import facula as torch
+from facula.trace import operands
 from facula.trace.recorder import TLS
 
 
@@ -87,3 +88,49 @@ def test_one_tensor_as_two_operands_is_one_input():
     y = x * x
     assert len(TLS.r.inputs) - before <= 1
     assert y.tolist() == [1, 4]
+
+
+@pytest.mark.parametrize("how", ["operator", "function"])
+def test_what_is_other_each_time_before_the_first_parameter_is_a_frame_of_its_own(how):
+    w = torch.ones(3, 3, requires_grad=True)
+    grown = []
+    for n in range(1, 16):
+        batch = torch.zeros(n, 2)  # nobody reads it before the step
+        before = TLS.r.size
+        y = torch.ones(2, 3)
+        for _ in range(50):
+            y = (y @ w if how == "operator" else torch.nn.functional.linear(y, w)).tanh()
+        y.sum().backward()
+        w.grad.sum().item()
+        w.grad = None
+        assert batch.tolist() == [[0, 0]] * n
+        grown.append(TLS.r.size - before)
+    assert grown[0] > 100
+    assert grown[-1] < 20
+
+
+@pytest.mark.parametrize("how", ["operator", "function"])
+def test_a_long_way_that_goes_on_in_many_ways_is_a_frame_of_its_own(how, monkeypatch):
+    monkeypatch.setattr(operands, "LONG_WAY", 50)
+    w = torch.full((3,), 0.5, requires_grad=True)
+    grown = []
+    for n in range(2, 20):
+        before = TLS.r.size
+        y = w
+        for _ in range(60):
+            y = (y * w).cos()
+        z = y.expand(n, 3) if how == "operator" else torch.nn.functional.pad(y, (0, n))
+        z.sum().backward()
+        grown.append(TLS.r.size - before)
+        want = w.grad.clone()
+        w.grad = None
+        y = w
+        for _ in range(60):
+            y = (y * w).cos()
+        y.item() if y.dim() == 0 else y.tolist()  # the same, in two frames
+        z = y.expand(n, 3) if how == "operator" else torch.nn.functional.pad(y, (0, n))
+        z.sum().backward()
+        assert torch.allclose(w.grad, want)
+        w.grad = None
+    assert grown[0] > 100
+    assert max(grown[-5:]) < 100
