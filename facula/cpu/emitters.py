@@ -15,6 +15,7 @@ from facula.cpu.alignment import Alignment, Backward, Forward
 from facula.cpu.convolution import Convolution
 from facula.cpu.convolution_weight import ConvolutionWeight
 from facula.cpu.folds import Folds
+from facula.cpu.fourier import Fourier
 from facula.cpu.indexing import Bags, Gather, Scatter
 from facula.cpu.integers import AnyProduct
 from facula.cpu.parts import Parts
@@ -61,6 +62,7 @@ EMITTERS: dict[str, Emitter] = {
     **dict.fromkeys(("cumsum", "cumprod", "cummax_index", "cummin_index"), Scans()),
     "ctc_alpha": Alignment(Forward),
     "ctc_alpha_back": Alignment(Backward),
+    **dict.fromkeys(("fft_r2c", "fft_c2c", "fft_c2r"), Fourier()),
     "topk_index": Select(),
     "argsort": Sort(),
     "searchsorted": Search(),

@@ -37,6 +37,7 @@ SLOW = {
     "max_pool_put": 0.018,
     "argsort": 0.04,
     "topk_index": 0.01,
+    **dict.fromkeys(("fft_r2c", "fft_c2c", "fft_c2r"), 0.006),
     "searchsorted": 0.03,
     **dict.fromkeys(("kth_index", "median_index", "nanmedian_index", "mode_index"), 0.035),
     "fmod": 0.019,
