@@ -195,8 +195,11 @@ def _histc(p: Any, s: Any, a: Any) -> Any:
     if low == high:
         low, high = low - 1, high + 1
     x = a.reshape(-1)
-    x = x[(x >= low) & (x <= high)].astype(np.float64)
-    at = np.minimum(((x - low) * (bins / (high - low))).astype(np.int64), bins - 1)
+    inside = (x >= low) & (x <= high)
+    x = (x if inside.all() else x[inside]).astype(np.float64)
+    x -= low
+    x *= bins / (high - low)
+    at = np.minimum(x.astype(np.intp), bins - 1)
     return np.bincount(at, minlength=bins).astype(a.dtype)
 
 
