@@ -261,7 +261,8 @@ class _AtenOperator:
 
     def __getattr__(self, overload: str) -> Any:
         if overload.startswith("_") or self._overload:
-            raise AttributeError(f"{self!r} has no attribute {overload!r}", name=overload)
+            # Not {self!r}: a copy that is being made has no name yet.
+            raise AttributeError(f"an OpOverload has no attribute {overload!r}", name=overload)
         found = _AtenOperator(self._name, overload)
         setattr(self, overload, found)
         return found

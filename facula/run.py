@@ -94,6 +94,10 @@ class _AliasLoader:
                 sys.modules[f"{self.name}.{child}"] = inner
 
 
+# Modules whose names their packages give to something else, and which programs import from.
+_TWINS = {".autograd.gradcheck"}
+
+
 class _AliasFinder:
     """Finds `name` and `name.x.y` as `target` and `target.x.y`."""
 
@@ -244,7 +248,7 @@ def install(target: str = "facula", name: str = "torch") -> None:
     for real, loaded in list(sys.modules.items()):
         if real.startswith(target + ".") and isinstance(loaded, types.ModuleType):
             alias = name + real[len(target) :]
-            if _installed[0].is_module(real):
+            if _installed[0].is_module(real) or real[len(target) :] in _TWINS:
                 sys.modules[alias] = loaded
 
 
