@@ -13,7 +13,7 @@ from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.composed import whole
 from facula.ops.registry import Op, pointwise
-from facula.ops.table import METHODS, api
+from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.storage import make_view
 from facula.trace.node import canonical
 from facula.trace.recorder import record
@@ -247,7 +247,7 @@ def isreal(input: Any) -> Any:
     return (
         imag.__wrapped__(input) == 0
         if input.dtype.is_complex
-        else input.new_ones(input.node.shape, dtype=dtypes.bool)
+        else FUNCTIONS["ones_like"](input, dtype=dtypes.bool)
     )
 
 

@@ -193,7 +193,10 @@ def _at_least(rank: int, shape_of: Any) -> None:
     name = f"atleast_{rank}d"
 
     def one(x: Any) -> Any:
-        return x if len(x.node.shape) >= rank else reshape.__wrapped__(x, shape_of(x.node.shape))
+        have = len(x.node.shape)
+        if have == 2 and rank == 3:
+            return unsqueeze.__wrapped__(x, 2)
+        return x if have >= rank else reshape.__wrapped__(x, shape_of(x.node.shape))
 
     def f(*tensors: Any) -> Any:
         if len(tensors) == 1 and isinstance(tensors[0], Tensor):
@@ -207,7 +210,7 @@ def _at_least(rank: int, shape_of: Any) -> None:
 
 _at_least(1, lambda s: (1,))
 _at_least(2, lambda s: (1, *s) if s else (1, 1))
-_at_least(3, lambda s: (1, 1, 1) if not s else (1, s[0], 1) if len(s) == 1 else (*s, 1))
+_at_least(3, lambda s: (1, 1, 1) if not s else (1, s[0], 1))
 
 
 def _stack_along(name: str, names: tuple[str, ...], shaped: Any, dim_of: Any) -> None:
