@@ -74,6 +74,14 @@ class Fields(tuple[Any, ...]):
     def __reduce__(self) -> Any:
         return type(self), (tuple(self),)
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"'torch.return_types.{type(self).__name__}' object has no attribute {name!r}: it is a "
+            f"tuple of {', '.join(self.__match_args__)}",
+            name=name,
+            obj=self,
+        )
+
 
 def _item(i: int) -> property:
     return property(lambda self: self[i])

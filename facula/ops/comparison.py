@@ -108,6 +108,10 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """input where condition, other elsewhere."""
     if input is None:
         return condition.nonzero(as_tuple=True)
+    if other is None:
+        raise TypeError(
+            "where(): argument 'other' is missing: expected both input and other, or none"
+        )
     d = result_type(input, other)
     if condition.dtype not in (dtypes.bool, dtypes.uint8):
         raise RuntimeError(

@@ -213,13 +213,13 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     return record(ix.INDEX, (input, saved_by(input, table, index)), ix.Selected(p))
 
 
-def rows_at(input: Any, index: Any, saved: Any = None) -> Any:
+def rows_at(input: Any, index: Any, saved: Any = None, name: str = "index_select") -> Any:
     """The rows that indices of any shape name; the values of the index are there already.
 
-    `saved`: what the index was made of, which the operation is to save.
+    `saved`: what the index was made of, which the operation is to save; `name`: the operation.
     """
     shape = input.node.shape
-    _check_index("index_select", index, shape[0])
+    _check_index(name, index, shape[0])
     a = array_of(index).astype(np.int64, copy=False)
     table, p = table_of([a] + [None] * (len(shape) - 1), shape)
     saved_by(input, table, index if saved is None else saved)

@@ -152,7 +152,7 @@ def permute(input: Any, *args: Any, dims: Any = None) -> Any:
     p = sizes(args if dims is None else (dims,))
     if len(p) != rank:
         raise RuntimeError(
-            f"permute(sparse_coo): number of dimensions in the tensor input does "
+            f"permute(): number of dimensions in the tensor input does "
             f"not match the length of the desired ordering of dimensions i.e. "
             f"input.dim() = {rank} is not equal to len(dims) = {len(p)}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import facula
@@ -60,6 +61,14 @@ def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
         raise RuntimeError(
             "linear: input, weight and bias must have the same dtype, but got "
             f"{input.dtype}, {weight.dtype} and {bias.dtype}"
+        )
+    inner = weight.shape[-1]
+    if weight.dim() == 2 and input.dim() and input.shape[-1] != inner:
+        rows = math.prod(input.shape[:-1])
+        raise RuntimeError(
+            f"linear: mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
+            f"{inner}x{weight.shape[0]}): input of shape {list(input.shape)}, weight of shape "
+            f"{list(weight.shape)}"
         )
     # The weight's value, transposed: no view of the parameter has to be kept up to date.
     result = input.matmul(record(PERMUTE, (weight,), (1, 0)) if weight.dim() == 2 else weight)

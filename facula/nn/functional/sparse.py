@@ -119,7 +119,7 @@ def embedding(
         limit_norms("embedding_renorm_", weight, input, max_norm, norm_type)
     learns = weight.requires_grad
     if present(input) is not None and not (learns and (sparse or scale_grad_by_freq)):
-        out = rows_at(weight, input)
+        out = rows_at(weight, input, name="embedding")
         if padding_idx >= 0 and learns:
             out = facula.where((input == padding_idx).unsqueeze(-1), out.detach(), out)
         return out
