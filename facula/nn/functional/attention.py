@@ -119,6 +119,10 @@ def _check_attention(query, key, value, attn_mask, is_causal, enable_gqa) -> Non
             f"{_dtype_name(query)} key.dtype: {_dtype_name(key)} and value.dtype: "
             f"{_dtype_name(value)} instead."
         )
+    if not (query.dtype.is_floating_point or query.dtype.is_complex):
+        raise RuntimeError(
+            f"Expected query, key, and value to be floating point, but got {_dtype_name(query)}"
+        )
     if not query.device == key.device == value.device:
         raise RuntimeError(
             "Expected query, key, and value to have the same device type, but got query.device: "
