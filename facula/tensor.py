@@ -113,6 +113,11 @@ class Tensor(TensorBase):
     def requires_grad(self, value: bool) -> None:
         if not isinstance(value, bool):
             raise RuntimeError(f"requires_grad must be a bool, not {type(value).__name__}")
+        if value and not self.is_leaf:  # also where it requires grad already
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables; this is the result of "
+                f"{self.grad_fn}"
+            )
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:

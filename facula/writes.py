@@ -278,7 +278,7 @@ def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
             f"resizing a {t.node.dtype} tensor of shape {list(t.node.shape)} to {list(shape)}, "
             f"whose memory is shared and holds {s.node.dtype}, is not in Facula"
         )
-    others = [a for a in [ref() for ref in s.aliases] if a is not None]
+    others = [a for a in [ref() for ref in s.aliases] if a is not None and a._storage is s]
     for a in others:
         if a._base_t is None and a.node.op is STALE:
             rederive(a)  # its history is no longer found by way of the memory

@@ -13,7 +13,7 @@ from facula.errors import describe
 from facula.ops import pointwise as pw
 from facula.ops.composed import whole
 from facula.ops.movement import instead
-from facula.ops.table import FUNCTIONS, METHODS, api
+from facula.ops.table import FUNCTIONS, METHODS, api, in_place
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, record
 from facula.values import from_array, realise
@@ -431,6 +431,21 @@ def abs(input: Any) -> Any:
     """The absolute value."""
     _no_bool("abs", input)
     return record(pw.ABS, (input,))
+
+
+_abs_in_place = in_place(abs.__wrapped__, "abs_")
+
+
+def abs_(self: Any) -> Any:
+    """In-place form of `abs`, which has another dtype for complex numbers."""
+    if isinstance(self, Tensor) and self.dtype.is_complex:
+        raise RuntimeError(
+            f"abs_: In-place abs is not supported for complex tensors ({self.dtype})"
+        )
+    return _abs_in_place(self)
+
+
+METHODS["abs_"] = METHODS["absolute_"] = abs_
 
 
 @api(inplace=True)

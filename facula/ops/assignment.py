@@ -33,14 +33,11 @@ def value_like(value: Any, like: Any) -> Any:
     if isinstance(value, np.ndarray):
         value = from_array(value)
     value = number(value)
+    if isinstance(value, complex):
+        value = real_number(value, like.node.dtype)
     if not isinstance(value, (Tensor, *_NUMBERS)):
         raise TypeError(
             f"__setitem__: can't assign a {type(value).__name__} to a {like.dtype} tensor"
-        )
-    if isinstance(value, complex) and not like.node.dtype.is_complex:
-        raise RuntimeError(
-            f"__setitem__: value {value} cannot be converted to type {like.node.dtype} without "
-            "overflow"
         )
     if not isinstance(value, Tensor):
         dtypes.check_fits(value, like.node.dtype, 1)
@@ -52,9 +49,23 @@ def value_like(value: Any, like: Any) -> Any:
 
 def filler(value: Any, like: Any) -> Any:
     """The value of `masked_fill` and its kin, which has to have a place in the dtype."""
+    value = real_number(value, like.node.dtype)
     if isinstance(value, _NUMBERS):
         dtypes.check_fits(value, like.node.dtype)
     return value_like(value, like)
+
+
+def real_number(value: Any, d: Any) -> Any:
+    """A complex number that is real, for a dtype that is not complex; others as they are."""
+    if d.is_complex or d.category is None:
+        return value
+    if isinstance(value, Tensor) and value.node.dtype.is_complex and not value.node.shape:
+        value = value.item()
+    if isinstance(value, complex):
+        if value.imag:
+            raise RuntimeError(f"value {value} cannot be converted to type {d} without overflow")
+        return value.real
+    return value
 
 
 def _filled(t: Any) -> bool:
@@ -355,6 +366,8 @@ def _fill(self: Any, value: Any) -> Any:
         check_distinct(self, "fill_")
         return _copied(self, value)
     n = self.node
+    if value.__class__ is complex:
+        value = real_number(value, n.dtype)
     if value or value.__class__ not in dtypes.OF_PYTHON:
         dtypes.check_fits(value, n.dtype, math.prod(n.shape))
     new = (

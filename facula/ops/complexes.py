@@ -144,8 +144,18 @@ def imag(input: Any) -> Any:
     return _parts(input, IMAG_VIEW)
 
 
-METHODS["real"] = property(METHODS["real"])
-METHODS["imag"] = property(METHODS["imag"])
+def _set_real(self: Any, value: Any) -> None:
+    """`t.real = value` writes to the real parts."""
+    METHODS["real"].fget(self).__setitem__(..., value)
+
+
+def _set_imag(self: Any, value: Any) -> None:
+    """`t.imag = value` writes to the imaginary parts."""
+    METHODS["imag"].fget(self).__setitem__(..., value)
+
+
+METHODS["real"] = property(METHODS["real"], _set_real)
+METHODS["imag"] = property(METHODS["imag"], _set_imag)
 
 
 @api(method=False)

@@ -50,9 +50,6 @@ def _masked_fill(input: Any, mask: Any, value: Any) -> Any:
             "masked_fill only supports a 0-dimensional value tensor, but got tensor "
             f"with {len(value.node.shape)} dimension(s)."
         )
-    d = value.node.dtype if isinstance(value, Tensor) else dtypes.scalar_type(value)
-    if d.is_complex and not input.dtype.is_complex:
-        raise RuntimeError(f"masked_fill: value of type {d} cannot be converted to {input.dtype}")
     return in_layout(record(pw.WHERE, (mask, filler(value, input), input)), None)
 
 

@@ -11,6 +11,7 @@ from facula.ops.movement import SELF, shaped, strides_of, view_strides
 from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
+from facula.tensor_base import wrap_dim
 from facula.trace.recorder import TLS, record
 
 
@@ -226,6 +227,7 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> A
 @api(inplace=True)
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * input + alpha * batch1 @ batch2, matrix by matrix."""
+    wrap_dim(2, len(batch1.node.shape))
     return _plus("baddbmm", input, bmm.__wrapped__(batch1, batch2), beta, alpha)
 
 

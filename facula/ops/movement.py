@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from facula.ops.registry import Op, cloned_strides, like_strides, pointwise_strides
+from facula.ops.registry import Op, cloned_strides, like_strides
 from facula.trace.node import canonical, contiguous_strides
 from facula.trace.recorder import TLS, record
 
@@ -484,7 +484,7 @@ def _flip_body(p: Any, s: Any, a: Any) -> Any:
 
 FLIP: Op = Op(
     "flip",
-    lambda p, st, a: (a.shape, a.dtype, pointwise_strides(a.shape, (a,)), 0),
+    lambda p, st, a: (a.shape, a.dtype, cloned_strides(a), 0),
     _flip_body,
     (lambda g, p: record(FLIP, (g,), p),),
 )

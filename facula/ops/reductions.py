@@ -18,7 +18,7 @@ from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
 from facula.tensor import Tensor
 from facula.tensor_base import whole_dim, wrap_dim
-from facula.trace.recorder import record
+from facula.trace.recorder import TLS, record
 from facula.trace.spans import pure, run
 from facula.warned import warn
 
@@ -36,6 +36,11 @@ def _dims(t: Any, dim: Any) -> tuple[int, ...]:
 
 def _wide(t: Any, dtype: Any) -> Any:
     if dtype is not None:
+        if TLS.r.grad and t.requires_grad and dtype.category < dtypes.FLOAT:
+            raise RuntimeError(
+                f"a result of {dtype} has no gradients, but the operand ({t.dtype}, shape "
+                f"{list(t.shape)}) requires one: detach() it first"
+            )
         return pw.cast(t, dtype)
     return pw.cast(t, dtypes.int64) if t.node.dtype.category < dtypes.FLOAT else t
 
@@ -163,8 +168,8 @@ def _empty(name: str, t: Any, dims: tuple[int, ...], all_dims: bool = False) -> 
 def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The largest value over some dimensions; equal shares of gradient to ties."""
     dims = _dims(input, dim)
-    real_only("amax", input)
     _empty("amax", input, dims, every(dim))
+    real_only("amax", input)
     return record(rd.AMAX, (input,), (dims, keepdim))
 
 
@@ -172,8 +177,8 @@ def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
 def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """The smallest value over some dimensions."""
     dims = _dims(input, dim)
-    real_only("amin", input)
     _empty("amin", input, dims, every(dim))
+    real_only("amin", input)
     return record(rd.AMIN, (input,), (dims, keepdim))
 
 

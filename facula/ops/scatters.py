@@ -373,6 +373,11 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
             f"index_fill_: Index has to be a vector/scalar, got shape {list(index.node.shape)}"
         )
     n = shape[d] if shape else 1
+    d_value = value.node.dtype if isinstance(value, Tensor) else dtypes.scalar_type(value)
+    if d_value.is_complex and not input.node.dtype.is_complex:
+        raise RuntimeError(
+            f"index_fill_(): a {d_value} value can't be written to a {input.dtype} tensor"
+        )
     at = array_of(index).reshape(-1)
     if at.size and shape and n == 0:
         raise RuntimeError(f"index_fill(): dimension {d} has size 0 but index is not empty: {at}")

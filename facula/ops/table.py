@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from inspect import CO_VARARGS
 from typing import Any
 
+from facula import dtypes
 from facula.dtypes import OF_PYTHON
 from facula.ops.outs import EXACT_OUT, EXACT_OUTS, IN_DTYPE_OF_OUT, JOINS, NO_OUT, NO_OVERLAP
 from facula.ops.settings import Settings
@@ -211,6 +212,8 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             _no_overlap(name, out, args)
         elif isinstance(out, _tensor.Tensor):
             _in_place.check_overlap(out, args, name)
+            if name == "where" and not all([isinstance(a, _tensor.Tensor) for a in args[1:]]):
+                raise TypeError("where(): with 'out', 'input' and 'other' must be Tensors")
             if name in IN_DTYPE_OF_OUT:
                 _in_dtype_of(name, out, kwargs)
         try:
@@ -452,13 +455,17 @@ def _storable(name: str, out: Any, result: Any, exact: bool = False) -> None:
     """The error for a tensor that a result may not be written to."""
     if not isinstance(out, _tensor.Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
-    if TLS.r.grad and (out.requires_grad or result.requires_grad):
+    # What has no derivative PyTorch writes into anything.
+    linked = out.requires_grad and result.dtype is not dtypes.bool
+    if TLS.r.grad and (linked or result.requires_grad):
         raise _no_derivative(name)
     _in_place.check_distinct(out, name)
     if (exact or name in EXACT_OUT) and out.dtype is not result.dtype:
         raise RuntimeError(
             f"{name}(): Expected out tensor to have dtype {result.dtype}, got {out.dtype} instead"
         )
+    if name in ("any", "all") and out.dtype not in (dtypes.bool, dtypes.uint8):
+        raise RuntimeError(f"{name}(): only bool and uint8 are supported for out, got {out.dtype}")
     if not _in_place.can_cast(result.dtype, out.dtype):
         raise (TypeError if name in JOINS else RuntimeError)(
             f"{name}(): result type {result.dtype} can't be cast to the desired "
@@ -474,7 +481,12 @@ def _stored(name: str, out: Any, result: Any) -> Any:
         if memory is not None and memory() is not None and more:
             raise RuntimeError(f"{name}(): Trying to resize storage that is not resizable")
         _in_place.resize(out, result.shape, result.node.strides)
-    _in_place.write(out, result.to(out.dtype))
+    before = TLS.r.grad
+    set_grad(before and not out.requires_grad)  # what it requires it goes on to
+    try:
+        _in_place.write(out, result.to(out.dtype))
+    finally:
+        restore_grad(before)
     return out
 
 

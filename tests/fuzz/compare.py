@@ -25,7 +25,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
-from fuzz import execute, programs, rare, wide  # noqa: E402
+from fuzz import execute, programs, rare, usual, wide  # noqa: E402
 
 
 class TooLong(BaseException):
@@ -237,11 +237,13 @@ def main() -> None:
     p.add_argument("--show", type=int, default=5, help="stop after so many that differ")
     p.add_argument("--batch", type=int, default=50)
     p.add_argument("--wide", action="store_true", help="with the statements of wide.py")
+    p.add_argument("--usual", action="store_true", help="with those of usual.py")
     p.add_argument("--rare", action="store_true", help="with those of rare.py too")
     args = p.parse_args()
     warnings.simplefilter("ignore")
     oracle = Oracle(args.oracle)
-    make = rare.make if args.rare else wide.make if args.wide else programs.make
+    makers = {"rare": rare, "usual": usual, "wide": wide}
+    make = next((m for n, m in makers.items() if getattr(args, n)), programs).make
     failed, skipped, kinds, done = 0, Counter(), Counter(), 0
     end = args.seed + args.count
     for first in range(args.seed, end, args.batch):

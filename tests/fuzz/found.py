@@ -679,6 +679,39 @@ v3 = v2.view(torch.int64)
 v3[torch.tensor(-3), torch.tensor([True, True, False])] = torch.tensor(7)
 v4 = torch.arange(7).unfold(0, 2, 3)
 v4.add_(1)""",
+    "parts of complex numbers can be assigned, and real ones that are written as complex": """
+v0 = torch.zeros(2, dtype=torch.complex128)
+v0.real = 3
+v0.imag = torch.tensor([1.0, 2.0], dtype=torch.float64)
+out([z.real for z in v0.tolist()] + [z.imag for z in v0.tolist()])
+v1 = torch.ones(3)
+v1.real = 4
+v1.imag = 4
+v1.masked_fill_(torch.tensor([True, False, True]), torch.tensor(1, dtype=torch.complex64))
+v1.masked_fill_(v1 > 1, 2 + 0j)
+v1.fill_(1 + 0j)
+v1.fill_(1j)
+v1.index_fill_(0, torch.tensor([0]), 1 + 0j)
+v0.abs_()
+del v0""",
+    "what requires grad is summed in no integers, and takes comparisons": """
+v0 = torch.ones(3).requires_grad_()
+v0.sum(dtype=torch.int32)
+v0.cumsum(0, dtype=torch.int64)
+v0.prod(dtype=torch.bool)
+v1 = v0 * 2
+torch.gt(v1, 1, out=v0)
+torch.gt(v0, 3, out=v1)
+v1.requires_grad = True
+torch.any(v0, 0, out=torch.empty(()))
+torch.where(v0 > 0, v0.detach(), 0.5, out=torch.empty(3))
+v1.sum().backward()""",
+    "memory that was shared before .data was replaced is made smaller": """
+v0 = torch.tensor([0.81, 0.86, 1.79])
+v1 = v0[::1]
+v2 = v1.tensor_split(3, 0)[2]
+v2.data = (torch.cat([v2.view(-1)]) * 2)[0:1].view(v2.shape).data
+torch.gt(v2, 0, out=v1)""",
     **found_wide.FOUND,
 }
 

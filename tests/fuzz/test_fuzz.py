@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fuzz import compare, execute, found, graphs, programs, wide
+from fuzz import compare, execute, found, graphs, programs, usual, wide
 
 import facula as torch
 
@@ -139,6 +139,7 @@ def test_values_that_are_rounding_alone_may_differ_and_others_not():
 def test_the_makers_are_determined_by_the_seed():
     assert programs.make(5) == programs.make(5)
     assert wide.make(5) == wide.make(5)
+    assert usual.make(5) == usual.make(5)
     assert graphs.make(5) == graphs.make(5)
 
 

@@ -10,7 +10,7 @@ __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 def parameters_to_vector(parameters) -> Tensor:
     """All elements of ``parameters`` in one vector."""
-    return facula.cat([p.reshape(-1) for p in parameters])
+    return facula.cat([p.view(-1) for p in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters) -> None:
@@ -19,5 +19,5 @@ def vector_to_parameters(vec: Tensor, parameters) -> None:
         raise TypeError(f"expected torch.Tensor, but got: {type(vec).__name__}")
     start = 0
     for p in parameters:
-        p.data = vec[start : start + p.numel()].reshape(p.shape).data
+        p.data = vec[start : start + p.numel()].view(p.shape).data
         start += p.numel()
