@@ -58,7 +58,7 @@ def in_memory_order(
     if not found:
         return entries
     while True:  # what others read in the order of its dimensions is computed in that
-        lost = _read_otherwise(entries, roots, found)
+        lost = _read_otherwise(entries, roots, found, places)
         for n in lost:
             del found[n]
         lost += [n for n, order in found.items() if not _reads_in(n, order, found, places)]
@@ -98,7 +98,9 @@ def _reads_in(n: Node, order: Order, found: dict[Node, Order], places: dict[Node
     return some
 
 
-def _read_otherwise(entries: list[Node], roots: list[Node], found: dict[Node, Order]) -> list[Node]:
+def _read_otherwise(
+    entries: list[Node], roots: list[Node], found: dict[Node, Order], places: dict[Node, Place]
+) -> list[Node]:
     """Those that a view, or an operation that is not among them, reads, or a result that lies in
     another order shows."""
     lost: set[Node] = set()
@@ -112,6 +114,10 @@ def _read_otherwise(entries: list[Node], roots: list[Node], found: dict[Node, Or
             s = source(i)
             if s in found and (n not in found or found[n] != found[s] or i.shape != n.shape):
                 lost.add(s)
+            p = place(i, places)  # of a view of what is left out, say of a copy
+            own = place(p.base, places)
+            if p.base in found and (p.shape, p.key()) != (own.shape, own.key()):
+                lost.add(p.base)
     for n in roots:
         s = source(n)
         if s in found and (n.shape != s.shape or order_of(n.shape, n.strides) != found[s]):

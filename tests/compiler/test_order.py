@@ -122,3 +122,20 @@ def test_a_result_may_be_written_to_and_outlives_the_next_run(monkeypatch):
         held.append(y)
     assert [y[0, 0].item() for y in held] == [0, 1, 2, 3]
     assert all(torch.equal(y[1:], held[0][1:]) for y in held)
+
+
+def test_a_view_of_a_copy_that_is_left_out(tier):
+    """The copy's elements are read where those of the comparison lie."""
+    x = torch.arange(768, dtype=torch.int32).view(3, 2, 4, 32).permute(0, 2, 1, 3)
+    y = torch.arange(128, dtype=torch.int32).view(1, 4, 1, 32) * 3
+    flag = torch.tensor(True)
+    torch.synchronize()
+    low = x <= y
+    changed = low.clone()
+    first = changed[..., 0]
+    first.add_(flag)
+    want = x.numpy() <= y.numpy()
+    assert np.array_equal(low.numpy(), want)
+    want[..., 0] = True
+    assert np.array_equal(changed.numpy(), want)
+    assert first.all()
