@@ -80,11 +80,12 @@ SAVED: dict[str, str | tuple[str, ...]] = {
 # The operands: the result, then those inputs that gradients go to or that are saved. Parameters:
 # PyTorch's name and, after a space, which of these it saves (one string, which is compared fast).
 # Gradients depend on all inputs, so that there is a second derivative even where it is zero.
+# Those of the last kind are linear, but for an operand that PyTorch saves whatever requires grad.
 WHOLE: Op = Op(
     "whole",
     lambda p, st, a, *rest: (a.shape, a.dtype, a.strides, 0),
     lambda p, s, a, *rest: a,
-    (tied,),
+    (lambda g, z, p: g if p.startswith("Addcdiv ") else tied(g, z),),
 )
 WHOLE.watches = lambda p: p.partition(" ")[2]
 
