@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
+from typing import Any
 
 import facula
 from facula import Tensor
@@ -138,15 +140,23 @@ class Buffer(Tensor, metaclass=_BufferMeta):
         return tensor
 
 
+# The uninitialised tensors that are there, by id (a WeakSet would compare them).
+_SHAPELESS: Any = weakref.WeakValueDictionary()
+
+
 class UninitializedTensorMixin:
-    """A tensor whose shape is not known yet; ``materialize`` gives it one."""
+    """A tensor whose shape is not known yet; ``materialize`` gives it one.
+
+    Functions but the few ``_allowed`` raise ValueError for it. Every call of an operation looks
+    for subclasses as soon as one is known, so these are known only while there are such tensors.
+    """
 
     _allowed = frozenset(
         (
             "__hash__", "__repr__", "__get__", "__set__", "__class__", "__setstate__",
             "device", "dtype", "layout", "requires_grad", "is_leaf", "grad", "data", "is_cuda",
             "half", "float", "double", "char", "short", "int", "long", "to", "cuda", "cpu",
-            "copy_", "requires_grad_", "is_floating_point", "is_complex", "dim",
+            "copy", "copy_", "requires_grad_", "is_floating_point", "is_complex", "dim",
             "share_memory_", "type", "bfloat16",
         )
     )  # fmt: skip
@@ -158,7 +168,10 @@ class UninitializedTensorMixin:
         if dtype is None:
             dtype = self.data.dtype
         self.data = facula.empty(shape, device=device, dtype=dtype)
-        self.__class__ = self.cls_to_become
+        _SHAPELESS.pop(id(self), None)
+        cls, self.__class__ = type(self), self.cls_to_become
+        if not any([type(t) is cls for t in _SHAPELESS.values()]) and cls in table.OVERRIDES:
+            table.OVERRIDES.remove(cls)
 
     @property
     def shape(self):
@@ -168,6 +181,10 @@ class UninitializedTensorMixin:
             "initialized one. Call `forward` to initialize the parameters before accessing their "
             "attributes."
         )
+
+    def numel(self):
+        """Raises ValueError, as the other functions do, but by itself: it is no operation."""
+        return type(self).__torch_function__(Tensor.numel, (type(self),), (self,))
 
     def share_memory_(self):
         raise RuntimeError(
@@ -194,6 +211,16 @@ class UninitializedTensorMixin:
         )
 
 
+def _shapeless(cls: type, data: Tensor, requires_grad: bool) -> Any:
+    """An uninitialised tensor, about which `ops.table` knows."""
+    tensor = Tensor._make_subclass(cls, data, requires_grad)
+    _SHAPELESS[id(tensor)] = tensor
+    table.CLASSES.add(cls)
+    if cls not in table.OVERRIDES:
+        table.OVERRIDES.append(cls)
+    return tensor
+
+
 def is_lazy(param) -> bool:
     """Whether ``param`` has no shape yet."""
     return isinstance(param, UninitializedTensorMixin)
@@ -206,7 +233,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
 
     def __new__(cls, requires_grad: bool = True, device=None, dtype=None):
         data = facula.empty(0, device=device, dtype=dtype)
-        return Tensor._make_subclass(cls, data, requires_grad)
+        return _shapeless(cls, data, requires_grad)
 
     def __deepcopy__(self, memo):
         if id(self) in memo:
@@ -223,7 +250,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
 
     def __new__(cls, requires_grad: bool = False, device=None, dtype=None, persistent: bool = True):
         data = facula.empty(0, device=device, dtype=dtype)
-        tensor = Tensor._make_subclass(cls, data, requires_grad)
+        tensor = _shapeless(cls, data, requires_grad)
         tensor.persistent = persistent
         tensor._is_buffer = True
         return tensor

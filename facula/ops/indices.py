@@ -194,7 +194,7 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
             d += 1
             continue
         a = array_of(i) if isinstance(i, Tensor) else np.asarray(i)
-        if a.dtype.kind == "f" and a.size == 0:
+        if a.dtype.kind == "f" and a.size == 0 and not isinstance(i, Tensor):
             a = a.astype(np.int64)
         if a.dtype == bool or a.dtype == np.uint8:
             a = a.astype(bool)

@@ -5,6 +5,7 @@ Bounds are checked at the call: a pending index is computed first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -490,9 +491,13 @@ def take_along_dim(input: Any, indices: Any, dim: Any = None) -> Any:
 @api(method=False)
 def unravel_index(indices: Any, shape: Any) -> Any:
     """Flat positions as coordinates in a tensor of the given shape."""
-    sizes = [shape] if isinstance(shape, int) else [int(n) for n in shape]
     if indices.node.dtype.category != dtypes.INT:
-        raise ValueError(f"unravel_index(): 'indices' must be integers, got {indices.dtype}")
+        raise TypeError(f"unravel_index(): 'indices' must be integers, got {indices.dtype}")
+    if isinstance(shape, Tensor) or not isinstance(shape, (int, Sequence)):
+        raise TypeError(f"unravel_index(): 'shape' must be int or ints, got {shape!r}")
+    sizes = [shape] if isinstance(shape, int) else list(shape)
+    if not all([isinstance(n, int) for n in sizes]):
+        raise TypeError(f"unravel_index(): 'shape' must hold ints only, got {sizes}")
     if any(n < 0 for n in sizes):
         raise ValueError(f"unravel_index(): 'shape' cannot have negative values, got {sizes}")
     indices = indices.to(dtypes.int64)

@@ -128,5 +128,6 @@ class Adam(GroupedOptimizer):
         approach(m, grad, rate1)
         average_square(v, grad, keep2, rate2)
         if most is not None:
-            v = most.copy_(facula.maximum(most, v))
+            before = most.clone() if facula.is_grad_enabled() else most  # maximum saves it
+            v = most.copy_(facula.maximum(before, v))
         add_ratio(p, m, v.sqrt() + eps, step)

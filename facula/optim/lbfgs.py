@@ -122,7 +122,7 @@ class LBFGS(Optimizer):
             state["prev_flat_grad"], state["prev_loss"] = grad.clone(), loss
             t = lr
             if state["n_iter"] == 1:  # the scale of H is not known yet
-                t *= min(1.0, 1.0 / grad.abs().sum().item())
+                t *= min(1.0, _over(1.0, grad.abs().sum().item()))
             state["d"], state["t"] = d, t
             slope = grad.dot(d).item()
             if slope > -least_change:
@@ -170,7 +170,7 @@ class LBFGS(Optimizer):
             ys.append(y)
             ss.append(s)
             ro.append(1.0 / curvature)
-            state["H_diag"] = curvature / y.dot(y).item()
+            state["H_diag"] = _over(curvature, y.dot(y).item())
         # Sums of products, since dot() records two views besides, and these loops are long.
         q = -grad
         alphas = []

@@ -83,9 +83,13 @@ class NAdam(PerParameterOptimizer):
         t = self._count(state)
         mu = beta1 * (1 - 0.5 * 0.96 ** (t * group["momentum_decay"]))
         mu_next = beta1 * (1 - 0.5 * 0.96 ** ((t + 1) * group["momentum_decay"]))
-        host = self._host(state, "mu_product")
-        host *= host.dtype.type(mu)  # both factors rounded to float32, as in PyTorch
-        product = host.item()
+        product = state["mu_product"]
+        if isinstance(product, Tensor) and product.requires_grad and group["differentiable"]:
+            product *= mu
+        else:
+            host = self._host(state, "mu_product")
+            host *= host.dtype.type(mu)  # both factors rounded to float32, as in PyTorch
+            product = host.item()
         m, v = state["exp_avg"], state["exp_avg_sq"]
         approach(m, grad, 1 - beta1)
         average_square(v, grad, beta2, 1 - beta2)

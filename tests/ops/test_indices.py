@@ -96,3 +96,10 @@ def test_an_index_that_was_met_before_makes_the_same_views():
     v = x[:, None]
     v += 1
     assert x[0, 0, 0] == 1 and v.shape == (2, 1, 3, 4)
+
+
+def test_an_empty_list_picks_nothing_an_empty_tensor_of_floats_is_no_index():
+    a = torch.tensor([1, 2, 3])
+    assert a[[]].tolist() == a[torch.tensor([], dtype=torch.int64)].tolist() == []
+    with pytest.raises(IndexError, match="got float32"):
+        a[torch.tensor([])]

@@ -25,6 +25,22 @@ def test_positions():
     assert (rows.tolist(), columns.tolist()) == ([0, 1], [1, 2])
 
 
+@pytest.mark.parametrize(
+    ("indices", "shape", "kind"),
+    [
+        (torch.tensor(0.5), (2, 2), TypeError),
+        (torch.tensor([]), (10, 3), TypeError),
+        (torch.tensor([True]), 5, TypeError),
+        (torch.tensor([1]), torch.tensor([1, 2]), TypeError),
+        (torch.tensor([1]), (1, 2, 2.0), TypeError),
+        (torch.tensor([1]), (2, -3), ValueError),
+    ],
+)
+def test_positions_of_wrong_kinds(indices, shape, kind):
+    with pytest.raises(kind, match="unravel_index"):
+        torch.unravel_index(indices, shape)
+
+
 @pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 4), (0, 3)], ids=str)
 def test_masks_of_the_whole(shape, tier, rng):
     a = rng.standard_normal(shape)

@@ -161,3 +161,11 @@ def test_line_search_where_slopes_are_constant():
 
     losses = [float(optimizer.step(closure)) for _ in range(8)]
     assert losses[0] == 4.7 and losses[-1] < 0.1
+
+
+def test_gradients_of_zero_that_are_no_reason_to_stop():
+    """A tolerance below 0 goes on from a gradient of zeros: PyTorch divides tensors by zero."""
+    p = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.LBFGS([p], 0.01, tolerance_grad=-float("inf"))
+    assert optimizer.step(lambda: torch.tensor([10])).tolist() == [10]
+    assert p.tolist() == [1, 1]

@@ -1,6 +1,9 @@
 """NAdam: trajectories, state and errors."""
 
+import pytest
 from optim.stored import Value, optimiser_tests
+
+import facula as torch
 
 OPTIMISER = "NAdam"
 RUNS = {
@@ -26,3 +29,26 @@ ERRORS = [
 test_trajectory, test_structure, test_continues_from_stored_state, test_errors = optimiser_tests(
     OPTIMISER, RUNS, ERRORS
 )
+
+
+def test_differentiable_in_the_product_of_momenta():
+    """The step's derivative with respect to `mu_product`, against differences."""
+
+    def after(product):
+        p = torch.tensor([0.3, -0.2], dtype=torch.float64, requires_grad=True).clone()
+        p.grad = torch.tensor([0.5, 1.5], dtype=torch.float64)
+        optimizer = torch.optim.NAdam([p], lr=0.1, differentiable=True)
+        optimizer.state[p].update(
+            step=torch.tensor(10.0),
+            mu_product=product.clone(),
+            exp_avg=torch.tensor([0.1, 0.4], dtype=torch.float64),
+            exp_avg_sq=torch.tensor([0.6, 0.2], dtype=torch.float64),
+        )
+        optimizer.step()
+        return p.sum()
+
+    product = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    (derivative,) = torch.autograd.grad(after(product), product)
+    h = 1e-6
+    difference = (after(product + h).item() - after(product - h).item()) / (2 * h)
+    assert derivative.item() == pytest.approx(difference, rel=1e-6)

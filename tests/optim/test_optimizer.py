@@ -128,14 +128,21 @@ def test_sparse_gradients_are_refused(name):
         optimizer.step()
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "Adamax"])
-def test_differentiable(name):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *[(name, {}) for name in ("SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "Adamax")],
+        ("Adam", {"amsgrad": True}),
+        ("AdamW", {"amsgrad": True}),
+    ],
+)
+def test_differentiable(name, options):
     """The derivative of a step with respect to the parameter, against differences."""
 
     def after(x):
         p = torch.tensor(x, dtype=torch.float64, requires_grad=True)
         q = p.clone()
-        optimizer = getattr(torch.optim, name)([q], lr=0.1, differentiable=True)
+        optimizer = getattr(torch.optim, name)([q], lr=0.1, differentiable=True, **options)
         q.retain_grad()
         for _ in range(2):
             q.grad = (3 * p * p).detach() * 0 + 3 * p * p

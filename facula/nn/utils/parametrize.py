@@ -211,10 +211,11 @@ def register_parametrization(
         functions = module.parametrizations[tensor_name]
         if not unsafe:
             before = getattr(module, tensor_name)
-            _check_same("Registering a parametrization", before, parametrization(before))
+            after = parametrization(before)
+            _check_same("Registering a parametrization", before, after)
             if hasattr(parametrization, "right_inverse"):
                 with contextlib.suppress(NotImplementedError):
-                    back = parametrization.right_inverse(before)
+                    back = parametrization.right_inverse(after)
                     _check_same("parametrization.right_inverse", before, back)
         functions.append(parametrization)
         functions.unsafe |= unsafe

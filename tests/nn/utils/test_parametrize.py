@@ -7,6 +7,8 @@ import pickle
 
 from nn.stored import agrees, message, submodule
 
+import facula
+
 
 def _symmetric(torch):
     class Symmetric(torch.nn.Module):
@@ -105,3 +107,22 @@ def test_errors(torch):
         message(submodule(torch, "nn.utils.parametrize").remove_parametrizations, m, "weight")[0],
         register(m, "bias", _grown(torch), unsafe=True).bias.shape,
     ]
+
+
+def test_a_second_one_is_tried_back_on_its_own_result():
+    """Its right inverse need not take what the first gives, which it has never made."""
+
+    class Unit(facula.nn.Module):
+        def forward(self, x):
+            return x / x.norm()
+
+        def right_inverse(self, x):
+            if abs(x.norm().item() - 1) > 1e-5:
+                raise ValueError("not of length 1")
+            return x
+
+    parametrize = facula.nn.utils.parametrize
+    m = facula.nn.Linear(3, 3)
+    parametrize.register_parametrization(m, "weight", _symmetric(facula))
+    parametrize.register_parametrization(m, "weight", Unit())
+    assert abs(m.weight.norm().item() - 1) < 1e-5
