@@ -31,7 +31,7 @@ from facula.trace.node import (
     leaf,
     stale,
 )
-from facula.trace.operands import prepare
+from facula.trace.operands import foreign, prepare
 from facula.trace.recorder import TLS, flush, record
 from facula.trace.rescue import refuse
 
@@ -48,6 +48,9 @@ def __getattr__(name: str) -> Any:
     from facula.errors import missing_name
 
     raise missing_name(__name__, name)
+
+
+_kept: Any = None  # facula.trace.kept, which sets it
 
 
 class Storage:
@@ -400,8 +403,14 @@ def rederive(t: Any, checked: bool = True) -> Any:
     then is a stand-in that has the value only.
     """
     s = t._storage
+    if s is not None and type(s) is not Storage:
+        u = _kept.seen_elsewhere(t, s)
+        if u is not None:
+            return u
     if s is None or s.node.op is STALE:
         refuse(t if s is None else s)
+    if s.node.rec is not None and s.node.rec is not TLS.r and not s.node.rg:
+        return _elsewhere(t)
     base = t._base_t
     if base is None:
         if t._fixed and t._seen != version_of(t):
@@ -442,6 +451,18 @@ def rederive(t: Any, checked: bool = True) -> Any:
                 t._gfn.retain, t._retains = t._retains.retain, t._gfn
     _value(t)
     return t
+
+
+def _elsewhere(t: Any) -> Any:
+    """What a tensor of a storage that is pending in another thread is now: a stand-in."""
+    u = foreign(t._storage)
+    n = u.node
+    v = recorder._new_tensor()
+    v._data = u._data
+    for op, params in t._chain:
+        v._data = seen(v._data, op, params)
+    v.node = leaf(t.node.shape, n.dtype, t.node.strides, device=n.device)
+    return v
 
 
 def turned(t: Any) -> bool:

@@ -153,7 +153,7 @@ class Program:
     def __init__(self, r: Any, live: tuple[Any, ...]) -> None:
         handles = r.handles
         # From here on, handles stand for tensors that are kept (trace/kept.py).
-        self.first = len(live) - sum([len(k.parts) for k in r.held])
+        self.first = len(live) - r.parts
         roots = []
         seen: set[int] = set()
         chosen: list[tuple[int, Node | None]] = []

@@ -18,11 +18,15 @@ import weakref
 from operator import is_
 from typing import Any
 
+from facula import storage
+from facula.interpreter.program import evaluate
 from facula.ops.table import PLAIN
 from facula.storage import Storage
-from facula.trace import settling
+from facula.trace import ahead, recorder, settling
+from facula.trace.flight import LOCK
 from facula.trace.node import LEAF, STALE, Node, Pick, pick, stale
 from facula.trace.recorder import TLS
+from facula.trace.settling import relayout
 from facula.trace.spans import VARIANTS, Span, is_lent, key_of, ready
 from facula.writes import sole
 
@@ -84,8 +88,9 @@ class Kept(_Handle):
 class Held(Storage):
     """The storage of a tensor that is kept; an ordinary one as soon as it is touched."""
 
-    def __init__(self, t: Any, k: Kept) -> None:
+    def __init__(self, t: Any, k: Kept, place: int) -> None:
         _set(self, "kept", k)
+        _set(self, "place", place)
         _set(self, "tensor", weakref.ref(t))
 
     def __getattribute__(self, name: str) -> Any:
@@ -126,7 +131,7 @@ def keep(tensors: list[Any]) -> Kept | None:
     k.parts = [Part() for _ in tensors]
     for p, n in zip(k.parts, k.leaves):
         p.node, p._data, p._failure = n, None, None
-    storages = [Held(t, k) for t in tensors]
+    storages = [Held(t, k, i) for i, t in enumerate(tensors)]
     k.storages = [weakref.ref(s) for s in storages]
     nodes = [stale(n) for n in k.leaves]
     k.arrays = [t._data for t in tensors]
@@ -149,25 +154,55 @@ def _layout(leaves: tuple[Node, ...]) -> Node:
 
 
 def release(k: Kept) -> None:
-    """Give the tensors back: each has a storage of its own, which has its value, and is stale."""
-    pending = k.node is not k.layout
-    nodes = k.node.inputs if pending else k.leaves
-    written = _versions(k)
-    for i, ref in enumerate(k.storages):
-        s: Any = ref()
-        if s is None or type(s) is not Held:
-            continue
-        state = _get(s, "__dict__")
-        state["aliases"] = [state["tensor"]]
-        state["node"], state["_version"] = nodes[i], written[i]
-        state["_data"] = None if pending else k.arrays[i]
-        if pending:
-            k.rec.add(s)
-        _set(s, "__class__", Storage)
+    """Give the tensors back: each has a storage of its own, which has its value, and is stale.
+
+    Another thread may be about to follow, which looks at `free` last, or at the end of the frame:
+    `ending` or `land` see to what is pending.
+    """
     k.free = True
-    if pending and k in k.rec.held:  # else a program is under way, and `land` will see it
-        k.rec.held.remove(k)
-        k.node = k.layout
+    with LOCK:
+        pending = k.node is not k.layout
+        nodes = k.node.inputs if pending else k.leaves
+        written = _versions(k)
+        for i, ref in enumerate(k.storages):
+            s: Any = ref()
+            if s is None or type(s) is not Held:
+                continue
+            state = _get(s, "__dict__")
+            state["aliases"] = [state["tensor"]]
+            state["node"], state["_version"] = nodes[i], written[i]
+            state["_data"] = None if pending else k.arrays[i]
+            if pending:
+                k.rec.add(s)
+            _set(s, "__class__", Storage)
+
+
+def seen_elsewhere(t: Any, s: Any) -> Any:
+    """What another thread than the one that trains is to read: a stand-in for t, of storage `s`,
+    which stays as it is. None where all are to be released."""
+    k = _get(s, "kept")
+    if k.rec is TLS.r:
+        return None
+    i = _get(s, "place")
+    while True:
+        node, inputs, scalars = k.node, k.rec.inputs, k.rec.scalars
+        if node is k.layout:
+            data = k.arrays[i]
+        else:
+            try:
+                data = evaluate(node.inputs[i], inputs, scalars)
+            except Exception:
+                if k.node is node and k.rec.inputs is inputs:
+                    raise
+                continue  # of another frame
+            strides = k.leaves[i].strides
+            if strides is not None:
+                data = relayout(data, strides)
+        if k.node is node and (node is k.layout or k.rec.inputs is inputs):
+            break
+    u = recorder._new_tensor()
+    u.node, u._data = k.leaves[i], data
+    return u
 
 
 def _versions(k: Kept) -> list[int]:
@@ -176,7 +211,19 @@ def _versions(k: Kept) -> list[int]:
     return [v + k.count * n for v, n in zip(k.versions, k.stretch.times)]
 
 
-def stays(r: Any, live: tuple[Any, ...], freed: Any) -> bool:
+def ending(r: Any) -> None:
+    """At the end of a frame, forget what was released in it: its storages are handles."""
+    if r.parts:  # an interrupt ended the last attempt
+        r.handles[:] = [h for h in r.handles if h.__class__ is not Part]
+        r.parts = 0
+    for k in r.held[:]:
+        if k.free:
+            with LOCK:
+                k.node = k.layout
+                r.held.remove(k)
+
+
+def stays(r: Any, held: list[Kept], live: tuple[Any, ...], freed: Any) -> bool:
     """Whether what is kept may stay so at the end of a frame that has never ended in this way.
 
     Where a graph outlives it or devices are concerned, all is released, and is as any other value.
@@ -188,25 +235,28 @@ def stays(r: Any, live: tuple[Any, ...], freed: Any) -> bool:
                     break
         else:
             return True
-    for k in list(r.held):
+    for k in held:
         release(k)
+    ending(r)
     return False
 
 
-def spread(r: Any, live: tuple[Any, ...]) -> tuple[Any, ...]:
+def spread(r: Any, held: list[Kept], live: tuple[Any, ...]) -> tuple[Any, ...]:
     """Let each of the tensors be a handle; `live` with their nodes."""
     handles = r.handles
-    if handles[-1].__class__ is Part:
-        return live
+    if r.parts:
+        return live  # done in this frame
     nodes: list[Any] = []
     parts: list[Any] = []
-    for k in r.held:
+    for k in held:
         for p, n in zip(k.parts, k.node.inputs):
             p.node, p._data, p._failure = n, None, None
         parts += k.parts
         nodes += k.node.inputs
+    more = [None] * (len(handles) - len(live))  # what another thread has released meanwhile
+    r.parts = len(parts)
     handles += parts
-    return (*live, *nodes)
+    return (*live, *more, *nodes)
 
 
 def land(held: list[Kept], arrays: Any) -> None:
@@ -214,29 +264,31 @@ def land(held: list[Kept], arrays: Any) -> None:
     at = 0
     for k in held:
         n = len(k.parts)
-        if k.node is k.layout:  # done before an error of a signal's handler
-            at += n
-            continue
-        if arrays is None:
-            if any([p.node.op is not LEAF for p in k.parts]):
-                _fail(k)
-                continue
-            mine = [p._data for p in k.parts]
-        else:
-            mine = arrays if len(held) == 1 else arrays[at : at + n]
         at += n
-        if not all(map(is_, mine, k.arrays)):
-            k.inputs = [(_STAND, data, None) for data in mine]
-            k.arrays = mine
-        if k.free:  # somebody has touched them meanwhile
-            for ref, node, now, data in zip(k.storages, k.node.inputs, k.leaves, mine):
-                s: Any = ref()
-                if s is not None and s.node is node:
-                    s._data, s.node = data, now
-        k.node = k.layout
-        if arrays is None:
-            for p in k.parts:
-                p._data = None
+        node = k.node
+        if node is k.layout:  # done before an error of a signal's handler
+            continue
+        with LOCK:
+            if arrays is None:
+                if any([p.node.op is not LEAF for p in k.parts]):
+                    _fail(k)
+                    continue
+                mine = [p._data for p in k.parts]
+            else:
+                mine = arrays if len(held) == 1 else arrays[at - n : at]
+            if not all(map(is_, mine, k.arrays)):
+                inputs: list[Any] = [(_STAND, data, None) for data in mine]
+                k.inputs = inputs
+                k.arrays = mine
+            k.node = k.layout
+            if k.free:  # somebody has touched them since the frame began to end
+                for ref, n_, now, data in zip(k.storages, node.inputs, k.leaves, mine):
+                    s: Any = ref()
+                    if s is not None and s.node is n_:
+                        s._data, s.node = data, now
+            if arrays is None:
+                for p in k.parts:
+                    p._data = None
 
 
 def _fail(k: Kept) -> None:
@@ -258,18 +310,19 @@ class Stretch:
     mix       puts these and what is kept in the order of the frame's inputs
     writes    picks those of the others that are written to; `nodes` and `writings`
     after     the node of what is kept, and how often each of it is written: `times`
-    distinct, numbers, constants, end: as there
+    distinct, numbers, constants, end, early: as there
     """
 
     __slots__ = (
-        *("after", "binds", "constants", "distinct", "end", "inputs", "mix", "nodes", "numbers"),
-        *("times", "wants", "writes", "writings"),
+        *("after", "binds", "constants", "distinct", "early", "end", "inputs", "mix", "nodes"),
+        *("numbers", "times", "wants", "writes", "writings"),
     )
 
     def __init__(self, s: Span, wants: list[Any], count: int, kept: int) -> None:
         total = list(range(count + kept))
         bound, written = s.binds(total), s.writes(total)  # type: ignore[misc]
         self.wants, self.end = wants, s.end
+        self.early: Any = None
         self.numbers: Pick | None = s.numbers
         self.constants = s.constants
         others = [at for at, i in enumerate(bound) if i < count]
@@ -355,7 +408,6 @@ def follow(f: Any, tensors: list[Any], static: Any, numbers: tuple[Any, ...], k:
         if len(set(bound)) < s.distinct:
             return False
         inputs = [*[(t, t._data, t._gfn) for t in bound], *inputs]
-    # From here on nothing fails.
     inputs = s.mix(inputs)
     constants: Any = s.constants
     if s.numbers is not None:
@@ -364,6 +416,8 @@ def follow(f: Any, tensors: list[Any], static: Any, numbers: tuple[Any, ...], k:
         k.versions, k.count = _versions(k), 0
         k.stretch = s
     held = [*r.held, k]
+    if k.free:  # another thread has asked for them; from here on without a call
+        return False
     r.inputs += inputs
     r.scalars += constants
     r.cur = s.end
@@ -382,9 +436,11 @@ def follow(f: Any, tensors: list[Any], static: Any, numbers: tuple[Any, ...], k:
         if t._token is not None:
             t._token.stale = True
             t._token = None
+    if s.early is not None:
+        ahead.begin(r, s.early)
     return True
 
 
-settling._kept = sys.modules[__name__]
+settling._kept = storage._kept = sys.modules[__name__]
 
 __all__ = ["Kept", "follow", "keep", "release"]

@@ -39,6 +39,7 @@ from facula.trace.settling import (
     after_failure,
     all_consumed,
     conclude,
+    ending,
     keeps,
     let_go,
     materialise,
@@ -67,8 +68,8 @@ class Recorder:
         *("__weakref__", "add", "ahead", "anomaly", "autocast", "begun", "complaint", "counters"),
         "cur",
         *("frame", "gnodes", "grad", "handles", "head", "held", "inference", "inputs", "last"),
-        *("lasting", "loans", "next", "packing", "pieces", "place", "read", "replayed", "rests"),
-        *("rooms", "roots", "saved_hooks", "scalars", "size", "sized", "soon", "strayed"),
+        *("lasting", "loans", "next", "packing", "parts", "pieces", "place", "read", "replayed"),
+        *("rests", "rooms", "roots", "saved_hooks", "scalars", "size", "sized", "soon", "strayed"),
         *("temps", "turn", "turned", "unsteady", "values", "views", "watcher"),
     )
 
@@ -138,6 +139,7 @@ class Recorder:
             self.counters = {}
         if self.held:
             self.held = []
+        self.parts = 0  # handles for tensors that are kept
         self.soon = False
         self.views = False
         self.sized = self.size
@@ -567,7 +569,9 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         flight.CURRENT.before(r)
     failed: BaseException | None = None
     chosen = values = program = None
-    handles = r.handles
+    handles, held = r.handles, r.held
+    if held:
+        ending(r)
     if handles:
         aliases = let_go(handles) if r.views else ()
         live = tuple([h.node if getrefcount(h) > BASE else None for h in handles])
@@ -576,7 +580,7 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         program = None if cur.programs is None or r.gnodes else cur.programs.get(key)
         if program is not None and not (program.quiet or all_consumed(r, program)):
             program = None
-        if program is None and r.held and not keeps(r, live):
+        if program is None and held and not keeps(r, held, live):
             live = tuple([h.node if getrefcount(h) > BASE else None for h in handles])
             key = (live, aliases) if aliases else live
         if program is None and not r.gnodes and r.packing is None:
@@ -596,8 +600,8 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
 
                 if len(cur.programs) > 64:
                     cur.programs.clear()
-                if r.held:
-                    live = spread(r, live)
+                if held:
+                    live = spread(r, held, live)
                 program = cur.programs[key] = program_of(r, live)
                 program.quiet = quiet
                 program.watched = [
@@ -607,8 +611,8 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
                 ]
         try:
             chosen = program.choose(r)
-            if r.held and chosen.kept is None:
-                live = spread(r, live)
+            if held and chosen.kept is None:
+                live = spread(r, held, live)
             if r.ahead is not None:
                 ahead.settle(r, chosen)
             elif chosen.skip:
@@ -619,19 +623,19 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         except flight.Interrupted as late:
             values, failed = late.values, late.error
         except Exception as error:
-            if r.held:
-                live = spread(r, live)
+            if held:
+                live = spread(r, held, live)
             failed = after_failure(r, program, live, error)
     made = r.gnodes
     inputs, temps = r.inputs, r.temps
     if program is not None and values is not None:
         inputs = program.unwritten(inputs)
     try:
-        conclude(r, chosen, values, handles, inputs, temps)
+        conclude(r, chosen, values, handles, inputs, temps, held)
     except BaseException as error:
         # From a signal's handler: half of this would be worse than all of it again. An error of
         # its own comes again.
-        conclude(r, chosen, values, handles, inputs, temps)
+        conclude(r, chosen, values, handles, inputs, temps, held)
         failed = failed or error
     if r.packing is not None and made:
         r.packing(made)

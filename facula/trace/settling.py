@@ -37,6 +37,7 @@ def conclude(
     handles: list[Any],
     inputs: list[Any],
     temps: list[Any],
+    held: list[Any],
 ) -> None:
     """Hand over what a program has computed, if it has, and begin a new frame."""
     if values is not None:
@@ -45,9 +46,9 @@ def conclude(
             _hand_over(direct(handles), arrays(values))
         if chosen.outputs:
             _settle(handles, chosen.outputs, values)
-    if r.held:
+    if held:
         whole = None if values is None else chosen.kept
-        _kept.land(r.held, whole and whole(values))
+        _kept.land(held, whole and whole(values))
     for t, _, _ in inputs:
         node = t.node
         if node.op is INPUT:
@@ -72,15 +73,21 @@ def after_failure(
     return first
 
 
-def keeps(r: Recorder, live: tuple[Any, ...]) -> bool:
+def ending(r: Recorder) -> None:
+    """Before what is live is found: forget what was kept, and has been released since."""
+    _kept.ending(r)
+
+
+def keeps(r: Recorder, held: list[Any], live: tuple[Any, ...]) -> bool:
     """Whether what is kept (`kept.py`) stays so at the end of a frame that is new; else it is
     released, and more is live."""
-    return _kept.stays(r, live, _consumed(r) if r.replayed else _NOTHING)  # type: ignore[no-any-return]
+    freed = _consumed(r) if r.replayed else _NOTHING
+    return _kept.stays(r, held, live, freed)  # type: ignore[no-any-return]
 
 
-def spread(r: Recorder, live: tuple[Any, ...]) -> tuple[Any, ...]:
+def spread(r: Recorder, held: list[Any], live: tuple[Any, ...]) -> tuple[Any, ...]:
     """Let each of the tensors that are kept be a handle; `live` with their nodes."""
-    return _kept.spread(r, live)  # type: ignore[no-any-return]
+    return _kept.spread(r, held, live)  # type: ignore[no-any-return]
 
 
 def let_go(handles: list[Any]) -> tuple[int, ...]:

@@ -382,8 +382,77 @@ def test_released_while_a_program_runs():
     k, t, r = loop.kept, loop.state(), TLS.r
     held = r.held
     kept.release(k)
-    assert k.free and held == []
+    assert k.free and held == [k]
     other = Loop()
     other.step(8)
     flush()
     assert t.tolist() == other.state().tolist()
+
+
+def test_another_thread_that_looks_now_and_then(never):
+    """What it sees is of some step; training is as if it had not looked."""
+
+    def run(look=True):
+        loop = Loop()
+        loop.step(6)
+        over, seen = threading.Event(), []
+
+        def watch():
+            while not over.wait(0.001):
+                seen.append(loop.state().detach().clone().sum().item())
+
+        watcher = threading.Thread(target=watch)
+        if look:
+            watcher.start()
+        for _ in range(30):
+            loop.step(5)
+            for last in loop.optimizer._last.values():
+                last.wait = 1
+        over.set()
+        if look:
+            watcher.join()
+        return loop.all()
+
+    assert run() == never(lambda: run(False))
+
+
+def test_an_interrupt_at_the_end_of_a_frame(monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    loop, other = Loop(), Loop()
+    for which in (loop, other):
+        which.step(8)
+        flush()
+        which.step(1)
+        if which is loop:
+            with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+                m.setattr(program.Program, "choose", interrupt)
+                flush()
+        more = which.x * 2
+        which.step(3)
+        assert more.tolist() == (which.x * 2).tolist()
+    assert loop.all() == other.all()
+
+
+def test_two_optimizers_in_one_frame(never):
+    """As long as this a program begins before its frame ends (ahead.py)."""
+
+    def run():
+        torch.manual_seed(0)
+        models = [torch.nn.Linear(64, 64) for _ in range(2)]
+        optimizers = [torch.optim.Adam(m.parameters(), lr=0.01) for m in models]
+        x = torch.randn(256, 64)
+        told = []
+        for _ in range(40):
+            total = 0
+            for m, o in zip(models, optimizers):
+                o.zero_grad()
+                loss = torch.tanh(m(x)).pow(2).mean()
+                loss.backward()
+                o.step()
+                total = total + loss.detach()
+            told.append(total.item())
+        return told
+
+    assert run() == never(run)
