@@ -372,13 +372,12 @@ def isclose(
             raise RuntimeError(f"isclose(): {what} must be greater than or equal to zero, got {x}")
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{input.dtype} did not match {other.dtype}")
-    close = (
-        (input - other).abs() <= atol + rtol * other.abs()
-        if (input.dtype.category >= dtypes.FLOAT)
-        else input == other
-    )
-    if input.dtype.category >= dtypes.FLOAT:
-        close = (input == other) | (close & other.isfinite())
+    x, y = input, other
+    if input.dtype.category < dtypes.FLOAT:
+        x, y = [t.to(dtypes.get_default_dtype()) for t in (x, y)]
+    close = input == other
+    if rtol or atol:
+        close = close | (((x - y).abs() <= atol + rtol * y.abs()) & y.isfinite())
     if equal_nan:
         close = close | (input.isnan() & other.isnan())
     return close
