@@ -22,8 +22,9 @@ MODULES = {
         conv_transpose3d cosine_similarity feature_alpha_dropout hardshrink max_pool1d max_pool2d
         max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu rms_norm rrelu selu
         threshold""",
-    "facula.ops.native": """_log_softmax _log_softmax_backward_data _softmax _softmax_backward_data
-        adaptive_max_pool1d affine_grid_generator alpha_dropout_ as_strided_
+    "facula.ops.native": """_has_compatible_shallow_copy_type _log_softmax
+        _log_softmax_backward_data _softmax _softmax_backward_data adaptive_max_pool1d
+        affine_grid_generator alpha_dropout_ as_strided_
         binary_cross_entropy_with_logits celu_ cosine_embedding_loss ctc_loss dropout_ embedding
         embedding_renorm_ feature_alpha_dropout_ feature_dropout feature_dropout_ gru_cell
         hinge_embedding_loss instance_norm kl_div lstm_cell margin_ranking_loss

@@ -271,6 +271,13 @@ def _log_softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dt
 
 
 @api(method=False)
+def _has_compatible_shallow_copy_type(input: Any, from_: Any) -> bool:
+    """Whether `input.data = from_` is one value in the place of another of its kind."""
+    meta = [t.device.type == "meta" for t in (input, from_)]
+    return bool(input.layout == from_.layout and meta[0] == meta[1])
+
+
+@api(method=False)
 def range(start: Any, end: Any, step: Any = 1, *, dtype: Any = None, **kwargs: Any) -> Any:
     """Numbers from start to end, with it: `arange` before Python's ranges were followed."""
     warnings.warn(

@@ -53,3 +53,11 @@ def test_what_is_refused():
         facula.rnn_tanh_cell(x, x, x, facula.ones(3, 2))
     with pytest.warns(UserWarning, match="non-inplace resize is deprecated"):
         x.resize(4)
+
+
+def test_kinds_of_values_that_may_replace_each_other():
+    x = facula.ones(2)
+    like = facula._has_compatible_shallow_copy_type
+    assert like(x, facula.ones(3, dtype=facula.int32)) and like(x, facula.nn.Parameter(x))
+    for other in (x.to_sparse(), facula.ones(2, device="meta")):
+        assert not like(x, other) and not like(other, x)
