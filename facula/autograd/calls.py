@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from facula.autograd import engine, frames
+from facula.autograd.edges import GradientEdge, is_edge, node_at, stand_in
 from facula.autograd.graph import GradNode
 from facula.autograd.replay import before_pass, follow, follow_grad, grad_key, key_of, remember
 from facula.meta import META, no_backward
@@ -52,6 +53,8 @@ def _sequence(x: Any) -> list[Any]:
     """Tensors given alone, as a dict's values or in anything that gives them one by one."""
     if x is None:
         return []
+    if isinstance(x, GradientEdge):
+        return [x]
     if isinstance(x, (tuple, list)):
         return list(x)
     if hasattr(x, "requires_grad"):
@@ -62,7 +65,7 @@ def _sequence(x: Any) -> list[Any]:
 def _tensors(name: str, argument: str, given: Any) -> None:
     """TypeError where something is neither a tensor nor a sequence, RuntimeError for elements."""
     for t in _sequence(given):
-        if not hasattr(t, "requires_grad"):
+        if not hasattr(t, "requires_grad") and not isinstance(t, GradientEdge):
             several = isinstance(given, Iterable)
             raise (RuntimeError if several else TypeError)(
                 f"{name}(): argument '{argument}' must be a Tensor or a sequence of Tensors, "
@@ -87,6 +90,9 @@ def _roots(tensors: Any, grads: Any, name: str, built: bool = True) -> list[tupl
         raise RuntimeError(f"{name}: got {len(outs)} tensors and {len(gs)} gradients")
     pairs = []
     for t, g in zip(outs, gs, strict=True):
+        if isinstance(t, GradientEdge):
+            pairs.append((node_at(t), _first_gradient(stand_in(t), g, name)))
+            continue
         if not t.requires_grad:
             raise RuntimeError(
                 f"element 0 of tensors does not require grad and does not have a "
@@ -108,6 +114,8 @@ def _roots(tensors: Any, grads: Any, name: str, built: bool = True) -> list[tupl
 
 def _target(t: Any) -> Any:
     """Where the gradient of a tensor arrives; a view nothing leads to has a place of its own."""
+    if isinstance(t, GradientEdge):
+        return node_at(t)
     edge = t._edge()
     return GradNode() if edge is None else edge
 
@@ -159,12 +167,12 @@ def backward(
         grad_tensors = grad_variables
     if create_graph is not False or retain_graph is not None:
         _flags("backward", retain_graph=retain_graph, create_graph=create_graph)
-    if not hasattr(tensors, "node"):
+    if not hasattr(tensors, "node") or isinstance(tensors, GradientEdge):
         tensors = _sequence(tensors) or tensors  # read once: it may be a generator
     if grad_tensors is not None and not hasattr(grad_tensors, "node"):
         grad_tensors = _sequence(grad_tensors)
     state = None
-    whole = inputs is None and not create_graph and TLS.dual is None
+    whole = inputs is None and not create_graph and TLS.dual is None and not is_edge(tensors)
     if whole and not retain_graph:
         # The usual call: where the same pass was run at this place before, it is followed.
         r, key, given = TLS.r, getattr(tensors, "node", None), ()
@@ -187,6 +195,8 @@ def backward(
         if not ins:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         for t in ins:
+            if isinstance(t, GradientEdge):
+                continue
             if not t.requires_grad:
                 raise RuntimeError(
                     f"backward: an input of shape {list(t.shape)} does not require grad"
@@ -247,7 +257,7 @@ def grad(
     if inputs is None:
         raise TypeError("grad(): argument 'inputs' must be Tensors, not NoneType")
     ins = _sequence(inputs)
-    if not hasattr(outputs, "node"):
+    if not hasattr(outputs, "node") or isinstance(outputs, GradientEdge):
         outputs = _sequence(outputs) or outputs  # read once: it may be a generator
     if grad_outputs is not None and not hasattr(grad_outputs, "node"):
         grad_outputs = _sequence(grad_outputs)
@@ -268,7 +278,8 @@ def grad(
         )
     keep = create_graph if retain_graph is None else retain_graph
     r, state = TLS.r, None
-    if not create_graph and not materialize_grads and TLS.dual is None:
+    plain = not create_graph and not materialize_grads and TLS.dual is None
+    if plain and not is_edge(outputs) and not is_edge(ins):
         key, given = grad_key(r, outputs, ins, grad_outputs, bool(keep), bool(allow_unused))
         if key is not None:
             followed = follow_grad(r, key, given)
@@ -281,6 +292,8 @@ def grad(
     if not ins:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     for t in ins:
+        if isinstance(t, GradientEdge):
+            continue
         if not hasattr(t, "requires_grad"):
             raise RuntimeError(
                 f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}"
@@ -295,9 +308,14 @@ def grad(
     for t, e in zip(ins, targets, strict=True):
         g = found.get(e)
         if g is None and materialize_grads:
+            if isinstance(t, GradientEdge):
+                raise RuntimeError(
+                    "autograd.grad: materialize_grads cannot be used when the given input is a "
+                    "GradientEdge"
+                )
             g = t.detach().new_zeros(t.shape, requires_grad=create_graph)
         elif g is not None:
-            g = _laid_out(g, t)
+            g = g if isinstance(t, GradientEdge) else _laid_out(g, t)
         elif not allow_unused:
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in the graph. "

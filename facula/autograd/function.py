@@ -5,6 +5,8 @@ Source: https://pytorch.org/docs/stable/autograd.html#function
 
 from __future__ import annotations
 
+import inspect
+import weakref
 from typing import Any
 
 import numpy as np
@@ -99,6 +101,7 @@ class _Several:
     def __init__(self, ctx: Any, cls: Any, metas: list[Any]) -> None:
         self.ctx, self.cls, self.metas, self.count = ctx, cls, metas, len(metas)
         self.grads: dict[int, Any] = {}
+        self.parts: dict[int, Any] = {}  # weak references to the nodes of its results
         self.inputs: list[Any] = []  # shape, dtype and device of those that take a gradient
 
 
@@ -155,6 +158,8 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run the function on tensors and other arguments."""
+        if cls.setup_context is not Function.setup_context:
+            args, kwargs = _with_defaults(cls.forward, args, kwargs)
         level = level_of(args) if ACTIVE.levels else 0
         if level:
             from facula.func.functions import apply_batched
@@ -237,6 +242,13 @@ class Function:
                     _follow(o, o.node, part)
             results.append(o)
         return tuple(results) if isinstance(out, (tuple, list)) else results[0]
+
+
+def _with_defaults(forward: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """The arguments with those that have defaults: `setup_context` is to find them all."""
+    given = inspect.signature(forward).bind(*args, **kwargs)
+    given.apply_defaults()
+    return given.args, given.kwargs
 
 
 class InplaceFunction(Function):
@@ -438,6 +450,7 @@ class _Part:
         part.op = node.op
         part.order = joins(TLS.r, part.edges)
         part.scalars, part.params, part.entry, part.out_meta = (), (), None, None
+        joint.parts[index] = weakref.ref(part)
         return part
 
     def _run_backward(self, node: Any, g: Any) -> list[Any]:

@@ -91,10 +91,44 @@ class Saved:
         self.stale = False
 
 
-class AccumulateGrad:
+class Hooked:
+    """What has hooks of its own, beside those of tensors."""
+
+    __slots__ = ()
+
+    def register_hook(self, hook: Any) -> Any:
+        """Call hook(grad_inputs, grad_outputs) after this node has run."""
+        from facula.autograd.hooks import add_hook
+
+        return add_hook(self, "post_hooks", hook)
+
+    def register_prehook(self, hook: Any) -> Any:
+        """Call hook(grad_outputs) before this node runs."""
+        from facula.autograd.hooks import add_hook
+
+        return add_hook(self, "pre_hooks", hook)
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """What the user keeps with the node."""
+        node: Any = self
+        if node._metadata is None:
+            node._metadata = {}
+        return node._metadata  # type: ignore[no-any-return]
+
+
+class AccumulateGrad(Hooked):
     """The end of the graph: adds what arrives to the gradient of a leaf."""
 
-    __slots__ = ("__weakref__", "order", "post_hooks", "pre_hooks", "shape", "variable")
+    __slots__ = (
+        "__weakref__",
+        "_metadata",
+        "order",
+        "post_hooks",
+        "pre_hooks",
+        "shape",
+        "variable",
+    )
     next_functions = ()
     hurries = False
 
@@ -104,6 +138,7 @@ class AccumulateGrad:
         self.order = (-1, 0)  # leaves come last, when their gradient is complete
         self.pre_hooks: dict[int, Any] | None = None
         self.post_hooks: dict[int, Any] | None = None
+        self._metadata: dict[Any, Any] | None = None
 
     def name(self) -> str:
         """The name that PyTorch prints."""
@@ -113,7 +148,7 @@ class AccumulateGrad:
         return f"<AccumulateGrad object at {hex(id(self))}>"
 
 
-class GradNode:
+class GradNode(Hooked):
     """One operation of the graph: where gradients go and what its formulas need."""
 
     __slots__ = (
@@ -158,13 +193,6 @@ class GradNode:
         self._metadata: dict[Any, Any] | None = None
 
     @property
-    def metadata(self) -> dict[Any, Any]:
-        """What the user keeps with the node."""
-        if self._metadata is None:
-            self._metadata = {}
-        return self._metadata
-
-    @property
     def line(self) -> tuple[str, int] | None:
         """File and line that recorded the operation, where it is one of the library's."""
         entry = getattr(self, "entry", None)
@@ -197,18 +225,6 @@ class GradNode:
         if ctx is not None and not name.startswith("__"):  # what `forward` kept, too
             return getattr(ctx, name)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
-    def register_hook(self, hook: Any) -> Any:
-        """Call hook(grad_inputs, grad_outputs) after this node has run."""
-        from facula.autograd.hooks import add_hook
-
-        return add_hook(self, "post_hooks", hook)
-
-    def register_prehook(self, hook: Any) -> Any:
-        """Call hook(grad_outputs) before this node runs."""
-        from facula.autograd.hooks import add_hook
-
-        return add_hook(self, "pre_hooks", hook)
 
 
 _CLASSES: dict[str, type[GradNode]] = {}

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from facula import grad_mode
-from facula.autograd.graph import AccumulateGrad, GradNode, Saved, edge_of, shown
+from facula.autograd.edges import GradientEdge, get_gradient_edge
+from facula.autograd.function import Context
+from facula.autograd.graph import AccumulateGrad, GradNode, Hooked, Saved, edge_of
 from facula.autograd.hooks import RemovableHandle
 from facula.errors import refuse
 from facula.tensor import Tensor
@@ -155,29 +157,14 @@ def allow_mutation_on_saved_tensors() -> Any:
 
 class _NodeType(type):
     def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, (GradNode, AccumulateGrad))
+        return isinstance(instance, (Hooked, Context))
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return other is cls or Hooked in other.__mro__
 
 
 class Node(metaclass=_NodeType):
-    """What `grad_fn` is."""
-
-
-class GradientEdge(NamedTuple):
-    """A place in the graph: where the gradient of a tensor arrives."""
-
-    node: Any
-    output_nr: int
-    ownership_token: Any = None
-
-
-def get_gradient_edge(tensor: Any) -> GradientEdge:
-    """Where the gradient of a tensor arrives, without keeping the tensor."""
-    if not tensor.requires_grad:
-        raise RuntimeError(
-            "It is not possible to get the gradient edge for a Tensor that does not require "
-            f"gradients (a {tensor.dtype} tensor of shape {list(tensor.shape)})"
-        )
-    return GradientEdge(shown(edge_of(tensor)), 0)
+    """What `grad_fn` is, and the `ctx` of a Function, which PyTorch has as one object."""
 
 
 def increment_version(tensor: Any) -> None:

@@ -6,8 +6,10 @@ Source: https://pytorch.org/docs/stable/autograd.html#variable-deprecated
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
+from facula.autograd.engine import PASSES
 from facula.ops.table import FUNCTIONS
 from facula.tensor import Tensor
 
@@ -44,5 +46,17 @@ class VariableMeta(type):
         return out.requires_grad_() if requires_grad else out
 
 
+class _Engine:
+    """What old programs ask to call them back when a pass is over."""
+
+    def queue_callback(self, callback: Callable[[], None]) -> None:
+        """Call it at the end of the backward pass that is under way; RuntimeError outside one."""
+        if not PASSES:
+            raise RuntimeError("Final callbacks can only be installed during backward pass.")
+        PASSES[-1].at_end.append(callback)
+
+
 class Variable(metaclass=VariableMeta):
     """What `Variable(tensor, requires_grad=True)` calls; the result is a plain tensor."""
+
+    _execution_engine = _Engine()

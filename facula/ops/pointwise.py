@@ -165,9 +165,16 @@ def _pow_exponent(g: Any, a: Any, b: Any, o: Any) -> Any:
 POW: Op = pointwise("pow", _pow, _pow_base, _pow_exponent)
 POW.watches = "o"
 POW_S: Op = pointwise("pow_s", _pow_s, _pow_s_grad)
-RPOW_S: Op = pointwise(
-    "rpow_s", lambda p, s, a: _pow(p, s, num(s[0], a), a), lambda g, o, s: g * _c(o * _log(s[0]))
-)
+
+
+def _rpow_s_grad(g: Any, o: Any, s: Any) -> Any:
+    d = g * _c(o * _log(s[0]))
+    if s[0] == 0 and not o.dtype.is_complex:  # it is 0 or 1 where the exponent is not negative
+        return _select(o.abs() <= 1, _zero_like(g), d)
+    return d
+
+
+RPOW_S: Op = pointwise("rpow_s", lambda p, s, a: _pow(p, s, num(s[0], a), a), _rpow_s_grad)
 RPOW_S.watches = "a"
 
 

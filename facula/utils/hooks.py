@@ -28,6 +28,11 @@ class RemovableHandle:
         self._tables = [weakref.ref(table) for table in tables]
         self.id = next(RemovableHandle._ids)
 
+    @property
+    def hooks_dict_ref(self) -> Any:
+        """The weak reference to the table of hooks."""
+        return self._tables[0]
+
     def remove(self) -> None:
         """Take the hook away; harmless when it is gone already."""
         for ref in self._tables:

@@ -330,3 +330,25 @@ def test_the_outputs_of_a_function_have_one_node():
     assert x.grad.tolist() == [43, 43] and seen[1][2].tolist() == [1, 1]
     with pytest.raises(RuntimeError, match=r"Two\.apply"):
         Two()(x)
+
+
+@pytest.mark.parametrize("given, named", [((), {}), ((3,), {}), ((), {"n": 3})])
+def test_setup_context_finds_arguments_that_were_left_out(given, named):
+    class Power(torch.autograd.Function):
+        @staticmethod
+        def forward(x, n=3):
+            return x**n
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            x, ctx.n = inputs
+            ctx.save_for_backward(x)
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return g * ctx.n * x ** (ctx.n - 1), None
+
+    x = torch.tensor([2.0, 1.0], requires_grad=True)
+    y = Power.apply(x, *given, **named)
+    assert y.tolist() == [8, 1] and torch.autograd.grad(y.sum(), x)[0].tolist() == [12, 3]

@@ -81,3 +81,19 @@ def test_a_function_of_the_user_returns_no_complex_gradient_of_a_real_number():
     w = torch.ones(2, requires_grad=True)
     with pytest.raises(RuntimeError, match="complex64"):
         Turned.apply(w).sum().backward()
+
+
+def test_hooks_of_the_end_of_the_graph():
+    w = torch.ones(2, requires_grad=True)
+    end = (w * 1).grad_fn.next_functions[0][0]
+    seen = []
+    w.register_hook(lambda g: g * 2)
+    end.register_prehook(lambda out: seen.append(out[0].tolist()))
+    handle = end.register_hook(lambda inner, out: seen.append((inner, w.grad.tolist())))
+    end.metadata["name"] = "w"
+    for _ in range(3):  # a pass that is known calls them, too
+        w.grad = None
+        (w * 3).sum().backward()
+    handle.remove()
+    (w * 3).sum().backward()
+    assert seen == [[6, 6], ((), [6, 6])] * 3 + [[6, 6]] and end.metadata == {"name": "w"}

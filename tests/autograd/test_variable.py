@@ -58,3 +58,19 @@ def test_volatile_has_no_effect_and_says_so():
         assert not Variable(facula.ones(2), volatile=True).requires_grad
     with pytest.warns(UserWarning), pytest.raises(ValueError, match="volatile"):
         Variable(facula.ones(2), requires_grad=True, volatile=True)
+
+
+def test_callbacks_at_the_end_of_a_pass():
+    w = facula.ones(2, requires_grad=True)
+    queue, seen = Variable._execution_engine.queue_callback, []
+
+    def last():
+        seen.append(w.grad.tolist())
+        queue(lambda: seen.append("after"))
+
+    y = w * 2
+    y.register_hook(lambda g: queue(last))
+    y.sum().backward()
+    assert seen == [[2, 2], "after"]
+    with pytest.raises(RuntimeError, match="during backward pass"):
+        queue(last)

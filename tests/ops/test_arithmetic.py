@@ -98,3 +98,11 @@ def test_complex_numbers_have_no_order(name):
     z = torch.tensor([1 + 2j])
     with pytest.raises(NotImplementedError, match="complex"):
         getattr(torch, name)(z, 0) if name == "clamp_min" else getattr(torch, name)(z)
+
+
+@pytest.mark.parametrize("base", [0, 0.0, -0.0, torch.tensor(0.0)])
+def test_the_gradient_of_a_power_of_zero(base):
+    e = torch.tensor([-1.0, 0.0, 2.0, torch.nan], requires_grad=True)
+    (g,) = torch.autograd.grad((base**e).sum(), e)
+    first = torch.inf if str(base) == "-0.0" else -torch.inf
+    assert g[:3].tolist() == [first, 0, 0] and g[3].isnan()

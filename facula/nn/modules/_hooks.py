@@ -48,6 +48,11 @@ class RemovableHandle:
         self.id = next(RemovableHandle._ids)
         self._tables = [weakref.ref(table) for table in (hooks, *extra)]
 
+    @property
+    def hooks_dict_ref(self):
+        """The weak reference to the table of hooks."""
+        return self._tables[0]
+
     def remove(self) -> None:
         """Remove the hook; a second call does nothing."""
         for ref in self._tables:
@@ -275,7 +280,9 @@ class _Border(facula.autograd.Function):
     def forward(ctx, on_grad, *tensors):
         ctx.on_grad = on_grad
         ctx.set_materialize_grads(False)
-        return tuple(t.view_as(t) for t in tensors)
+        views, needs = [t.view_as(t) for t in tensors], ctx.needs_input_grad[1:]
+        ctx.mark_non_differentiable(*[v for v, f in zip(views, needs, strict=True) if not f])
+        return tuple(views)
 
     @staticmethod
     def backward(ctx, *grads):
@@ -343,13 +350,8 @@ class _BackwardBoundary:
         return tuple(grad_outputs[i] for i in self.output_index)
 
     def _at_inputs(self, grads: tuple) -> tuple:
-        if self.grad_outputs is None:
-            raise RuntimeError(
-                "Module backward hook for grad_input is called before the grad_output one. This "
-                "happens because the gradient in your nn.Module flows to the Module's input "
-                "without passing through the Module's output. Make sure that the output depends "
-                "on the input and that the loss is computed based on the output."
-            )
+        if self.grad_outputs is None:  # none came through the output: a second derivative
+            return grads
         index = self.input_index or []
         grad_inputs = _spread(grads, index, self.n_inputs)
         for hook in self.hooks:
