@@ -68,14 +68,27 @@ def _prod_grad(g: Any, a: Any, p: Any) -> Any:
         # A second derivative of zero there is, too.
         return record(TIED, (g, a), (a.shape, a.dtype)) if n and TLS.r.grad else g.clone()
     if not TLS.r.grad and not a.dtype.is_complex:
-        # With one zero the product of the others is its gradient alone, with two there is none.
-        zero, none = a == 0, a.new_zeros(())
-        safe = _choose(zero, a.new_ones(()), a)
-        rest = record(PROD, (safe,), ((dim,), True))
-        many = zero.to(a.dtype).sum(dim, keepdim=True)
-        at_zero = _choose(many == 1, rest, none).expand(a.shape)
-        return g * _choose(zero, at_zero, _choose(many == 0, rest / safe, none))
+        return g * _product_of_others(a, dim)
     return _without_dividing(g, a, dim)
+
+
+def _product_of_others(a: Any, dim: int) -> Any:
+    """The product of a line divided by each of it, and what zero, infinity and NaN make of it.
+
+    PyTorch divides where the tensor has no zero, and multiplies all the others where it has one.
+    """
+    one, nan = a.new_ones(()), a.new_full((), math.nan)
+    zero, bad, endless = a == 0, a != a, a.abs() == math.inf
+    unit = _choose(endless, _choose(a > 0, one, -one), _choose(zero | bad, one, a))
+    product = record(PROD, (unit,), ((dim,), True)) / unit
+    zeros, bads, infinite = (
+        record(SUM, (t,), ((dim,), True)) - t
+        for t in [mask.to(a.dtype) for mask in (zero, bad, endless)]
+    )
+    at_zero = _choose(infinite > 0, nan, a.new_zeros(()))
+    product = _choose(zeros > 0, at_zero, _choose(infinite > 0, product * math.inf, product))
+    divided = (endless | bad) & ~zero.any()
+    return _choose((bads > 0) | divided, nan, product)
 
 
 def _without_dividing(g: Any, a: Any, dim: int) -> Any:
