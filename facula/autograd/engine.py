@@ -492,10 +492,6 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
         t._grad = old + g
     else:
         old.add_(g)
-    if n.post_hooks:
-        rouse(TLS.r)
-        for hook in list(n.post_hooks.values()):
-            hook((), (g,))
     if t._post_hooks:
         rouse(TLS.r)
         for hook in list(t._post_hooks.values()):
@@ -504,6 +500,10 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
                     "backward(): Tensor post accumulate grad hooks should return None. (of a leaf "
                     f"of shape {list(t.shape)})"
                 )
+    if n.post_hooks:
+        rouse(TLS.r)
+        for hook in list(n.post_hooks.values()):
+            hook((), (g,))
 
 
 def _own(g: Any, t: Any) -> Any:

@@ -95,6 +95,8 @@ class _Recomputed:
     def __init__(self, again: Callable[[], list[Any]], count: int, size: int) -> None:
         self.again, self.count, self.size = again, count, size
         self.grads: dict[int, Any] = {}
+        self.parts: dict[int, Any] = {}  # weak references to the nodes of its results
+        self.metas: list[Any] = []  # the results' entries
 
     @property
     def joint(self) -> Any:
@@ -184,6 +186,7 @@ def run(function: Callable[[], Any], again: Callable[[], Any], name: str | None 
 
     runner = _Recomputed(outputs, len(values), size)
     node = _joint_node(name, runner, edges)
+    runner.metas = [v.node for v in values]
     for i, v in enumerate(values):
         v._gfn = node if len(values) == 1 else _Part.of(node, i)
         n = v.node

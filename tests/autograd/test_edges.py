@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import facula as torch
+import facula.utils.checkpoint
 from facula.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 
@@ -85,3 +86,16 @@ def test_what_is_a_node():
         assert isinstance(node, Node) and issubclass(type(node), Node)
     assert not isinstance(1, Node) and not isinstance(Node, Node) and not issubclass(int, Node)
     assert issubclass(Node, Node)
+
+
+def test_edges_of_a_checkpoint_with_several_results():
+    x = torch.tensor([0.5], requires_grad=True)
+
+    def run(x):
+        return x * 2, x * 3
+
+    a, b = torch.utils.checkpoint.checkpoint(run, x, use_reentrant=False)
+    edge = get_gradient_edge(b)
+    g, h = torch.autograd.grad(a + b * 5, (edge, x), retain_graph=True)
+    assert (g.item(), h.item()) == (5, 17)
+    assert torch.autograd.grad(edge, x)[0].item() == 3

@@ -97,3 +97,15 @@ def test_hooks_of_the_end_of_the_graph():
     handle.remove()
     (w * 3).sum().backward()
     assert seen == [[6, 6], ((), [6, 6])] * 3 + [[6, 6]] and end.metadata == {"name": "w"}
+
+
+def test_the_order_of_hooks_where_a_gradient_is_added():
+    w = torch.ones(2, requires_grad=True)
+    end = (w * 1).grad_fn.next_functions[0][0]
+    seen = []
+    end.register_hook(lambda *_: seen.append("node"))
+    w.register_post_accumulate_grad_hook(lambda w: seen.append("tensor"))
+    end.register_prehook(lambda _: seen.append("before the node"))
+    w.register_hook(lambda _: seen.append("gradient"))
+    w.sum().backward()
+    assert seen == ["gradient", "before the node", "tensor", "node"]
