@@ -107,6 +107,32 @@ class inference_mode(_DecoratorContextManager):
                 t._inference = True
 
 
+class set_multithreading_enabled(_DecoratorContextManager):
+    """Whether a backward pass may use other threads than the caller's: it never does here.
+
+    The setting is kept for programs that read it back.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self.mode, self.before = mode, TLS.multithreading
+        TLS.multithreading = mode
+
+    def clone(self) -> set_multithreading_enabled:
+        """The same switch again."""
+        return set_multithreading_enabled(self.mode)
+
+    def __enter__(self) -> None:
+        TLS.multithreading = self.mode
+
+    def __exit__(self, *exc: object) -> None:
+        TLS.multithreading = self.before
+
+
+def is_multithreading_enabled() -> bool:
+    """What `set_multithreading_enabled` has set."""
+    return TLS.multithreading
+
+
 class set_grad_enabled(_DecoratorContextManager):
     """Switch at once; as a context manager, also back at the end."""
 

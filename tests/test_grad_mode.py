@@ -83,3 +83,19 @@ def test_operations_are_counted_in_inference_mode_too():
         c = b @ a
     assert counter.get_total_flops() == 2 * 2 * 4**3
     assert b.is_inference() and c.is_inference()
+
+
+def test_the_setting_of_threads_is_kept():
+    a = torch.autograd
+    with a.set_multithreading_enabled(False):
+        assert not a.is_multithreading_enabled()
+        a.set_multithreading_enabled(True)
+        assert a.is_multithreading_enabled()
+    assert a.is_multithreading_enabled()
+
+    @a.grad_mode.set_multithreading_enabled(False)
+    def inside():
+        return a.is_multithreading_enabled()
+
+    a.set_multithreading_enabled(True)
+    assert inside() is False and a.is_multithreading_enabled()

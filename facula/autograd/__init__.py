@@ -15,8 +15,10 @@ _WHERE = {
     "grad": "facula.autograd.calls",
     "enable_grad": "facula.grad_mode",
     "inference_mode": "facula.grad_mode",
+    "is_multithreading_enabled": "facula.grad_mode",
     "no_grad": "facula.grad_mode",
     "set_grad_enabled": "facula.grad_mode",
+    "set_multithreading_enabled": "facula.grad_mode",
 }
 _MODULES = {
     *("anomaly_mode", "forward_ad", "function", "functional", "grad_mode", "graph", "profiler"),

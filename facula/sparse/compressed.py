@@ -18,7 +18,7 @@ from facula.errors import refuse
 from facula.ops.movement import PERMUTE
 from facula.ops.table import PLAIN
 from facula.printing import _with_suffixes
-from facula.sparse.tensor import SparseTensor, _indented, _plain, make
+from facula.sparse.tensor import SparseTensor, _indented, _plain, make, no_edge
 from facula.tensor import Tensor
 from facula.trace.node import Node, Other
 from facula.trace.recorder import record
@@ -146,6 +146,9 @@ class CompressedTensor(Tensor):
     @property
     def is_leaf(self) -> bool:
         return not self.requires_grad
+
+    def _edge(self) -> Any:
+        no_edge(self)
 
     @property
     def grad_fn(self) -> Any:

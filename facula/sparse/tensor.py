@@ -10,12 +10,13 @@ goes to `operations.py`. Source: https://pytorch.org/docs/stable/sparse.html
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 import facula
 from facula import dtypes
+from facula.errors import refuse
 from facula.ops.composed import whole
 from facula.ops.table import PLAIN
 from facula.tensor import Tensor
@@ -42,6 +43,14 @@ def _store(holder: Any, value: Any) -> None:
 
 
 SPARSE = Other("sparse", _take, _store, _REFUSAL)
+
+
+def no_edge(t: Any) -> NoReturn:
+    """NotImplementedError: the graph has the values of a sparse tensor, not the tensor."""
+    refuse(
+        f"the gradient that arrives at a {t.layout} tensor of shape {list(t.shape)}",
+        "take that of its values, or of what it was made of",
+    )
 
 
 class SparseTensor(Tensor):
@@ -130,6 +139,9 @@ class SparseTensor(Tensor):
     @property
     def is_leaf(self) -> bool:
         return self._own_leaf or not self.requires_grad
+
+    def _edge(self) -> Any:
+        no_edge(self)
 
     @property
     def grad_fn(self) -> Any:

@@ -177,6 +177,7 @@ class _Local(threading.local):
         self.r = Recorder()
         self.dual: Any = None  # the level of dual tensors under way (autograd/forward_ad.py)
         self.pushing = False  # whether a backward pass is half of a forward one (products.py)
+        self.multithreading = True  # what a program has set, which has no effect (grad_mode.py)
 
 
 TLS = _Local()

@@ -227,3 +227,13 @@ def test_copies():
     for t in (copy.deepcopy(s), pickle.loads(pickle.dumps(s))):
         assert t.to_dense().tolist() == s.to_dense().tolist()
         assert t._indices().tolist() == s._indices().tolist()
+
+
+@pytest.mark.parametrize("form", ["to_sparse", "to_sparse_csr"])
+def test_a_sparse_tensor_is_no_place_in_the_graph(form):
+    x = facula.ones(2, 3, requires_grad=True)
+    s = getattr(x, form)()
+    with pytest.raises(NotImplementedError, match=r"sparse_\w+ tensor of shape \[2, 3\]"):
+        facula.autograd.grad(s.to_dense().sum(), s)
+    with pytest.raises(NotImplementedError, match="take that of its values"):
+        facula.autograd.grad(s, x, s.detach())
