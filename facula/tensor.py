@@ -62,6 +62,8 @@ class Tensor(TensorBase):
         if not cls.__module__.startswith("facula."):
             table.CLASSES.add(cls)
             table.OVERRIDES.append(cls)
+            if "__torch_function__" in vars(cls) and "grad" not in vars(cls):
+                cls.grad = _asked("grad")  # type: ignore[method-assign,assignment]
 
     @staticmethod
     def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
@@ -92,7 +94,9 @@ class Tensor(TensorBase):
         if not all([issubclass(cls, t) for t in types]):
             return NotImplemented
         with table.without_subclasses(keep_modes=False):
-            return _kept(func(*args, **(kwargs or {})), cls)
+            out = func(*args, **(kwargs or {}))
+        # A gradient is what it is, in PyTorch too.
+        return out if func == _grad_of else _kept(out, cls)
 
     # Autograd.
     @property
@@ -586,6 +590,22 @@ tensor: Any = None
 
 
 _data_of = Tensor.__dict__["data"].__get__
+_grad_of = Tensor.__dict__["grad"].__get__
+
+
+def _asked(name: str) -> Any:
+    """A property of Tensor's as one of a subclass that has a `__torch_function__` of its own."""
+    of = Tensor.__dict__[name]
+
+    def ask(what: Any, self: Any, *value: Any) -> Any:
+        if type(self) not in table.OVERRIDES:
+            return what(self, *value)
+        from facula.overrides import handle_torch_function
+
+        return handle_torch_function(what, (self,), self, *value)
+
+    get, put, drop = [partial(ask, f) for f in (of.__get__, of.__set__, of.__delete__)]
+    return property(get, put, drop)
 
 
 def _kept(out: Any, cls: type) -> Any:

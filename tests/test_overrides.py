@@ -197,3 +197,31 @@ def test_a_wrapped_function_is_offered_to_its_arguments():
         return b
 
     assert mine(Odd(), 3) == ("mine", 3) and mine(torch.ones(1), 3) == 3
+
+
+def test_gradients_are_asked_of_the_subclass():
+    seen = []
+
+    class Asking(torch.nn.Parameter):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            if func == torch.Tensor.grad.__get__:
+                seen.append("get")
+            elif func == torch.Tensor.grad.__set__:
+                seen.append("set")
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    p = Asking(torch.ones(2))
+    (p * 3).sum().backward()
+    assert type(p.grad) is torch.Tensor and p.grad.tolist() == [3, 3]
+    p.grad = None
+    assert p.grad is None
+    assert seen == ["get", "get", "set", "get"]
+    with torch._C.DisableTorchFunctionSubclass():
+        assert p.grad is None
+    assert len(seen) == 4
+
+    class Answering(Asking):
+        grad = 5
+
+    assert Answering(torch.ones(2)).grad == 5
