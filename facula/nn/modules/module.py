@@ -37,6 +37,7 @@ _global_buffer_registration_hooks = _hooks.HooksOfKind("buffer_registration")
 _global_module_registration_hooks = _hooks.HooksOfKind("module_registration")
 _global_forward_pre_hooks = _hooks.HooksOfKind("forward_pre")
 _global_forward_hooks = _hooks.HooksOfKind("forward")
+_global_forward_hooks_always_called = _hooks.HooksOfKind("forward", always=True)
 _global_backward_pre_hooks = _hooks.HooksOfKind("backward_pre")
 _global_backward_hooks = _hooks.HooksOfKind("backward", "backward_full")
 _NO_ENTRIES: dict = {}  # of a module whose __init__ has not run
