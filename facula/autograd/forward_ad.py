@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from facula.autograd.products import PushForward, reach
 from facula.batches import ACTIVE, all_lowered, all_raised
-from facula.errors import honest
+from facula.errors import honest, refuse
 from facula.func.tracking import leads_elsewhere, place
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, set_grad
@@ -45,6 +45,7 @@ class _Level:
 
     def __init__(self) -> None:
         self.places: list[Any] = []
+        self.versions: list[int] = []  # of the places' memory when they were made
         self.tangents: list[Any] = []
         self.duals: list[tuple[Any, Any]] = []
         self.before = TLS.r.grad
@@ -110,17 +111,28 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
     at = place(lowered)
     dual = all_raised(at, levels)
     current.places.append(at)
+    current.versions.append(at._version)
     current.tangents.append(all_lowered(tangent, levels))
     current.duals.append((dual, tangent))
     return dual
 
 
 def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
-    """A tensor's value and its tangent, which is None where it depends on no dual tensor."""
+    """A tensor's value and its tangent, which is None where it depends on no dual tensor.
+
+    NotImplementedError after a dual tensor itself was written to.
+    """
     current = TLS.dual
     if current is None or (level is not None and level < 0):
         return UnpackedDualTensor(tensor, None)
     places, tangents = current.places, current.tangents
+    for at, version in zip(places, current.versions, strict=True):
+        if not at._leaf_rg and at._version != version:  # what it was has no place any more
+            refuse(
+                f"unpack_dual after a dual {at.dtype} tensor of shape {list(at.shape)}, whose "
+                "primal requires grad, was written to in place",
+                "write to a clone of it",
+            )
     levels = list(ACTIVE.levels)
     y = all_lowered(tensor, levels)
     if not reach(y, places):

@@ -88,3 +88,17 @@ def test_a_level_around_a_vmap_and_a_vmap_around_a_level():
     with forward.dual_level():
         out = facula.vmap(lambda t: t.prod())(forward.make_dual(x, v))
         assert forward.unpack_dual(out).tangent.tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("write", [lambda d: d.mul_(2), lambda d: d.__setitem__(0, 5.0)])
+def test_a_dual_tensor_that_was_written_to_is_refused(write):
+    z = facula.tensor([1.0, 2.0], requires_grad=True)
+    with forward.dual_level():
+        dual = forward.make_dual(z * 1, facula.tensor([3.0, 4.0]))
+        copied = dual.clone()
+        copied.mul_(2)
+        assert forward.unpack_dual(copied).tangent.tolist() == [6, 8]
+        write(dual)
+        for t in (dual, dual * 1):
+            with pytest.raises(NotImplementedError, match="written to in place"):
+                forward.unpack_dual(t)
