@@ -14,9 +14,8 @@ import numpy as np
 from facula import devices, dtypes, meta
 from facula.boxmuller import fma32, fma64
 from facula.ops.creation import FULL, full_on
-from facula.ops.movement import in_layout
-from facula.ops.registry import like_strides
-from facula.ops.shapes import keeps_layout, sizes
+from facula.ops.movement import in_layout, strides_in, strides_like
+from facula.ops.shapes import sizes
 from facula.ops.table import api
 from facula.tensor import Tensor
 from facula.trace.entry_checks import MOST_DIMENSIONS
@@ -110,8 +109,7 @@ def _full_like(
     out = _full(t.node.shape, value, dtype or t.dtype, False, device or t.device)
     if value == 0 and getattr(t.node.op, "name", "") in ("sparse", "compressed"):
         return finish(out.to_sparse(layout=t.layout), requires_grad)
-    strides = like_strides(t.node) if keeps_layout(memory_format) else None
-    return finish(in_layout(out, strides), requires_grad)
+    return finish(in_layout(out, strides_like(t.node, memory_format)), requires_grad)
 
 
 def _constant(name: str, value: Any) -> None:
@@ -128,9 +126,14 @@ def _constant(name: str, value: Any) -> None:
         if not size and "size" not in kw:
             raise TypeError(f'{name}() missing 1 required positional argument: "size"')
         shape = checked_shape(size, kw.pop("size", None))
+        if memory_format is not None and name != "empty":
+            kw["memory_format"] = memory_format
         if kw:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kw))}'")
         dtype = dtype or dtypes.get_default_dtype()
+        if memory_format is not None:
+            out = _full(shape, value, dtype, False, device, True)
+            return finish(in_layout(out, strides_in(memory_format, shape)), requires_grad)
         if layout is None or str(layout) == "torch.strided":
             return _full(shape, value, dtype, requires_grad, device, name == "empty")
         out = _full(shape, value, dtype, False, device)
@@ -327,8 +330,8 @@ def _counted(n: int, dtype: Any) -> Any:
     return out
 
 
-def _ends(name: str, start: Any, end: Any, steps: Any) -> list[Any]:
-    """The ends of a range as numbers, the number of steps checked."""
+def _ends(name: str, start: Any, end: Any, steps: Any, dtype: Any) -> tuple[Any, Any, Any]:
+    """The ends of a range as numbers and its dtype, the number of steps checked."""
     if not isinstance(steps, (int, np.integer)):
         raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
     if steps < 0:
@@ -341,7 +344,15 @@ def _ends(name: str, start: Any, end: Any, steps: Any) -> list[Any]:
             )
         if not isinstance(x, (Tensor, numbers.Number, np.generic)):
             raise TypeError(f"{name}(): argument '{what}' must be Number, not {type(x).__name__}")
-    return [x.item() if isinstance(x, Tensor) else x for x in (start, end)]
+    start, end = [x.item() if isinstance(x, Tensor) else x for x in (start, end)]
+    if dtype is None:
+        return start, end, dtypes.result_default(start, end)
+    if not dtype.is_complex and (np.iscomplexobj(start) or np.iscomplexobj(end)):
+        raise RuntimeError(
+            f"{name}(): inferred dtype {dtypes.result_default(start, end)} can't be safely cast "
+            f"to passed dtype {dtype}"
+        )
+    return start, end, dtype
 
 
 @api(method=False)
@@ -357,8 +368,7 @@ def linspace(
     pin_memory: bool | None = False,
 ) -> Any:
     """`steps` numbers at equal distances, both ends included."""
-    start, end = _ends("linspace", start, end, steps)
-    d = dtype or dtypes.result_default(start, end)
+    start, end, d = _ends("linspace", start, end, steps, dtype)
     wide = np.complex128 if d.is_complex else np.float64
     if d.category == dtypes.INT:  # the ends are taken in the result's type
         start, end = int(start), int(end)
@@ -427,8 +437,7 @@ def logspace(
     pin_memory: bool | None = False,
 ) -> Any:
     """base raised to `steps` exponents at equal distances, both ends included."""
-    start, end = _ends("logspace", start, end, steps)
-    d = dtype or dtypes.result_default(start, end)
+    start, end, d = _ends("logspace", start, end, steps, dtype)
     wide = np.complex128 if d.is_complex else np.float64
     if d.category == dtypes.INT:  # the ends are taken in the result's type
         start, end = int(start), int(end)

@@ -109,8 +109,11 @@ def tensor(
         if hasattr(data, "__array__"):
             a = np.asarray(data)
             return tensor.__wrapped__(a, dtype=dtype, device=device, requires_grad=requires_grad)
-        d = dtype or _guess(data) or dtypes.get_default_dtype()
-        data = _plain(data, d.category == dtypes.INT)
+        try:
+            d = dtype or _guess(data) or dtypes.get_default_dtype()
+            data = _plain(data, d.category == dtypes.INT)
+        except RecursionError:
+            raise TypeError("tensor(): a list that holds itself is no tensor") from None
         try:
             a = np.array(data)
             if a.dtype.kind in "US":
@@ -177,11 +180,15 @@ def asarray(
         return as_tensor.__wrapped__(obj, dtype)
     elif isinstance(obj, np.ndarray):
         out = from_numpy(obj.copy() if copy else obj)
-    elif hasattr(obj, "__dlpack__") and not isinstance(obj, np.generic):
+    elif type(obj).__name__ == "PyCapsule" or (
+        hasattr(obj, "__dlpack__") and not isinstance(obj, np.generic)
+    ):
         out = from_dlpack(obj)
     elif isinstance(obj, (bytes, bytearray, memoryview)):
         out = frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
     elif copy is False:
+        if isinstance(obj, np.generic):
+            raise RuntimeError("asarray(): can't alias NumPy scalars.")
         raise ValueError("asarray(): can't alias arbitrary sequence into a tensor.")
     else:
         return tensor.__wrapped__(obj, dtype=dtype, requires_grad=bool(requires_grad))

@@ -14,10 +14,9 @@ from facula.in_place import check_in_place
 from facula.ops import pointwise as pw
 from facula.ops.creations import checked_shape, finish, several
 from facula.ops.indices import known
-from facula.ops.movement import TIED
+from facula.ops.movement import TIED, strides_like
 from facula.ops.reduce import CUMSUM
 from facula.ops.registry import like_strides
-from facula.ops.shapes import keeps_layout
 from facula.ops.table import FUNCTIONS, METHODS, api, explained
 from facula.sampling import fit, running_sums
 from facula.tensor import Tensor
@@ -123,7 +122,7 @@ def _random(name: str, draw: Any) -> None:
         d = dtype or input.dtype
         if d.category < dtypes.FLOAT:
             raise NotImplementedError(f'"{name}" not implemented for {d}')
-        strides = like_strides(input.node) if keeps_layout(memory_format) else None
+        strides = strides_like(input.node, memory_format)
         where = devices.check(device or input.device)
         if where is devices.META:
             return finish(meta.empty(input.node.shape, d, strides), requires_grad)
@@ -220,7 +219,7 @@ def randint_like(
     lo, hi = (0, low or 0) if high is None else (low or 0, high)
     if lo >= hi:
         return randint.__wrapped__(lo, hi, input.node.shape)
-    strides = like_strides(input.node) if keeps_layout(memory_format) else None
+    strides = strides_like(input.node, memory_format)
     where = devices.check(device or input.device)
     if where is devices.META:
         made = meta.empty(input.node.shape, dtype or input.dtype, strides)

@@ -11,9 +11,10 @@ from facula.in_place import check_in_place
 from facula.meta import META
 from facula.ops import movement as mv
 from facula.ops.arguments import check_memory_format
+from facula.ops.creations import checked_shape
 from facula.ops.pointwise import UNDERIVABLE
 from facula.ops.registry import Op, like_strides
-from facula.ops.shapes import dims_of, sizes, with_ones, without_ones
+from facula.ops.shapes import dims_of, with_ones, without_ones
 from facula.ops.strided import as_strided
 from facula.ops.table import METHODS, api
 from facula.storage import make_view
@@ -169,24 +170,29 @@ def as_strided_(self: Any, size: Any, stride: Any, storage_offset: Any = None) -
 
 
 def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
-    """Give the tensor another size in row-major layout; new elements are undefined.
+    """Give the tensor another size, row-major or in a memory format; new elements are undefined.
 
     Source: https://pytorch.org/docs/stable/generated/torch.Tensor.resize_.html
     """
-    new = sizes(shape)
+    new = checked_shape(shape)
     check_memory_format("resize_", memory_format)
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
-    if any([n < 0 for n in new]):
-        raise RuntimeError(f"resize_: a size may not be negative, got {list(new)}")
-    if tuple(self.node.shape) == new:
+    strides = None if memory_format is None else mv.strides_in(memory_format, new)
+    return _resized(self, new, strides, memory_format is not None)
+
+
+def _resized(
+    self: Any, new: tuple[int, ...], strides: tuple[int, ...] | None, restride: bool
+) -> Any:
+    if tuple(self.node.shape) == new and not restride:
         return self
+    steps = strides or contiguous_strides(new)
     n = int(np.prod(new, dtype=np.int64))
     realise(self)
     s = self._storage
     held, device = self._data if s is None else s._data, self.node.device
     if self._offset + n <= held.size and (s is None or s.node.strides is None):
-        steps = tuple([int(np.prod(new[i + 1 :])) for i in range(len(new))])
         v = as_strided(self, new, steps, self._offset)
         take_place(self, v)
         return self
@@ -197,22 +203,27 @@ def resize_(self: Any, *shape: Any, memory_format: Any = None) -> Any:
             f"of shape {list(self.node.shape)} to {list(new)}, whose memory is NumPy's too)"
         )
     if s is not None and not sole(self, s):
-        resize(self, new, contiguous_strides(new))
+        resize(self, new, steps)
         bump(self)
         return self
     data = np.zeros(n, self.node.dtype.np)
     data[: min(n, held.size)] = (held if device is None else held.download()).reshape(-1)[:n]
-    made = from_array(data.reshape(new))
+    at = tuple([n * data.itemsize for n in steps])
+    made = from_array(np.lib.stride_tricks.as_strided(data, new, at))
     return set_(self, made if device is None else made.to(device))
 
 
 def resize_as_(self: Any, other: Any, memory_format: Any = None) -> Any:
-    """resize_ to the size of another tensor."""
+    """resize_ to the size of another tensor; with `torch.preserve_format` as it is laid out."""
     if not isinstance(other, Tensor):
         raise TypeError(
             f"resize_as_(): argument 'the_template' must be Tensor, not {type(other).__name__}"
         )
-    return resize_(self, tuple(other.shape))
+    if str(memory_format) != "torch.preserve_format":
+        return resize_(self, tuple(other.shape), memory_format=memory_format)
+    n = other.node
+    strides = mv.channels_last_strides(n.shape) if mv.is_channels_last(n) else None
+    return _resized(self, n.shape, strides, True)
 
 
 def set_(

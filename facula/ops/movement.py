@@ -457,6 +457,21 @@ def memory_order(memory_format: Any, shape: tuple[int, ...]) -> Any:
     return channels_last_strides(shape)
 
 
+def strides_in(memory_format: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The strides of a new tensor in a memory format; None for row-major."""
+    order = memory_order(memory_format, shape)
+    if order == 1:
+        raise RuntimeError("unsupported memory format Preserve: there is no tensor to follow")
+    return canonical(shape, order) if order else None
+
+
+def strides_like(n: Any, memory_format: Any) -> tuple[int, ...] | None:
+    """The strides of a new tensor like a node, with `memory_format` if that is another's."""
+    if memory_format is None or str(memory_format) == "torch.preserve_format":
+        return like_strides(n)
+    return strides_in(memory_format, n.shape)
+
+
 def in_layout(t: Any, strides: tuple[int, ...] | None) -> Any:
     """A computed value laid out so (None: row-major): itself where it is, else a copy."""
     return t if t.node.strides == strides else record(CONTIGUOUS, (t,), strides or 0)

@@ -540,11 +540,6 @@ def clone(input: Any, *, memory_format: Any = None) -> Any:
     return record(mv.CONTIGUOUS, (input,), mv.memory_order(memory_format, input.node.shape))
 
 
-def keeps_layout(memory_format: Any) -> bool:
-    """Whether a copy is laid out like its source, for a `memory_format` argument."""
-    return memory_format is None or str(memory_format) == "torch.preserve_format"
-
-
 @api(function=False)
 def contiguous(self: Any, memory_format: Any = None) -> Any:
     """The tensor in row-major layout, or with its channels last: itself where it is."""

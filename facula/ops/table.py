@@ -15,7 +15,7 @@ from typing import Any
 
 from facula import dtypes
 from facula.dtypes import OF_PYTHON
-from facula.ops.outs import EXACT_OUT, EXACT_OUTS, IN_DTYPE_OF_OUT, JOINS, NO_OUT, NO_OVERLAP
+from facula.ops.outs import EXACT_OUT, EXACT_OUTS, FILLS, IN_DTYPE_OF_OUT, JOINS, NO_OUT, NO_OVERLAP
 from facula.ops.settings import Settings
 from facula.trace.node import Diverted
 from facula.trace.recorder import TLS, follow1, follow2, restore_grad, set_grad
@@ -437,6 +437,8 @@ def store(name: str, out: Any, result: Any) -> Any:
     """Write results into the tensors given as `out=`, of which all are looked at first."""
     if not isinstance(result, (tuple, list)):
         _storable(name, out, result)
+        if name in FILLS and out.numel() == result.numel():
+            result = result.reshape(out.shape)
         return _stored(name, out, result)
     if not isinstance(out, (tuple, list)):
         raise TypeError(

@@ -92,3 +92,64 @@ def test_a_range_downwards_begins_with_a_positive_zero():
     assert [str(v) for v in x.tolist()] == ["0.0", "-1.0", "-2.0"]
     assert torch.arange(5, 0, -2, dtype=torch.int8).tolist() == [5, 3, 1]
     assert torch.arange(1, 2, 0.25).tolist() == [1.0, 1.25, 1.5, 1.75]
+
+
+LIKE = {
+    "empty_like": (),
+    "zeros_like": (),
+    "ones_like": (),
+    "full_like": (2,),
+    "rand_like": (),
+    "randn_like": (),
+    "randint_like": (5,),
+}
+
+
+@pytest.mark.parametrize("name", LIKE)
+def test_memory_formats_of_tensors_like_another(name):
+    make = getattr(torch, name)
+    last, rows = torch.channels_last, torch.contiguous_format
+    x = torch.ones(2, 3, 4, 6)
+    y = make(x, *LIKE[name], memory_format=last)
+    assert y.stride() == (72, 1, 18, 3) == make(y, *LIKE[name]).stride()
+    assert make(y, *LIKE[name], memory_format=rows).stride() == x.stride()
+    with pytest.raises(RuntimeError, match="rank 4"):
+        make(x[0], *LIKE[name], memory_format=last)
+
+
+def test_memory_formats_of_empty_tensors():
+    x = torch.empty(2, 3, 4, 6, memory_format=torch.channels_last, requires_grad=True)
+    assert x.stride() == (72, 1, 18, 3) and x.is_leaf and x.requires_grad
+    y = torch.empty((1, 2, 3, 4, 5), memory_format=torch.channels_last_3d, dtype=torch.int16)
+    assert y.stride() == (120, 1, 40, 10, 2) and y.dtype is torch.int16
+    z = torch.empty(2, 3, 1, 4, memory_format=torch.channels_last, device="meta")
+    assert z.stride() == (12, 1, 12, 3)
+    with pytest.raises(RuntimeError, match="Preserve"):
+        torch.empty(2, 3, 4, 6, memory_format=torch.preserve_format)
+    for make in (torch.zeros, torch.ones):
+        with pytest.raises(TypeError, match="memory_format"):
+            make(2, 3, 4, 6, memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("fill", "numbers"),
+    [
+        (lambda out: torch.arange(0, 4, out=out), [0, 1, 2, 3]),
+        (lambda out: torch.linspace(0, 3, 4, out=out), [0, 1, 2, 3]),
+        (lambda out: torch.logspace(0, 3, 4, base=2, out=out), [1, 2, 4, 8]),
+    ],
+)
+def test_ranges_fill_as_many_elements_of_any_shape(fill, numbers):
+    x = torch.zeros(2, 3)
+    assert fill(x[:, 1:]).shape == (2, 2)
+    assert x.tolist() == [[0, *numbers[:2]], [0, *numbers[2:]]]
+    with pytest.warns(UserWarning, match="resized"):
+        assert fill(torch.zeros(2, 3)).tolist() == numbers
+
+
+@pytest.mark.parametrize("name", ["linspace", "logspace"])
+def test_complex_ends_of_a_real_range(name):
+    make = getattr(torch, name)
+    assert make(0, 1j, 3).is_complex()
+    with pytest.raises(RuntimeError, match=f"{name}.*inferred dtype"):
+        make(0, 1j, 3, dtype=torch.float32)

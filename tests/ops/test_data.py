@@ -87,3 +87,19 @@ def test_memory_that_can_not_be_written_is_copied_with_a_warning():
     assert t.tolist() == [1, 98, 99] and torch.ones(1).item() == 1
     masked = torch.from_numpy(np.ma.array([1, 2]))
     assert masked.tolist() == [1, 2]
+
+
+def test_asarray_of_a_capsule_and_of_a_numpy_number():
+    x = torch.arange(3.0)
+    y = torch.asarray(torch.utils.dlpack.to_dlpack(x))
+    x[0] = 5
+    assert y.tolist() == [5, 1, 2]
+    with pytest.raises(RuntimeError, match="can't alias NumPy scalars"):
+        torch.asarray(np.float64(0.5), copy=False)
+
+
+def test_a_list_that_holds_itself():
+    data = [0]
+    data.append(data)
+    with pytest.raises(TypeError, match="holds itself"):
+        torch.tensor(data)

@@ -105,3 +105,21 @@ def test_views_in_place_of_expanded_memory():
     assert expanded().transpose_(0, 2).stride() == (0, 1, 0)
     with pytest.raises(IndexError):
         expanded().transpose_(-1, 3)
+
+
+def test_resize_to_a_memory_format():
+    x = torch.arange(24.0).resize_(1, 2, 3, 4, memory_format=torch.channels_last)
+    assert x.stride() == (24, 1, 8, 2)
+    assert x.permute(0, 2, 3, 1).flatten().tolist() == list(range(24))
+    x.resize_(1, 2, 3, 4, memory_format=torch.contiguous_format)
+    assert x.stride() == (24, 12, 4, 1) and x.flatten().tolist() == list(range(24))
+    x.resize_(2, 2, 3, 4, memory_format=torch.channels_last)
+    assert x.stride() == (24, 1, 8, 2) and x[0].permute(1, 2, 0).flatten().tolist()[-1] == 23
+    other = torch.empty(1, 2, 2, 3, memory_format=torch.channels_last)
+    assert torch.ones(2).resize_as_(other).stride() == (12, 6, 3, 1)
+    kept = torch.ones(2).resize_as_(other, memory_format=torch.preserve_format)
+    assert kept.stride() == (12, 1, 6, 2)
+    with pytest.raises(RuntimeError, match="Preserve"):
+        x.resize_(2, 2, memory_format=torch.preserve_format)
+    with pytest.raises(RuntimeError, match="size calculation overflowed"):
+        x.resize_(2, 4, 2**29, 2**29)

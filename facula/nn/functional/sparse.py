@@ -237,7 +237,7 @@ def _of_bags(
     if size:
         rows = upcast(rows_at(weight, from_array(at.reshape(-1, size)), input))
         rows = rows if factors is None else rows * factors.reshape(-1, size, 1)
-        out = rows.amax(1) if mode == "max" else rows.sum(1)
+        out = rows.max(1).values if mode == "max" else rows.sum(1)
         return out / size if mode == "mean" else out
     if mode == "max":
         return None
@@ -310,7 +310,7 @@ def _max_of_bags(rows: Tensor, sizes: Any, counted: Tensor | None) -> Tensor:
     shape = (len(sizes), longest)
     kept = kept.reshape(*shape, 1)
     table = rows.index_select(0, index).reshape(*shape, rows.shape[1])
-    top = table.masked_fill(kept.logical_not(), float("-inf")).amax(1)
+    top = table.masked_fill(kept.logical_not(), float("-inf")).max(1).values
     return facula.where(kept.any(1), top, 0.0)
 
 

@@ -1,0 +1,22 @@
+"""Embeddings: gradients of maxima."""
+
+import pytest
+
+import facula as torch
+import facula.nn.functional as F
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("offsets", [[0, 2, 2], [0, 3]], ids=str)
+def test_the_first_of_equal_maxima_gets_the_gradient(dtype, offsets):
+    weight = torch.ones(4, 3, dtype=dtype, requires_grad=True)
+    input = torch.tensor([2, 1, 3, 0])
+    F.embedding_bag(input, weight, torch.tensor(offsets), mode="max").sum().backward()
+    first = {2, 3} if offsets[1] == 2 else {2, 0}
+    assert weight.grad.tolist() == [[float(i in first)] * 3 for i in range(4)]
+
+
+def test_in_a_table_of_bags_too():
+    weight = torch.ones(4, 3, requires_grad=True)
+    F.embedding_bag(torch.tensor([[2, 1], [3, 0]]), weight, mode="max").sum().backward()
+    assert weight.grad[:, 0].tolist() == [0, 0, 1, 1]
