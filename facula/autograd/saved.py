@@ -17,6 +17,7 @@ from facula.autograd.function import Context
 from facula.autograd.graph import AccumulateGrad, GradNode, Hooked, Saved, edge_of
 from facula.autograd.hooks import RemovableHandle
 from facula.errors import refuse
+from facula.interpreter.program import ACTIVATIONS
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, flush
 from facula.values import realise
@@ -80,18 +81,35 @@ def unpacked(s: Saved, node: GradNode) -> Any:
 
 # What PyTorch calls the values that nodes save.
 _LETTERS = {"self": "a", "input": "a", "other": "b", "mat2": "b", "weight": "b", "result": "o"}
+_ONLY = {"mat2": "matmul", "input": "conv", "weight": "conv"}  # the operation that calls it so
+
+
+def _letter(node: GradNode, name: str) -> str:
+    """Which of the values of an operation's formulas PyTorch calls so; nothing for none."""
+    op = str(node.op)
+    if op == "where":
+        return "a" if name == "condition" else ""
+    if name in _ONLY and not op.startswith(_ONLY[name]):
+        return ""
+    if op in ACTIVATIONS or op in ("std", "var"):  # what they are of is their second operand
+        return {"self": "b", "result": "o"}.get(name, "")
+    if op in ("index", "gather") and name == "other":
+        return ""
+    return _LETTERS.get(name, "")
 
 
 def saved_value(node: GradNode, name: str) -> Any:
     """What `grad_fn._saved_self` and its like are: a leaf itself, or a tensor with its history."""
     from facula.autograd.engine import _unpack
 
-    letter = _LETTERS.get(name.removeprefix("_saved_"), "")
+    letter = _letter(node, name.removeprefix("_saved_"))
     if node.freed:
         raise RuntimeError(
             f"{node.name()}.{name}: what was saved of it has been freed by a backward pass. "
             "Specify retain_graph=True to read it after one"
         )
+    if name == "_saved_exponent" and str(node.op) == "pow_s":
+        return node.scalars[0]
     s = node.saved.get(letter)
     if s is None or s.tensor is s.packed:
         if letter and any([letter in names for names in getattr(node.op, "saves", ())]):

@@ -178,3 +178,28 @@ def test_what_a_hook_has_may_be_written_to():
     y.sum().backward()
     want = [2 * (1 + v) * math.exp(v) for v in (2.0, 4.0)]
     facula.testing.assert_close(x.grad, facula.tensor(want))
+
+
+# An operation of x = [1, 2], and what its node has under PyTorch's names: no other name of these.
+SAVED = [
+    (lambda x: x.relu(), {"result": [1, 2]}),
+    (lambda x: x * x, {"self": [1, 2], "other": [1, 2]}),
+    (lambda x: x**3, {"self": [1, 2], "exponent": 3}),
+    (lambda x: facula.nn.functional.gelu(x), {"self": [1, 2]}),
+    (lambda x: x.std(), {"self": [1, 2], "result": 0.5**0.5}),
+    (lambda x: facula.where(x > 1, x, x), {"condition": [False, True]}),
+    (lambda x: x[facula.tensor([0])], {}),
+    (lambda x: x.log(), {"self": [1, 2]}),
+]
+
+
+@pytest.mark.parametrize("case", range(len(SAVED)))
+def test_the_names_of_what_nodes_saved(case):
+    operation, want = SAVED[case]
+    node = operation(facula.tensor([1.0, 2.0], requires_grad=True)).grad_fn
+    found = {}
+    for name in ("self", "other", "result", "exponent", "condition", "mat2", "weight"):
+        value = getattr(node, f"_saved_{name}", None)
+        if value is not None:
+            found[name] = value.tolist() if hasattr(value, "tolist") else value
+    assert found == {k: pytest.approx(v) if k == "result" else v for k, v in want.items()}
