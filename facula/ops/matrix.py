@@ -288,4 +288,4 @@ def chain_matmul(*matrices: Any) -> Any:
     for m in matrices:
         if len(m.node.shape) != 2:
             raise RuntimeError(f"chain_matmul: expected matrices, got a shape {list(m.shape)}")
-    return matrices[0] if len(matrices) == 1 else multi_dot(matrices)
+    return matrices[0].clone() if len(matrices) == 1 else multi_dot(matrices)

@@ -50,3 +50,9 @@ def test_sizes_of_batches_come_before_their_dtype():
         assert raised.type is RuntimeError
     with pytest.raises(NotImplementedError, match=r"batches of matrices of torch\.bool"):
         a @ a.mT
+
+
+def test_a_chain_of_one_matrix_is_a_copy():
+    x = torch.zeros(2, 2)
+    torch.chain_matmul(x).fill_(1)
+    assert x.sum().item() == 0

@@ -119,16 +119,21 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
+def _refuse_negative(name: str, x: Tensor, **slope: float) -> None:
+    """RuntimeError for a slope whose derivative the result, which takes x's place, can't tell."""
+    ((argument, value),) = slope.items()
+    if value < 0 and facula.is_grad_enabled() and x.requires_grad:
+        raise RuntimeError(
+            f"In-place {name} backward calculation is triggered with a negative slope which is not "
+            f"supported: {argument}={value}. Use the form that is not in place."
+        )
+
+
 @explained
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``input`` where positive, else ``negative_slope * input``."""
     if inplace:
-        if negative_slope < 0 and facula.is_grad_enabled() and input.requires_grad:
-            raise RuntimeError(
-                "In-place leakyReLu backward calculation is triggered with a negative slope which "
-                f"is not supported: negative_slope={negative_slope}. Use the form that is not in "
-                "place."
-            )
+        _refuse_negative("leakyReLu", input, negative_slope=negative_slope)
         return in_place(_leaky_relu, input, negative_slope)
     return run(_leaky, (input,), negative_slope)
 
@@ -226,7 +231,7 @@ def rrelu_(
 @explained
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``input`` where positive, else ``alpha * (exp(input) - 1)``."""
-    return in_place(_elu, input, alpha) if inplace else _elu(input, alpha)
+    return elu_(input, alpha) if inplace else _elu(input, alpha)
 
 
 def _elu(
@@ -265,6 +270,7 @@ def _elu_of(tensors: Any, static: Any, numbers: Any) -> Tensor:
 
 def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     """In-place :func:`elu`."""
+    _refuse_negative("elu", input, alpha=alpha)
     return in_place(_elu, input, alpha)
 
 
@@ -285,7 +291,7 @@ def selu_(input: Tensor) -> Tensor:
 @explained
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``input`` where positive, else ``alpha * (exp(input / alpha) - 1)``."""
-    return in_place(_celu, input, alpha) if inplace else _celu(input, alpha)
+    return celu_(input, alpha) if inplace else _celu(input, alpha)
 
 
 def _celu(x: Tensor, alpha: float) -> Tensor:
@@ -296,6 +302,7 @@ def _celu(x: Tensor, alpha: float) -> Tensor:
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     """In-place :func:`celu`."""
+    _refuse_negative("celu", input, alpha=alpha)
     return in_place(_celu, input, alpha)
 
 

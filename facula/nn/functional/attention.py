@@ -311,14 +311,15 @@ def _multi_head(tensors: Any, static: Any, numbers: Any) -> Any:
             attention = facula.dropout(attention, dropout_p, True)
         out = attention.matmul(v)
     else:
-        shape = (batch, num_heads, -1, head_dim)
+        shape, of_sources = [(batch, num_heads, n, head_dim) for n in (length, sources)]
         if attn_mask is not None:
             if attn_mask.shape[0] == 1 and attn_mask.dim() == 3:
                 attn_mask = attn_mask.unsqueeze(0)
             else:
-                attn_mask = attn_mask.reshape(batch, num_heads, -1, sources)
+                rows = attn_mask.shape[-2]  # 1 of padding alone
+                attn_mask = attn_mask.reshape(batch, num_heads, rows, sources)
         out = scaled_dot_product_attention(
-            q.reshape(shape), k.reshape(shape), v.reshape(shape), attn_mask, dropout_p,
+            q.reshape(shape), k.reshape(of_sources), v.reshape(of_sources), attn_mask, dropout_p,
             is_causal and attn_mask is None,
         ).reshape(batch * num_heads, length, head_dim)  # fmt: skip
     out = out.transpose(0, 1).reshape(length * batch, width)

@@ -35,7 +35,8 @@ def _pad(tensors: Any, static: Any, numbers: Any) -> Tensor:
                 "Padding length should be less than or equal to two times the input dimension "
                 f"but got padding length {len(amounts)} and input of dimension {input.dim()}"
             )
-        return constant_pad(input, amounts, 0 if value is None else value)
+        out = constant_pad(input, amounts, 0 if value is None else value)
+        return out.clone() if out is input else out
     if mode not in _BORDERS:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if value is not None and value != 0:
@@ -55,7 +56,9 @@ def _pad(tensors: Any, static: Any, numbers: Any) -> Tensor:
         out = _pad_dim(out, input, input.dim() - 1 - i, amounts[2 * i], amounts[2 * i + 1], mode)
     if min(amounts) < 0:  # what is left lies by itself, as in PyTorch
         out = out.clone(memory_format=facula.contiguous_format)
-    if mode == "circular" or out is input:
+    if out is input:  # nothing to pad, yet the result has its own memory
+        return input.clone()
+    if mode == "circular":
         return out
     return whole(out, f"{_PLURALS[mode]}Pad{n}D", input)
 

@@ -100,7 +100,7 @@ def _interpolate(tensors: Any, static: Any, numbers: Any) -> Tensor:
     if not is_byte:
         require_float(input, f"upsample_{mode.replace('-', '_')}{len(spatial)}d")
     if mode in ("nearest", "nearest-exact"):
-        return _nearest(input, size, factors, exact=mode == "nearest-exact")
+        return _apart(_nearest(input, size, factors, exact=mode == "nearest-exact"), input)
     if mode == "area":
         return getattr(pooling, f"adaptive_avg_pool{len(spatial)}d")(input, size)
     x = input.to(facula.float32) if is_byte else upcast(input)
@@ -108,7 +108,12 @@ def _interpolate(tensors: Any, static: Any, numbers: Any) -> Tensor:
         x = _resize_dim(x, 2 + i, n, factor, mode, bool(align_corners), antialias)
     if is_byte:
         return x.round().clamp(0, 255).to(facula.uint8)
-    return x.to(input.dtype)
+    return _apart(x.to(input.dtype), input)
+
+
+def _apart(out: Tensor, input: Tensor) -> Tensor:
+    """The result; a copy of the input where that has the size asked for."""
+    return out.clone() if out is input else out
 
 
 def _output_size(spatial: list[int], size, scale_factor):
@@ -195,7 +200,8 @@ def _resize_dim(x, dim, n, factor, mode, align_corners, antialias) -> Tensor:
         return out
     place = place.clip(0, old - 1)
     first = np.floor(place)
-    part, low = place - first, first.astype(np.int64)
+    part = place - first
+    low = np.minimum(first.astype(np.int64), old - 1)  # float32 rounds a large size up
     weights = [_constant(t.reshape(shape), x) for t in (1 - part, part)]
     high = np.minimum(low + 1, old - 1)
     return _picked(x, dim, low) * weights[0] + _picked(x, dim, high) * weights[1]

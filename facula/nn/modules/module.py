@@ -505,6 +505,8 @@ def _parse_to(args: tuple, kwargs: dict):
             f"({', '.join([type(a).__name__ for a in args] + sorted(kwargs))}), but expected "
             "(device, dtype, non_blocking), (dtype, non_blocking) or (tensor, non_blocking)"
         )
+    if "copy" in kwargs:
+        raise RuntimeError("Module.to() does not accept copy argument")
     kwargs = dict(kwargs)
     if type(kwargs.get("dtype")) is type:
         kwargs["dtype"] = OF_PYTHON.get(kwargs["dtype"], kwargs["dtype"])

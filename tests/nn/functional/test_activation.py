@@ -80,3 +80,15 @@ def test_slopes_are_drawn_for_what_is_not_positive(torch):
     w = x.clone().requires_grad_()
     torch.nn.functional.rrelu(w, 0.1, 0.9, training=True).sum().backward()
     return [*out, w.grad, torch.nn.RReLU()(x.double())]
+
+
+@pytest.mark.parametrize("name", ["elu", "celu", "leaky_relu"])
+def test_slopes_below_zero_in_place(name):
+    f = getattr(F, name)
+    x = torch.tensor([-1.0, 1.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match="with a negative slope which is not supported"):
+        f(x.clone(), -2.0, inplace=True)
+    with pytest.raises(RuntimeError, match="with a negative slope which is not supported"):
+        getattr(F, name + "_")(x.clone(), -2.0)
+    with torch.no_grad():
+        f(x.clone(), -2.0, inplace=True)

@@ -20,3 +20,10 @@ def test_what_is_cut_off_does_not_come_back(torch):
 def test_circular_padding_of_nothing_that_is_left(amounts):
     with pytest.raises(RuntimeError, match="leaves nothing to repeat"):
         facula.nn.functional.pad(facula.ones(1, 2, -min(amounts)), amounts, "circular")
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+def test_padding_by_nothing_is_a_copy(mode):
+    x = facula.zeros(1, 1, 4)
+    facula.nn.functional.pad(x, (0, 0), mode).fill_(4)
+    assert x.sum().item() == 0

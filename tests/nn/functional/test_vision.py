@@ -1,6 +1,9 @@
 """Sampling of images: what PyTorch gives."""
 
+import pytest
 from nn.stored import agrees
+
+import facula
 
 
 @agrees
@@ -12,3 +15,10 @@ def test_steps_have_a_gradient_of_zero(torch):
         y = torch.nn.functional.grid_sample(x, grid, "nearest", padding, align_corners=True)
         out += [y, *torch.autograd.grad(y.pow(2).sum(), [x, grid])]
     return out
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic"])
+def test_interpolating_to_the_same_size_is_a_copy(mode):
+    x = facula.zeros(1, 2, 4, 4)
+    facula.nn.functional.interpolate(x, size=4, mode=mode).fill_(4)
+    assert x.sum().item() == 0

@@ -2,6 +2,7 @@
 
 import warnings
 
+import pytest
 from nn.stored import agrees
 
 import facula
@@ -82,3 +83,13 @@ def test_a_mask_with_gaps_is_computed():
     module.mask_check = False
     with facula.no_grad():
         assert (module(x, src_key_padding_mask=gaps)[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_layers_of_an_empty_batch(training):
+    layer = facula.nn.TransformerEncoderLayer(16, 4, batch_first=True).train(training)
+    assert layer(facula.rand(0, 5, 16)).shape == (0, 5, 16)
+    attention = facula.nn.MultiheadAttention(16, 4).train(training)
+    q, k = facula.rand(5, 0, 16), facula.rand(3, 0, 16)
+    for need_weights in (True, False):
+        assert attention(q, k, k, need_weights=need_weights)[0].shape == (5, 0, 16)
