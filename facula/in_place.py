@@ -19,6 +19,7 @@ from facula.trace import settling
 from facula.trace.node import STALE, Node, contiguous_strides, leaf
 from facula.trace.recorder import TLS, flush
 from facula.values import from_array, realise
+from facula.warned import warn
 from facula.writes import write
 
 
@@ -81,15 +82,45 @@ def forbidden(args: Any, asked: bool = False) -> None:
                 t._edge()
 
 
+def expanded(t: Any) -> list[int]:
+    """The dimensions along which all elements of a tensor are known to be one in memory."""
+    s, shape = t.node.strides, t.node.shape
+    if s is None or 0 not in s or 0 in shape:
+        return []
+    return [d for d, (step, n) in enumerate(zip(s, shape)) if step == 0 and n > 1]
+
+
+# In-place operations that PyTorch lets write to expanded tensors, with a warning.
+_WRITE_EXPANDED = {"index_fill_", "index_put_", "masked_fill_"}
+
+
+def write_expanded(t: Any, value: Any, name: str) -> Any:
+    """Write the value of a whole expanded tensor to its memory.
+
+    Of elements that are one in memory the first that changes is written.
+    """
+    if name not in _WRITE_EXPANDED:
+        check_distinct(t, name)
+    warn(
+        f"Use of {name} on expanded tensors is deprecated. Please clone() the tensor before "
+        "performing this operation. This also applies to advanced indexing e.g. tensor[indices] = "
+        "tensor"
+    )
+    old = t.detach()
+    changed = (value != old) & ((value == value) | (old == old))
+    to = t
+    for d in expanded(t):
+        first = changed.byte().argmax(d, keepdim=True)
+        value = value.gather(d, first)
+        changed = changed.any(d, keepdim=True)
+        to = to.narrow(d, 0, 1)
+    to.copy_(value)
+    return t
+
+
 def check_distinct(t: Any, name: str) -> None:
     """RuntimeError where several elements of a tensor to be written are known to be one."""
-    s = t.node.strides
-    if (
-        s is not None
-        and 0 in s
-        and 0 not in t.node.shape
-        and any([st == 0 and n > 1 for st, n in zip(s, t.node.shape, strict=True)])
-    ):
+    if expanded(t):
         raise RuntimeError(
             f"{name}: unsupported operation: more than one element of the "
             "written-to tensor refers to a single memory location. Please "

@@ -44,3 +44,43 @@ def test_what_is_resized_to_fewer_elements_stays_where_it_is():
     assert seen.tolist() == [6, 6, 0] and x.untyped_storage().nbytes() == 12
     torch.add(torch.zeros(3, 1), 1, out=x)
     assert seen.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("write", "want"),
+    [
+        (lambda x: x.__setitem__(x != 2.0, -1.0), [-1, 2, -1]),
+        (lambda x: x.__setitem__(torch.tensor([0]), -1.0), [-1, -1, -1]),
+        (lambda x: x.__setitem__((torch.tensor([0]), torch.tensor([1])), -1.0), [1, -1, 3]),
+        (lambda x: x.index_put_((torch.tensor([1]),), torch.tensor(9.0)), [9, 9, 9]),
+        (lambda x: x.masked_fill_(torch.tensor([[False] * 3, [True] * 3]), 0), [0, 0, 0]),
+        (lambda x: x.masked_fill_(x != 2.0, 0), [0, 2, 0]),
+        (lambda x: x.index_fill_(1, torch.tensor([2]), 0), [1, 2, 0]),
+    ],
+)
+def test_some_writes_to_expanded_tensors_are_warned_of(write, want):
+    x = torch.tensor([1.0, 2.0, 3.0])
+    with pytest.warns(UserWarning, match="on expanded tensors is deprecated"):
+        write(x.expand(2, 3))
+    assert x.tolist() == want
+
+
+def test_other_writes_to_expanded_tensors_are_refused():
+    x = torch.tensor([1.0, 2.0, 3.0])
+    for write in (
+        lambda y: y.add_(1),
+        lambda y: y.index_add_(0, torch.tensor([0]), torch.ones(1, 3)),
+        lambda y: y.__setitem__((slice(None), 1), -1.0),
+    ):
+        with pytest.raises(RuntimeError, match="more than one element"):
+            write(x.expand(2, 3))
+    assert x.tolist() == [1, 2, 3]
+
+
+def test_gradients_of_writes_to_expanded_tensors():
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = (x * 2).expand(2, 3)
+    with pytest.warns(UserWarning, match="deprecated"):
+        y.masked_fill_(torch.tensor([True, False, False]), 0.0)
+    y.sum().backward()
+    assert y.tolist() == [[0, 4, 6]] * 2 and x.grad.tolist() == [0, 4, 4]

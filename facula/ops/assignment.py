@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from facula import devices, dtypes
-from facula.in_place import check_distinct, check_in_place, check_overlap, forbidden
+from facula.in_place import (
+    check_distinct,
+    check_in_place,
+    check_overlap,
+    expanded,
+    forbidden,
+    write_expanded,
+)
 from facula.meta import META
 from facula.ops import indexing as ix
 from facula.ops import movement as mv
@@ -229,9 +236,12 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         _copy_into(v, value, "__setitem__")
         return
     table, p, new = place(v, advanced)
-    check_distinct(v, "__setitem__")
     saved_by(v if v.requires_grad else new, table, *(index if type(index) is tuple else (index,)))
-    write(v, record(ix.INDEX_PUT, (fresh(v), table, new), p))
+    made = record(ix.INDEX_PUT, (fresh(v), table, new), p)
+    if expanded(v):
+        write_expanded(v, made, "index_put_")
+    else:
+        write(v, made)
 
 
 def _fill_masked(t: Any, mask: Any, value: Any) -> bool:
@@ -254,11 +264,14 @@ def _fill_masked(t: Any, mask: Any, value: Any) -> bool:
                 return False
     if mask.node.device is not t.node.device or TLS.dual:
         return False
-    check_in_place(t, "__setitem__")
+    check_in_place(t, "__setitem__", False)
     if rank < len(shape):
         mask = mask.reshape((*shape[:rank], *[1] * (len(shape) - rank)))
     new = record(pw.WHERE, (mask, value_like(value, t), t))
-    write(t, mv.in_layout(new, like_strides(t.node)))
+    if expanded(t):
+        write_expanded(t, new, "index_put_")
+    else:
+        write(t, mv.in_layout(new, like_strides(t.node)))
     return True
 
 
@@ -494,6 +507,8 @@ def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -
             values  # a masked fill, whose value may lie in the memory written
         )
         return self
+    if accumulate:
+        check_distinct(self, "index_put_")
     check_overlap(self, (values,), "index_put_", False)
     return _put(self, indices, values, accumulate)
 

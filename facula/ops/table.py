@@ -377,7 +377,8 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
                 _explain(error, f, name, (own, *args), kwargs)
                 raise
             value = error.kind.each(f, (own, *args), kwargs, error)
-        _in_place.check_distinct(self, name)
+        if _in_place.expanded(self):
+            return _in_place.write_expanded(self, value, name)
         others = () if name in SEPARATE else (*args, *kwargs.values())
         _in_place.check_overlap(self, others, name, name not in SCATTERING)
         return _in_place.replace(self, value, name)
