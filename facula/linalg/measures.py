@@ -21,6 +21,7 @@ from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
 
 vector_norm = public(_vector_norm)
+vector_norm.__module__ = __name__
 _SLOGDET = fields("linalg_slogdet")
 
 

@@ -393,7 +393,14 @@ def _fill(self: Any, value: Any) -> Any:
 
 
 METHODS["fill_"] = _fill
-METHODS["zero_"] = lambda self: _fill(self, 0)
+
+
+def zero_(self: Any) -> Any:
+    """Fill a tensor with zeros."""
+    return _fill(self, 0)
+
+
+METHODS["zero_"] = zero_
 
 
 @api(method=False)

@@ -84,6 +84,8 @@ def api(
         from facula.ops.one_tuple import of_one_tuple
 
         alone = of_one_tuple(f, _outward(f, name))
+    for c in (call, alone):  # where pickle finds it
+        c.__module__ = "facula" if function else f.__module__
     for n in (name, *names):
         if function:
             FUNCTIONS[n] = alone
@@ -96,7 +98,9 @@ def api(
 
 def public(f: Callable[..., Any]) -> Any:
     """A function of a submodule (`facula.fft.fft`): with `out=`, but not in the table."""
-    return _outward(f, f.__name__)
+    call = _outward(f, f.__name__)
+    call.__module__ = f.__module__
+    return call
 
 
 def explained(f: Callable[..., Any], cast: bool = False) -> Callable[..., Any]:
@@ -384,6 +388,7 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
         return _in_place.replace(self, value, name)
 
     call.__name__ = call.__qualname__ = name
+    call.__module__ = "facula"
     call.__doc__ = f"In-place form of `{name[:-1]}`."
     return call
 

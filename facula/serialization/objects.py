@@ -18,6 +18,7 @@ from types import FunctionType
 from typing import Any
 
 from facula import nn
+from facula.ops.table import FUNCTIONS
 
 
 def known(module: str, name: str) -> Any:
@@ -43,6 +44,8 @@ def _is_harmless(function: Any, module: str) -> bool:
     if not isinstance(function, FunctionType):
         return False
     where = function.__module__
+    if where == "facula":
+        return FUNCTIONS.get(function.__name__) is function
     return module == where == "__main__" or where.startswith(("facula.ops.", "facula.nn.func"))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+import types
 
 import numpy as np
 import pytest
@@ -142,3 +144,22 @@ def test_out_that_is_an_operand_without_elements():
     for others in ([torch.ones(2), x], [x, torch.ones(2)]):
         with pytest.raises(RuntimeError, match="unsupported operation"):
             torch.cat(others, out=x)
+
+
+@pytest.mark.parametrize("space", ["", "nn.functional", "linalg", "fft", "special"])
+def test_public_functions_are_pickled_by_their_names(space):
+    home = torch
+    for part in filter(None, space.split(".")):
+        home = getattr(home, part)
+    functions = {n: getattr(home, n) for n in dir(home) if not n.startswith("_")}
+    functions = {n: f for n, f in functions.items() if isinstance(f, types.FunctionType)}
+    functions.pop("native_channel_shuffle", None)  # another name of channel_shuffle
+    assert len(functions) > 15
+    lost = []
+    for name, f in functions.items():
+        try:
+            if pickle.loads(pickle.dumps(f)) is not f:
+                lost.append(name)
+        except pickle.PicklingError:
+            lost.append(name)
+    assert not lost

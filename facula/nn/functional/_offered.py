@@ -53,6 +53,7 @@ def offered(f: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             raise wrong from None
 
+    call.__module__ = "facula.nn.functional"  # where pickle finds it
     return call
 
 
