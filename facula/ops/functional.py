@@ -15,6 +15,7 @@ def _same(name: str) -> Any:
         return getattr(functional, name)(*args, **kwargs)
 
     f.__name__ = f.__qualname__ = name
+    f.__module__ = "facula"
     f.__doc__ = f"`nn.functional.{name}`."
     return f
 

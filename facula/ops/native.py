@@ -311,6 +311,7 @@ def _in_place(name: str) -> Callable[..., Any]:
         return input.copy_(plain(input.clone(), *args, **kwargs))
 
     f.__name__ = f.__qualname__ = name
+    f.__module__ = "facula"
     f.__doc__ = f"In-place form of `{name[:-1]}`."
     return f
 
