@@ -27,7 +27,7 @@ from facula.trace.flight import LOCK
 from facula.trace.node import LEAF, STALE, Node, Pick, pick, stale
 from facula.trace.recorder import TLS
 from facula.trace.settling import relayout
-from facula.trace.spans import VARIANTS, Span, is_lent, key_of, ready
+from facula.trace.spans import VARIANTS, Span, is_lent, key_of, ready, written
 from facula.writes import sole
 
 _FLOATS = {float}
@@ -430,12 +430,7 @@ def follow(f: Any, tensors: list[Any], static: Any, numbers: tuple[Any, ...], k:
         for t, node in zip(bound, s.inputs):
             if node is not None:
                 t.node = node
-    for t, node, times in zip(targets, s.nodes, s.writings):
-        t.node = node
-        t._writes += times
-        if t._token is not None:
-            t._token.stale = True
-            t._token = None
+    written(targets, s.nodes, s.writings)
     if s.early is not None:
         ahead.begin(r, s.early)
     return True

@@ -342,12 +342,7 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     for _, node, t, _ in s.made:
         t.node = node
     if s.writes is not None:
-        for t, node, times in zip(targets, s.after, s.times):
-            t.node = node
-            t._writes += times
-            if t._token is not None:
-                t._token.stale = True
-                t._token = None
+        written(targets, s.after, s.times)
     if s.early is not None:
         ahead.begin(r, s.early)
     if s.shape is None:
@@ -359,6 +354,16 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         r.add(t)
         results.append(t)
     return results[0] if s.shape == "one" else s.shape(results)
+
+
+def written(targets: Any, nodes: Any, times: Any) -> None:
+    """Give tensors that a known stretch has written to their new nodes, and count the writes."""
+    for t, node, n in zip(targets, nodes, times):
+        t.node = node
+        t._writes += n
+        if t._token is not None:
+            t._token.stale = True
+            t._token = None
 
 
 def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
