@@ -14,7 +14,7 @@ from facula.meta import META
 from facula.ops.registry import OPERANDS
 from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Other
 from facula.trace.node import Node as Entry
-from facula.trace.recorder import next_turn
+from facula.trace.state import next_turn
 
 _new_tensor: Any = None  # set by facula.tensor
 

@@ -19,7 +19,7 @@ from facula.trace.node import INPUT
 
 if TYPE_CHECKING:
     from facula.trace.node import Node
-    from facula.trace.recorder import Recorder
+    from facula.trace.state import Recorder
 
 RUNS = 12  # of a program, before it is to begin early
 PIECE = 40e-6  # seconds of one thread that a piece takes at least: leaving it costs about five

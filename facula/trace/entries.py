@@ -12,7 +12,7 @@ from facula.trace.node import END, INPUT, Node, Other, entry
 from facula.trace.untracked import hide, untrack
 
 if TYPE_CHECKING:
-    from facula.trace.recorder import Recorder
+    from facula.trace.state import Recorder
 
 
 def known_entry(cur: Node, op: Any, names: Any, params: Any, stypes: Any) -> Any:

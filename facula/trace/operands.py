@@ -13,7 +13,7 @@ from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, Other, leaf, strid
 from facula.trace.settling import relayout
 
 if TYPE_CHECKING:
-    from facula.trace.recorder import Recorder
+    from facula.trace.state import Recorder
 
 OFTEN = 4  # other beginnings at one line, after which they are frames of their own
 WAYS, LONG_WAY = 4, 500  # see `crossroads`

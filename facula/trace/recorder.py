@@ -13,8 +13,6 @@ statements in a row without any of these: `inputs`, `cur`, `next`, then at most 
 
 from __future__ import annotations
 
-import threading
-from itertools import count
 from sys import getrefcount
 from typing import Any
 
@@ -46,141 +44,9 @@ from facula.trace.settling import (
     postponed,
     spread,
 )
-from facula.trace.untracked import give_back
+from facula.trace.state import TLS, Recorder
 
 MAX_PENDING = 100_000  # operations recorded before a flush is forced
-MAX_TRIE = 400_000  # entries remembered by one recorder before it starts afresh
-# So many frames in a row, each of so many operations most of which were new: from then on a frame
-# ends where the program comes back to the line at which it began, to find pieces that repeat.
-STRAYED, LONG = 5, 2000
-_frames = count()  # the frames of all threads: their nodes meet in one graph
-
-
-def next_turn() -> int:
-    """More than the turn of any frame so far: where nodes come in the graph (`graph.turn_of`)."""
-    return next(_frames)
-
-
-class Recorder:
-    """What one thread has recorded since its last flush, and all it has seen before."""
-
-    __slots__ = (
-        *("__weakref__", "add", "ahead", "anomaly", "autocast", "begun", "complaint", "counters"),
-        "cur",
-        *("frame", "gnodes", "grad", "handles", "head", "held", "inference", "inputs", "last"),
-        *("lasting", "loans", "next", "packing", "parts", "pieces", "place", "read", "replayed"),
-        *("rests", "rooms", "roots", "saved_hooks", "scalars", "size", "sized", "soon", "strayed"),
-        *("temps", "turn", "turned", "unsteady", "values", "views", "watcher"),
-    )
-
-    def __init__(self) -> None:
-        self.grad = True
-        self.inference = False
-        self.anomaly = False
-        self.autocast: Any = None  # dtypes of products by kind of device (amp/policy.py)
-        self.packing: Any = None  # what is done with values saved for backward (autograd/saved.py)
-        self.saved_hooks: Any = None
-        self.watcher: Any = None  # called with the recorder before its frame ends
-        self.complaint: Exception | None = None  # why a program is not run compiled
-        self.values = False  # whether views are recorded as values (trace/spans.py)
-        self.place: Any = None  # the user's line for which the library is recording (resting.py)
-        self.rests = False  # whether no garbage is collected meanwhile
-        # Whether what it has seen is there until `forget` or the end of the process (untracked.py).
-        self.lasting = threading.current_thread() is threading.main_thread()
-        self.size = 0
-        self.sized = 0  # when the frame began
-        self.strayed = 0  # frames in a row that were long and new
-        self.pieces = False  # whether to end frames where the program comes back
-        self.roots: dict[bool, Node] = {}
-        self.cur: Node = END
-        self.last: Node = END
-        self.gnodes: dict[Node, Any] = {}
-        self.replayed: list[Any] = []
-        self.temps: list[Any] = []
-        self.loans: list[Any] = []
-        self.rooms: dict[Any, Any] = {}  # memory for copies of views (operands.snapshot)
-        self.counters: dict[Node, Any] = {}
-        self.held: list[Any] = []  # what is kept and was written in this frame (trace/kept.py)
-        self.read: tuple[int, int, set[int]] = (-1, 0, set())  # of a frame: see `values.in_use`
-        self.unsteady: dict[Any, set[Node]] = {}  # ends of beginnings, by lines (operands.py)
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin a new frame at the root of the trie."""
-        cur = self.cur
-        if cur.op is not ROOT:
-            self.last = cur  # where the frame before ended
-            if cur.index >= LONG:
-                new = 2 * (self.size - self.sized) > cur.index
-                self.strayed = self.strayed + 1 if new else 0
-                if self.strayed >= STRAYED and not self.pieces:
-                    self.forget()
-                    self.pieces = True
-        if self.size > MAX_TRIE:
-            self.forget()
-        root = self.roots.get(self.grad) or self.root(self.grad)
-        after = self.last.after
-        self.cur = root
-        self.next = after if after.parent is root else root.succ
-        self.handles: list[Any] = []
-        self.add = self.handles.append
-        self.inputs: list[tuple[Any, Any, Any]] = []
-        self.scalars: list[Any] = []
-        # Most frames have none of these, and who still has the last frame's has something in them.
-        if self.gnodes:
-            self.gnodes = {}
-        if self.replayed:
-            self.replayed = []
-        if self.temps:
-            self.temps = []
-        if self.loans:
-            self.loans = []
-        if self.counters:
-            self.counters = {}
-        if self.held:
-            self.held = []
-        self.parts = 0  # handles for tensors that are kept
-        self.soon = False
-        self.views = False
-        self.sized = self.size
-        self.head: Any = None  # the line that began this frame, once asked for
-        self.begun = False  # whether a parameter has been met where nothing expected one
-        self.frame = self.turn = next(_frames)
-        self.turned = 0  # inputs that `graph.turn_of` has looked at
-        self.ahead: Any = None  # what of the frame's program was begun (ahead.py)
-
-    def forget(self) -> None:
-        """Drop all that was seen before."""
-        if self.lasting:
-            give_back(self.roots.values())
-        self.roots.clear()
-        self.unsteady.clear()
-        self.size = 0
-        self.last = END
-
-    def root(self, mode: bool) -> Node:
-        """The root of the trie where gradients are recorded, or are not."""
-        root = self.roots.get(mode)
-        if root is None:
-            root = self.roots[mode] = Node(ROOT, (), None)
-            root.rec = self
-        return root
-
-    def expected(self, root: Node) -> Node:
-        """What came after a frame that ended where the last one did, if that has been seen."""
-        after: Node = self.last.after
-        return after if after.parent is root else root.succ
-
-
-class _Local(threading.local):
-    def __init__(self) -> None:
-        self.r = Recorder()
-        self.dual: Any = None  # the level of dual tensors under way (autograd/forward_ad.py)
-        self.pushing = False  # whether a backward pass is half of a forward one (products.py)
-        self.multithreading = True  # what a program has set, which has no effect (grad_mode.py)
-
-
-TLS = _Local()
 _new_tensor: Any = None  # set by facula.tensor, which imports this module
 
 

@@ -14,7 +14,7 @@ from facula.trace.node import INPUT, LEAF, OWNED, STALE, Node, copied, is_consta
 from facula.trace.resting import resting
 
 if TYPE_CHECKING:
-    from facula.trace.recorder import Recorder
+    from facula.trace.state import Recorder
 
 _graph: Any = None  # facula.autograd.graph, set by facula.tensor
 _later: Any = None  # facula.autograd.later, set by facula.tensor too

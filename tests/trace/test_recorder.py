@@ -11,7 +11,7 @@ import pytest
 
 import facula as torch
 from facula.interpreter import program
-from facula.trace import recorder
+from facula.trace import state
 from facula.trace.recorder import TLS, flush
 
 
@@ -346,16 +346,16 @@ def test_a_loop_of_several_frames_is_expected_in_its_order():
 
 
 def test_a_program_whose_long_frames_never_repeat_is_cut_where_it_comes_back(monkeypatch):
-    monkeypatch.setattr(recorder, "LONG", 100)
+    monkeypatch.setattr(state, "LONG", 100)
     monkeypatch.setattr(program, "COMPILE_AFTER", 1 << 30)
     draw = random.Random(0)
     grown, found = [], []
 
     def train():
-        r = recorder.TLS.r
+        r = TLS.r
         torch.manual_seed(0)
         w = torch.randn(3, 3).requires_grad_()
-        for _ in range(recorder.STRAYED + 10):
+        for _ in range(state.STRAYED + 10):
             lengths = [draw.randint(1, 4) for _ in range(20)]
             before, total = r.size, 0
             for length in lengths:
