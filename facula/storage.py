@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from facula.autograd.graph import GradNode, edge_of
+from facula.autograd.graph import edge_of
+from facula.autograd.nodes import GradNode
 from facula.trace import recorder
 from facula.trace.node import (
     INPUT,

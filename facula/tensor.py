@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes, sharing, storage
-from facula.autograd import graph, later
+from facula.autograd import graph, later, nodes
 from facula.meta import META
 from facula.ops import table
 from facula.storage import make_view
@@ -187,7 +187,7 @@ class Tensor(TensorBase):
             storage.rederive(self)  # its base may have a history since
             if self._leaf_rg:
                 return None
-        return graph.shown(self._edge()) if self.requires_grad else None
+        return nodes.shown(self._edge()) if self.requires_grad else None
 
     @property
     def grad(self) -> Any:
@@ -224,7 +224,7 @@ class Tensor(TensorBase):
 
     @property
     def output_nr(self) -> int:
-        return graph.output_of(self._edge()) if self.requires_grad else 0
+        return nodes.output_of(self._edge()) if self.requires_grad else 0
 
     def backward(
         self,
@@ -316,7 +316,7 @@ class Tensor(TensorBase):
         if self._leaf_rg or (self._no_grad and self._gfn is None) or self._retains is not None:
             return
         edge = self._edge()
-        if isinstance(edge, graph.GradNode):
+        if isinstance(edge, nodes.GradNode):
             edge.retain = weakref.ref(self)
             self._retains = edge
             self._hooked = self._base_t is not None
@@ -336,7 +336,7 @@ class Tensor(TensorBase):
         if self._leaf_rg:
             return add_hook(self, "_hooks", hook)
         self._hooked = self._base_t is not None
-        return add_hook(self._edge() or graph.GradNode(), "tensor_hooks", hook)
+        return add_hook(self._edge() or nodes.GradNode(), "tensor_hooks", hook)
 
     def _edge(self) -> Any:
         """Where gradients go; None for a view that only its base makes require grad."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from facula.autograd import engine, frames
 from facula.autograd.edges import GradientEdge, is_edge, node_at, stand_in
-from facula.autograd.graph import GradNode
+from facula.autograd.nodes import GradNode
 from facula.autograd.replay import before_pass, follow, follow_grad, grad_key, key_of, remember
 from facula.meta import META, no_backward
 from facula.ops.contraction import MATMUL

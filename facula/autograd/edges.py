@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from facula.autograd.graph import AccumulateGrad, GradNode, edge_of, output_of, shown
+from facula.autograd.graph import edge_of
+from facula.autograd.nodes import AccumulateGrad, GradNode, output_of, shown
 from facula.ops.movement import zeros_node
 
 

@@ -11,17 +11,10 @@ from typing import Any
 import numpy as np
 
 from facula.autograd import frames
-from facula.autograd.graph import (
-    AccumulateGrad,
-    GradNode,
-    Saved,
-    edges_of,
-    expanded,
-    overwritten,
-    spoilt,
-)
+from facula.autograd.graph import Saved, edges_of, expanded, overwritten, spoilt
 from facula.autograd.hook_calls import after_node, before_node, given_to, of_tensor
 from facula.autograd.later import Ended, Later
+from facula.autograd.nodes import AccumulateGrad, GradNode
 from facula.autograd.parts import join
 from facula.batches import ACTIVE, all_lowered
 from facula.ops.movement import SLICE

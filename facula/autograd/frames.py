@@ -15,8 +15,9 @@ from __future__ import annotations
 from typing import Any
 
 from facula.autograd import engine, graph
-from facula.autograd.graph import GradNode, Saved
+from facula.autograd.graph import Saved
 from facula.autograd.later import Ended, Later
+from facula.autograd.nodes import GradNode
 from facula.ops.table import PLAIN
 from facula.trace import recorder, spans
 from facula.trace.node import ASSIGN, INPUT, LEAF, Node, Other, leaf

@@ -14,8 +14,9 @@ import numpy as np
 import facula
 from facula import grad_mode
 from facula.autograd.frames import ended
-from facula.autograd.graph import AccumulateGrad, GradNode, joins
+from facula.autograd.graph import joins
 from facula.autograd.later import Later
+from facula.autograd.nodes import AccumulateGrad, GradNode
 from facula.batches import ACTIVE, level_of
 from facula.in_place import check_in_place
 from facula.ops import movement as mv

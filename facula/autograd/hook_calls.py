@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.autograd.graph import GradNode
 from facula.autograd.names import kept
+from facula.autograd.nodes import GradNode
 from facula.trace.recorder import TLS
 from facula.trace.resting import rouse
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 from typing import Any
 
-from facula.autograd.graph import GradNode
+from facula.autograd.nodes import GradNode
 from facula.ops.creation import FULL, full_on
 from facula.ops.movement import SLICE, cat_record, shaped
 from facula.trace.node import Node, Other

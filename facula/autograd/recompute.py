@@ -12,15 +12,8 @@ from typing import Any
 
 from facula import grad_mode
 from facula.autograd.function import _Part
-from facula.autograd.graph import (
-    AccumulateGrad,
-    GradNode,
-    _input_edge,
-    edges_of,
-    expanded,
-    joins,
-    leaf_edge,
-)
+from facula.autograd.graph import _input_edge, edges_of, expanded, joins, leaf_edge
+from facula.autograd.nodes import AccumulateGrad, GradNode
 from facula.ops.movement import DETACH
 from facula.storage import version_of
 from facula.tensor import Tensor

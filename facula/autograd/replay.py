@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.autograd.graph import GradNode, ancestors
+from facula.autograd.graph import ancestors
+from facula.autograd.nodes import GradNode
 from facula.ops.table import PLAIN
 from facula.trace import recorder
 from facula.trace.node import ASSIGN, INPUT, LEAF, Node, Pick, pick

@@ -14,8 +14,9 @@ from typing import Any
 from facula import grad_mode
 from facula.autograd.edges import GradientEdge, get_gradient_edge
 from facula.autograd.function import Context
-from facula.autograd.graph import AccumulateGrad, GradNode, Hooked, Saved, edge_of
+from facula.autograd.graph import Saved, edge_of
 from facula.autograd.hooks import RemovableHandle
+from facula.autograd.nodes import AccumulateGrad, GradNode, Hooked
 from facula.errors import refuse
 from facula.interpreter.program import ACTIVATIONS
 from facula.tensor import Tensor

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import facula
-from facula.autograd.graph import AccumulateGrad, GradNode, edge_of, edges_of
+from facula.autograd.graph import edge_of, edges_of
+from facula.autograd.nodes import AccumulateGrad, GradNode
 from facula.batches import ACTIVE, all_lowered, all_raised
 from facula.dtypes import FLOAT
 from facula.tensor import Tensor

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from typing import Any
 
-from facula.autograd.graph import AccumulateGrad
+from facula.autograd.nodes import AccumulateGrad
 from facula.notebook import html
 from facula.tensor import Tensor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import facula as torch
-from facula.autograd import graph
+from facula.autograd import nodes
 
 F = torch.nn.functional
 
@@ -88,7 +88,7 @@ def test_a_function_of_the_users_has_its_own_name():
 
 def test_backward_passes_give_nodes_no_names():
     """Names are for those who look: a pass over nodes that nobody saw makes no class."""
-    before = set(graph._CLASSES)
+    before = set(nodes._CLASSES)
     x = leaf(2)
     x.sinh().sum().backward(create_graph=True)
-    assert set(graph._CLASSES) == before
+    assert set(nodes._CLASSES) == before

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import facula as torch
-from facula.autograd.graph import GradNode, edges_of
+from facula.autograd.graph import edges_of
+from facula.autograd.nodes import GradNode
 from facula.utils.checkpoint import checkpoint
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import facula as torch
 import facula.nn.functional as F
-from facula.compiler.program import Readers
+from facula.compiler.readers import Readers
 from facula.cpu.pooling_back import POOLING
 from facula.interpreter import program
 

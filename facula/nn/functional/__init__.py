@@ -14,7 +14,6 @@ from .activation import (
     elu_,
     gelu,
     glu,
-    gumbel_softmax,
     hardshrink,
     hardsigmoid,
     hardswish,
@@ -22,7 +21,6 @@ from .activation import (
     hardtanh_,
     leaky_relu,
     leaky_relu_,
-    log_softmax,
     logsigmoid,
     mish,
     prelu,
@@ -35,8 +33,6 @@ from .activation import (
     selu_,
     sigmoid,
     silu,
-    softmax,
-    softmin,
     softplus,
     softshrink,
     softsign,
@@ -116,6 +112,12 @@ from .norm import (
 )
 from .padding import (
     pad,
+)
+from .softmaxes import (
+    gumbel_softmax,
+    log_softmax,
+    softmax,
+    softmin,
 )
 from .sparse import (
     embedding,

@@ -12,13 +12,13 @@ from typing import Any
 import facula as torch
 from facula import Tensor
 from facula.nn import _reduction as _Reduction
-from facula.nn.functional.activation import _implicit_dim
 from facula.nn.functional.attention import _check_heads as _mha_shape_check
 from facula.nn.functional.attention import _project as _projected
 from facula.nn.functional.attention import canonical_mask as _canonical_mask
 from facula.nn.functional.attention import none_or_dtype as _none_or_dtype
 from facula.nn.functional.linear import linear
 from facula.nn.functional.norm import _require_several
+from facula.nn.functional.softmaxes import implicit_dim
 from facula.overrides import (
     handle_torch_function,
     has_torch_function,
@@ -48,7 +48,7 @@ __all__ = [
 
 def _get_softmax_dim(name: str, ndim: int, stacklevel: int) -> int:
     """The dimension of a softmax that is given none."""
-    return _implicit_dim(name, ndim, stacklevel)
+    return implicit_dim(name, ndim, stacklevel)
 
 
 def _verify_batch_size(size: Any) -> None:
