@@ -9,9 +9,10 @@ is shortened while they differ, and printed as Python that can be run.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import itertools
 import math
-import pickle
 import re
 import signal
 import subprocess
@@ -25,7 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
-from fuzz import execute, programs, rare, usual, wide  # noqa: E402
+from fuzz import execute, isolated, programs, rare, usual, wide  # noqa: E402
 
 
 class TooLong(BaseException):
@@ -33,21 +34,37 @@ class TooLong(BaseException):
 
 
 class Oracle:
-    """PyTorch in a process of its own."""
+    """PyTorch in a process of its own; another one where that ends, or answers nothing of sense."""
 
     def __init__(self, python: str) -> None:
+        self.python = python
+        self.batch: list[dict] = []
+        self._begin()
+
+    def _begin(self) -> None:
         self.process = subprocess.Popen(
-            [python, str(HERE / "execute.py"), "torch"],
+            [self.python, str(HERE / "execute.py"), "torch"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
 
     def start(self, batch: list[dict]) -> None:
-        pickle.dump(batch, self.process.stdin)
-        self.process.stdin.flush()
+        self.batch = batch
+        with contextlib.suppress(OSError):  # `finish` finds that it has ended
+            isolated.send(self.process.stdin.fileno(), batch)
 
     def finish(self) -> list[dict]:
-        return pickle.load(self.process.stdout)
+        try:
+            return isolated.receive(self.process.stdout.fileno(), 3 * execute.PATIENCE)
+        except (EOFError, isolated.Unreadable) as e:
+            print(f"# no answer of the oracle: {e!r}", flush=True)
+            self.process.kill()
+            self.process.wait()
+            self._begin()
+            batch = self.batch
+            if len(batch) == 1:
+                return [{"outcomes": [], "final": {}, "spoilt": "the oracle ends"}]
+            return [self.run(program) for program in batch]
 
     def run(self, program: dict) -> dict:
         self.start([program])
@@ -177,6 +194,12 @@ def ours(program: dict, rounds: int = 2) -> list[dict]:
             signal.signal(signal.SIGALRM, before)
 
 
+def isolated_ours(batch: list[dict]) -> list[list[dict]]:
+    """`ours` of several programs, where one may end the process."""
+    dead = [{"crash": f"Facula died, or took more than {execute.PATIENCE} seconds"}]
+    return isolated.results(batch, ours, 2 * execute.PATIENCE, dead)
+
+
 def verdict(program: dict, mine: list[dict], theirs: dict) -> str | None:
     """What the first report that differs disagrees on."""
     for i, report in enumerate(mine):
@@ -205,7 +228,7 @@ def by_rounding(program: dict, theirs: dict, found: str, oracle: Oracle) -> bool
 def differ(program: dict, oracle: Oracle) -> str | None:
     """What Facula and PyTorch disagree on in a program."""
     theirs = oracle.run(program)
-    found = None if theirs["spoilt"] else verdict(program, ours(program), theirs)
+    found = None if theirs["spoilt"] else verdict(program, isolated_ours([program])[0], theirs)
     return None if found and by_rounding(program, theirs, found, oracle) else found
 
 
@@ -241,6 +264,7 @@ def main() -> None:
     p.add_argument("--rare", action="store_true", help="with those of rare.py too")
     args = p.parse_args()
     warnings.simplefilter("ignore")
+    importlib.import_module("facula")  # once, for all children
     oracle = Oracle(args.oracle)
     makers = {"rare": rare, "usual": usual, "wide": wide}
     make = next((m for n, m in makers.items() if getattr(args, n)), programs).make
@@ -249,7 +273,7 @@ def main() -> None:
     for first in range(args.seed, end, args.batch):
         batch = [make(s) for s in range(first, min(first + args.batch, end))]
         oracle.start(batch)
-        mine = [ours(q) for q in batch]
+        mine = isolated_ours(batch)
         for q, a, b in zip(batch, mine, oracle.finish(), strict=True):
             done += 1
             kinds.update(o if isinstance(o, str) else "ok" for o in b["outcomes"])

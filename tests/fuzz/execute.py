@@ -1,6 +1,6 @@
 """Runs programs on a framework and says what came of them: `python execute.py MODULE < programs`.
 
-Input and output are pickles: lists of programs in, their reports out, until the input ends.
+Lists of programs come in, their reports go out (`isolated.py`), until the input ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import math
 import os
 import pickle
 import re
-import signal
 import sys
 import warnings
 from unittest import mock
@@ -22,7 +21,7 @@ from unittest import mock
 import numpy as np
 
 sys.path[:0] = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
-from fuzz import functions  # noqa: E402
+from fuzz import functions, isolated  # noqa: E402
 
 # Writes that read operands elsewhere than where they write, without a copy.
 WHOLE = {
@@ -367,32 +366,8 @@ def answer(program: dict, torch) -> dict:
 
 def answers(batch: list[dict], torch) -> list[dict]:
     """The reports of programs, made in a child: PyTorch itself dies on some of them."""
-    reports: list[dict] = []
-    while len(reports) < len(batch):
-        end, start = os.pipe()
-        child = os.fork()
-        if not child:
-            try:  # whatever happens, the child must not go on as if it were its parent
-                os.close(end)
-                os.dup2(2, 1)  # nor may what it prints get among the reports
-                with os.fdopen(start, "wb") as pipe:
-                    for program in batch[len(reports) :]:
-                        signal.alarm(PATIENCE)  # which ends it
-                        report = pickle.dumps(answer(program, torch))
-                        pipe.write(report)
-                        pipe.flush()
-            finally:
-                os._exit(0)
-        os.close(start)
-        with os.fdopen(end, "rb") as pipe:
-            try:
-                while len(reports) < len(batch):
-                    reports.append(pickle.load(pipe))
-            except (EOFError, pickle.UnpicklingError):
-                os.kill(child, signal.SIGKILL)
-                reports.append({"outcomes": [], "final": {}, "spoilt": "PyTorch dies"})
-        os.waitpid(child, 0)
-    return reports
+    dead = {"outcomes": [], "final": {}, "spoilt": "PyTorch dies"}
+    return isolated.results(batch, lambda program: answer(program, torch), PATIENCE, dead)
 
 
 def warm(torch) -> None:
@@ -410,14 +385,14 @@ def main() -> None:
     if hasattr(torch, "set_num_threads"):
         torch.set_num_threads(1)
     warm(torch)
-    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+    out = os.dup(1)
+    os.dup2(2, 1)  # what is printed is no answer
     while True:
         try:
-            programs = pickle.load(stdin)
+            programs = isolated.receive(0)
         except EOFError:
             return
-        pickle.dump(answers(programs, torch), stdout)
-        stdout.flush()
+        isolated.send(out, answers(programs, torch))
 
 
 if __name__ == "__main__":
