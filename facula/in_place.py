@@ -11,14 +11,15 @@ import numpy as np
 from facula import writes
 from facula.dtypes import can_cast
 from facula.meta import META
-from facula.ops import table
-from facula.storage import forbid, storage_of, version_of
+from facula.ops import storing, table
+from facula.storage import storage_of, version_of
 from facula.tensor import Tensor
 from facula.tensor_base import state_of
 from facula.trace import settling
 from facula.trace.node import STALE, Node, contiguous_strides, leaf
 from facula.trace.recorder import TLS, flush
 from facula.values import from_array, realise
+from facula.views import forbid
 from facula.warned import warn
 from facula.writes import write
 
@@ -220,4 +221,4 @@ def resize(t: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = Non
     t.node = leaf(shape, new.node.dtype, new.node.strides, rg)
 
 
-table._in_place = __import__("sys").modules[__name__]
+table._in_place = storing._in_place = __import__("sys").modules[__name__]

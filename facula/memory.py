@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from facula import devices, dtypes, meta, storage
+from facula import devices, dtypes, meta, views
 from facula.grad_mode import no_grad
 from facula.ops import movement as mv
 from facula.ops.layouts import view_dtype
 from facula.ops.strided import checked_strides
-from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.values import from_array
+from facula.views import make_view
 
 
 def flat_bytes(t: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def flat_bytes(t: Tensor) -> Tensor:
     if not t.numel() and t._storage is None:
         return from_array(np.empty(0, np.uint8))
     with no_grad():
-        whole = storage.whole(t).detach()
+        whole = views.whole(t).detach()
         if not whole.numel():
             return from_array(np.empty(0, np.uint8))
         steps = whole.stride()

@@ -6,13 +6,15 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from facula.autograd.graph import edge_of
 from facula.meta import META
-from facula.storage import Counter, Group, detach_op, join, make_view, version_of
+from facula.storage import Counter, Group, detach_op, forget, join, version_of
 from facula.tensor_base import state_of
 from facula.trace import recorder, settling
 from facula.trace.node import LEAF, STALE, Node, leaf
-from facula.trace.recorder import TLS
+from facula.trace.recorder import TLS, flush
 from facula.values import realise
+from facula.views import look_last, make_view
 
 
 def deep_copy(t: Any, memo: dict[int, Any]) -> Any:
@@ -113,6 +115,23 @@ def share(out: Any, source: Any) -> None:
         if k not in ("_acc", "_grad", "_hooks"):
             own[k] = v
     out._storage.aliases.append(weakref.ref(out))
+
+
+def cut_off(t: Any) -> None:
+    """Let t, a base that requires grad, keep its memory and lose its history."""
+    realise(t)
+    if t._storage is not None:
+        look_last(t)
+    flush()  # what was recorded knows this tensor with its history
+    held = t if t._storage is None else t._storage
+    if held._token is not None:
+        held._token.detached = edge_of(t)
+    t._leaf_rg = False
+    t._gfn = None
+    n = t.node
+    t.node = leaf(n.shape, n.dtype, n.strides, device=n.device)
+    if t._storage is not None:
+        forget(t)
 
 
 def become(t: Any, v: Any) -> None:

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from facula import dtypes, sharing, storage
+from facula import dtypes, pickling, sharing, storage, views
 from facula.autograd import graph, later, nodes
 from facula.meta import META
-from facula.ops import table
-from facula.storage import make_view
+from facula.ops import storing, table
 from facula.tensor_base import Size, TensorBase
 from facula.trace import recorder, settling
 from facula.trace.node import INPUT, LEAF, STALE, Node, Other, leaf
 from facula.trace.recorder import TLS, flush
-from facula.values import from_array, in_use, lend, own_memory, realise, single, values
+from facula.values import from_array, lent_view, realise, single, values
+from facula.views import make_view
 
 __all__ = ["Tensor"]
 
@@ -107,7 +107,7 @@ class Tensor(TensorBase):
         if base is not None:  # a view requires grad where its base does, even without a history
             return self.node.rg or base.requires_grad
         if self.node.op is STALE:
-            storage.rederive(self)
+            views.rederive(self)
             return self.node.rg or self._gfn is not None
         if self._viewed is not None and not self.node.rg:  # as it did before `.data =`
             return self._viewed.requires_grad  # type: ignore[no-any-return]
@@ -173,7 +173,7 @@ class Tensor(TensorBase):
     @property
     def is_leaf(self) -> bool:
         if self.node.op is STALE:
-            storage.rederive(self)
+            views.rederive(self)
         elif self._base_t is not None and not self.node.rg:
             self._awaken()
         n = self.node
@@ -184,7 +184,7 @@ class Tensor(TensorBase):
         if self._leaf_rg:
             if self._base_t is None or self.node.op is not STALE:
                 return None
-            storage.rederive(self)  # its base may have a history since
+            views.rederive(self)  # its base may have a history since
             if self._leaf_rg:
                 return None
         return nodes.shown(self._edge()) if self.requires_grad else None
@@ -259,19 +259,7 @@ class Tensor(TensorBase):
             sharing.become(self, self.detach())
             self.requires_grad_(False)
         elif self.requires_grad:
-            realise(self)
-            if self._storage is not None:
-                storage.look_last(self)
-            flush()  # what was recorded knows this tensor with its history
-            held = self if self._storage is None else self._storage
-            if held._token is not None:
-                held._token.detached = graph.edge_of(self)
-            self._leaf_rg = False
-            self._gfn = None
-            n = self.node
-            self.node = leaf(n.shape, n.dtype, n.strides, device=n.device)
-            if self._storage is not None:
-                storage.forget(self)
+            sharing.cut_off(self)
         return self
 
     @property
@@ -332,7 +320,7 @@ class Tensor(TensorBase):
         if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self._leaf_rg and self._base_t is not None and self.node.op is STALE:
-            storage.rederive(self)  # its base may have a history since
+            views.rederive(self)  # its base may have a history since
         if self._leaf_rg:
             return add_hook(self, "_hooks", hook)
         self._hooked = self._base_t is not None
@@ -341,7 +329,7 @@ class Tensor(TensorBase):
     def _edge(self) -> Any:
         """Where gradients go; None for a view that only its base makes require grad."""
         if self.node.op is STALE:
-            storage.rederive(self)
+            views.rederive(self)
         elif self._base_t is not None and not self.node.rg:
             self._awaken()
         return graph.edge_of(self)
@@ -358,7 +346,7 @@ class Tensor(TensorBase):
 
     # Storage.
     def _rederive(self, linked: bool = True) -> Any:
-        return storage.rederive(self, linked and TLS.r.grad)
+        return views.rederive(self, linked and TLS.r.grad)
 
     def _awaken(self) -> None:
         """Let a view without a history require grad where its base does.
@@ -368,7 +356,7 @@ class Tensor(TensorBase):
         if not self._base_t.requires_grad:
             return
         if self._seen != storage.version_of(self):
-            storage.rederive(self)
+            views.rederive(self)
         else:
             realise(self)
             n = self.node
@@ -376,7 +364,7 @@ class Tensor(TensorBase):
 
     def _settle_alias(self) -> None:
         if self.node.op is not STALE:
-            storage.settle_alias(self)
+            views.settle_alias(self)
 
     @property
     def _version(self) -> int:
@@ -404,20 +392,7 @@ class Tensor(TensorBase):
                 "Can't call numpy() on Tensor that requires grad. Use "
                 "tensor.detach().numpy() instead."
             )
-        owner = own_memory(self)
-        if TLS.r.inputs and in_use(owner):
-            flush()  # what is pending reads this memory: before NumPy code can write to it
-        base = lend(owner)
-        if owner is self:
-            return base[...]
-        if self._data is None or not np.may_share_memory(self._data, base):
-            storage.settle_alias(self)
-        for op, params in self._chain:
-            seen = op.body(params, (), base)
-            if base.flags.writeable and not seen.flags.writeable:  # PyTorch's broadcasts are
-                seen = np.lib.stride_tricks.as_strided(base, seen.shape, seen.strides)
-            base = seen
-        return base
+        return lent_view(self)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         a = self.numpy()
@@ -542,16 +517,8 @@ class Tensor(TensorBase):
         return sharing.deep_copy(self, memo)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        rg = self.requires_grad  # what has a history comes back as a leaf
         # Tensor has another module where it stands for PyTorch's; a pickle is read in both.
-        kind = None if type(self) is Tensor else type(self)
-        if self.node.op is META:
-            n = self.node
-            return _rebuild_meta, (kind, tuple(n.shape), n.dtype, n.strides, rg)
-        a = np.ascontiguousarray(values(self))
-        shape = tuple(self.node.shape)
-        args = (kind, a.tobytes(), self.node.dtype, shape, rg)
-        return (_rebuild, args, dict(self.__dict__)) if self.__dict__ else (_rebuild, args)
+        return pickling.reduced(self, None if type(self) is Tensor else type(self))
 
     def __dlpack__(
         self,
@@ -620,24 +587,9 @@ def _kept(out: Any, cls: type) -> Any:
 _new: Callable[[], Tensor] = partial(object.__new__, Tensor)
 
 
-def _rebuild(cls: type | None, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool) -> Any:
-    t = from_array(np.frombuffer(bytearray(raw), dtype.np).reshape(shape))
-    if cls is not None and cls is not Tensor:
-        return Tensor._make_subclass(cls, t, rg)
-    return t.requires_grad_(rg)
-
-
-def _rebuild_meta(cls: type | None, shape: Any, dtype: Any, strides: Any, rg: bool) -> Any:
-    t = _new()
-    t.node = Node(META, shape, dtype, strides)
-    if cls is not None and cls is not Tensor:
-        return Tensor._make_subclass(cls, t, rg)
-    return t.requires_grad_(rg)
-
-
 recorder._new_tensor = _new
 settling._graph = graph
 settling._later = later
 graph._new_tensor = _new
 table.PLAIN.add(Tensor)
-table._tensor = __import__("sys").modules[__name__]
+table._tensor = storing._tensor = __import__("sys").modules[__name__]

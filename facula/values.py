@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from facula import dtypes, storage
+from facula import dtypes, storage, views
 from facula.trace import aside, flight, recorder
 from facula.trace.node import INPUT, LEAF, STALE, leaf
 from facula.trace.operands import foreign
@@ -24,7 +24,7 @@ def realise(t: Any) -> Any:
                 flight.CURRENT.settle(t._data)
             return t
         if op is STALE:
-            u = storage.rederive(t, False)
+            u = views.rederive(t, False)
             if u is not t:  # a view without a valid history: the value alone
                 t._data = realise(u)._data
                 return t
@@ -132,6 +132,24 @@ def lend(owner: Any) -> Any:
         if counted is not None and counted._token is not None:
             counted._token.lent = owner._exported
     return lent
+
+
+def lent_view(t: Any) -> Any:
+    """t as an array for NumPy code to hold, of the memory that t lies in."""
+    owner = own_memory(t)
+    if TLS.r.inputs and in_use(owner):
+        flush()  # what is pending reads this memory: before NumPy code can write to it
+    base = lend(owner)
+    if owner is t:
+        return base[...]
+    if t._data is None or not np.may_share_memory(t._data, base):
+        views.settle_alias(t)
+    for op, params in t._chain:
+        seen = op.body(params, (), base)
+        if base.flags.writeable and not seen.flags.writeable:  # PyTorch's broadcasts are
+            seen = np.lib.stride_tricks.as_strided(base, seen.shape, seen.strides)
+        base = seen
+    return base
 
 
 def from_array(a: Any, owned: bool = True) -> Any:

@@ -1,7 +1,7 @@
 """Writing into memory, which other tensors may share.
 
 A write goes through the writer's chain of views back into the storage, as recorded operations, and
-makes every tensor of the storage stale: `storage.py` says how they see it.
+makes every tensor of the storage stale: `views.py` says how they see it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,8 @@ from facula.storage import (
     asleep,
     at_once,
     detach_op,
-    forbid,
     group_of,
-    rederive,
-    retain_again,
-    root_of,
     self_op,
-    settle_alias,
-    turned,
     version_of,
 )
 from facula.tensor_base import state_of
@@ -48,6 +42,7 @@ from facula.trace.operands import without_gradients
 from facula.trace.recorder import TLS, assign, flush, record
 from facula.trace.settling import BASE
 from facula.values import realise
+from facula.views import forbid, rederive, retain_again, root_of, settle_alias, turned
 
 SHORT = 32  # entries of a frame that may end where an element is written
 

@@ -20,11 +20,12 @@ from facula.autograd.nodes import AccumulateGrad, GradNode
 from facula.batches import ACTIVE, level_of
 from facula.in_place import check_in_place
 from facula.ops import movement as mv
-from facula.storage import make_view, stand_in, version_of
+from facula.storage import version_of
 from facula.tensor import Tensor
 from facula.trace.node import INPUT, STALE, Other, leaf
 from facula.trace.recorder import TLS, flush, record
 from facula.values import realise
+from facula.views import make_view, stand_in
 from facula.writes import bump, write
 
 

@@ -14,11 +14,11 @@ from facula.batches import BatchedTensor, batched, level_of, repeated
 from facula.interpreter.program import ACTIVATIONS
 from facula.ops import movement as mv
 from facula.ops.movement import EXPAND, PERMUTE, RESHAPE, SLICE, cat_record
-from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.trace.node import Diverted
 from facula.trace.recorder import record
 from facula.utils._pytree import tree_flatten, tree_unflatten
+from facula.views import make_view
 
 RULES: dict[str, Callable[..., Any]] = {}
 

@@ -14,9 +14,9 @@ from facula.batches import ACTIVE, BatchedTensor, Level, batched, lowered
 from facula.func.calls import rule_for
 from facula.ops.movement import ALIAS
 from facula.ops.table import enter_mode, leave_mode
-from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.utils._pytree import tree_flatten, tree_unflatten
+from facula.views import make_view
 
 
 def vmap(

@@ -27,11 +27,12 @@ from facula.ops.indices import array_of, list_index, parse, plain_views, saved_b
 from facula.ops.registry import like_strides
 from facula.ops.shapes import expand
 from facula.ops.table import METHODS, OVERRIDES, api, dispatch, in_place
-from facula.storage import fresh, settle_alias, version_of
+from facula.storage import version_of
 from facula.tensor import Tensor
 from facula.trace.node import LEAF, STALE, Marker, Other, leaf
 from facula.trace.recorder import TLS, flush, record
 from facula.values import from_array, own_memory, realise
+from facula.views import fresh, settle_alias
 from facula.writes import alone, bump, sharing, short, sole, write
 
 

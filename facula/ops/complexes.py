@@ -14,9 +14,9 @@ from facula.ops.arithmetic import need
 from facula.ops.composed import whole
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import FUNCTIONS, METHODS, api
-from facula.storage import make_view
 from facula.trace.node import canonical
 from facula.trace.recorder import record
+from facula.views import make_view
 
 
 def _complex_of(d: Any) -> Any:

@@ -19,12 +19,12 @@ from facula.ops import movement as mv
 from facula.ops.registry import pointwise_strides
 from facula.ops.shapes import with_ones
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, api, dispatch
-from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.node import Other
 from facula.trace.recorder import TLS, record
 from facula.values import from_array, present, values
+from facula.views import make_view
 
 
 def array_of(t: Any) -> Any:

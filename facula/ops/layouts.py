@@ -17,12 +17,12 @@ from facula.ops.registry import Op, like_strides
 from facula.ops.shapes import dims_of, with_ones, without_ones
 from facula.ops.strided import as_strided
 from facula.ops.table import METHODS, api
-from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.node import canonical, contiguous_strides
 from facula.trace.recorder import TLS, flush, record
 from facula.values import from_array, realise
+from facula.views import make_view
 from facula.writes import bump, resize, sole, take_place
 
 

@@ -12,11 +12,11 @@ from facula.ops import movement as mv
 from facula.ops.arithmetic import need
 from facula.ops.registry import broadcast
 from facula.ops.table import METHODS, OVERRIDES, api
-from facula.storage import make_view
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.trace.node import contiguous_strides
 from facula.trace.recorder import record
+from facula.views import make_view
 from facula.warned import warn_once
 
 _INTS = {int}

@@ -11,9 +11,9 @@ from facula.ops.arithmetic import need
 from facula.ops.registry import like_strides
 from facula.ops.shapes import sizes
 from facula.ops.table import FUNCTIONS, api
-from facula.storage import make_view, whole
 from facula.trace.node import contiguous_strides
 from facula.trace.recorder import TLS, record
+from facula.views import make_view, whole
 
 
 def checked_strides(base: Any, size: Any, stride: Any, offset: int) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ import weakref
 from operator import is_
 from typing import Any
 
-from facula import storage
+from facula import views
 from facula.interpreter.program import evaluate
 from facula.ops.table import PLAIN
 from facula.storage import Storage
@@ -436,6 +436,6 @@ def follow(f: Any, tensors: list[Any], static: Any, numbers: tuple[Any, ...], k:
     return True
 
 
-settling._kept = storage._kept = sys.modules[__name__]
+settling._kept = views._kept = sys.modules[__name__]
 
 __all__ = ["Kept", "follow", "keep", "release"]
