@@ -16,12 +16,21 @@ def _assert(condition: Any, message: str) -> None:
 
 
 def _check_with(error: type[Exception], cond: Any, message: Any = None) -> None:
+    if cond.__class__ is not bool:
+        if hasattr(cond, "node"):
+            raise TypeError(
+                "cond must be a bool, but got a Tensor. For tensor conditions, use "
+                "torch._check_tensor_all() to assert that all elements are true."
+            )
+        raise TypeError(f"cond must be a bool, but got {type(cond)}")
     if not cond:
         text = "Expected cond to be True, but got False." if message is None else message()
         raise error(text)
 
 
 def _check_tensor_all_with(error: type[Exception], cond: Any, message: Any = None) -> None:
+    if not hasattr(cond, "node"):
+        raise TypeError(f"cond must be a tensor, but got {type(cond)}")
     _check_with(error, bool(cond.all()), message)
 
 

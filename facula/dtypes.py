@@ -214,6 +214,12 @@ def _check_bits(value: Any) -> None:
         raise OverflowError(f"int too big to convert: {value} has more than 64 bits")
 
 
+def check_long(value: Any) -> None:
+    """ValueError for a whole number that 64 bits do not hold with its sign, as in assignments."""
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"Overflow when unpacking long long: {value} has more than 64 bits")
+
+
 def check_fits(value: Any, d: dtype, elements: builtins.int = 2) -> None:
     """Refuse a Python number that a dtype has no place for; TypeError for what is no number.
 

@@ -27,8 +27,19 @@ KINDS = {
 }
 
 
-def make(name: str, dtype: Any, args: tuple[Any, ...], device: Any = None) -> Tensor:
-    """A tensor of these sizes, or of this data: what the constructors of old take."""
+def make(name: str, dtype: Any, args: tuple[Any, ...], device: Any = None, **named: Any) -> Tensor:
+    """A tensor of these sizes, or of this data: what the constructors of old take.
+
+    By name: `size`, `data` (a sequence) or `other` (a tensor).
+    """
+    if named:
+        key, value = named.popitem()
+        if args or named or key not in ("size", "data", "other"):
+            raise TypeError(
+                f"{name}(): takes sizes, or one of size, data and other; got "
+                f"{len(args)} arguments and {[key, *named]}"
+            )
+        args = (Size(value) if key == "size" and not _is_size(value) else value,)
     if device is not None and devices.device(device).type != "cpu":
         raise RuntimeError(
             f"{name}(): legacy constructor expects device type: cpu but device type: "
@@ -67,10 +78,7 @@ class tensortype(type):
     is_sparse = False
 
     def __call__(cls, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
-        if kwargs:
-            (data,) = kwargs.values()
-            args = (*args, data)
-        return make(cls.__name__, cls.dtype, args, device)
+        return make(cls.__name__, cls.dtype, args, device, **kwargs)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, Tensor) and instance.dtype is cls.dtype
@@ -85,22 +93,45 @@ class storagetype(type):
 
     dtype: Any
 
-    def __call__(cls, *args: Any, wrap_storage: Any = None) -> Any:
+    def __call__(
+        cls,
+        *args: Any,
+        wrap_storage: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         from facula.memory import TypedStorage
 
-        if wrap_storage is not None:
-            return TypedStorage(wrap_storage=wrap_storage, dtype=cls.dtype)
-        if len(args) > 1:
-            raise RuntimeError(
-                f"{cls.__name__}() takes a size or a sequence of numbers, but {len(args)} "
-                "arguments were given"
-            )
-        if args and not (_is_size(args[0]) or isinstance(args[0], Sequence)):
-            raise TypeError(
-                f"{cls.__name__}() takes a size or a sequence of numbers, not "
-                f"{type(args[0]).__name__}"
-            )
-        return make(cls.__name__, cls.dtype, args).storage()
+        unknown = kwargs.keys() - {"_internal"}
+        if unknown:
+            raise TypeError(f"{cls.__name__}() got an unexpected keyword argument {min(unknown)!r}")
+        if device is not None or dtype is not None:
+            name = "dtype" if device is None else "device"
+            raise RuntimeError(f"{cls.__name__}(): Keyword argument {name!r} cannot be specified")
+        try:
+            return TypedStorage(*args, wrap_storage=wrap_storage, dtype=cls.dtype)
+        except (RuntimeError, TypeError) as e:
+            raise type(e)(str(e).replace("TypedStorage()", f"{cls.__name__}()", 1)) from None
+
+    @property
+    def _dtype(cls) -> Any:
+        return cls.dtype
+
+    def from_buffer(
+        cls, buffer: Any, byte_order: str | None = None, count: int = -1, offset: int = 0
+    ) -> Any:
+        """A copy of the bytes of an object with the buffer protocol, as numbers."""
+        from facula.memory import TypedStorage, UntypedStorage
+
+        data = UntypedStorage.from_buffer(buffer, byte_order, count, offset, cls.dtype)
+        return TypedStorage(wrap_storage=data, dtype=cls.dtype)
+
+    def from_file(cls, filename: Any, shared: bool = False, size: int = 0) -> Any:
+        """The first `size` numbers in a file, mapped into memory; the file is never written."""
+        from facula.memory import _mapped
+
+        return _mapped(cls.dtype, filename, shared, size)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         from facula.memory import TypedStorage
@@ -114,14 +145,14 @@ for _name, _dtype in STORAGES.items():
     globals()[_name] = storagetype(_name, (), {"dtype": _dtype, "__module__": "torch"})
 
 
-def storage_type(self: Tensor) -> Any:
-    """The class of the tensor's storage: `FloatStorage`."""
+def storage_type(self: Any) -> Any:
+    """The class of the tensor's (or typed storage's) memory: `FloatStorage`."""
     for name, d in STORAGES.items():
         if d is self.dtype:
             return globals()[name]
     raise NotImplementedError(f"storage_type(): no class of storages has dtype {self.dtype}")
 
 
-def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+def new(self: Tensor, *args: Any, device: Any = None, **named: Any) -> Tensor:
     """A tensor of this one's dtype with these sizes or this data."""
-    return make("new", self.dtype, args, device)
+    return make("new", self.dtype, args, device, **named)

@@ -50,10 +50,16 @@ class Size(tuple[int, ...]):
         return Size(got) if isinstance(i, slice) else got
 
     def __add__(self, other: Any) -> Size:  # type: ignore[override]
-        return Size(tuple.__add__(self, tuple(other)))
+        if isinstance(other, tuple):
+            return Size(tuple.__add__(self, other))
+        if hasattr(other, "__radd__"):
+            return NotImplemented
+        raise TypeError(f"can only concatenate tuple (not {type(other).__name__}) to torch.Size")
 
     def __radd__(self, other: Any) -> Size:
-        return Size(tuple(other) + tuple(self))
+        if isinstance(other, tuple):
+            return Size(tuple.__add__(other, self))
+        raise TypeError(f"can only concatenate tuple (not {type(other).__name__}) to torch.Size")
 
     def __mul__(self, n: Any) -> Size:
         return Size(tuple.__mul__(self, n))

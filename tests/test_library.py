@@ -193,3 +193,28 @@ def test_global_hooks_by_kind():
 
 def test_no_mode_makes_tensors_without_data():
     assert facula._guards.active_fake_mode() is None
+
+
+def test_conditions_are_bool():
+    for check in (facula._check, facula._check_index, facula._check_value):
+        with pytest.raises(TypeError, match="cond must be a bool, but got a Tensor"):
+            check(facula.tensor(True))
+        with pytest.raises(TypeError, match="cond must be a bool, but got <class 'int'>"):
+            check(1)
+    with pytest.raises(TypeError, match="cond must be a tensor"):
+        facula._check_tensor_all(True)
+
+
+def test_modules_that_libraries_name():
+    from facula._tensor import Tensor
+    from facula.cpu.amp import autocast_mode as on_cpu
+    from facula.cpu.amp.grad_scaler import GradScaler as OnCpu
+    from facula.cuda.amp import autocast_mode
+    from facula.cuda.amp.grad_scaler import GradScaler
+
+    assert Tensor is facula.Tensor and facula._tensor.Tensor is Tensor
+    assert GradScaler is facula.cuda.amp.GradScaler and OnCpu is facula.cpu.amp.GradScaler
+    assert autocast_mode.autocast is facula.cuda.amp.autocast
+    assert on_cpu.autocast is facula.cpu.amp.autocast
+    assert facula.backends.quantized.engine in facula.backends.quantized.supported_engines
+    assert facula.utils.deterministic.fill_uninitialized_memory is True

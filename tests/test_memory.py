@@ -76,11 +76,11 @@ def test_tensors_over_a_storage():
     assert x.tolist() == [0, 10, 20, 30, 40, 5]
     assert torch.empty(0, dtype=torch.int32).set_(s, 1, (1,)).tolist() == [0x41200000]
     assert torch.asarray(s[4:12], dtype=torch.float32).tolist() == [10, 20]
-    assert torch.asarray(s[4:8]).tolist() == [0, 0, 32, 65]
+    assert torch.asarray(s[8:16]).tolist() == [4751297607976878080]
     assert torch.asarray(x.storage()).tolist() == x.tolist()
     with pytest.raises(RuntimeError, match="out of bounds"):
         torch.empty(0).set_(s, 1, (9,), (1,))
-    with pytest.raises(RuntimeError, match="expected a storage of"):
+    with pytest.raises(RuntimeError, match="Expected a Storage of type"):
         torch.empty(0, dtype=torch.int64).set_(x.storage())
     with pytest.raises(TypeError, match="set_"):
         torch.empty(0).set_(None, 1)
@@ -148,3 +148,101 @@ def test_what_a_storage_takes_is_its_bytes():
     x = torch.zeros(1000)
     for storage in (x.untyped_storage(), x.storage()):
         assert 4000 <= sys.getsizeof(storage) < 4200
+
+
+CASTS = {
+    "float": ("FloatStorage", [-1, 0, 1, 2]),
+    "half": ("HalfStorage", [-1, 0, 1, 2]),
+    "bfloat16": ("BFloat16Storage", [-1, 0, 1, 2]),
+    "double": ("DoubleStorage", [-1, 0, 1, 2]),
+    "long": ("LongStorage", [-1, 0, 1, 2]),
+    "short": ("ShortStorage", [-1, 0, 1, 2]),
+    "char": ("CharStorage", [-1, 0, 1, 2]),
+    "byte": ("ByteStorage", [255, 0, 1, 2]),
+    "bool": ("BoolStorage", [True, False, True, True]),
+    "complex_float": ("ComplexFloatStorage", [-1, 0, 1, 2]),
+    "complex_double": ("ComplexDoubleStorage", [-1, 0, 1, 2]),
+}
+
+
+@pytest.mark.parametrize("name", CASTS)
+def test_storages_of_other_numbers(name):
+    kind, values = CASTS[name]
+    made = getattr(torch.IntStorage([-1, 0, 1, 2]), name)()
+    assert made.type() == f"torch.{kind}" and made.pickle_storage_type() == kind
+    assert made.tolist() == values and isinstance(made, getattr(torch, kind))
+    assert made.untyped().type() == "torch.storage.UntypedStorage"
+    assert getattr(torch.UntypedStorage([255, 1]), name)().tolist() is not None
+
+
+def test_typed_storages():
+    assert torch.TypedStorage([1, 2], dtype=torch.int16).nbytes() == 4
+    assert torch.TypedStorage(3).dtype is torch.float32 and len(torch.TypedStorage()) == 0
+    s = torch.TypedStorage([1, 2], dtype=torch.int16)
+    assert not s.is_shared() and not s.is_cuda and not s.is_pinned() and s.filename is None
+    assert s.share_memory_() is s and s.is_shared() and s.get_device() is None
+    assert s.to(device="cpu") is s and s.cpu() is s
+    again = torch.ShortStorage(wrap_storage=s.untyped(), _internal=True)
+    again[1] = 9
+    assert s.tolist() == [1, 9] and torch.ShortStorage._dtype is torch.int16
+    meta = torch.TypedStorage([1, 2, 3], dtype=torch.int16, device="meta")
+    assert meta.device.type == "meta" and meta.nbytes() == 6 and meta.data_ptr() == 0
+    assert meta.resize_(10).size() == 10 and "meta" in repr(meta)
+    assert torch.tensor(s, dtype=torch.int16).tolist() == [1, 9]
+    assert torch.tensor(torch.tensor([1.0, 2.0]).untyped_storage(), dtype=torch.float32)[1] == 2
+
+
+BUFFERS = [
+    ("ShortStorage", bytes([1, 2, 3, 4]), ("big",), [258, 772]),
+    ("IntStorage", bytes([1, 2, 3, 4]), ("little",), [67305985]),
+    ("FloatStorage", bytes([0x40, 0x10, 0, 0]), ("big",), [2.25]),
+    ("BoolStorage", b"\0x4A", ("big",), [False, True, True, True]),
+    ("ByteStorage", b"abc", (), [97, 98, 99]),
+    ("ShortStorage", b"abcdef", ("little", 2), [25185, 25699]),
+    ("ShortStorage", b"abcdef", ("little", -1, 2), [25699, 26213]),
+    ("ShortStorage", b"abc", ("little",), ValueError),
+    ("ShortStorage", b"abcdef", ("big", 7), ValueError),
+    ("ShortStorage", b"abcdef", ("other",), ValueError),
+    ("ByteStorage", b"abc", ("big", -1, 5), ValueError),
+]
+
+
+@pytest.mark.parametrize("name, data, options, expected", BUFFERS)
+def test_storages_of_buffers(name, data, options, expected):
+    make = getattr(torch, name).from_buffer
+    if expected is ValueError:
+        with pytest.raises(ValueError, match="from_buffer"):
+            make(data, *options)
+    else:
+        assert make(bytearray(data), *options).tolist() == expected
+
+
+def test_order_of_bytes():
+    s = torch.UntypedStorage(list(range(16)))
+    s.byteswap(torch.complex64)
+    assert s.tolist() == [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12]
+    s.byteswap(torch.uint8)
+    assert s[:4].tolist() == [3, 2, 1, 0] and s.new().tolist() == []
+
+
+TYPED_ERRORS = [
+    (lambda s: torch.ByteStorage(device="cpu"), RuntimeError, "'device' cannot be specified"),
+    (lambda s: torch.ByteStorage(dtype=torch.int8), RuntimeError, "'dtype' cannot be specified"),
+    (lambda s: torch.ByteStorage(size=3), TypeError, "unexpected keyword"),
+    (lambda s: torch.ByteStorage(0, 0), RuntimeError, "Too many positional arguments"),
+    (lambda s: torch.ByteStorage(torch.ones(1)), TypeError, "Argument type not recognized"),
+    (lambda s: torch.TypedStorage(0, wrap_storage=s, dtype=torch.int8), RuntimeError, "No posit"),
+    (lambda s: torch.TypedStorage(wrap_storage=s), RuntimeError, "'dtype' must be specified"),
+    (lambda s: torch.TypedStorage(wrap_storage=s, dtype=0), TypeError, "must be torch.dtype"),
+    (lambda s: torch.FloatStorage(wrap_storage=s.float()), TypeError, "must be UntypedStorage"),
+    (lambda s: s.float().fill_(s.float()), RuntimeError, "cannot set item"),
+    (lambda s: torch.tensor(s.float(), dtype=torch.int8), RuntimeError, "Expected a Storage of"),
+    (lambda s: torch.UntypedStorage(3, device="meta")[0], NotImplementedError, "Not available"),
+    (lambda s: torch.UntypedStorage(3, device="meta").tolist(), NotImplementedError, "Not avail"),
+]
+
+
+@pytest.mark.parametrize("ask, error, text", TYPED_ERRORS)
+def test_errors_of_typed_storages(ask, error, text):
+    with pytest.raises(error, match=text):
+        ask(torch.zeros(6).untyped_storage())

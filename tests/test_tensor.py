@@ -143,3 +143,18 @@ def test_what_has_a_history_is_pickled_as_a_leaf():
 
 def test_the_legacy_constructor_without_arguments_has_no_elements():
     assert torch.Tensor().shape == (0,) and torch.FloatTensor().shape == (0,)
+
+
+def test_sizes_join_tuples_only():
+    size = torch.Size([1, 2])
+    assert size + (3,) == (1, 2, 3) and (0,) + size == (0, 1, 2)
+    assert type(size + (3,)) is type((0,) + size) is torch.Size
+
+    class Any:
+        def __radd__(self, other):
+            return 42
+
+    assert size + Any() == 42
+    for ask in (lambda: size + [1], lambda: [1] + size, lambda: size + 1):
+        with pytest.raises(TypeError):
+            ask()

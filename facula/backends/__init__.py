@@ -26,6 +26,7 @@ _SUBMODULES = (
     "nnpack",
     "openmp",
     "opt_einsum",
+    "quantized",
 )
 __all__ = list(_SUBMODULES)
 _missing = honest(__name__)

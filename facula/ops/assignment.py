@@ -48,6 +48,8 @@ def value_like(value: Any, like: Any) -> Any:
             f"__setitem__: can't assign a {type(value).__name__} to a {like.dtype} tensor"
         )
     if not isinstance(value, Tensor):
+        if isinstance(value, int):
+            dtypes.check_long(value)
         dtypes.check_fits(value, like.node.dtype, 1)
     t = tensor_of(value, like.node.dtype)
     if t.node.device is not like.node.device:

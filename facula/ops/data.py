@@ -100,6 +100,10 @@ def tensor(
             _check_range(np.array(data), data, d)
         a = dtypes.convert(np.array(data), d.np)
     else:
+        if hasattr(data, "untyped"):  # a storage
+            from facula.memory import seen_as
+
+            return finish(seen_as(data, dtype).clone(), requires_grad, device)
         if isinstance(data, str):
             raise TypeError("new(): invalid data type 'str'")
         if data is None or isinstance(data, dict):

@@ -30,6 +30,8 @@ EXACT_OUTS = _set("""
 IN_DTYPE_OF_OUT = _set("""
     arange cumprod cumsum empty eye fftfreq full linspace logspace ones prod rand randint randn
     randperm range rfftfreq sum zeros""")
+# Those whose results go into a tensor of any dtype.
+ANY_OUT = _set("bernoulli")
 # Those that fill a tensor of as many elements in row-major order, whatever its shape.
 FILLS = _set("arange linspace logspace range")
 # Joins, which raise a TypeError for a dtype that theirs can not be cast to.

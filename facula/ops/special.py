@@ -295,3 +295,4 @@ for _name, _there in (
     ("xlogy", "xlogy"),
 ):
     SPECIAL[_name] = FUNCTIONS[_there]
+FUNCTIONS["i0_"] = METHODS["i0_"]

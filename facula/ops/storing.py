@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from facula import dtypes
-from facula.ops.outs import EXACT_OUT, EXACT_OUTS, FILLS, JOINS
+from facula.ops.outs import ANY_OUT, EXACT_OUT, EXACT_OUTS, FILLS, JOINS
 from facula.trace.recorder import TLS, restore_grad, set_grad
 
 _tensor: Any = None  # facula.tensor, set by it
@@ -115,7 +115,7 @@ def _storable(name: str, out: Any, result: Any, exact: bool = False) -> None:
         )
     if name in ("any", "all") and out.dtype not in (dtypes.bool, dtypes.uint8):
         raise RuntimeError(f"{name}(): only bool and uint8 are supported for out, got {out.dtype}")
-    if not _in_place.can_cast(result.dtype, out.dtype):
+    if name not in ANY_OUT and not _in_place.can_cast(result.dtype, out.dtype):
         raise (TypeError if name in JOINS else RuntimeError)(
             f"{name}(): result type {result.dtype} can't be cast to the desired "
             f"output type {out.dtype}"

@@ -120,7 +120,9 @@ def _type(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The name of the tensor's type, or the tensor as another dtype."""
     if dtype is None:
         return _TYPES[self.dtype]
-    if isinstance(dtype, type) and hasattr(dtype, "dtype"):  # `torch.LongTensor`
+    if dtype is Tensor:
+        dtype = dtypes.get_default_dtype()
+    elif isinstance(dtype, type) and hasattr(dtype, "dtype"):  # `torch.LongTensor`
         dtype = dtype.dtype
     if isinstance(dtype, str):
         found = [d for d, name in _TYPES.items() if name == dtype]
@@ -151,11 +153,17 @@ _TYPES = {
 }
 
 
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name}: must be real number, not {type(value).__name__}")
+    return value
+
+
 def apply_(self: Any, callable: Any) -> Any:
     """Replace every element by a Python function of it (slow; computed at once)."""
     if self.requires_grad:
         raise RuntimeError("apply_: Can't call apply_() on Variable that requires grad.")
-    flat = [callable(x) for x in self.reshape(-1).tolist()]
+    flat = [_number("apply_", callable(x)) for x in self.reshape(-1).tolist()]
     return self.copy_(FUNCTIONS["tensor"](flat, dtype=self.dtype).reshape(self.node.shape))
 
 
@@ -167,7 +175,8 @@ def map_(self: Any, tensor: Any, callable: Any) -> Any:
     if self.requires_grad or tensor.requires_grad:
         raise RuntimeError("map_: Can't call map_() on Variable that requires grad.")
     other = tensor.expand(self.node.shape).reshape(-1).tolist()
-    flat = [callable(x, y) for x, y in zip(self.reshape(-1).tolist(), other, strict=True)]
+    own = self.reshape(-1).tolist()
+    flat = [_number("map_", callable(x, y)) for x, y in zip(own, other, strict=True)]
     return self.copy_(FUNCTIONS["tensor"](flat, dtype=self.dtype).reshape(self.node.shape))
 
 
@@ -183,11 +192,11 @@ def resize_as(self: Any, tensor: Any) -> Any:
     return self.contiguous().view(tensor.shape)
 
 
-def _new(self: Any, *args: Any, device: Any = None) -> Any:
+def _new(self: Any, *args: Any, device: Any = None, **named: Any) -> Any:
     """A tensor of this one's dtype with these sizes or this data; a constructor of old."""
     from facula.legacy import new
 
-    return new(self, *args, device=device)
+    return new(self, *args, device=device, **named)
 
 
 METHODS.update(fill_diagonal_=fill_diagonal_, type=_type, apply_=apply_, map_=map_)

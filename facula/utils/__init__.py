@@ -17,6 +17,7 @@ _SUBMODULES = (
     "cpp_extension",
     "data",
     "dlpack",
+    "deterministic",
     "flop_counter",
     "hooks",
     "mobile_optimizer",

@@ -148,3 +148,17 @@ def test_what_has_a_history_is_not_sent():
     w = torch.ones(3, requires_grad=True)
     with pytest.raises(RuntimeError, match="detach"):
         ForkingPickler.dumps((w * 2).share_memory_())
+
+
+def test_reductions_by_the_names_of_pytorch():
+    from facula.multiprocessing import reductions
+
+    x = torch.ones(3)
+    rebuild, parts = reductions.reduce_tensor(x)
+    y = rebuild(*parts)
+    y[0] = 5
+    assert x.tolist() == [5, 1, 1] and reductions.init_reductions() is None
+    ref = reductions.StorageWeakRef(x.untyped_storage())
+    again = reductions.StorageWeakRef(x[1:].untyped_storage())
+    assert ref == again and hash(ref) == hash(again) and not ref.expired()
+    assert ref != reductions.StorageWeakRef(torch.ones(3).untyped_storage())

@@ -234,3 +234,12 @@ def test_a_part_that_is_another_view_is_written():
     y[0] += 2
     y.sum().backward()
     assert w.grad.tolist() == [1, 1, 1] and y.tolist() == [3, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "uint8", "bool", "complex64"])
+@pytest.mark.parametrize("value", [2**63, 2**70, -(2**63) - 1])
+def test_numbers_of_more_than_64_bits_are_refused(dtype, value):
+    x = torch.zeros(2, dtype=getattr(torch, dtype))
+    with pytest.raises(ValueError, match="Overflow when unpacking long long"):
+        x[0] = value
+    assert not x.any()

@@ -135,3 +135,9 @@ def test_whole_numbers_like_a_tensor(torch):
 
 def test_several_samples_are_dense():
     assert torch.ones(3, 10).multinomial(4).view(-1).shape == (12,)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "float64"])
+def test_bernoulli_into_any_dtype(dtype):
+    out = torch.zeros(2, dtype=getattr(torch, dtype))
+    assert torch.bernoulli(torch.tensor([0.0, 1.0]), out=out) is out and out.tolist() == [0, 1]

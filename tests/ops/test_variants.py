@@ -49,3 +49,19 @@ def test_no_memory_is_pinned():
     assert not x.is_pinned()
     with pytest.raises(RuntimeError, match="accelerator"):
         x.pin_memory()
+
+
+def test_constructors_of_old_by_name():
+    x = torch.arange(3)
+    assert x.new(size=(3, 4)).shape == (3, 4) and x.new(data=[1, 2]).tolist() == [1, 2]
+    assert x.new(other=x).tolist() == [0, 1, 2] and torch.LongTensor(size=(2, 3)).shape == (2, 3)
+    assert torch.ones(2, dtype=torch.int32).type(torch.Tensor).dtype is torch.float32
+    for ask in (lambda: x.new(sizes=2), lambda: x.new(2, size=3), lambda: x.new(data=[], size=3)):
+        with pytest.raises(TypeError, match="size, data and other"):
+            ask()
+
+
+def test_python_functions_that_give_no_number():
+    for ask in (lambda x: x.apply_(lambda v: "a"), lambda x: x.map_(x, lambda v, w: "a")):
+        with pytest.raises(TypeError, match="must be real number, not str"):
+            ask(torch.ones(2))
