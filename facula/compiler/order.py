@@ -4,6 +4,7 @@ Kernels write what they compute row by row. A pointwise operation whose result a
 one and the same other order is computed in that order, row by row too, as PyTorch does. Other
 results of such an order get a kernel that copies them. Both are seen by their tensors as they are:
 `with_order` gives the strides that a buffer without gaps has in the order of its dimensions.
+Reductions go over their operand as it lies, where the dimensions that they keep stay in order.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place, place, source
 from facula.interpreter.program import PASSES
 from facula.ops.movement import AS_STRIDED, CONTIGUOUS
+from facula.ops.reduce import reduced
 from facula.trace.node import ASSIGN, Node, contiguous_strides
 
 Order = tuple[int, ...]  # the dimensions, the outermost in memory first
+REDUCED = frozenset(("sum", "prod", "amax", "amin", "any", "all", "argmax", "argmin"))
 
 
 def order_of(shape: tuple[int, ...], strides: tuple[int, ...] | None) -> Order | None:
@@ -45,34 +48,67 @@ def in_memory_order(
     entries: list[Node], roots: list[Node], places: dict[Node, Place]
 ) -> list[Node]:
     """The entries with pointwise ones computed in the order in which their results lie, where all
-    operands lie so too, and nothing but such operations and results reads them. `places` learns
-    where they are."""
+    operands lie so too, and nothing but such operations, reductions of these and results reads
+    them; and with reductions in the order of what they reduce. `places` learns where they are."""
     found: dict[Node, Order] = {}
+    sums: dict[Node, Order] = {}  # reductions, and the orders of what they reduce
     for n in entries:
-        if n.op is ASSIGN or n.strides is None or not n.op.pointwise or kind_of(n) is None:
+        if n.op is ASSIGN or (n in places and places[n].base is not n):
             continue
-        order = order_of(n.shape, n.strides)
-        own = n not in places or places[n].base is n
-        if order is not None and own and _reads_in(n, order, found, places):
-            found[n] = order
-    if not found:
-        return entries
-    while True:  # what others read in the order of its dimensions is computed in that
-        lost = _read_otherwise(entries, roots, found, places)
+        if n.op.name in REDUCED:
+            order = _reduces_in(n, found, places)
+            if order is not None:
+                sums[n] = order
+        elif n.strides is not None and n.op.pointwise and kind_of(n) is not None:
+            order = order_of(n.shape, n.strides)
+            if order is not None and _reads_in(n, order, found, places):
+                found[n] = order
+    while found:  # what others read in the order of its dimensions is computed in that
+        lost = _read_otherwise(entries, roots, found, sums, places)
         for n in lost:
             del found[n]
         lost += [n for n, order in found.items() if not _reads_in(n, order, found, places)]
         for n in lost:
             found.pop(n, None)
+        for n in [n for n, order in sums.items() if _reduces_in(n, found, places) != order]:
+            lost.append(n)
+            del sums[n]
         if not lost:
             break
+    if not found and not sums:
+        return entries
     made: dict[Node, Node] = {}
-    for n, order in found.items():
-        made[n] = _turned(n, order, found, places)
+    for n in entries:
+        if n in found:
+            made[n] = _turned(n, found[n], found, places, made)
+        elif n in sums:
+            made[n] = _reduced(n, sums[n], found, places, made)
     for n, p in places.items():
-        if p.base in made:
+        if p.base in sums:
+            places[n] = Place(made[p.base], p.offset, p.shape, p.strides)
+        elif p.base in found:
             places[n] = Place(made[p.base], 0, p.shape, p.base.strides or ())
     return [made.get(n, n) for n in entries]
+
+
+def _reduces_in(n: Node, found: dict[Node, Order], places: dict[Node, Place]) -> Order | None:
+    """The order in which a reduction goes over its operand, if that is another one than its own
+    and the dimensions that are kept have the same in both."""
+    (i,) = n.inputs
+    s = source(i)
+    if s in found and s.shape == i.shape:
+        order = found[s]
+    else:
+        p = place(i, places)
+        if p.base in found or kind_of(i) is None or 0 in i.shape or min(p.strides, default=0) <= 0:
+            return None
+        order = tuple(sorted(range(len(i.shape)), key=lambda d: (-p.strides[d], d)))
+    dims = n.params[0]
+    real = [d for d in order if i.shape[d] != 1]
+    kept = [d for d in real if d not in dims]
+    if real == sorted(real) or kept != sorted(kept):
+        return None
+    return None if len(dims) > 1 and n.op.name.startswith("arg") else order
 
 
 def _reads_in(n: Node, order: Order, found: dict[Node, Order], places: dict[Node, Place]) -> bool:
@@ -99,7 +135,11 @@ def _reads_in(n: Node, order: Order, found: dict[Node, Order], places: dict[Node
 
 
 def _read_otherwise(
-    entries: list[Node], roots: list[Node], found: dict[Node, Order], places: dict[Node, Place]
+    entries: list[Node],
+    roots: list[Node],
+    found: dict[Node, Order],
+    sums: dict[Node, Order],
+    places: dict[Node, Place],
 ) -> list[Node]:
     """Those that a view, or an operation that is not among them, reads, or a result that lies in
     another order shows."""
@@ -112,6 +152,8 @@ def _read_otherwise(
             continue
         for i in n.inputs:
             s = source(i)
+            if s in found and n in sums and i.shape == s.shape:
+                continue
             if s in found and (n not in found or found[n] != found[s] or i.shape != n.shape):
                 lost.add(s)
             p = place(i, places)  # of a view of what is left out, say of a copy
@@ -125,23 +167,58 @@ def _read_otherwise(
     return [n for n in found if n in lost]
 
 
-def _turned(n: Node, order: Order, found: dict[Node, Order], places: dict[Node, Place]) -> Node:
+def _turned(
+    n: Node,
+    order: Order,
+    found: dict[Node, Order],
+    places: dict[Node, Place],
+    made: dict[Node, Node],
+) -> Node:
     """An entry that computes the same in this order of dimensions, of operands looked at so."""
-    shape = tuple([n.shape[d] for d in order])
-    made = Node(n.op, shape, n.dtype)
-    made.params, made.stypes, made.scalar_at = n.params, n.stypes, n.scalar_at
-    made.index = n.index
     looks = []
     for i in n.inputs:
         s = source(i)
         p = place(s if s in found else i, places)
         extra = len(n.shape) - len(p.shape)
         steps = [0] * extra + [0 if m == 1 else s for m, s in zip(p.shape, p.strides, strict=True)]
+        # A reduction may have been made anew, and this a view of it that was there before.
+        p = Place(made.get(p.base, p.base), p.offset, p.shape, p.strides)
+        shape = tuple([n.shape[d] for d in order])
         looks.append(look(n, places, p, shape, tuple([steps[d] for d in order]), i.dtype))
-    made.inputs = tuple(looks)
-    made.a = looks[0]
-    made.b = looks[1] if len(looks) > 1 else None
-    places[n] = Place(made, 0, n.shape, n.strides or ())
+    out = _like(n, tuple([n.shape[d] for d in order]), n.params, looks)
+    places[n] = Place(out, 0, n.shape, n.strides or ())
+    return out
+
+
+def _reduced(
+    n: Node,
+    order: Order,
+    found: dict[Node, Order],
+    places: dict[Node, Place],
+    made: dict[Node, Node],
+) -> Node:
+    """A reduction of its operand, looked at in this order of dimensions."""
+    (i,) = n.inputs
+    s = source(i)
+    p = place(s if s in found else i, places)
+    p = Place(made.get(p.base, p.base), p.offset, p.shape, p.strides)
+    shape = tuple([p.shape[d] for d in order])
+    seen = look(n, places, p, shape, tuple([p.strides[d] for d in order]), i.dtype)
+    dims = tuple(sorted([order.index(d) for d in n.params[0]]))
+    params = (dims, *n.params[1:])
+    out = _like(n, reduced(shape, dims, n.params[1]), params, [seen])
+    places[n] = Place(out, 0, n.shape, contiguous_strides(n.shape))
+    return out
+
+
+def _like(n: Node, shape: tuple[int, ...], params: Any, inputs: list[Node]) -> Node:
+    """An entry of the same operation."""
+    made = Node(n.op, shape, n.dtype)
+    made.params, made.stypes, made.scalar_at = params, n.stypes, n.scalar_at
+    made.index = n.index
+    made.inputs = tuple(inputs)
+    made.a = inputs[0]
+    made.b = inputs[1] if len(inputs) > 1 else None
     return made
 
 
@@ -158,14 +235,18 @@ def look(
     return made
 
 
-def copied_in_order(n: Node, places: dict[Node, Place]) -> tuple[Node, Node] | None:
+def copied_in_order(
+    n: Node, places: dict[Node, Place], of: Node | None = None
+) -> tuple[Node, Node] | None:
     """For a result that lies in another order than what computes it: the entry that copies it,
-    and the result as it is then seen. None where nothing has to be copied."""
+    and the result as it is then seen. None where nothing has to be copied. `of`: what the result
+    is a copy of, if that copy is not wanted for itself."""
     order = order_of(n.shape, n.strides)
     if order is None or kind_of(n) is None:
         return None
-    p = place(n, places)
-    if p.base.op.name == "full" or (p.strides == n.strides and with_order(p)):
+    p = place(of or n, places)
+    there = of is None and p.strides == n.strides and with_order(p)
+    if p.base.op.name == "full" or there:
         return None
     shape = tuple([n.shape[d] for d in order])
     made = Node(CONTIGUOUS, shape, n.dtype)

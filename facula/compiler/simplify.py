@@ -221,10 +221,16 @@ def with_copies(
     lies in another order: a kernel makes it, often in passing, into memory that is used again."""
     copies: dict[Node, Node] = {}
     shown: dict[Node, Node] = {}
+    spared: set[Node] = set()  # copies of which the copies that are shown are made at once
     for n in roots:
         s = source(n)
         if n.strides is not None and s.op is not INPUT and n not in shown:
-            turned = copied_in_order(n, places)
+            alone = s.op is CONTIGUOUS and s.shape == n.shape and _shown_alone(s, entries, roots)
+            turned = copied_in_order(n, places, s.a) if alone else None
+            if turned is not None:
+                spared.add(s)
+            else:
+                turned = copied_in_order(n, places)
             if turned is not None:
                 copies[n], shown[n] = turned
         if s.op is INPUT or s.op.name not in VIEWS or n.strides is not None or kind_of(n) is None:
@@ -240,7 +246,14 @@ def with_copies(
         made.inputs = (n,)
         made.a = n
         made.index = s.index
+    entries = [n for n in entries if n not in spared]
     return [*entries, *copies.values()], [shown.get(n, n) for n in roots]
+
+
+def _shown_alone(copy: Node, entries: list[Node], roots: list[Node]) -> bool:
+    """Whether nothing reads a copy, and it is one result."""
+    read = any([copy in [_shown(i) for i in n.inputs] for n in entries if source(n) is n])
+    return not read and len([n for n in roots if _shown(n) is copy]) == 1
 
 
 def _shown(n: Node) -> Node:

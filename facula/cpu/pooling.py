@@ -497,31 +497,49 @@ class AdaptiveKernel(PoolKernel):
                 masked_store(x, x.add(old, part), p, mask)
 
     def _index(self, base: str, out: str, index: Index, where: Any, spans: Any) -> None:
-        f, source, one = self.f, self.source, Lanes(self.f, 1)
-        kind = source.kind
+        f, source, one, kind = self.f, self.source, Lanes(self.f, 1), self.source.kind
         size = SIZE[kind]
         (z0, z1), (y0, y1), (x0, x1) = spans
+        least_wide = max(1, self.sizes[2] // self.windows[2])
+        x = Lanes(f, min(self.x.width, 1 << least_wide.bit_length() - 1))
         first = f.add(f.mul(f.add(f.mul(z0, source.sizes[1]), y0), source.sizes[2]), x0)
-        least = one.const(-math.inf, kind)
-        t = one.type(kind)
-        begin = first if isinstance(first, str) else str(first)
-        with f.loop(z0, z1, 1, [(t, least.name), ("i64", begin)], some=True) as z:
+        least = x.const(-math.inf, kind)
+        begin = x.splat(one.cast(Value(str(first), "i64"), "i32"))
+        types = x.type(kind), x.type("i32")
+
+        def carried(names: list[str]) -> list[tuple[str, str]]:
+            return list(zip(types, names, strict=True))
+
+        with f.loop(z0, z1, 1, carried([least.name, begin.name]), some=True) as z:
             plane = f.at(base, f.mul(z.index, source.steps[0] * size))
-            inner = [(t, z.values[0]), ("i64", z.values[1])]
-            with f.loop(y0, y1, 1, inner, some=True) as y:
+            with f.loop(y0, y1, 1, carried(z.values), some=True) as y:
                 row = f.at(plane, f.mul(y.index, source.steps[1] * size))
                 line = f.mul(f.add(f.mul(z.index, source.sizes[1]), y.index), source.sizes[2])
-                lines = [(t, y.values[0]), ("i64", y.values[1])]
-                with f.loop(x0, x1, 1, lines, some=True) as j:
-                    v = one.load(f.at(row, f.mul(j.index, source.steps[2] * size)), kind)
-                    best = Value(j.values[0], kind)
-                    better = one.op("or", one.compare("gt", v, best), one.nan(v))
-                    at = Value(str(f.add(line, j.index)), "i64")
-                    old = Value(j.values[1], "i64")
-                    j.next = [one.select(better, v, best).name, one.select(better, at, old).name]
+                with f.loop(x0, x1, x.width, carried(y.values), some=True) as j:
+                    v, at, mask = row_lanes(x, row, j.index, 1, x1, source.steps[2], least)
+                    best, old = Value(j.values[0], kind), Value(j.values[1], "i32")
+                    better = x.op("or", x.compare("gt", v, best), x.nan(v))
+                    better = x.op("and", better, mask)
+                    here = x.add(at, positions(x, line, 0))
+                    j.next = [x.select(better, v, best).name, x.select(better, here, old).name]
                 y.next = j.values
             z.next = y.values
-        one.store(Value(z.values[1], "i64"), f.at(out, f.mul(index, 8)))
+        found = self._first(x, Value(z.values[0], kind), Value(z.values[1], "i32"))
+        one.store(one.cast(found, "i64"), f.at(out, f.mul(index, 8)))
+
+    def _first(self, x: Lanes, v: Value, at: Value) -> Value:
+        """The place of the largest: of equal ones the first, of several NaN the last."""
+        while x.width > 1:
+            half = x.width // 2
+            y = Lanes(self.f, half)
+            (a, b), (i, j) = [[x.part(w, k, half) for k in (0, half)] for w in (v, at)]
+            tie = y.op("and", y.compare("eq", b, a), y.compare("lt", j, i))
+            whole = y.op("xor", y.nan(a), y.const(1, "b"))
+            last = y.op("or", whole, y.compare("gt", j, i))
+            better = y.op("or", y.compare("gt", b, a), tie)
+            better = y.op("or", better, y.op("and", y.nan(b), last))
+            v, at, x = y.select(better, b, a), y.select(better, j, i), y
+        return at
 
 
 def clear(kernel: PoolKernel, out: str, count: int) -> None:

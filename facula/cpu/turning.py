@@ -17,7 +17,13 @@ from facula.cpu.vector import SIZE, Lanes, Value
 from facula.trace.node import Node, contiguous_strides
 
 LEAST = 8  # elements of both dimensions
-KINDS = ("f32", "f64", "i32", "i64")
+# What moves in which kind: nothing is computed, so short elements are integers.
+KINDS = {
+    **{kind: kind for kind in ("f32", "f64", "i32", "i64")},
+    **dict.fromkeys(("bf16", "f16", "i16"), "i16"),
+    **dict.fromkeys(("b", "u8", "i8"), "i8"),
+}
+LANES = 16  # at most: more vectors of a square do not fit the registers
 
 
 def exchanged(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
@@ -36,10 +42,9 @@ class TurningKernel(Kernel):
         f, n = self.f, self.cluster.core
         assert n is not None
         p = self.places[n.inputs[0]]
-        kind = kind_of(n)
-        assert kind is not None
+        kind = KINDS[kind_of(n) or ""]
         size = SIZE[kind]
-        w = width * 4 // size
+        w = min(LANES, width * 4 // size)
         x = Lanes(f, w)
         sizes, (steps, own) = merged(
             list(p.shape), [list(p.strides), list(contiguous_strides(p.shape))]

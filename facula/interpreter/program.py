@@ -40,6 +40,15 @@ SLOW = {
     **dict.fromkeys(("fft_r2c", "fft_c2c", "fft_c2r"), 0.006),
     "searchsorted": 0.03,
     **dict.fromkeys(("kth_index", "median_index", "nanmedian_index", "mode_index"), 0.035),
+    "adaptive_avg_spread": 0.014,
+    "avg_pool": 0.003,
+    "avg_pool_spread": 0.004,
+    "max_pool_index": 0.007,
+    **dict.fromkeys(("gather", "scatter", "index"), 0.003),
+    **dict.fromkeys(("bag", "bag_sums", "bag_weighted", "index_put"), 0.0025),
+    **dict.fromkeys(("cummax_index", "cummin_index"), 0.02),
+    "pow": 0.009,
+    "floor_divide": 0.02,
     "fmod": 0.019,
     "remainder": 0.019,
     "hypot": 0.004,
@@ -47,8 +56,8 @@ SLOW = {
     "logaddexp2": 0.014,
     "ctc_alpha": 0.05,
     "ctc_alpha_back": 0.05,
-    "cumsum": 0.004,
-    "cumprod": 0.004,
+    "cumsum": 0.009,
+    "cumprod": 0.009,
     "scatter_add": 0.01,
     "scatter_reduce": 0.015,
     "index_put_accumulate": 0.004,
@@ -351,7 +360,11 @@ class Work:
         once = 10.0
         kinds: dict[Any, float] = {}
         ops: set[Any] = set()
-        parts, spared = parts_of(entries, list(roots))
+        roots = list(roots)
+        for n in roots:
+            if n.op is not INPUT and n.op.view:  # it is copied, by one thread
+                once += 1e-3 * math.prod(n.shape)
+        parts, spared = parts_of(entries, roots)
         for n in entries:
             op = n.op
             if op is ASSIGN or op.view:

@@ -351,10 +351,21 @@ INVERSE: Op = Op(
 
 
 # Determinants.
+NEARLY_SINGULAR = 1e-4  # a condition number, in units of the rounding
+
+
 def _cofactors(p: Any, s: Any, a: Any) -> Any:
-    """det(a) a^-T, by way of the singular values, so that it exists for singular matrices too."""
+    """det(a) a^-T; by way of the singular values where a matrix is singular, or nearly so."""
     if a.size == 0:
         return a.copy()
+    try:
+        inverse = np.linalg.inv(a)
+        condition = np.abs(a).sum(-1).max(-1) * np.abs(inverse).sum(-1).max(-1)
+        if (condition * np.finfo(a.dtype).eps < NEARLY_SINGULAR).all():
+            turned = np.swapaxes(inverse, -1, -2)
+            return np.asarray(np.linalg.det(a)[..., None, None] * turned).astype(a.dtype)
+    except np.linalg.LinAlgError:
+        pass
     u, d, v = np.linalg.svd(a)
     n = d.shape[-1]
     others = np.broadcast_to(d[..., None, :], (*d.shape, n)).copy()

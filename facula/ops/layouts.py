@@ -51,9 +51,9 @@ def _unfold_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:
 def _unfold_add(p: Any, s: Any, g: Any) -> Any:
     (d, size, step), base = p
     out = np.zeros(base, g.dtype)
-    for i in range(g.shape[d]):  # the windows overlap, so one after the other
-        at = (slice(None),) * d + (slice(i * step, i * step + size),)
-        out[at] += np.moveaxis(g[(slice(None),) * d + (i,)], -1, d)
+    last = (g.shape[d] - 1) * step + 1
+    for i in reversed(range(size)):  # each element's first windows first
+        out[(slice(None),) * d + (slice(i, i + last, step),)] += g[..., i]
     return out
 
 

@@ -257,10 +257,54 @@ ARGSORT: Op = Op(
 
 def _argsort(a: Any, dim: int, descending: bool) -> Any:
     if not descending:
-        return a.argsort(dim, "stable").astype(np.int64, copy=False)
+        return _stable(a, dim).astype(np.int64, copy=False)
     back = (*[slice(None)] * (dim % a.ndim), slice(None, None, -1))
-    index = a[back].argsort(dim, "stable")[back]
+    index = _stable(a[back], dim)[back]
     return (a.shape[dim] - 1 - index).astype(np.int64, copy=False)
+
+
+def _stable(a: Any, dim: int) -> Any:
+    """`a.argsort(dim, "stable")`. NumPy sorts 16 bits by counting, and all else by comparing, which
+    takes three times as long as two rounds of the former: the low bits, then the high ones."""
+    if not a.size or not a.ndim or a.shape[dim] < LONG:
+        return a.argsort(dim, "stable")
+    if dim % a.ndim != a.ndim - 1:  # lines that lie together
+        return np.moveaxis(_stable(np.ascontiguousarray(np.moveaxis(a, dim, -1)), -1), -1, dim)
+    keys, order = _keys(a), None
+    if keys is None:
+        return a.argsort(dim, "stable")
+    for shift in range(0, 8 * keys.itemsize, 16):
+        digits = (keys >> keys.dtype.type(shift)).astype(np.uint16)
+        if order is None:
+            order = digits.argsort(dim, "stable")
+        else:
+            again = _take_along(digits, order, dim).argsort(dim, "stable")
+            order = _take_along(order, again, dim)
+    return order
+
+
+LONG = 512  # elements of a line that are sorted by their bits
+
+
+def _keys(a: Any) -> Any:
+    """Unsigned integers that are ordered as these numbers, or None: NaN last, zeros equal."""
+    if a.dtype.kind in "iu" and a.itemsize > 2:
+        low = a.min()
+        span = int(a.max()) - int(low)
+        if span >= 1 << 32:
+            return None
+        with np.errstate(over="ignore"):
+            return (a - low).astype(np.uint16 if span < 1 << 16 else np.uint32)
+    if a.dtype not in (np.float32, np.float64):
+        return None
+    bits = np.dtype(f"u{a.itemsize}")
+    one = bits.type(1)
+    keys = (a + a.dtype.type(0)).view(bits)  # of -0.0 this makes 0.0
+    sign = keys >> bits.type(8 * a.itemsize - 1)
+    # Negative ones in the opposite order, and before the others.
+    keys ^= (bits.type(0) - sign) | (one << bits.type(8 * a.itemsize - 1))
+    keys[np.isnan(a)] = ~bits.type(0)
+    return keys
 
 
 def _take_along(a: Any, index: Any, dim: int) -> Any:

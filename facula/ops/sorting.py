@@ -435,10 +435,12 @@ def unique_consecutive(
         )
     flags = np.ones(n, bool)
     if n > 1:
-        flags[1:] = (rows[1:] != rows[:-1]).reshape(n - 1, -1).any(1)
+        other = rows[1:] != rows[:-1]
+        flags[1:] = other if other.ndim == 1 else other.reshape(n - 1, -1).any(1)
     starts = np.flatnonzero(flags)
-    inverse = np.cumsum(flags) - 1
-    counts = np.diff(np.append(starts, n))
+    inverse = np.cumsum(flags) - 1 if return_inverse else None
+    counts = np.diff(np.append(starts, n)) if return_counts else None
     values = np.moveaxis(rows[starts], 0, d).astype(kind)
-    inverse = inverse.reshape(a.shape) if dim is None else inverse
+    if inverse is not None and dim is None:
+        inverse = inverse.reshape(a.shape)
     return _results([values, inverse, counts], return_inverse, return_counts)

@@ -177,6 +177,30 @@ def stft(
     return out if return_complex else view_as_real.__wrapped__(out.contiguous())
 
 
+MOST_PIECES = 32  # of a frame, that are added up as wholes
+
+
+def _overlapped(frames: Any, hop: int) -> Any:
+    """The sum of frames (..., count, size) that begin `hop` after each other."""
+    *batch, count, size = frames.node.shape
+    total = size + hop * (count - 1)
+    pieces = -(-size // hop)
+    if pieces > MOST_PIECES:
+        at = from_array((np.arange(count)[:, None] * hop + np.arange(size)).reshape(-1))
+        at = at.to(frames.device)
+        return frames.new_zeros((*batch, total)).index_add(
+            -1, at, frames.reshape((*batch, count * size))
+        )
+    # The j-th pieces of all frames lie beside each other, j pieces further on.
+    pad = FUNCTIONS["constant_pad_nd"]
+    out: Any = None
+    for j in range(pieces):
+        wide = min(hop, size - j * hop)
+        part = pad(frames.narrow(-1, j * hop, wide), (0, hop - wide, j, pieces - 1 - j))
+        out = part if out is None else out + part
+    return out.reshape((*batch, (count + pieces - 1) * hop)).narrow(-1, 0, total)
+
+
 @api
 def istft(
     input: Any,
@@ -222,12 +246,8 @@ def istft(
         frames = fft.irfft(t.narrow(-1, 0, n_fft // 2 + 1), n_fft, norm=norm)
     w = _padded_window("istft", window, win, n_fft, input)
     total = n_fft + hop * (count - 1)
-    at = from_array((np.arange(count)[:, None] * hop + np.arange(n_fft)).reshape(-1))
-    at = at.to(input.device)
-    frames = (frames * w).reshape((*input.node.shape[:-2], count * n_fft))
-    y = frames.new_zeros((*input.node.shape[:-2], total)).index_add(-1, at, frames)
-    power = (w * w).expand(count, n_fft).reshape(-1)
-    envelope = power.new_zeros((total,)).index_add(0, at, power)
+    y = _overlapped(frames * w, hop)
+    envelope = _overlapped((w * w).expand(count, n_fft), hop)
     start = n_fft // 2 if center else 0
     if length is not None:
         stop = start + length

@@ -231,20 +231,34 @@ def _edges(x: Any, bins: int, limits: Any, d: Any) -> Any:
     return np.linspace(low, high, bins + 1).astype(d)
 
 
+def _bins(x: Any, e: Any) -> Any:
+    """In which bin of these edges each number between the first and the last is."""
+    last, width = len(e) - 2, float(e[-1]) - float(e[0])
+    if 0 < width < math.inf and len(x) > len(e):
+        # As if all were of one width, and mended by one; if that is not enough, they are not.
+        at = np.minimum(((x - e[0]) * ((last + 1) / width)).astype(np.intp), last)
+        at -= (x < e[at]) & (at > 0)
+        at += (x >= e[at + 1]) & (at < last)
+        if ((x >= e[at]) & ((x < e[at + 1]) | (at == last))).all():
+            return at
+    return np.minimum(np.searchsorted(e, x, "right") - 1, last)
+
+
 def _count(name: str, a: Any, edges: list[Any], weight: Any, density: bool) -> Any:
     """Counts of the rows of a (n, k) in the product of k partitions."""
-    keep = np.ones(len(a), bool)
-    at = []
-    for k, e in enumerate(edges):
-        x = a[:, k]
-        keep &= (x >= e[0]) & (x <= e[-1])
-        at.append(np.minimum(np.searchsorted(e, x, "right") - 1, len(e) - 2))
-    shape = tuple([len(e) - 1 for e in edges])
-    w = np.ones(len(a), a.dtype) if weight is None else weight.reshape(-1)
-    if len(w) != len(a):
+    w = None if weight is None else weight.reshape(-1)
+    if w is not None and len(w) != len(a):
         raise RuntimeError(f"{name}: weight has {len(w)} elements for {len(a)} samples")
-    out = np.zeros(shape, np.float64)
-    np.add.at(out, tuple([i[keep] for i in at]), w[keep])
+    keep = np.ones(len(a), bool)
+    for k, e in enumerate(edges):
+        keep &= (a[:, k] >= e[0]) & (a[:, k] <= e[-1])
+    a = a[keep]
+    shape = tuple([len(e) - 1 for e in edges])
+    at = np.zeros(len(a), np.intp)
+    for k, e in enumerate(edges):
+        at = at * shape[k] + _bins(a[:, k], e)
+    out = np.bincount(at, None if w is None else w[keep], math.prod(shape))
+    out = out.reshape(shape).astype(np.float64)
     if density:
         out = out / out.sum()
         for k, e in enumerate(edges):

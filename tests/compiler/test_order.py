@@ -69,6 +69,25 @@ CASES = {
     "permuted": lambda x, y, row, images: (images.permute(3, 0, 2, 1) * 2 - 1,),
     "converted": lambda x, y, row, images: (x.t().float() * 2, x.t().long() + 1),
     "an update": _update,
+    "sums": lambda x, y, row, images: (x.t().sum(0), x.t().sum(1), x.t().sum()),
+    "of a slice": lambda x, y, row, images: (x[1:, ::2].t().sum(0), x[1:].t().mean(1, True)),
+    "sums of what is shown": lambda x, y, row, images: ((z := x.t() * 2), z.sum(0), z.sum(1)),
+    "sums in rows": lambda x, y, row, images: (x.t().logsumexp(0), x.t().softmax(1)),
+    "sums of sums": lambda x, y, row, images: (
+        (x.t() - x.t().mean(0, keepdim=True)).square().sum(0).sqrt(),
+        images.permute(3, 1, 0, 2).sum(0).permute(2, 0, 1).sum((0, 1)),
+        (images.permute(3, 1, 0, 2).sum((0, 3)).t() * 2 + 1).amax(0),
+    ),
+    "extremes": lambda x, y, row, images: (x.t().amax(0), x.t().argmin(1), x.t().argmax()),
+    "what is true": lambda x, y, row, images: ((x.t() > 1).any(0), (x.t() > -2).all()),
+    "products": lambda x, y, row, images: (x.t().prod(0), x.t().long().sum(1)),
+    "sums of channels last": lambda x, y, row, images: (
+        _channels_last(images).mean((2, 3)),
+        _channels_last(images).sum((0, 2, 3), keepdim=True),
+        _channels_last(images).amax(1),
+    ),
+    "turned": lambda x, y, row, images: (x.rot90(), x.rot90(3), x.rot90().t() + 1),
+    "copies of copies": lambda x, y, row, images: ((z := x.t().clone()), z + 1, z.t().clone()),
     "a copy": lambda x, y, row, images: (x.t().clone(), x.t().clone() + 1),
 }
 
@@ -99,6 +118,16 @@ def test_a_chain_is_computed_in_the_order_in_which_it_lies(monkeypatch):
     (cluster,) = [c for c in low.grouping.clusters if c.nodes]
     assert cluster.shape == (6, 5) and y.shape == (5, 6)
     assert y._data.base is None or type(y._data.base).__name__ == "Room"  # no view of another
+
+
+def test_a_sum_goes_over_its_operand_as_it_lies(monkeypatch):
+    monkeypatch.setattr(program, "COMPILE_AFTER", 0)
+    x, *_ = _tensors()
+    made = lowered(monkeypatch)
+    y = (x.t() * 2 - 3).sum(0)
+    torch.synchronize()
+    (cluster,) = [c for c in made[0].grouping.clusters if c.nodes]
+    assert cluster.shape == (6, 5) and y.shape == (6,)
 
 
 def test_what_lies_otherwise_is_copied_by_a_kernel(monkeypatch):

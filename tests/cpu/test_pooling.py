@@ -124,6 +124,22 @@ def test_nan_is_the_maximum_and_minus_infinity_has_a_place(monkeypatch):
     assert np.isnan(got[0]).sum() == 3 and (got[2] >= 0).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("size", [1, 3, (2, 7)])
+def test_the_largest_of_wide_windows(dtype, size, monkeypatch):
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 11, 67).round().to(dtype)
+    x[1, :2] = torch.where(x[1, :2] < 1, float("nan"), x[1, :2])
+    x[1, 2] = float("-inf")
+
+    def f():
+        pairs = [F.adaptive_max_pool2d(t, size, True) for t in (x, x.transpose(2, 3))]
+        return [t.float().numpy().copy() for pair in pairs for t in pair]
+
+    for a, b in zip(*both(f, monkeypatch), strict=True):
+        np.testing.assert_array_equal(b, a)
+
+
 def test_of_equal_elements_the_first_counts(monkeypatch):
     monkeypatch.setattr(program, "COMPILE_AFTER", 0)
     _, at = F.max_pool2d(torch.ones(1, 1, 4, 40), 2, return_indices=True)

@@ -30,7 +30,11 @@ CASES = [
     ("shape", "order", "dtype"),
     [
         *((*case, "float32") for case in CASES),
-        *((*CASES[k], t) for k in (1, 7) for t in ("float64", "int32", "int64", "int16", "bool")),
+        *(
+            (*CASES[k], t)
+            for k in (1, 2, 4, 7)
+            for t in ("float64", "int32", "int64", "int16", "uint8", "bool")
+        ),
     ],
 )
 def test_permuted_copies(shape, order, dtype, rng):
@@ -41,6 +45,13 @@ def test_permuted_copies(shape, order, dtype, rng):
     assert got.is_contiguous()
     np.testing.assert_array_equal(got.numpy(), want)
     np.testing.assert_array_equal(t.permute(order).reshape(-1).numpy(), want.reshape(-1))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_permuted_copies_of_short_floats(dtype, rng):
+    t = torch.tensor(rng.standard_normal((33, 50)).astype(np.float32)).to(dtype)
+    want = t.float().numpy().T
+    np.testing.assert_array_equal(t.t().contiguous().float().numpy(), want)
 
 
 def test_parts_and_turned_parts(rng):

@@ -32,9 +32,10 @@ def test_solving_a_singular_system_gives_infinities_and_no_error():
     assert x[1].tolist() == [[0.5], [0.25]]
 
 
-def test_cofactors_of_singular_matrices(rng):
+@pytest.mark.parametrize("apart", [0.0, 1e-9, 1.0])
+def test_cofactors_of_matrices_singular_or_not(apart, rng):
     a = rng.normal(size=(3, 3))
-    a[2] = a[0]
+    a[2] = a[0] + apart * rng.normal(size=3)
     want = np.array(
         [
             [(-1) ** (i + j) * np.linalg.det(np.delete(np.delete(a, i, 0), j, 1)) for j in range(3)]

@@ -19,6 +19,28 @@ def test_equal_values_keep_their_order_in_both_directions():
     assert x.sort(descending=True, stable=True).indices.tolist() == [0, 2, 1, 3]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "uint8"])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_long_lines_against_numpy(dtype, dim, rng):
+    a = rng.normal(scale=300, size=(700, 600)).round()
+    if dtype.startswith("f"):
+        a[rng.random(a.shape) < 0.1] = NAN
+        a[rng.random(a.shape) < 0.1] = -0.0
+        a[rng.random(a.shape) < 0.1] = -math.inf
+    a = abs(a).astype(dtype) if dtype == "uint8" else a.astype(dtype)
+    t = torch.tensor(a)
+    np.testing.assert_array_equal(t.argsort(dim, stable=True).numpy(), a.argsort(dim, "stable"))
+    last = a.shape[dim] - 1
+    want = last - np.flip(np.flip(a, dim).argsort(dim, "stable"), dim)
+    got = t.argsort(dim, descending=True, stable=True)
+    np.testing.assert_array_equal(got.numpy(), want)
+
+
+def test_integers_far_apart():
+    a = np.array([2**63 - 1, -(2**63), 0, 5] * 200)
+    np.testing.assert_array_equal(torch.tensor(a).argsort().numpy(), a.argsort(kind="stable"))
+
+
 def test_nan_is_the_largest():
     assert torch.tensor([NAN, 1.0]).sort().indices.tolist() == [1, 0]
     assert torch.tensor([1.0, NAN]).topk(1).indices.tolist() == [1]

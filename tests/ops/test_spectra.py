@@ -26,6 +26,17 @@ def test_the_inverse_gives_the_signal_back(rng, normalized):
     np.testing.assert_allclose(back.numpy(), x.numpy(), atol=1e-12)
 
 
+@pytest.mark.parametrize(("size", "hop"), [(50, 13), (40, 40), (40, 1)])
+def test_the_inverse_of_frames_in_pieces_of_any_size(size, hop, rng):
+    x = torch.tensor(rng.normal(size=(2, 200)))
+    w = torch.ones(size, dtype=torch.float64)
+    z = torch.stft(x, size, hop, window=w, return_complex=True).requires_grad_()
+    back = torch.istft(z, size, hop, window=w)
+    np.testing.assert_allclose(back.detach().numpy(), x.numpy()[:, : back.shape[1]], atol=1e-12)
+    back.sum().backward()  # of which only the means are a part
+    assert z.grad[:, 0].abs().sum() > 0 and z.grad[:, 1].imag.abs().max() < 1
+
+
 @pytest.mark.parametrize("pending", [True, False])
 def test_the_inverse_ends_no_frame(rng, pending):
     x = torch.tensor(rng.normal(size=40))

@@ -42,6 +42,16 @@ def test_histograms_count_the_right_edge():
     assert hist.tolist() == [[1], [1]] and len(edges) == 2
 
 
+@pytest.mark.parametrize("edges", [np.linspace(-1, 2, 8), [-1.0, -0.5, -0.5, 1.0, 2.0]])
+def test_histograms_of_many_against_numpy(edges, rng):
+    edges = np.asarray(edges, np.float32)
+    a = np.concatenate([rng.normal(size=500).astype(np.float32), edges])
+    a = np.concatenate([a, np.nextafter(edges, -9), np.nextafter(edges, 9)])
+    w = rng.integers(1, 9, a.size).astype(np.float32)
+    hist, _ = torch.histogram(torch.tensor(a), torch.tensor(edges), weight=torch.tensor(w))
+    np.testing.assert_allclose(hist.numpy(), np.histogram(a, edges, weights=w)[0], rtol=1e-6)
+
+
 def test_bincount():
     x = torch.tensor([0, 2, 2])
     assert x.bincount(minlength=4).tolist() == [1, 0, 2, 0]

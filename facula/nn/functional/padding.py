@@ -65,6 +65,7 @@ def _pad(tensors: Any, static: Any, numbers: Any) -> Tensor:
 
 def constant_pad(x: Tensor, amounts: list[int], value: float) -> Tensor:
     """``x`` with ``value`` added at both ends of its last dimensions."""
+    cut = False
     for i in range(len(amounts) // 2):
         dim, left, right = x.dim() - 1 - i, amounts[2 * i], amounts[2 * i + 1]
         size = x.shape[dim]
@@ -75,7 +76,7 @@ def constant_pad(x: Tensor, amounts: list[int], value: float) -> Tensor:
             )
         if left < 0 or right < 0:
             start, stop = max(-left, 0), size + min(right, 0)
-            x = x.narrow(dim, min(start, stop), max(stop - start, 0))
+            x, cut = x.narrow(dim, min(start, stop), max(stop - start, 0)), True
             left, right = max(left, 0), size + left + right - x.shape[dim] - max(left, 0)
         parts = [x]
         for amount, at in ((left, 0), (right, len(parts))):
@@ -83,8 +84,8 @@ def constant_pad(x: Tensor, amounts: list[int], value: float) -> Tensor:
                 shape = [amount if d == dim else n for d, n in enumerate(x.shape)]
                 parts.insert(0 if at == 0 else len(parts), x.new_full(shape, value))
         if len(parts) > 1:
-            x = facula.cat(parts, dim)
-    return x
+            x, cut = facula.cat(parts, dim), False
+    return x.clone() if cut else x
 
 
 def _checked(pad) -> list[int]:

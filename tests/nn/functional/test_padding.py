@@ -22,6 +22,14 @@ def test_circular_padding_of_nothing_that_is_left(amounts):
         facula.nn.functional.pad(facula.ones(1, 2, -min(amounts)), amounts, "circular")
 
 
+def test_what_is_cut_off_leaves_no_gaps():
+    x = facula.ones(2, 3, 4, 5)
+    pad = facula.nn.functional.pad
+    assert pad(x, (-1, -1)).stride() == (36, 12, 3, 1)
+    assert pad(x, (1, 1, -1, 0)).is_contiguous()
+    assert pad(x, (-1, 0))._base is None
+
+
 @pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
 def test_padding_by_nothing_is_a_copy(mode):
     x = facula.zeros(1, 1, 4)
