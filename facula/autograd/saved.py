@@ -15,12 +15,12 @@ from facula import grad_mode
 from facula.autograd.edges import GradientEdge, get_gradient_edge
 from facula.autograd.function import Context
 from facula.autograd.graph import Saved, edge_of
-from facula.autograd.hooks import RemovableHandle
 from facula.autograd.nodes import AccumulateGrad, GradNode, Hooked
 from facula.errors import refuse
 from facula.interpreter.program import ACTIVATIONS
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, flush
+from facula.utils.hooks import RemovableHandle
 from facula.values import realise
 
 __all__ = [
@@ -192,7 +192,7 @@ def increment_version(tensor: Any) -> None:
         t.detach().copy_(t.detach().clone())
 
 
-class _Handle:
+class _Handle(RemovableHandle):
     def __init__(self, handles: list[RemovableHandle]) -> None:
         self.handles = handles
 
@@ -201,11 +201,11 @@ class _Handle:
         for h in self.handles:
             h.remove()
 
-    def __enter__(self) -> _Handle:
-        return self
+    def __getstate__(self) -> Any:
+        return self.handles
 
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
+    def __setstate__(self, state: Any) -> None:
+        self.handles = state
 
 
 def register_multi_grad_hook(tensors: Any, fn: Callable[..., Any], *, mode: str = "all") -> _Handle:

@@ -54,9 +54,12 @@ class RemovableHandle:
         self._tables = [weakref.ref(OrderedDict() if t is None else t) for t in tables]
 
 
-def add_hook(table: OrderedDict[int, Any], hook: Any, prepend: bool = False) -> RemovableHandle:
-    """Enter `hook` in `table`, at its beginning if asked; returns the handle."""
-    handle = RemovableHandle(table)
+def add_hook(
+    table: OrderedDict[int, Any], hook: Any, prepend: bool = False, extra: tuple[Any, ...] = ()
+) -> RemovableHandle:
+    """Enter `hook` in `table`, at its beginning if asked; returns the handle, which removes what
+    further tables have under its id, too."""
+    handle = RemovableHandle(table, extra_dict=extra)
     table[handle.id] = hook
     if prepend:
         table.move_to_end(handle.id, last=False)

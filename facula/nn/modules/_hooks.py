@@ -7,13 +7,12 @@ are some is here, so that a call without hooks stays as short as it can be.
 from __future__ import annotations
 
 import warnings
-import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
-from itertools import count
 
 import facula
 from facula import Tensor
+from facula.utils.hooks import RemovableHandle, add_hook
 
 # Hooks that run for every module: id -> (kind, hook, with_kwargs, always_call).
 # One table, so that a call without hooks asks one question.
@@ -43,41 +42,6 @@ class HooksOfKind(Mapping):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
-
-
-class RemovableHandle:
-    """Removes a hook; also a context manager that removes it on leaving."""
-
-    _ids = count()
-
-    def __init__(self, hooks: OrderedDict, *, extra: tuple = ()) -> None:
-        self.id = next(RemovableHandle._ids)
-        self._tables = [weakref.ref(table) for table in (hooks, *extra)]
-
-    @property
-    def hooks_dict_ref(self):
-        """The weak reference to the table of hooks."""
-        return self._tables[0]
-
-    def remove(self) -> None:
-        """Remove the hook; a second call does nothing."""
-        for ref in self._tables:
-            table = ref()
-            if table is not None:
-                table.pop(self.id, None)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc) -> None:
-        self.remove()
-
-    def __getstate__(self):
-        return [ref() for ref in self._tables], self.id
-
-    def __setstate__(self, state) -> None:
-        tables, self.id = state
-        self._tables = [weakref.ref(OrderedDict() if t is None else t) for t in tables]
 
 
 class HookMixin:
@@ -119,10 +83,8 @@ class HookMixin:
         With ``with_kwargs`` it is ``hook(module, args, kwargs)``, which returns None or
         ``(args, kwargs)``.
         """
-        handle = RemovableHandle(
-            self._forward_pre_hooks, extra=(self._forward_pre_hooks_with_kwargs,)
-        )
-        _add(self._forward_pre_hooks, handle, hook, prepend)
+        extra = (self._forward_pre_hooks_with_kwargs,)
+        handle = add_hook(self._forward_pre_hooks, hook, prepend, extra)
         if with_kwargs:
             self._forward_pre_hooks_with_kwargs[handle.id] = True
         return handle
@@ -140,11 +102,8 @@ class HookMixin:
         With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``. With ``always_call``
         the hook runs even when ``forward`` raises.
         """
-        handle = RemovableHandle(
-            self._forward_hooks,
-            extra=(self._forward_hooks_with_kwargs, self._forward_hooks_always_called),
-        )
-        _add(self._forward_hooks, handle, hook, prepend)
+        extra = (self._forward_hooks_with_kwargs, self._forward_hooks_always_called)
+        handle = add_hook(self._forward_hooks, hook, prepend, extra)
         if with_kwargs:
             self._forward_hooks_with_kwargs[handle.id] = True
         if always_call:
@@ -153,9 +112,7 @@ class HookMixin:
 
     def register_full_backward_pre_hook(self, hook, prepend: bool = False) -> RemovableHandle:
         """Call ``hook(module, grad_output)`` before the module's gradients are computed."""
-        handle = RemovableHandle(self._backward_pre_hooks)
-        _add(self._backward_pre_hooks, handle, hook, prepend)
-        return handle
+        return add_hook(self._backward_pre_hooks, hook, prepend)
 
     def register_full_backward_hook(self, hook, prepend: bool = False) -> RemovableHandle:
         """Call ``hook(module, grad_input, grad_output)`` once the inputs' gradients are known.
@@ -175,9 +132,7 @@ class HookMixin:
                 "Module. Please use only one of them."
             )
         self._is_full_backward_hook = full
-        handle = RemovableHandle(self._backward_hooks)
-        _add(self._backward_hooks, handle, hook, prepend)
-        return handle
+        return add_hook(self._backward_hooks, hook, prepend)
 
     # ---- calls
 
@@ -255,12 +210,6 @@ class HookMixin:
         else:
             plain += self._backward_hooks.values()
         return full, plain, pre
-
-
-def _add(table: OrderedDict, handle: RemovableHandle, hook, prepend: bool) -> None:
-    table[handle.id] = hook
-    if prepend:
-        table.move_to_end(handle.id, last=False)
 
 
 def _global(kind: str) -> list:
@@ -441,9 +390,7 @@ def _unseen(node, args: tuple, result) -> str | None:
 
 
 def _register_global(kind: str, hook, with_kwargs=False, always_call=False) -> RemovableHandle:
-    handle = RemovableHandle(global_hooks)
-    global_hooks[handle.id] = (kind, hook, with_kwargs, always_call)
-    return handle
+    return add_hook(global_hooks, (kind, hook, with_kwargs, always_call))
 
 
 def register_module_forward_pre_hook(hook) -> RemovableHandle:
