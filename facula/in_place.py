@@ -119,6 +119,14 @@ def write_expanded(t: Any, value: Any, name: str) -> Any:
     return t
 
 
+def write_indexed(t: Any, value: Any) -> None:
+    """Write the value of a whole tensor of which an index picked elements."""
+    if expanded(t):
+        write_expanded(t, value, "index_put_")
+    else:
+        write(t, value)
+
+
 def check_distinct(t: Any, name: str) -> None:
     """RuntimeError where several elements of a tensor to be written are known to be one."""
     if expanded(t):

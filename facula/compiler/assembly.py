@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from facula.compiler.cluster import kind_of
-from facula.compiler.layout import Place, _diagonal, _slice, source
-from facula.interpreter.program import PASSES
+from facula.compiler.layout import Place, _diagonal, _slice
+from facula.interpreter.program import PASSES, source
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
 SCATTERS = ("slice_scatter", "diagonal_scatter", "as_strided_scatter")

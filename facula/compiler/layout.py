@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.interpreter.program import PASSES
+from facula.interpreter.program import source
 from facula.ops.movement import view_strides
-from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
+from facula.trace.node import INPUT, Node, contiguous_strides
 
 VIEWS = frozenset(
     ("permute", "reshape", "expand", "slice", "diagonal", "flip", "unfold", "as_strided")
@@ -34,17 +34,6 @@ class Place:
             steps = [s if n != 1 else 0 for n, s in zip(self.shape, self.strides, strict=True)]
             found = self.steps = self.offset, tuple(steps)
         return found
-
-
-def source(n: Node) -> Node:
-    """The node that computes the value: through in-place results and other names for it."""
-    while True:
-        if n.op is ASSIGN:
-            n = n.b
-        elif n.op is not INPUT and n.op.name in PASSES:
-            n = n.a
-        else:
-            return n
 
 
 def _slice(p: Any, shape: Any, strides: Any, offset: int) -> Any:

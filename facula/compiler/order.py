@@ -13,8 +13,8 @@ from math import prod
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.compiler.layout import Place, place, source
-from facula.interpreter.program import PASSES
+from facula.compiler.layout import Place, place
+from facula.interpreter.program import PASSES, source
 from facula.ops.movement import AS_STRIDED, CONTIGUOUS
 from facula.ops.reduce import reduced
 from facula.trace.node import ASSIGN, Node, contiguous_strides

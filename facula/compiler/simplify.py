@@ -6,9 +6,9 @@ from math import prod
 from typing import Any
 
 from facula.compiler.cluster import kind_of
-from facula.compiler.layout import VIEWS, Place, place, source
+from facula.compiler.layout import VIEWS, Place, place
 from facula.compiler.order import copied_in_order, look
-from facula.interpreter.program import PASSES
+from facula.interpreter.program import PASSES, source
 from facula.ops.movement import CONTIGUOUS, PERMUTE
 from facula.ops.pointwise import ADD, MUL
 from facula.ops.reduce import SUM

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from facula import dtypes
 from facula.compiler.cluster import kind_of
-from facula.compiler.layout import Place, source
+from facula.compiler.layout import Place
 from facula.cpu.vector import NARROW
+from facula.interpreter.program import source
 from facula.ops.contraction import MATMUL, MATMUL_WIDE
 from facula.ops.pointwise import CAST
 from facula.trace.node import ASSIGN, Node, contiguous_strides

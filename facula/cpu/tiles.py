@@ -132,10 +132,6 @@ class Epilogue:
                     parts.append(("at", self.operand[(n, k)]))
         return tuple(parts)
 
-    def trivial(self) -> bool:
-        """Whether the product is stored and nothing else is done."""
-        return len(self.kernel.cluster.nodes) == 1
-
 
 def _kind(n: Node) -> str:
     kind = kind_of(n)

@@ -7,19 +7,14 @@ from typing import Any
 import facula
 from facula.distributions import constraints
 from facula.distributions.exp_family import ExponentialFamily
-from facula.distributions.utils import (
-    broadcast_all,
-    is_number,
-    lazy_property,
-    logits_to_probs,
-    probs_to_logits,
-)
+from facula.distributions.odds import Odds, one_of
+from facula.distributions.utils import broadcast_all, is_number
 from facula.nn.functional import binary_cross_entropy_with_logits
 
 __all__ = ["Bernoulli"]
 
 
-class Bernoulli(ExponentialFamily):
+class Bernoulli(Odds, ExponentialFamily):
     """1 with probability `probs` (or log odds `logits`), else 0."""
 
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
@@ -30,9 +25,7 @@ class Bernoulli(ExponentialFamily):
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
-        if (probs is None) == (logits is None):
-            raise ValueError("Either `probs` or `logits` must be specified, but not both.")
-        given = probs if probs is not None else logits
+        given = one_of(probs, logits)
         if probs is not None:
             (self.probs,) = broadcast_all(probs)
         else:
@@ -40,10 +33,6 @@ class Bernoulli(ExponentialFamily):
         super().__init__(
             () if is_number(given) else self._param.size(), validate_args=validate_args
         )
-
-    @property
-    def _param(self) -> Any:
-        return self.__dict__["probs"] if "probs" in self.__dict__ else self.__dict__["logits"]
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         return self._expanded(Bernoulli, _instance, batch_shape, ("probs", "logits"))
@@ -60,14 +49,6 @@ class Bernoulli(ExponentialFamily):
     @property
     def variance(self) -> Any:
         return self.probs * (1 - self.probs)
-
-    @lazy_property
-    def logits(self) -> Any:
-        return probs_to_logits(self.probs, is_binary=True)
-
-    @lazy_property
-    def probs(self) -> Any:
-        return logits_to_probs(self.logits, is_binary=True)
 
     @property
     def param_shape(self) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import facula
 from facula.distributions import constraints
 from facula.distributions.distribution import Distribution
+from facula.distributions.odds import one_of
 from facula.distributions.utils import lazy_property, logits_to_probs, probs_to_logits
 from facula.ops.indexing import GATHER
 from facula.ops.movement import watched
@@ -28,10 +29,9 @@ class Categorical(Distribution):
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
-        if (probs is None) == (logits is None):
-            raise ValueError("Either `probs` or `logits` must be specified, but not both.")
-        name, given = ("probs", probs) if probs is not None else ("logits", logits)
+        given = one_of(probs, logits)
         if given.dim() < 1:
+            name = "logits" if probs is None else "probs"
             raise ValueError(f"`{name}` parameter must be at least one-dimensional.")
         if probs is not None:
             self.probs = run(_normalised, (probs,))

@@ -8,20 +8,20 @@ from typing import Any
 import facula
 from facula.distributions import constraints
 from facula.distributions.exp_family import ExponentialFamily
+from facula.distributions.odds import Odds, one_of
 from facula.distributions.utils import (
     broadcast_all,
     clamp_probs,
     is_number,
     lazy_property,
     logits_to_probs,
-    probs_to_logits,
 )
 from facula.nn.functional import binary_cross_entropy_with_logits
 
 __all__ = ["ContinuousBernoulli"]
 
 
-class ContinuousBernoulli(ExponentialFamily):
+class ContinuousBernoulli(Odds, ExponentialFamily):
     """Values of the unit interval with density proportional to p^x (1 - p)^(1 - x).
 
     Within `lims` of p = 1/2 the formulas lose all digits, and Taylor's series take their place.
@@ -40,8 +40,7 @@ class ContinuousBernoulli(ExponentialFamily):
         lims: tuple[float, float] = (0.499, 0.501),
         validate_args: bool | None = None,
     ) -> None:
-        if (probs is None) == (logits is None):
-            raise ValueError("Either `probs` or `logits` must be specified, but not both.")
+        scalar = is_number(one_of(probs, logits))
         if probs is not None:
             (given,) = broadcast_all(probs)
             if validate_args is not None and not constraints.unit_interval.check(given).all():
@@ -51,12 +50,7 @@ class ContinuousBernoulli(ExponentialFamily):
             (given,) = broadcast_all(logits)
             self.logits = given
         self._lims = lims
-        scalar = is_number(probs if probs is not None else logits)
         super().__init__(() if scalar else given.size(), validate_args=validate_args)
-
-    @property
-    def _param(self) -> Any:
-        return self.__dict__["probs"] if "probs" in self.__dict__ else self.__dict__["logits"]
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         new = self._get_checked_instance(ContinuousBernoulli, _instance)
@@ -99,10 +93,6 @@ class ContinuousBernoulli(ExponentialFamily):
         x = (self.probs - 0.5).pow(2)
         taylor = 1.0 / 12.0 - (1.0 / 15.0 - 128.0 / 945.0 * x) * x
         return facula.where(self._stable(), spread, taylor)
-
-    @lazy_property
-    def logits(self) -> Any:
-        return probs_to_logits(self.probs, is_binary=True)
 
     @lazy_property
     def probs(self) -> Any:

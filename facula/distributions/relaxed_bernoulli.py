@@ -7,21 +7,19 @@ from typing import Any
 import facula
 from facula.distributions import constraints
 from facula.distributions.distribution import Distribution
+from facula.distributions.odds import Odds, one_of
 from facula.distributions.transformed_distribution import TransformedDistribution
 from facula.distributions.transforms import SigmoidTransform
 from facula.distributions.utils import (
     broadcast_all,
     clamp_probs,
     is_number,
-    lazy_property,
-    logits_to_probs,
-    probs_to_logits,
 )
 
 __all__ = ["LogitRelaxedBernoulli", "RelaxedBernoulli"]
 
 
-class LogitRelaxedBernoulli(Distribution):
+class LogitRelaxedBernoulli(Odds, Distribution):
     """The log odds of a RelaxedBernoulli.
 
     Maddison, Mnih and Teh, "The concrete distribution" (2017).
@@ -38,33 +36,19 @@ class LogitRelaxedBernoulli(Distribution):
         validate_args: bool | None = None,
     ) -> None:
         self.temperature = temperature
-        if (probs is None) == (logits is None):
-            raise ValueError("Either `probs` or `logits` must be specified, but not both.")
+        given = one_of(probs, logits)
         if probs is not None:
             (self.probs,) = broadcast_all(probs)
         else:
             (self.logits,) = broadcast_all(logits)
-        given = probs if probs is not None else logits
         super().__init__(
             () if is_number(given) else self._param.size(), validate_args=validate_args
         )
-
-    @property
-    def _param(self) -> Any:
-        return self.__dict__["probs"] if "probs" in self.__dict__ else self.__dict__["logits"]
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         new = self._get_checked_instance(LogitRelaxedBernoulli, _instance)
         new.temperature = self.temperature
         return self._expanded(LogitRelaxedBernoulli, new, batch_shape, ("probs", "logits"))
-
-    @lazy_property
-    def logits(self) -> Any:
-        return probs_to_logits(self.probs, is_binary=True)
-
-    @lazy_property
-    def probs(self) -> Any:
-        return logits_to_probs(self.logits, is_binary=True)
 
     @property
     def param_shape(self) -> Any:

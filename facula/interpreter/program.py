@@ -117,8 +117,8 @@ def _unwritten(r: Any) -> Pick:
     return pick([i for i in range(len(r.inputs)) if i not in written])
 
 
-def _source(n: Node) -> Node:
-    """The node whose buffer this one shares."""
+def source(n: Node) -> Node:
+    """The node that computes the value: through in-place results and other names for it."""
     while True:
         if n.op is ASSIGN:
             n = n.b
@@ -211,8 +211,8 @@ class Program:
             if out is None:
                 self.outputs.append((i, None, False))
                 continue
-            source = _source(out)
-            copy = source.op is INPUT or owner.setdefault(source, out) is not out
+            made = source(out)
+            copy = made.op is INPUT or owner.setdefault(made, out) is not out
             self.outputs.append((i, slots[out], copy))
         if lead is self:
             programs[work] = self  # complete: what interrupts this leaves no part of it behind

@@ -13,9 +13,8 @@ from facula.in_place import (
     check_distinct,
     check_in_place,
     check_overlap,
-    expanded,
     forbidden,
-    write_expanded,
+    write_indexed,
 )
 from facula.meta import META
 from facula.ops import indexing as ix
@@ -240,11 +239,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         return
     table, p, new = place(v, advanced)
     saved_by(v if v.requires_grad else new, table, *(index if type(index) is tuple else (index,)))
-    made = record(ix.INDEX_PUT, (fresh(v), table, new), p)
-    if expanded(v):
-        write_expanded(v, made, "index_put_")
-    else:
-        write(v, made)
+    write_indexed(v, record(ix.INDEX_PUT, (fresh(v), table, new), p))
 
 
 def _fill_masked(t: Any, mask: Any, value: Any) -> bool:
@@ -271,10 +266,7 @@ def _fill_masked(t: Any, mask: Any, value: Any) -> bool:
     if rank < len(shape):
         mask = mask.reshape((*shape[:rank], *[1] * (len(shape) - rank)))
     new = record(pw.WHERE, (mask, value_like(value, t), t))
-    if expanded(t):
-        write_expanded(t, new, "index_put_")
-    else:
-        write(t, mv.in_layout(new, like_strides(t.node)))
+    write_indexed(t, mv.in_layout(new, like_strides(t.node)))
     return True
 
 
