@@ -91,14 +91,23 @@ class Fold:
 class Folding:
     """What is reduced: the operand's kind, the reduced dimensions and their steps in bytes."""
 
-    def __init__(self, f: Function, n: Node, kind: str, sizes: list[int], steps: list[int]) -> None:
+    def __init__(
+        self,
+        f: Function,
+        n: Node,
+        kind: str,
+        sizes: list[int],
+        steps: list[int],
+        positions: int | None = None,
+    ) -> None:
+        """`positions` are those that the elements come from, where they are not one each."""
         pairs = sorted(zip(sizes, steps, strict=True), key=lambda p: -abs(p[1]))
         sizes, (steps,) = merged([m for m, _ in pairs], [[s for _, s in pairs]])
         self.f = f
         self.kind = kind
         self.sizes = sizes or [1]
         self.steps = steps or [0]
-        self.fold = Fold(f, n.op.name, wide(kind), math.prod(self.sizes))
+        self.fold = Fold(f, n.op.name, wide(kind), positions or math.prod(self.sizes))
         self.longest = self.sizes.index(max(self.sizes))
 
     def value(
@@ -236,7 +245,8 @@ class FoldKernel(DomainKernel):
         if self.slices > 1:
             own = contiguous_strides(n.shape)
             step = math.prod(n.shape) * size
-            self.folding = Folding(self.f, n, self.kind, [self.slices], [step])
+            whole = math.prod(sizes)
+            self.folding = Folding(self.f, n, self.kind, [self.slices], [step], whole)
             self.key = self.stream_of(("partial", n), self.kind, 0, list(own))
             self.second: Any = None
             if len(self.folding.fold.kinds) > 1:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from cpu.both import both
 
@@ -79,3 +80,11 @@ def test_one_thread_and_two_give_the_same_bits(layout, monkeypatch):
     finally:
         set_num_threads(before)
     assert results[0] == results[1]
+
+
+def test_a_position_beyond_32_bits():
+    """Pages that nothing was written to take no memory."""
+    elements = np.zeros(2**31 + 5, np.uint8)
+    elements[-2] = 3
+
+    both(lambda: [torch.from_numpy(elements).argmax()], tolerance=0)
