@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from facula.compiler.apart import apart
 from facula.compiler.assembly import Assembly
 from facula.compiler.layout import Place
 from facula.compiler.simplify import simplify
@@ -26,6 +27,7 @@ def prepared(
         if n.op is not ASSIGN and n.op.name == "pow_s":
             guards[n.scalar_at] = scalars[n.scalar_at]
     places: dict[Node, Place] = {}
+    entries = apart(entries, places)
     entries = widen(entries, places, kept)
     entries = simplify(entries, roots, places)
     entries = Assembly(entries, roots, scalars, guards, places).entries

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import facula
 from facula import Tensor
 from facula.errors import honest
+from facula.ops.table import OVERRIDES
 from facula.tensor import tensor
 from facula.trace.recorder import TLS, restore_grad, set_grad
 from facula.utils.hooks import RemovableHandle, add_hook
@@ -131,6 +132,13 @@ class Optimizer:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
             cls.step = _with_hooks(cls.__dict__["step"])  # type: ignore[method-assign]
+
+    profile_hook_step = staticmethod(_with_hooks)
+
+    def _patch_step_function(self) -> None:
+        """Give the class's `step` its hooks. Wrappers call this that begin nothing else of it."""
+        cls: Any = type(self)
+        cls.step = _with_hooks(cls.step)
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -261,7 +269,10 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
-                    p._grad = None
+                    if type(p) in OVERRIDES:  # its gradient may be that of another tensor
+                        p.grad = None
+                    else:
+                        p._grad = None
                     continue
                 grad = p.grad
                 if grad is None:

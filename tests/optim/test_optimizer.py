@@ -511,6 +511,7 @@ def test_a_wrapper_of_an_optimizer_need_not_be_one_itself():
     class Wrapper(torch.optim.Optimizer):
         def __init__(self, inner):
             self.inner = inner
+            self._patch_step_function()
 
         def step(self, closure=None):
             return self.inner.step(closure)

@@ -6,34 +6,54 @@ multiplied with their weights at once; what is left for every step is the produc
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import facula
 from facula import Tensor
 from facula.ops.composed import whole
-from facula.ops.movement import INSTEAD
+from facula.ops.gates import gated, lstm_state, plain
+from facula.ops.movement import INSTEAD, PERMUTE
 from facula.trace import spans
-from facula.trace.recorder import record
+from facula.trace.recorder import TLS, record
 
 from ..functional.linear import linear
 
 
+class Turned(NamedTuple):
+    """A weight ``(in, out)`` that all steps share: turned once, and so is its gradient."""
+
+    weight: Tensor
+
+
+def times(h: Tensor, w_hh: Any, b_hh: Tensor | None) -> Tensor:
+    """The state times its weight, with its bias."""
+    if type(w_hh) is not Turned:
+        return linear(h, w_hh, b_hh)
+    product = h.matmul(w_hh.weight)
+    return product if b_hh is None else product + b_hh
+
+
 def rnn_tanh_step(projected: Tensor, state: tuple, w_hh, b_hh, w_hr=None) -> tuple:
     """``h' = tanh(x + W h)``."""
-    return ((projected + linear(state[0], w_hh, b_hh)).tanh(),)
+    return ((projected + times(state[0], w_hh, b_hh)).tanh(),)
 
 
 def rnn_relu_step(projected: Tensor, state: tuple, w_hh, b_hh, w_hr=None) -> tuple:
     """``h' = relu(x + W h)``."""
-    return ((projected + linear(state[0], w_hh, b_hh)).relu(),)
+    return ((projected + times(state[0], w_hh, b_hh)).relu(),)
 
 
 def lstm_step(projected: Tensor, state: tuple, w_hh, b_hh, w_hr=None) -> tuple:
     """Gates i, f, o and candidate g: ``c' = f c + i g``, ``h' = o tanh(c')``, projected."""
     h, c = state
-    i, f, g, o = (projected + linear(h, w_hh, b_hh)).chunk(4, -1)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    h = o.sigmoid() * c.tanh()
+    gates = projected + times(h, w_hh, b_hh)
+    i, f, g, o = gates.chunk(4, -1)
+    if plain(gates, c):
+        c = lstm_state(i, f, g, c)
+        h = gated(o, c)
+    else:
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
     return (h if w_hr is None else linear(h, w_hr)), c
 
 
@@ -41,7 +61,7 @@ def gru_step(projected: Tensor, state: tuple, w_hh, b_hh, w_hr=None) -> tuple:
     """Gates r, z and candidate n: ``h' = (1 - z) n + z h``."""
     (h,) = state
     x_r, x_z, x_n = projected.chunk(3, -1)
-    h_r, h_z, h_n = linear(h, w_hh, b_hh).chunk(3, -1)
+    h_r, h_z, h_n = times(h, w_hh, b_hh).chunk(3, -1)
     r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
     n = (x_n + r * h_n).tanh()
     return ((h - n) * z + n,)
@@ -93,14 +113,21 @@ def _layers(tensors: tuple, static: tuple, numbers: Any) -> tuple:
 def run_padded(step, x: Tensor, state: tuple, weights, reverse: bool):
     """All steps of ``x`` ``(T, N, in)``: outputs ``(T, N, out)`` and the last state."""
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
-    projected = linear(x, w_ih, b_ih).unbind(0)
+    steps, batch = x.shape[:2]
+    rows = linear(x, w_ih, b_ih).flatten(0, 1)
+    if TLS.r.autocast is None:  # which casts what a linear layer is given, and nothing else here
+        if b_hh is not None and step is not gru_step:  # whose reset gate is between the two
+            rows, b_hh = rows + b_hh, None
+        w_hh = Turned(record(PERMUTE, (w_hh,), (1, 0)))
     outputs = []
+    # Rows of matrices, taken apart and put together: a step's part needs no other shape.
+    projected = rows.split(batch) if batch else [rows] * steps
     for p in reversed(projected) if reverse else projected:
         state = step(p, state, w_hh, b_hh, w_hr)
         outputs.append(state[0])
     if reverse:
         outputs.reverse()
-    return facula.stack(outputs), state
+    return facula.cat(outputs).unflatten(0, (steps, batch)), state
 
 
 def run_packed(step, x: Tensor, sizes: list[int], state: tuple, weights, reverse: bool):
