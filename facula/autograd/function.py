@@ -332,7 +332,7 @@ class _Runner:
             grads.append(d)
         joint.grads = {}
         out = _backward(joint)(joint.ctx, *grads)
-        out = list(out) if isinstance(out, (tuple, list)) else [out]
+        out = list(out) if isinstance(out, tuple) else [out]  # a list is no gradient
         if len(out) < len(node.edges) or any(x is not None for x in out[len(node.edges) :]):
             raise RuntimeError(
                 f"function {joint.cls.__name__}Backward returned an incorrect number "
@@ -396,7 +396,7 @@ def _backward(joint: _Several) -> Any:
     return cls.backward
 
 
-def _transposed(joint: _Several, grads: tuple[Any, ...]) -> list[Any]:
+def _transposed(joint: _Several, grads: tuple[Any, ...]) -> tuple[Any, ...]:
     """The gradients that belong to `jvp`: the map of tangents is linear, and these are products
     with it from the other side."""
     from facula.autograd.products import gradients
@@ -433,7 +433,7 @@ def _transposed(joint: _Several, grads: tuple[Any, ...]) -> list[Any]:
                 [t for t, _ in pairs], ts, [g for _, g in pairs], keep=True, create_graph=True
             )
         )
-    return [None if t is None else next(found) for t in tangents]
+    return tuple([None if t is None else next(found) for t in tangents])
 
 
 class _Part:

@@ -263,6 +263,80 @@ def test_a_gradient_of_a_shape_that_does_not_fit_is_refused():
         Wrong.apply(torch.ones(2, 3, requires_grad=True)).sum().backward()
 
 
+def product(back):
+    """A product whose backward is this."""
+
+    class Product(torch.autograd.Function):
+        forward = staticmethod(lambda ctx, a, b: a * b)
+        backward = staticmethod(back)
+
+    return Product.apply
+
+
+# What `backward` gives two operands, and what is wrong with it; PyTorch's error is of this type.
+WRONG_GRADIENTS = {
+    "too few": (lambda ctx, g: g, r"incorrect number of gradients \(expected 2, got 1\)"),
+    "too many": (lambda ctx, g: (g, g, g), r"incorrect number of gradients \(expected 2, got 3\)"),
+    "none": (lambda ctx, g: None, r"incorrect number of gradients \(expected 2, got 1\)"),
+    "a list": (lambda ctx, g: [g, g], r"incorrect number of gradients \(expected 2, got 1\)"),
+    "a number": (lambda ctx, g: (g, 1.0), "gradient 1 of type float"),
+    "a text": (lambda ctx, g: ("a", g), "gradient 0 of type str"),
+}
+
+
+@pytest.mark.parametrize(("back", "words"), WRONG_GRADIENTS.values(), ids=WRONG_GRADIENTS)
+def test_gradients_that_are_none_are_refused(back, words):
+    a, b = (torch.ones(2, requires_grad=True) for _ in range(2))
+    with pytest.raises(RuntimeError, match=f"ProductBackward returned (an )?{words}"):
+        product(back)(a, b).sum().backward()
+    assert a.grad is None and b.grad is None
+
+
+GRADIENTS = {  # and the gradients of the operands in PyTorch, as lists
+    "none": (lambda ctx, g: (None, None), None, None),
+    "one": (lambda ctx, g: (None, g * 3), None, [3, 3]),
+    "none for what is no operand": (lambda ctx, g: (g, g, None), [1, 1], [1, 1]),
+    "of another dtype": (lambda ctx, g: (g.double(), g.long()), [1, 1], [1, 1]),
+}
+
+
+@pytest.mark.parametrize(("back", "first", "second"), GRADIENTS.values(), ids=GRADIENTS)
+def test_gradients_that_a_function_may_give(back, first, second):
+    a, b = (torch.ones(2, requires_grad=True) for _ in range(2))
+    product(back)(a, b).sum().backward()
+    found = [x.grad if x.grad is None else (x.grad.dtype, x.grad.tolist()) for x in (a, b)]
+    assert found == [w if w is None else (torch.float32, w) for w in (first, second)]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_what_is_differentiable_once(several):
+    back = torch.autograd.function.once_differentiable(
+        lambda ctx, g: (g * 2, g * 3) if several else g * 2
+    )
+    apply = product(back) if several else single(back)
+    xs = [torch.ones(2, requires_grad=True) for _ in range(2 if several else 1)]
+    w = torch.ones(2, requires_grad=True)
+    for g, factor in zip(torch.autograd.grad(apply(*xs).sum(), xs), (2, 3), strict=False):
+        assert g.tolist() == [factor] * 2 and not g.requires_grad
+    with torch.enable_grad():
+        found = torch.autograd.grad(apply(*xs), xs, torch.ones(2) * w, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice a function"):
+        found[0].sum().backward()
+    # Where what arrives has no history, there is nothing to differentiate.
+    found = torch.autograd.grad(apply(*xs).sum(), xs, create_graph=True)
+    assert not any(g.requires_grad for g in found)
+
+
+def single(back):
+    """Twice its operand, with this backward."""
+
+    class Single(torch.autograd.Function):
+        forward = staticmethod(lambda ctx, a: a * 2)
+        backward = staticmethod(back)
+
+    return Single.apply
+
+
 def test_a_gradient_that_was_expanded_is_summed():
     class Wide(torch.autograd.Function):
         @staticmethod
