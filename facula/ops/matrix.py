@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from facula import dtypes
-from facula.ops.contraction import MATMUL
+from facula.ops.contraction import MATMUL, MATMUL_WIDE
 from facula.ops.movement import SELF, shaped, strides_of, view_strides
 from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS, METHODS, api
@@ -39,17 +39,25 @@ def _rank(name: str, *pairs: Any) -> None:
 @api(names=("spmm", "dsmm"), follows=(MATMUL, None, 2))
 def mm(input: Any, mat2: Any) -> Any:
     """The product of two matrices (n, m) and (m, p)."""
+    return _mm(MATMUL, input, mat2)
+
+
+def _mm(op: Any, input: Any, mat2: Any) -> Any:
     _same("mm", input, mat2)
     _rank("mm", (input, 2, "self"), (mat2, 2, "mat2"))
     (n, m), (k, p) = input.node.shape, mat2.node.shape
     if m != k:
         raise RuntimeError(f"mm: mat1 and mat2 shapes cannot be multiplied ({n}x{m} and {k}x{p})")
-    return record(MATMUL, (input, mat2))
+    return record(op, (input, mat2))
 
 
 @api
 def bmm(input: Any, mat2: Any) -> Any:
     """Products of two batches of matrices."""
+    return _bmm(MATMUL, input, mat2)
+
+
+def _bmm(op: Any, input: Any, mat2: Any) -> Any:
     if isinstance(mat2, Tensor):
         input = _unseen(input, mat2)
     _same("bmm", input, mat2)
@@ -60,12 +68,16 @@ def bmm(input: Any, mat2: Any) -> Any:
             f"bmm: Expected size for first two dimensions of batch2 tensor to be: "
             f"[{a[0]}, {a[2]}] but got: [{b[0]}, {b[1]}]."
         )
-    return record(MATMUL, (input, mat2))
+    return record(op, (input, mat2))
 
 
 @api
 def mv(input: Any, vec: Any) -> Any:
     """The product of a matrix and a vector."""
+    return _mv(MATMUL, input, vec)
+
+
+def _mv(op: Any, input: Any, vec: Any) -> Any:
     _same("mv", input, vec)
     _rank("mv", (input, 2, "input"), (vec, 1, "vec"))
     if input.node.shape[1] != vec.node.shape[0]:
@@ -73,7 +85,13 @@ def mv(input: Any, vec: Any) -> Any:
             f"mv: size mismatch, got input ({list(input.node.shape)}), vec ({vec.node.shape[0]})"
         )
     n, m = input.node.shape
-    return shaped(record(MATMUL, (input, shaped(vec, (m, 1)))), (n,))
+    return shaped(record(op, (input, shaped(vec, (m, 1)))), (n,))
+
+
+def _before_rounding(t: Any) -> Any:
+    """The product to record where something is added to it: PyTorch rounds to 16 bits once."""
+    low = isinstance(t, Tensor) and t.node.dtype in (dtypes.bfloat16, dtypes.float16)
+    return MATMUL_WIDE if low else MATMUL
 
 
 @api
@@ -182,20 +200,20 @@ def _number(x: Any, d: Any) -> Any:
     return int(x) if d.category == dtypes.INT and isinstance(x, float) else x
 
 
-def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any) -> Any:
-    """beta * input + alpha * p, of the shape of the product p."""
+def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any, d: Any) -> Any:
+    """beta * input + alpha * p, of the shape of the product p; `d`: the dtype of its operands."""
     want = p.node.shape
-    if name != "addr" and input.node.dtype is not p.node.dtype:
+    if d is not p.node.dtype and input.node.dtype is d:
+        return _plus(name, input.float(), p, beta, alpha, p.node.dtype).to(d)
+    if name != "addr" and input.node.dtype is not d:
         raise RuntimeError(
-            f"{name}: input and the product must have the same dtype, but got {input.dtype} and "
-            f"{p.dtype}"
+            f"{name}: input and the product must have the same dtype, but got {input.dtype} and {d}"
         )
     if input.node.shape != want and broadcast([input.node.shape, want], name) != want:
         raise RuntimeError(
             f"{name}: input of shape {list(input.node.shape)} can't be expanded to the shape "
             f"of the product, {list(want)}"
         )
-    d = p.node.dtype
     if d is dtypes.bool:
         none = p & False
         return ((input if beta else none) | (p if alpha else none)).expand(p.node.shape)
@@ -215,27 +233,30 @@ def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any) -> Any:
 @api(inplace=True)
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * input + alpha * mat1 @ mat2."""
-    return _plus("addmm", input, mm.__wrapped__(mat1, mat2), beta, alpha)
+    p = _mm(_before_rounding(mat1), mat1, mat2)
+    return _plus("addmm", input, p, beta, alpha, mat1.node.dtype)
 
 
 @api(inplace=True)
 def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * input + alpha * mat @ vec."""
-    return _plus("addmv", input, mv.__wrapped__(mat, vec), beta, alpha)
+    p = _mv(_before_rounding(mat), mat, vec)
+    return _plus("addmv", input, p, beta, alpha, mat.node.dtype)
 
 
 @api(inplace=True)
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * input + alpha * batch1 @ batch2, matrix by matrix."""
     wrap_dim(2, len(batch1.node.shape))
-    return _plus("baddbmm", input, bmm.__wrapped__(batch1, batch2), beta, alpha)
+    p = _bmm(_before_rounding(batch1), batch1, batch2)
+    return _plus("baddbmm", input, p, beta, alpha, batch2.node.dtype)
 
 
 @api(inplace=True)
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * input + alpha * the sum of batch1 @ batch2 over the batch."""
     p = bmm.__wrapped__(batch1, batch2)
-    return _plus("addbmm", input, p.sum(0, dtype=p.dtype), beta, alpha)
+    return _plus("addbmm", input, p.sum(0, dtype=p.dtype), beta, alpha, p.node.dtype)
 
 
 @api(names=("ger",))
@@ -252,7 +273,8 @@ def outer(input: Any, vec2: Any) -> Any:
 @api(inplace=True)
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * input + alpha * the outer product of two vectors."""
-    return _plus("addr", input, outer.__wrapped__(vec1, vec2), beta, alpha)
+    p = outer.__wrapped__(vec1, vec2)
+    return _plus("addr", input, p, beta, alpha, p.node.dtype)
 
 
 @api

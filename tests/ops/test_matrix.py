@@ -56,3 +56,54 @@ def test_a_chain_of_one_matrix_is_a_copy():
     x = torch.zeros(2, 2)
     torch.chain_matmul(x).fill_(1)
     assert x.sum().item() == 0
+
+
+LOW = [torch.bfloat16, torch.float16]
+
+
+def in_low(dtype, *shapes):
+    torch.manual_seed(5)
+    return [torch.randn(shape).to(dtype) for shape in shapes]
+
+
+@pytest.mark.parametrize("dtype", LOW)
+@pytest.mark.parametrize(
+    "name, shapes",
+    [
+        ("addmm", [(9, 7), (9, 16), (16, 7)]),
+        ("addmv", [(40,), (40, 16), (16,)]),
+        ("baddbmm", [(2, 9, 7), (2, 9, 16), (2, 16, 7)]),
+    ],
+)
+@pytest.mark.parametrize("beta, alpha", [(1, 1), (-4.75, 2.5), (0, 1.5)])
+def test_sums_of_products_are_rounded_once(name, shapes, beta, alpha, dtype):
+    c, a, b = in_low(dtype, *shapes)
+    got = getattr(torch, name)(c, a, b, beta=beta, alpha=alpha)
+    want = (beta * c.double() + alpha * (a.double() @ b.double())).to(dtype)
+    off = (got.double() - want.double()).abs() > 0
+    assert got.dtype is dtype and off.double().mean() < 0.02  # float32's own rounding: rarely
+
+
+@pytest.mark.parametrize("dtype", LOW)
+@pytest.mark.parametrize(
+    "shape, rounded", [((24,), 1), ((9, 24), 1), ((3, 4, 24), 1), ((4, 3, 24), 2)]
+)
+def test_a_linear_layer_is_rounded_once(shape, rounded, dtype):
+    """Where the rows do not lie as one matrix the product is rounded too, as in PyTorch."""
+    x, w, b = in_low(dtype, shape, (32, 24), (32,))
+    x = x.transpose(0, 1) if rounded == 2 else x
+    product = x.double() @ w.double().t()
+    want = [(product + b.double()).to(dtype), product.to(dtype) + b]
+    got = torch.nn.functional.linear(x, w, b)
+    off = [(got.double() - y.double()).abs().gt(0).double().mean().item() for y in want]
+    assert off[rounded - 1] < 0.02 < off[2 - rounded]
+
+
+@pytest.mark.parametrize("dtype", LOW)
+def test_gradients_of_16_bit_products(dtype):
+    x, w, b = [t.requires_grad_() for t in in_low(dtype, (6, 8), (5, 8), (5,))]
+    (torch.nn.functional.linear(x, w, b).float() * torch.arange(30).reshape(6, 5)).sum().backward()
+    g = torch.arange(30).reshape(6, 5).to(dtype).double()
+    for t, want in ((x, g @ w.double()), (w, g.t() @ x.double()), (b, g.sum(0))):
+        assert t.grad.dtype is dtype
+        assert torch.allclose(t.grad.double(), want.detach(), rtol=1e-2, atol=0.5)

@@ -10,12 +10,14 @@ from facula import Tensor
 from facula.ops import table
 from facula.ops.arithmetic import need
 from facula.ops.composed import whole
-from facula.ops.movement import PERMUTE
+from facula.ops.contraction import MATMUL_WIDE
+from facula.ops.movement import PERMUTE, shaped, view_strides
 from facula.ops.table import OVERRIDES, mixed
+from facula.trace.node import contiguous_strides
 from facula.trace.recorder import TLS, record
 from facula.trace.spans import pure, run
 
-from ._common import output
+from ._common import is_low, output
 
 
 def linear(
@@ -71,7 +73,14 @@ def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
             f"{list(weight.shape)}"
         )
     # The weight's value, transposed: no view of the parameter has to be kept up to date.
-    result = input.matmul(record(PERMUTE, (weight,), (1, 0)) if weight.dim() == 2 else weight)
+    turned = record(PERMUTE, (weight,), (1, 0)) if weight.dim() == 2 else weight
+    once = bias is not None and turned is not weight and is_low(input) and _as_rows(input)
+    if once:  # one product with its bias, which is rounded once
+        rows = input if input.dim() > 1 else shaped(input, (1, inner))
+        result = record(MATMUL_WIDE, (rows, turned))
+        result = result if input.dim() > 1 else shaped(result, weight.shape[:1])
+    else:
+        result = input.matmul(turned)
     if bias is None:
         return result
     shape, own = result.shape, bias.shape
@@ -83,7 +92,16 @@ def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
             f"linear: a bias of shape {list(own)} can't be expanded to the product's shape "
             f"{list(shape)}"
         )
-    return result + bias
+    return (result + bias.float()).to(input.dtype) if once else result + bias
+
+
+def _as_rows(input: Tensor) -> bool:
+    """Whether PyTorch multiplies the rows as one matrix: they lie as one, without a copy."""
+    shape = input.node.shape
+    if len(shape) < 3:
+        return True
+    steps = input.node.strides or contiguous_strides(shape)
+    return view_strides(shape, steps, (math.prod(shape[:-1]), shape[-1])) is not None
 
 
 def grouped_mm(
