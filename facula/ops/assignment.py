@@ -210,7 +210,12 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         index = list_index(index)
     if _fill_masked(self, index, value):
         return
-    check = not (isinstance(value, Tensor) and value.numel() == 1 and _one_mask(index))
+    one_value = value.numel() == 1 if isinstance(value, Tensor) else True
+    if one_value and _one_mask(index, dtypes.uint8):
+        raise RuntimeError(
+            "masked_fill_ only supports boolean masks, but got mask with dtype torch.uint8"
+        )
+    check = not (isinstance(value, Tensor) and one_value and _one_mask(index))
 
     def before() -> None:
         check_in_place(self, "__setitem__", False)
@@ -284,7 +289,7 @@ def _is_number(i: Any) -> bool:
     return i.node.dtype.category == dtypes.INT and i.node.dtype is not dtypes.bool
 
 
-def _one_mask(index: Any) -> bool:
+def _one_mask(index: Any, dtype: Any = dtypes.bool) -> bool:
     """Whether an index has one mask and nothing else that picks elements."""
     items = [
         i
@@ -294,7 +299,7 @@ def _one_mask(index: Any) -> bool:
     return (
         len(items) == 1
         and isinstance(items[0], Tensor)
-        and items[0].dtype is dtypes.bool
+        and items[0].dtype is dtype
         and items[0].ndim > 0
     )
 

@@ -11,6 +11,7 @@ from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, follow1, record
+from facula.warned import warn_once
 
 
 def _compare(name: str, prim: Any, names: tuple[str, ...] = ()) -> Any:
@@ -118,7 +119,13 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
             f"where expected condition to be a boolean tensor, but got a tensor with dtype "
             f"{condition.dtype}"
         )
-    c = condition if condition.dtype is dtypes.bool else truth(condition)
+    c = condition
+    if condition.dtype is not dtypes.bool:
+        warn_once(
+            "where received a uint8 condition tensor. This behavior is deprecated and will be "
+            "removed in a future version of PyTorch. Use a boolean condition instead."
+        )
+        c = truth(condition)
     return record(pw.WHERE, (c, pw.cast(tensor_of(input, d), d), pw.cast(tensor_of(other, d), d)))
 
 

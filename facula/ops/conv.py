@@ -302,6 +302,10 @@ def _check(
         )
 
 
+def _by(sizes: list[int]) -> str:
+    return " x ".join(map(str, sizes))
+
+
 def _batched(name: str, x: Any, n: int) -> Any:
     rank = len(x.node.shape)
     if rank == n + 1:
@@ -354,7 +358,7 @@ def _convolve(tensors: Any, static: Any, numbers: Any) -> Any:
         reach = [e * (k - 1) + 1 for k, e in zip(kernel, d)]
         raise RuntimeError(
             f"{name}: Calculated padded input size per channel: "
-            f"{tuple([m + 2 * q for m, q in zip(size, p)])}. Kernel size: {tuple(reach)}. Kernel "
+            f"({_by([m + 2 * q for m, q in zip(size, p)])}). Kernel size: ({_by(reach)}). Kernel "
             "size can't be greater than actual input size; input is of size "
             f"{list(input.node.shape)} and weight of size {list(weight.node.shape)}"
         )

@@ -25,6 +25,7 @@ from facula.trace.node import Other
 from facula.trace.recorder import TLS, record
 from facula.values import from_array, present, values
 from facula.views import make_view
+from facula.warned import warn
 
 
 def array_of(t: Any) -> Any:
@@ -196,6 +197,11 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
         a = array_of(i) if isinstance(i, Tensor) else np.asarray(i)
         if a.dtype.kind == "f" and a.size == 0 and not isinstance(i, Tensor):
             a = a.astype(np.int64)
+        if a.dtype == np.uint8 and a.ndim and isinstance(i, Tensor):
+            warn(
+                "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool "
+                "instead."
+            )
         if a.dtype == bool or a.dtype == np.uint8:
             a = a.astype(bool)
             for k, n in enumerate(a.shape):

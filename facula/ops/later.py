@@ -38,8 +38,9 @@ MODULES = {
     "facula.ops.grouped": "_grouped_mm",
     "facula.ops.segments": "segment_reduce",
     "facula.linalg.lobpcg": "lobpcg",
-    "facula.ops.normalizing": """batch_norm grid_sampler grid_sampler_2d grid_sampler_3d group_norm
-        layer_norm native_batch_norm native_group_norm native_layer_norm""",
+    "facula.ops.normalizing": """batch_norm batch_norm_update_stats grid_sampler
+        grid_sampler_2d grid_sampler_3d group_norm layer_norm
+        native_batch_norm native_group_norm native_layer_norm""",
 }
 METHODS_ONLY = {
     "facula.multiprocessing.shared": "is_shared share_memory_",

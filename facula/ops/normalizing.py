@@ -58,7 +58,7 @@ def native_layer_norm(input: Any, normalized_shape: Any, weight: Any, bias: Any,
 
     _, mean, inverse = _over(input.float() if input.dtype.itemsize == 2 else input, dims, eps)
     out = whole(in_float32(f, input, *given), "NativeLayerNorm", input, weight, bias)
-    return out, mean.to(input.dtype), inverse.to(input.dtype)
+    return out, mean.detach().to(input.dtype), inverse.detach().to(input.dtype)
 
 
 @api(method=False)
@@ -83,6 +83,37 @@ def native_group_norm(
     wide = input.float() if input.dtype.itemsize == 2 else input
     out, mean, inverse = [t.to(input.dtype) for t in f(wide)]
     return whole(out, "NativeGroupNorm", input, weight, bias), mean, inverse
+
+
+def _follow(running_mean: Any, running_var: Any, mean: Any, var: Any, momentum: float) -> None:
+    for running, new in ((running_mean, mean), (running_var, var)):
+        if running is not None:
+            running.mul_(1 - momentum).add_((new * momentum).to(running.dtype))
+
+
+@api(method=False)
+def batch_norm_update_stats(
+    input: Any, running_mean: Any, running_var: Any, momentum: float
+) -> Any:
+    """The means and (biased) variances of channels; updates the running ones."""
+    if not input.is_floating_point():
+        raise NotImplementedError(
+            f'"batch_norm_update_stats_cpu" not implemented for {input.dtype}'
+        )
+    if len(input.node.shape) < 2:
+        raise IndexError(
+            f"batch_norm_update_stats: Dimension out of range: there are no channels in an input "
+            f"of shape {list(input.shape)}"
+        )
+    dims = [d for d in range(len(input.node.shape)) if d != 1]
+    wide = input.float() if input.dtype.itemsize == 2 else input
+    mean = wide.mean(dims)
+    var = wide.var(dims, correction=0)
+    n = input.numel() // max(input.node.shape[1], 1)
+    with grad_mode.no_grad():
+        unbiased = var.detach() * (n / max(n - 1, 1))
+        _follow(running_mean, running_var, mean.detach(), unbiased, momentum)
+    return mean.to(input.dtype), var.to(input.dtype)
 
 
 @api(method=False)
@@ -115,14 +146,10 @@ def native_batch_norm(
     mean, inverse = mean.reshape(-1), inverse.reshape(-1)
     n = math.prod(shape) // max(shape[1], 1)
     with grad_mode.no_grad():
-        if running_mean is not None:
-            running_mean.mul_(1 - momentum).add_((mean * momentum).to(running_mean.dtype))
-        if running_var is not None:
-            d = (wide - mean.reshape(across)).detach()
-            var = (d * d).sum(dims) / max(n - 1, 1)
-            running_var.mul_(1 - momentum).add_((var * momentum).to(running_var.dtype))
+        d = (wide - mean.reshape(across)).detach()
+        _follow(running_mean, running_var, mean, (d * d).sum(dims) / max(n - 1, 1), momentum)
     out = whole(_scaled(x, w, b).to(input.dtype), "NativeBatchNorm", input, weight, bias)
-    return out, mean.to(input.dtype), inverse.to(input.dtype)
+    return out, mean.detach().to(input.dtype), inverse.detach().to(input.dtype)
 
 
 def _grid_sampler(name: str) -> None:

@@ -350,7 +350,8 @@ def _update_slices(
             return input + watched(source).sum()
         return input.clone()
     if not shape:
-        return input + source.reshape(()) if prim is ix.INDEX_ADD else source.reshape(()).clone()
+        one = watched(source).reshape(())
+        return input + one if prim is ix.INDEX_ADD else record(pw.COPY, (input, one))
     table, p = _one_dim(input, d, index)
     source = watched(source).reshape(ix._index_shape(p, input.node))
     saved_by(input if prim is ix.INDEX_PUT and input.requires_grad else source, table, index)
@@ -442,7 +443,7 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     if index.numel() and not input.numel():
         raise IndexError(f"put_(): Tried to put {index.numel()} elements into an empty tensor")
     at = _wrapped("put_", index, input.numel())
-    if at.numel() == 0:
+    if at.numel() == 0 and not source.requires_grad:
         return input.clone()
     prim = ix.SCATTER_ADD if accumulate else ix.SCATTER
     out = record(prim, (input.reshape(-1), at.reshape(-1), watched(source).reshape(-1)), 0)

@@ -2,6 +2,8 @@
 
 from nn.stored import agrees, submodule
 
+import facula
+
 
 @agrees
 def test_gradients_of_convolutions(torch):
@@ -30,3 +32,7 @@ def test_they_have_gradients(torch):
         + grad.conv2d_input(x.shape, w, g).pow(3).sum()
     )
     return torch.autograd.grad(y, [x, w, g])
+
+
+def test_the_module_is_a_name_of_the_functions_too():
+    assert facula.nn.functional.grad is facula.nn.grad

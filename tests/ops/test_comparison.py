@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import facula as torch
+from facula import warned
 
 
 def test_numbers_compare_from_either_side_and_only_by_operators():
@@ -33,3 +34,10 @@ def test_clamp_takes_tensors_or_numbers_but_not_both():
     assert x.clamp(torch.tensor(1.0), 2).tolist() == [1, 1, 2]  # a 0-d tensor is a number
     with pytest.raises(TypeError, match=r"both tensors, got 2 and a tensor of shape \[3\]"):
         x.clamp(low, 2)
+
+
+def test_a_condition_of_bytes_is_warned_of():
+    mask = torch.tensor([1, 0], dtype=torch.uint8)
+    warned._told.clear()
+    with pytest.warns(UserWarning, match="where received a uint8 condition tensor"):
+        assert torch.where(mask, torch.ones(2), 2.0).tolist() == [1, 2]

@@ -103,3 +103,27 @@ def test_an_empty_list_picks_nothing_an_empty_tensor_of_floats_is_no_index():
     assert a[[]].tolist() == a[torch.tensor([], dtype=torch.int64)].tolist() == []
     with pytest.raises(IndexError, match="got float32"):
         a[torch.tensor([])]
+
+
+BYTES = [
+    (lambda x, m: x[0, m], [0, 2]),
+    (lambda x, m: x[:, m], [[0, 2], [4, 6]]),
+    (lambda x, m: x.index_put((torch.tensor([0]), m), torch.tensor([5, 6]))[0], [5, 1, 6, 3]),
+]
+
+
+@pytest.mark.parametrize("pick, expected", BYTES)
+def test_masks_of_bytes_pick_with_a_warning(pick, expected):
+    mask = torch.tensor([1, 0, 1, 0], dtype=torch.uint8)
+    with pytest.warns(UserWarning, match="indexing with dtype torch.uint8 is now deprecated"):
+        assert pick(torch.arange(8).view(2, 4), mask).tolist() == expected
+
+
+@pytest.mark.parametrize("value", [5, [5]])
+@pytest.mark.parametrize("rows", [0, slice(None)])
+def test_one_value_is_put_by_a_boolean_mask_only(rows, value):
+    x, mask = torch.zeros(2, 4), torch.tensor([1, 0, 1, 0], dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="masked_fill_ only supports boolean masks"):
+        x[rows, mask] = torch.tensor(value, dtype=torch.float32)
+    x[rows, mask.bool()] = torch.tensor(value, dtype=torch.float32)
+    assert x[0].tolist() == [5, 0, 5, 0]

@@ -119,3 +119,13 @@ def test_indices_and_sources_without_dimensions(torch):
 def test_a_source_smaller_than_its_index():
     with pytest.raises(RuntimeError, match="no larger than src"):
         torch.ones(3).scatter(0, torch.tensor([0, 0]), torch.tensor(5.0))
+
+
+def test_what_is_written_over_has_a_gradient_of_zero():
+    x = torch.ones((), requires_grad=True)
+    s = torch.tensor(3.0, requires_grad=True)
+    x.index_copy(0, torch.tensor(0), s).backward()
+    assert x.grad.tolist() == 0 and s.grad.tolist() == 1
+    x, s = torch.ones(2, requires_grad=True), torch.ones(0, requires_grad=True)
+    x.put(torch.tensor([], dtype=torch.int64), s).sum().backward()
+    assert x.grad.tolist() == [1, 1] and s.grad.tolist() == []

@@ -5,6 +5,8 @@ One file per family; this one lists the names.
 
 from __future__ import annotations
 
+import importlib
+
 from . import conv, pooling
 from ._offered import METHODS, offered
 from .activation import (
@@ -285,6 +287,8 @@ def __getattr__(name: str):
         return function
     from facula.errors import missing_name
 
+    if name == "grad":  # the gradients of convolutions, a module
+        return importlib.import_module("facula.nn.grad")
     if not name.startswith("__") and name != "_private":
         from facula.nn.functional import _private
 

@@ -69,8 +69,11 @@ def ctc_loss(
         running = facula.arange(steps, device=device).unsqueeze(1) < to
         probs = log_probs.exp()
         cost = cost + facula.where(running.unsqueeze(2), probs - probs.detach(), 0.0).sum((0, 2))
-    infinite = 0.0 if zero_infinity else float("inf")
-    loss = facula.where(possible, cost, infinite)
+    if zero_infinity:
+        loss = facula.where(possible, cost, 0.0)
+    else:  # -log(0): infinite with a gradient of NaN, as in PyTorch
+        nothing = facula.where(possible, 1.0, cost * 0)
+        loss = facula.where(possible, cost, -nothing.log())
     loss = whole(loss, "CtcLoss", log_probs, targets)
     if reduction == "mean":
         return (loss / counts.clamp(min=1).to(loss.dtype)).mean()

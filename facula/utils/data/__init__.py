@@ -6,12 +6,19 @@ Source: https://pytorch.org/docs/stable/data.html
 from __future__ import annotations
 
 from facula.errors import honest
-from facula.utils.data import _utils, dataloader, dataset, distributed, sampler
+from facula.utils.data import _utils, dataloader, datapipes, dataset, distributed, sampler
 from facula.utils.data.dataloader import (
     DataLoader,
     default_collate,
     default_convert,
     get_worker_info,
+)
+from facula.utils.data.datapipes.datapipe import (
+    DataChunk,
+    DFIterDataPipe,
+    IterDataPipe,
+    MapDataPipe,
+    functional_datapipe,
 )
 from facula.utils.data.dataset import (
     ChainDataset,
@@ -37,10 +44,14 @@ __all__ = [
     "BatchSampler",
     "ChainDataset",
     "ConcatDataset",
+    "DFIterDataPipe",
+    "DataChunk",
     "DataLoader",
     "Dataset",
     "DistributedSampler",
+    "IterDataPipe",
     "IterableDataset",
+    "MapDataPipe",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -51,6 +62,7 @@ __all__ = [
     "WeightedRandomSampler",
     "default_collate",
     "default_convert",
+    "functional_datapipe",
     "get_worker_info",
     "random_split",
 ]

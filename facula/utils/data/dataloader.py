@@ -15,6 +15,7 @@ from facula.random import default_generator
 from facula.utils.data._utils.collate import default_collate, default_convert
 from facula.utils.data._utils.fetch import make_fetcher
 from facula.utils.data._utils.worker import get_worker_info
+from facula.utils.data.datapipes.datapipe import IterDataPipe, set_seed, set_shuffle
 from facula.utils.data.dataset import Dataset, IterableDataset
 from facula.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
@@ -139,9 +140,12 @@ class DataLoader(Generic[T_co]):
         self.multiprocessing_context = multiprocessing_context
         iterable = isinstance(dataset, IterableDataset)
         self._dataset_kind = _DatasetKind.Iterable if iterable else _DatasetKind.Map
+        pipe = isinstance(dataset, IterDataPipe)
+        if pipe and shuffle is not None:
+            set_shuffle(dataset, shuffle)
         if iterable:
             for name, value in (
-                ("shuffle", shuffle or None),
+                ("shuffle", (shuffle or None) if not pipe else None),
                 ("sampler", sampler),
                 ("batch_sampler", batch_sampler),
             ):
@@ -296,6 +300,8 @@ class BaseIter:
     def __init__(self, loader: DataLoader[Any]) -> None:
         self._begin(loader)
         generator = loader.generator or default_generator
+        if isinstance(loader.dataset, IterDataPipe):
+            set_seed(loader.dataset, int(generator.random_full(())))
         self._base_seed = int(generator.random_full(()))
 
     def _begin(self, loader: DataLoader[Any]) -> None:

@@ -29,6 +29,7 @@ from facula import random as facula_random
 from facula.trace import recorder
 from facula.utils.data._utils import messages
 from facula.utils.data._utils.fetch import make_fetcher
+from facula.utils.data.datapipes.datapipe import IterDataPipe, set_seed, share_out
 
 TASK, RESUME, STOP, BATCH, ENDED, ERROR, RESUMED = range(7)
 
@@ -201,7 +202,11 @@ def _serve(connection: Any, tasks: queue.SimpleQueue[Any], parts: Any, init_fn: 
     assert _info is not None
     where = f"in DataLoader worker process {_info.id}"
     unprepared: Failure | None = None
+    pipe = isinstance(parts[0], IterDataPipe)
+    epoch = 0
     try:
+        if pipe:
+            share_out(parts[0], _info.num_workers, _info.id)
         if init_fn is not None:
             init_fn(_info.id)
     except Exception as error:
@@ -215,6 +220,9 @@ def _serve(connection: Any, tasks: queue.SimpleQueue[Any], parts: Any, init_fn: 
             return
         if kind == RESUME:
             answer: Any = (RESUMED,)
+            epoch += 1
+            if pipe:  # in the same order in all workers
+                set_seed(parts[0], _info.seed - _info.id + epoch)
             fetcher, broken = _begin(unprepared, parts, where)
             ended = False
         elif kind == ERROR:
