@@ -209,6 +209,9 @@ def _store(holder: Any, value: Any) -> None:
             "is mapped over (new_zeros, zeros_like)."
         )
     physical = holder._physical
+    from facula.in_place import check_in_place
+
+    check_in_place(physical, "vmap", False)
     if type(value) is BatchedTensor and value._level == level:
         write(physical, value._physical)
     else:

@@ -41,7 +41,7 @@ def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
     if t._inference or (t._base_t is not None and t._base_t._inference):
         _check_inference(t, name)
     if TLS.r.grad:
-        if t._leaf_rg:
+        if t._place is False or (t._leaf_rg and not t._place):
             raise RuntimeError(
                 f"{name}: a leaf Variable that requires grad is being used in an "
                 f"in-place operation. (a {t.dtype} tensor of shape "
@@ -51,7 +51,7 @@ def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
             forbid(t, f"and is being modified inplace by {name}")
         base = t._viewed if t._base_t is None else t._base_t
         if base is not None and (t.requires_grad or base.requires_grad):
-            if base.is_leaf:
+            if base.is_leaf and not base._place:
                 raise RuntimeError(
                     f"{name}: a view of a leaf Variable that requires grad is being "
                     "used in an in-place operation."

@@ -185,6 +185,8 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
     _retains: Any = None  # the graph node that hands this tensor its gradient
     _hooked = False  # a view that hooks were registered on, or a view of one
     _inference = False
+    # An input of a transform: whether it may be written to, though it is a leaf (func/tracking.py).
+    _place: Any = None
     _backward_hooks: Any = None
     names: Any = None
     node: Any

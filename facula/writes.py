@@ -188,6 +188,7 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
         if mine:
             s._gfn = None
         if differentiable:
+            base._was_leaf = base._was_leaf or (base._leaf_rg and bool(base._place))
             base._leaf_rg = False
         assign(s, new, (seen, origin))
         if differentiable:

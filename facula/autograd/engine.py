@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import heapq
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ from facula.batches import ACTIVE, all_lowered
 from facula.ops.movement import SLICE
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, Other, contiguous_strides, leaf
-from facula.trace.operands import prepare
+from facula.trace.operands import elsewhere, prepare
 from facula.trace.recorder import TLS
 from facula.trace.resting import begin_work, rouse
 
@@ -462,6 +463,9 @@ def _hand_over(n: GradNode, g: Any) -> None:
         t._grad = _own(g, t) if t._grad is None else t._grad + g
 
 
+_ADDING = threading.RLock()  # threads may add to the gradient of one leaf
+
+
 def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
     t = n.variable
     if not t._leaf_rg:
@@ -476,15 +480,16 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
         for hook in list(n.pre_hooks.values()):
             new = hook((g,))
             g = g if new is None else new[0]
-    old = t._grad
-    if old is None:
-        t._grad = _own(g, t)
-    elif old.is_sparse and not g.is_sparse:
-        t._grad = g + old
-    elif create_graph:
-        t._grad = old + g
-    else:
-        old.add_(g)
+    with _ADDING:
+        old = t._grad
+        if old is None:
+            t._grad = _own(g, t)
+        elif old.is_sparse and not g.is_sparse:
+            t._grad = g + old
+        elif create_graph or elsewhere(TLS.r, old):
+            t._grad = old + g
+        else:
+            old.add_(g)
     if t._post_hooks:
         rouse(TLS.r)
         for hook in list(t._post_hooks.values()):

@@ -166,6 +166,12 @@ class Function:
         if level:
             from facula.func.functions import apply_batched
 
+            named = [k for k, v in kwargs.items() if isinstance(v, Tensor)]
+            if named:
+                raise NotImplementedError(
+                    f"{cls.__name__}: Run vmap on autograd.Function with kwarg-only Tensor args. "
+                    f"Please do not pass kwarg-only Tensors to autograd.Function. Got: {named}"
+                )
             return apply_batched(cls, args, level)
         ctx = Context()
         flags = [isinstance(a, Tensor) and a.requires_grad for a in args]

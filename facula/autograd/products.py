@@ -12,6 +12,7 @@ from typing import Any
 
 import facula
 from facula.autograd import calls, engine
+from facula.autograd.edges import node_at
 from facula.trace.recorder import TLS
 
 
@@ -80,8 +81,8 @@ def pieces(t: Any, like: Sequence[Any]) -> list[Any]:
 
 
 def reach(t: Any, xs: Sequence[Any]) -> bool:
-    """Whether a tensor depends, by the graph, on one of these."""
+    """Whether a tensor depends, by the graph, on one of these edges."""
     if not t.requires_grad:
         return False
     start = t._edge()
-    return start in engine._wanted([start], {x._edge() for x in xs})
+    return start in engine._wanted([start], {node_at(x) for x in xs})

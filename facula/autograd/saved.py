@@ -16,7 +16,6 @@ from facula.autograd.edges import GradientEdge, get_gradient_edge
 from facula.autograd.function import Context
 from facula.autograd.graph import Saved, edge_of
 from facula.autograd.nodes import AccumulateGrad, GradNode, Hooked
-from facula.errors import refuse
 from facula.interpreter.program import ACTIVATIONS
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, flush
@@ -169,9 +168,20 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
         _forbidden.pop()
 
 
-def allow_mutation_on_saved_tensors() -> Any:
-    """Not here: a saved value that was changed is an error."""
-    refuse("allow_mutation_on_saved_tensors", "values saved for backward must not be changed")
+class allow_mutation_on_saved_tensors(saved_tensors_hooks):
+    """Inside, what is saved for backward may be written to: copies of it are kept.
+
+    PyTorch copies what is written to only. RuntimeError in a block of this kind.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lambda t: t.clone(), lambda t: t)
+
+    def __enter__(self) -> None:
+        pack, _ = TLS.r.saved_hooks or (None, None)
+        if pack is not None and pack.__qualname__.startswith("allow_mutation"):
+            raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
+        super().__enter__()
 
 
 class _NodeType(type):

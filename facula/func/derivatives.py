@@ -17,6 +17,7 @@ from facula.func.tracking import (
     Tracked,
     detached,
     graph_wanted,
+    leads_elsewhere,
     need_float,
     need_real,
     outputs,
@@ -25,6 +26,7 @@ from facula.func.tracking import (
 )
 from facula.func.vmap import vmap
 from facula.tensor import Tensor
+from facula.trace.recorder import TLS
 from facula.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 Argnums = int | tuple[int, ...]
@@ -34,7 +36,11 @@ def _chosen(args: tuple[Any, ...], argnums: Argnums, name: str) -> Any:
     """The arguments to differentiate by."""
     for n in argnums if isinstance(argnums, tuple) else (argnums,):
         if not isinstance(n, int) or isinstance(n, bool):
-            raise RuntimeError(f"{name}: argnums must be int or tuple of ints, got {argnums}")
+            raise RuntimeError(
+                f"{name}: argnums must be int or Tuple[int, ...], got: {type(n)}"
+                if n is argnums
+                else f"{name}: argnum must be int, got: {type(n)}"
+            )
         if not -len(args) <= n < len(args):
             raise RuntimeError(f"{name}: Got argnum={n}, but only {len(args)} positional inputs")
     if isinstance(argnums, int):
@@ -64,6 +70,9 @@ def _with_aux(out: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
         raise RuntimeError(
             f"{name}: output of function f should be a tuple: (output, aux) if has_aux is True"
         )
+    for t in tree_flatten(out[1])[0]:
+        if not isinstance(t, Tensor):
+            raise RuntimeError(f"{name}: aux: Expected tensors, got unsupported type {type(t)}")
     return out
 
 
@@ -80,12 +89,10 @@ def grad_and_value(
         out = recording(func, *_replaced(args, argnums, tracked.seen), **kwargs)
         y, aux = _with_aux(out, has_aux, name)
         if not isinstance(y, Tensor):
-            raise RuntimeError(
-                f"{name}: Expected f(*args) to return a single tensor, got {type(y).__name__}"
-            )
+            raise RuntimeError(f"{name}: Expected f(*args) to return a Tensor, got {type(y)}")
         if y.dim():
             raise RuntimeError(
-                f"{name}: Expected f(*args) to return a scalar tensor, got tensor with {y.dim()} "
+                f"{name}: Expected f(*args) to return a scalar Tensor, got tensor with {y.dim()} "
                 "dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
             )
         if y.dtype.is_complex:
@@ -124,11 +131,11 @@ def _same_structure(v: Any, spec: Any, like: list[Any], what: str) -> list[Any]:
     leaves, got = tree_flatten(v)
     if len(leaves) != len(like) or (got != spec and len(leaves) > 1):
         raise RuntimeError(
-            f"{what}: expected the vectors to have the structure {spec}, but they have {got}"
+            f"{what}: Expected pytree structure {spec} of the vectors, but they have {got}"
         )
     for a, b in zip(leaves, like, strict=True):
         if not isinstance(a, Tensor):
-            raise RuntimeError(f"{what}: the vectors must be tensors, got {type(a).__name__}")
+            raise TypeError(f"{what}: the vectors must be tensors, got {type(a).__name__}")
         if a.shape != b.shape:
             raise RuntimeError(
                 f"{what}: a vector of shape {list(a.shape)} for a tensor of shape {list(b.shape)}"
@@ -150,7 +157,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
                 "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got "
                 f"Tensor with dtype {t.dtype}"
             )
-    again = graph_wanted(ys, tracked.places)
+    leads = leads_elsewhere(ys, tracked.places)
 
     @recordable
     def vjp_fn(
@@ -159,12 +166,12 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         v = cotangents[0] if len(cotangents) == 1 else cotangents
         vs = _same_structure(v, spec, leaves, "vjp_fn")
         vs = [all_lowered(v, tracked.levels) for v in vs]
-        more = facula.is_grad_enabled() and (again or any([v.requires_grad for v in vs]))
+        more = facula.is_grad_enabled() and (leads or any([v.requires_grad for v in vs]))
         found = gradients(ys, tracked.places, vs, keep=retain_graph, create_graph=more)
         found = filled(found, tracked.places)
         return tracked.value([all_raised(g, tracked.levels) for g in found])
 
-    if not again:
+    if not (leads and TLS.r.grad):
         y, aux = detached(y), detached(aux)
     return (y, vjp_fn, aux) if has_aux else (y, vjp_fn)
 
@@ -175,19 +182,27 @@ class _Forward:
     def __init__(self, func: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool) -> None:
         name = "jvp(f, primals, tangents)"
         need_float("primal", tree_flatten(primals)[0])
-        tracked = self.tracked = Tracked(primals, name)
+        tracked = self.tracked = Tracked(primals, name, forward=True)
         self.out, self.aux = _with_aux(recording(func, *tracked.seen), has_aux, name)
+        for o in tracked.open:
+            o.check(name)
         self.ys, self.spec = outputs(self.out, name, tracked.levels)
-        self.again = graph_wanted(self.ys, tracked.places)
-        self.push = PushForward(self.ys, tracked.places)
+        self.again = graph_wanted(self.ys, tracked.edges)
+        self.push = PushForward(self.ys, tracked.edges)
         if not self.again:
             self.out, self.aux = detached(self.out), detached(self.aux)
 
-    def __call__(self, tangents: Any) -> Any:
+    def __call__(self, tangents: Any, strict: bool = False) -> Any:
         levels = self.tracked.levels
         vs = [all_lowered(v, levels) for v in tangents]
         more = facula.is_grad_enabled() and (self.again or any([v.requires_grad for v in vs]))
-        made = filled(self.push(vs, create_graph=more), self.ys)
+        made = self.push(vs, create_graph=more)
+        if strict and any([t is None for t in made]):
+            raise RuntimeError(
+                "jvp(f, primals, tangents, strict=True): The output of f is independent of the "
+                "inputs. This is not allowed with strict=True."
+            )
+        made = filled(made, self.ys)
         return tree_unflatten([all_raised(t, levels) for t in made], self.spec)
 
 
@@ -202,12 +217,11 @@ def jvp(
 ) -> Any:
     """The value of `func`, and its Jacobian times the tangents."""
     name = "jvp(f, primals, tangents)"
-    for what, value in (("primals", primals), ("tangents", tangents)):
-        if not isinstance(value, tuple):
-            raise RuntimeError(
-                f"{name}: Expected {what} to be a tuple. E.g. it should be valid to call "
-                f"f(*primals). Got {type(value).__name__}"
-            )
+    if not isinstance(primals, tuple):
+        raise RuntimeError(
+            f"{name}: Expected primals to be a tuple. E.g. it should be valid to call f(*primals). "
+            f"Got {type(primals).__name__}"
+        )
     leaves, spec = tree_flatten(primals)
     if not leaves:
         raise RuntimeError(f"{name}: Expected primals to contain at least one Tensor.")
@@ -219,7 +233,7 @@ def jvp(
     need_float("tangent", tree_flatten(tangents)[0])
     forward = _Forward(func, primals, has_aux)
     vs = _same_structure(tangents, spec, leaves, name)
-    made = forward(vs)
+    made = forward(vs, strict)
     return (forward.out, made, forward.aux) if has_aux else (forward.out, made)
 
 
@@ -262,15 +276,17 @@ def jacrev(
         need_real("jacrev", "outputs", y)
         ys, spec = tree_flatten(y)
         vs = basis(ys)
-        rows = (
-            vmap(
-                lambda *v: vjp_fn(tree_unflatten(v, spec))[0],
-                chunk_size=chunk_size,
-                randomness="same",
-            )(*vs)
-            if sum([t.numel() for t in ys])
-            else _no_rows(chosen)
-        )
+
+        def row(*v: Any) -> Any:
+            return vjp_fn(tree_unflatten(v, spec))[0]
+
+        if not sum([t.numel() for t in ys]):
+            rows = _no_rows(chosen)
+        elif chunk_size == 1:  # what vmap refuses is allowed then
+            found = [row(*v) for v in zip(*vs, strict=True)]
+            rows = tree_map(lambda *ts: facula.stack(ts), *found)
+        else:
+            rows = vmap(row, chunk_size=chunk_size, randomness="same")(*vs)
         leaves, in_spec = tree_flatten(rows)
         columns = [pieces(t, ys) for t in leaves]
         found = tree_unflatten(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from facula.autograd.function import Context, Function
 from facula.batches import ACTIVE, BatchedTensor, Level, batched, lowered
+from facula.func.vmap import _broadcast_to_and_flatten
 from facula.tensor import Tensor
 from facula.utils._pytree import tree_flatten, tree_unflatten
 
@@ -41,12 +42,18 @@ def apply_batched(cls: Any, args: tuple[Any, ...], number: int) -> Any:
         )
     if own:
         with _without(level):
-            made, dims = cls.vmap(
+            out = cls.vmap(
                 VmapInfo(level.size, level.randomness),
                 tuple(tree_unflatten([0 if m else None for m in mapped], spec)),
                 *tree_unflatten(inner, spec),
             )
-        return _placed(made, dims, number)
+        if not isinstance(out, tuple) or len(out) != 2:
+            got = f"{len(out)} returns" if isinstance(out, tuple) else f"a {type(out)}"
+            raise RuntimeError(
+                f"{cls.__name__}: Expected the vmap staticmethod to have two returns, an output "
+                f"and out_dims with pytree structure compatible with the output. Got {got} instead"
+            )
+        return _placed(*out, number)
     if not cls.generate_vmap_rule:
         raise RuntimeError(
             f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please "
@@ -88,10 +95,13 @@ def _within(level: Level) -> Iterator[None]:
 def _placed(made: Any, dims: Any, number: int) -> Any:
     """Results with their batch where a custom vmap says it is."""
     leaves, spec = tree_flatten(made)
-    flat = tree_flatten(dims)[0] if isinstance(dims, (tuple, list)) else [dims] * len(leaves)
-    if len(flat) != len(leaves):
+    flat = _broadcast_to_and_flatten(dims, spec)
+    if flat is None:
         raise RuntimeError(
-            f"vmap staticmethod: {len(leaves)} outputs were returned with {len(flat)} out_dims"
+            "The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) "
+            f"tuple. Expected out_dims={dims} to be compatible with the structure of `output`, "
+            f"which is {spec}. For more details, please see "
+            "https://pytorch.org/docs/main/notes/extending.func.html"
         )
     return tree_unflatten(
         [

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import facula
+from facula.autograd.edges import GradientEdge, get_gradient_edge
 from facula.autograd.graph import edge_of, edges_of
 from facula.autograd.nodes import AccumulateGrad, GradNode
 from facula.batches import ACTIVE, all_lowered, all_raised
 from facula.dtypes import FLOAT
+from facula.errors import refuse
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS
 from facula.utils._pytree import tree_flatten, tree_unflatten
@@ -24,10 +26,12 @@ from facula.utils._pytree import tree_flatten, tree_unflatten
 class Tracked:
     """A structure of tensors whose derivatives are wanted.
 
-    `places` are the tensors as they are in the graph, `seen` is what the function gets.
+    `places` are the tensors as they are in the graph, `seen` is what the function gets. Where
+    derivatives are taken `forward`, the function may write to them, as in PyTorch: their `edges`
+    are those of what they were.
     """
 
-    def __init__(self, tree: Any, name: str) -> None:
+    def __init__(self, tree: Any, name: str, forward: bool = False) -> None:
         self.levels = list(ACTIVE.levels)
         leaves, self.spec = tree_flatten(tree)
         for x in leaves:
@@ -36,12 +40,32 @@ class Tracked:
                     f"{name}: Thing passed to transform API must be Tensor, got {type(x)}"
                 )
         self.leaves = leaves
-        self.places = [place(all_lowered(x, self.levels)) for x in leaves]
+        self.places = [place(all_lowered(x, self.levels), forward) for x in leaves]
+        self.open = [Open(p) for p in self.places] if forward else []
+        self.edges = [o.edge for o in self.open] if forward else self.places
         self.seen = tree_unflatten([all_raised(p, self.levels) for p in self.places], self.spec)
 
     def value(self, leaves: Any) -> Any:
         """A structure like the inputs'."""
         return tree_unflatten(leaves, self.spec)
+
+
+class Open:
+    """A place that may be written to: it has another edge in the graph afterwards."""
+
+    def __init__(self, at: Any) -> None:
+        self.at, self.edge = at, get_gradient_edge(at)
+        self.version = None if at._leaf_rg else at._version
+
+    def check(self, name: str) -> None:
+        """NotImplementedError after a write to what has a history of its own: of what was not
+        written, the new history is that of its base, past this place."""
+        if self.version is not None and self.at._version != self.version:
+            refuse(
+                f"{name} after a {self.at.dtype} tensor of shape {list(self.at.shape)}, which "
+                "requires grad, was written to in place",
+                "write to a clone of it",
+            )
 
 
 def need_real(name: str, what: str, tree: Any) -> None:
@@ -66,12 +90,15 @@ def need_float(what: str, leaves: list[Any]) -> None:
             raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
 
 
-def place(t: Any) -> Any:
-    """The tensor at a place of its own in the graph."""
+def place(t: Any, forward: bool) -> Any:
+    """The tensor at a place of its own in the graph, which may be written to if `forward`."""
     if t.requires_grad:
         with facula.enable_grad():
-            return t.view_as(t)
-    return t.detach().requires_grad_()
+            p = t.view_as(t)
+    else:
+        p = t.detach().requires_grad_()
+    p._place = forward
+    return p
 
 
 def recordable(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,11 +123,15 @@ def recording(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 def outputs(out: Any, name: str, levels: list[Any]) -> tuple[list[Any], Any]:
     """The results of a function as they are in the graph, and their structure."""
     leaves, spec = tree_flatten(out)
+    if not leaves or leaves == [None]:
+        raise RuntimeError(
+            f"{name}: Expected f to be a function that has non-empty output (got output = {leaves})"
+        )
     for y in leaves:
         if not isinstance(y, Tensor):
             raise RuntimeError(
-                f"{name}: Expected f to be a function that has tensor outputs (or structures of "
-                f"them), got an output of type {type(y).__name__}"
+                f"{name}: expected f(*primals) to return only tensors, got unsupported type "
+                f"{type(y)}"
             )
     return [all_lowered(y, levels) for y in leaves], spec
 
@@ -112,11 +143,10 @@ def detached(tree: Any) -> Any:
 
 
 def leads_elsewhere(ys: list[Any], own: list[Any]) -> bool:
-    """Whether results depend, by the graph, on anything but these places."""
-    mine = {id(t) for t in own}
-    edges = {id(e) for t in own if not t._leaf_rg and (e := edge_of(t)) is not None}
-    if edges:  # places of an outer transform or of the user
-        return True
+    """Whether results depend, by the graph, on anything but these places (or their edges)."""
+    mine = [t.node if isinstance(t, GradientEdge) else edge_of(t) for t in own]
+    if any([e is not None and not isinstance(e, AccumulateGrad) for e in mine]):
+        return True  # places of an outer transform or of the user
     stack = [edge_of(y) for y in ys if y.requires_grad]
     seen = set()
     while stack:
@@ -125,7 +155,7 @@ def leads_elsewhere(ys: list[Any], own: list[Any]) -> bool:
             continue
         seen.add(n)
         if isinstance(n, AccumulateGrad):
-            if id(n.variable) not in mine:
+            if n not in mine:
                 return True
         elif isinstance(n, GradNode):
             stack.extend(edges_of(n))

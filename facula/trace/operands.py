@@ -97,6 +97,12 @@ def without_gradients(r: Recorder) -> bool:
     return True
 
 
+def elsewhere(r: Recorder, t: Any) -> bool:
+    """Whether a tensor is part of what another thread records."""
+    rec = t.node.rec
+    return rec is not None and rec is not r
+
+
 def foreign(t: Any) -> Any:
     """A stand-in, in this thread, for a tensor that is pending in another thread."""
     if t.node.op.__class__ is Other:
@@ -123,8 +129,12 @@ def foreign(t: Any) -> Any:
         if t.node is node and rec.inputs is inputs:
             break
     s = recorder._new_tensor()
-    s.node = leaf(node.shape, node.dtype, node.strides, device=node.device)
     s._data = data
+    if node.op is INPUT and node.rg:  # a leaf, or a result, that a frame of both threads reads
+        from facula.autograd.graph import leaf_edge
+
+        s._gfn = leaf_edge(t) if t._leaf_rg else t._gfn
+    s.node = leaf(node.shape, node.dtype, node.strides, s._gfn is not None, node.device)
     return s
 
 

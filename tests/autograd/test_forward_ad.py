@@ -91,7 +91,7 @@ def test_a_level_around_a_vmap_and_a_vmap_around_a_level():
 
 
 @pytest.mark.parametrize("write", [lambda d: d.mul_(2), lambda d: d.__setitem__(0, 5.0)])
-def test_a_dual_tensor_that_was_written_to_is_refused(write):
+def test_a_dual_tensor_that_was_written_to_and_has_a_history_is_refused(write):
     z = facula.tensor([1.0, 2.0], requires_grad=True)
     with forward.dual_level():
         dual = forward.make_dual(z * 1, facula.tensor([3.0, 4.0]))
@@ -102,3 +102,16 @@ def test_a_dual_tensor_that_was_written_to_is_refused(write):
         for t in (dual, dual * 1):
             with pytest.raises(NotImplementedError, match="written to in place"):
                 forward.unpack_dual(t)
+    with pytest.raises(NotImplementedError, match=r"jvp.* was written to in place"):
+        facula.func.jvp(write, (z * 1,), (z,))
+    with pytest.raises(NotImplementedError, match=r"jvp.* was written to in place"):
+        facula.func.jvp(lambda t: facula.func.jvp(write, (t,), (t,)), (z.detach(),), (z.detach(),))
+
+
+def test_what_was_computed_of_a_dual_tensor_before_a_write_has_its_tangent():
+    with forward.dual_level():
+        dual = forward.make_dual(facula.tensor([1.0, 2.0]), facula.tensor([3.0, 4.0]))
+        before, view = dual * 2, dual[1:]
+        dual[0] = 5.0
+        for t, tangent in ((dual, [0, 4]), (before, [6, 8]), (view, [4])):
+            assert forward.unpack_dual(t).tangent.tolist() == tangent

@@ -203,3 +203,43 @@ def test_the_names_of_what_nodes_saved(case):
         if value is not None:
             found[name] = value.tolist() if hasattr(value, "tolist") else value
     assert found == {k: pytest.approx(v) if k == "result" else v for k, v in want.items()}
+
+
+def test_saved_values_that_may_be_written_to():
+    a = facula.tensor([1.0, 2.0], requires_grad=True)
+    b = facula.tensor([3.0, 4.0])
+    assert b.sum().item() == 7  # in memory, not only recorded
+
+    def run():
+        c = a.clone()
+        out = (c**2 * b).sum() + Product.apply(c, b).sum()
+        c[:1].mul_(10)
+        b.add_(1)
+        return out
+
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        run().backward()
+    b.sub_(1)
+    allowed = facula.autograd.graph.allow_mutation_on_saved_tensors
+    with allowed():
+        run().backward()
+        assert a.grad.tolist() == [2 * 3 + 3, 4 * 4 + 4]
+        with pytest.raises(RuntimeError, match="cannot be nested"), allowed():
+            pass
+        c = a.clone()
+        out = (c**2).sum()
+        c.sin_()
+        (g,) = facula.autograd.grad(out, a, create_graph=True)
+        assert facula.autograd.grad(g.sum(), a)[0].tolist() == [2, 2]
+
+
+class Product(facula.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, b):
+        ctx.save_for_backward(a, b)
+        return a * b
+
+    @staticmethod
+    def backward(ctx, g):
+        a, b = ctx.saved_tensors
+        return g * b, g * a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 
 import pytest
 
@@ -125,3 +126,37 @@ def test_passes_in_another_thread():
     u = z * z
     in_thread(lambda: u.sum().backward())
     assert [t.grad.tolist() for t in (w, y, z)] == [[32] * 3, [16] * 3, [8] * 3]
+
+
+def test_threads_that_share_a_leaf_which_none_has_computed_anything_of():
+    x = torch.ones(5, requires_grad=True)
+
+    def run():
+        ((x + 3) * (x + 4) * 0.5).sum().backward()
+
+    for _ in range(4):  # each while those before it have their frames still
+        thread = Thread(target=run)
+        thread.start()
+        thread.join()
+    assert x.grad.tolist() == [4 * 4.5] * 5
+    x.grad = None
+    threads = [Thread(target=run) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert x.grad.tolist() == [8 * 4.5] * 5
+
+
+def test_a_result_that_frames_of_several_threads_read():
+    w = torch.ones(3, requires_grad=True)
+    h = w * 3
+    assert h.sum().item() == 9
+    out = []
+    for _ in range(2):
+        thread = Thread(target=lambda: out.append((h * 2).sum()))
+        thread.start()
+        thread.join()
+        torch.synchronize()
+    h2 = (h * 2).sum()
+    assert torch.autograd.grad(h2, w)[0].tolist() == [6] * 3

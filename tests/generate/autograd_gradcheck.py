@@ -74,6 +74,13 @@ dual(lambda d: torch.autograd.grad((s_grad * d).sum(), s_grad)[0])
 dual(lambda d: torch.autograd.grad((d**3).sum(), d)[0], s_grad)
 dual(lambda d: layer(torch.cat([d, d[:1]]).double()))
 dual(lambda d: torch.fft.fft(d).abs())
+dual(lambda d: d.mul_(3), s.clone())
+dual(lambda d: (d[:1].mul_(3), d)[1], s.clone())
+dual(lambda d: (d.add_(d), d[1:])[1], s.clone())
+dual(lambda d: unrecorded(lambda: d.mul_(3)), s.clone())
+both(s.clone(), lambda d: d.mul_(2))
+forward._current_level
+inside(lambda: forward._current_level)
 forward.unpack_dual(s)
 forward.make_dual(s, t)
 forward.exit_dual_level()
@@ -143,6 +150,11 @@ def names(torch):
         with forward.dual_level():
             return list(forward.unpack_dual(f(forward.make_dual(at, t))))
 
+    def both(at, f):
+        with forward.dual_level():
+            f(forward.make_dual(at, t))
+            return list(forward.unpack_dual(at))
+
     def inside(f):
         with forward.dual_level():
             return f()
@@ -170,7 +182,7 @@ def names(torch):
         "c": torch.randn(3, dtype=torch.complex128, requires_grad=True),
         "layer": torch.nn.Linear(3, 2).double(),
         "s_grad": s.clone().requires_grad_(),
-        **{f.__name__: f for f in (Wrong, Careless, Noisy, Once, dual, inside, written)},
+        **{f.__name__: f for f in (Wrong, Careless, Noisy, Once, dual, both, inside, written)},
         "unrecorded": unrecorded,
         "batch": batch,
         "forward": forward,

@@ -172,6 +172,49 @@ F.jacfwd(lambda a: 3)(v)
 F.jacrev(field, chunk_size=0)(v)
 F.functionalize(lambda a: a.clone().add_(1))(v)
 F.functionalize(one, remove="all")
+F.jvp(lambda t: t.mul_(3), (v.clone(),), (u,))
+F.jvp(lambda t: (t[:2].mul_(3), t), (v.clone(),), (u,))
+F.jvp(lambda t: t.copy_(v * u), (v.clone(),), (u,))
+F.jvp(lambda t: (lambda w: (t.mul_(u), w))(t[1:]), (v.clone(),), (u,))
+F.jvp(lambda t: (t * 2, t.mul_(3)), (v.clone(),), (u,))
+F.jvp(lambda t: F.jvp(lambda s: s.clone().mul_(t), (t,), (t,)), (v,), (u,))
+F.jvp(lambda s, t: s.copy_(t), (v.clone(), u), (u, v))
+F.jacfwd(lambda t: t.mul_(3))(v.clone())
+F.vmap(lambda a, s, b, t: F.jvp(lambda p, q: p.copy_(q), (a, b), (s, t)))(x.clone(), y, x, x.exp())
+F.vmap(lambda a, b: F.jvp(lambda p: (p[1:].add_(p[:1]), p), (a,), (b,)))(x.clone(), y)
+F.grad(lambda t: t.mul_(2).sum())(v.clone())
+F.grad(lambda t: F.grad(lambda s: s.mul_(2).sum())(t).sum())(v.clone())
+F.vmap(F.grad(lambda t: t.mul_(2).sum()))(x.clone())
+F.vmap(F.grad(lambda t: (t[:1].mul_(2), t.sum())[1]))(x.clone())
+F.vjp(lambda t: None, v)
+F.vjp(lambda t: (), v)
+F.vjp(lambda t: 1, v)
+F.jvp(lambda t: (), (v,), (u,))
+F.jvp(lambda t: (t, 1), (v,), (u,))
+F.jvp(lambda t: (t, torch.ones(2)), (v,), (u,), strict=True)
+F.jvp(torch.sin, (v,), v)
+F.jvp(torch.sin, (v,), [v])
+F.vjp(lambda t: (t, 1), v, has_aux=True)
+F.jvp(lambda t: (t, [t, "a"]), (v,), (u,), has_aux=True)
+F.grad(lambda t: (t.sum(), 1), has_aux=True)(v)
+F.jacrev(lambda t: ())(v)
+F.jacfwd(lambda t: ())(v)
+F.jacrev(lambda t: t**2, chunk_size=1)(v)
+F.jacrev(lambda t: {"a": t**2, "b": (t.sum(), t[1:])}, chunk_size=1)(v)
+F.jacrev(Seen.apply, chunk_size=1)(v)
+F.jacrev(Seen.apply, chunk_size=2)(v)
+F.grad(torch.sum, argnums=0.0)(v)
+F.grad(torch.sum, argnums=(0.0,))(v)
+F.vjp(field, v)[1](1.0)
+F.vjp(lambda t: (t, (t, t)), v)[1](((v, (v, v)),))
+F.vmap(Rule.apply, in_dims=(0, None))(x, lambda a: (a, 0))
+F.vmap(Rule.apply, in_dims=(0, None))(x, lambda a: a)
+F.vmap(Rule.apply, in_dims=(0, None))(x, lambda a: (a, (None,)))
+F.vmap(Rule.apply, in_dims=(0, None))(x, lambda a: ([a], (None,)))
+F.vmap(Rule.apply, in_dims=(0, None))(x, lambda a: ((a, a + 1), 0))
+F.vmap(Rule.apply, in_dims=(0, None))(x, lambda a: ((a, a + 1), (0,)))
+F.vmap(Rule.apply, in_dims=(0, None))(x, lambda a: (a, 0, 0))
+F.vmap(lambda a: Named.apply(a, y=a))(x)
 """
 
 
@@ -185,7 +228,46 @@ def changed(f, t):
 def names(torch, F):
     """What the cases speak of."""
     x = torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
+
+    class Seen(torch.autograd.Function):  # its backward looks at values
+        @staticmethod
+        def forward(a):
+            return a * 2
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            pass
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * len(g.nonzero())
+
+    class Rule(torch.autograd.Function):
+        @staticmethod
+        def forward(a, made):
+            return a * 1
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            pass
+
+        @staticmethod
+        def vmap(info, in_dims, a, made):
+            return made(a)
+
+    class Named(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(a, *, y):
+            return a * y
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            pass
+
     return {
+        **{f.__name__: f for f in (Seen, Rule, Named)},
         "torch": torch,
         "F": F,
         "x": x,
