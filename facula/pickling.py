@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from facula.meta import META
+from facula.sharing import with_bits
 from facula.trace import recorder
 from facula.trace.node import Node
+from facula.unresolved import bits_of
 from facula.values import from_array, values
 
 
@@ -21,12 +23,25 @@ def reduced(t: Any, kind: Any) -> Any:
         return _rebuild_meta, (kind, tuple(n.shape), n.dtype, n.strides, rg)
     a = np.ascontiguousarray(values(t))
     n = t.node
-    args = (kind, a.tobytes(), n.dtype, tuple(n.shape), rg)
+    bits = bits_of(t)
+    for bit, undo in zip(bits, (np.conj, np.negative), strict=True):
+        a = undo(a) if bit else a
+    args: tuple[Any, ...] = (kind, a.tobytes(), n.dtype, tuple(n.shape), rg)
+    args = (*args, bits) if any(bits) else args
     return (_rebuild, args, dict(t.__dict__)) if t.__dict__ else (_rebuild, args)
 
 
-def _rebuild(cls: Any, raw: bytes, dtype: Any, shape: tuple[int, ...], rg: bool) -> Any:
+def _rebuild(
+    cls: Any,
+    raw: bytes,
+    dtype: Any,
+    shape: tuple[int, ...],
+    rg: bool,
+    bits: tuple[bool, bool] = (False, False),
+) -> Any:
     t = from_array(np.frombuffer(bytearray(raw), dtype.np).reshape(shape))
+    if any(bits):
+        t = with_bits(t, *bits).detach()
     if cls is not None:
         return cls._make_subclass(cls, t, rg)
     return t.requires_grad_(rg)

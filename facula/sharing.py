@@ -38,7 +38,7 @@ def deep_copy(t: Any, memo: dict[int, Any]) -> Any:
     if t._storage is None:
         out._data = settling.duplicate(t._data, n.strides)
     else:  # what shares memory goes on sharing it
-        share(out, copied_view(t, memo))
+        share(out, realise(copied_view(t, memo)))
     out.node = leaf(n.shape, n.dtype, n.strides, rg, n.device)
     out._leaf_rg = rg
     memo[id(t)] = out
@@ -75,6 +75,14 @@ def same_place(t: Any, v: Any) -> bool:
     if (a.shape, a.dtype, a.strides) != (b.shape, b.dtype, b.strides) or v._chain[:n] != t._chain:
         return False
     return all([op.name in ("detach", "alias") for op, _ in v._chain[n:]])
+
+
+def with_bits(t: Any, conj: bool, neg: bool) -> Any:
+    """A view of t, the conjugate and the negative of it where these are asked for."""
+    from facula.ops.complexes import CONJ_VIEW, NEG_VIEW
+
+    t = make_view(t, CONJ_VIEW, ()) if conj else t
+    return make_view(t, NEG_VIEW, ()) if neg else t
 
 
 def move(t: Any, v: Any, version: int, gfn: Any = None) -> None:

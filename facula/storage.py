@@ -61,6 +61,7 @@ class Storage:
     handled: set[int] = set()
     gfn: Any = None
     chain: tuple[Any, ...] = ()
+    computed = False  # whether there was a view that shows other elements than are in memory
 
     def __init__(self, t: Any) -> None:
         node = t.node

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from facula import dtypes, pickling, sharing, storage, views
+from facula import dtypes, pickling, sharing, storage, unresolved, views
 from facula.autograd import graph, later, nodes
 from facula.meta import META
 from facula.ops import storing, table
@@ -381,7 +381,7 @@ class Tensor(TensorBase):
         if not isinstance(force, bool):
             raise TypeError(f"numpy(): argument 'force' must be bool, not {type(force).__name__}")
         if force:
-            return self.detach().cpu().numpy()
+            return self.detach().cpu().resolve_conj().resolve_neg().numpy()
         if self.node.device is not None:
             raise TypeError(
                 f"can't convert {self.node.device} device type tensor to numpy. Use Tensor.cpu() "
@@ -392,6 +392,7 @@ class Tensor(TensorBase):
                 "Can't call numpy() on Tensor that requires grad. Use "
                 "tensor.detach().numpy() instead."
             )
+        unresolved.check("numpy", self)
         return lent_view(self)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
@@ -530,6 +531,8 @@ class Tensor(TensorBase):
     ) -> Any:
         if self.requires_grad:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        if self.is_conj():
+            raise BufferError("Can't export tensors with the conjugate bit set")
         if type(stream) is not int and stream is not None:
             raise TypeError(f"stream must be int or None, not {type(stream).__name__}")
         return self.numpy().__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)

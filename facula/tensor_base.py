@@ -11,7 +11,7 @@ import operator
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from facula import devices
+from facula import devices, unresolved
 from facula.meta import META
 from facula.trace.node import contiguous_strides, is_contiguous
 from facula.values import own_memory
@@ -346,10 +346,12 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
         return self.node.device is not None
 
     def is_conj(self) -> bool:
-        """Always False: conjugation is not lazy here."""
-        return False
+        """Whether this is the conjugate of what is in its memory."""
+        return unresolved.bits_of(self)[0]
 
-    is_neg = is_conj
+    def is_neg(self) -> bool:
+        """Whether this is the negative of what is in its memory."""
+        return unresolved.bits_of(self)[1]
 
     def is_inference(self) -> bool:
         """Whether the tensor is known to be made in inference mode."""
@@ -369,6 +371,8 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
                 "is_set_to(): argument 'tensor' (position 1) must be Tensor, not "
                 f"{type(tensor).__name__}"
             )
+        if any((*unresolved.bits_of(self), *unresolved.bits_of(tensor))):
+            return False  # PyTorch asks copies
         shared = self._storage is tensor._storage is not None
         return self is tensor or (
             shared
@@ -382,6 +386,9 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
         if 0 in self.node.shape or self.node.op is META:
             return 0
         own_memory(self)
+        data = self._data
+        if any(unresolved.bits_of(self)):
+            data = unresolved.place(self._storage._data, self._chain)
         if self.node.device is not None:
-            return int(self._data.address)
-        return int(self._data.__array_interface__["data"][0])
+            return int(data.address)
+        return int(data.__array_interface__["data"][0])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from facula import dtypes, storage, views
+from facula import dtypes, storage, unresolved, views
 from facula.trace import aside, flight, recorder
 from facula.trace.node import INPUT, LEAF, STALE, leaf
 from facula.trace.operands import foreign
@@ -22,6 +22,9 @@ def realise(t: Any) -> Any:
         if op is LEAF or op is INPUT:
             if flight.CURRENT is not None:
                 flight.CURRENT.settle(t._data)
+            s = t._storage
+            if s is not None and s.computed:
+                unresolved.look_again(t)
             return t
         if op is STALE:
             u = views.rederive(t, False)
@@ -85,10 +88,7 @@ def move_memory(owner: Any, data: Any) -> None:
     for ref in _aliases(owner):
         a = ref()
         if a is not None and a.node.op in (LEAF, INPUT):
-            part = data
-            for op, params in a._chain:
-                part = op.body(params, (), part)
-            a._data = part
+            a._data = unresolved.shown(data, a._chain, a.node.strides)
 
 
 def _aliases(owner: Any) -> list[Any]:
@@ -145,7 +145,7 @@ def lent_view(t: Any) -> Any:
     if t._data is None or not np.may_share_memory(t._data, base):
         views.settle_alias(t)
     for op, params in t._chain:
-        seen = op.body(params, (), base)
+        seen = base if op.computes else op.body(params, (), base)
         if base.flags.writeable and not seen.flags.writeable:  # PyTorch's broadcasts are
             seen = np.lib.stride_tricks.as_strided(base, seen.shape, seen.strides)
         base = seen

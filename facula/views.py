@@ -9,6 +9,7 @@ import weakref
 from functools import lru_cache
 from typing import Any
 
+from facula import unresolved
 from facula.autograd.graph import edge_of
 from facula.autograd.nodes import GradNode
 from facula.storage import (
@@ -58,6 +59,8 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
             s = t._storage
             if s is None:
                 s = storage_of(t)
+            if op.computes:
+                s.computed = True
             r.cur = e
             r.next = e.succ
             v = recorder._new_tensor()
@@ -87,7 +90,10 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
         return met.kind.look(t, op, params)
     s = storage_of(t)
     node = t.node
-    if (node.op is LEAF or node.op is INPUT) and not (r.grad and node.rg and linked):
+    if op.computes:
+        s.computed = True
+    there = (node.op is LEAF or node.op is INPUT) and not op.computes
+    if there and not (r.grad and node.rg and linked):
         v = recorder._new_tensor()
         v._data = seen(t._data, op, params)
         base = t if t._base_t is None else t._base_t
@@ -101,6 +107,8 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
         offset = v.node.offset
     v._storage = s
     v._chain = (*t._chain, (op, params))
+    if s.computed and v.node.op is LEAF and (s.node.op is LEAF or s.node.op is INPUT):
+        v._data = unresolved.shown(s._data, v._chain, v.node.strides)
     v._offset = t._offset + offset
     v._counter = t._counter
     if linked:
@@ -387,10 +395,7 @@ def settle_alias(t: Any) -> None:
     """Point a tensor of a realised storage at its part of the buffer."""
     s = t._storage
     node = t.node
-    data = s._data
-    for op, params in t._chain:
-        data = seen(data, op, params)
-    t._data = data
+    t._data = unresolved.shown(s._data, t._chain, node.strides)
     pending = node.op is not STALE and node.op is not LEAF and node.op is not INPUT
     if pending and node.rg and t._gfn is None and not t._chain:
         t._gfn = s._gfn

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from facula import unresolved
 from facula.autograd.graph import KEPT, edge_of
 from facula.storage import (
     DETACHED,
@@ -129,6 +130,8 @@ def alone(t: Any) -> bool:
             return False
         if x._token is not None or (x is not s and x._own is not None):
             return False
+        if s is not None and s.computed and x is not s and any(unresolved.bits(x._chain)):
+            return False  # what it shows is a copy
     return True
 
 
@@ -409,6 +412,10 @@ def scatter(root: Any, chain: Any, value: Any) -> Any:
                 f"writing through {other[0]} of a view of which elements may share memory is not "
                 "in Facula"
             )
+        conj, neg = unresolved.bits(chain)
+        value = value.conj_physical() if conj else value
+        value = -value if neg else value
+        chain = [(op, params) for op, params in chain if not op.computes]
         return record(WRITE_THROUGH, (root, value), tuple(chain))
     parents = [root]
     for op, params in chain[:-1]:

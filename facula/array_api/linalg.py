@@ -191,7 +191,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     if a.shape[axis] != b.shape[axis]:
         raise ValueError(f"vecdot(): sizes {a.shape[axis]} and {b.shape[axis]} differ")
     a, b = torch.broadcast_tensors(a, b)
-    return torch.sum(a.conj() * b, axis, dtype=a.dtype)
+    return torch.sum(a.conj_physical() * b, axis, dtype=a.dtype)
 
 
 @standard

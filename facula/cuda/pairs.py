@@ -346,7 +346,7 @@ def _complex(p: Pairs, n: Node) -> Parts:
     return p.real(n.inputs[0]), p.real(n.inputs[1])
 
 
-@rule("conj_physical")
+@rule("conj", "conj_physical")
 def _conj(p: Pairs, n: Node) -> Parts:
     a, b = p.of(n.inputs[0])
     return a, p.f("neg", b)

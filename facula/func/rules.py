@@ -197,7 +197,10 @@ RULES.update(
 # Views: the parameters for the batch, from those for an element.
 VIEWS: dict[str, Callable[[Any, int], Any]] = {
     **dict.fromkeys(
-        ("detach", "imag_view", "real_view", "view_as_complex", "view_as_real"),
+        (
+            *("conj", "detach", "imag_view", "neg_view", "real_view", "view_as_complex"),
+            "view_as_real",
+        ),
         lambda p, size: p,
     ),
     "alias": lambda p, size: (),

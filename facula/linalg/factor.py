@@ -182,7 +182,7 @@ def reflected(A: Any, tau: Any, other: Any, order: Any, conjugate: bool = False)
     for i in order:
         v = unit.narrow(-1, i, 1)
         t = tau.narrow(-1, i, 1).unsqueeze(-1)
-        out = out - (t.conj() if conjugate else t) * (v @ (pm.adjoint(v) @ out))
+        out = out - (t.conj_physical() if conjugate else t) * (v @ (pm.adjoint(v) @ out))
     return out
 
 

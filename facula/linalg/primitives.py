@@ -376,10 +376,10 @@ def _cofactors(p: Any, s: Any, a: Any) -> Any:
 
 
 def _cofactors_grad(g: Any, a: Any, o: Any) -> Any:
-    w = record(INVERSE, (a,)).transpose(-2, -1).conj()
-    d = record(DET, (a,)).conj().unsqueeze(-1).unsqueeze(-1)
+    w = record(INVERSE, (a,)).transpose(-2, -1).conj_physical()
+    d = record(DET, (a,)).conj_physical().unsqueeze(-1).unsqueeze(-1)
     total = (g * w).sum((-2, -1), keepdim=True)
-    return total * o.conj() - d * (w @ g.transpose(-2, -1) @ w)
+    return total * o.conj_physical() - d * (w @ g.transpose(-2, -1) @ w)
 
 
 COFACTORS: Op = Op(
@@ -388,7 +388,7 @@ COFACTORS: Op = Op(
 
 
 def _det_grad(g: Any, a: Any) -> Any:
-    return g.unsqueeze(-1).unsqueeze(-1) * record(COFACTORS, (a,)).conj()
+    return g.unsqueeze(-1).unsqueeze(-1) * record(COFACTORS, (a,)).conj_physical()
 
 
 DET: Op = Op(
@@ -408,7 +408,7 @@ def _slogdet(p: Any, a: Any) -> Any:
 def _slogdet_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     t = real_part(g[1]).to(a.dtype)
     if a.dtype.is_complex:
-        turn = (g[0].conj() * o[0] * 1j).real
+        turn = (g[0].conj_physical() * o[0] * 1j).real
         t = t + turn * 1j
     return t.unsqueeze(-1).unsqueeze(-1) * adjoint(record(INVERSE, (a,)))
 

@@ -42,7 +42,7 @@ def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
         raise RuntimeError(
             f"linalg.vecdot: Expected a floating point or complex tensor as input. Got {x.dtype}"
         )
-    t = (x.conj() if x.dtype.is_complex else x) * y
+    t = (x.conj_physical() if x.dtype.is_complex else x) * y
     return t.sum(wrap_dim(dim, len(t.node.shape)))
 
 

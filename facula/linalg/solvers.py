@@ -240,7 +240,7 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
     full = driver == "gels" or bool((known(rank) == n).all())
     if m > n and driver != "gelsy" and full:
         d = A @ x - b
-        residuals = ((d * d.conj()).real if d.dtype.is_complex else d * d).sum(-2)
+        residuals = ((d * d.conj_physical()).real if d.dtype.is_complex else d * d).sum(-2)
         if vector:
             residuals = residuals.squeeze(-1)
     singular = values if driver in ("gelsd", "gelss") else values.new_empty((0,))

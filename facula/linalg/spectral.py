@@ -53,7 +53,7 @@ def _eig_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     vh = adjoint(v)
     gram = vh @ g[1]
     own = gram.diagonal(0, -2, -1).real.to(v.dtype)
-    middle = (gram - (vh @ v) * own.unsqueeze(-2)) * _inverse_gaps(values).conj()
+    middle = (gram - (vh @ v) * own.unsqueeze(-2)) * _inverse_gaps(values).conj_physical()
     middle = middle + diagonal_matrix(g[0])
     out = solve(vh, middle @ vh)
     return out if a.dtype.is_complex else out.real

@@ -251,7 +251,7 @@ def var(
     count = _count(wide, dim, True, mask)
     centre = sum(wide, dim, keepdim=True, mask=mask) / count
     d = wide - centre
-    square = (d * d.conj()).real if d.dtype.is_complex else d * d
+    square = (d * d.conj_physical()).real if d.dtype.is_complex else d * d
     total = sum(square, dim, keepdim=keepdim, mask=mask)
     left = count.reshape(total.node.shape) - correction
     return (total / left.clamp(min=0)).to(t.dtype)

@@ -18,8 +18,10 @@ import numpy as np
 
 from facula.nn.parameter import Parameter
 from facula.ops.table import METHODS
+from facula.sharing import with_bits
 from facula.tensor import Tensor
 from facula.trace.recorder import flush
+from facula.unresolved import bits_of, place
 from facula.values import from_array, in_use, move_memory, own_memory
 
 __all__ = ["SharedMemory", "is_shared", "share_memory_"]
@@ -87,7 +89,7 @@ def _reduce(t: Tensor) -> Any:
     if not is_shared(t):
         return t.__reduce_ex__(2)
     memory = _owner(t)._exported
-    array = t.detach().numpy()
+    array = place(own_memory(t)._data, t._chain)
     pages = np.frombuffer(memory.arena.buffer, np.uint8)
     begin = array.ctypes.data - pages.ctypes.data if array.size else 0
     return _rebuild, (
@@ -98,16 +100,26 @@ def _reduce(t: Tensor) -> Any:
         array.strides,
         begin,
         t.requires_grad,
+        bits_of(t),
     )
 
 
 def _rebuild(
-    cls: type, arena: Arena, dtype: Any, shape: Any, strides: Any, begin: int, rg: bool
+    cls: type,
+    arena: Arena,
+    dtype: Any,
+    shape: Any,
+    strides: Any,
+    begin: int,
+    rg: bool,
+    bits: tuple[bool, bool],
 ) -> Tensor:
     """The tensor again, in the process that received it."""
     array = _over(arena, dtype.np, shape, strides, begin)
     t = from_array(array, owned=False)
     t._exported = SharedMemory(arena, array)
+    if any(bits):
+        t = with_bits(t, *bits).detach()
     return t.requires_grad_(rg) if cls is Tensor else Parameter(t, rg)
 
 

@@ -15,8 +15,10 @@ from facula.ops.composed import whole
 from facula.ops.movement import instead
 from facula.ops.table import FUNCTIONS, METHODS, api, in_place
 from facula.tensor import Tensor
+from facula.trace.node import Other
 from facula.trace.recorder import TLS, record
 from facula.values import from_array, realise
+from facula.views import make_view
 
 _NUMBERS = (bool, int, float, complex)
 
@@ -454,16 +456,21 @@ def sgn(input: Any) -> Any:
     return record(pw.SGN, (input,)) if input.dtype is not dtypes.bool else input.clone()
 
 
-@api
+@api(names=("_conj",))
 def conj(input: Any) -> Any:
-    """The complex conjugate; a real tensor as it is."""
-    return record(pw.CONJ, (input,)) if input.dtype.is_complex else input
+    """The complex conjugate, as a view; a real tensor as it is, a sparse one as a copy."""
+    if not input.dtype.is_complex:
+        return input
+    from facula.ops.complexes import CONJ_VIEW
+
+    sparse = input.node.op.__class__ is Other and input.node.op.name in ("sparse", "compressed")
+    return record(pw.CONJ, (input,)) if sparse else make_view(input, CONJ_VIEW, ())
 
 
-@api(inplace=True)
+@api(inplace=True, names=("_conj_physical",))
 def conj_physical(input: Any) -> Any:
     """The complex conjugate, as a copy; a real tensor as it is."""
-    return conj.__wrapped__(input)
+    return record(pw.CONJ, (input,)) if input.dtype.is_complex else input
 
 
 @api(inplace=True)

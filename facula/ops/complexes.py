@@ -104,6 +104,25 @@ def _from_pairs(p: Any, s: Any, a: Any) -> Any:
     return a.view(kind)[..., 0] if a.size else np.empty(a.shape[:-1], kind)
 
 
+# The conjugate and the negative of what is in memory, as views (`facula/unresolved.py`).
+CONJ_VIEW: Op = Op(
+    "conj",
+    lambda p, st, a: (a.shape, a.dtype, a.strides, 0),
+    lambda p, s, a: np.asarray(np.conj(a)),
+    (lambda g: record(pw.CONJ, (g,)),),
+    view=True,
+    write_back=lambda base, new, p: record(pw.CONJ, (new,)),
+)
+NEG_VIEW: Op = Op(
+    "neg_view",
+    lambda p, st, a: (a.shape, a.dtype, a.strides, 0),
+    lambda p, s, a: np.asarray(np.negative(a)),
+    (lambda g: -g,),
+    view=True,
+    write_back=lambda base, new, p: -new,
+)
+CONJ_VIEW.computes = NEG_VIEW.computes = True
+
 VIEW_AS_REAL: Op = Op(
     "view_as_real",
     _pairs_infer,
@@ -163,6 +182,11 @@ def view_as_real(input: Any) -> Any:
     """A complex tensor as pairs of real numbers, in a new last dimension: a view."""
     if not input.dtype.is_complex:
         raise RuntimeError(f"view_as_real is only supported for complex tensors, got {input.dtype}")
+    if input.is_conj():
+        raise RuntimeError(
+            f"view_as_real: a {input.dtype} tensor of shape {list(input.shape)} is the conjugate "
+            "of what is in memory; view_as_real(x.resolve_conj()) looks at a copy"
+        )
     return _parts(input, VIEW_AS_REAL)
 
 
@@ -263,11 +287,17 @@ def isreal(input: Any) -> Any:
 
 @api
 def resolve_conj(input: Any) -> Any:
-    """The tensor itself: conjugation is not lazy here."""
-    return input
+    """A copy of a tensor that is the conjugate of what is in its memory; others as they are."""
+    return input.clone() if input.is_conj() else input
 
 
 @api
 def resolve_neg(input: Any) -> Any:
-    """The tensor itself: negation is not lazy here."""
-    return input
+    """A copy of a tensor that is the negative of what is in its memory; others as they are."""
+    return input.clone() if input.is_neg() else input
+
+
+@api
+def _neg_view(input: Any) -> Any:
+    """The negative of a tensor, as a view."""
+    return make_view(input, NEG_VIEW, ())

@@ -48,7 +48,7 @@ def _h(t: Any) -> Any:
     """Conjugate transpose of the last two dimensions."""
     rank = len(t.node.shape)
     t = record(PERMUTE, (t,), (*range(rank - 2), rank - 1, rank - 2))
-    return t.conj() if t.dtype.is_complex else t
+    return t.conj_physical() if t.dtype.is_complex else t
 
 
 def _fit(g: Any, n: Any) -> Any:

@@ -168,7 +168,7 @@ def _conv_weight(p: Any, s: Any, a: Any, b: Any) -> Any:
 
 
 def _conj(t: Any) -> Any:
-    return t.conj() if t.dtype.is_complex else t
+    return t.conj_physical() if t.dtype.is_complex else t
 
 
 def _of_output(x: Any, w: Any, p: Ints, yn: Any) -> Any:

@@ -280,7 +280,7 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
 @api
 def vdot(input: Any, other: Any) -> Any:
     """The inner product of two vectors, the first conjugated."""
-    return dot.__wrapped__(input.conj() if input.is_complex() else input, other)
+    return dot.__wrapped__(input.conj_physical() if input.is_complex() else input, other)
 
 
 @api

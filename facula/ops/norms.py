@@ -22,7 +22,7 @@ from facula.trace.spans import pure, run
 def norm_over(t: Any, p: float, dims: tuple[int, ...], keep: bool) -> Any:
     """The p-norm of a floating-point tensor over normalised dimensions."""
     if p == 2:
-        sq = (t * t.conj()).real if t.dtype.is_complex else t * t
+        sq = (t * t.conj_physical()).real if t.dtype.is_complex else t * t
         return safe_power(record(rd.SUM, (sq,), (dims, keep)), 0.5)
     a = t.abs()
     if p == math.inf:

@@ -35,7 +35,7 @@ def _real(d: Any) -> Any:
 
 def _c(t: Any) -> Any:
     """The conjugate of a complex tensor, any other as it is."""
-    return t.conj() if t.dtype.is_complex else t
+    return t.conj_physical() if t.dtype.is_complex else t
 
 
 def _scalar(f: Any) -> Any:
@@ -414,7 +414,7 @@ def _sgn_grad(g: Any, a: Any, o: Any) -> Any:
     size = a.abs()
     zero = size == 0
     safe = record(WHERE, (zero, size.new_ones(()), size))
-    along = record(REAL, (g * o.conj(),))
+    along = record(REAL, (g * o.conj_physical(),))
     return record(WHERE, (zero, g.new_zeros(()), (g - o * along) / safe))
 
 
@@ -427,7 +427,7 @@ SGN: Op = pointwise(
     ),
     _sgn_grad,
 )
-CONJ: Op = pointwise("conj_physical", lambda p, s, a: np.conj(a), lambda g: g.conj())
+CONJ: Op = pointwise("conj_physical", lambda p, s, a: np.conj(a), lambda g: record(CONJ, (g,)))
 REAL: Op = pointwise(
     "real", lambda p, s, a: a.real.copy(), lambda g, an: cast(g, an.dtype), out=_real
 )

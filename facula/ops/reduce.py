@@ -99,7 +99,7 @@ def _without_dividing(g: Any, a: Any, dim: int) -> Any:
     right = record(CUMPROD, (a.narrow(dim, 1, n - 1).flip(dim),), (dim,)).flip(dim)
     from facula.ops.movement import cat_record
 
-    return g * (cat_record((one, left), dim) * cat_record((right, one), dim)).conj()
+    return g * (cat_record((one, left), dim) * cat_record((right, one), dim)).conj_physical()
 
 
 PROD: Op = Op("prod", _infer, _np(np.multiply.reduce), (_prod_grad,))
@@ -184,9 +184,9 @@ def _cumprod_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     free = zero.cumsum(d) == 0
     one, none = a.new_ones(()), a.new_zeros(())
     with_one = record(CUMPROD, (_choose(first, one, a),), p)
-    at = record(CUMSUM, ((g * with_one.conj()).flip(d),), p).flip(d)
-    before = record(CUMSUM, ((g * o.conj()).flip(d),), p).flip(d)
-    return _choose(first, at, _choose(free, before / _choose(zero, one, a).conj(), none))
+    at = record(CUMSUM, ((g * with_one.conj_physical()).flip(d),), p).flip(d)
+    before = record(CUMSUM, ((g * o.conj_physical()).flip(d),), p).flip(d)
+    return _choose(first, at, _choose(free, before / _choose(zero, one, a).conj_physical(), none))
 
 
 def _cumprod_exact(g: Any, a: Any, d: int) -> Any:
@@ -196,7 +196,7 @@ def _cumprod_exact(g: Any, a: Any, d: int) -> Any:
     eye = a.new_ones((n, n)).tril().triu()
     parts = (x.unsqueeze(-2) * (1 - eye) + eye).cumprod(-1)  # [factor left out, up to]
     parts = parts * a.new_ones((n, n)).triu()
-    return (g.movedim(d, -1).unsqueeze(-2) * parts.conj()).sum(-1).movedim(-1, d)
+    return (g.movedim(d, -1).unsqueeze(-2) * parts.conj_physical()).sum(-1).movedim(-1, d)
 
 
 CUMPROD: Op = Op(

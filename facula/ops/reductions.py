@@ -107,7 +107,7 @@ def _variance(
     n = math.prod([input.node.shape[d] for d in dims])
     x = _precise(input.detach())
     d = x - mean.__wrapped__(x, dims if dims else None, True)
-    sq = (d * d.conj()).real if d.dtype.is_complex else d * d
+    sq = (d * d.conj_physical()).real if d.dtype.is_complex else d * d
     s = record(rd.SUM, (sq,), (dims, keepdim))
     left = n - correction
     if left <= 0:

@@ -45,6 +45,7 @@ class Op:
     __slots__ = (
         "alike",
         "body",
+        "computes",
         "differentiable",
         "frees",
         "grads",
@@ -85,6 +86,7 @@ class Op:
         self.pointwise = pointwise
         self.alike = False  # whether what two operands that are alike give is like them
         self.view = view
+        self.computes = False  # whether a view shows other elements than are in memory
         # Operands and result that may not be modified, though they aren't saved; a tuple of what
         # each operand's gradient asks for; or a function of the parameters.
         self.watches: str | tuple[str, ...] | Callable[[Any], str] = ""

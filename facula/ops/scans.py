@@ -116,8 +116,8 @@ def _log_scan_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
         top = (o.real if a.dtype.is_complex else o).detach()
         top = record(rd.AMAX, (top,), (p, True))
         top = record(pw.WHERE, (top.abs() < math.inf, top, top.new_zeros(())))
-        t = (g * (top - o).exp().conj()).flip(d)
-        return record(rd.CUMSUM, (t,), p).flip(d) * (a - top).exp().conj()
+        t = (g * (top - o).exp().conj_physical()).flip(d)
+        return record(rd.CUMSUM, (t,), p).flip(d) * (a - top).exp().conj_physical()
     # Signs apart and in logarithms, so that exp(-o) cannot overflow. NaN has neither sign.
     parts = []
     for sign in (g, -g):

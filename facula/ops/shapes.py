@@ -7,7 +7,7 @@ import operator
 from functools import lru_cache
 from typing import Any
 
-from facula import dtypes
+from facula import dtypes, unresolved
 from facula.ops import movement as mv
 from facula.ops.arithmetic import need
 from facula.ops.registry import broadcast
@@ -122,6 +122,7 @@ def view(self: Any, *shape: Any, **named: Any) -> Any:
 
 
 def _view_dtype(t: Any, d: Any) -> Any:
+    unresolved.check("view", t)
     if d is t.dtype:
         return make_view(t, mv.DETACH, ())  # it has no derivative, whatever the dtype
     from facula.ops.layouts import view_dtype

@@ -425,7 +425,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
             "of observations."
         )
     norm = norm.clamp(min=0) if isinstance(norm, Tensor) else max(norm, 0)
-    out = weighted @ centred.transpose(0, 1).conj()
+    out = weighted @ centred.transpose(0, 1).conj_physical()
     return (out / norm if isinstance(norm, Tensor) or norm else out * math.inf).squeeze()
 
 

@@ -11,8 +11,10 @@ from facula.ops.arithmetic import need
 from facula.ops.registry import like_strides
 from facula.ops.shapes import sizes
 from facula.ops.table import FUNCTIONS, api
+from facula.sharing import with_bits
 from facula.trace.node import contiguous_strides
 from facula.trace.recorder import TLS, record
+from facula.unresolved import bits_of
 from facula.views import make_view, whole
 
 
@@ -55,6 +57,8 @@ def _alike(base: Any, t: Any) -> Any:
     have, want = base.node.dtype, t.node.dtype
     if have is want:
         return base
+    if have.is_complex:
+        base = with_bits(base, *bits_of(base))  # what is in memory
     if have.is_complex and have.to_real() is want:
         return FUNCTIONS["view_as_real"](base)
     if have.itemsize == want.itemsize:
@@ -91,6 +95,8 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
         if base is None or not _holds(base, shape, strides, offset):
             inner = input._storage is not None and input._chain
             base = _alike(whole(input), input) if inner else input
+    (conj, neg), (other, minus) = bits_of(base), bits_of(input)
+    base = with_bits(base, conj != other, neg != minus)
     start = base._offset
     shape, strides = checked_strides(base, size, stride, offset - start)
     if TLS.r.grad and input.requires_grad and not base.requires_grad:

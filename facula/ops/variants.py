@@ -63,14 +63,14 @@ def is_signed(input: Any) -> bool:
 
 @api(method=False)
 def is_conj(input: Any) -> bool:
-    """Always False: conjugation is not lazy here."""
-    return False
+    """Whether a tensor is the conjugate of what is in its memory, as `x.conj()` is."""
+    return bool(input.is_conj())
 
 
 @api(method=False)
 def is_neg(input: Any) -> bool:
-    """Always False: negation is not lazy here."""
-    return False
+    """Whether a tensor is the negative of what is in its memory, as `x.conj().imag` is."""
+    return bool(input.is_neg())
 
 
 @api

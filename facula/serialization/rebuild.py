@@ -22,6 +22,7 @@ from facula.nn import parameter
 from facula.ops.table import METHODS
 from facula.serialization import layouts, objects
 from facula.serialization.unpickler import Budget, Function, make_set, shown
+from facula.sharing import with_bits
 from facula.trace.node import canonical
 from facula.values import from_array
 
@@ -441,7 +442,7 @@ def _tensor_v2(
         if "conj" in bits:
             made = made.conj().detach()
         if "neg" in bits:
-            made = (-made).detach()
+            made = with_bits(made, False, True).detach()
     if type(requires_grad) is not bool:
         raise UnpicklingError(f"requires_grad is {shown(requires_grad)}")
     if requires_grad:

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 import facula
-from facula import Size, Tensor, dtypes
+from facula import Size, Tensor, dtypes, unresolved
 from facula.devices import device
 from facula.memory import TypedStorage, UntypedStorage
 from facula.nn import parameter
@@ -136,6 +136,10 @@ class _Reducer:
             requires_grad,
             OrderedDict(),
         )
+        named = zip(("conj", "neg"), unresolved.bits_of(t), strict=True)
+        metadata = {bit: True for bit, on in named if on}
+        if metadata and t.dtype in _STORAGE_NAMES:
+            return name("torch._utils", "_rebuild_tensor_v2"), (*args, metadata)
         if t.dtype in _STORAGE_NAMES:
             return name("torch._utils", "_rebuild_tensor_v2"), args
         return name("torch._utils", "_rebuild_tensor_v3"), (*args, t.dtype)
@@ -160,7 +164,7 @@ class _Reducer:
             return known, 0
         first, start = [
             a.ctypes.data if a.__class__ is np.ndarray else a.address
-            for a in (owner._data, t._data)
+            for a in (owner._data, unresolved.place(owner._data, t._chain))
         ]
         return known, (start - first) // t.itemsize
 

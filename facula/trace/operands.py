@@ -216,6 +216,11 @@ def given_of(r: Recorder, t: Any, node: Node) -> tuple[Any, Any, Any]:
         else:
             r.loans.append(t)
             flight.land()
+            if t._storage is not None and t._storage.computed:
+                from facula.unresolved import look_again
+
+                look_again(t)
+                data = t._data
             if data.nbytes <= SNAPSHOT_BYTES:
                 data = snapshot(t)
             else:

@@ -247,6 +247,8 @@ def is_lent(r: Any, t: Any) -> bool:
     owner = t if t._storage is None else t._storage
     if owner._exported is None or t.node.op is not LEAF or t._leaf_rg or t._counter is not None:
         return False
+    if t._storage is not None and t._storage.computed:
+        return False  # what it shows may have to be computed again
     if owner._exported() is None:
         owner._exported = None
         return False

@@ -35,7 +35,7 @@ BROKEN = (
     "don't yet support saved tensor hooks",
 )
 PASSES = ("backward(", "autograd.grad(")
-PATIENCE = 300  # seconds for one program
+PATIENCE = int(os.environ.get("FUZZ_PATIENCE", 300))  # seconds for one program
 
 
 def names_for(torch, values: list) -> dict:
@@ -374,6 +374,7 @@ def warm(torch) -> None:
     """Import what PyTorch imports at first use, for four seconds, so that no child has to."""
     with contextlib.suppress(ImportError):  # given gradients ask for it
         importlib.import_module(f"{torch.__name__}.fx.experimental.symbolic_shapes")
+    torch.func.grad(lambda x: torch.vmap(lambda t: t)(x).sum())(torch.ones(1))
     p = torch.ones(1, requires_grad=True)
     p.grad = torch.ones(1)
     torch.optim.SGD([p], lr=0.1).step()

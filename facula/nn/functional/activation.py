@@ -375,7 +375,7 @@ def _silu(x: Tensor) -> Tensor:
 def _silu_grad(g: Any, b: Any, c: Any) -> Any:
     part = b.sigmoid() if TLS.r.grad else c
     slope = part * (b * (1 - part) + 1)
-    return g * (slope.conj() if b.dtype.is_complex else slope)
+    return g * (slope.conj_physical() if b.dtype.is_complex else slope)
 
 
 SILU = _activation("silu", _silu_grad)  # the last operand is the sigmoid
