@@ -47,9 +47,17 @@ def reset() -> None:
 cudagraph_mark_step_begin = reset
 
 
-def set_stance(*args: Any, **kwargs: Any) -> Any:
-    """Accepted, with no effect, also as a context manager."""
-    return contextlib.nullcontext()
+class set_stance(contextlib.ContextDecorator):
+    """Accepted, with no effect, also as a context manager and as a decorator."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        pass
 
 
 def list_backends(*args: Any, **kwargs: Any) -> list[str]:
