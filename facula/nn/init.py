@@ -55,13 +55,17 @@ def calculate_gain(nonlinearity: str, param: int | float | None = None) -> float
 # ---- simple distributions
 
 
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator=None) -> Tensor:
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: facula.Generator | None = None
+) -> Tensor:
     """Evenly distributed numbers from ``[a, b)``."""
     with facula.no_grad():
         return tensor.uniform_(a, b, generator=generator)
 
 
-def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator=None) -> Tensor:
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: facula.Generator | None = None
+) -> Tensor:
     """Normally distributed numbers."""
     with facula.no_grad():
         return tensor.normal_(mean, std, generator=generator)
@@ -73,7 +77,7 @@ def trunc_normal_(
     std: float = 1.0,
     a: float = -2.0,
     b: float = 2.0,
-    generator=None,
+    generator: facula.Generator | None = None,
 ) -> Tensor:
     """Normally distributed numbers between ``a`` and ``b``, by drawing again what is not.
 
@@ -167,7 +171,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         return tensor
 
 
-def orthogonal_(tensor: Tensor, gain: float = 1, generator=None) -> Tensor:
+def orthogonal_(
+    tensor: Tensor, gain: float = 1, generator: facula.Generator | None = None
+) -> Tensor:
     """A matrix with orthogonal rows or columns (https://arxiv.org/abs/1312.6120)."""
     if tensor.ndimension() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
@@ -189,7 +195,9 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator=None) -> Tensor:
         return tensor.mul_(gain)
 
 
-def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator=None) -> Tensor:
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: facula.Generator | None = None
+) -> Tensor:
     """Normally distributed numbers, a fraction ``sparsity`` of each column of them zero."""
     if tensor.ndimension() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
@@ -224,7 +232,9 @@ def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
     return _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator=None) -> Tensor:
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: facula.Generator | None = None
+) -> Tensor:
     """Even, with variance ``2 gain^2 / (fan_in + fan_out)`` (Glorot and Bengio 2010)."""
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
@@ -232,7 +242,9 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator=None) -> Tensor
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator=None) -> Tensor:
+def xavier_normal_(
+    tensor: Tensor, gain: float = 1.0, generator: facula.Generator | None = None
+) -> Tensor:
     """Normal, with variance ``2 gain^2 / (fan_in + fan_out)`` (Glorot and Bengio 2010)."""
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / float(fan_in + fan_out)), generator)
@@ -252,7 +264,7 @@ def kaiming_uniform_(
     a: float = 0,
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
-    generator=None,
+    generator: facula.Generator | None = None,
 ) -> Tensor:
     """Even, with variance ``gain^2 / fan`` (He et al. 2015, https://arxiv.org/abs/1502.01852)."""
     std = _kaiming_std(tensor, a, mode, nonlinearity)
@@ -267,7 +279,7 @@ def kaiming_normal_(
     a: float = 0,
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
-    generator=None,
+    generator: facula.Generator | None = None,
 ) -> Tensor:
     """Normal, with variance ``gain^2 / fan`` (He et al. 2015)."""
     std = _kaiming_std(tensor, a, mode, nonlinearity)

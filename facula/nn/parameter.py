@@ -221,7 +221,7 @@ def _shapeless(cls: type, data: Tensor, requires_grad: bool) -> Any:
     return tensor
 
 
-def is_lazy(param) -> bool:
+def is_lazy(param: Any) -> bool:
     """Whether ``param`` has no shape yet."""
     return isinstance(param, UninitializedTensorMixin)
 

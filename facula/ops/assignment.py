@@ -369,6 +369,7 @@ METHODS["copy_"] = METHODS.pop("copy")
 
 
 def _fill(self: Any, value: Any) -> Any:
+    """Set all elements, in place, to a number or to the value of a 0-d tensor."""
     check_in_place(self, "fill_", False)  # one value: elements that share memory may get it twice
     if isinstance(value, Tensor):
         if value.node.shape:

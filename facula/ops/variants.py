@@ -228,7 +228,12 @@ def _storage_type(self: Any) -> Any:
     return storage_type(self)
 
 
+def _is_pinned(self: Any, device: Any = None) -> bool:
+    """Whether the memory can be read by a device while the host goes on: none of it is pinned."""
+    return False
+
+
 METHODS.update(new=_new, untyped_storage=_untyped_storage, storage=_storage)
 METHODS.update(storage_type=_storage_type)
 METHODS.update(resize=resize, resize_as=resize_as, pin_memory=_pin_memory)
-METHODS["is_pinned"] = lambda self, device=None: False
+METHODS["is_pinned"] = _is_pinned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import facula
 from facula import Tensor
@@ -30,7 +31,7 @@ def is_low(*tensors: Tensor | None) -> bool:
     return any(t is not None and t.dtype in _LOW for t in tensors)
 
 
-def in_place(fn, x: Tensor, *args) -> Tensor:
+def in_place(fn: Any, x: Tensor, *args: Any) -> Tensor:
     """Write ``fn(x, *args)`` back into ``x``.
 
     The function reads a copy, so that what its derivative needs is not what is overwritten;
@@ -67,7 +68,7 @@ def check_reduction(reduction: str) -> None:
         raise ValueError(f"{reduction} is not a valid value for reduction")
 
 
-def reduced(loss: Tensor, reduction: str, dtype=None) -> Tensor:
+def reduced(loss: Tensor, reduction: str, dtype: Any = None) -> Tensor:
     """``loss`` summed, averaged or as it is; in ``dtype`` if given."""
     if reduction == "sum":
         loss = loss.sum()
@@ -123,7 +124,7 @@ _SCALAR_TYPES = {
 }
 
 
-def scalar_type(dtype) -> str:
+def scalar_type(dtype: Any) -> str:
     """PyTorch's internal name of ``dtype``, which its error messages use."""
     name = str(dtype).rpartition(".")[2]
     return _SCALAR_TYPES.get(name, name)
@@ -134,11 +135,11 @@ def type_name(t: Tensor) -> str:
     return f"torch.{scalar_type(t.dtype)}Tensor"
 
 
-def dims(sizes) -> str:
+def dims(sizes: Any) -> str:
     """Sizes as PyTorch's messages print them: ``[2, 3]``."""
     return "[" + ", ".join(str(n) for n in sizes) + "]"
 
 
-def ntuple(value, n: int) -> tuple:
+def ntuple(value: Any, n: int) -> tuple:
     """``value`` repeated ``n`` times, or its own elements if it has any."""
     return tuple(value) if isinstance(value, (tuple, list)) else (value,) * n

@@ -184,7 +184,7 @@ def multi_head_attention_forward(
     static_v: Tensor | None = None,
     average_attn_weights: bool = True,
     is_causal: bool = False,
-):
+) -> tuple[Tensor, Tensor | None]:
     """What :class:`facula.nn.MultiheadAttention` computes; see there.
 
     Query ``(L, N, E)``, key and value ``(S, N, E)``, or all without ``N``. Returns the output and
@@ -370,7 +370,7 @@ def _check_heads(query, key, value, key_padding_mask, attn_mask, num_heads) -> b
     return batched
 
 
-def none_or_dtype(t: Tensor | None):
+def none_or_dtype(t: Tensor | None) -> Any:
     """The dtype of ``t``, or None."""
     if t is not None and not isinstance(t, Tensor):
         raise RuntimeError(f"a mask must be None or a Tensor, not {type(t).__name__}")
@@ -380,9 +380,9 @@ def none_or_dtype(t: Tensor | None):
 def canonical_mask(
     mask: Tensor | None,
     mask_name: str,
-    other_type,
+    other_type: Any,
     other_name: str,
-    target_type,
+    target_type: Any,
     check_other: bool = True,
 ) -> Tensor | None:
     """``mask`` as numbers to add to the scores: True of a bool mask becomes minus infinity."""

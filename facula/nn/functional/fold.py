@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from facula import Tensor
 from facula.ops.movement import in_layout, shaped
 from facula.ops.table import explained
@@ -47,7 +49,9 @@ def _blocks(size, kernel, dilation, padding, stride) -> tuple[int, ...]:
 
 
 @explained
-def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
+def unfold(
+    input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Tensor:
     """All sliding blocks of an image as columns: ``(N, C, H, W)`` to ``(N, C * kh * kw, L)``."""
     kernel, dilation, padding, stride = _pairs(kernel_size, dilation, padding, stride)
     batched = input.dim() == 4
@@ -71,7 +75,14 @@ def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tenso
 
 
 @explained
-def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
+def fold(
+    input: Tensor,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Tensor:
     """Blocks added up into an image, each where :func:`unfold` would have taken it."""
     size = ntuple(output_size, 2)
     if len(size) == 1:

@@ -258,7 +258,7 @@ def _check_normalized_shape(input, normalized_shape, name, weight, bias=None) ->
 
 def layer_norm(
     input: Tensor,
-    normalized_shape,
+    normalized_shape: Any,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
@@ -291,7 +291,7 @@ def _layer_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
 @explained
 def rms_norm(
     input: Tensor,
-    normalized_shape,
+    normalized_shape: Any,
     weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:

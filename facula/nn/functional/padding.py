@@ -14,7 +14,7 @@ from ._common import dims
 
 
 @mixed
-def pad(input: Tensor, pad, mode: str = "constant", value: float | None = None) -> Tensor:
+def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
     """Lengthen (or, by a negative amount, shorten) the last dimensions of ``input``.
 
     Args:

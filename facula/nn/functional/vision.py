@@ -34,8 +34,8 @@ _MODE_DIMS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5, "lanczos
 @mixed
 def interpolate(
     input: Tensor,
-    size=None,
-    scale_factor=None,
+    size: Any = None,
+    scale_factor: Any = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
@@ -235,19 +235,25 @@ def _times_matrix(x: Tensor, dim: int, rows: list[list[float]]) -> Tensor:
     return x.transpose(dim, -1).matmul(matrix.t()).transpose(dim, -1)
 
 
-def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None) -> Tensor:
+def upsample(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
     """Deprecated name of :func:`interpolate`."""
     _deprecated("upsample")
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
-def upsample_nearest(input, size=None, scale_factor=None) -> Tensor:
+def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """Deprecated: :func:`interpolate` with ``mode="nearest"``."""
     _deprecated("upsample_nearest")
     return interpolate(input, size, scale_factor, mode="nearest")
 
 
-def upsample_bilinear(input, size=None, scale_factor=None) -> Tensor:
+def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """Deprecated: :func:`interpolate` with ``mode="bilinear"`` and aligned corners."""
     _deprecated("upsample_bilinear")
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
@@ -273,7 +279,7 @@ def _warn_corners() -> None:
 
 
 @mixed
-def affine_grid(theta: Tensor, size, align_corners: bool | None = None) -> Tensor:
+def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor:
     """The sampling grid of affine maps ``theta`` for results of ``size``.
 
     ``theta`` ``(N, 2, 3)`` with ``size`` ``(N, C, H, W)``, or ``(N, 3, 4)`` with

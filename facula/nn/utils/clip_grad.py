@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import facula
@@ -27,7 +28,7 @@ def _gradients(parameters) -> list[Tensor]:
 
 
 def get_total_norm(
-    tensors,
+    tensors: Iterable[Tensor] | Tensor,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
@@ -67,7 +68,10 @@ def _total_norm(tensors: Any, static: Any, numbers: Any) -> Tensor:
 
 
 def clip_grads_with_norm_(
-    parameters, max_norm: float, total_norm: Tensor, foreach: bool | None = None
+    parameters: Iterable[Tensor] | Tensor,
+    max_norm: float,
+    total_norm: Tensor,
+    foreach: bool | None = None,
 ) -> None:
     """Scale gradients, in place, by ``max_norm / total_norm`` where that is less than 1."""
     with facula.no_grad():
@@ -83,7 +87,7 @@ def _scale(tensors: Any, static: Any, numbers: Any) -> None:
 
 
 def clip_grad_norm_(
-    parameters,
+    parameters: Iterable[Tensor] | Tensor,
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
@@ -100,7 +104,7 @@ def clip_grad_norm_(
 
 
 def clip_grad_norm(
-    parameters,
+    parameters: Iterable[Tensor] | Tensor,
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
@@ -116,7 +120,9 @@ def clip_grad_norm(
     return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
 
 
-def clip_grad_value_(parameters, clip_value: float, foreach: bool | None = None) -> None:
+def clip_grad_value_(
+    parameters: Iterable[Tensor] | Tensor, clip_value: float, foreach: bool | None = None
+) -> None:
     """Limit every element of the gradients, in place, to ``[-clip_value, clip_value]``."""
     clip_value = float(clip_value)
     with facula.no_grad():

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import facula
 from facula import Tensor
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
-def parameters_to_vector(parameters) -> Tensor:
+def parameters_to_vector(parameters: Iterable[Tensor] | Tensor) -> Tensor:
     """All elements of ``parameters`` in one vector."""
     return facula.cat([p.view(-1) for p in parameters])
 
 
-def vector_to_parameters(vec: Tensor, parameters) -> None:
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor] | Tensor) -> None:
     """Give ``parameters`` the values of consecutive parts of ``vec``."""
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected torch.Tensor, but got: {type(vec).__name__}")

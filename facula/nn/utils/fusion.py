@@ -6,6 +6,7 @@ import copy
 
 import facula
 from facula import Tensor
+from facula.nn.modules.module import Module
 
 from ..parameter import Parameter
 
@@ -41,7 +42,7 @@ def _fused(weight, bias, mean, var, eps, scale, shift, channel_dim):
     )
 
 
-def fuse_conv_bn_eval(conv, bn, transpose: bool = False):
+def fuse_conv_bn_eval(conv: Module, bn: Module, transpose: bool = False) -> Module:
     """A convolution that computes what ``conv`` followed by ``bn`` does in evaluation."""
     _check_eval(conv, bn)
     fused = copy.deepcopy(conv)
@@ -72,7 +73,7 @@ def fuse_conv_bn_weights(
     return _fused(conv_w, conv_b, bn_rm, bn_rv, bn_eps, bn_w, bn_b, 1 if transpose else 0)
 
 
-def fuse_linear_bn_eval(linear, bn):
+def fuse_linear_bn_eval(linear: Module, bn: Module) -> Module:
     """A linear layer that computes what ``linear`` followed by ``bn`` does in evaluation."""
     _check_eval(linear, bn)
     if linear.out_features != bn.num_features and bn.num_features != 1:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from facula import random
+from facula.nn.modules.module import Module
 
 __all__ = ["skip_init"]
 
 
-def skip_init(module_cls, *args, **kwargs):
+def skip_init(module_cls: type[Module], *args: Any, **kwargs: Any) -> Module:
     """An instance of ``module_cls`` whose parameters need not be drawn, to be loaded over.
 
     The generator is left as it was. Values that nothing reads are never computed, so the initial

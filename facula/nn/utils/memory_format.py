@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import facula
+from facula.nn.modules.module import Module
 
 __all__ = ["convert_conv2d_weight_memory_format", "convert_conv3d_weight_memory_format"]
 
@@ -28,11 +31,11 @@ def _convert(module, memory_format, names: tuple[str, ...]):
     return module
 
 
-def convert_conv2d_weight_memory_format(module, memory_format):
+def convert_conv2d_weight_memory_format(module: Module, memory_format: Any) -> Module:
     """Rearrange the weights of all 2-d convolutions in ``module``; returns it."""
     return _convert(module, memory_format, ("Conv2d", "ConvTranspose2d"))
 
 
-def convert_conv3d_weight_memory_format(module, memory_format):
+def convert_conv3d_weight_memory_format(module: Module, memory_format: Any) -> Module:
     """Rearrange the weights of all 3-d convolutions in ``module``; returns it."""
     return _convert(module, memory_format, ("Conv3d", "ConvTranspose3d"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import facula
 from facula import Tensor
@@ -33,7 +34,7 @@ _cache_depth = 0
 
 
 @contextlib.contextmanager
-def cached():
+def cached() -> Any:
     """Compute every parametrised tensor at most once inside the ``with`` block."""
     global _cache_depth
     _cache_depth += 1

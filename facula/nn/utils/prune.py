@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable
+from typing import Any
 
 import facula
 from facula import Tensor
@@ -335,28 +336,33 @@ def identity(module: Module, name: str) -> Module:
     return module
 
 
-def random_unstructured(module: Module, name: str, amount) -> Module:
+def random_unstructured(module: Module, name: str, amount: float | int) -> Module:
     """Prune elements at random: a number of them, or a fraction."""
     RandomUnstructured.apply(module, name, amount)
     return module
 
 
 def l1_unstructured(
-    module: Module, name: str, amount, importance_scores: Tensor | None = None
+    module: Module, name: str, amount: float | int, importance_scores: Tensor | None = None
 ) -> Module:
     """Prune the elements of least magnitude (or of least importance)."""
     L1Unstructured.apply(module, name, amount, importance_scores=importance_scores)
     return module
 
 
-def random_structured(module: Module, name: str, amount, dim: int) -> Module:
+def random_structured(module: Module, name: str, amount: float | int, dim: int) -> Module:
     """Prune slices along ``dim`` at random."""
     RandomStructured.apply(module, name, amount, dim)
     return module
 
 
 def ln_structured(
-    module: Module, name: str, amount, n, dim: int, importance_scores: Tensor | None = None
+    module: Module,
+    name: str,
+    amount: float | int,
+    n: Any,
+    dim: int,
+    importance_scores: Tensor | None = None,
 ) -> Module:
     """Prune the slices along ``dim`` of least n-norm."""
     LnStructured.apply(module, name, amount, n, dim, importance_scores=importance_scores)
@@ -364,7 +370,10 @@ def ln_structured(
 
 
 def global_unstructured(
-    parameters, pruning_method, importance_scores: dict | None = None, **kwargs
+    parameters: Iterable[tuple[Module, str]],
+    pruning_method: Any,
+    importance_scores: dict | None = None,
+    **kwargs: Any,
 ) -> None:
     """Prune several parameters as if they were one tensor.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Iterable
+from typing import Any
 
 import facula
 from facula import Tensor
@@ -135,7 +136,7 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
 
 
 def pack_padded_sequence(
-    input: Tensor, lengths, batch_first: bool = False, enforce_sorted: bool = True
+    input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
 ) -> PackedSequence:
     """Pack padded sequences.
 
@@ -247,7 +248,7 @@ def pad_packed_sequence(
 
 @explained
 def pad_sequence(
-    sequences,
+    sequences: Any,
     batch_first: bool = False,
     padding_value: float = 0.0,
     padding_side: str = "right",

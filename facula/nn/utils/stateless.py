@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from facula import Tensor
 from facula.errors import honest
+from facula.nn.modules.module import Module
 
 __all__ = ["functional_call"]
 
 
 def functional_call(
-    module,
+    module: Module,
     parameters_and_buffers: dict[str, Tensor],
-    args=None,
+    args: Any = None,
     kwargs: dict | None = None,
     *,
     tie_weights: bool = True,
     strict: bool = False,
-):
+) -> Any:
     """What ``module(*args, **kwargs)`` computes with the given tensors in place of its own.
 
     Args:
