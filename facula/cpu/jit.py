@@ -1,6 +1,6 @@
 """From LLVM IR text to addresses of native functions, through llvmlite.
 
-llvmlite is imported here and nowhere else, at the first compilation.
+llvmlite is imported here, at the first compilation, and where programs ask for the processor.
 """
 
 from __future__ import annotations

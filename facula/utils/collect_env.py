@@ -13,8 +13,7 @@ from facula.errors import honest
 
 def get_pretty_env_info() -> str:
     """The versions of Facula, Python and NumPy, and the machine."""
-    import llvmlite
-    import numpy
+    from importlib.metadata import version as installed
 
     from facula import version
     from facula.backends.cpu import get_cpu_capability
@@ -23,8 +22,8 @@ def get_pretty_env_info() -> str:
         "Facula": version.FACULA,
         "Interface of PyTorch": version.API,
         "Python": sys.version.replace("\n", " "),
-        "NumPy": numpy.__version__,
-        "llvmlite": llvmlite.__version__,
+        "NumPy": installed("numpy"),
+        "llvmlite": installed("llvmlite"),
         "System": platform.platform(),
         "Vectors": get_cpu_capability(),
         "CUDA": "no",
