@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [section...] [options]`; see README.md in this folder."""
+"""The command: `python -m benchmarks [section...] [options]`; see benchmarks/README.md."""
 
 from __future__ import annotations
 

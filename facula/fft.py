@@ -76,7 +76,7 @@ def _c2r_body(p: Any, s: Any, a: Any) -> Any:
     return out.astype(np.float64 if a.dtype == np.complex128 else np.float32)
 
 
-def _c2r_grad(g: Any, an: Any, p: Any) -> Any:
+def _c2r_grad(g: Any, p: Any) -> Any:
     d, n, forward, mode = p
     half = record(R2C, (g,), (d, not forward, mode))
     twice = n - half.node.shape[d]  # these stand for two elements each

@@ -49,7 +49,7 @@ UNITS = 1.5 * 2**23  # float32 near this are whole: adding it rounds, and it can
 # ---- exponential functions
 
 
-def _reduced(x: Lanes, t: Value, full: bool) -> tuple[Value, Value]:
+def _reduced(x: Lanes, t: Value) -> tuple[Value, Value]:
     """n and r with t = n ln(2) + r, for float64."""
     n = x.intrinsic("roundeven", x.mul(t, x.const(LOG2E, "f64")))
     r = x.fma(n, x.const(-0.6931471803691238, "f64"), t)
@@ -59,7 +59,7 @@ def _reduced(x: Lanes, t: Value, full: bool) -> tuple[Value, Value]:
 def _exp64(x: Lanes, a: Value, full: bool = False) -> Value:
     """exp in float64; without `full`, to 2**-39 and for exponents that float32 may need."""
     t = clamped(x, a, -746.0 if full else -200.0, 710.0 if full else 200.0)
-    n, r = _reduced(x, t, full)
+    n, r = _reduced(x, t)
     p = x.fma(x.mul(r, r), polynomial(x, r, EXP_FULL if full else EXP), r)
     p = x.add(p, x.const(1.0, "f64"))
     return scaled(x, p, n) if full else x.mul(p, power_of_two(x, whole(x, n), "f64"))
@@ -93,7 +93,7 @@ def expm1(x: Lanes, a: Value) -> Value:
     full = kind == "f64"
     if full:
         t = clamped(x, a, -60.0, 710.0)
-        n, r = _reduced(x, t, full)
+        n, r = _reduced(x, t)
     else:
         t = clamped(x, a, -30.0, 89.0)
         n = x.intrinsic("roundeven", x.mul(t, x.const(LOG2E, kind)))

@@ -143,7 +143,7 @@ def _quotient(x: Lanes, r: Value, polynomials: tuple[tuple[float, ...], ...]) ->
     return x.div(above, below)
 
 
-def _quantile(x: Lanes, q: Value, tail: Value, full: bool) -> Value:
+def _quantile(x: Lanes, q: Value, tail: Value) -> Value:
     """The normal quantile of 0.5 + q, by Wichura's quotients (`facula/ops/normal.py`)."""
     edge = x.op("fcmp ugt", x.absolute(q), _c(x, 0.425), "b")
     centre = x.mul(q, _quotient(x, x.fma(x.neg(q), q, _c(x, 0.180625)), _CENTRE))
@@ -166,14 +166,14 @@ def _quantile(x: Lanes, q: Value, tail: Value, full: bool) -> Value:
 def _erfinv(x: Lanes, a: Value, full: bool) -> Value:
     half = _c(x, 0.5)
     tail = x.mul(x.sub(_c(x, 1), x.absolute(a)), half)
-    out = _quantile(x, x.mul(a, half), tail, full)
+    out = _quantile(x, x.mul(a, half), tail)
     return x.mul(out, _c(x, math.sqrt(0.5)))
 
 
 def _ndtri(x: Lanes, a: Value, full: bool) -> Value:
     other = x.sub(_c(x, 1), a)
     tail = x.select(x.compare("lt", a, other), a, other)
-    return _quantile(x, x.sub(a, _c(x, 0.5)), tail, full)
+    return _quantile(x, x.sub(a, _c(x, 0.5)), tail)
 
 
 def _either(f: Callable[[Lanes, Value, bool], Value]) -> Callable[[Lanes, Value], Value]:

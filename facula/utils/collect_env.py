@@ -15,7 +15,7 @@ def get_pretty_env_info() -> str:
     """The versions of Facula, Python and NumPy, and the machine."""
     from importlib.metadata import version as installed
 
-    from facula import version
+    from facula import cuda, version
     from facula.backends.cpu import get_cpu_capability
 
     rows = {
@@ -26,7 +26,7 @@ def get_pretty_env_info() -> str:
         "llvmlite": installed("llvmlite"),
         "System": platform.platform(),
         "Vectors": get_cpu_capability(),
-        "CUDA": "no",
+        "CUDA": "yes" if cuda.is_available() else "no",
     }
     return "\n".join([f"{name}: {value}" for name, value in rows.items()])
 
