@@ -143,6 +143,7 @@ STORAGES = {kind.replace("Tensor", "Storage"): d for kind, d in KINDS.items()}
 STORAGES |= {"ComplexFloatStorage": dtypes.complex64, "ComplexDoubleStorage": dtypes.complex128}
 for _name, _dtype in STORAGES.items():
     globals()[_name] = storagetype(_name, (), {"dtype": _dtype, "__module__": "torch"})
+Storage = globals()["FloatStorage"]
 
 
 def storage_type(self: Any) -> Any:

@@ -43,7 +43,7 @@ _MODULES = {
     "facula.legacy": """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor
         HalfTensor IntTensor LongTensor ShortTensor BFloat16Storage BoolStorage ByteStorage
         CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage FloatStorage HalfStorage
-        IntStorage LongStorage ShortStorage""",
+        IntStorage LongStorage ShortStorage Storage""",
     "facula.symbolic": """SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not
         sym_sqrt sym_sum""",
     "facula.switches": """are_deterministic_algorithms_enabled get_default_device

@@ -124,11 +124,18 @@ SCATTER_REDUCE: Op = Op(
 )
 
 
+def unchanged(input: Any, source: Any) -> Any:
+    """A copy of the input, with the history of what nothing was taken of."""
+    if not source.requires_grad:
+        return input.clone()
+    return input + source.reshape(-1)[:0].sum()
+
+
 def reduced(input: Any, d: int, index: Any, src: Any, kind: str, own: bool) -> Any:
     """Input with src combined into it where the index points along dimension d; `own`: whether
     what is there takes part."""
     if index.numel() == 0:
-        return input.clone()
+        return unchanged(input, src)
     if not input.node.shape:
         t = reduced(input.reshape(1), 0, index.reshape(-1), src.reshape(-1), kind, own)
         return t.reshape(())

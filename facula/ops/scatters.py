@@ -19,7 +19,7 @@ from facula.ops.assignment import filler
 from facula.ops.indices import array_of, known, outside, saved_by, table_of
 from facula.ops.movement import in_layout, shaped, watched
 from facula.ops.registry import Op, broadcast, like_strides
-from facula.ops.scatter_reduce import KINDS, reduced
+from facula.ops.scatter_reduce import KINDS, reduced, unchanged
 from facula.ops.table import FUNCTIONS, METHODS, api, in_place
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
@@ -127,7 +127,7 @@ def scatter(
             f"scatter(): reduce argument must be either add or multiply, got {reduce}"
         )
     if index.numel() == 0:
-        return input.clone()
+        return unchanged(input, source)
     if reduce is not None:
         return reduced(input, d, index, source, "sum" if reduce == "add" else "prod", True)
     source = _with_dimension(source)
@@ -142,7 +142,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     _same_dtype("scatter_add", input, src)
     d = _gather_check("scatter_add", input, dim, index, src)
     if index.numel() == 0:
-        return input.clone()
+        return unchanged(input, src)
     at = _with_dimension(index)
     return in_layout(record(ix.SCATTER_ADD, (input, at, _with_dimension(src)), d), None)
 

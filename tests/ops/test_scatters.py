@@ -129,3 +129,15 @@ def test_what_is_written_over_has_a_gradient_of_zero():
     x, s = torch.ones(2, requires_grad=True), torch.ones(0, requires_grad=True)
     x.put(torch.tensor([], dtype=torch.int64), s).sum().backward()
     assert x.grad.tolist() == [1, 1] and s.grad.tolist() == []
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (2, 0)])
+@pytest.mark.parametrize("name", ["scatter", "scatter_add", "scatter_reduce"])
+def test_a_source_of_which_nothing_is_taken_has_a_history(name, shape):
+    index = torch.zeros(shape, dtype=torch.int64)
+    more = ("sum",) if name == "scatter_reduce" else ()
+    source = torch.ones(2, 2, requires_grad=True)
+    out = torch.ones(shape[0] or 1, 3)
+    made = getattr(out, name)(1, index, source, *more)
+    made.sum().backward()
+    assert made.tolist() == out.tolist() and source.grad.tolist() == [[0, 0], [0, 0]]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 
 def cubic_weights(t: Any, a: float) -> list[Any]:
     """Weights of the four neighbours of a point at ``t`` between the second and the third.
@@ -63,3 +65,29 @@ def antialias_matrix(
         row[start:stop] = [w / total for w in weights]
         rows.append(row)
     return rows
+
+
+def neighbours_matrix(places: Any, old: int, mode: str) -> Any:
+    """Rows of weights of the two or four neighbours of places, an array of float64.
+
+    What would lie beyond an edge counts for the pixel there.
+    """
+    cubic = mode == "bicubic"
+    places = places if cubic else places.clip(0)
+    first = np.minimum(np.floor(places), old - 1)
+    t = (places - first).clip(0, 1)
+    taps = cubic_weights(t, -0.75) if cubic else [1 - t, t]
+    rows = np.zeros((len(places), old))
+    for k, weight in enumerate(taps):
+        at = (first + (k - cubic)).clip(0, old - 1).astype(np.int64)
+        np.add.at(rows, (np.arange(len(places)), at), weight)
+    return rows
+
+
+def fixed_point(weights: Any) -> tuple[Any, int]:
+    """Weights as whole numbers below 2**15, and by how many bits they are shifted."""
+    bits, most = 0, max(0.0, float(weights.max()))
+    while bits < 22 and int(0.5 + most * 2 ** (bits + 1)) < 2**15:
+        bits += 1
+    scaled = weights * 2**bits
+    return np.trunc(np.where(scaled < 0, scaled - 0.5, scaled + 0.5)), bits

@@ -189,6 +189,11 @@ def _fractional_max_pool(
 ):
     if output_size is None and output_ratio is None:
         raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
+    if isinstance(kernel_size, (list, tuple)) and len(kernel_size) != n:
+        raise RuntimeError(
+            f"{name}: kernel_size must either be a single Int or tuple of {n} Ints, got "
+            f"{kernel_size}"
+        )
     kernel = _ints(name, "kernel_size", kernel_size, n)
     x = _batched(name, input, n)
     size = x.shape[2:]
@@ -198,7 +203,7 @@ def _fractional_max_pool(
     out = _ints(name, "output_size", output_size, n)
     require_float(x, name)
     for s, k, o in zip(size, kernel, out, strict=True):
-        if o < 1 or k < 1 or o + k - 1 > s:
+        if o < 0 or k < 1 or o + k - 1 > s:
             raise RuntimeError(
                 f"{name}(): pool size {list(kernel)} is too large relative to input size "
                 f"{list(size)} with output size {list(out)}"
@@ -216,6 +221,10 @@ def _fractional_max_pool(
             f"{name}(): Expect _random_samples of size {[batch, channels, n]} (or more along the "
             f"first dimension), got {dims(samples.shape)}"
         )
+    if 0 in out:
+        y = x.new_zeros((batch, channels, *out))
+        y = y if x is input else y.squeeze(0)
+        return (y, y.to(facula.int64)) if return_indices else y
     samples = samples[:batch]
     index = record(pool.FRACTIONAL_INDEX, (x, samples.detach()), (*kernel, *out))
     return _with_indices("FractionalMaxPool{}D", input, x, index, return_indices)
@@ -267,9 +276,14 @@ def _max_unpool(name, n, input, indices, kernel_size, stride, padding, output_si
             f"{name}(): Expected shape of indices to be same as that of the input tensor "
             f"({dims(input.shape)}), but got indices tensor with shape: {dims(indices.shape)}"
         )
-    lead = input.shape[:-n]
+    lead, count = input.shape[:-n], math.prod(input.shape[-n:])
+    if 0 in lead[-1:]:
+        raise RuntimeError(
+            f"{name}(): Expected input to have non-zero size for non-batch dimensions, but got "
+            f"{dims(input.shape)}"
+        )
     flat = input.new_zeros([*lead, math.prod(size)])
-    values, at = input.reshape([*lead, -1]), indices.reshape([*lead, -1])
+    values, at = input.reshape([*lead, count]), indices.reshape([*lead, count])
     return flat.scatter(-1, at, values).reshape([*lead, *size])
 
 

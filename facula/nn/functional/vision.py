@@ -19,7 +19,7 @@ from facula.values import from_array
 
 from . import pooling
 from ._common import dims, require_float, scalar_type, upcast
-from ._resample import antialias_matrix, cubic_weights
+from ._resample import antialias_matrix, cubic_weights, fixed_point, neighbours_matrix
 
 GRID_SAMPLE_INTERPOLATION_MODES = {"bilinear": 0, "nearest": 1, "bicubic": 2}
 GRID_SAMPLE_PADDING_MODES = {"zeros": 0, "border": 1, "reflection": 2}
@@ -103,6 +103,12 @@ def _interpolate(tensors: Any, static: Any, numbers: Any) -> Tensor:
         return _apart(_nearest(input, size, factors, exact=mode == "nearest-exact"), input)
     if mode == "area":
         return getattr(pooling, f"adaptive_avg_pool{len(spatial)}d")(input, size)
+    if is_byte and mode in ("bilinear", "bicubic", "lanczos"):
+        x = input.to(facula.float64)
+        for i in (1, 0):  # PyTorch goes along the rows first, and rounds in between
+            given = 2 + i, size[i], factors[i], mode, bool(align_corners), antialias
+            x = _resize_bytes(x, *given)
+        return x.to(facula.uint8)
     x = input.to(facula.float32) if is_byte else upcast(input)
     for i, (n, factor) in enumerate(zip(size, factors, strict=True)):
         x = _resize_dim(x, 2 + i, n, factor, mode, bool(align_corners), antialias)
@@ -207,6 +213,21 @@ def _resize_dim(x, dim, n, factor, mode, align_corners, antialias) -> Tensor:
     return _picked(x, dim, low) * weights[0] + _picked(x, dim, high) * weights[1]
 
 
+def _resize_bytes(x, dim, n, factor, mode, align_corners, antialias) -> Tensor:
+    """Whole numbers from 0 to 255, with weights of 16 bits as Pillow and PyTorch have them."""
+    old = x.shape[dim]
+    if n == old and factor in (None, 1.0):
+        return x
+    scale = _scale(old, n, factor, align_corners)
+    if antialias or mode == "lanczos":
+        weights = np.array(antialias_matrix(old, n, scale, mode, antialias))
+    else:
+        weights = neighbours_matrix(_places(n, scale, align_corners, np.dtype("f8")), old, mode)
+    weights, bits = fixed_point(weights)
+    total = _times_matrix(x, dim, weights)
+    return ((total + 2 ** (bits - 1)) / 2**bits).floor().clamp(0, 255)
+
+
 def _places(n: int, scale: float, align_corners: bool, dtype: Any) -> Any:
     """Where in the input each of n elements lies: an array, since indices are looked at by the call
     in any case."""
@@ -229,7 +250,7 @@ def _scale(old: int, new: int, factor, align_corners: bool) -> float:
     return 1.0 / factor if factor else old / new
 
 
-def _times_matrix(x: Tensor, dim: int, rows: list[list[float]]) -> Tensor:
+def _times_matrix(x: Tensor, dim: int, rows: Any) -> Tensor:
     """Each line of ``x`` along ``dim`` times a matrix of weights (out, in)."""
     matrix = facula.tensor(rows, dtype=x.dtype, device=x.device)
     return x.transpose(dim, -1).matmul(matrix.t()).transpose(dim, -1)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from nn.stored import agrees, raised
+
+import facula as torch
+from facula.nn import functional as F
 
 
 @agrees
@@ -52,3 +56,28 @@ def test_resizing_by_area_is_adaptive_pooling(torch):
     x = torch.arange(84.0).reshape(1, 2, 6, 7).requires_grad_()
     y = torch.nn.functional.interpolate(x, scale_factor=0.6, mode="area")
     return [y, *torch.autograd.grad(y.square().sum(), x)]
+
+
+def test_pools_of_empty_batches_and_results():
+    for n in (1, 2, 3):
+        x = torch.randn(0, 4, *[10] * n, requires_grad=True)
+        pool = getattr(torch.nn, f"MaxPool{n}d")(2, 2, return_indices=True)
+        made = getattr(torch.nn, f"MaxUnpool{n}d")(2, 2)(*pool(x))
+        made.sum().backward()
+        assert made.shape == x.shape == x.grad.shape
+    assert F.fractional_max_pool2d(torch.ones(2, 9, 9), 2, output_size=(0, 1)).shape == (2, 0, 1)
+    made = F.fractional_max_pool3d(torch.ones(1, 2, 9, 9, 9), 2, (0, 1, 1), return_indices=True)
+    assert [t.shape for t in made] == [(1, 2, 0, 1, 1)] * 2 and made[1].dtype is torch.int64
+
+
+ERRORS_OF_POOLS = [
+    (lambda: F.max_unpool2d(torch.ones(1, 0, 4, 4), torch.ones(1, 0, 4, 4).long(), 2), "non-zero"),
+    (lambda: F.fractional_max_pool2d(torch.ones(2, 9, 9), (2,), 3), "must either be a single Int"),
+    (lambda: F.fractional_max_pool3d(torch.ones(2, 9, 9, 9), (2,), 3), "must either be a single"),
+]
+
+
+@pytest.mark.parametrize("ask, text", ERRORS_OF_POOLS)
+def test_errors_of_pools(ask, text):
+    with pytest.raises(RuntimeError, match=text):
+        ask()

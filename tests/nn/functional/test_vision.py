@@ -22,3 +22,18 @@ def test_interpolating_to_the_same_size_is_a_copy(mode):
     x = facula.zeros(1, 2, 4, 4)
     facula.nn.functional.interpolate(x, size=4, mode=mode).fill_(4)
     assert x.sum().item() == 0
+
+
+@agrees
+def test_bytes_are_resized_by_weights_of_16_bits(torch):
+    """Digit by digit as in PyTorch: along the rows first, rounded in between."""
+    x = torch.arange(70).mul(7919).remainder(251).reshape(1, 2, 5, 7).to(torch.uint8)
+    out = {}
+    for mode in ("bilinear", "bicubic"):
+        for size in ((3, 4), (9, 5)):
+            for corners in (False, True):
+                for antialias in (False, True):
+                    out[f"{mode} {size} {corners} {antialias}"] = torch.nn.functional.interpolate(
+                        x, size=size, mode=mode, align_corners=corners, antialias=antialias
+                    )
+    return out
