@@ -50,6 +50,7 @@ SLOW = {
     **dict.fromkeys(("gather", "scatter", "index"), 0.003),
     **dict.fromkeys(("bag", "bag_sums", "bag_weighted", "index_put"), 0.0025),
     **dict.fromkeys(("cummax_index", "cummin_index"), 0.02),
+    "where": 0.0025,  # by branches, which nothing foretells
     "pow": 0.009,
     "floor_divide": 0.02,
     "fmod": 0.019,

@@ -11,6 +11,7 @@ from facula.linalg import primitives as pm
 from facula.linalg import spectral as sp
 from facula.linalg.checks import matrix, same, succeeded
 from facula.ops import pointwise as pw
+from facula.ops.indices import known
 from facula.ops.registry import Op, broadcast
 from facula.ops.table import public
 from facula.return_types import fields
@@ -50,9 +51,13 @@ def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> A
 @public
 def cholesky(A: Any, *, upper: bool = False) -> Any:
     """L with A = L L^H (or the upper factor); LinAlgError where A is not positive-definite."""
-    factor, info = cholesky_ex(A, upper=upper)
-    succeeded("linalg.cholesky", info, _NOT_POSITIVE)
-    return factor
+    matrix("linalg.cholesky", A)
+    factor, info = pm.CHOLESKY(A, upper)
+    # One that was not completed has a zero on its diagonal: only then its place is looked up.
+    there = factor.node.device is None
+    if not (there and (np.diagonal(known(factor), 0, -2, -1).real > 0).all()):
+        succeeded("linalg.cholesky", _int32(info), _NOT_POSITIVE)
+    return pm.adjoint(factor) if upper else factor
 
 
 @public

@@ -143,11 +143,30 @@ def _minor(m: Any) -> tuple[Any, int]:
     return out, 0
 
 
+BLOCK, LARGE = 48, 192  # rows of a block, and of the matrices that are factorised so
+
+
+def _in_blocks(a: Any) -> Any:
+    """The lower factor. NumPy's library is slow at large ones and fast at products."""
+    n = a.shape[-1]
+    if n < LARGE:
+        return np.linalg.cholesky(a)
+    out, a = np.zeros_like(a), a.copy()
+    for k in range(0, n, BLOCK):
+        e = min(k + BLOCK, n)
+        own = out[..., k:e, k:e] = np.linalg.cholesky(a[..., k:e, k:e])
+        if e < n:
+            below = a[..., e:, k:e] @ np.conj(np.swapaxes(np.linalg.inv(own), -1, -2))
+            out[..., e:, k:e] = below
+            a[..., e:, e:] -= below @ np.conj(np.swapaxes(below, -1, -2))
+    return out
+
+
 def _cholesky(upper: Any, a: Any) -> Any:
     if upper:
         a = np.conj(np.swapaxes(a, -1, -2))
     try:
-        return [np.linalg.cholesky(a), np.zeros(a.shape[:-2])]
+        return [_in_blocks(a), np.zeros(a.shape[:-2])]
     except np.linalg.LinAlgError:
         done = _each(_minor, a)
         factors = np.stack([d[0] for d in done]).reshape(a.shape)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from facula import dtypes
 from facula.linalg import primitives as pm
 from facula.linalg import spectral as sp
@@ -31,6 +33,14 @@ _NO_INVERSE = (
 def _info(a: Any) -> Any:
     """The first zero pivot of each matrix (0: none)."""
     return record(pm.ZERO_PIVOT, (a.detach(),))
+
+
+def _regular(name: str, A: Any, out: Any, what: str) -> None:
+    """LinAlgError where A is singular. What was computed with it is then not finite: only in that
+    case is there a zero pivot to look for."""
+    if out.node.device is None and out.numel() and np.isfinite(known(out)).all():
+        return
+    succeeded(name, _info(A), what)
 
 
 def _is_vector(a: Any, b: Any) -> bool:
@@ -73,8 +83,10 @@ def _solved(name: str, a: Any, b: Any, left: bool) -> Any:
 @public
 def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     """x of A x = B (or x A = B); LinAlgError where A is singular."""
-    out, info = solve_ex(A, B, left=left)
-    succeeded("linalg.solve", info, _SINGULAR)
+    matrix("linalg.solve", A)
+    same("linalg.solve", A, B)
+    out = _solved("linalg.solve", A, B, left)
+    _regular("linalg.solve", A, out, _SINGULAR)
     return out
 
 
@@ -92,8 +104,8 @@ def inv_ex(A: Any, *, check_errors: bool = False) -> Any:
 def inv(A: Any) -> Any:
     """The inverse; LinAlgError where A is singular."""
     matrix("linalg.inv", A)
-    out, info = inv_ex(A)
-    succeeded("linalg.inv", info, _NO_INVERSE)
+    out = record(pm.INVERSE, (A,))
+    _regular("linalg.inv", A, out, _NO_INVERSE)
     return out
 
 

@@ -35,6 +35,10 @@ def result_type(*xs: Any) -> Any:
     decides only if its category (bool, integer, floating, complex) is higher.
     Source: https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
     """
+    if len(xs) == 2 and isinstance(xs[0], Tensor) and isinstance(xs[1], Tensor):  # the usual case
+        first: Any = xs[0].node.dtype
+        if xs[1].node.dtype is first:
+            return first
     groups: list[Any] = [None, None, None]
     for x in xs:
         if isinstance(x, Tensor):
@@ -90,8 +94,18 @@ def in_float32(f: Any, *ts: Any) -> Any:
     return f(*ts)
 
 
+_FAR = 1 << 63  # an integer beyond is an error
+
+
 def operands(name: str, a: Any, b: Any, real: bool = False) -> tuple[Any, Any, Any]:
     """Both operands (numbers stay numbers) and their common dtype."""
+    if isinstance(a, Tensor):  # the usual cases, of which nothing has to be found out
+        d = a.node.dtype
+        if d.category >= dtypes.FLOAT:
+            if b.__class__ is float or (b.__class__ is int and -_FAR <= b < _FAR):
+                return a, b, d
+            if isinstance(b, Tensor) and b.node.dtype is d:
+                return a, b, d
     for x in (a, b):
         if not isinstance(x, Tensor) and not isinstance(x, (*_NUMBERS, np.generic)):
             raise TypeError(

@@ -59,16 +59,26 @@ def _cat(ts: Any, dim: Any, numbers: Any) -> Any:
                     f"Sizes of tensors must match except in dimension {k}. Expected "
                     f"size {m} but got size {n} for tensor number {i} in the list."
                 )
-    out = _joined(ts, k)
+    last = all([mv.is_channels_last(x.node) for x in ts])
+    out = _joined_last(ts, k) if last and len(ts) > 1 else _joined(ts, k)
     for x in passed:  # its gradient has no elements, but the result depends on it
         out = record(mv.TIED, (out, x), (x.node.shape, x.node.dtype))
-    if all([mv.is_channels_last(x.node) for x in ts]):
+    if last:
         return mv.in_layout(out, mv.channels_last_strides(out.node.shape))
     return out
 
 
 def _joined(ts: list[Any], dim: int) -> Any:
     return mv.cat_record(tuple(ts), dim) if len(ts) > 1 else record(mv.CONTIGUOUS, (ts[0],), 0)
+
+
+def _joined_last(ts: list[Any], dim: int) -> Any:
+    """Tensors whose channels lie last, joined as they lie."""
+    rank = len(ts[0].node.shape)
+    order = (0, *range(2, rank), 1)
+    back = tuple([order.index(d) for d in range(rank)])
+    turned = [record(mv.PERMUTE, (t,), order) for t in ts]
+    return record(mv.PERMUTE, (_joined(turned, order.index(dim)),), back)
 
 
 @api(method=False)

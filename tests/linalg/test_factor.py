@@ -28,6 +28,18 @@ def test_cholesky(rng):
     assert torch.linalg.cholesky_ex(torch.tensor(a)).info.tolist() == [0, 2]
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_cholesky_of_large_matrices(dtype, rng):
+    a = rng.normal(size=(2, 200, 200)).astype(dtype)
+    a = a + 1j * rng.normal(size=a.shape) if dtype is np.complex128 else a
+    a = a @ np.conj(np.swapaxes(a, -1, -2)) + 200 * np.eye(200)
+    t = torch.tensor(np.tril(a) + np.triu(np.full(a.shape, 9.0), 1))  # which is not read
+    np.testing.assert_allclose(torch.linalg.cholesky(t).numpy(), np.linalg.cholesky(a), rtol=1e-9)
+    a[1, 150, 150] = -1
+    info = torch.linalg.cholesky_ex(torch.tensor(a)).info
+    assert info.tolist() == [0, 151]
+
+
 @agrees
 def test_gradients_of_complex_factors(torch):
     """The gradient of one triangle is that of the matrix, and what PyTorch makes of phases."""

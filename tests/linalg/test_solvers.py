@@ -69,3 +69,19 @@ def test_tensor_equations(rng):
     np.testing.assert_allclose(x.numpy(), np.linalg.tensorsolve(a, b))
     inverse = torch.linalg.tensorinv(torch.tensor(a))
     np.testing.assert_allclose(inverse.numpy(), np.linalg.tensorinv(a))
+
+
+@pytest.mark.parametrize("b", [torch.ones(3, 2), torch.zeros(3), torch.ones(3, 0)])
+def test_singular_matrices_are_refused_whatever_the_other_side(b):
+    a = torch.ones(3, 3)
+    with pytest.raises(torch.linalg.LinAlgError, match="singular"):
+        torch.linalg.solve(a, b)
+    with pytest.raises(torch.linalg.LinAlgError, match="Batch element 1"):
+        torch.linalg.inv(torch.stack([torch.eye(3), a]))
+
+
+def test_what_is_not_finite_is_not_singular():
+    a = torch.tensor([[1.0, float("nan")], [0.0, 1.0]])
+    assert not torch.linalg.inv(a).isfinite().all()
+    x = torch.linalg.solve(torch.eye(2), torch.tensor([float("inf"), 1.0]))
+    assert not x.isfinite().all()

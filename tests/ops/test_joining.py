@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import facula as torch
@@ -48,3 +49,17 @@ def test_joined_nothing_has_no_dimension_to_check():
         assert torch.cat([e, e], dim).shape == (0,)
         with pytest.raises(IndexError):
             torch.cat([e, torch.zeros(2)], dim)
+
+
+@pytest.mark.parametrize("dim", range(-4, 4))
+def test_channels_last_stays_so(dim, tier, rng):
+    arrays = [rng.normal(size=(2, 3, 4, 5)) for _ in range(3)]
+    ts = [torch.tensor(a).contiguous(memory_format=torch.channels_last) for a in arrays]
+    ts[0].requires_grad_()
+    for _ in range(2):
+        out = torch.cat(ts, dim)
+        (g,) = torch.autograd.grad((out * out).sum(), ts[0])
+        torch.synchronize()
+    assert out.is_contiguous(memory_format=torch.channels_last) and out._base is None
+    np.testing.assert_array_equal(out.detach().numpy(), np.concatenate(arrays, dim))
+    np.testing.assert_allclose(g.numpy(), 2 * arrays[0])
