@@ -436,6 +436,8 @@ def is_channels_last(n: Any) -> bool:
     """Whether PyTorch takes a layout for that of images with their channels last."""
     if len(n.shape) not in (4, 5) or n.strides is None:
         return False
+    if len(n.strides) != len(n.shape):  # of a batch of tensors
+        return False
     least, s = 0, n.strides
     if s[1] == 0:
         return False

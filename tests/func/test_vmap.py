@@ -88,3 +88,12 @@ def test_modules_under_vmap():
 def test_running_statistics_are_refused_by_name():
     with pytest.raises(RuntimeError, match="running_mean or running_var"):
         vmap(facula.nn.BatchNorm1d(3))(facula.randn(2, 5, 3))
+
+
+def test_joining_batches_of_images_with_their_channels_last():
+    x = torch.arange(96.0).reshape(2, 2, 3, 4, 2)
+
+    def f(t):
+        return torch.cat([t.contiguous(memory_format=torch.channels_last), t], 1)
+
+    assert torch.equal(torch.vmap(f)(x), torch.stack([f(t) for t in x]))
