@@ -91,9 +91,9 @@ def test_running_statistics_are_refused_by_name():
 
 
 def test_joining_batches_of_images_with_their_channels_last():
-    x = torch.arange(96.0).reshape(2, 2, 3, 4, 2)
+    x = facula.arange(96.0).reshape(2, 2, 3, 4, 2)
 
     def f(t):
-        return torch.cat([t.contiguous(memory_format=torch.channels_last), t], 1)
+        return facula.cat([t.contiguous(memory_format=facula.channels_last), t], 1)
 
-    assert torch.equal(torch.vmap(f)(x), torch.stack([f(t) for t in x]))
+    assert facula.equal(facula.vmap(f)(x), facula.stack([f(t) for t in x]))
