@@ -62,6 +62,7 @@ class Storage:
     gfn: Any = None
     chain: tuple[Any, ...] = ()
     computed = False  # whether there was a view that shows other elements than are in memory
+    lent = False  # whether NumPy code has held the memory
 
     def __init__(self, t: Any) -> None:
         node = t.node
@@ -73,6 +74,8 @@ class Storage:
         self._data = t._data
         self._gfn = None if t._leaf_rg else t._gfn
         self._exported = t._exported
+        if t._exported is not None:
+            self.lent = True
         self._token = t._token
         self._version = t._writes
         self.aliases: list[Any] = [weakref.ref(t)]

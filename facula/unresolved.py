@@ -50,9 +50,9 @@ _NAMES = ("conjugate", "resolve_conj"), ("negative", "resolve_neg")
 
 def look_again(t: Any) -> None:
     """Before a realised tensor of a storage is read: if what it shows is computed, of memory that
-    NumPy code holds, compute it of what is there now."""
+    NumPy code holds or has held since, compute it of what is there now."""
     s = t._storage
-    if s._exported is not None and s._exported() is not None and any(bits(t._chain)):
+    if s.lent and any(bits(t._chain)):
         t._data = shown(s._data, t._chain, t.node.strides)
 
 

@@ -126,6 +126,8 @@ def lend(owner: Any) -> Any:
     if lent is None or lent.strides != base.strides:  # bfloat16, or nothing in it
         lent = np.lib.stride_tricks.as_strided(base, base.shape, base.strides)
     owner._exported = weakref.ref(lent)
+    if owner.__class__ is storage.Storage:
+        owner.lent = True
     aliases = _aliases(owner)
     for x in (owner, *[ref() for ref in aliases]) if aliases else (owner,):
         counted = x if x is None or x._counter is None else x._counter

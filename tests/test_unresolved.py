@@ -104,6 +104,15 @@ def test_memory_of_numpy():
     assert (y + 0).tolist() == [-9j, -1j] and y.sum().item() == -10j
 
 
+def test_memory_that_numpy_held_for_a_moment():
+    x = torch.tensor([1 + 1j, 2 + 2j]) * 1
+    y = x.conj()
+    for factor in (2, 3):
+        assert (y * 1).tolist() == y.tolist() == x.conj_physical().tolist()
+        x.numpy()[...] *= factor
+        assert (y * 1).tolist() == y.tolist() == x.conj_physical().tolist()
+
+
 def test_elements_written_one_by_one():
     x = torch.zeros(40, dtype=torch.complex64)
     y = x.conj()

@@ -110,7 +110,8 @@ def key_of(r: Any, tensors: Any, grads: Any) -> tuple[Any, tuple[Any, ...]]:
         node = g.node
         if node.op is not LEAF and node.rec is not r:
             return None, ()
-        if g._storage is not None and g._storage._exported is not None:
+        s = g._storage
+        if s is not None and (s._exported is not None or (s.computed and s.lent)):
             return None, ()
         key.append(node)
     if len(given) > 1 and len(set(map(id, given))) < len(given):

@@ -69,6 +69,8 @@ def share_memory_(t: Tensor) -> Tensor:
     np.copyto(new, old)
     move_memory(owner, new)
     owner._exported = SharedMemory(arena, new)
+    if owner is not t:
+        owner.lent = True
     return t
 
 

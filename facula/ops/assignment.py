@@ -21,6 +21,7 @@ from facula.ops import indexing as ix
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import _NUMBERS, number, tensor_of
+from facula.ops.composed import whole
 from facula.ops.creation import FULL, full_on
 from facula.ops.indices import array_of, list_index, parse, plain_views, saved_by, table_of
 from facula.ops.registry import like_strides
@@ -437,7 +438,10 @@ def put_at(input: Any, index: tuple[Any, ...], values: Any, accumulate: bool) ->
     table, p, new = _placed(v, advanced, values)
     # Accumulating leaves the gradient of the input alone; PyTorch saves the indices all the same.
     saved_by(v if v.requires_grad else new, table, *index)
-    return record(ix.INDEX_ADD if accumulate else ix.INDEX_PUT, (v, table, new), p)
+    if not accumulate:
+        return record(ix.INDEX_PUT, (v, table, new), p)
+    out = record(ix.INDEX_ADD, (v, table, new), p)
+    return whole(out, "IndexPut", v, table) if v.requires_grad else out
 
 
 def _index_tensors(input: Any, indices: Any) -> tuple[Any, ...]:

@@ -37,6 +37,7 @@ SAVED: dict[str, str | tuple[str, ...]] = {
     "Hardsigmoid": "0",
     "Hardtanh": "0",
     "HuberLoss": "01",
+    "IndexPut": "1",
     "Kthvalue": "1",
     "LeakyRelu": "0",
     "LinalgCross": ("1", "0"),
@@ -59,6 +60,7 @@ SAVED: dict[str, str | tuple[str, ...]] = {
     "Pdist": "0o",
     "Polar": "o",
     "PreluKernel": "01",
+    "Put": "1",
     "ReflectionPad1D": "0",
     "ReflectionPad2D": "0",
     "ReflectionPad3D": "0",
@@ -81,11 +83,12 @@ SAVED: dict[str, str | tuple[str, ...]] = {
 # PyTorch's name and, after a space, which of these it saves (one string, which is compared fast).
 # Gradients depend on all inputs, so that there is a second derivative even where it is zero.
 # Those of the last kind are linear, but for an operand that PyTorch saves whatever requires grad.
+_LINEAR = ("Addcdiv ", "IndexPut ", "Put ")
 WHOLE: Op = Op(
     "whole",
     lambda p, st, a, *rest: (a.shape, a.dtype, a.strides, 0),
     lambda p, s, a, *rest: a,
-    (lambda g, z, p: g if p.startswith("Addcdiv ") else tied(g, z),),
+    (lambda g, z, p: g if p.startswith(_LINEAR) else tied(g, z),),
 )
 WHOLE.watches = lambda p: p.partition(" ")[2]
 

@@ -149,9 +149,13 @@ def matmul(input: Any, other: Any) -> Any:
 
 
 def _unseen(input: Any, other: Any) -> Any:
-    """The left operand of two dtypes: of two batches of matrices, one without elements, PyTorch's
-    loop never looks at the dtypes, and the product has the second one's."""
-    if min(len(input.node.shape), len(other.node.shape)) < 3 or (input.numel() and other.numel()):
+    """The left operand of two dtypes: of a matrix or a batch of matrices and a batch, one without
+    elements, PyTorch's loop never looks at the dtypes, and the product has the second one's. Not
+    where it folds the batch into one matrix."""
+    a, b = len(input.node.shape), len(other.node.shape)
+    if a < 2 or b < 3 or (input.numel() and other.numel()):
+        return input
+    if a == 2 and TLS.r.grad and input.requires_grad:
         return input
     d = other.node.dtype
     return input if input.requires_grad and d.category < dtypes.FLOAT else input.to(d)

@@ -16,6 +16,7 @@ from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.arithmetic import need
 from facula.ops.assignment import filler
+from facula.ops.composed import whole
 from facula.ops.indices import array_of, known, outside, saved_by, table_of
 from facula.ops.movement import in_layout, shaped, watched
 from facula.ops.registry import Op, broadcast, like_strides
@@ -447,6 +448,8 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
         return input.clone()
     prim = ix.SCATTER_ADD if accumulate else ix.SCATTER
     out = record(prim, (input.reshape(-1), at.reshape(-1), watched(source).reshape(-1)), 0)
+    if accumulate and input.requires_grad:
+        out = whole(out, "Put", input, at)
     return in_layout(out.reshape(input.node.shape), like_strides(input.node))
 
 

@@ -205,10 +205,14 @@ def _packed(data: Any, strides: tuple[int, ...]) -> Any:
 
 def given_of(r: Recorder, t: Any, node: Node) -> tuple[Any, Any, Any]:
     """What is added to the inputs for a realised tensor that becomes the input `node`."""
-    data = t._data
     owner = t._storage
     if owner is None:
         owner = t
+    elif owner.computed:
+        from facula.unresolved import look_again
+
+        look_again(t)
+    data = t._data
     exported = owner._exported
     if exported is not None:
         if exported() is None:
@@ -216,11 +220,6 @@ def given_of(r: Recorder, t: Any, node: Node) -> tuple[Any, Any, Any]:
         else:
             r.loans.append(t)
             flight.land()
-            if t._storage is not None and t._storage.computed:
-                from facula.unresolved import look_again
-
-                look_again(t)
-                data = t._data
             if data.nbytes <= SNAPSHOT_BYTES:
                 data = snapshot(t)
             else:

@@ -233,7 +233,8 @@ def ready(r: Any, t: Any, want: Node) -> bool:
     if want.op is STALE or t._exported is not None or t._counter is not None:
         return False
     if t._storage is not None:
-        if t._storage._exported is not None:
+        s = t._storage
+        if s._exported is not None or (s.computed and s.lent):
             return False
         if r.grad and not want.rg and t._base_t is not None and t._base_t.requires_grad:
             return False  # it has to ask its base for a history

@@ -51,7 +51,7 @@ WRITES = [
     *("{x}.copy_({y})", "{x}.conj().mul_(1j)", "{x}.conj()[0] = {n}", "{x}.imag.add_(1)"),
     *("{x}.conj().imag.mul_(2)", "{x}.real = {x}.imag", "{x}.imag = 0.5", "{x}.conj_physical_()"),
     *("{x}.zero_()", "{x}.fill_({n})", "{x}.t_()", "{x}.neg_()", "{x}[..., 1:].conj().add_({n})"),
-    *("{x}.data.mul_(2)", "{x}.data = {x}.conj()", "{x}.detach().add_(1)"),
+    *("{x}.data.mul_(2)", "{x}.detach().add_(1)"),
     *("torch.mul({x}, 2, out={x})", "{x}.masked_fill_({m}, {n})"),
     *("{x}.index_put_((torch.tensor([0]),), {y}[:1])", "{x}.mH.add_({n})", "{x} += {y}"),
     *("{x}.detach().numpy()[...] *= 2", "{x}.resolve_conj().mul_(2)", "{x}.unsqueeze_(0)"),

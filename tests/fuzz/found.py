@@ -436,6 +436,25 @@ v1 = v0[::1]
 v2 = v1.tensor_split(3, 0)[2]
 v2.data = (torch.cat([v2.view(-1)]) * 2)[0:1].view(v2.shape).data
 torch.gt(v2, 0, out=v1)""",
+    "adding at indices frees what it saves, though its gradient needs none of it": """
+v0 = torch.tensor([-1.57, 0.26, -0.18, -0.76], dtype=torch.float64).requires_grad_()
+v1 = v0.clone()
+v1.index_put_((torch.tensor([2]),), torch.tensor([0.11], dtype=torch.float64), True)
+(v0.sum() * v1.sum()).backward()
+v6 = v1[..., ::2]
+v11 = some(torch.autograd.grad((v6 * v6).sum(), [v0], create_graph=True)[0], v0)
+v12 = v0.clone()
+v12.put_(torch.tensor([2]), torch.tensor([0.11], dtype=torch.float64), True)
+(v0.sum() * v12.sum()).backward()
+(v12 * v12).sum().backward()""",
+    "a matrix and a batch of another dtype, whose product has no elements": """
+v0 = torch.tensor([[-1.22, 0.76], [0.11, -0.63]], dtype=torch.float64)
+v1 = torch.zeros([0, 2, 3], dtype=torch.float32)
+v2 = v0 @ v1
+v3 = torch.zeros([0, 3, 2], dtype=torch.float32).mT
+v4 = v0 @ v3
+v0.requires_grad_()
+v5 = v0 @ v1""",
     **found_views.FOUND,
     **found_wide.FOUND,
 }
