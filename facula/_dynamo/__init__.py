@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from facula._dynamo import eval_frame
+from facula._dynamo import eval_frame, exc, utils
 from facula.compiler import (
     allow_in_graph,
     assume_constant_result,
@@ -22,8 +22,10 @@ __all__ = [
     "assume_constant_result",
     "disable",
     "eval_frame",
+    "exc",
     "is_compiling",
     "reset",
+    "utils",
 ]
 config = SimpleNamespace(suppress_errors=False, cache_size_limit=8, verbose=False)
 
