@@ -55,7 +55,7 @@ def make(name: str, dtype: Any, args: tuple[Any, ...], device: Any = None, **nam
                     f"{name}(): expected a tensor of dtype {dtype}, got {data.dtype}; convert it "
                     "with .to()"
                 )
-            return data.detach()
+            return data.as_subclass(Tensor)  # history and all
         if isinstance(data, Size):
             return FUNCTIONS["empty"](data, dtype=dtype)
         if isinstance(data, str) or not (

@@ -44,8 +44,8 @@ class Tensor(TensorBase):
             )
         if len(args) == 1 and not isinstance(args[0], int):
             if isinstance(args[0], Tensor):
-                made = args[0].detach()
-            elif isinstance(args[0], Size):
+                return Tensor.as_subclass(args[0], cls)  # history and all
+            if isinstance(args[0], Size):
                 made = METHODS_EMPTY(args[0])
             else:
                 if isinstance(args[0], (float, complex)):

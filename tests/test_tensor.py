@@ -158,3 +158,23 @@ def test_sizes_join_tuples_only():
     for ask in (lambda: size + [1], lambda: [1] + size, lambda: size + 1):
         with pytest.raises(TypeError):
             ask()
+
+
+def test_the_legacy_constructors_share_a_tensor_with_its_history():
+    class Named(torch.Tensor):
+        @staticmethod
+        def __new__(cls, x, name):
+            return super().__new__(cls, x)
+
+        def __init__(self, x, name):
+            self.name = name
+
+    x = torch.ones(2, requires_grad=True)
+    for made in (torch.Tensor(x), torch.FloatTensor(x), Named(x, "a"), x.new(x)):
+        assert made.requires_grad and not made.is_leaf and made.data_ptr() == x.data_ptr()
+        assert torch.autograd.grad((made * 3).sum(), x)[0].tolist() == [3, 3]
+    assert type(Named(x, "a")) is Named and Named(x, "a").name == "a"
+    plain = torch.zeros(2)
+    made = torch.Tensor(plain)
+    made[0] = 5
+    assert plain.tolist() == [5, 0] and made.is_leaf and not made.requires_grad
