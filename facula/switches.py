@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula import devices, dtypes, meta
+from facula import devices, dtypes, meta, warned
 from facula.ops import table
 from facula.trace.recorder import TLS
 
 _settings: dict[str, Any] = {
     "matmul_precision": "highest",
     "deterministic": 0,  # 0: no, 1: warn, 2: error
-    "warn_always": False,
     "interop_threads": 1,
     "placing": None,  # the mode in which new tensors are made on another device
 }
@@ -72,13 +71,13 @@ def get_deterministic_debug_mode() -> int:
 
 
 def set_warn_always(b: bool) -> None:
-    """Show every warning each time; remembered."""
-    _settings["warn_always"] = bool(b)
+    """Whether warnings that are given once are given each time."""
+    warned.always = bool(b)
 
 
 def is_warn_always_enabled() -> bool:
     """What `set_warn_always` was told."""
-    return _settings["warn_always"]
+    return warned.always
 
 
 def set_num_interop_threads(n: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 _HERE = os.path.dirname(__file__) + os.sep
 _told: set[str] = set()
+always = False  # set by `set_warn_always`
 
 
 def warn(text: str, kind: type[Warning] = UserWarning) -> None:
@@ -21,7 +22,7 @@ def warn(text: str, kind: type[Warning] = UserWarning) -> None:
 
 
 def warn_once(text: str, kind: type[Warning] = UserWarning) -> None:
-    """`warn`, the first time that the text is given."""
-    if text not in _told:
+    """`warn`, the first time that the text is given, or each time after `set_warn_always`."""
+    if text not in _told or always:
         _told.add(text)
         warn(text, kind)

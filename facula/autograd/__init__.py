@@ -10,6 +10,7 @@ from facula.trace.recorder import TLS
 # name -> module: loaded when first used, because the engine and the tensors need each other.
 _WHERE = {
     "Function": "facula.autograd.function",
+    "SavedTensor": "facula.autograd.saved",
     "Variable": "facula.autograd.variable",
     "backward": "facula.autograd.calls",
     "grad": "facula.autograd.calls",

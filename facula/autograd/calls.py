@@ -16,6 +16,7 @@ from facula.ops.movement import CONTIGUOUS, PERMUTE
 from facula.ops.pointwise import ADD, MUL
 from facula.trace import recorder
 from facula.trace.recorder import TLS
+from facula.warned import warn_once
 
 # Operations of a frame from which on it ends with a pass that goes on from an older one: what the
 # program does with the gradients is mostly little, and other things in the first steps.
@@ -167,6 +168,14 @@ def backward(
         grad_tensors = grad_variables
     if create_graph is not False or retain_graph is not None:
         _flags("backward", retain_graph=retain_graph, create_graph=create_graph)
+        if create_graph:
+            warn_once(
+                "Using backward() with create_graph=True will create a reference cycle between the "
+                "parameter and its gradient which can cause a memory leak. We recommend using "
+                "autograd.grad when creating the graph to avoid this. If you have to use this "
+                "function, make sure to reset the .grad fields of your parameters to None after "
+                "use to break the cycle and avoid the leak."
+            )
     if not hasattr(tensors, "node") or isinstance(tensors, GradientEdge):
         tensors = _sequence(tensors) or tensors  # read once: it may be a generator
     if grad_tensors is not None and not hasattr(grad_tensors, "node"):
@@ -340,6 +349,16 @@ def _batch_of_grads(
     from facula.func.vmap import vmap
 
     given = _sequence(grad_outputs)
+    outs = _sequence(outputs)
+    for i, (y, g) in enumerate(zip(outs, given, strict=False)):
+        shape = stand_in(y).shape if isinstance(y, GradientEdge) else y.shape
+        if g is not None and g.shape[1:] != shape:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
+                "as the batch dimension. The sizes of the remaining dimensions are expected to "
+                f"match the shape of corresponding output, but a mismatch was detected: "
+                f"grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {shape}."
+            )
     missing: list[int] = []
 
     def one(*gs: Any) -> Any:

@@ -113,9 +113,11 @@ def _difference(check: Check, i: int, direction: Any) -> list[Any]:
     slopes = []
     for (d, low), (e, high) in zip(*ends, strict=True):
         if low.shape != high.shape or d is not e:
-            what = (low.shape, high.shape) if low.shape != high.shape else (d, e)
+            which, *what = ("dtype", d, e)
+            if low.shape != high.shape:
+                which, *what = ("shape", low.shape, high.shape)
             raise AssertionError(
-                "Expected `func` to return outputs with the same shape and dtype when inputs are "
+                f"Expected `func` to return outputs with the same {which} when inputs are "
                 f"perturbed by {check.eps}, but got: {what[0]} and {what[1]}."
             )
         slopes.append((high - low) / (2 * check.eps) if low.dtype != bool else low * 0.0)

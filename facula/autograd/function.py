@@ -15,6 +15,7 @@ import facula
 from facula import grad_mode
 from facula.autograd.frames import ended
 from facula.autograd.graph import joins
+from facula.autograd.hook_calls import unwritten
 from facula.autograd.later import Later
 from facula.autograd.nodes import AccumulateGrad, GradNode
 from facula.batches import ACTIVE, level_of
@@ -26,6 +27,7 @@ from facula.trace.node import INPUT, STALE, Other, leaf
 from facula.trace.recorder import TLS, flush, record
 from facula.values import realise
 from facula.views import make_view, stand_in
+from facula.warned import warn
 from facula.writes import bump, write
 
 
@@ -54,7 +56,7 @@ class Context:
         if hooks is not None:
             pack, self._unpack = hooks
             with grad_mode.no_grad():
-                tensors = tuple([t if t is None else pack(t) for t in tensors])
+                tensors = tuple([t if t is None else unwritten(pack, t) for t in tensors])
             self._saved = tuple([(t, None) for t in tensors])
             return
         self._saved = tuple([(t, None if t is None else t._version) for t in tensors])
@@ -81,6 +83,12 @@ class Context:
                 )
         return tuple([t for t, _ in self._saved])
 
+    @property
+    def saved_variables(self) -> tuple[Any, ...]:
+        """The old name of `saved_tensors`."""
+        warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning)
+        return self.saved_tensors
+
     def mark_dirty(self, *tensors: Any) -> None:
         """Name the inputs that forward changes in place."""
         self._dirty = tensors
@@ -105,6 +113,7 @@ class _Several:
         self.grads: dict[int, Any] = {}
         self.parts: dict[int, Any] = {}  # weak references to the nodes of its results
         self.inputs: list[Any] = []  # shape, dtype and device of those that take a gradient
+        self.others: list[Any] = []  # and, for `jvp`, of the other tensors
 
 
 class Function:
@@ -215,6 +224,11 @@ class Function:
             (a.shape, a.dtype, a.device) if e is not None else None
             for a, e in zip(args, edges, strict=True)
         ]
+        if cls.jvp is not Function.jvp:
+            joint.others = [
+                (a.shape, a.dtype, a.device) if isinstance(a, Tensor) and e is None else None
+                for a, e in zip(args, edges, strict=True)
+            ]
         node = _custom(cls, joint, edges)
         results = []
         for i, o in enumerate(outs):
@@ -390,21 +404,25 @@ def _typed(joint: _Several, i: int, g: Any) -> Any:
 def _backward(joint: _Several) -> Any:
     """What computes the gradients: `backward`, `vjp`, or `jvp` where a tangent is asked for."""
     cls = joint.cls
+    own = cls.backward
     if cls.vjp is not Function.vjp:
         if cls.backward is not Function.backward:
             raise RuntimeError(
-                f"{cls.__name__}: implementing both 'backward' and 'vjp' for a custom Function is "
+                f"{cls.__name__}: Implementing both 'backward' and 'vjp' for a custom Function is "
                 "not allowed"
             )
-        return cls.vjp
-    if TLS.pushing and cls.backward is Function.backward and cls.jvp is not Function.jvp:
-        return lambda ctx, *grads: _transposed(joint, grads)
-    return cls.backward
+        own = cls.vjp
+    if TLS.pushing and cls.jvp is not Function.jvp:
+        return lambda ctx, *grads: _transposed(joint, grads, own)
+    return own
 
 
-def _transposed(joint: _Several, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+def _transposed(joint: _Several, grads: tuple[Any, ...], own: Any) -> Any:
     """The gradients that belong to `jvp`: the map of tangents is linear, and these are products
-    with it from the other side."""
+    with it from the other side.
+
+    Where `jvp` computes with other than recorded operations, it is what backward makes of them.
+    """
     from facula.autograd.products import gradients
 
     ctx, name = joint.ctx, joint.cls.__name__
@@ -414,9 +432,16 @@ def _transposed(joint: _Several, grads: tuple[Any, ...]) -> tuple[Any, ...]:
             None if i is None else facula.ones(i[0], dtype=i[1], device=i[2], requires_grad=True)
             for i in joint.inputs
         ]
-        ctx._saved, ctx._unpack = ctx._forward, None
+        if ctx._forward:
+            ctx._saved, ctx._unpack = ctx._forward, None
+        given = [None if t is None else t.clone() for t in tangents]  # it may write to them
+        if ctx.materialize_grads:
+            given = [
+                t if o is None else facula.zeros(o[0], dtype=o[1], device=o[2])
+                for t, o in zip(given, joint.others, strict=True)
+            ]
         try:
-            out = joint.cls.jvp(ctx, *tangents)
+            out = joint.cls.jvp(ctx, *given)
         finally:
             ctx._saved, ctx._unpack = kept
         outs = list(out) if isinstance(out, (tuple, list)) else [out]
@@ -424,6 +449,8 @@ def _transposed(joint: _Several, grads: tuple[Any, ...]) -> tuple[Any, ...]:
             raise RuntimeError(f"{name}.jvp returned {len(outs)} tangents for {len(grads)} outputs")
         for t in outs:
             if isinstance(t, Tensor) and not t.requires_grad and t.any():
+                if own is not Function.backward:
+                    return own(ctx, *grads)
                 raise NotImplementedError(
                     f"{name}.jvp: its result is not computed of the tangents by recorded "
                     "operations (see docs/compatibility.md)"

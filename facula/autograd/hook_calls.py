@@ -13,6 +13,19 @@ from facula.trace.recorder import TLS
 from facula.trace.resting import rouse
 
 
+def unwritten(pack: Any, t: Any) -> Any:
+    """What a hook makes of a value to be saved, which it may not write to."""
+    version = t._version
+    packed = pack(t)
+    if t._version != version:
+        raise RuntimeError(
+            "A saved tensor pack hook is modifying its input in place. Tensors provided as input "
+            "to pack hook can not be modified by in-place operations as this can lead to "
+            f"unexpected side-effects. (a {t.dtype} tensor of shape {list(t.shape)})"
+        )
+    return packed
+
+
 def of_tensor(hooks: dict[int, Any] | None, g: Any) -> Any:
     """The gradient that the hooks of a tensor make of the one that has arrived there."""
     if hooks:
@@ -103,4 +116,4 @@ def _checked(hook: Any, g: Any, new: Any) -> Any:
     return new
 
 
-__all__ = ["after_node", "before_node", "given_to", "of_tensor"]
+__all__ = ["after_node", "before_node", "given_to", "of_tensor", "unwritten"]

@@ -130,11 +130,16 @@ class GradNode(Hooked):
 
         return tuple([(shown(e), output_of(e)) for e in kept(self)])
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_saved_"):
-            from facula.autograd.saved import saved_value
+    def __dir__(self) -> list[str]:
+        from facula.autograd.saved import saved_names
 
-            return saved_value(self, name)
+        return [*super().__dir__(), *saved_names(self)]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(("_saved_", "_raw_saved_")):
+            from facula.autograd import saved
+
+            return (saved.saved_value if name.startswith("_s") else saved.raw_saved)(self, name)
         ctx = None if self.custom is None else getattr(self.custom.joint, "ctx", None)
         if ctx is not None and not name.startswith("__"):  # what `forward` kept, too
             return getattr(ctx, name)

@@ -15,6 +15,7 @@ from facula import grad_mode
 from facula.autograd.edges import GradientEdge, get_gradient_edge
 from facula.autograd.function import Context
 from facula.autograd.graph import Saved, edge_of
+from facula.autograd.hook_calls import unwritten
 from facula.autograd.nodes import AccumulateGrad, GradNode, Hooked
 from facula.interpreter.program import ACTIVATIONS
 from facula.tensor import Tensor
@@ -47,9 +48,7 @@ def packer(pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> Callable
                 if isinstance(node, GradNode):
                     for s in node.saved.values():
                         if s.packed is None and s.tensor is not None:
-                            with grad_mode.no_grad():
-                                s.packed = pack(_shown(s)), unpack
-                            s.tensor = None
+                            _pack(s, pack, unpack)
                         # What becomes of a value whose hook has it is the hook's business.
                         s.token, s.root, s.stale = None, None, False
             flush(r)  # a copy that a hook made is one of what the memory holds now
@@ -59,11 +58,51 @@ def packer(pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> Callable
     return run
 
 
+def _pack(s: Saved, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
+    """Keep what a hook makes of a saved value in its place."""
+    t = _shown(s)
+    with grad_mode.no_grad():
+        s.packed = unwritten(pack, t), unpack
+    s.tensor = None
+
+
 def _shown(s: Saved) -> Any:
     """The tensor that a hook gets: the leaf itself, or the saved value on its own."""
     if isinstance(s.edge, AccumulateGrad):
         return s.edge.variable
     return s.tensor.detach()
+
+
+class SavedTensor:
+    """A value that a node has saved, by whose hooks it can be exchanged.
+
+    RuntimeError where there are hooks already, or where the value is gone.
+    """
+
+    def __init__(self, node: GradNode | None = None, letter: str = "") -> None:
+        if node is None:
+            raise RuntimeError("Trying to create a SavedTensor object from Python is forbidden")
+        self._node, self._saved = node, node.saved[letter]
+
+    def register_hooks(
+        self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]
+    ) -> None:
+        """Keep what `pack_hook` makes of the value, and use what `unpack_hook` makes of that."""
+        s = self._saved
+        if s.packed is not None:
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: "
+                "only one pair of hooks is allowed at a time."
+            )
+        if self._node.freed or s.tensor is None:
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor after it has been freed. Saved "
+                "intermediate values of the graph are freed when you call .backward() or "
+                "autograd.grad()."
+            )
+        flush(TLS.r)
+        _pack(s, pack_hook, unpack_hook)
+        s.token, s.root, s.stale = None, None, False
 
 
 def unpacked(s: Saved, node: GradNode) -> Any:
@@ -122,6 +161,23 @@ def saved_value(node: GradNode, name: str) -> Any:
     finally:
         if letter == "o":
             s.edge = None
+
+
+def saved_names(node: GradNode) -> list[str]:
+    """The names, by PyTorch's rules, of what a node has saved: programs that draw graphs ask."""
+    op = str(node.op)
+    first = ("input", "weight") if op.startswith("conv") else ("self", "other")
+    names = ("self", "mat2") if op.startswith("matmul") else first
+    found = [name for name in (*names, "result") if _letter(node, name) in node.saved]
+    return [f"{start}_{name}" for name in found for start in ("_raw_saved", "_saved")]
+
+
+def raw_saved(node: GradNode, name: str) -> SavedTensor:
+    """What `grad_fn._raw_saved_self` and its like are."""
+    letter = _letter(node, name.removeprefix("_raw_saved_"))
+    if letter not in node.saved:
+        raise AttributeError(f"'{node.name()}' object has no attribute '{name}'")
+    return SavedTensor(node, letter)
 
 
 class saved_tensors_hooks:

@@ -178,13 +178,14 @@ def _gamma_density(g: Any, a: Any, b: Any) -> Any:
     return g * ((a - 1) * b.log() - b - _op("lgamma", a)).exp()
 
 
-def _no_shape_grad(g: Any) -> Any:
-    raise RuntimeError("the derivative of igamma with respect to 'input' is not implemented")
+def _no_grad_of_first(g: Any, on: Any) -> Any:
+    of = "zeta" if on.op.name == "zeta" else f"{on.op.name}: input"
+    raise NotImplementedError(f"the derivative for '{of}' is not implemented.")
 
 
 _two(
     "igamma",
-    _p("igamma", lambda a, b: gamma.incomplete(a, b, False), _no_shape_grad, _gamma_density),
+    _p("igamma", lambda a, b: gamma.incomplete(a, b, False), _no_grad_of_first, _gamma_density),
     True,
     True,
 )
@@ -193,14 +194,16 @@ _two(
     _p(
         "igammac",
         lambda a, b: gamma.incomplete(a, b, True),
-        _no_shape_grad,
+        _no_grad_of_first,
         lambda g, a, b: -_gamma_density(g, a, b),
     ),
     True,
     True,
 )
 SPECIAL["gammainc"], SPECIAL["gammaincc"] = SPECIAL["igamma"], SPECIAL["igammac"]
-_ZETA: Op = _p("zeta", gamma.zeta, None, lambda g, a, b: g * -a * record(_ZETA, (a + 1, b)))
+_ZETA: Op = _p(
+    "zeta", gamma.zeta, _no_grad_of_first, lambda g, a, b: g * -a * record(_ZETA, (a + 1, b))
+)
 _two("zeta", _ZETA, False)
 
 

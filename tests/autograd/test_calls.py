@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 import facula as torch
+from facula import warned
 from facula.autograd import calls
 from facula.trace.recorder import TLS
 
@@ -151,3 +154,28 @@ def test_a_long_pass_through_an_older_frame_is_a_frame_of_its_own(monkeypatch):
         y = (y * w).cos()
     y.sum().backward()
     assert torch.allclose(whole, w.grad)
+
+
+def test_a_graph_of_gradients_is_warned_of_once(monkeypatch):
+    a = torch.ones(2, requires_grad=True)
+    monkeypatch.setattr(warned, "_told", set())
+    with pytest.warns(UserWarning, match="will create a reference cycle"):
+        (a * a).sum().backward(create_graph=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (a * a).sum().backward(create_graph=True)
+        torch.autograd.grad((a * a).sum(), a, create_graph=True)
+        torch.set_warn_always(True)
+        try:
+            with pytest.raises(UserWarning, match="will create a reference cycle"):
+                (a * a).sum().backward(create_graph=True)
+        finally:
+            torch.set_warn_always(False)
+    assert not torch.is_warn_always_enabled()
+
+
+def test_batches_of_gradients_have_the_shapes_of_the_outputs():
+    a = torch.ones(2, 2, requires_grad=True)
+    for out, g in ((a.clone(), torch.ones(2, 2)), (a.sum(), torch.ones(2, 1))):
+        with pytest.raises(RuntimeError, match="we interpret the first dimension of each grad"):
+            torch.autograd.grad(out, a, g, is_grads_batched=True)

@@ -192,8 +192,6 @@ class Scaled(torch.autograd.Function):
     def jvp(ctx, tx, tk, ty):
         assert tk is None
         x, y = ctx.saved_tensors
-        if ty is None:
-            return tx * y * ctx.k, tx
         return tx * y * ctx.k + x * ty * ctx.k, tx + ty
 
 
@@ -245,7 +243,7 @@ def test_vjp_is_another_name_of_backward():
     x = torch.ones(2, requires_grad=True)
     Twice.apply(x).sum().backward()
     assert x.grad.tolist() == [2, 2]
-    with pytest.raises(RuntimeError, match="Both: implementing both 'backward' and 'vjp'"):
+    with pytest.raises(RuntimeError, match="Both: Implementing both 'backward' and 'vjp'"):
         Both.apply(x).sum().backward()
 
 
@@ -426,3 +424,60 @@ def test_setup_context_finds_arguments_that_were_left_out(given, named):
     x = torch.tensor([2.0, 1.0], requires_grad=True)
     y = Power.apply(x, *given, **named)
     assert y.tolist() == [8, 1] and torch.autograd.grad(y.sum(), x)[0].tolist() == [12, 3]
+
+
+def test_the_tangent_of_a_function_is_that_of_its_jvp():
+    class Both(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.save_for_backward(x, y)
+            ctx.save_for_forward(x, y)
+            return x * y
+
+        @staticmethod
+        def backward(ctx, g):
+            raise ZeroDivisionError
+
+        @staticmethod
+        def jvp(ctx, tx, ty):
+            x, y = ctx.saved_tensors
+            return tx.mul_(y).add_(x * ty) * 10  # PyTorch too takes what it is told
+
+    class Outside(torch.autograd.Function):  # what is not recorded has no transpose
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+        @staticmethod
+        def jvp(ctx, t):
+            return t.detach() * 2
+
+    x, y, t = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), torch.tensor([1.0, -1.0])
+    assert torch.func.jvp(Both.apply, (x, y), (t, t))[1].tolist() == [40, -60]
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, t)
+        out = torch.autograd.forward_ad.unpack_dual(Both.apply(dual, y))
+    assert out.primal.tolist() == [3, 8] and out.tangent.tolist() == [30, -40]
+    assert torch.func.jvp(Outside.apply, (x,), (t,))[1].tolist() == [2, -2]
+
+
+def test_the_old_name_of_saved_tensors():
+    class Old(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            with pytest.warns(DeprecationWarning, match="saved_variables"):
+                (x,) = ctx.saved_variables
+            return g * 2 * x
+
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    Old.apply(x).sum().backward()
+    assert x.grad.tolist() == [2, 4]

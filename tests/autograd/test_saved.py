@@ -243,3 +243,50 @@ class Product(facula.autograd.Function):
     def backward(ctx, g):
         a, b = ctx.saved_tensors
         return g * b, g * a
+
+
+def test_the_names_of_what_a_node_has_saved():
+    a = facula.tensor([1.0, 2.0], requires_grad=True)
+    for out, expected in (
+        (a.exp(), ["result"]),
+        (a * a.exp(), ["self", "other"]),
+        (a.reshape(1, 2) @ a.exp().reshape(2, 1), ["self", "mat2"]),
+        (a + 1, []),
+    ):
+        node = out.grad_fn
+        names = [n for n in dir(node) if n.startswith("_saved_")]
+        assert sorted(names) == sorted(["_saved_" + n for n in expected])
+        for n in names:
+            assert getattr(node, n) is not None
+            assert isinstance(getattr(node, "_raw" + n), facula.autograd.SavedTensor)
+    with pytest.raises(RuntimeError, match="from Python is forbidden"):
+        facula.autograd.SavedTensor()
+
+
+def test_hooks_of_one_saved_value():
+    a = facula.tensor([1.0, 2.0], requires_grad=True)
+    y = a * a
+    y.grad_fn._raw_saved_self.register_hooks(lambda t: 2 * t, lambda t: t / 2)
+    y.grad_fn._raw_saved_other.register_hooks(lambda t: 3 * t, lambda t: t)
+    with pytest.raises(RuntimeError, match="have already been set"):
+        y.grad_fn._raw_saved_other.register_hooks(lambda t: t, lambda t: t)
+    y.sum().backward()
+    assert a.grad.tolist() == [1 + 3, 2 + 6]
+    y = a.exp()
+    raw = y.grad_fn._raw_saved_result
+    y.sum().backward()
+    with pytest.raises(RuntimeError, match="after it has been freed"):
+        raw.register_hooks(lambda t: t, lambda t: t)
+
+
+def test_a_hook_may_not_write_to_what_is_saved():
+    a = facula.tensor([1.0, 2.0], requires_grad=True)
+    match = "pack hook is modifying its input in place"
+    with pytest.raises(RuntimeError, match=match):
+        a.exp().grad_fn._raw_saved_result.register_hooks(lambda t: t.add_(1), lambda t: t)
+    hooks = facula.autograd.graph.saved_tensors_hooks(lambda t: t.add_(1), lambda t: t)
+    with pytest.raises(RuntimeError, match=match), hooks:
+        y = a.exp()
+        assert y.requires_grad
+    with pytest.raises(RuntimeError, match=match), hooks:
+        Product.apply(a, a.detach())

@@ -60,3 +60,15 @@ def test_the_degree_of_a_polynomial_by_name(torch):
         torch.special.chebyshev_polynomial_t(x, n=3),
         torch.special.legendre_polynomial_p(x, n=2),
     ]
+
+
+def test_functions_without_a_derivative_by_their_first_operand():
+    x, y = torch.tensor([2.0], requires_grad=True), torch.tensor([3.0], requires_grad=True)
+    for f, name in (
+        (torch.special.zeta, "zeta"),
+        (torch.igamma, "igamma: input"),
+        (torch.igammac, "igammac: input"),
+    ):
+        with pytest.raises(NotImplementedError, match=f"derivative for '{name}' is not impl"):
+            f(x, y).backward()
+        assert f(x.detach(), y).requires_grad
