@@ -10,20 +10,19 @@ and its message has to say something. What differs is printed by kind.
 
 from __future__ import annotations
 
-import argparse
 import ast
-import collections
+import importlib
 import json
 import math
-import os
 import random
 import signal
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path[0] = str(HERE.parent)
+from fuzz import sides  # noqa: E402
+
 ODD = """None;'a';1.5;True;1j;[1];(1.5,);{};x;torch.float32;-1;0;2;2**70;-2**63;float('nan')
 float('inf');b;c;h;e;i;v;np.float64(1.5);np.int64(1);torch.tensor(1);torch.tensor(1.5);[];()
 object();(1, None);torch.ones(2, 2);np.ones(2);[x, x];1e30""".replace("\n", ";").split(";")
@@ -116,27 +115,15 @@ def kind_of(torch, value, depth=0):
     return type(value).__name__.rpartition(".")[2]
 
 
-class TooLong(BaseException):
-    """A statement that takes more than some seconds."""
-
-
-def _alarm(*_):
-    raise TooLong
-
-
 def work(framework: str, path: str, begin: int) -> None:
     """Run statements from `begin` on; a line of the result file for each."""
-    sys.path[0:1] = [str(HERE.parent), str(HERE.parents[1])]
-    import importlib
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (24 << 30, 24 << 30))
+    sys.path.insert(0, str(HERE.parents[1]))
+    sides.prepare()
     torch = importlib.import_module(framework)
     torch.set_num_threads(1)
     import mistakes as shared
 
     statements = json.loads(Path(path).read_text())
-    signal.signal(signal.SIGALRM, _alarm)
     with open(f"{path}.{framework}", "a") as out:
         for n in range(begin, len(statements)):
             print(json.dumps([n, one(torch, shared, statements[n])]), file=out, flush=True)
@@ -164,34 +151,13 @@ def one(torch, shared, statement: str):
         if error is None:
             return ["ok", kind_of(torch, known.get("RESULT"))]
         return [type(error).__name__.lstrip("_"), str(error)[:600], changed]
-    except TooLong:
+    except sides.TooLong:
         return ["too long"]
     except Exception as error:
         return ["cannot be read", repr(error)[:300]]
     finally:
         signal.alarm(0)
         reset(torch)
-
-
-def run(python: str, framework: str, statements: list[str]) -> list:
-    """What a framework makes of every statement."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "statements")
-        Path(path).write_text(json.dumps(statements))
-        found: dict[int, object] = {}
-        begin = 0
-        while begin < len(statements):
-            command = [python, __file__, "--work", framework, path, str(begin)]
-            subprocess.run(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-            lines = Path(f"{path}.{framework}").read_text().splitlines()
-            found = dict(json.loads(line) for line in lines if line.endswith("]"))
-            begin = max(found, default=-1) + 1
-            if begin < len(statements):
-                with open(f"{path}.{framework}", "a") as out:
-                    print(json.dumps([begin, ["died"]]), file=out)
-                begin += 1
-                found[begin - 1] = ["died"]
-        return [found[n] for n in range(len(statements))]
 
 
 def near(a, b) -> bool:
@@ -204,8 +170,9 @@ def near(a, b) -> bool:
     return a == b
 
 
-def differs(want, got) -> str | None:
+def differs(statement: str, given, found) -> str | None:
     """The kind of difference, if there is one."""
+    (want,), (got,) = given, found
     if want[0] != got[0]:
         return f"{want[0]} -> {got[0]}"
     if want[0] == "ok" and not near(want[1], got[1]):
@@ -219,13 +186,9 @@ def differs(want, got) -> str | None:
 
 def main() -> None:
     """Compare, and print what differs by kind."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--oracle")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=1000)
+    parser = sides.parser(__doc__)
     parser.add_argument("--statements", help="a file with statements to run instead")
     parser.add_argument("--save", help="where to write all that was found")
-    parser.add_argument("--work", nargs=3)
     options = parser.parse_args()
     if options.work:
         work(options.work[0], options.work[1], int(options.work[2]))
@@ -234,19 +197,7 @@ def main() -> None:
         statements = Path(options.statements).read_text().splitlines()
     else:
         statements = make(options.seed, options.count)
-    want = run(options.oracle, "torch", statements)
-    got = run(sys.executable, "facula", statements)
-    kinds = collections.defaultdict(list)
-    for statement, a, b in zip(statements, want, got, strict=True):
-        kind = differs(a, b)
-        if kind:
-            kinds[kind].append((statement, a, b))
-    for kind, found in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        print(f"\n== {kind}: {len(found)}")
-        for statement, a, b in found:
-            print(f"{statement}\n    {str(a[1:])[1:140]}\n    {str(b[1:])[1:140]}")
-    different = sum(map(len, kinds.values()))
-    print(f"\n{len(statements)} statements, {different} differ")
+    want, got = sides.compare(__file__, options.oracle, statements, [["died"]], differs)
     if options.save:
         Path(options.save).write_text(json.dumps([statements, want, got]))
 

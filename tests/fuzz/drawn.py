@@ -10,22 +10,21 @@ printed by kind.
 
 from __future__ import annotations
 
-import argparse
 import collections
 import importlib
 import json
 import math
-import os
 import random
-import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[0] = str(ROOT / "tests")
+from fuzz import sides  # noqa: E402
+
 SHAPES = ["()", "(0,)", "(3,)", "(2,3)", "(3,3)", "(2,3,4)", "(1,2,5,5)", "(1,)", "(2,0)", "(2,1)"]
 DTYPES = ["float32"] * 8 + [
     *("float64", "bfloat16", "float16", "int64", "int64", "int32", "uint8", "int8", "bool"),
@@ -192,23 +191,14 @@ def plain(torch, value, depth: int = 0):
     return type(value).__name__.rpartition(".")[2]
 
 
-class TooLong(BaseException):
-    """A call that takes more than some seconds."""
-
-
-def _alarm(*_):
-    raise TooLong
-
-
 def work(framework: str, path: str, begin: int) -> None:
     """Run calls from `begin` on; a line of the result file for each."""
-    sys.path[0] = str(ROOT)
-    resource.setrlimit(resource.RLIMIT_AS, (24 << 30, 24 << 30))
+    sys.path.insert(0, str(ROOT))
+    sides.prepare()
     torch = importlib.import_module(framework)
     torch.set_num_threads(1)
     known = {"torch": torch, "F": torch.nn.functional, "T": lambda *a: made(torch, *a)}
     calls = json.loads(Path(path).read_text())
-    signal.signal(signal.SIGALRM, _alarm)
     with open(f"{path}.{framework}", "a") as out:
         for n in range(begin, len(calls)):
             torch.manual_seed(0)
@@ -220,7 +210,7 @@ def work(framework: str, path: str, begin: int) -> None:
                     value = eval(calls[n], known)
                     late = "late "  # an error here comes of a body, and from now on everywhere
                     result = ["ok", plain(torch, value)]
-                except TooLong:
+                except sides.TooLong:
                     result = ["too long"]
                 except Exception as e:
                     result = [late + type(e).__name__.lstrip("_"), str(e)[:200]]
@@ -230,24 +220,6 @@ def work(framework: str, path: str, begin: int) -> None:
             torch.set_grad_enabled(True)
             told = sorted({w.category.__name__ for w in found})
             print(json.dumps([n, result, told]), file=out, flush=True)
-
-
-def run(python: str, framework: str, calls: list[str]) -> list:
-    """[what came of it, kinds of warnings] for every call; a call may end the process."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "calls")
-        Path(path).write_text(json.dumps(calls))
-        found: dict[int, list] = {}
-        while len(found) < len(calls):
-            command = [python, __file__, "--work", framework, path, str(len(found))]
-            subprocess.run(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-            lines = Path(f"{path}.{framework}").read_text().splitlines()
-            found = {n: rest for n, *rest in map(json.loads, lines)}
-            if len(found) < len(calls):
-                with open(f"{path}.{framework}", "a") as out:
-                    print(json.dumps([len(found), ["died"], []]), file=out)
-                found[len(found)] = [["died"], []]
-        return [found[n] for n in range(len(calls))]
 
 
 def near(a, b, tolerance: float) -> bool:
@@ -287,12 +259,8 @@ def differs(call: str, want, got) -> str | None:
 
 def main() -> None:
     """Compare, and print what differs by kind."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--oracle")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=1000)
+    parser = sides.parser(__doc__)
     parser.add_argument("--draw", action="store_true", help="print the calls (with PyTorch)")
-    parser.add_argument("--work", nargs=3)
     options = parser.parse_args()
     if options.work:
         work(options.work[0], options.work[1], int(options.work[2]))
@@ -303,21 +271,7 @@ def main() -> None:
     command = [options.oracle, __file__, "--draw", "--seed", str(options.seed)]
     command += ["--count", str(options.count)]
     calls = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    kinds = collections.defaultdict(list)
-    want = run(options.oracle, "torch", calls)
-    got = run(sys.executable, "facula", calls)
-    for call, a, b in zip(calls, want, got, strict=True):
-        kind = differs(call, a, b)
-        if kind:
-            kinds[kind].append((call, a[0], b[0]))
-    for kind, found in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        print(f"\n== {kind}: {len(found)}")
-        for call, a, b in found:
-            print(f"{call}\n    {str(a[1:])[1:200]}\n    {str(b[1:])[1:200]}")
-    for kind, found in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        print(f"{len(found):6} {kind}")
-    valid = sum(a[0][0] == "ok" for a in want)
-    print(f"{len(calls)} calls ({valid} valid), {sum(map(len, kinds.values()))} differ")
+    sides.compare(__file__, options.oracle, calls, [["died"], []], differs)
 
 
 if __name__ == "__main__":
