@@ -59,7 +59,7 @@ def in_memory_order(
             order = _reduces_in(n, found, places)
             if order is not None:
                 sums[n] = order
-        elif n.strides is not None and n.op.pointwise and kind_of(n) is not None:
+        elif n.strides is not None and _pointwise(n) and kind_of(n) is not None:
             order = order_of(n.shape, n.strides)
             if order is not None and _reads_in(n, order, found, places):
                 found[n] = order
@@ -89,6 +89,10 @@ def in_memory_order(
         elif p.base in found:
             places[n] = Place(made[p.base], 0, p.shape, p.base.strides or ())
     return [made.get(n, n) for n in entries]
+
+
+def _pointwise(n: Node) -> bool:
+    return n.op.pointwise or (n.op.name == "to" and kind_of(n.inputs[0]) is not None)
 
 
 def _reduces_in(n: Node, found: dict[Node, Order], places: dict[Node, Place]) -> Order | None:

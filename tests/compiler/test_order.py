@@ -80,6 +80,8 @@ CASES = {
     ),
     "extremes": lambda x, y, row, images: (x.t().amax(0), x.t().argmin(1), x.t().argmax()),
     "what is true": lambda x, y, row, images: ((x.t() > 1).any(0), (x.t() > -2).all()),
+    "how many": lambda x, y, row, images: (x.t().count_nonzero(0), (x.t() > 0).sum(1)),
+    "converted and shown": lambda x, y, row, images: ((z := x.t().float()), z.sum(0), z * 2),
     "products": lambda x, y, row, images: (x.t().prod(0), x.t().long().sum(1)),
     "sums of channels last": lambda x, y, row, images: (
         _channels_last(images).mean((2, 3)),
