@@ -8,6 +8,7 @@ from typing import Any
 from facula import dtypes
 from facula.ops.contraction import MATMUL, MATMUL_WIDE
 from facula.ops.movement import SELF, shaped, strides_of, view_strides
+from facula.ops.pointwise import cast
 from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
@@ -208,7 +209,8 @@ def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any, d: Any) -> Any:
     """beta * input + alpha * p, of the shape of the product p; `d`: the dtype of its operands."""
     want = p.node.shape
     if d is not p.node.dtype and input.node.dtype is d:
-        return _plus(name, input.float(), p, beta, alpha, p.node.dtype).to(d)
+        wide = p.node.dtype
+        return cast(_plus(name, cast(input, wide), p, beta, alpha, wide), d)
     if name != "addr" and input.node.dtype is not d:
         raise RuntimeError(
             f"{name}: input and the product must have the same dtype, but got {input.dtype} and {d}"

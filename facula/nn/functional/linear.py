@@ -12,6 +12,7 @@ from facula.ops.arithmetic import need
 from facula.ops.composed import whole
 from facula.ops.contraction import MATMUL_WIDE
 from facula.ops.movement import PERMUTE, shaped, view_strides
+from facula.ops.pointwise import cast
 from facula.ops.table import OVERRIDES, mixed
 from facula.trace.node import contiguous_strides
 from facula.trace.recorder import TLS, record
@@ -92,7 +93,7 @@ def _linear(tensors: Any, static: Any, numbers: Any) -> Tensor:
             f"linear: a bias of shape {list(own)} can't be expanded to the product's shape "
             f"{list(shape)}"
         )
-    return (result + bias.float()).to(input.dtype) if once else result + bias
+    return cast(result + cast(bias, facula.float32), input.dtype) if once else result + bias
 
 
 def _as_rows(input: Tensor) -> bool:
