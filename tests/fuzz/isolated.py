@@ -56,13 +56,23 @@ def _read(pipe: int, size: int, until: float | None) -> bytes:
     return b"".join(parts)
 
 
+def _fork() -> int:
+    """`os.fork`, which fails where the machine has as many processes as it allows: not for long."""
+    for _ in range(300):
+        try:
+            return os.fork()
+        except BlockingIOError:
+            time.sleep(1)
+    return os.fork()
+
+
 def results(arguments: list, function, patience: float, dead) -> list:
     """function(x) for each x in order; `dead` where the child died, or sent nothing of sense for
     `patience` seconds. The next child goes on after that one."""
     done: list = []
     while len(done) < len(arguments):
         end, start = os.pipe()
-        child = os.fork()
+        child = _fork()
         if not child:
             try:  # whatever happens, the child must not go on as if it were its parent
                 os.close(end)
