@@ -80,8 +80,8 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
             f"masked_scatter: Number of elements of source < number of ones in mask: "
             f"{source.numel()} < {count}"
         )
-    if count == 0 and not source.requires_grad:
-        return t.clone()
+    if count == 0 and not source.requires_grad:  # PyTorch saves the mask all the same
+        return record(pw.WHERE, (m, t.new_zeros(()), t)) if t.requires_grad else t.clone()
     if count == 0:  # the result depends on the source all the same
         none = record(pw.FILL, (source,), (), (0,)).sum().to(t.dtype)
         return record(pw.WHERE, (m, none.expand(t.shape), t))

@@ -445,7 +445,8 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
         raise IndexError(f"put_(): Tried to put {index.numel()} elements into an empty tensor")
     at = _wrapped("put_", index, input.numel())
     if at.numel() == 0 and not source.requires_grad:
-        return input.clone()
+        out = input.clone()
+        return whole(out, "Put", input, at) if input.requires_grad else out
     prim = ix.SCATTER_ADD if accumulate else ix.SCATTER
     out = record(prim, (input.reshape(-1), at.reshape(-1), watched(source).reshape(-1)), 0)
     if accumulate and input.requires_grad:

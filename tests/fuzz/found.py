@@ -436,13 +436,21 @@ v1 = v0[::1]
 v2 = v1.tensor_split(3, 0)[2]
 v2.data = (torch.cat([v2.view(-1)]) * 2)[0:1].view(v2.shape).data
 torch.gt(v2, 0, out=v1)""",
-    "adding at indices frees what it saves, though its gradient needs none of it": """
+    "adding at indices frees what it saves, as does writing at none": """
 v0 = torch.tensor([-1.57, 0.26, -0.18, -0.76], dtype=torch.float64).requires_grad_()
 v1 = v0.clone()
 v1.index_put_((torch.tensor([2]),), torch.tensor([0.11], dtype=torch.float64), True)
 (v0.sum() * v1.sum()).backward()
 v6 = v1[..., ::2]
 v11 = some(torch.autograd.grad((v6 * v6).sum(), [v0], create_graph=True)[0], v0)
+v13 = v0.clone()
+v13.masked_scatter_(v13 > 9, torch.ones(4, dtype=torch.float64))
+(v13 * v13).sum().backward()
+v13.sum().backward()
+v14 = v0.clone()
+v14.put_(torch.tensor([], dtype=torch.int64), torch.tensor([], dtype=torch.float64))
+(v14 * v14).sum().backward()
+v14.sum().backward()
 v12 = v0.clone()
 v12.put_(torch.tensor([2]), torch.tensor([0.11], dtype=torch.float64), True)
 (v0.sum() * v12.sum()).backward()
