@@ -97,11 +97,13 @@ def _least_power(w: Any, hop: int, count: int, start: int, stop: int) -> float |
         values = look(TLS.r, w.node)
     if values is None or values.dtype.kind != "f":
         return None
-    n = len(values)
-    power = np.zeros(n + hop * (count - 1), values.dtype)
-    for i in range(count):
-        power[i * hop : i * hop + n] += values * values
-    return float(power[start:stop].min(initial=np.inf))
+    pieces = -(-len(values) // hop)
+    squares = np.zeros((pieces, hop), values.dtype)
+    squares.reshape(-1)[: len(values)] = values * values
+    power = np.zeros((count + pieces - 1, hop), values.dtype)
+    for j in range(pieces):  # as in `_overlapped`
+        power[j : j + count] += squares[j]
+    return float(power.reshape(-1)[start:stop].min(initial=np.inf))
 
 
 def _reflection(n: int, pad: int, mode: str) -> Any:
@@ -165,10 +167,7 @@ def stft(
     if not 0 < n_fft <= n:
         raise RuntimeError(f"stft: expected 0 < n_fft <= {n}, but got n_fft={n_fft}")
     count = 1 + (n - n_fft) // hop
-    at = (np.arange(count)[:, None] * hop + np.arange(n_fft)).reshape(-1)
-    frames = t.index_select(-1, from_array(at).to(t.device)).reshape(
-        (*t.node.shape[:-1], count, n_fft)
-    )
+    frames = _frames(t, n_fft, hop, count)
     frames = frames * _padded_window("stft", window, win, n_fft, t)
     from facula import fft
 
@@ -177,7 +176,26 @@ def stft(
     return out if return_complex else view_as_real.__wrapped__(out.contiguous())
 
 
-MOST_PIECES = 32  # of a frame, that are added up as wholes
+MOST_PIECES = 32  # of a frame, that are copied or added up as wholes
+
+
+def _frames(t: Any, size: int, hop: int, count: int) -> Any:
+    """Stretches of t that begin `hop` after each other: (..., count, size)."""
+    batch, n = t.node.shape[:-1], t.node.shape[-1]
+    pieces = -(-size // hop)
+    if pieces > MOST_PIECES:
+        at = (np.arange(count)[:, None] * hop + np.arange(size)).reshape(-1)
+        picked = t.index_select(-1, from_array(at).to(t.device))
+        return picked.reshape((*batch, count, size))
+    # The j-th piece of each frame is the whole one of another frame, j further on.
+    rows = count + pieces - 1
+    more = rows * hop - n
+    t = FUNCTIONS["constant_pad_nd"](t, (0, more)) if more > 0 else t.narrow(-1, 0, rows * hop)
+    t = t.reshape((*batch, rows, hop))
+    last = size - (pieces - 1) * hop
+    parts = [t.narrow(-2, j, count) for j in range(pieces)]
+    parts[-1] = parts[-1].narrow(-1, 0, last)
+    return FUNCTIONS["cat"](parts, -1)
 
 
 def _overlapped(frames: Any, hop: int) -> Any:
