@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from facula.meta import META
-from facula.sharing import with_bits
 from facula.trace import recorder
 from facula.trace.node import Node
-from facula.unresolved import bits_of
 from facula.values import from_array, values
 
 
@@ -20,15 +19,17 @@ def reduced(t: Any, kind: Any) -> Any:
     rg = t.requires_grad
     n = t.node
     if n.op is META:
-        return _rebuild_meta, (kind, tuple(n.shape), n.dtype, n.strides, rg)
-    a = np.ascontiguousarray(values(t))
-    n = t.node
-    bits = bits_of(t)
-    for bit, undo in zip(bits, (np.conj, np.negative), strict=True):
-        a = undo(a) if bit else a
-    args: tuple[Any, ...] = (kind, a.tobytes(), n.dtype, tuple(n.shape), rg)
-    args = (*args, bits) if any(bits) else args
-    return (_rebuild, args, dict(t.__dict__)) if t.__dict__ else (_rebuild, args)
+        made: Any = _rebuild_meta, (kind, tuple(n.shape), n.dtype, n.strides, rg)
+    else:
+        a = values(t)
+        n = t.node
+        strides = None
+        if not a.flags.c_contiguous:  # all that lies between, as it lies
+            strides = a.strides
+            span = a.itemsize + sum([(m - 1) * s for m, s in zip(a.shape, strides, strict=True)])
+            a = as_strided(a, (span // a.itemsize,), (a.itemsize,))
+        made = _rebuild, (kind, a.tobytes(), n.dtype, tuple(n.shape), strides, rg)
+    return (*made, dict(t.__dict__)) if t.__dict__ else made
 
 
 def _rebuild(
@@ -36,20 +37,19 @@ def _rebuild(
     raw: bytes,
     dtype: Any,
     shape: tuple[int, ...],
+    strides: tuple[int, ...] | None,
     rg: bool,
-    bits: tuple[bool, bool] = (False, False),
 ) -> Any:
-    t = from_array(np.frombuffer(bytearray(raw), dtype.np).reshape(shape))
-    if any(bits):
-        t = with_bits(t, *bits).detach()
-    if cls is not None:
-        return cls._make_subclass(cls, t, rg)
-    return t.requires_grad_(rg)
+    a = np.frombuffer(bytearray(raw), dtype.np)
+    a = a.reshape(shape) if strides is None else as_strided(a, shape, strides)
+    return _finished(cls, from_array(a), rg)
 
 
 def _rebuild_meta(cls: Any, shape: Any, dtype: Any, strides: Any, rg: bool) -> Any:
     t = recorder._new_tensor()
     t.node = Node(META, shape, dtype, strides)
-    if cls is not None:
-        return cls._make_subclass(cls, t, rg)
-    return t.requires_grad_(rg)
+    return _finished(cls, t, rg)
+
+
+def _finished(cls: Any, t: Any, rg: bool) -> Any:
+    return t.requires_grad_(rg) if cls is None else cls._make_subclass(cls, t, rg)

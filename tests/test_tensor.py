@@ -135,12 +135,6 @@ def test_a_shallow_copy_of_what_has_no_memory():
     assert copy.copy(torch.ones(2, device="meta")).is_meta
 
 
-def test_what_has_a_history_is_pickled_as_a_leaf():
-    y = torch.ones(2, requires_grad=True) * 2
-    back = pickle.loads(pickle.dumps(y))
-    assert back.tolist() == [2.0, 2.0] and back.requires_grad and back.is_leaf
-
-
 def test_the_legacy_constructor_without_arguments_has_no_elements():
     assert torch.Tensor().shape == (0,) and torch.FloatTensor().shape == (0,)
 
