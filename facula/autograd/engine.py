@@ -348,6 +348,7 @@ def run(
                 pending[edge] = d
 
     before, work = r.grad, (r.place, r.rests)
+    hooks = r.packing, r.saved_hooks  # blocks that a hook begins or ends last as long as the pass
     low, r.autocast = r.autocast, None  # formulas compute in the dtypes that they meet
     this = _Pass(roots, wanted)
     try:
@@ -446,6 +447,7 @@ def run(
                 gc.enable()
         finally:
             PASSES.pop()
+            r.packing, r.saved_hooks = hooks
             recorder.restore_grad(before)
         for n in touched:
             free = getattr(n.custom, "free", None)  # of a function of the user

@@ -432,8 +432,7 @@ def _transposed(joint: _Several, grads: tuple[Any, ...], own: Any) -> Any:
             None if i is None else facula.ones(i[0], dtype=i[1], device=i[2], requires_grad=True)
             for i in joint.inputs
         ]
-        if ctx._forward:
-            ctx._saved, ctx._unpack = ctx._forward, None
+        ctx._saved, ctx._unpack = ctx._forward, None
         given = [None if t is None else t.clone() for t in tangents]  # it may write to them
         if ctx.materialize_grads:
             given = [

@@ -290,3 +290,14 @@ def test_a_hook_may_not_write_to_what_is_saved():
         assert y.requires_grad
     with pytest.raises(RuntimeError, match=match), hooks:
         Product.apply(a, a.detach())
+
+
+def test_a_block_of_hooks_that_a_hook_begins_ends_with_the_pass():
+    log = []
+    hooks = facula.autograd.graph.saved_tensors_hooks(lambda t: log.append(1) or t, lambda t: t)
+    a = facula.tensor([1.0, 2.0], requires_grad=True)
+    y = a.exp()
+    y.register_hook(lambda g: hooks.__enter__())
+    y.sum().backward()
+    a.exp().sum().backward()
+    assert not log and a.grad.tolist() == (2 * a.exp()).tolist()
