@@ -45,7 +45,8 @@ def adjoint(input: Any) -> Any:
 def is_nonzero(input: Any) -> bool:
     """Whether the only element is not zero."""
     if input.numel() != 1:
-        raise RuntimeError(f"Boolean value of Tensor with {input.numel()} values is ambiguous")
+        many = "more than one value" if input.numel() else "no values"
+        raise RuntimeError(f"Boolean value of Tensor with {many} is ambiguous")
     return bool(input)
 
 

@@ -199,6 +199,11 @@ def _fractional_max_pool(
     size = x.shape[2:]
     if output_size is None:
         ratios = ntuple(output_ratio, n)
+        if len(ratios) != n:
+            raise ValueError(
+                f"{name} requires output_ratio to either be a single Int or tuple of Ints: "
+                f"{n} of them, got {output_ratio}"
+            )
         output_size = [int(s * r) for s, r in zip(size, ratios, strict=True)]
     out = _ints(name, "output_size", output_size, n)
     require_float(x, name)

@@ -44,11 +44,16 @@ def _check_indices(input: Tensor, name: str) -> None:
         )
 
 
-def _check_padding_idx(padding_idx: int | None, rows: int) -> int:
+def _check_padding_idx(padding_idx: int | None, rows: int, bags: bool = False) -> int:
     """The row that never learns; -1 for none."""
     if padding_idx is None:
         return -1
     if not -rows <= padding_idx < rows:
+        if bags:
+            raise RuntimeError(
+                f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, "
+                f"but got {padding_idx}"
+            )
         raise AssertionError("Padding_idx must be within num_embeddings")
     return padding_idx % rows
 
@@ -187,7 +192,7 @@ def embedding_bag(
             f"argument #1 'per_sample_weights'; but type {type_name(weight)} does not equal "
             f"{type_name(per_sample_weights)} (while checking arguments for embedding_bag)"
         )
-    padding_idx = _check_padding_idx(padding_idx, weight.size(0))
+    padding_idx = _check_padding_idx(padding_idx, weight.size(0), True)
     if max_norm is not None:
         limit_norms("embedding_renorm_", weight, input, max_norm, norm_type)
 

@@ -201,6 +201,7 @@ def _resize_dim(x, dim, n, factor, mode, align_corners, antialias) -> Tensor:
         out = None
         for tap, weight in enumerate(cubic_weights(place - first, -0.75)):
             index = (first + (tap - 1)).clip(0, old - 1).astype(np.int64)
+            index = np.minimum(index, old - 1)  # float32 rounds a large size up
             term = _picked(x, dim, index) * _constant(weight.reshape(shape), x)
             out = term if out is None else out + term
         return out
@@ -469,8 +470,9 @@ def _values_at(x: Tensor, places: list[Tensor], sizes: list[int]) -> Tensor:
         index = step if index is None else index + step
         stride *= length
     n, channels = x.shape[:2]
-    flat = index.reshape(n, 1, -1).expand(n, channels, -1)  # in range, whatever the places are
-    values = record(GATHER, (x.reshape(n, channels, -1), flat), 2)
+    count = math.prod(index.shape[1:])
+    flat = index.reshape(n, 1, count).expand(n, channels, -1)  # in range, whatever the places are
+    values = record(GATHER, (x.reshape(n, channels, stride), flat), 2)
     values = values.reshape([n, channels, *index.shape[1:]])
     return facula.where(inside.unsqueeze(1), values, 0.0)
 

@@ -77,6 +77,11 @@ ERRORS_OF_POOLS = [
 ]
 
 
+def test_ratios_are_one_or_one_for_each_dimension():
+    with pytest.raises(ValueError, match="requires output_ratio"):
+        F.fractional_max_pool2d(torch.ones(2, 9, 9), 2, output_ratio=(0.5, 0.5, 0.5))
+
+
 @pytest.mark.parametrize("ask, text", ERRORS_OF_POOLS)
 def test_errors_of_pools(ask, text):
     with pytest.raises(RuntimeError, match=text):

@@ -20,3 +20,12 @@ def test_in_a_table_of_bags_too():
     weight = torch.ones(4, 3, requires_grad=True)
     F.embedding_bag(torch.tensor([[2, 1], [3, 0]]), weight, mode="max").sum().backward()
     assert weight.grad[:, 0].tolist() == [0, 0, 1, 1]
+
+
+def test_a_row_that_never_learns_is_one_of_the_table():
+    rows, index = torch.rand(3, 2), torch.tensor([[0, 1]])
+    for wrong in (3, -4):
+        with pytest.raises(RuntimeError, match="within the number of embeddings, -3 through 2"):
+            F.embedding_bag(index, rows, padding_idx=wrong)
+        with pytest.raises(AssertionError, match="within num_embeddings"):
+            F.embedding(index, rows, padding_idx=wrong)

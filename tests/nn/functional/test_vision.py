@@ -37,3 +37,14 @@ def test_bytes_are_resized_by_weights_of_16_bits(torch):
                         x, size=size, mode=mode, align_corners=corners, antialias=antialias
                     )
     return out
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("batch, channels", [(0, 2), (2, 0), (0, 0)])
+def test_samples_of_nothing(batch, channels, mode):
+    x = facula.ones(batch, channels, 3, 2, requires_grad=True)
+    grid = facula.zeros(batch, 4, 5, 2, requires_grad=True)
+    out = facula.nn.functional.grid_sample(x, grid, mode, align_corners=False)
+    out.sum().backward()
+    assert out.shape == (batch, channels, 4, 5) and x.grad.shape == x.shape
+    assert not grid.grad.any()
