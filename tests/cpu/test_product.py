@@ -69,7 +69,7 @@ def test_products_of_any_shape_and_layout_are_exact_on_whole_numbers(seed):
     "shape", [(600, 800, 130), (40, 1500, 200), (130, 500, 48), (64, 385, 500)]
 )
 def test_a_left_operand_whose_rows_lie_side_by_side(shape):
-    """A part of k at a time, with copies and without them."""
+    """A part of k at a time."""
     m, k, n = shape
     torch.manual_seed(5)
     left = torch.randint(-8, 9, (k, m)).float()
@@ -77,6 +77,17 @@ def test_a_left_operand_whose_rows_lie_side_by_side(shape):
     want = left.numpy().T.astype(np.float64) @ right.numpy()
     got = (left.t() @ right) * 2 + more
     np.testing.assert_array_equal(got.numpy(), 2 * want + more.numpy())
+
+
+@pytest.mark.parametrize("core", [USUAL], indirect=True, ids=["usual"])
+@pytest.mark.parametrize("shape", [(301, 512, 130), (299, 200, 384), (511, 200, 130)])
+def test_a_left_operand_whose_rows_lie_side_by_side_is_copied(shape, core):
+    m, k, n = shape
+    assert plan(Size(1, m, n, k, 1, m, n, 1, 4, 16, 24)).pack_a
+    torch.manual_seed(5)
+    left, right = torch.randint(-8, 9, (k, m)).float(), torch.randint(-8, 9, (k, n)).float()
+    want = left.numpy().T.astype(np.float64) @ right.numpy()
+    np.testing.assert_array_equal((left.t() @ right).numpy(), want)
 
 
 @pytest.mark.parametrize("lead", [(), (2,)])
