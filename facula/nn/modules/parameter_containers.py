@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from facula import Tensor
 
@@ -185,11 +185,16 @@ class ParameterDict(Module):
         return (self[key] for key in self._keys)
 
     def update(self, parameters) -> None:
-        """Add the entries of a mapping, or of an iterable of pairs, replacing those there."""
+        """Add the entries of a mapping, or of an iterable of pairs, replacing those there.
+
+        Those of a plain dictionary are added in the order of their keys, as in PyTorch.
+        """
         from .container import _pairs
 
         if isinstance(parameters, ParameterDict):
             parameters = OrderedDict(parameters.items())
+        elif isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):
+            parameters = {key: parameters[key] for key in sorted(parameters)}
         for key, value in _pairs(parameters, "ParameterDict", "ParametersDict"):
             self[key] = value
 
