@@ -22,6 +22,7 @@ from facula.compiler.lower import NOT_MEMORY, Lowered
 from facula.compiler.memory import ARENA, Memory, Pool, bytes_of, pool_of
 from facula.compiler.readers import WHOLE, Readers, constant, memory_under, whole_shapes
 from facula.compiler.timing import seconds
+from facula.compiler.waiting import free
 from facula.cpu import runtime
 from facula.cpu.runtime import ALWAYS, Call
 from facula.cpu.text import DECLARED, NotCompiled
@@ -184,6 +185,7 @@ class CompiledProgram:
         )
         slot = memory.slot
         calls_ = [call for _, calls in low.steps for call in calls or ()]
+        apart = iter(free(low, memory))
         words = np.zeros(sum([max(1, len(call.descriptor)) for call in calls_]), np.int64)
         start, used = words.ctypes.data, 0
         self.segments: list[Any] = []
@@ -237,7 +239,7 @@ class CompiledProgram:
                     self.needs.append((many, numbers))
                 words[used : used + len(ids)] = ids
                 address = self.kernels[call.text].address
-                records.append([address, start + 8 * used, call.units, 1])
+                records.append([address, start + 8 * used, call.units, next(apart)])
                 used += max(1, len(ids))
                 parallel = parallel or call.units > 1
         close()

@@ -2,10 +2,11 @@
 
 A program is an array of records, one for each kernel call. Every thread walks the array: it takes
 units of its own share of a record one by one, then what is left of the others' shares, and goes on
-to the next record when all units are done. A thread that the system has given to somebody else is
-therefore not waited for: on a loaded machine the caller does the work alone. Workers are native
-threads, started at the first parallel program. One that has waited for long sleeps until the next
-call; one that comes too late to a call finds it closed.
+to the next record, which begins when those that it needs are done (compiler/waiting.py). A thread
+that the system has given to somebody else is waited for only where it has a unit: on a loaded
+machine the caller does the work alone. Workers are native threads, started at the first parallel
+program. One that has waited for long sleeps until the next call; one that comes too late to a call
+finds it closed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from facula import numpy_threads
 from facula.cpu.walk import text
 from facula.trace import flight
 
-RECORD = 4  # 64-bit words: function, descriptor, units, nothing
+RECORD = 4  # 64-bit words: function, descriptor, units, calls before it that need not be done
 LONG = 5e-3  # seconds: a program that takes longer is always shared
 RECENT = 8  # runs of each sort that are remembered, to see whether a program is better shared
 SOON, OFTEN, SELDOM = 16, 64, 1024  # runs from one trial of the other way to the next

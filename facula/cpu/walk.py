@@ -15,6 +15,7 @@ SPIN = 60_000  # looks at the call number before a worker goes to sleep: about 1
 # a second one to change, 536 handles of the workers, 544 the caller's processor, from which they
 # are kept off.
 # The arguments of a call: 0 table, 8 records, 16 P, 24 S, 32 how many of P are found in objects.
+# A record: 0 function, 8 descriptor, 16 units, 24 how many records before it need not be done.
 # For each record the counters hold, for each thread, how many of its units were taken, and then
 # how many units of the record are done.
 _WALK = r"""
@@ -48,12 +49,47 @@ entry:
   %n1 = add i64 %n, 1
   %line = mul i64 %n1, 8
   %n8 = mul i64 %n, 8
-  %any = icmp sgt i64 %count, 0
-  br i1 %any, label %each, label %out
+  br label %each
 each:
   %i = phi i64 [0, %entry], [%i1, %next]
+  %known = phi i64 [0, %entry], [%known1, %next]
   %o = mul i64 %i, 32
   %r = getelementptr i8, ptr %table, i64 %o
+  %some = icmp slt i64 %i, %count
+  br i1 %some, label %follow, label %check
+follow:
+  %r3 = getelementptr i8, ptr %r, i64 24
+  %free = load i64, ptr %r3
+  %before = sub i64 %i, %free
+  br label %check
+check:
+  %needed = phi i64 [%count, %each], [%before, %follow], [%needed, %here]
+  %known1 = phi i64 [%known, %each], [%known, %follow], [%known2, %here]
+  %wait = icmp slt i64 %known1, %needed
+  br i1 %wait, label %ask, label %ready
+ask:
+  %do = mul i64 %known1, 32
+  %dr = getelementptr i8, ptr %table, i64 %do
+  %du = getelementptr i8, ptr %dr, i64 16
+  %all = load i64, ptr %du
+  %dc0 = mul i64 %known1, %line
+  %dc1 = getelementptr i8, ptr %counters, i64 %dc0
+  %dc = getelementptr i8, ptr %dc1, i64 %n8
+  br label %spin
+spin:
+  %turns = phi i64 [0, %ask], [%turns1, %pause]
+  %v = load atomic i64, ptr %dc acquire, align 8
+  %full = icmp sge i64 %v, %all
+  br i1 %full, label %here, label %pause
+pause:
+  %turns1 = call i64 @rest(i64 %turns)
+  br label %spin
+here:
+  %known2 = add i64 %known1, 1
+  br label %check
+ready:
+  br i1 %some, label %begin, label %out
+begin:
   %fn = load ptr, ptr %r
   %r1 = getelementptr i8, ptr %r, i64 8
   %D = load ptr, ptr %r1
@@ -64,8 +100,8 @@ each:
   %dp = getelementptr i8, ptr %c, i64 %n8
   br label %share
 share:
-  %j = phi i64 [0, %each], [%j1, %shared]
-  %mine = phi i64 [0, %each], [%mine1, %shared]
+  %j = phi i64 [0, %begin], [%j1, %shared]
+  %mine = phi i64 [0, %begin], [%mine1, %shared]
   %who0 = add i64 %tid, %j
   %who = urem i64 %who0, %n
   %who1 = add i64 %who, 1
@@ -92,20 +128,14 @@ shared:
   %more = icmp slt i64 %j1, %n
   br i1 %more, label %share, label %report
 report:
+  %idle = icmp eq i64 %mine1, 0
+  br i1 %idle, label %next, label %tell
+tell:
   %did = atomicrmw add ptr %dp, i64 %mine1 acq_rel
-  br label %spin
-spin:
-  %turns = phi i64 [0, %report], [%turns1, %pause]
-  %v = load atomic i64, ptr %dp acquire, align 8
-  %here = icmp sge i64 %v, %units
-  br i1 %here, label %next, label %pause
-pause:
-  %turns1 = call i64 @rest(i64 %turns)
-  br label %spin
+  br label %next
 next:
   %i1 = add i64 %i, 1
-  %end = icmp sge i64 %i1, %count
-  br i1 %end, label %out, label %each
+  br label %each
 out:
   ret void
 }
@@ -176,27 +206,31 @@ entry:
   %table = load ptr, ptr %tp
   %cp = getelementptr i8, ptr %st, i64 136
   %count = load i64, ptr %cp
-  %some = icmp sgt i64 %count, 0
-  br i1 %some, label %look, label %none
+  %np = getelementptr i8, ptr %st, i64 160
+  %n = load i64, ptr %np
+  %n1 = add i64 %n, 1
+  %kp = getelementptr i8, ptr %st, i64 168
+  %counters = load ptr, ptr %kp
+  br label %each
+each:
+  %i = phi i64 [%count, %entry], [%last, %look]
+  %some = icmp sgt i64 %i, 0
+  br i1 %some, label %look, label %all
 look:
-  %last = sub i64 %count, 1
+  %last = sub i64 %i, 1
   %o = mul i64 %last, 32
   %o2 = add i64 %o, 16
   %up = getelementptr i8, ptr %table, i64 %o2
   %units = load i64, ptr %up
-  %np = getelementptr i8, ptr %st, i64 160
-  %n = load i64, ptr %np
-  %n1 = add i64 %n, 1
   %row = mul i64 %last, %n1
   %at = add i64 %row, %n
-  %kp = getelementptr i8, ptr %st, i64 168
-  %counters = load ptr, ptr %kp
   %dp = getelementptr i64, ptr %counters, i64 %at
   %v = load atomic i64, ptr %dp acquire, align 8
   %here = icmp sge i64 %v, %units
-  %r = zext i1 %here to i64
-  ret i64 %r
-none:
+  br i1 %here, label %each, label %left
+left:
+  ret i64 0
+all:
   ret i64 1
 }
 define void @finish(ptr %st) {

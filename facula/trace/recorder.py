@@ -432,11 +432,11 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         r = TLS.r
     if r.watcher is not None:
         r.watcher(r)
-    if flight.CURRENT is not None:
-        flight.CURRENT.before(r)
     failed: BaseException | None = None
     chosen = values = program = None
     handles, held = r.handles, r.held
+    if not handles and flight.CURRENT is not None:
+        flight.CURRENT.before(r)
     if held:
         ending(r)
     if handles:
@@ -476,6 +476,9 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
                     for i, node in enumerate(live)
                     if node is not None and node.rg and node.op is not LEAF and node.op is not STALE
                 ]
+        # Only now: the workers that run another program were not kept from it by all that.
+        if flight.CURRENT is not None:
+            flight.CURRENT.before(r)
         try:
             chosen = program.choose(r)
             if held and chosen.kept is None:
