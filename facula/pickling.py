@@ -8,8 +8,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from facula.meta import META
+from facula.sharing import with_bits
 from facula.trace import recorder
 from facula.trace.node import Node
+from facula.unresolved import bits_of
 from facula.values import from_array, values
 
 
@@ -28,7 +30,12 @@ def reduced(t: Any, kind: Any) -> Any:
             strides = a.strides
             span = a.itemsize + sum([(m - 1) * s for m, s in zip(a.shape, strides, strict=True)])
             a = as_strided(a, (span // a.itemsize,), (a.itemsize,))
+        bits = bits_of(t)
+        for bit, undo in zip(bits, (np.conj, np.negative), strict=True):
+            a = undo(a) if bit else a
         made = _rebuild, (kind, a.tobytes(), n.dtype, tuple(n.shape), strides, rg)
+        if any(bits):
+            made = _rebuild, (*made[1], bits)
     return (*made, dict(t.__dict__)) if t.__dict__ else made
 
 
@@ -39,10 +46,12 @@ def _rebuild(
     shape: tuple[int, ...],
     strides: tuple[int, ...] | None,
     rg: bool,
+    bits: tuple[bool, bool] = (False, False),
 ) -> Any:
     a = np.frombuffer(bytearray(raw), dtype.np)
     a = a.reshape(shape) if strides is None else as_strided(a, shape, strides)
-    return _finished(cls, from_array(a), rg)
+    t = from_array(a)
+    return _finished(cls, with_bits(t, *bits).detach() if any(bits) else t, rg)
 
 
 def _rebuild_meta(cls: Any, shape: Any, dtype: Any, strides: Any, rg: bool) -> Any:

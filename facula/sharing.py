@@ -13,6 +13,7 @@ from facula.tensor_base import state_of
 from facula.trace import recorder, settling
 from facula.trace.node import LEAF, STALE, Node, leaf
 from facula.trace.recorder import TLS, flush
+from facula.unresolved import bits_of
 from facula.values import realise
 from facula.views import look_last, make_view
 
@@ -35,7 +36,10 @@ def deep_copy(t: Any, memo: dict[int, Any]) -> Any:
     out = object.__new__(type(t))
     n = t.node
     rg = t.requires_grad  # a view has it from its base
-    if t._storage is None:
+    if any(bits_of(t)):  # PyTorch's copy is of what is shown, and shares memory with no other
+        made = realise(t.detach().clone())
+        n, out._data = made.node, made._data
+    elif t._storage is None:
         out._data = settling.duplicate(t._data, n.strides)
     else:  # what shares memory goes on sharing it
         share(out, realise(copied_view(t, memo)))

@@ -159,8 +159,12 @@ def test_what_is_stored_comes_back():
     assert z[0].item() == -3j
     part = stored(y.imag)
     assert part.is_neg() and part.tolist() == y.imag.tolist()
-    for made in (pickle.loads(pickle.dumps(y)), copy.deepcopy(y), copy.copy(y)):
+    for made in (pickle.loads(pickle.dumps(y)), copy.copy(y)):
         assert made.is_conj() and made.tolist() == y.tolist()
+    for given in (y, y.imag):
+        made = copy.deepcopy(given)
+        assert not (made.is_conj() or made.is_neg()) and made.tolist() == given.tolist()
+        assert made.stride() == (1,)
 
 
 def test_batches():

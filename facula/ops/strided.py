@@ -46,7 +46,7 @@ def checked_strides(base: Any, size: Any, stride: Any, offset: int) -> tuple[Any
 
 
 def _holds(t: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> bool:
-    """Whether all positions are among those of a tensor without gaps; no positions are in nothing."""
+    """Whether all positions are among those of a tensor without gaps (or there are none)."""
     if 0 in shape and 0 in t.node.shape:
         return bool(offset >= t._offset)
     if not fills(t.node) or offset < t._offset:
