@@ -140,12 +140,14 @@ class Assembly:
         self.users[s] = self.users.get(s, 0) + 1
 
     def _fits(self, n: Node) -> bool:
+        name = n.op.name
+        if name not in ("add", "cat") and name not in SCATTERS:
+            return False
         kinds = {kind_of(i) for i in n.inputs}
         if kinds != {kind_of(n)} or None in kinds:
             return False
         if 0 in n.shape or any([0 in i.shape for i in n.inputs]):
             return False
-        name = n.op.name
         if name in SCATTERS:
             shape, strides, _ = region(n)
             return shape == n.inputs[1].shape and _distinct(shape, strides)

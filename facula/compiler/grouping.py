@@ -113,7 +113,8 @@ class Grouping:
         """Where the operands of an entry lie: settled by now, and asked for by every part."""
         found = self.read.get(n)
         if found is None:
-            found = self.read[n] = [place(i, self.places) for i in n.inputs]
+            known = self.places
+            found = self.read[n] = [known.get(i) or place(i, known) for i in n.inputs]
         return found
 
     def _visit(self, n: Node) -> None:

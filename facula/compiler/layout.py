@@ -31,8 +31,10 @@ class Place:
         """Offset and strides, dimensions of size 1 counting as standing still."""
         found = self.steps
         if found is None:
-            steps = [s if n != 1 else 0 for n, s in zip(self.shape, self.strides, strict=True)]
-            found = self.steps = self.offset, tuple(steps)
+            steps = self.strides
+            if 1 in self.shape:
+                steps = tuple([s if n != 1 else 0 for n, s in zip(self.shape, steps, strict=True)])
+            found = self.steps = self.offset, steps
         return found
 
 

@@ -20,7 +20,7 @@ from facula.cpu.general import general
 from facula.cpu.kernels import Kernel
 from facula.cpu.maps import MapKernel
 from facula.cpu.partial import CombineKernel
-from facula.cpu.text import DECLARED, NotCompiled
+from facula.cpu.text import NotCompiled
 from facula.trace.node import INPUT, Node
 
 AS_IS = ("literal", "status")  # entries of a descriptor that depend on shapes alone
@@ -31,15 +31,11 @@ NOT_MEMORY = ("number", "offset", *AS_IS)  # those that name no buffer
 class KernelCall:
     """One kernel call: text, descriptor entries, units, what it does (see `timing.describe`)."""
 
-    __slots__ = ("descriptor", "does", "room", "text", "units")
+    __slots__ = ("descriptor", "does", "general", "room", "text", "units")
 
     def __init__(self, kernel: Kernel) -> None:
-        self.text = (
-            "\n".join(sorted(kernel.declarations))
-            + DECLARED
-            + "".join(kernel.functions)
-            + kernel.f.text()
-        )
+        self.text = kernel.written or kernel.text()
+        self.general = bool(kernel.written)  # whether the text is one for all sizes
         self.descriptor = kernel.slots
         self.units = kernel.units
         self.room = kernel.room
@@ -166,7 +162,8 @@ class Lowered:
         calls = self._kernels(c)
         if self.loose:
             for k in calls:
-                k.text = general(k.text, k.descriptor)
+                if not k.general:
+                    k.text = general(k.text, k.descriptor)
         return calls
 
     def _kernels(self, c: Cluster, **how: bool) -> list[KernelCall]:

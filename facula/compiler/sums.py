@@ -53,9 +53,10 @@ class Sums:
                     self.entries.append(m)
 
     def _count(self, nodes: Iterable[Node]) -> None:
+        users, look = self.users, self.look
         for i in nodes:
-            base = place(i, self.look).base
-            self.users[base] = self.users.get(base, 0) + 1
+            base = (look.get(i) or place(i, look)).base
+            users[base] = users.get(base, 0) + 1
 
     def _learn(self, whole: Node) -> None:
         """Remember which values have a copy within a larger one, in one piece."""
@@ -68,6 +69,8 @@ class Sums:
 
     def _all(self, p: Place) -> bool:
         """Whether a place is all that its base has, in order."""
+        if p.offset == 0 and p.strides == contiguous_strides(p.shape):
+            return p.shape == p.base.shape or prod(p.shape) == prod(p.base.shape)
         everything = Place(p.base, 0, p.shape, contiguous_strides(p.shape))
         return p.key() == everything.key() and prod(p.shape) == prod(p.base.shape)
 

@@ -12,7 +12,7 @@ from typing import Any
 from facula.compiler.cluster import Cluster, number_kind
 from facula.compiler.expressions import computed
 from facula.compiler.layout import Place
-from facula.cpu.text import Function
+from facula.cpu.text import DECLARED, Function, Index
 from facula.cpu.vector import Lanes, Value
 from facula.trace.node import Node
 
@@ -52,6 +52,16 @@ class Kernel:
         self.guards = {} if guards is None else guards
         self.functions: list[str] = []
         self._status = ""
+        self.written = ""  # the text, where it is one for all sizes (any_size.py)
+
+    def text(self) -> str:
+        """What was written: declarations, functions, the kernel."""
+        return (
+            "\n".join(sorted(self.declarations))
+            + DECLARED
+            + "".join(self.functions)
+            + self.f.text()
+        )
 
     # Addresses and numbers, loaded once at the beginning.
     def buffer(self, node: Node, what: str = "buffer") -> str:
@@ -175,7 +185,7 @@ class Access:
     __slots__ = ("column", "kind", "node", "offset", "pieces", "rows")
 
     def __init__(
-        self, node: Node, kind: str, offset: int, rows: list[int], pieces: list[int], column: int
+        self, node: Node, kind: str, offset: int, rows: list[Index], pieces: list[int], column: int
     ) -> None:
         self.node = node
         self.kind = kind

@@ -9,7 +9,7 @@ from facula.compiler.cluster import ALL, COLUMN, FULL, REDUCTIONS, ROW, kind_of
 from facula.compiler.expressions import CHEAP
 from facula.compiler.layout import Place
 from facula.cpu.kernels import Access, Kernel, merged, strides_in, units_for
-from facula.cpu.text import NotCompiled
+from facula.cpu.text import Index, NotCompiled
 from facula.trace.node import Node, contiguous_strides
 
 LENGTHS = 2  # of rows: so many have kernels of their own
@@ -81,13 +81,13 @@ class MapLayout(Kernel):
             )
             if len(c_sizes) > 1 and any([c.level[n] == COLUMN for n in c.nodes]):
                 raise NotCompiled("columns that do not merge")
-            self.out_rows = r_tables.pop(len(full))
+            self.out_rows: list[Index] = [*r_tables.pop(len(full))]
             self.flat = False
         else:
             c_sizes, c_tables = merged(list(shape), [*[s for _, _, s in full], contiguous])
             r_sizes, r_tables = c_sizes[:-1], [t[:-1] for t in c_tables]
             c_sizes, c_tables = c_sizes[-1:], [t[-1:] for t in c_tables]
-            self.out_rows = r_tables[-1]
+            self.out_rows = [*r_tables[-1]]
             self.flat = not r_sizes
         if not c_sizes:
             c_sizes, c_tables = [1], [[0] for _ in c_tables]
@@ -95,20 +95,21 @@ class MapLayout(Kernel):
         self.pieces, self.piece = c_sizes[:-1], c_sizes[-1]
         self.columns = math.prod(c_sizes)
         self.out_pieces = c_tables[len(full)][:-1]
-        self.row_sizes = r_sizes
+        self.row_sizes: list[Index] = [*r_sizes]
         self.rows = math.prod(r_sizes)
         for k, (key, kind, _) in enumerate(full):
             steps = c_tables[k]
-            self.accesses[key] = Access(key[0], kind, key[1], r_tables[k], steps[:-1], steps[-1])
+            self.accesses[key] = Access(key[0], kind, key[1], [*r_tables[k]], steps[:-1], steps[-1])
         for k, (key, kind, _) in enumerate(row_only):
-            table = r_tables[len(full) + k]
+            table: list[Index] = [*r_tables[len(full) + k]]
             self.accesses[key] = Access(key[0], kind, key[1], table, [0] * len(self.pieces), 0)
         total = self.columns if self.flat else self.rows
         share = max(1, -(-total // units_for(self.rows * self.columns * self._work())))
         if self.flat:
             share = -(-share // 64) * 64
         self.units = -(-total // share)
-        self.end, self.share = total, share
+        self.end: Index = total
+        self.share: Index = share
         self.any_length = self._lengths_vary()
         self._masked()
 

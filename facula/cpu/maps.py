@@ -8,6 +8,7 @@ from typing import Any
 
 from facula.compiler.cluster import ALL, COLUMN, FULL, ROW, kind_of
 from facula.compiler.expressions import CHEAP
+from facula.cpu import any_size
 from facula.cpu.kernels import STACK, renamed
 from facula.cpu.map_layout import MapLayout
 from facula.cpu.text import Index
@@ -22,7 +23,6 @@ class MapKernel(MapLayout):
         """Write the kernel."""
         c = self.cluster
         self._lay_out(width)
-        f = self.f
         for a in self.accesses.values():
             self.origin(a.node, a.offset)
         for n in c.nodes:
@@ -31,10 +31,22 @@ class MapKernel(MapLayout):
         for n in self.partials:
             self.room[("partial", n)] = self.units * self.partial_step(n) * n.dtype.itemsize
             self.buffer(n, "partial")
-        length: Index = self.literal(self.piece) if self.any_length else self.piece
+        self.length: Index = self.literal(self.piece) if self.any_length else self.piece
         self.preload()
         self.kept: dict[Node, str] = {}
         self._choose_kept()
+        if not any_size.fits(self):
+            return self._units()
+        any_size.read_sizes(self)
+        key, known = any_size.known(self)
+        if not known:
+            slots = len(self.slots)
+            self._units()
+            any_size.remember(self, key, slots)
+
+    def _units(self) -> None:
+        """What is done for each unit."""
+        f = self.f
         with f.loop("%lo", "%hi") as unit:
             self.unit = unit.index
             low, high = self._share(unit.index)
@@ -43,12 +55,12 @@ class MapKernel(MapLayout):
                 self._row(0, low, high)
             else:
                 with f.loop(low, high, some=True) as row:
-                    self._row(row.index, 0, length)
+                    self._row(row.index, 0, self.length)
 
     def _share(self, unit: Index) -> tuple[Index, Index]:
         """The rows of a unit, or its columns where there is one row."""
         f = self.f
-        if self.units == 1:
+        if self.units == 1 and isinstance(self.end, int):
             return 0, self.end
         low = f.mul(unit, self.share)
         return low, f.smaller(f.add(low, self.share), self.end)
@@ -75,7 +87,8 @@ class MapKernel(MapLayout):
                     kind = kind_of(b)
                     assert kind is not None
                     self.kept[b] = self.f.scratch(
-                        {"f32": "float", "f64": "double"}.get(kind, "i64"), self.columns
+                        {"f32": "float", "f64": "double"}.get(kind, "i64"),
+                        STACK if self.any_length else self.columns,
                     )
 
     def _needed_at(self, n: Node) -> int:
@@ -94,8 +107,9 @@ class MapKernel(MapLayout):
                 p = f.at(self.buffer(n, "partial"), f.mul(self.unit, 64))
                 one.store(one.const(0, kind), p)
                 continue
-            base = f.at(self.buffer(n, "partial"), f.mul(self.unit, self.columns * size))
-            with f.loop(0, self.columns, some=True) as j:
+            row = f.mul(self.unit, f.mul(self.length, size))
+            base = f.at(self.buffer(n, "partial"), row)
+            with f.loop(0, self.length, some=True) as j:
                 one.store(one.const(0, kind), f.at(base, f.mul(j.index, size)))
 
     def _row(self, row: Index, low: Index, high: Index) -> None:
@@ -390,7 +404,7 @@ class MapKernel(MapLayout):
                 out.append(self._combine(x, n, acc, v).name)
             else:
                 size = SIZE[v.kind]
-                at = f.add(f.mul(self.unit, self.columns * size), f.mul(column, size))
+                at = f.add(f.mul(self.unit, f.mul(self.length, size)), f.mul(column, size))
                 p = f.at(self.buffer(n, "partial"), at)
                 x.store(x.add(x.load(p, v.kind), v), p)
         return out

@@ -510,10 +510,10 @@ def _worthwhile(work: Work, family: Family | None = None) -> int:
         most = MAX_AFTER if compiling < LONG else MAX_AFTER_LONG
         if new and _changing(family):
             # Plans and descriptors are made for each size, few kernels are. A size that was met
-            # once may never come again.
-            compiling = 6_000.0 + 50.0 * work.count
+            # once may never come again: it waits until nearly half of that was spent on it.
+            compiling = 4_000.0 + 100.0 * len(kinds) + 15.0 * work.count
             compiling += 20_000.0 * len(work.windows - _known)
-            after = max(1, min(10_000, int(compiling / (3.0 * once))))
+            after = max(1, min(10_000, int(compiling / (1.5 * once))))
             expected = None if family is None else family.expected()
             if expected is not None and expected * once < compiling:
                 return max(after, 2 * expected)

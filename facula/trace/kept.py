@@ -27,7 +27,7 @@ from facula.trace.flight import LOCK
 from facula.trace.node import LEAF, STALE, Node, Pick, pick, stale
 from facula.trace.recorder import TLS
 from facula.trace.settling import relayout
-from facula.trace.spans import VARIANTS, Span, is_lent, key_of, ready, written
+from facula.trace.spans import VARIANTS, Apart, Span, is_lent, key_of, ready, written
 from facula.writes import sole
 
 _FLOATS = {float}
@@ -343,8 +343,9 @@ class Stretch:
         self.times = [s.times[at] for at in order]
 
 
-def _of(r: Any, key: Any, nodes: list[Any], k: Kept, count: int) -> Stretch | None:
-    """The stretch that is known here, made of a span whose operands are all tensors."""
+def _of(r: Any, key: Any, nodes: list[Any], k: Kept, count: int) -> Stretch | Apart | None:
+    """The stretch that is known here, made of a span whose operands are all tensors; or that the
+    frame ends before it."""
     spans = r.cur.spans
     if spans is None:
         return None
@@ -359,7 +360,14 @@ def _of(r: Any, key: Any, nodes: list[Any], k: Kept, count: int) -> Stretch | No
     full = nodes + k.leaves
     rest = set(range(count, count + n))
     for s in spans.get(key, ()):
-        if s.wants != full or s.writes is None or s.shape is not None:
+        if s.wants != full:
+            continue
+        if s.__class__ is Apart:
+            if s.times:
+                s.times -= 1
+                return s  # type: ignore[no-any-return]
+            continue
+        if s.writes is None or s.shape is not None:
             continue
         if s.same or s.made or s.lent or s.given is not None or s.entries is not None:
             continue
@@ -385,8 +393,13 @@ def follow(f: Any, tensors: list[Any], static: Any, numbers: tuple[Any, ...], k:
         return False  # written in this frame already
     nodes = [t.node for t in tensors]
     count = len(nodes)
-    s = _of(r, key_of(r, f, static, count + len(k.leaves)), nodes, k, count)
-    if s is None or not _FLOATS.issuperset(map(type, numbers)):
+    key = key_of(r, f, static, count + len(k.leaves))
+    s = _of(r, key, nodes, k, count)
+    if s.__class__ is Apart:
+        recorder.flush(r, wait=False)
+        nodes = [t.node for t in tensors]
+        s = _of(r, key, nodes, k, count)
+    if s.__class__ is not Stretch or not _FLOATS.issuperset(map(type, numbers)):
         return False
     shared = False
     for t in tensors:

@@ -263,6 +263,11 @@ def _pick(places: tuple[int, ...]) -> Pick:
 
 def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Strides, in elements, of a row-major layout (a dimension of size 0 counts as 1)."""
+    return _contiguous_strides(tuple(shape))
+
+
+@lru_cache(maxsize=1 << 14)
+def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     out = []
     step = 1
     for n in reversed(shape):

@@ -17,15 +17,20 @@ from typing import Any
 from facula.ops.table import OVERRIDES, PLAIN, SPAN, concerned
 from facula.trace import ahead, flight, recorder
 from facula.trace.lines import comes_back
-from facula.trace.node import INPUT, LEAF, STALE, Node, Pick, pick
+from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, Pick, pick
 from facula.trace.operands import SNAPSHOT_BYTES, crossroads, first_parameter, snapshot
 from facula.trace.recorder import TLS, flush
 from facula.trace.resting import begin_work
 
 VARIANTS = 16  # stretches remembered for one position, function and settings
 KEYS = 2048  # functions and settings remembered for one position: where frames begin, passes too
+# A stretch of so many operations, and of this part of its frame, that was new at so many places is
+# a frame of its own at others (`_wanders`), until one of these has been reached so often that it is
+# worth a program of its own.
+WANDERS, LENGTH, PART, AT_HOME = 8, 32, 4, 1000
+MAX_WANDERING = 4096
 PURE: set[Any] = set()  # functions whose views are recorded as values
-_MISS = object()
+_MISS, _APART = object(), object()
 _FLOATS = {float}
 _EMPTY: list[Any] = []  # which nobody writes to
 _THERE = (LEAF, INPUT)
@@ -110,6 +115,16 @@ class Span:
                 setattr(self, name, _EMPTY)
 
 
+class Apart:
+    """That a frame ends before a call whose operands have these nodes, so many times still."""
+
+    __slots__ = ("end", "times", "wants")
+
+    def __init__(self, wants: list[Node | None]) -> None:
+        self.wants, self.times = wants, AT_HOME
+        self.end = None  # it is no stretch
+
+
 def pure(f: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
     """A function for `run` that writes to nothing and whose results share no memory with its
     operands: what it makes views of need not be followed as memory."""
@@ -146,18 +161,61 @@ def run(
     if out is _MISS and _refresh(r, tensors):
         nodes = [None if t is None else t.node for t in tensors]
         out = _known(r, key, nodes, tensors, numbers)
-    if out is _MISS and ((r.pieces and comes_back(r)) or _ends(r, tensors)):
+    if out is _APART or (
+        out is _MISS and ((r.pieces and comes_back(r)) or _ends(r, key, nodes, tensors))
+    ):
         flush(r, wait=False)
         nodes = [None if t is None else t.node for t in tensors]
         out = _known(r, key, nodes, tensors, numbers)
-    return _record(r, f, tensors, static, numbers) if out is _MISS else out
+    if out is _MISS or out is _APART:
+        return _record(r, f, tensors, static, numbers)
+    return out
 
 
-def _ends(r: Any, tensors: tuple[Any, ...]) -> bool:
+def _ends(r: Any, key: Any, nodes: list[Any], tensors: tuple[Any, ...]) -> bool:
     """Whether the frame ends before a call that is new there."""
     known = r.cur.spans
     ways = () if known is None else [s for variants in known.values() for s in variants]
-    return (r.place is None and crossroads(r.cur, ways)) or first_parameter(r, tensors)
+    if r.place is None and crossroads(r.cur, ways):
+        return True
+    return first_parameter(r, tensors) or _wanders(r, key, nodes)
+
+
+def _layouts(key: Any, nodes: list[Any]) -> int:
+    """What tells calls of the same function with operands of the same layouts from others."""
+    return hash((key, *[n and (n.shape, n.dtype, n.strides) for n in nodes]))
+
+
+def _wanders(r: Any, key: Any, nodes: list[Any]) -> bool:
+    """Whether a call, whose operands have layouts that it had often, has come after others each
+    time, as an optimiser's update does after batches of ever new sizes. It would be recorded,
+    planned and compiled anew with each of them. Only where no gradients are recorded: a frame
+    that ends amid a graph keeps what the rest of that needs."""
+    cur = r.cur
+    if r.grad or cur.op is ROOT or not r.wanderers:
+        return False
+    try:
+        times, length = r.wanderers.get(_layouts(key, nodes), (0, 0))
+    except TypeError:  # settings in a list
+        return False
+    if times < WANDERS or PART * length < cur.index:
+        return False
+    variants = _variants(cur, key)
+    if any([s.wants == nodes for s in variants]):  # all times, or with others as inputs
+        return False
+    variants.append(Apart(nodes))
+    return True
+
+
+def _wandered(r: Any, s: Span, cur: Node, key: Any) -> None:
+    """Count the places at which a long stretch was new."""
+    length = s.end.index - cur.index
+    if r.grad or length < LENGTH:
+        return
+    if len(r.wanderers) > MAX_WANDERING:
+        r.wanderers.clear()
+    layouts = _layouts(key, s.wants)
+    r.wanderers[layouts] = r.wanderers.get(layouts, (0, 0))[0] + 1, length
 
 
 def _refused(f: Any, tensors: tuple[Any, ...], static: Any, numbers: Any) -> Any:
@@ -213,6 +271,11 @@ def _known(r: Any, key: Any, nodes: list[Any], tensors: Any, numbers: Any) -> An
             return _MISS
         for s in variants:
             if s.wants == nodes:
+                if s.__class__ is Apart:
+                    if s.times:
+                        s.times -= 1
+                        return _APART
+                    continue
                 out = _follow(r, s, tensors, numbers)
                 if out is not _MISS:
                     return out
@@ -408,14 +471,20 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
         and _numbers(s, own, r.scalars[n_scalars:])
         and _results(r, s, out, cur)
     ):
-        if cur.spans is None or len(cur.spans) >= KEYS:
-            cur.spans = {}
         s.share()
-        variants = cur.spans.setdefault(key, [])
-        if len(variants) == VARIANTS:
-            del variants[0]
-        variants.append(s)
+        _variants(cur, key).append(s)
+        _wandered(r, s, cur, key)
     return out
+
+
+def _variants(cur: Node, key: Any) -> list[Any]:
+    """The stretches known at a position for one function and settings, with room for one more."""
+    if cur.spans is None or len(cur.spans) >= KEYS:
+        cur.spans = {}
+    variants: list[Any] = cur.spans.setdefault(key, [])
+    if len(variants) == VARIANTS:
+        del variants[0]
+    return variants
 
 
 def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool:

@@ -30,7 +30,8 @@ class Recorder:
         *("frame", "gnodes", "grad", "handles", "head", "held", "inference", "inputs", "last"),
         *("lasting", "loans", "next", "packing", "parts", "pieces", "place", "read", "replayed"),
         *("rests", "rooms", "roots", "saved_hooks", "scalars", "size", "sized", "soon", "strayed"),
-        *("temps", "turn", "turned", "unsteady", "values", "views", "watcher"),
+        *("temps", "turn", "turned", "unsteady", "values", "views", "wanderers"),
+        "watcher",
     )
 
     def __init__(self) -> None:
@@ -63,6 +64,7 @@ class Recorder:
         self.held: list[Any] = []  # what is kept and was written in this frame (trace/kept.py)
         self.read: tuple[int, int, set[int]] = (-1, 0, set())  # of a frame: see `values.in_use`
         self.unsteady: dict[Any, set[Node]] = {}  # ends of beginnings, by lines (operands.py)
+        self.wanderers: dict[int, tuple[int, int]] = {}  # long stretches that were new (spans.py)
         self.reset()
 
     def reset(self) -> None:
@@ -115,6 +117,7 @@ class Recorder:
             give_back(self.roots.values())
         self.roots.clear()
         self.unsteady.clear()
+        self.wanderers.clear()
         self.size = 0
         self.last = END
 

@@ -25,15 +25,16 @@ def always(monkeypatch):
 
 @pytest.fixture
 def texts(monkeypatch):
-    """What is made of the texts that are written."""
+    """The texts that clusters of other sizes get."""
     made = []
-    general_ = general.general
+    write = lower.Lowered._write
 
-    def spy(text, descriptor):
-        made.append(general_(text, descriptor))
-        return made[-1]
+    def spy(self, c):
+        calls = write(self, c)
+        made.extend([k.text for k in calls])
+        return calls
 
-    monkeypatch.setattr(lower, "general", spy)
+    monkeypatch.setattr(lower.Lowered, "_write", spy)
     return made
 
 

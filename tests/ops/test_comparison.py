@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ml_dtypes
+import numpy as np
 import pytest
 
 import facula as torch
 from facula import warned
+from facula.ops import pointwise
 
 
 def test_numbers_compare_from_either_side_and_only_by_operators():
@@ -41,3 +44,22 @@ def test_a_condition_of_bytes_is_warned_of():
     warned._told.clear()
     with pytest.warns(UserWarning, match="where received a uint8 condition tensor"):
         assert torch.where(mask, torch.ones(2), 2.0).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?", "c8", "c16", ml_dtypes.bfloat16],
+)
+@pytest.mark.parametrize("shape", [(3000,), (40, 60), (3, 1500), (5,)])
+def test_chosen_elements_keep_their_bits(shape, dtype):
+    """As `numpy.where`, of operands that are spread, turned and scalars."""
+    rng = np.random.default_rng(0)
+    c = rng.random(shape) < 0.5
+    a, b = [(rng.standard_normal(shape) * 100).astype(dtype) for _ in range(2)]
+    if a.dtype.kind in "fc":
+        a[..., 0], b[..., 1] = np.nan, -0.0
+    spread = np.broadcast_to(np.zeros((), dtype), shape)
+    for x, y, z in ((c, a, b), (c, a.reshape(-1)[3], b), (c, spread, b), (c[:1], a[..., ::-1], b)):
+        got, want = pointwise._chosen((), (), x, y, z), np.where(x, y, z)
+        assert got.dtype == want.dtype and got.shape == want.shape
+        assert got.tobytes() == want.tobytes()

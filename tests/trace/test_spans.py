@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import facula as torch
+from facula.optim import _grouped
 from facula.trace import spans
-from facula.trace.recorder import TLS, flush
+from facula.trace.recorder import TLS, Recorder, flush
 
 
 class Counting:
@@ -410,3 +411,66 @@ def test_a_view_of_memory_that_numpy_holds_is_read_anew():
 
     assert frames(step) == [[[2.0 * i] * 3] for i in range(4)]
     assert f.calls == 1
+
+
+def steps_of_sizes(sizes):
+    """Train a small network on batches of these sizes: how often its optimiser's update was
+    recorded at each step, and the parameters after it."""
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(4, 5), torch.nn.Linear(5, 3)]
+    parameters = [p for m in layers for p in m.parameters()]
+    optimizer = torch.optim.Adam(parameters, 0.01)
+    recorded, after = [], []
+    record = spans._record
+
+    def counted(r, f, *args):
+        recorded[-1] += f is _grouped._apply_all
+        return record(r, f, *args)
+
+    spans._record = counted
+    try:
+        for n in sizes:
+            recorded.append(0)
+            x = torch.linspace(-1, 1, 4 * n).reshape(n, 4)
+            loss = layers[1](layers[0](x).relu()).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            after.append([p.detach().clone() for p in parameters])
+    finally:
+        spans._record = record
+    return recorded, [[p.tolist() for p in ps] for ps in after]
+
+
+@pytest.fixture
+def nothing_known(monkeypatch):
+    monkeypatch.setattr(TLS, "r", Recorder())
+
+
+def test_an_update_after_ever_new_sizes_becomes_a_frame_of_its_own(nothing_known, monkeypatch):
+    sizes = range(2, 22)
+    recorded, after = steps_of_sizes(sizes)
+    assert all(recorded[: spans.WANDERS]) and sum(recorded) <= spans.WANDERS + 3
+    monkeypatch.setattr(TLS, "r", Recorder())
+    monkeypatch.setattr(spans, "WANDERS", 1000)
+    always, same = steps_of_sizes(sizes)
+    assert all(always)
+    for ps, qs in zip(after, same, strict=True):
+        for p, q in zip(ps, qs, strict=True):
+            np.testing.assert_allclose(p, q, rtol=1e-5, atol=1e-7)
+
+
+def test_a_size_that_comes_often_gets_a_program_with_its_update(nothing_known, monkeypatch):
+    monkeypatch.setattr(spans, "AT_HOME", 12)
+    recorded, _ = steps_of_sizes([*range(2, 22), *[9, 30] * 20])
+    late = recorded[22:]
+    assert sum(late) == 1  # of size 30, once; 9 was met before updates were set apart
+    assert late.index(1) > 2 * 11
+
+
+def test_calls_with_gradients_and_short_ones_stay_in_their_frames(nothing_known):
+    f = Counting(lambda ts, p, s: ts[0] * 2 + 1)
+    with torch.no_grad():
+        for n in range(1, 3 + 2 * spans.WANDERS):
+            spans.run(f, (torch.randn(n).sum() * torch.randn(3),))
+    assert not TLS.r.wanderers
