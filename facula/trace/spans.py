@@ -190,9 +190,9 @@ def _wanders(r: Any, key: Any, nodes: list[Any]) -> bool:
     """Whether a call, whose operands have layouts that it had often, has come after others each
     time, as an optimiser's update does after batches of ever new sizes. It would be recorded,
     planned and compiled anew with each of them. Only where no gradients are recorded: a frame
-    that ends amid a graph keeps what the rest of that needs."""
+    that ends amid a graph keeps what the rest of that needs. Not within another stretch."""
     cur = r.cur
-    if r.grad or cur.op is ROOT or not r.wanderers:
+    if r.grad or r.place is not None or cur.op is ROOT or not r.wanderers:
         return False
     try:
         times, length = r.wanderers.get(_layouts(key, nodes), (0, 0))

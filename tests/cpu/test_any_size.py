@@ -7,7 +7,7 @@ from cpu.both import both
 import facula as torch
 import facula.nn.functional as F
 from facula.compiler import lower, sizes
-from facula.cpu import any_size, maps
+from facula.cpu import any_size, map_layout
 from facula.interpreter import program
 from facula.trace.recorder import TLS, Recorder
 
@@ -20,7 +20,7 @@ def always(monkeypatch):
     monkeypatch.setattr(lower, "_written", {})
     monkeypatch.setattr(sizes, "_known", {})
     monkeypatch.setattr(any_size, "_texts", {})
-    monkeypatch.setattr(maps, "_lengths", {})
+    monkeypatch.setattr(map_layout, "_lengths", {})
     monkeypatch.setattr(TLS, "r", Recorder())
 
 
