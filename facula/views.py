@@ -26,7 +26,7 @@ from facula.storage import (
     storage_of,
     version_of,
 )
-from facula.trace import recorder
+from facula.trace import neighbours, recorder
 from facula.trace.node import (
     INPUT,
     LEAF,
@@ -220,8 +220,11 @@ def rederive(t: Any, checked: bool = True) -> Any:
             return u
     if s is None or s.node.op is STALE:
         refuse(t if s is None else s)
-    if s.node.rec is not None and s.node.rec is not TLS.r and not s.node.rg:
-        return _elsewhere(t)
+    rec = s.node.rec
+    if rec is not None and rec is not TLS.r:
+        shared = s.node.op is INPUT and rec.thread.is_alive() and not s.node.rg
+        if shared or not neighbours.end(rec, wait=s.node.rg):
+            return _elsewhere(t)
     base = t._base_t
     if base is None:
         if t._fixed and t._seen != version_of(t):

@@ -13,9 +13,10 @@ from typing import Any
 from facula.autograd.nodes import AccumulateGrad, GradNode
 from facula.meta import META
 from facula.ops.registry import OPERANDS
+from facula.trace import neighbours
 from facula.trace.node import ASSIGN, INPUT, LEAF, STALE, Other
 from facula.trace.node import Node as Entry
-from facula.trace.state import next_turn
+from facula.trace.state import TLS, next_turn
 
 _new_tensor: Any = None  # set by facula.tensor
 
@@ -116,6 +117,9 @@ def edge_of(t: Any) -> Any:
         return t._gfn
     if node.op.__class__ is Other or node.op is STALE:  # written since it was last looked at
         return t._edge()
+    if node.rec is not TLS.r:
+        neighbours.end(node.rec)
+        return edge_of(t)
     return grad_node(node.rec, node)
 
 

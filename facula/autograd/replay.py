@@ -275,7 +275,7 @@ def before_pass(r: Any, key: Any, given: tuple[Any, ...] = (), accumulates: bool
         if g is not None and (not _plain(g) or any([g is other for other in given])):
             return None
         grads.append(None if g is None else g.node)
-    return r.frame, r.cur, len(r.inputs), len(r.scalars), sources, grads
+    return (r.frame, r.strangers), r.cur, len(r.inputs), len(r.scalars), sources, grads
 
 
 def remember(
@@ -286,7 +286,7 @@ def remember(
     `keep`: whether the graph was kept.
     """
     frame, cur, n_inputs, n_scalars, sources, grads = state
-    if r.frame != frame:
+    if (r.frame, r.strangers) != frame:
         return
     m = Replay()
     graph: set[Node] = set()
@@ -336,6 +336,8 @@ def remember(
     m.binds = []
     places = {id(g): k for k, g in enumerate(given) if g is not None}
     for t, data, gfn in r.inputs[n_inputs:]:
+        if t.node.rec is not r:
+            return  # another thread has read it meanwhile
         if id(t) in owners:
             m.binds.append(("grad", owners[id(t)]))
         elif id(t) in places:

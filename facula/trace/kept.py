@@ -18,11 +18,13 @@ import weakref
 from operator import is_
 from typing import Any
 
+import numpy as np
+
 from facula import views
 from facula.interpreter.program import evaluate
 from facula.ops.table import PLAIN
 from facula.storage import Storage
-from facula.trace import ahead, recorder, settling
+from facula.trace import ahead, neighbours, recorder, settling
 from facula.trace.flight import LOCK
 from facula.trace.node import LEAF, STALE, Node, Pick, pick, stale
 from facula.trace.recorder import TLS
@@ -183,6 +185,9 @@ def seen_elsewhere(t: Any, s: Any) -> Any:
     k = _get(s, "kept")
     if k.rec is TLS.r:
         return None
+    if not k.rec.thread.is_alive():
+        neighbours.end(k.rec)
+        return None
     i = _get(s, "place")
     while True:
         node, inputs, scalars = k.node, k.rec.inputs, k.rec.scalars
@@ -190,7 +195,7 @@ def seen_elsewhere(t: Any, s: Any) -> Any:
             data = k.arrays[i]
         else:
             try:
-                data = evaluate(node.inputs[i], inputs, scalars)
+                data = np.asarray(evaluate(node.inputs[i], inputs, scalars))
             except Exception:
                 if k.node is node and k.rec.inputs is inputs:
                     raise

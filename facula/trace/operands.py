@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facula.trace import flight, recorder
+from facula.trace import flight, neighbours, recorder
 from facula.trace.lines import user_line
 from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, Other, leaf, strided
 from facula.trace.settling import relayout
@@ -104,30 +104,32 @@ def elsewhere(r: Recorder, t: Any) -> bool:
 
 
 def foreign(t: Any) -> Any:
-    """A stand-in, in this thread, for a tensor that is pending in another thread."""
+    """A tensor that is pending in another thread, as this one can use it: itself, where that
+    thread's frame could be ended, or a stand-in. What both only read is not waited for."""
     if t.node.op.__class__ is Other:
         raise t.node.op.error(t.node.op)
     while True:
         node = t.node
         rec = node.rec
-        if rec is None:
+        if rec is None or rec is recorder.TLS.r:
             return t
         inputs, scalars = rec.inputs, rec.scalars
-        if node.op is INPUT:
+        if node.op is INPUT and rec.thread.is_alive():
             data = t._data
         else:
-            if node.rg:
-                raise RuntimeError(
-                    "a tensor that requires grad and whose computation is pending in another "
-                    "thread can't be used here; call facula.synchronize() in that thread first"
-                )
+            linked = node.rg or t._leaf_rg or t._gfn is not None
+            if neighbours.end(rec, wait=linked and recorder.TLS.r.grad):
+                continue
             from facula.interpreter.program import evaluate
 
             data = evaluate(node, inputs, scalars)
+            if node.device is None:  # a reduction to one element gives NumPy's scalars
+                data = np.asarray(data)
             if node.strides is not None:
                 data = relayout(data, node.strides)
         if t.node is node and rec.inputs is inputs:
             break
+    recorder.TLS.r.strangers += 1
     s = recorder._new_tensor()
     s._data = data
     if node.op is INPUT and node.rg:  # a leaf, or a result, that a frame of both threads reads

@@ -16,7 +16,7 @@ from __future__ import annotations
 from sys import getrefcount
 from typing import Any
 
-from facula.trace import ahead, flight
+from facula.trace import ahead, flight, neighbours
 from facula.trace.entries import apart, append, known_entry, meet, new_entry
 from facula.trace.lines import comes_back
 from facula.trace.node import (
@@ -291,8 +291,10 @@ def record_slow(
                     first = j
                     break
             names.append((node, first))
-        else:
+        elif node.rec is r or node.rec is None:
             names.append(node)
+        else:  # another thread has read it meanwhile
+            return record_slow(r, op, ts, params, scalars)
     return _entry(r, op, ts, params, scalars, stypes, tuple(names), plain)
 
 
@@ -371,14 +373,11 @@ def assign(holder: Any, value: Any, params: Any = ()) -> None:
         if holder.node.op.__class__ is Other:
             holder.node.op.store(holder, value)
             return
-        if holder.node.op is not LEAF and holder.node.rec is not r:
-            raise RuntimeError(
-                "a tensor that is pending in another thread can't be written here; "
-                "call facula.synchronize() in that thread first"
-            )
-        if r.frame == frame:
+        a, b = holder.node, value.node
+        if a.op is not LEAF and a.rec is not r:
+            neighbours.take(holder)
+        elif r.frame == frame and (b.rec is None or b.rec is r):
             break
-    a, b = holder.node, value.node
     names = (a, b)
     e = known_entry(r.cur, ASSIGN, names, params, ())
     if e is None:
@@ -509,6 +508,8 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         failed = failed or error
     if r.packing is not None and made:
         r.packing(made)
+    if r.asked:
+        neighbours.pause(r)
     if failed is not None:
         raise failed
     if r.complaint is not None:
@@ -517,6 +518,8 @@ def flush(r: Recorder | None = None, wait: bool = True) -> None:
         complaint, r.complaint = r.complaint, None
         warn_once(complaint)
 
+
+neighbours._flush = flush
 
 __all__ = [
     "TLS",

@@ -51,7 +51,7 @@ def conclude(
         _kept.land(held, whole and whole(values))
     for t, _, _ in inputs:
         node = t.node
-        if node.op is INPUT:
+        if node.op is INPUT and node.rec is r:  # not another thread's
             t.node = node.leaf
     for t in temps:
         node = t.node

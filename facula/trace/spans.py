@@ -18,7 +18,13 @@ from facula.ops.table import OVERRIDES, PLAIN, SPAN, concerned
 from facula.trace import ahead, flight, recorder
 from facula.trace.lines import comes_back
 from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, Pick, pick
-from facula.trace.operands import SNAPSHOT_BYTES, crossroads, first_parameter, snapshot
+from facula.trace.operands import (
+    SNAPSHOT_BYTES,
+    crossroads,
+    elsewhere,
+    first_parameter,
+    snapshot,
+)
 from facula.trace.recorder import TLS, flush
 from facula.trace.resting import begin_work
 
@@ -438,13 +444,15 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
         if type(t) in PLAIN and t._storage is not None and t.node.op in _THERE:
             _sole(t)  # or what is written to it is written to memory that others may share
     frame, cur, n_inputs, n_scalars = r.frame, r.cur, len(r.inputs), len(r.scalars)
+    strangers = r.strangers
     before = [(None, 0) if t is None else (t.node, t._version) for t in tensors]
     key = key_of(r, f, static, len(tensors))
     fit = not (r.anomaly or r.loans or (r.gnodes and r.grad)) and r.packing is None
     fit = fit and _lasting(key, static)
     fit = fit and all(
         [
-            node is None or (type(t) in PLAIN and (is_lent(r, t) or ready(r, t, node)))
+            node is None
+            or (type(t) in PLAIN and not elsewhere(r, t) and (is_lent(r, t) or ready(r, t, node)))
             for t, (node, _) in zip(tensors, before)
         ]
     )
@@ -462,6 +470,8 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
         if rests:
             gc.enable()
     if not fit or r.frame != frame or (r.gnodes and r.grad) or r.cur is cur:
+        return out
+    if r.strangers != strangers:
         return out
     s = Span()
     s.end = r.cur
@@ -502,6 +512,8 @@ def _operands(r: Any, s: Span, tensors: Any, before: Any, n_inputs: int) -> bool
     for at, (t, data, gfn) in enumerate(r.inputs[n_inputs:]):
         i = place.get(id(t), -1)
         node = t.node if t.node.op is INPUT else None  # None: it has been written to since
+        if node is not None and node.rec is not r:
+            return False  # another thread has read it meanwhile
         if i >= 0:
             bound.append(i)
             s.inputs.append(node)

@@ -6,6 +6,7 @@ import threading
 from itertools import count
 from typing import Any
 
+from facula.trace.neighbours import Gate
 from facula.trace.node import END, ROOT, Node
 from facula.trace.untracked import give_back
 
@@ -25,16 +26,19 @@ class Recorder:
     """What one thread has recorded since its last flush, and all it has seen before."""
 
     __slots__ = (
-        *("__weakref__", "add", "ahead", "anomaly", "autocast", "begun", "complaint", "counters"),
-        "cur",
+        *("__weakref__", "add", "ahead", "anomaly", "asked", "autocast", "begun", "complaint"),
+        *("counters", "cur"),
         *("frame", "gnodes", "grad", "handles", "head", "held", "inference", "inputs", "last"),
-        *("lasting", "loans", "next", "packing", "parts", "pieces", "place", "read", "replayed"),
-        *("rests", "rooms", "roots", "saved_hooks", "scalars", "size", "sized", "soon", "strayed"),
-        *("temps", "turn", "turned", "unsteady", "values", "views", "wanderers"),
-        "watcher",
+        *("lasting", "loans", "local", "next", "packing", "parts", "pieces", "place", "read"),
+        *("replayed", "rests", "rooms", "roots", "saved_hooks", "scalars", "size", "sized", "soon"),
+        *("strangers", "strayed", "temps", "thread", "turn", "turned", "unsteady", "values"),
+        *("views", "wanderers", "watcher"),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, local: dict[str, Any] | None = None) -> None:
+        self.thread = threading.current_thread()
+        # Where the thread finds it (neighbours.py).
+        self.local: dict[str, Any] = TLS.__dict__ if local is None else local
         self.grad = True
         self.inference = False
         self.anomaly = False
@@ -45,9 +49,11 @@ class Recorder:
         self.complaint: Exception | None = None  # why a program is not run compiled
         self.values = False  # whether views are recorded as values (trace/spans.py)
         self.place: Any = None  # the user's line for which the library is recording (resting.py)
+        self.asked = 0  # threads that wait for the end of its frame
+        self.strangers = 0  # stand-ins for what other threads read or have pending
         self.rests = False  # whether no garbage is collected meanwhile
         # Whether what it has seen is there until `forget` or the end of the process (untracked.py).
-        self.lasting = threading.current_thread() is threading.main_thread()
+        self.lasting = self.thread is threading.main_thread()
         self.size = 0
         self.sized = 0  # when the frame began
         self.strayed = 0  # frames in a row that were long and new
@@ -136,8 +142,10 @@ class Recorder:
 
 
 class _Local(threading.local):
+    r: Any = Gate()  # until it is there, and while another thread ends its frame
+
     def __init__(self) -> None:
-        self.r = Recorder()
+        self.r = Recorder(self.__dict__)
         self.dual: Any = None  # the level of dual tensors under way (autograd/forward_ad.py)
         self.pushing = False  # whether a backward pass is half of a forward one (products.py)
         self.multithreading = True  # what a program has set, which has no effect (grad_mode.py)

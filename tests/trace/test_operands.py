@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 
@@ -46,38 +44,6 @@ def test_snapshots_of_many_columns_lie_in_one_room(width, cell, tier, rng):
         np.testing.assert_allclose(got.numpy(), w, rtol=1e-12)
     assert len(held) == len(found)
     assert len({id(b) for b in held}) == 1
-
-
-def in_a_thread(f):
-    got = []
-
-    def work():
-        try:
-            got.append(f())
-        except Exception as error:
-            got.append(error)
-
-    other = threading.Thread(target=work)
-    other.start()
-    other.join()
-    return got[0]
-
-
-def test_what_is_pending_in_another_thread_is_computed_on_the_side():
-    x = torch.arange(4.0) * 2
-    assert in_a_thread(lambda: (x + 1).tolist()) == [1, 3, 5, 7]
-    assert x.node.rec is TLS.r  # and stays pending in its own
-    assert x.tolist() == [0, 2, 4, 6]
-
-
-def test_a_history_that_is_pending_in_another_thread_is_refused():
-    w = torch.ones(3, requires_grad=True)
-    y = w * 2
-    error = in_a_thread(lambda: y + 1)
-    assert isinstance(error, RuntimeError)
-    assert "pending in another thread" in str(error)
-    y.sum().backward()
-    assert w.grad.tolist() == [2, 2, 2]
 
 
 def test_one_tensor_as_two_operands_is_one_input():
