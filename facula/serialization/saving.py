@@ -132,7 +132,7 @@ class _Reducer:
             storage,
             offset,
             tuple(t.shape),
-            tuple(t.stride()),
+            (*t.stride(),),  # not one that other tensors have too: pickle knows objects again
             requires_grad,
             OrderedDict(),
         )

@@ -9,6 +9,7 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.ops import table
+from facula.ops.movement import apart
 from facula.trace import spans
 from facula.trace.recorder import TLS
 
@@ -491,6 +492,8 @@ def _cell(tensors: tuple, static: tuple, numbers: Any) -> tuple:
             )
     projected = F.linear(x, weight_ih, bias_ih)
     out = step(projected, states, weight_hh, bias_hh)
+    if count == 2:  # the state may be written to: PyTorch saves its tanh
+        out = out[0], apart(out[1])
     return out if batched else tuple(s.squeeze(0) for s in out)
 
 
