@@ -119,7 +119,10 @@ def _stopped(r: Any, act: Any, wait: bool) -> bool:
 
 
 def pause(r: Any) -> None:
-    """After a frame of this thread has ended: wait for those who have asked for it."""
+    """After a frame has ended: wait for those who have asked for that, where it was this thread's
+    and not one that was ended for it."""
+    if r.thread is not threading.current_thread():
+        return
     until = time.monotonic() + 1
     while r.asked > 0 and time.monotonic() < until:
         time.sleep(PAUSE)

@@ -85,6 +85,7 @@ def run(tensors: tuple, static: tuple) -> tuple:
     return spans.run(_layers, tensors, static)
 
 
+@spans.pure
 def _layers(tensors: tuple, static: tuple, numbers: Any) -> tuple:
     mode, directions, sizes = static
     step, _ = STEPS[mode]

@@ -8,7 +8,7 @@ import pytest
 
 import facula as torch
 from facula.utils.data import DataLoader, IterDataPipe, functional_datapipe
-from facula.utils.data.datapipes.iter import FileLister, FileOpener, IterableWrapper, Sampler
+from facula.utils.data.datapipes.iter import IterableWrapper, Sampler
 
 
 def ten() -> IterableWrapper:
@@ -90,15 +90,6 @@ def test_splits():
 def test_batches_are_collated():
     made = list(ten().batch(5).collate())
     assert [x.tolist() for x in made] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
-
-
-def test_files(tmp_path):
-    for name in ("b.txt", "a.txt", "c.dat"):
-        (tmp_path / name).write_text(name)
-    names = FileLister(str(tmp_path), "*.txt")
-    assert [p.rpartition("/")[2] for p in names] == ["a.txt", "b.txt"]
-    texts = FileOpener(names, mode="rt").read_from_stream()
-    assert [text for _, text in texts] == ["a.txt", "b.txt"]
 
 
 def test_pipes_of_programs():
