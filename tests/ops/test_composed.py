@@ -75,3 +75,20 @@ def test_in_place_forms_keep_a_copy_of_what_they_overwrite():
     y = torch.nn.functional.leaky_relu(x * 2, 0.5, inplace=True)
     y.sum().backward()
     assert x.grad.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("call", "depends"),
+    [
+        (lambda x, c: torch.cross(x, c, -1), False),
+        (lambda x, c: torch.cross(c, x, -1), False),
+        (lambda x, c: torch.cross(x, x * 2, -1), True),
+        (lambda x, c: torch.view_as_real(torch.complex(x, c)), False),
+        (lambda x, c: torch.addcdiv(x, c, c + 9), False),
+        (lambda x, c: torch.nn.functional.mse_loss(x, c), True),
+    ],
+)
+def test_a_gradient_depends_on_what_pytorchs_does(call, depends):
+    x = torch.tensor([[1.0, 2.0, 4.0]], requires_grad=True)
+    (g,) = torch.autograd.grad(call(x, x.detach().clone()).sum(), x, create_graph=True)
+    assert g.requires_grad is depends
