@@ -171,6 +171,16 @@ def _read_otherwise(
     return [n for n in found if n in lost]
 
 
+def _operand(
+    i: Node, found: dict[Node, Order], places: dict[Node, Place], made: dict[Node, Node]
+) -> Place:
+    """Where an operand is. A reduction may have been made anew, and this a view of it that was
+    there before."""
+    s = source(i)
+    p = place(s if s in found else i, places)
+    return Place(made.get(p.base, p.base), p.offset, p.shape, p.strides)
+
+
 def _turned(
     n: Node,
     order: Order,
@@ -181,12 +191,9 @@ def _turned(
     """An entry that computes the same in this order of dimensions, of operands looked at so."""
     looks = []
     for i in n.inputs:
-        s = source(i)
-        p = place(s if s in found else i, places)
+        p = _operand(i, found, places, made)
         extra = len(n.shape) - len(p.shape)
         steps = [0] * extra + [0 if m == 1 else s for m, s in zip(p.shape, p.strides, strict=True)]
-        # A reduction may have been made anew, and this a view of it that was there before.
-        p = Place(made.get(p.base, p.base), p.offset, p.shape, p.strides)
         shape = tuple([n.shape[d] for d in order])
         looks.append(look(n, places, p, shape, tuple([steps[d] for d in order]), i.dtype))
     out = _like(n, tuple([n.shape[d] for d in order]), n.params, looks)
@@ -203,9 +210,7 @@ def _reduced(
 ) -> Node:
     """A reduction of its operand, looked at in this order of dimensions."""
     (i,) = n.inputs
-    s = source(i)
-    p = place(s if s in found else i, places)
-    p = Place(made.get(p.base, p.base), p.offset, p.shape, p.strides)
+    p = _operand(i, found, places, made)
     shape = tuple([p.shape[d] for d in order])
     seen = look(n, places, p, shape, tuple([p.strides[d] for d in order]), i.dtype)
     dims = tuple(sorted([order.index(d) for d in n.params[0]]))

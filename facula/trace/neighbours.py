@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 import threading
 import time
 from typing import Any
@@ -37,7 +36,7 @@ _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _OUTSIDE = tuple(
     [_HERE + p for p in (os.path.join("utils", "data"), "multiprocessing", "distributed", "run.py")]
 )
-_STANDARD, _NUMPY = sysconfig.get_path("stdlib"), os.path.dirname(np.__file__)
+_STANDARD, _NUMPY = os.path.dirname(os.__file__), os.path.dirname(np.__file__)
 _flush: Any = None  # recorder.flush, which sets it
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import random
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+import facula
 from facula.errors import honest
 from facula.generator import Generator
 from facula.utils.data.dataset import Dataset, IterableDataset
@@ -120,6 +122,34 @@ class IterDataPipe(_Named, IterableDataset[T_co]):
 
 class DFIterDataPipe(IterDataPipe[T_co]):
     """A pipe of data frames."""
+
+
+class ShuffledDataPipe(IterDataPipe[T_co]):
+    """Whether a pipe that can shuffle does so, and by which seed."""
+
+    def __init__(self) -> None:
+        self._enabled = True
+        self._seed: int | None = None
+        self._rng = random.Random()
+
+    def set_shuffle(self, shuffle: bool = True) -> Self:
+        """Whether to shuffle at all."""
+        self._enabled = shuffle
+        return self
+
+    def set_seed(self, seed: int) -> Self:
+        """Draw the next order with this seed; without one each has a seed of its own."""
+        self._seed = seed
+        return self
+
+    def reset(self) -> None:
+        """Seed the next order."""
+        if self._enabled:
+            seed = self._seed
+            if seed is None:
+                seed = int(facula.empty((), dtype=facula.int64).random_().item())
+            self._rng.seed(seed)
+            self._seed = None
 
 
 class MapDataPipe(_Named, Dataset[T_co]):

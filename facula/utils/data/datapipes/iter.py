@@ -6,16 +6,19 @@ Source: https://docs.pytorch.org/data/0.7/torchdata.datapipes.iter.html
 from __future__ import annotations
 
 import copy
-import random
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Any
 
-import facula
 from facula.errors import honest
 from facula.utils.data._utils.collate import default_collate
-from facula.utils.data.datapipes.datapipe import DataChunk, IterDataPipe, functional_datapipe
+from facula.utils.data.datapipes.datapipe import (
+    DataChunk,
+    IterDataPipe,
+    ShuffledDataPipe,
+    functional_datapipe,
+)
 from facula.utils.data.datapipes.files import (
     FileListerIterDataPipe,
     FileOpenerIterDataPipe,
@@ -215,36 +218,15 @@ class UnBatcherIterDataPipe(IterDataPipe):
 
 
 @functional_datapipe("shuffle")
-class ShufflerIterDataPipe(IterDataPipe):
+class ShufflerIterDataPipe(ShuffledDataPipe):
     """The samples in a random order, drawn from a buffer of so many."""
 
     def __init__(self, datapipe: Any, *, buffer_size: int = 10000, unbatch_level: int = 0) -> None:
         if buffer_size <= 0:
             raise ValueError("buffer_size should be larger than 0")
+        super().__init__()
         self.datapipe = datapipe.unbatch(unbatch_level) if unbatch_level else datapipe
         self.buffer_size = buffer_size
-        self._enabled = True
-        self._seed: int | None = None
-        self._rng = random.Random()
-
-    def set_shuffle(self, shuffle: bool = True) -> ShufflerIterDataPipe:
-        """Whether to shuffle at all."""
-        self._enabled = shuffle
-        return self
-
-    def set_seed(self, seed: int) -> ShufflerIterDataPipe:
-        """Draw the next order with this seed; without one each has a seed of its own."""
-        self._seed = seed
-        return self
-
-    def reset(self) -> None:
-        """Seed the next order."""
-        if self._enabled:
-            seed = self._seed
-            if seed is None:
-                seed = int(facula.empty((), dtype=facula.int64).random_().item())
-            self._rng.seed(seed)
-            self._seed = None
 
     def __iter__(self) -> Iterator[Any]:
         if not self._enabled:

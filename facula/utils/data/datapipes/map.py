@@ -6,17 +6,15 @@ Source: https://docs.pytorch.org/data/0.7/torchdata.datapipes.map.html
 from __future__ import annotations
 
 import copy
-import random
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import facula
 from facula.errors import honest
 from facula.utils.data.datapipes.datapipe import (
     DataChunk,
-    IterDataPipe,
     MapDataPipe,
+    ShuffledDataPipe,
     functional_datapipe,
 )
 
@@ -122,35 +120,19 @@ class ZipperMapDataPipe(MapDataPipe):
         return min(map_len(self.datapipes))
 
 
-class ShufflerIterDataPipe(IterDataPipe):
+class ShufflerIterDataPipe(ShuffledDataPipe):
     """The samples in a random order, one after the other."""
 
     def __init__(self, datapipe: Any, *, indices: list[Any] | None = None) -> None:
+        super().__init__()
         self.datapipe = datapipe
         self.indices = list(range(len(datapipe))) if indices is None else indices
-        self._enabled = True
-        self._seed: int | None = None
-        self._rng = random.Random()
-
-    def set_shuffle(self, shuffle: bool = True) -> ShufflerIterDataPipe:
-        """Whether to shuffle at all."""
-        self._enabled = shuffle
-        return self
-
-    def set_seed(self, seed: int) -> ShufflerIterDataPipe:
-        """Draw the next order with this seed; without one each has a seed of its own."""
-        self._seed = seed
-        return self
 
     def reset(self) -> None:
         """Draw the next order."""
+        super().reset()
         self._order = self.indices
         if self._enabled:
-            seed = self._seed
-            if seed is None:
-                seed = int(facula.empty((), dtype=facula.int64).random_().item())
-            self._rng.seed(seed)
-            self._seed = None
             self._order = self._rng.sample(self.indices, len(self.indices))[::-1]
 
     def __iter__(self) -> Iterator[Any]:
