@@ -10,7 +10,7 @@ from facula.compiler.gathered import Gathered
 from facula.compiler.grouping import Grouping
 from facula.compiler.hidden import Masks
 from facula.compiler.layout import place
-from facula.compiler.order import in_memory_order
+from facula.compiler.order import copied_across, in_memory_order
 from facula.compiler.passes import prepared
 from facula.compiler.recompute import recompute
 from facula.compiler.simplify import in_parts, long_dots, turned_once, with_copies, without_copies
@@ -65,7 +65,7 @@ class Lowered:
         entries = without_copies(entries, roots, places)
         entries = turned_once(long_dots(entries, places), roots, places)
         entries = in_parts(entries, places)
-        entries = in_memory_order(entries, roots, places)
+        entries = copied_across(in_memory_order(entries, roots, places), places)
         entries, roots = with_copies(entries, roots, places)
         self.grouping = g = Grouping(entries, places)
         self.roots = [place(n, g.places) for n in roots]

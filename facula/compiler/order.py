@@ -5,6 +5,7 @@ one and the same other order is computed in that order, row by row too, as PyTor
 results of such an order get a kernel that copies them. Both are seen by their tensors as they are:
 `with_order` gives the strides that a buffer without gaps has in the order of its dimensions.
 Reductions go over their operand as it lies, where the dimensions that they keep stay in order.
+What a pointwise operation reads across (a transposed matrix beside a plain one) is copied first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place, place
+from facula.cpu import turning
 from facula.interpreter.program import PASSES, source
 from facula.ops.movement import AS_STRIDED, CONTIGUOUS
 from facula.ops.reduce import reduced
@@ -21,6 +23,7 @@ from facula.trace.node import ASSIGN, Node, contiguous_strides
 
 Order = tuple[int, ...]  # the dimensions, the outermost in memory first
 REDUCED = frozenset(("sum", "prod", "amax", "amin", "any", "all", "argmax", "argmin"))
+ACROSS = 1 << 13  # elements of an operand that is copied rather than read across, at least
 
 
 def order_of(shape: tuple[int, ...], strides: tuple[int, ...] | None) -> Order | None:
@@ -91,6 +94,40 @@ def in_memory_order(
     return [made.get(n, n) for n in entries]
 
 
+def copied_across(entries: list[Node], places: dict[Node, Place]) -> list[Node]:
+    """The entries, with copies of large operands of pointwise ones of which what is read one after
+    the other lies far apart: each element would be a line of memory. All that reads such an operand
+    then reads the copy; `places` learns so."""
+    wanted: dict[Node, int] = {}  # and after which entry: that which makes what they look at
+    made_at = {n: k for k, n in enumerate(entries)}
+    for n in entries:
+        if n.op is ASSIGN or not _pointwise(n) or place(n, places).base is not n:
+            continue
+        for i in n.inputs:
+            if i not in wanted and prod(i.shape) >= ACROSS and kind_of(i) in turning.KINDS:
+                p = place(i, places)
+                if turning.exchanged(p.shape, p.strides):
+                    wanted[i] = made_at.get(p.base, -1)
+    if not wanted:
+        return entries
+    after: dict[int, list[Node]] = {}
+    copies: dict[Any, Node] = {}
+    for i, at in wanted.items():
+        p = place(i, places)
+        key = p.base, p.shape, p.key()
+        if key not in copies:
+            made = copies[key] = Node(CONTIGUOUS, i.shape, i.dtype)
+            made.params, made.index = 0, entries[at + 1].index
+            made.a = look(made, places, p, p.shape, p.strides)
+            made.inputs = (made.a,)
+            after.setdefault(at, []).append(made)
+        places[i] = Place(copies[key], 0, i.shape, contiguous_strides(i.shape))
+    out = after.get(-1, [])
+    for k, n in enumerate(entries):
+        out += [n, *after.get(k, ())]
+    return out
+
+
 def _pointwise(n: Node) -> bool:
     return n.op.pointwise or (n.op.name == "to" and kind_of(n.inputs[0]) is not None)
 
@@ -116,8 +153,9 @@ def _reduces_in(n: Node, found: dict[Node, Order], places: dict[Node, Place]) ->
 
 
 def _reads_in(n: Node, order: Order, found: dict[Node, Order], places: dict[Node, Place]) -> bool:
-    """Whether operands lie in this order, or are repeated, and one of them is no repetition."""
-    some = False
+    """Whether operands lie in this order, or are repeated, and one of them is no repetition. Beside
+    one that does, large ones may lie otherwise: they are copied (`copied_across`)."""
+    some, large = False, prod(n.shape) >= ACROSS
     for i in n.inputs:
         if found.get(source(i)) == order and i.shape == n.shape:
             some = True
@@ -132,9 +170,10 @@ def _reads_in(n: Node, order: Order, found: dict[Node, Order], places: dict[Node
         steps = tuple([p.strides[d] for d in order])
         shape = tuple([p.shape[d] for d in order])
         own = contiguous_strides(shape)
-        if any([m != 1 and s != t for m, s, t in zip(shape, steps, own, strict=True)]):
+        if all([m == 1 or s == t for m, s, t in zip(shape, steps, own, strict=True)]):
+            some = True
+        elif not large or not turning.exchanged(shape, steps):
             return False
-        some = True
     return some
 
 
@@ -268,4 +307,4 @@ def copied_in_order(
     return made, seen
 
 
-__all__ = ["copied_in_order", "in_memory_order", "look", "order_of", "with_order"]
+__all__ = ["copied_across", "copied_in_order", "in_memory_order", "look", "order_of", "with_order"]

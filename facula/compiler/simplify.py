@@ -15,6 +15,7 @@ from facula.ops.reduce import SUM
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 
 LARGE = 1 << 14  # elements from which on a kernel copies what NumPy could, or threads add up
+DOTS = 64  # elements of each row of many products of one row and one column, at least
 FEWEST, MOST = 8, 128  # rows of products that do not repay copying a matrix for each of them
 REPEATED = 4  # products, at least, for which a matrix is copied once
 PARTS = 2  # of the rows that a gradient by weights sums over
@@ -101,16 +102,17 @@ def turned_once(entries: list[Node], roots: list[Node], places: dict[Node, Place
 
 
 def long_dots(entries: list[Node], places: dict[Node, Place]) -> list[Node]:
-    """The entries with each product of one long row and one column as a sum of products, which all
-    threads make together: a product is cut by its rows and columns alone."""
+    """The entries with each product of one long row and one column, or of many, as a sum of
+    products, which all threads make together: a product is cut by its rows and columns alone."""
     out: list[Node] = []
     instead: dict[Node, Node] = {}
     for n in entries:
-        if n.op is ASSIGN or n.op.name != "matmul" or kind_of(n) is None or prod(n.shape) != 1:
+        if n.op is ASSIGN or n.op.name != "matmul" or kind_of(n) is None or n.shape[-2:] != (1, 1):
             out.append(n)
             continue
         a, b = n.inputs
-        if a.shape[-1] < LARGE or len(a.shape) != len(b.shape):
+        many = prod(n.shape) > 1
+        if prod(a.shape) < LARGE or a.shape[:-2] != b.shape[:-2] or many > (a.shape[-1] >= DOTS):
             out.append(n)
             continue
         products = Node(MUL, a.shape, n.dtype)

@@ -403,7 +403,10 @@ def _microseconds(
     a product."""
     size = math.prod(shape)
     if name == "matmul":
-        return 4.0 + size * (1e-3 + inputs[0][-1] * (3e-4 if narrow else 2e-5))
+        # What is multiplied, what is read, and each matrix of a batch.
+        read = 8e-5 * sum([math.prod(i) for i in inputs])
+        once = 4.0 + read + 0.03 * math.prod(shape[:-2])
+        return once + size * (1e-3 + inputs[0][-1] * (3e-4 if narrow else 2e-5))
     each = SLOW.get(name, 1e-3) + (NARROW if narrow else 0.0)
     once = 4.0 + max([size, *map(math.prod, inputs)]) * each
     if name in WINDOWS:

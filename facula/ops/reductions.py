@@ -12,7 +12,7 @@ from facula.ops.arithmetic import need, real_only
 from facula.ops.comparison import truth
 from facula.ops.composed import whole
 from facula.ops.indexing import GATHER, only
-from facula.ops.movement import RESHAPE, in_layout, shaped
+from facula.ops.movement import PERMUTE, RESHAPE, in_layout, shaped
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
@@ -72,6 +72,9 @@ def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     t = _wide(input, dtype)
     if dim is None:
         need_dim("prod", keepdim)
+        if t.node.strides is not None:  # in the order in which they lie: no copy
+            order = sorted(range(len(t.node.shape)), key=lambda d: -t.node.strides[d])
+            t = record(PERMUTE, (t,), tuple(order))
         t, dim = shaped(t, (math.prod(t.node.shape),)), 0
     d = wrap_dim(dim, len(t.node.shape))
     if not t.node.shape:

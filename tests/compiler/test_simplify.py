@@ -229,3 +229,12 @@ def test_a_product_of_two_long_vectors_is_a_sum(length, name, monkeypatch):
     found = kernels(lambda: [a.dot(b) * 2, a[None] @ b[:, None]], monkeypatch)
     names = [x for kernel in found for x in kernel]
     assert name in names and {"sum", "matmul"} - {name} - set(names)
+
+
+@pytest.mark.parametrize("shape, name", [((300, 64), "sum"), ((5, 64), "matmul")], ids=str)
+def test_products_of_many_rows_each_with_its_column_are_sums(shape, name, monkeypatch):
+    a, b = torch.randn(shape), torch.randn(shape)
+    torch.synchronize()
+    found = kernels(lambda: [torch.einsum("bi,bi->b", a, b)], monkeypatch)
+    names = [x for kernel in found for x in kernel]
+    assert name in names and {"sum", "matmul"} - {name} - set(names)

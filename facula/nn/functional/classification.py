@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -64,9 +65,9 @@ def nll_loss(
     classes = input.shape[1 if input.dim() > 1 else 0]
     checked, all_count = _check_range(target, classes, ignore_index)
     there = input.dim() > 1 and target.numel() and present(input) is not None
-    if there and all_count and weight is None:
+    if there and all_count and (weight is None or not weight.requires_grad):
         # Scores that are there already: nothing is to be fused with, and few of them are read.
-        return run(_nll_there, (input, target), (reduction,))
+        return run(_nll_there, (input, target, weight), (reduction,))
     return run(_nll_loss, (input, target, weight), (ignore_index, reduction, checked))
 
 
@@ -81,11 +82,15 @@ def _nll_loss(tensors: Any, static: Any, numbers: Any) -> Tensor:
 
 @pure
 def _nll_there(tensors: Any, static: Any, numbers: Any) -> Tensor:
-    input, target = tensors
-    shape = target.shape
-    at = record(RESHAPE, (target.to(facula.int64),), (shape[0], 1, *shape[1:]))
-    loss = -record(RESHAPE, (record(GATHER, (watched(upcast(input)), at), 1),), tuple(shape))
-    return whole(reduced(loss, static[0], input.dtype), _name(input), input, target)
+    input, target, weight = tensors
+    shape, classes = tuple(target.shape), target.to(facula.int64)
+    at = record(RESHAPE, (classes,), (shape[0], 1, *shape[1:]))
+    loss = -record(RESHAPE, (record(GATHER, (watched(upcast(input)), at), 1),), shape)
+    if weight is None:
+        return whole(reduced(loss, static[0], input.dtype), _name(input), input, target)
+    flat = record(RESHAPE, (classes,), (math.prod(shape),))
+    counted = record(RESHAPE, (record(GATHER, (upcast(weight), flat), 0),), shape)
+    return _finished(loss * counted, counted, static[0], input, input, target, weight)
 
 
 def _name(input: Tensor) -> str:

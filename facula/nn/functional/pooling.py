@@ -325,7 +325,11 @@ def _adaptive_avg_pool(tensors, static, numbers):
     name, n, output_size = static
     x = _adaptive_input(name, input, n, output_size, -n)
     require_float(x, name)
-    y = record(pool.ADAPTIVE_AVG, (x,), _adaptive_size(name, output_size, x.shape[2:], n))
+    sizes = _adaptive_size(name, output_size, x.shape[2:], n)
+    if set(sizes) == {1} and x.numel():  # as in PyTorch; sums go over any layout as it lies
+        y = x.mean(tuple(range(2, n + 2)), True)
+    else:
+        y = record(pool.ADAPTIVE_AVG, (x,), sizes)
     return y if x is input else y.squeeze(0)
 
 

@@ -21,6 +21,13 @@ def test_nll_loss_call_after_call(shape, reduction, tier, rng):
         for scores in (torch.tensor(a), torch.tensor(a) * 1):
             got = torch.nn.functional.nll_loss(scores, torch.tensor(t), reduction=reduction)
             assert np.allclose(got.tolist(), want, equal_nan=True)
+            factors = rng.random(classes)
+            with np.errstate(all="ignore"):
+                mean = (each * factors[t]).sum() / factors[t].sum()
+            own = {"mean": mean, "sum": (each * factors[t]).sum(), "none": each * factors[t]}
+            w = torch.tensor(factors)
+            got = torch.nn.functional.nll_loss(scores, torch.tensor(t), w, reduction=reduction)
+            assert np.allclose(got.tolist(), own[reduction], equal_nan=True)
         x = torch.tensor(a, requires_grad=True)
         torch.nn.functional.nll_loss(x, torch.tensor(t), reduction="sum").backward()
         assert x.grad.sum().item() == -each.size
