@@ -117,6 +117,17 @@ class Group:
         self.gfn: Any = None
 
 
+class Beyond(Group):
+    """That of what `as_strided` shows of the memory around a detached tensor, its base: `how` are
+    the parameters of the operation (`movement.BEYOND`) that gives it the base's history."""
+
+    __slots__ = ("how",)
+
+    def __init__(self, chain: tuple[Any, ...], how: Any) -> None:
+        super().__init__(chain)
+        self.how = how
+
+
 DETACHED = Group(())  # stands for a group that is made when a view or a history needs it
 
 

@@ -301,7 +301,10 @@ class Tensor(TensorBase):
         """Keep the gradient of this non-leaf in `.grad`."""
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        if self._leaf_rg or (self._no_grad and self._gfn is None) or self._retains is not None:
+        if self._leaf_rg or self._retains is not None:
+            return
+        viewed = self._no_grad or (self._base_t is not None and not self.node.rg)
+        if viewed and self._gfn is None:  # nobody has asked for its history: it counts as a leaf
             return
         edge = self._edge()
         if isinstance(edge, nodes.GradNode):

@@ -14,6 +14,7 @@ from facula.autograd.graph import edge_of
 from facula.autograd.nodes import GradNode
 from facula.storage import (
     DETACHED,
+    Beyond,
     Storage,
     at_once,
     detach_op,
@@ -169,6 +170,12 @@ def root_of(t: Any) -> Any:
     base = t if t._base_t is None else t._base_t
     if base._leaf_rg and base._chain == group.chain:
         return rederive(base) if base.node.op is STALE else base
+    if group.__class__ is Beyond:
+        from facula.ops.movement import BEYOND
+
+        root = rederive(base) if base.node.op is STALE else base
+        value = at_once(lambda: _follow(s, group.chain), False)
+        return at_once(lambda: record(BEYOND, (root, value), group.how), True)
     at = len(group.chain)
     apart = base._leaf_rg or (base is not t and turned(base))
     if apart and group_of(base) is group and base._chain[:at] == group.chain:

@@ -16,6 +16,7 @@ from facula import unresolved
 from facula.autograd.graph import KEPT, edge_of
 from facula.storage import (
     DETACHED,
+    Beyond,
     Storage,
     asleep,
     at_once,
@@ -160,6 +161,11 @@ def _write_element(t: Any, s: Storage, value: Any) -> bool:
 def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
     r = TLS.r
     group = group_of(t)
+    if differentiable and group.__class__ is Beyond:
+        raise NotImplementedError(
+            "a write with a history through as_strided of memory around a detached tensor is not "
+            "in Facula"
+        )
     base = t if t._base_t is None else t._base_t
     before = r.grad
     mine = differentiable and group is s  # the storage's own history changes

@@ -225,3 +225,20 @@ def test_retaining_twice_is_retaining_once():
     part.retain_grad()
     base.mul_(2)
     part.retain_grad()
+
+
+@agrees
+def test_retaining_what_has_not_asked_for_the_history_of_its_base(torch):
+    """It counts as a leaf, whose gradient is not retained, until somebody asks."""
+    out = []
+    for several in (False, True):
+        for asked in (False, True):
+            base = torch.ones(2, 3)
+            v, w = base.unbind(0) if several else (base[0], base[1])
+            w.mul_(2)
+            base.requires_grad_()
+            if asked:
+                out.append(raised(lambda t: t.grad_fn, v))
+            v.retain_grad()
+            out += [v.retains_grad, raised(lambda t: (t * 2).sum().backward(), v), base.grad]
+    return out

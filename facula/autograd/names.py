@@ -41,7 +41,8 @@ def node_name(op: Any, params: Any, entry: Any) -> str:
     """PyTorch's name for the node of a recorded operation."""
     name = str(op)
     if name == "whole":
-        return str(params).partition(" ")[0] + "Backward0"
+        name = str(params).partition(" ")[0]
+        return f"{name.rstrip('_')}Backward{int(name.endswith('_'))}"
     if name in _NAMES:
         return _NAMES[name]
     if entry is not None and name in _BY_SHAPE:

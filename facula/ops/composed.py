@@ -15,6 +15,7 @@ from facula.trace.recorder import TLS, record
 
 # What PyTorch's formulas save (its tools/autograd/derivatives.yaml): operands by their places in
 # the call of `whole`, and 'o' for the result. A tuple says of each operand what its gradient takes.
+# In place some have a formula of their own, which is named with an underscore.
 SAVED: dict[str, str | tuple[str, ...]] = {
     "AdaptiveMaxPool2D": "01",
     "Addcdiv": ("2", "2", "12"),
@@ -22,12 +23,14 @@ SAVED: dict[str, str | tuple[str, ...]] = {
     "BinaryCrossEntropy": "012",
     "BinaryCrossEntropyWithLogits": "0123",
     "Cdist": "01o",
+    "Celu_": "o",
     "Complex": ("0", "1"),
     "Convolution": "01",
     "CtcLoss": "01",
     "Cummax": "01",
     "Cummin": "01",
     "Dist": "01o",
+    "Elu_": "o",
     "FractionalMaxPool2D": "01",
     "FractionalMaxPool3D": "01",
     "Glu": "0",
@@ -40,6 +43,7 @@ SAVED: dict[str, str | tuple[str, ...]] = {
     "IndexPut": "1",
     "Kthvalue": "1",
     "LeakyRelu": "0",
+    "LeakyRelu_": "o",
     "LinalgCross": ("1", "0"),
     "LinalgVectorNorm": "0o",
     "LogSoftmax": "o",
@@ -68,6 +72,7 @@ SAVED: dict[str, str | tuple[str, ...]] = {
     "ReplicationPad2D": "0",
     "ReplicationPad3D": "0",
     "RreluWithNoise": "0",
+    "RreluWithNoise_": "o",
     "ScaledDotProductFlashAttentionForCpu": "0123o",
     "SegmentReduce": "0o12",
     "SmoothL1Loss": "01",

@@ -410,6 +410,7 @@ def getitem(self: Any, index: Any) -> Any:
                 _CUTS.clear()
             _CUTS[self.node.shape, self.node.strides, key] = v._chain[-made:]
         return v
+    forbidden((v,))
     table, p = table_of(advanced, v.node.shape)
     if any([is_meta(getattr(i, "device", None)) for i in _items(index)]):
         table = like(table)

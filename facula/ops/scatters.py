@@ -209,7 +209,8 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
         _check_index("index_select", index, 1)
         return input.clone()
     shape = input.node.shape
-    wrong = RuntimeError if 0 in shape and len(shape) > 1 else IndexError
+    # PyTorch has loops of its own for dimension 1 and for no elements, which fail differently.
+    wrong = RuntimeError if len(shape) > 1 and (d == 1 or 0 in shape) else IndexError
     _check_index("index_select", index, shape[d], wrong)
     table, p = _one_dim(input, d, index)
     return record(ix.INDEX, (input, saved_by(input, table, index)), ix.Selected(p))

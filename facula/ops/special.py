@@ -60,8 +60,11 @@ _ROOT_TWO_PI = math.sqrt(2 * math.pi)
 _PRIMS: dict[str, Op] = {
     "lgamma": _p("lgamma", gamma.lgamma, lambda g, a: g * _op("digamma", a)),
     "digamma": _p("digamma", gamma.digamma, lambda g, a: g * polygamma.__wrapped__(1, a)),
+    # Of the operand: the result may be written to.
     "erfinv": _p(
-        "erfinv", normal.erfinv, lambda g, o: g * (o * o).exp() * (math.sqrt(math.pi) / 2)
+        "erfinv",
+        normal.erfinv,
+        lambda g, a: g * _op("erfinv", a).square().exp() * (math.sqrt(math.pi) / 2),
     ),
     "erfcx": _p("erfcx", normal.erfcx, lambda g, a, o: g * (a * o * 2 - 2 / math.sqrt(math.pi))),
     "ndtr": _p("ndtr", normal.ndtr, lambda g, a: g * (a * a * -0.5).exp() / _ROOT_TWO_PI),

@@ -12,6 +12,7 @@ from facula.ops.registry import like_strides
 from facula.ops.shapes import sizes
 from facula.ops.table import FUNCTIONS, api
 from facula.sharing import with_bits
+from facula.storage import Beyond, group_of, mark, settle_lent
 from facula.trace.node import contiguous_strides
 from facula.trace.recorder import TLS, record
 from facula.unresolved import bits_of
@@ -101,10 +102,6 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
     base = with_bits(base, conj != other, neg != minus)
     start = base._offset
     shape, strides = checked_strides(base, size, stride, offset - start)
-    if TLS.r.grad and input.requires_grad and not base.requires_grad:
-        raise NotImplementedError(
-            "as_strided of memory beyond a view that is a leaf is not in Facula"
-        )
     if not base.is_contiguous():
         steps = base.stride()
         if not fills(base.node):
@@ -112,17 +109,33 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
         order = sorted(range(len(steps)), key=lambda d: -steps[d])
         base = make_view(base, mv.PERMUTE, tuple(order))  # as it lies in memory
     params: Any = (shape, strides, offset - start)
-    if base is input or not (TLS.r.grad and input.requires_grad):
+    n = input.node
+    known = n.shape, n.strides or contiguous_strides(n.shape), input._offset - start
+    if group_of(base) is not group_of(input) or (input.requires_grad and not base.requires_grad):
+        v = _beyond(input, base, (params, known, base.node.shape))
+    elif base is input or not (TLS.r.grad and input.requires_grad):
         v = make_view(base, mv.AS_STRIDED, params)
     else:
-        n = input.node
-        known = n.shape, n.strides or contiguous_strides(n.shape), input._offset - start
         v = make_view(base, mv.AS_STRIDED, (*params, known))
         v._chain = (*v._chain[:-1], (mv.AS_STRIDED, params))  # a history made anew is the base's
     if v._base_t is not None:
         v._base_t = input if input._base_t is None else input._base_t
     v._offset = offset
     v._multi = input._multi
+    return v
+
+
+def _beyond(input: Any, base: Any, how: Any) -> Any:
+    """A view of memory that has no history, around an input that has, or may get, one."""
+    v = make_view(base, mv.AS_STRIDED, how[0])
+    if group_of(base) is not group_of(input):
+        v._own = Beyond(v._chain, how)
+    if TLS.r.grad and input.requires_grad:
+        v.node = record(mv.BEYOND, (input, v), how).node
+        TLS.r.add(v)
+        if v._counter is not None:
+            mark(v)
+        settle_lent(v._storage)
     return v
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import itertools
 import math
 import re
 import signal
@@ -215,9 +214,9 @@ ROUNDING = "the last bits of intermediate results decide"
 
 
 def by_rounding(program: dict, theirs: dict, found: str, oracle: Oracle) -> bool:
-    """Whether PyTorch disagrees with itself there when its results change in their last bits."""
+    """Whether PyTorch disagrees with itself there when what rounding decides is another."""
     where = found.removeprefix("when run again: ").partition(": Facula")[0]
-    for how in itertools.product((True, False), (False, True)):  # up or down, and what
+    for how in execute.NUDGES:
         nudged = oracle.run({**program, "nudged": how})
         other = verdict(program, [nudged], theirs) if nudged["final"] else None
         if other is not None and other.partition(": Facula")[0] == where:

@@ -228,6 +228,7 @@ def spoilt(program: dict, torch) -> bool:
 BEHIND = re.compile(r"\.data|numpy|save_on_cpu")
 ORDER = "the result depends on the order in which elements are written"
 HALF = "a write by indices that fails has written a part"
+RESIZED = "an operation that fails has resized its out="
 
 
 def writes_amiss(program: dict, torch) -> str | None:
@@ -252,9 +253,14 @@ def writes_amiss(program: dict, torch) -> str | None:
             name = getattr(func, "__name__", "")
             by_index = name in WHOLE or name == "__setitem__"
             before = args[0].detach().clone() if by_index else None
+            given = kwargs.get("out", ())
+            given = [given] if isinstance(given, torch.Tensor) else given
+            shapes = [t.shape for t in given]
             try:
                 out = func(*args, **kwargs)
             except (RuntimeError, IndexError):
+                if shapes != [t.shape for t in given]:
+                    found.append(RESIZED)
                 if before is not None and not same(before, args[0].detach()):
                     found.append(HALF)
                 raise
@@ -322,29 +328,52 @@ ROUNDED = {
 }
 
 
-def run_nudged(program: dict, torch, up: bool, saved: bool) -> dict:
-    """The report of a program when the results of such functions are another in the last bit, or
-    the values saved for backward passes."""
+# Those that add up products, or squares, within: small errors of their operands are in the result
+# at least, so that where the terms cancel it is nothing but rounding.
+CANCELLING = {"addcmul", "cross", "dot", "lerp", "matmul", "mm", "std", "var"}
+# Those that choose among equal numbers, of which zeros may have either sign.
+CHOOSING = {
+    *("amax", "amin", "clamp", "clamp_max", "clamp_min", "cummax", "cummin", "fmax", "fmin"),
+    *("max", "maximum", "min", "minimum"),
+}
+# What is moved in a second run, and whether up or down: results, values saved for backward passes,
+# operands of what cancels; the sign of a chosen zero.
+NUDGES = [(up, what) for what in ("results", "saved", "operands") for up in (True, False)]
+NUDGES.append((True, "zeros"))
+
+
+def run_nudged(program: dict, torch, up: bool, what: str) -> dict:
+    """The report of a program when what rounding or order decides is another: see `NUDGES`."""
 
     def moved(x):
         x = x.detach().clone()
         y = torch.nextafter(x, torch.full_like(x, math.inf if up else -math.inf))
         return y.where(x.isfinite() & (x != 0), x)
 
+    def real(x):
+        return isinstance(x, torch.Tensor) and x.is_floating_point()
+
     class Nudge(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):
-            out = func(*args, **(kwargs or {}))
             name = getattr(func, "__name__", "").strip("_").removeprefix("i")
-            if name in ROUNDED and isinstance(out, torch.Tensor) and out.is_floating_point():
-                with contextlib.suppress(RuntimeError):  # a batch's is no tensor of its own
+            if what == "operands" and func.__name__ in CANCELLING and real(args[0]):
+                with contextlib.suppress(RuntimeError):  # of a batch
+                    args = (args[0] + (moved(args[0]) - args[0].detach()), *args[1:])
+            out = func(*args, **(kwargs or {}))
+            with contextlib.suppress(RuntimeError):  # a batch's is no tensor of its own
+                if what == "results" and name in ROUNDED and real(out):
                     out.data.copy_(moved(out))
+                elif what == "zeros" and name in CHOOSING:
+                    first = out[0] if isinstance(out, tuple) else out
+                    if real(first):
+                        first.data.copy_((-first).where(first == 0, first))
             return out
 
     def pack(t):
         return moved(t) if t.is_floating_point() else t
 
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t)
-    with hooks if saved else Nudge():
+    with hooks if what == "saved" else Nudge():
         return run(program, torch)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from nn.stored import agrees, raised
 
 import facula as torch
 from facula.ops.indices import positions
@@ -127,3 +128,18 @@ def test_one_value_is_put_by_a_boolean_mask_only(rows, value):
         x[rows, mask] = torch.tensor(value, dtype=torch.float32)
     x[rows, mask.bool()] = torch.tensor(value, dtype=torch.float32)
     assert x[0].tolist() == [5, 0, 5, 0]
+
+
+@agrees
+def test_which_error_of_a_forbidden_view_comes_first(torch):
+    """That of indices which do not fit each other comes after that of the history."""
+    out = []
+    for many in (True, False):
+        base = torch.ones(3, 4, requires_grad=True) * 2
+        with torch.set_grad_enabled(many):
+            view = base.split([2, 1])[0] if many else base[:2]
+        base.mul_(2)
+        unlike = torch.tensor([0, 0, 0]), torch.tensor([0, 1])
+        for index in (unlike, torch.tensor([9]), "a", (0, 0, 0)):
+            out.append(raised(view.__getitem__, index))
+    return out

@@ -88,14 +88,17 @@ def test_index_add_of_integers_cuts_off_the_fraction_of_alpha():
         assert t.tolist() == want
 
 
-def test_index_select_of_nothing():
+def test_index_select_of_what_is_not_there():
     for shape, dim, error in (
         ((0, 2), 0, RuntimeError),
         ((2, 0), 0, RuntimeError),
         ((0,), 0, IndexError),
+        ((3, 2), 0, IndexError),
+        ((3, 2), 1, RuntimeError),  # of which PyTorch has a loop of its own
+        ((3, 2, 2), 2, IndexError),
     ):
         with pytest.raises(error):
-            torch.zeros(shape).index_select(dim, torch.tensor([1, 2]))
+            torch.zeros(shape).index_select(dim, torch.tensor([1, 5]))
 
 
 @agrees

@@ -30,6 +30,16 @@ def test_derivatives(name, points):
     check_gradients(getattr(torch.special, name), points, tol=1e-4)
 
 
+def test_the_inverse_of_erf_may_be_written_to():
+    x = torch.tensor([0.25], requires_grad=True)
+    y = x.erfinv()
+    y.mul_(2)
+    y.sum().backward()
+    z = torch.tensor([0.25], requires_grad=True)
+    z.erfinv().sum().backward()
+    assert x.grad.item() == 2 * z.grad.item()
+
+
 def test_derivatives_of_two_arguments():
     check_gradients(torch.special.xlog1py, [0.5, 2.0], [0.3, 1.0])
     check_gradients(lambda x: torch.polygamma(2, x), [0.7, 3.0], tol=1e-4)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import facula
 from facula import Tensor
+from facula.ops import table
 
 # Formats with so few digits that a chain of operations would be rounded at every link.
 _LOW = frozenset((facula.float16, facula.bfloat16))
@@ -32,12 +34,13 @@ def is_low(*tensors: Tensor | None) -> bool:
 
 
 def in_place(fn: Any, x: Tensor, *args: Any) -> Tensor:
-    """Write ``fn(x, *args)`` back into ``x``.
+    """Write ``fn(x, *args)`` back into ``x``, by the rules of all in-place operations."""
+    return cast(Tensor, _in_place_form(fn)(x, *args))
 
-    The function reads a copy, so that what its derivative needs is not what is overwritten;
-    the copy is a value of the recorded program and costs nothing once that is compiled.
-    """
-    return x.copy_(fn(x.clone(), *args))
+
+@functools.cache
+def _in_place_form(fn: Any) -> Any:
+    return table.in_place(fn, fn.__name__.strip("_") + "_")
 
 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:

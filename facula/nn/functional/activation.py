@@ -118,22 +118,34 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
-def _refuse_negative(name: str, x: Tensor, **slope: float) -> None:
-    """RuntimeError for a slope whose derivative the result, which takes x's place, can't tell."""
-    ((argument, value),) = slope.items()
-    if value < 0 and facula.is_grad_enabled() and x.requires_grad:
-        raise RuntimeError(
-            f"In-place {name} backward calculation is triggered with a negative slope which is not "
-            f"supported: {argument}={value}. Use the form that is not in place."
-        )
+def _refuse_negative(g: Any, p: Any) -> Any:
+    name, slope = p
+    raise RuntimeError(
+        f"In-place {name} backward calculation is triggered with a negative slope which is not "
+        f"supported: {slope}. Use the form that is not in place."
+    )
+
+
+_NEGATIVE = Op(
+    "negative_slope",
+    lambda p, st, a: (a.shape, a.dtype, a.strides, 0),
+    lambda p, s, a: a,
+    (_refuse_negative,),
+)
+
+
+def _by_result(out: Tensor, x: Tensor, name: str, slope: float) -> Tensor:
+    """What takes x's place, of which PyTorch tells the slope by its sign: it may not be written to
+    before the backward pass, which fails where a negative slope changes signs."""
+    out = whole(out, name + "_", x)
+    return record(_NEGATIVE, (out,), (name, slope)) if slope < 0 and out.requires_grad else out
 
 
 @explained
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``input`` where positive, else ``negative_slope * input``."""
     if inplace:
-        _refuse_negative("leakyReLu", input, negative_slope=negative_slope)
-        return in_place(_leaky_relu, input, negative_slope)
+        return in_place(_leaky_relu_, input, negative_slope)
     return run(_leaky, (input,), negative_slope)
 
 
@@ -145,6 +157,10 @@ def _leaky(tensors: Any, slope: Any, numbers: Any) -> Tensor:
 def _leaky_relu(x: Tensor, slope: float) -> Tensor:
     require_float(x, "leaky_relu_cpu")
     return whole(facula.where(x > 0, x, x * slope), "LeakyRelu", x)
+
+
+def _leaky_relu_(x: Tensor, slope: float) -> Tensor:
+    return _by_result(_leaky_relu(x, slope), x, "LeakyRelu", slope)
 
 
 def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
@@ -201,7 +217,7 @@ def rrelu(
             f"{lower}, upper: {upper}"
         )
     if inplace:
-        return in_place(_rrelu, input, lower, upper, training)
+        return in_place(_rrelu_, input, lower, upper, training)
     return _rrelu(input, lower, upper, training)
 
 
@@ -215,6 +231,12 @@ def _rrelu(x: Tensor, lower: float, upper: float, training: bool) -> Tensor:
     slope = facula.ones(x.numel(), dtype=x.dtype, device=x.device)
     slope = slope.index_copy(0, places, drawn.to(x)).reshape(x.shape)
     return whole(facula.where(x > 0, x, x * slope), "RreluWithNoise", x)
+
+
+def _rrelu_(x: Tensor, lower: float, upper: float, training: bool) -> Tensor:
+    drawn = training and upper - lower > 1e-6  # then the slopes are kept
+    slope = 0.0 if drawn else (lower + upper) / 2
+    return _by_result(_rrelu(x, lower, upper, training), x, "RreluWithNoise", slope)
 
 
 def rrelu_(
@@ -269,22 +291,29 @@ def _elu_of(tensors: Any, static: Any, numbers: Any) -> Tensor:
 
 def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     """In-place :func:`elu`."""
-    _refuse_negative("elu", input, alpha=alpha)
-    return in_place(_elu, input, alpha)
+    return in_place(_elu_, input, alpha)
+
+
+def _elu_(x: Tensor, alpha: float) -> Tensor:
+    return _by_result(_elu(x, alpha), x, "Elu", alpha)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """Self-normalising unit (https://arxiv.org/abs/1706.02515): a scaled :func:`elu`."""
-    return in_place(_selu, input) if inplace else _selu(input)
+    return in_place(_selu_, input) if inplace else _selu(input)
 
 
 def _selu(x: Tensor) -> Tensor:
     return _elu(x, _SELU_ALPHA, _SELU_SCALE)
 
 
+def _selu_(x: Tensor) -> Tensor:
+    return _by_result(_selu(x), x, "Elu", _SELU_ALPHA)
+
+
 def selu_(input: Tensor) -> Tensor:
     """In-place :func:`selu`."""
-    return in_place(_selu, input)
+    return in_place(_selu_, input)
 
 
 @explained
@@ -301,8 +330,11 @@ def _celu(x: Tensor, alpha: float) -> Tensor:
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     """In-place :func:`celu`."""
-    _refuse_negative("celu", input, alpha=alpha)
-    return in_place(_celu, input, alpha)
+    return in_place(_celu_, input, alpha)
+
+
+def _celu_(x: Tensor, alpha: float) -> Tensor:
+    return _by_result(_celu(x, alpha), x, "Celu", alpha)
 
 
 # ---- smooth gates

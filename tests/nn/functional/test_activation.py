@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from nn.stored import agrees
+from nn.stored import agrees, raised
 
 import facula as torch
 from facula.nn import functional as F
@@ -82,13 +82,29 @@ def test_slopes_are_drawn_for_what_is_not_positive(torch):
     return [*out, w.grad, torch.nn.RReLU()(x.double())]
 
 
-@pytest.mark.parametrize("name", ["elu", "celu", "leaky_relu"])
-def test_slopes_below_zero_in_place(name):
-    f = getattr(F, name)
-    x = torch.tensor([-1.0, 1.0], requires_grad=True)
-    with pytest.raises(RuntimeError, match="with a negative slope which is not supported"):
-        f(x.clone(), -2.0, inplace=True)
-    with pytest.raises(RuntimeError, match="with a negative slope which is not supported"):
-        getattr(F, name + "_")(x.clone(), -2.0)
-    with torch.no_grad():
-        f(x.clone(), -2.0, inplace=True)
+@agrees
+def test_what_activations_in_place_keep(torch):
+    """Some tell the slope by their result: it may not be written to, nor may the slope be below 0
+    (which the backward pass says). Others keep what they were given."""
+    f, out = torch.nn.functional, []
+    forms = {
+        "leaky_relu": [(), (0.0,), (-0.1,)],
+        "elu": [(), (-1.0,)],
+        "selu": [()],
+        "celu": [(), (-1.0,)],
+        "rrelu": [(), (-0.3, -0.1), (0.2, 0.2, True)],
+        "threshold": [(0.1, 3.0)],
+        **{n: [()] for n in ("hardtanh", "silu", "mish", "hardswish", "hardsigmoid", "relu")},
+    }
+    for name, args in [(n, args) for n, settings in forms.items() for args in settings]:
+        for written in (False, True):
+            x = torch.tensor([-1.5, 0.5, 2.0, -7.0], requires_grad=True)
+            y = x * 1
+            z = getattr(f, name)(y, *args, inplace=True)
+            out.append([name, z is y, z.detach().clone(), y._version])
+            if written:
+                z.mul_(2)
+            out += [raised(z.sum().backward), x.grad]
+        with torch.no_grad():
+            out.append(getattr(f, name)(x.detach().clone(), *args, inplace=True))
+    return out
