@@ -15,6 +15,20 @@ def _assert(condition: Any, message: str) -> None:
     assert condition, message
 
 
+def _assert_async(input: Any, assert_msg: str | None = None) -> None:
+    """RuntimeError with this message unless the one element of a tensor is not zero.
+
+    The element is read here, on every device: no kernel of another one may stop the program.
+    """
+    if not hasattr(input, "node"):
+        raise TypeError(
+            "_assert_async(): argument 'input' (position 1) must be Tensor, not "
+            f"{type(input).__name__}"
+        )
+    if not bool(input):
+        raise RuntimeError(assert_msg or "Expected Tensor with single nonzero value, but got zero")
+
+
 def _check_with(error: type[Exception], cond: Any, message: Any = None) -> None:
     if cond.__class__ is not bool:
         if hasattr(cond, "node"):

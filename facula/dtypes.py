@@ -237,6 +237,12 @@ def check_fits(value: Any, d: dtype, elements: builtins.int = 2) -> None:
         raise RuntimeError(f"value cannot be converted to type {d} without overflow: {value}")
 
 
+def narrowed(value: Any, np_dtype: Any) -> builtins.float:
+    """A Python number as a dtype of 16 bits holds it: rounded to float32 first, as in C."""
+    with np.errstate(over="ignore"):
+        return builtins.float(np_dtype.type(np.float32(value)))
+
+
 def from_np(np_dtype: Any) -> dtype:
     """The data type of a NumPy dtype; TypeError where there is none."""
     nd = np.dtype(np_dtype)

@@ -32,8 +32,9 @@ _MODULES = {
         is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled
         set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled
         set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype""",
-    "facula.checks": """_assert _check _check_index _check_is_size _check_not_implemented
-        _check_tensor_all _check_tensor_all_with _check_type _check_value _check_with""",
+    "facula.checks": """_assert _assert_async _check _check_index _check_is_size
+        _check_not_implemented _check_tensor_all _check_tensor_all_with _check_type
+        _check_value _check_with""",
     "facula.streams": "Event Stream",
     "facula.notebook": "load_ipython_extension unload_ipython_extension",
     "facula.func.vmap": "vmap",

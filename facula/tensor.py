@@ -536,9 +536,14 @@ class Tensor(TensorBase):
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
         if self.is_conj():
             raise BufferError("Can't export tensors with the conjugate bit set")
+        if self.is_sparse:
+            raise BufferError("Can't export tensors with layout other than torch.strided")
         if type(stream) is not int and stream is not None:
             raise TypeError(f"stream must be int or None, not {type(stream).__name__}")
-        return self.numpy().__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
+        from facula.capsules import exported
+
+        array, how = self.numpy(), {"max_version": max_version, "dl_device": dl_device}
+        return exported(array, self.dtype, copy=copy, **how)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)

@@ -130,6 +130,18 @@ def test_nms_keeps_the_best_of_boxes_that_overlap(library):
         facula.ops.torchvision.roi_align(1)
 
 
+def test_an_asynchronous_condition():
+    facula._assert_async(facula.tensor([2.0]))
+    with pytest.raises(RuntimeError, match="Expected Tensor with single nonzero value"):
+        facula._assert_async(facula.tensor(False))
+    with pytest.raises(RuntimeError, match="words"):
+        facula._assert_async(facula.tensor(0), "words")
+    with pytest.raises(RuntimeError, match="ambiguous"):
+        facula._assert_async(facula.tensor([1, 1]))
+    with pytest.raises(TypeError, match="must be Tensor, not bool"):
+        facula._assert_async(True)
+
+
 def test_conditions():
     facula._assert(True, "no")
     with pytest.raises(AssertionError, match="no"):

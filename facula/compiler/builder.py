@@ -42,6 +42,10 @@ class Value:
 class Builder:
     """Operations that are made of others, alike on every device."""
 
+    rounds = (
+        True  # whether numbers that meet narrow floats are rounded, as operations say (`rounds`)
+    )
+
     if TYPE_CHECKING:  # what each builder writes
 
         def compare(self, how: str, a: Value, b: Value) -> Value: ...

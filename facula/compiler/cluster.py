@@ -61,10 +61,10 @@ def wide(kind: str) -> str:
 
 
 def number_kind(n: Node) -> str:
-    """The kind in which the Python numbers of an operation are used."""
+    """The kind to which the Python numbers of an operation are converted (on the CPU)."""
     kind = kind_of(n.inputs[-1] if n.inputs else n)
     assert kind is not None
-    return wide(kind) if n.inputs else kind
+    return wide(kind) if n.inputs and not n.op.rounds else kind
 
 
 __all__ = [

@@ -15,6 +15,7 @@ from facula.compiler.builder import NARROW, SIZE, Value
 from facula.compiler.cluster import kind_of, wide
 from facula.cpu.special import FUNCTIONS
 from facula.cpu.text import NotCompiled
+from facula.dtypes import narrowed
 from facula.trace.node import Node
 
 Build = Callable[..., Any]
@@ -405,7 +406,10 @@ def computed(
         return args[0]
     args = [x.widened(a) for a in args]
     if name == "pow_s":
-        build = power(guards[n.scalar_at], wide(kind))
+        exponent = guards[n.scalar_at]
+        if kind in NARROW and x.rounds:
+            exponent = narrowed(exponent, n.dtype.np)
+        build = power(exponent, wide(kind))
         if build is None:
             raise NotCompiled(f"a power of {kind}")
         out = build(x, args[0])
@@ -413,6 +417,7 @@ def computed(
         scalars = [x.splat(a) for a in numbers()]
         if name == "full":
             return x.cast(scalars[0], kind)
+        scalars = [x.widened(a) if a.kind in NARROW else a for a in scalars]
         build = expression(n, tuple([a.kind for a in args]))
         if build is None:
             raise NotCompiled(str(n.op))

@@ -105,7 +105,10 @@ class Kernel:
 
     def compute(self, n: Node, args: list[Value]) -> Value:
         """The expression of one entry on operands that are there."""
-        numbers = [(n.scalar_at + k, t, number_kind(n)) for k, t in enumerate(n.stypes)]
+        kind = number_kind(n)
+        if n.inputs and not self.x.rounds:
+            kind = wide(kind)
+        numbers = [(n.scalar_at + k, t, kind) for k, t in enumerate(n.stypes)]
         try:
             return computed(
                 n, self.x, args, lambda: [self.number(*a) for a in numbers], self.guards

@@ -114,6 +114,7 @@ class Thread(Builder):
     """Writes operations of one thread into `f.lines`."""
 
     width = 1
+    rounds = False
 
     def __init__(self, f: Report) -> None:
         self.f = f

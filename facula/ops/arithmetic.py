@@ -134,11 +134,30 @@ def _common(*ts: Any) -> Any:
     return _standing([pw.cast(t, d) for t in ts], ts)
 
 
-def _binary(name: str, tt: Any, ts: Any, st: Any, real: bool = False) -> Any:
-    """The function of two operands over its primitives (tensor-tensor, -number, number-)."""
+_NARROW = (dtypes.bfloat16, dtypes.float16)
+
+
+def _by_scalar(a: Any, b: Any, d: Any) -> bool:
+    """Whether PyTorch computes a product or quotient of dtype d in float32 with a `b` that is not
+    rounded: a number, or a CPU tensor without dimensions, and the second of two operands."""
+    if d not in _NARROW or not isinstance(a, Tensor):
+        return False
+    return not isinstance(b, Tensor) or (b.node.shape == () and b.node.device is None)
+
+
+def _binary(name: str, tt: Any, ts: Any, st: Any, real: bool = False, exact: bool = False) -> Any:
+    """The function of two operands over its primitives (tensor-tensor, -number, number-).
+
+    `exact`: whether a second operand without dimensions is not rounded to 16 bits."""
 
     def f(a: Any, b: Any) -> Any:
+        first, second = a, b
         a, b, d = operands(name, a, b, real)
+        if exact and b is not second and isinstance(b, Tensor) and _by_scalar(a, b, d):
+            given = (first, second)
+            wide = [pw.cast(t, dtypes.float32) for t in given]
+            out = pw.cast(record(tt, tuple(_standing(wide, given))), d)
+            return whole(out, name.capitalize(), *given)
         if isinstance(a, Tensor):
             if isinstance(b, Tensor):
                 return record(tt, (a, b))
@@ -157,8 +176,8 @@ def _binary(name: str, tt: Any, ts: Any, st: Any, real: bool = False) -> Any:
 
 _add = _binary("add", pw.ADD, pw.ADD_S, pw.ADD_S)
 _sub = _binary("sub", pw.SUB, pw.SUB_S, pw.RSUB_S)
-_mul = _binary("mul", pw.MUL, pw.MUL_S, pw.MUL_S)
-_div = _binary("div", pw.DIV, pw.DIV_S, pw.RDIV_S, real=True)
+_mul = _binary("mul", pw.MUL, pw.MUL_S, pw.MUL_S, exact=True)
+_div = _binary("div", pw.DIV, pw.DIV_S, pw.RDIV_S, real=True, exact=True)
 _pow = _binary("pow", pw.POW, pw.POW_S, pw.RPOW_S)
 
 
@@ -184,6 +203,29 @@ def _scaled(name: str, a: Any, b: Any, alpha: Any) -> Any:
     return _times(pw.cast(b, d), alpha) if isinstance(b, Tensor) else b * alpha
 
 
+def _narrow(a: Any, b: Any, alpha: Any) -> bool:
+    if type(alpha) is int and alpha == 1:
+        return False
+    return isinstance(a, Tensor) and result_type(a, b) in _NARROW
+
+
+def _scaled_sum(name: str, add: Any, a: Any, b: Any, alpha: Any) -> Any:
+    """a + alpha * b of 16-bit floats, rounded once; on the CPU PyTorch rounds numbers before."""
+    d = result_type(a, b)
+
+    def rounded(x: Any) -> Any:
+        plain = type(x) in (int, float) and a.node.device is None
+        return dtypes.narrowed(x, d.np) if plain else x
+
+    dtypes.check_fits(alpha, d)
+    alpha = rounded(alpha)
+    if not isinstance(b, Tensor):
+        return in_float32(lambda x: add(x, _scaled(name, x, rounded(b), alpha)), a)
+    a, b = _common(a, b)
+    out = in_float32(lambda x, y: add(x, _scaled(name, x, y, alpha)), a, b)
+    return whole(out, name.capitalize(), a, b)
+
+
 def _times(t: Any, factor: Any) -> Any:
     """t * factor, a part of an operation: the graph node saves nothing."""
     if t.node.dtype.category < dtypes.FLOAT or factor == 1:
@@ -206,6 +248,8 @@ def _nonzero(name: str, divisor: Any, d: Any) -> None:
 @api(inplace=True, follows=(pw.ADD, pw.ADD_S, 0))
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """input + alpha * other."""
+    if _narrow(input, other, alpha):
+        return _scaled_sum("add", _add, input, other, alpha)
     return _add(input, _scaled("add", input, other, alpha))
 
 
@@ -218,6 +262,8 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
                 "sub: Subtraction, the `-` operator, with a bool tensor is not "
                 "supported. Use the `^` or `logical_xor()` operator instead."
             )
+    if _narrow(input, other, alpha):
+        return _scaled_sum("sub", _sub, input, other, alpha)
     return _sub(input, _scaled("sub", input, other, alpha))
 
 
@@ -252,12 +298,21 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
         )
     a, b, d = operands("div", input, other)
     if d.category >= dtypes.FLOAT:
-        if d is dtypes.bfloat16 or d is dtypes.float16:  # the quotient is rounded before it is cut
+        if _by_scalar(a, other, d):
+            return _in_float32_by(pw.DIV_TRUNC, a, other, d)
+        if d in _NARROW:  # the quotient is rounded before it is cut
             return record(pw.TRUNC, (_div(a, b),))
         return record(pw.DIV_TRUNC, (tensor_of(a, d), tensor_of(b, d)))
     q = _floor_divide(a, b)
     a, b = tensor_of(a, d), tensor_of(b, d)
     return q + ((q < 0) & (q * b != a)).to(d)
+
+
+def _in_float32_by(op: Any, a: Any, b: Any, d: Any) -> Any:
+    """The operation in float32, rounded once: see `_by_scalar`."""
+    wide = pw.cast(a, dtypes.float32)
+    b = pw.cast(b, dtypes.float32) if isinstance(b, Tensor) else tensor_of(b, dtypes.float32)
+    return pw.cast(record(op, (wide, b)), d)
 
 
 @api(inplace=True)
@@ -270,6 +325,8 @@ def _floor_divide(input: Any, other: Any) -> Any:
     a, b, d = operands("floor_divide", input, other)
     implemented("floor_divide", d, dtypes.INT, dtypes.FLOAT)
     _nonzero("floor_divide", b, d)
+    if _by_scalar(a, other, d):
+        return _in_float32_by(pw.FLOOR_DIVIDE, a, other, d)
     return record(pw.FLOOR_DIVIDE, (tensor_of(a, d), tensor_of(b, d)))
 
 

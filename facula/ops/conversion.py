@@ -12,7 +12,8 @@ from facula.ops.table import api
 from facula.tensor import Tensor
 from facula.trace.node import STALE
 
-_OF_TO = {"dtype", "device", "copy", "non_blocking", "memory_format", "other", "tensor"}
+_DEVICE = (str, devices.device, type(None))
+_OF_TO = {"dtype", "device", "copy", "non_blocking", "memory_format", "tensor"}
 
 
 @api(function=False)
@@ -32,6 +33,15 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
                 f"to(): argument '{name}' must be bool, not {type(kwargs[name]).__name__}"
             )
     where = None
+    if "tensor" in kwargs:
+        args = (kwargs["tensor"], *args)
+    first = args[0] if args else None
+    if len(args) > 1 and isinstance(args[1], bool) and isinstance(first, _DEVICE):
+        raise TypeError(
+            "to() received an invalid combination of arguments - got "
+            f"({', '.join([type(a).__name__ for a in args])}), but expected (device, dtype, "
+            "non_blocking, copy), (dtype, non_blocking, copy) or (tensor, non_blocking, copy)"
+        )
     flags = [a for a in args if isinstance(a, bool)]
     if len(flags) > 1:
         copy = flags[1]  # after non_blocking

@@ -234,30 +234,17 @@ def from_numpy(ndarray: Any) -> Any:
     return from_array(np.asarray(_writable(ndarray)), owned=False)
 
 
-class _Capsule:
-    """A DLPack capsule by itself (see `utils.dlpack.to_dlpack`), with what NumPy asks for."""
-
-    def __init__(self, capsule: Any) -> None:
-        self._capsule = capsule
-
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        return self._capsule
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
-
-
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
     """A tensor that shares the memory of an object with `__dlpack__`, or of a DLPack capsule."""
     devices.check(device)
-    if type(ext_tensor).__name__ == "PyCapsule":
-        ext_tensor = _Capsule(ext_tensor)
-    elif not hasattr(ext_tensor, "__dlpack__"):
+    if type(ext_tensor).__name__ != "PyCapsule" and not hasattr(ext_tensor, "__dlpack__"):
         raise RuntimeError(
             "from_dlpack(): expected a DLPack capsule or an object with __dlpack__, got "
             f"{type(ext_tensor).__name__}"
         )
-    array = np.from_dlpack(ext_tensor)
+    from facula.capsules import imported
+
+    array = imported(ext_tensor)
     if copy:
         return from_array(array.copy())
     return from_array(_writable(array), owned=False)

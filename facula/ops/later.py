@@ -36,7 +36,7 @@ MODULES = {
     "facula.ops.spectra": """bartlett_window blackman_window hamming_window hann_window istft
         kaiser_window stft""",
     "facula.ops.grouped": "_grouped_mm",
-    "facula.ops.segments": "segment_reduce",
+    "facula.ops.segments": "_segment_reduce segment_reduce",
     "facula.linalg.lobpcg": "lobpcg",
     "facula.ops.normalizing": """batch_norm batch_norm_update_stats grid_sampler
         grid_sampler_2d grid_sampler_3d group_norm layer_norm

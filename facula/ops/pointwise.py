@@ -76,8 +76,8 @@ MUL: Op = pointwise("mul", lambda p, s, a, b: a * b, lambda g, b: g * _c(b), lam
 DIV: Op = pointwise(
     "div", lambda p, s, a, b: a / b, lambda g, b: g / _c(b), lambda g, a, b: -g * _c(a / (b * b))
 )
-ADD_S: Op = pointwise("add_s", _scalar(np.add), lambda g: g, number=True)
-SUB_S: Op = pointwise("sub_s", _scalar(np.subtract), lambda g: g, number=True)
+ADD_S: Op = pointwise("add_s", _scalar(np.add), lambda g: g, number=True, rounds=True)
+SUB_S: Op = pointwise("sub_s", _scalar(np.subtract), lambda g: g, number=True, rounds=True)
 MUL_S: Op = pointwise("mul_s", _scalar(np.multiply), lambda g, s: g * _cs(s[0]), number=True)
 DIV_S: Op = pointwise("div_s", _scalar(np.divide), lambda g, s: g / _cs(s[0]), number=True)
 MUL_S.frees = DIV_S.frees = True  # PyTorch saves the number as a tensor
@@ -109,7 +109,7 @@ LERP: Op = Op(
         lambda g, b, c: g * _c(c - b),
     ),
 )
-RSUB_S: Op = pointwise("rsub_s", _rscalar(np.subtract), lambda g: -g, number=True)
+RSUB_S: Op = pointwise("rsub_s", _rscalar(np.subtract), lambda g: -g, number=True, rounds=True)
 RDIV_S: Op = pointwise("rdiv_s", _rscalar(np.divide), lambda g, a, s: -g * _c(_cs(s[0]) / (a * a)))
 NEG: Op = pointwise("neg", lambda p, s, a: -a, lambda g: -g)
 
@@ -164,7 +164,7 @@ def _pow_exponent(g: Any, a: Any, b: Any, o: Any) -> Any:
 
 POW: Op = pointwise("pow", _pow, _pow_base, _pow_exponent)
 POW.watches = "o"
-POW_S: Op = pointwise("pow_s", _pow_s, _pow_s_grad)
+POW_S: Op = pointwise("pow_s", _pow_s, _pow_s_grad, rounds=True)
 
 
 def _rpow_s_grad(g: Any, o: Any, s: Any) -> Any:
@@ -174,7 +174,9 @@ def _rpow_s_grad(g: Any, o: Any, s: Any) -> Any:
     return d
 
 
-RPOW_S: Op = pointwise("rpow_s", lambda p, s, a: _pow(p, s, num(s[0], a), a), _rpow_s_grad)
+RPOW_S: Op = pointwise(
+    "rpow_s", lambda p, s, a: _pow(p, s, num(s[0], a), a), _rpow_s_grad, rounds=True
+)
 RPOW_S.watches = "a"
 
 
@@ -202,7 +204,9 @@ for _n, _ufunc in {
     "gt": np.greater,
     "ge": np.greater_equal,
 }.items():
-    COMPARE_S[_n] = pointwise(_n + "_s", _scalar(_ufunc), None, out=to_bool, number=True)
+    COMPARE_S[_n] = pointwise(
+        _n + "_s", _scalar(_ufunc), None, out=to_bool, number=True, rounds=True
+    )
 AND: Op = pointwise("bitwise_and", lambda p, s, a, b: a & b, None, None)
 OR: Op = pointwise("bitwise_or", lambda p, s, a, b: a | b, None, None)
 XOR: Op = pointwise("bitwise_xor", lambda p, s, a, b: a ^ b, None, None)

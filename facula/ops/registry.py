@@ -55,6 +55,7 @@ class Op:
         "name",
         "needs",
         "pointwise",
+        "rounds",
         "saves",
         "view",
         "watches",
@@ -91,6 +92,7 @@ class Op:
         # each operand's gradient asks for; or a function of the parameters.
         self.watches: str | tuple[str, ...] | Callable[[Any], str] = ""
         self.frees = False  # whether its graph node can be used once, though it saves nothing
+        self.rounds = False  # whether a number is rounded to the operand's dtype, if of 16 bits
         self.hurries = False  # whether its formula is run as soon as its gradient is complete
         self.write_back = write_back
         self.differentiable = any(g is not None for g in grads)
@@ -207,12 +209,14 @@ def pointwise(
     *grads: Callable[..., Any] | None,
     out: Callable[[Any], Any] | None = None,
     number: bool = False,
+    rounds: bool = False,
 ) -> Op:
     """Declare a primitive that works element by element on operands of one dtype.
 
     `out` maps the operands' dtype to the result's (default: the same). The condition of a
     three-operand selection may be bool: the dtype is that of the last operand. `number`: whether
     one more operand is a number that PyTorch makes a tensor, which the result's layout shows.
+    `rounds`: whether on the CPU that number is rounded first where the operand has 16 bits.
     """
 
     def infer(params: Any, stypes: Any, *nodes: Any) -> Any:
@@ -231,8 +235,9 @@ def pointwise(
         strides = pointwise_strides(shape, nodes, number)
         return shape, d if out is None else out(d), strides, 0
 
-    made = Op(name, infer, widened(body), grads, pointwise=True)
+    made = Op(name, infer, widened(body, rounds), grads, pointwise=True)
     made.alike = out is None
+    made.rounds = rounds
     return made
 
 
@@ -240,8 +245,9 @@ _HALF = (dtypes.float16.np, dtypes.bfloat16.np)
 _F32 = np.dtype(np.float32)
 
 
-def widened(body: Callable[..., Any]) -> Callable[..., Any]:
-    """The body, computing 16-bit floating-point operands in float32 as PyTorch does.
+def widened(body: Callable[..., Any], rounds: bool = False) -> Callable[..., Any]:
+    """The body, computing 16-bit floating-point operands in float32 as PyTorch does; where it
+    `rounds`, with numbers of their dtype.
 
     Its attribute `exact` is what it does with operands of which none is of such a type.
     """
@@ -249,6 +255,8 @@ def widened(body: Callable[..., Any]) -> Callable[..., Any]:
     def run(params: Any, scalars: Any, *arrays: Any) -> Any:
         d = arrays[-1].dtype
         if d.itemsize == 2 and d in _HALF:
+            if rounds:
+                scalars = [dtypes.narrowed(x, d) for x in scalars]
             out = body(params, scalars, *[x.astype(_F32) if x.dtype == d else x for x in arrays])
             return out.astype(d) if out.dtype == _F32 else out
         return body(params, scalars, *arrays)

@@ -23,7 +23,7 @@ _KINDS = {
 }
 
 
-@api(method=False)
+@api(names=("_segment_reduce",), method=False)
 def segment_reduce(
     data: Any,
     reduce: str,

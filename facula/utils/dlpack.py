@@ -36,7 +36,7 @@ class DLDeviceType(enum.IntEnum):
 
 def to_dlpack(tensor: facula.Tensor) -> Any:
     """A capsule over the tensor's memory, which `from_dlpack` takes once."""
-    return tensor.__dlpack__(max_version=(1, 0))
+    return tensor.detach().__dlpack__()
 
 
 from_dlpack = facula.from_dlpack

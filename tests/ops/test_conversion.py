@@ -70,6 +70,20 @@ def test_a_copy_is_asked_for_by_position():
     assert x.tolist() == [1, 1]
 
 
+def test_after_a_device_stands_a_dtype():
+    x, layer = torch.ones(2), torch.nn.Linear(2, 2)
+    for to in (x.to, layer.to):
+        with pytest.raises(TypeError, match="invalid combination of arguments"):
+            to("cpu", True)
+        with pytest.raises(TypeError):
+            to(other=x)
+        assert to("cpu", None, True) is not None
+        assert to(torch.float32, True) is not None
+    with pytest.raises(RuntimeError, match="does not accept copy argument"):
+        layer.to("cpu", torch.float32, False, True)
+    assert x.to(tensor=x.double()).dtype is torch.float64
+
+
 def test_type_as_takes_the_device_too():
     x = torch.ones(2).type_as(torch.empty(1, device="meta", dtype=torch.float64))
     assert x.is_meta and x.dtype is torch.float64

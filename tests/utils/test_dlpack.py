@@ -24,5 +24,28 @@ def test_objects_and_copies():
     with pytest.raises(RuntimeError, match="got list"):
         dlpack.from_dlpack([1.0])
     with pytest.raises(BufferError, match="detach"):
-        dlpack.to_dlpack(torch.ones(2, requires_grad=True))
+        torch.ones(2, requires_grad=True).__dlpack__()
+    with pytest.raises(BufferError, match="layout"):
+        torch.from_dlpack(torch.ones(2).to_sparse())
     assert dlpack.DLDeviceType(t.__dlpack_device__()[0]) is dlpack.DLDeviceType.kDLCPU
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "bool", "uint16", "complex64"])
+def test_every_dtype_travels(name):
+    x = torch.arange(6).reshape(2, 3).to(getattr(torch, name)).t()
+    for make in (
+        lambda: torch.from_dlpack(x),
+        lambda: dlpack.from_dlpack(x.__dlpack__()),
+        lambda: dlpack.from_dlpack(x.__dlpack__(max_version=(1, 0))),
+        lambda: dlpack.from_dlpack(dlpack.to_dlpack(x)),
+    ):
+        y = make()
+        assert y.dtype is x.dtype and y.stride() == x.stride() == (1, 3)
+        assert y.data_ptr() == x.data_ptr() and y.tolist() == x.tolist()
+
+
+def test_a_capsule_without_a_version_can_be_written_and_keeps_its_memory():
+    y = dlpack.from_dlpack(torch.arange(1000.0).__dlpack__())
+    more = [torch.arange(1000.0) + 1 for _ in range(3)]
+    y += 1
+    assert torch.equal(y, more[0])

@@ -74,7 +74,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 def _threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     if x.dtype is facula.bool:
         raise NotImplementedError("\"threshold_cpu\" not implemented for 'Bool'")
-    out = in_layout(x.masked_fill(x <= threshold, value), like_strides(x.node))
+    out = in_layout(x.masked_fill(upcast(x) <= threshold, value), like_strides(x.node))
     return whole(out, "Threshold", x)
 
 

@@ -497,21 +497,22 @@ def _replaced(module: Module, name: str, value, kind: str):
 def _parse_to(args: tuple, kwargs: dict):
     """The device, dtype, non_blocking and memory_format of a call of ``Module.to``."""
     unknown = set(kwargs) - {
-        "device", "dtype", "non_blocking", "copy", "memory_format", "tensor", "other",
+        "device", "dtype", "non_blocking", "copy", "memory_format", "tensor",
     }  # fmt: skip
-    if unknown or len(args) > 4:
+    by_dtype = bool(args) and isinstance(args[0], facula.dtype | Tensor | type)
+    if unknown or len(args) > 4 or (not by_dtype and len(args) > 1 and isinstance(args[1], bool)):
         raise TypeError(
             "to() received an invalid combination of arguments - got "
             f"({', '.join([type(a).__name__ for a in args] + sorted(kwargs))}), but expected "
             "(device, dtype, non_blocking), (dtype, non_blocking) or (tensor, non_blocking)"
         )
-    if "copy" in kwargs:
-        raise RuntimeError("Module.to() does not accept copy argument")
+    if "copy" in kwargs or len(args) > (2 if by_dtype else 3):
+        raise RuntimeError(".to() does not accept copy argument")
     kwargs = dict(kwargs)
     if type(kwargs.get("dtype")) is type:
         kwargs["dtype"] = OF_PYTHON.get(kwargs["dtype"], kwargs["dtype"])
     rest = [OF_PYTHON.get(a, a) if type(a) is type else a for a in args]
-    first = rest[0] if rest else kwargs.pop("tensor", kwargs.pop("other", None))
+    first = rest[0] if rest else kwargs.pop("tensor", None)
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
     if dtype is not None and not isinstance(dtype, facula.dtype):
         raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
