@@ -18,6 +18,7 @@ from facula.cpu.folds import Folds
 from facula.cpu.fourier import Fourier
 from facula.cpu.indexing import Bags, Gather, Scatter
 from facula.cpu.integers import AnyProduct
+from facula.cpu.matrices import LARGEST, Matrices
 from facula.cpu.parts import Parts
 from facula.cpu.pooling_back import POOLING, Pooling
 from facula.cpu.ranking import Ranks
@@ -66,6 +67,7 @@ EMITTERS: dict[str, Emitter] = {
     "topk_index": Select(),
     "argsort": Sort(),
     "searchsorted": Search(),
+    **dict.fromkeys(LARGEST, Matrices()),
     **dict.fromkeys(("kth_index", "median_index", "nanmedian_index", "mode_index"), Ranks()),
     **dict.fromkeys(("conv", "conv_input"), Convolution()),
     "conv_weight": ConvolutionWeight(),
@@ -73,4 +75,4 @@ EMITTERS: dict[str, Emitter] = {
 }
 
 # Their kernels may compute an element twice, so no result is written over what they read.
-REVISITING = ("conv", "conv_input", "max_pool_put")
+REVISITING = ("conv", "conv_input", "max_pool_put", *LARGEST)

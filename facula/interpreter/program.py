@@ -24,6 +24,7 @@ COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
 # round otherwise and losses show when; those that take long to compile wait until it pays.
 MAX_AFTER, MAX_AFTER_LONG = 3, 30
 LONG = 500_000.0  # microseconds
+MATRICES = frozenset(("cholesky", "det", "inverse", "lu_factor", "slogdet", "solve"))
 # Microseconds for an element of what NumPy has no function for; others take 1e-3 or so.
 SLOW = {
     "erf": 0.01,
@@ -407,6 +408,10 @@ def _microseconds(
         read = 8e-5 * sum([math.prod(i) for i in inputs])
         once = 4.0 + read + 0.03 * math.prod(shape[:-2])
         return once + size * (1e-3 + inputs[0][-1] * (3e-4 if narrow else 2e-5))
+    if name in MATRICES:  # NumPy's library is called for each; what it has not is done by columns
+        rows = inputs[0][-1]
+        once = 20.0 * rows if name == "lu_factor" else 4.0
+        return once + math.prod(inputs[0][:-2]) * (0.15 + rows * (0.05 + rows * rows * 2e-5))
     each = SLOW.get(name, 1e-3) + (NARROW if narrow else 0.0)
     once = 4.0 + max([size, *map(math.prod, inputs)]) * each
     if name in WINDOWS:

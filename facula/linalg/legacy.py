@@ -87,7 +87,7 @@ def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:
     half = L.triu() if upper else L.tril()
     factor = L + (half - L).detach()  # the other triangle is not read, but gets its gradient
     low = pm.adjoint(factor) if upper else factor
-    return pm.solve_adjoint(low, pm.solve(low, input))
+    return pm.solve_adjoint(low, pm.solve(low, input, "lower"), "lower")
 
 
 @api

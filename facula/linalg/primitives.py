@@ -177,7 +177,8 @@ def _cholesky_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
     factor = o[0]
     phi = (adjoint(factor) @ g[0]).tril()
     phi = (phi + adjoint(phi.tril(-1))) / 2
-    return solve(adjoint(factor), adjoint(solve(adjoint(factor), adjoint(phi))))
+    upper = adjoint(factor)
+    return solve(upper, adjoint(solve(upper, adjoint(phi), "upper")), "upper")
 
 
 CHOLESKY = Packed("cholesky", lambda p, s: [s, ()], _cholesky, _cholesky_grad)
@@ -230,26 +231,30 @@ def _lu_grad(g: Any, a: Any, o: Any, p: Any) -> Any:
         g2 = gl.narrow(-2, k, m - k)
         above = above - adjoint(low.narrow(-2, k, m - k)) @ g2
     inner = below.tril(-1) + above.triu()
-    first = _over(solve_adjoint(low1, inner), up1)
+    first = _over(solve_adjoint(low1, inner, "lower"), up1, "upper")
     if n > k:
         from facula.ops.joining import cat
 
-        first = cat.__wrapped__([first, solve_adjoint(low1, gu.narrow(-1, k, n - k))], -1)
+        beside = solve_adjoint(low1, gu.narrow(-1, k, n - k), "lower")
+        first = cat.__wrapped__([first, beside], -1)
     if m > k:
         from facula.ops.joining import cat
 
-        first = cat.__wrapped__([first, _over(gl.narrow(-2, k, m - k), up1)], -2)
+        first = cat.__wrapped__([first, _over(gl.narrow(-2, k, m - k), up1, "upper")], -2)
     return permutation(o[1].detach(), m) @ first if p else first
 
 
-def solve_adjoint(a: Any, b: Any) -> Any:
+_TURNED = {"": "", "lower": "upper", "upper": "lower"}
+
+
+def solve_adjoint(a: Any, b: Any, triangle: str = "") -> Any:
     """a^-H b."""
-    return solve(adjoint(a), b)
+    return solve(adjoint(a), b, _TURNED[triangle])
 
 
-def _over(b: Any, a: Any) -> Any:
+def _over(b: Any, a: Any, triangle: str = "") -> Any:
     """b a^-H."""
-    return adjoint(solve(a, adjoint(b)))
+    return adjoint(solve(a, adjoint(b), triangle))
 
 
 def _zero_pivot(p: Any, s: Any, a: Any) -> Any:
@@ -274,12 +279,18 @@ LU = Packed("lu_factor", lambda p, s: [s, (min(s),), ()], _lu, _lu_grad)
 def _permutation(p: Any, s: Any, a: Any) -> Any:
     (m,) = p
     count = math.prod(a.shape[:-1])
-    rows = np.tile(np.arange(m), (count, 1))
     swaps = a.reshape(count, a.shape[-1]).real.astype(np.int64) - 1
-    every = np.arange(len(rows))
-    for j in range(swaps.shape[1]):
-        at = swaps[:, j]
-        rows[every, j], rows[every, at] = rows[every, at].copy(), rows[every, j].copy()
+    every = np.arange(count)
+    if count == 1:
+        order = list(range(m))
+        for j, at in enumerate(swaps[0].tolist()):
+            order[j], order[at] = order[at], order[j]
+        rows = np.array([order])
+    else:
+        rows = np.tile(np.arange(m), (count, 1))
+        for j in range(swaps.shape[1]):
+            at = swaps[:, j]
+            rows[every, j], rows[every, at] = rows[every, at].copy(), rows[every, j].copy()
     out = np.zeros((len(rows), m, m), a.dtype if a.dtype.kind in "fc" else np.float32)
     out[every[:, None], rows, np.arange(m)] = 1
     return out.reshape(*a.shape[:-1], m, m)
@@ -303,6 +314,7 @@ def permutation(pivots: Any, m: int) -> Any:
 
 
 # Solving and inverting. A singular matrix gives infinities; the callers raise before that is seen.
+# The parameter says which triangle alone is not zero, where that is known: kernels use it.
 def _solve_body(p: Any, s: Any, a: Any, b: Any) -> Any:
     if a.size == 0 or b.size == 0:
         shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:])
@@ -340,16 +352,16 @@ SOLVE: Op = Op(
     _solve_infer,
     _solve_body,
     (
-        lambda g, a, o, an: _fit(-(solve_adjoint(a, g) @ adjoint(o)), an),
-        lambda g, a, bn: _fit(solve_adjoint(a, g), bn),
+        lambda g, a, o, an, p: _fit(-(solve_adjoint(a, g, *p) @ adjoint(o)), an),
+        lambda g, a, bn, p: _fit(solve_adjoint(a, g, *p), bn),
     ),
 )
 SOLVE.watches = "o"
 
 
-def solve(a: Any, b: Any) -> Any:
-    """x of a x = b, for matrices b."""
-    return record(SOLVE, (a, b))
+def solve(a: Any, b: Any, triangle: str = "") -> Any:
+    """x of a x = b, for matrices b; `triangle`: outside which a is zero ("lower", "upper")."""
+    return record(SOLVE, (a, b), (triangle,) if triangle else ())
 
 
 def _inverse(p: Any, s: Any, a: Any) -> Any:

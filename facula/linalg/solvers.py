@@ -127,8 +127,9 @@ def solve_triangular(
     if unitriangular:
         t = t + pm.eye_like(A, n)
     if left:
-        return pm.solve(t, B)
-    return pm.solve(t.transpose(-2, -1), B.transpose(-2, -1)).transpose(-2, -1)
+        return pm.solve(t, B, "upper" if upper else "lower")
+    t, other = t.transpose(-2, -1), B.transpose(-2, -1)
+    return pm.solve(t, other, "lower" if upper else "upper").transpose(-2, -1)
 
 
 @public
@@ -161,8 +162,8 @@ def lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool =
 
 def _by_factors(p: Any, low: Any, up: Any, b: Any, adjoint: bool) -> Any:
     if adjoint:
-        return p @ pm.solve_adjoint(low, pm.solve_adjoint(up, b))
-    return pm.solve(up, pm.solve(low, p.transpose(-2, -1) @ b))
+        return p @ pm.solve_adjoint(low, pm.solve_adjoint(up, b, "upper"), "lower")
+    return pm.solve(up, pm.solve(low, p.transpose(-2, -1) @ b, "lower"), "upper")
 
 
 def _tolerance(x: Any) -> Any:
