@@ -216,7 +216,8 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         raise RuntimeError(
             "masked_fill_ only supports boolean masks, but got mask with dtype torch.uint8"
         )
-    check = not (isinstance(value, Tensor) and one_value and _one_mask(index))
+    fills = one_value and _one_mask(index)
+    check = not (isinstance(value, Tensor) and fills)
 
     def before() -> None:
         check_in_place(self, "__setitem__", False)
@@ -228,6 +229,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         check_in_place(v, "__setitem__", False)
         if check and isinstance(value, Tensor):
             check_overlap(v, (_stripped(value),), "__setitem__", False)
+        check_overlap(v, index if type(index) is tuple else (index,), "__setitem__", fills)
         table, p = table_of(advanced, v.node.shape)
         want = ix._index_shape(p, v.node)
         if check and isinstance(value, Tensor) and value.node.dtype is not v.node.dtype:
@@ -269,6 +271,7 @@ def _fill_masked(t: Any, mask: Any, value: Any) -> bool:
     if mask.node.device is not t.node.device or TLS.dual:
         return False
     check_in_place(t, "__setitem__", False)
+    check_overlap(t, (mask,), "__setitem__")
     if rank < len(shape):
         mask = mask.reshape((*shape[:rank], *[1] * (len(shape) - rank)))
     new = record(pw.WHERE, (mask, value_like(value, t), t))
@@ -521,7 +524,7 @@ def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -
         return self
     if accumulate:
         check_distinct(self, "index_put_")
-    check_overlap(self, (values,), "index_put_", False)
+    check_overlap(self, (values, *items), "index_put_", False)
     return _put(self, indices, values, accumulate)
 
 

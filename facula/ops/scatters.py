@@ -50,19 +50,28 @@ def _gather_check(name: str, input: Any, dim: int, index: Any, src: Any = None) 
     for what, t in (("input", input), ("src", src)):
         if t is None:
             continue
-        if max(len(index.node.shape), 1) != max(len(t.node.shape), 1):
-            raise RuntimeError(
-                f"{name}(): Index tensor must have the same number of dimensions as {what} tensor, "
-                f"got {len(index.node.shape)} and {len(t.node.shape)}"
-            )
+        unlike = max(len(index.node.shape), 1) != max(len(t.node.shape), 1)
         sizes = t.node.shape or (1,)
-        for k, (m, n) in enumerate(zip(index.node.shape, sizes, strict=False)):
-            if (k != d or what == "src") and m > n:
+        # PyTorch counts the dimensions of a source after it has looked at their sizes.
+        look = what == "src" or not unlike
+        for k, m in enumerate(index.node.shape or (1,) if look else ()):
+            if k >= len(sizes):
+                if not t.node.shape:
+                    break
+                raise IndexError(
+                    f"{name}(): the index has dimension {k}, src of shape {list(sizes)} has not"
+                )
+            if (k != d or what == "src") and m > sizes[k]:
                 raise RuntimeError(
                     f"{name}(): Size does not match at dimension {k} expected index "
                     f"{list(index.node.shape)} to be no larger than {what} {list(t.node.shape)} "
                     f"apart from dimension {d}"
                 )
+        if unlike:
+            raise RuntimeError(
+                f"{name}(): Index tensor must have the same number of dimensions as {what} tensor, "
+                f"got {len(index.node.shape)} and {len(t.node.shape)}"
+            )
     n = input.node.shape[d] if rank else 1
     if index.node.device is not None:
         return d  # the kernel reports what is out of range

@@ -31,12 +31,12 @@ PLAIN: set[type] = set()  # classes of tensors that override nothing
 # In-place operations that write element by element where an index says: no operand may be self.
 SCATTERING = {
     "index_add_", "index_copy_", "index_put_", "index_reduce_", "put_", "scatter_",
-    "scatter_add_", "scatter_reduce_",
+    "scatter_add_", "scatter_reduce_", "index_fill_",
 }  # fmt: skip
 # Those that may return a view of a copy that they make.
 VIEWS_OF_COPIES = {"ravel", "repeat_interleave"}
-# Those whose operands may lie in the memory written (they are read first, as values).
-SEPARATE = {"masked_fill_", "masked_scatter_", "index_fill_"}
+# Those whose operands may lie in the memory written (they are read first, as values), but for one.
+SEPARATE = {"masked_fill_": "mask", "masked_scatter_": None, "index_fill_": "index"}
 # In-place operations that autograd does not know, whatever their tensor is: PyTorch's omission.
 UNTRACKED = {"logical_and_", "logical_not_", "logical_or_", "logical_xor_"}
 _tensor: Any = None  # facula.tensor, set by it
@@ -288,6 +288,7 @@ def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Calla
 def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The in-place form of a function."""
     check = Settings(f, name).check
+    names = f.__code__.co_varnames[1 : f.__code__.co_argcount]
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if OVERRIDES:
@@ -329,7 +330,10 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
             value = error.kind.each(f, (own, *args), kwargs, error)
         if _in_place.expanded(self):
             return _in_place.write_expanded(self, value, name)
-        others = () if name in SEPARATE else (*args, *kwargs.values())
+        others = (*args, *kwargs.values())
+        if name in SEPARATE:
+            at = names.index(SEPARATE[name]) if SEPARATE[name] in names else len(args)
+            others = args[at : at + 1] or (kwargs.get(SEPARATE[name]),)
         _in_place.check_overlap(self, others, name, name not in SCATTERING)
         return _in_place.replace(self, value, name)
 

@@ -1,9 +1,10 @@
-"""Elements written one by one."""
+"""Elements written one by one, and writes by masks and indices in the memory written."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from nn.stored import agrees, raised
 
 import facula as torch
 
@@ -243,3 +244,34 @@ def test_numbers_of_more_than_64_bits_are_refused(dtype, value):
     with pytest.raises(ValueError, match="Overflow when unpacking long long"):
         x[0] = value
     assert not x.any()
+
+
+@agrees
+def test_masks_and_indices_in_the_memory_written(torch):
+    """They are refused where they share a part of it; a mask that is all of it is not."""
+    calls = (
+        lambda b, i: b.masked_fill_(b, False),
+        lambda b, i: b.masked_fill_(b[0], False),
+        lambda b, i: b[:2].masked_fill_(mask=b[1:], value=False),
+        lambda b, i: b.__setitem__(b, False),
+        lambda b, i: b.__setitem__(b, torch.tensor([False] * 6)),
+        lambda b, i: b[:2].__setitem__(b[1:], False),
+        lambda b, i: b.__setitem__((0, b[0]), False),
+        lambda b, i: b.__setitem__((0, b[0]), torch.tensor([False, False])),
+        lambda b, i: b[:2].index_put_((b[1:],), torch.tensor(False)),
+        lambda b, i: b.index_put_((b,), torch.tensor([False] * 6)),
+        lambda b, i: i[0].index_fill_(0, i[0], 7),
+        lambda b, i: i.index_fill_(dim=0, index=i[0, :2], value=7),
+        lambda b, i: i[1:].index_fill_(0, i[0, :2], 7),
+        lambda b, i: i.index_put_((i[0, :2],), torch.tensor(7)),
+        lambda b, i: i.index_put_((i[0, :2],), torch.tensor(7), accumulate=True),
+        lambda b, i: i.__setitem__(i[0, :2], 5),
+        lambda b, i: i.__setitem__((slice(1, 2), i[0]), 5),
+        lambda b, i: i.__setitem__((0, i[1] - 4), 5),
+    )
+    out = []
+    for call in calls:
+        b = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 1], [1, 1, 0, 0]], dtype=torch.bool)
+        i = torch.arange(12).reshape(3, 4)
+        out.append([raised(call, b, i), b, i])
+    return out

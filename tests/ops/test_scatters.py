@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from nn.stored import agrees
+from nn.stored import agrees, raised
 from ops.numeric import check_gradients
 
 import facula as torch
@@ -144,3 +144,15 @@ def test_a_source_of_which_nothing_is_taken_has_a_history(name, shape):
     made = getattr(out, name)(1, index, source, *more)
     made.sum().backward()
     assert made.tolist() == out.tolist() and source.grad.tolist() == [[0, 0], [0, 0]]
+
+
+@agrees
+def test_sources_of_other_shapes_than_the_index(torch):
+    out, shapes = [], [(2, 2), (2,), (), (1, 2), (4, 1), (1, 2, 1), (0,)]
+    for name, args in (("scatter", ()), ("scatter_add", ()), ("scatter_reduce", ("sum",))):
+        for index in shapes:
+            for src in shapes:
+                at = torch.zeros(index, dtype=torch.int64)
+                f = getattr(torch.zeros(2, 2), name)
+                out.append(raised(f, 0, at, torch.ones(src), *args))
+    return out
