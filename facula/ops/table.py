@@ -36,7 +36,7 @@ SCATTERING = {
 # Those that may return a view of a copy that they make.
 VIEWS_OF_COPIES = {"ravel", "repeat_interleave"}
 # Those whose operands may lie in the memory written (they are read first, as values), but for one.
-SEPARATE = {"masked_fill_": "mask", "masked_scatter_": None, "index_fill_": "index"}
+SEPARATE = {"masked_fill_": "mask", "masked_scatter_": "", "index_fill_": "index"}
 # In-place operations that autograd does not know, whatever their tensor is: PyTorch's omission.
 UNTRACKED = {"logical_and_", "logical_not_", "logical_or_", "logical_xor_"}
 _tensor: Any = None  # facula.tensor, set by it
