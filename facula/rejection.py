@@ -125,7 +125,7 @@ def gamma(generator: Any, alpha: Any) -> Any:
 def dirichlet(generator: Any, alpha: Any) -> Any:
     """Points of a simplex: gamma numbers divided by their sums along the last dimension."""
     with np.errstate(all="ignore"):
-        drawn = _each(generator, _gamma, alpha.shape, alpha)
+        drawn = np.maximum(_each(generator, _gamma, alpha.shape, alpha), np.finfo(np.float64).tiny)
         shares = (drawn / drawn.sum(-1, keepdims=True)).astype(alpha.dtype)
         one = np.nextafter(alpha.dtype.type(1), alpha.dtype.type(0))
         return np.clip(shares, np.finfo(alpha.dtype).tiny, one)

@@ -510,14 +510,18 @@ class _Twice(Function):
     """What comes of a pass that can't be differentiated again: who does it all the same is told."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any) -> Any:
+    def forward(ctx: Any, x: Any, why: str) -> Any:
+        ctx.why = why
         return x.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        raise RuntimeError(
-            "trying to differentiate twice a function that was marked with @once_differentiable"
-        )
+        raise RuntimeError(ctx.why)
+
+
+def only_once(t: Any, why: str) -> Any:
+    """A gradient; to differentiate it raises RuntimeError, which says why."""
+    return _Twice.apply(t if t.requires_grad else t.detach().requires_grad_(), why)
 
 
 def once_differentiable(f: Any) -> Any:
@@ -530,8 +534,9 @@ def once_differentiable(f: Any) -> Any:
             out = f(ctx, *grads)
         if not TLS.r.grad or not any([isinstance(g, Tensor) and g.requires_grad for g in grads]):
             return out
+        why = "trying to differentiate twice a function that was marked with @once_differentiable"
         marked = [
-            _Twice.apply(t.detach().requires_grad_()) if isinstance(t, Tensor) else t
+            only_once(t, why) if isinstance(t, Tensor) else t
             for t in (out if isinstance(out, tuple) else (out,))
         ]
         return tuple(marked) if isinstance(out, tuple) else marked[0]

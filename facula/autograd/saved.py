@@ -14,7 +14,7 @@ from typing import Any
 from facula import grad_mode
 from facula.autograd.edges import GradientEdge, get_gradient_edge
 from facula.autograd.function import Context
-from facula.autograd.graph import Saved, edge_of
+from facula.autograd.graph import Saved, edge_of, overwritten
 from facula.autograd.hook_calls import unwritten
 from facula.autograd.nodes import AccumulateGrad, GradNode, Hooked
 from facula.interpreter.program import ACTIVATIONS
@@ -139,7 +139,7 @@ def _letter(node: GradNode, name: str) -> str:
 
 def saved_value(node: GradNode, name: str) -> Any:
     """What `grad_fn._saved_self` and its like are: a leaf itself, or a tensor with its history."""
-    from facula.autograd.engine import _unpack
+    from facula.autograd.engine import _check, _unpack
 
     letter = _letter(node, name.removeprefix("_saved_"))
     if node.freed:
@@ -154,6 +154,9 @@ def saved_value(node: GradNode, name: str) -> Any:
         if letter and any([letter in names for names in getattr(node.op, "saves", ())]):
             return None  # only the gradient of something that needs none asks for it
         raise AttributeError(f"'{node.name()}' object has no attribute '{name}'")
+    _check(s, node, overwritten(TLS.r))
+    if isinstance(s.edge, AccumulateGrad) and s.packed is None:
+        return s.edge.variable
     if letter == "o":
         s.edge = node
     try:

@@ -168,7 +168,7 @@ POW_S: Op = pointwise("pow_s", _pow_s, _pow_s_grad, rounds=True)
 
 
 def _rpow_s_grad(g: Any, o: Any, s: Any) -> Any:
-    d = g * _c(o * _log(s[0]))
+    d = g * _c(o * _log(complex(s[0]) if s[0] < 0 and o.dtype.is_complex else s[0]))
     if s[0] == 0 and not o.dtype.is_complex:  # it is 0 or 1 where the exponent is not negative
         return _select(o.abs() <= 1, _zero_like(g), d)
     return d

@@ -10,7 +10,7 @@ from facula import dtypes
 from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
 from facula.ops.registry import Op, like_strides, widened
-from facula.trace.recorder import record
+from facula.trace.recorder import TLS, record
 
 # Parameters: the dimension, the reduction, whether self takes part.
 # Operands have at least one dimension, and index and source one shape.
@@ -111,7 +111,18 @@ def _source_grad(g: Any, a: Any, b: Any, c: Any, o: Any, p: Any) -> Any:
         without = record(SCATTER_REDUCE, (a, b, _one_for_zero(c, single)), p)
         at_zero = record(ix.GATHER, (g * without, b), dim)
         others = record(ix.GATHER, (g * o, b), dim) / _one_for_zero(c, zero)
-        return record(pw.WHERE, (single, at_zero, others))
+        found = record(pw.WHERE, (single, at_zero, others))
+        # What several zeros have in common is divided by them in the gradient of this gradient.
+        if TLS.r.grad and bool((zeros > 1).any()):
+            from facula.autograd.function import only_once
+
+            return only_once(
+                found,
+                "scatter_reduce(): Double backward is unsupported for src when >1 zeros in src are "
+                f"scattered to the same position in self (a {c.node.dtype} src of shape "
+                f"{list(c.node.shape)})",
+            )
+        return found
     _, theirs, share = _shares(g, a, b, c, o, p)
     return theirs.to(g.dtype) * record(ix.GATHER, (share, b), dim)
 

@@ -95,3 +95,8 @@ def test_missing_gradients_of_outputs():
     x = facula.tensor([0.3], dtype=facula.float64, requires_grad=True)
     with pytest.raises((GradcheckError, TypeError)):
         facula.autograd.gradcheck(Two.apply, x)
+
+
+def test_complex_inputs_without_elements():
+    x = facula.rand([0, 1], dtype=facula.complex128, requires_grad=True)
+    assert facula.autograd.gradcheck(lambda t: t * 2, x, check_forward_ad=True)

@@ -263,6 +263,16 @@ def test_the_names_of_what_a_node_has_saved():
         facula.autograd.SavedTensor()
 
 
+def test_a_saved_leaf_is_the_leaf():
+    a = facula.tensor([1.0, 2.0], requires_grad=True)
+    y = a.sin() * a
+    assert y.grad_fn._saved_other is a
+    with facula.no_grad():
+        a.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        _ = y.grad_fn._saved_other
+
+
 def test_hooks_of_one_saved_value():
     a = facula.tensor([1.0, 2.0], requires_grad=True)
     y = a * a

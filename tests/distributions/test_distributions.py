@@ -130,3 +130,12 @@ def test_the_module_lists_all_there_are():
     found = vars(facula.distributions)
     assert set(facula.distributions.__all__) <= set(found)
     assert issubclass(found["Wishart"], found["Distribution"])
+
+
+def test_shares_of_numbers_too_small_are_equal():
+    facula.manual_seed(1)
+    small = facula.tensor([1e-6, 1e-6])
+    drawn = D.Dirichlet(facula.stack([small, facula.tensor([1e-6, 2.0])])).sample()
+    tiny = facula.finfo(facula.float32).tiny
+    assert drawn.tolist() == [[0.5, 0.5], [tiny, 1 - 2**-24]]
+    assert D.Beta(small, small).sample().tolist() == [0.5, 0.5]

@@ -246,3 +246,16 @@ def test_gradients_of_16_bit_sums_and_products_with_numbers():
     (torch.ones(3, dtype=torch.bfloat16) * scale).sum().backward()
     assert scale.grad.item() == 3.0
     assert scale.grad.dtype is torch.float32
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        (-1, [-4.764121 - 3.461337j, 0.005867j]),
+        (-2.5, [-3.69602 - 7.179345j, 0.015274 + 0.000336j]),
+    ],
+)
+def test_the_gradient_of_a_complex_power_of_a_negative_number(base, expected):
+    e = torch.tensor([0.3 - 0.2j, 1 + 2j], dtype=torch.complex128, requires_grad=True)
+    (g,) = torch.autograd.grad((base**e).real.sum(), e)
+    torch.testing.assert_close(g, torch.tensor(expected, dtype=g.dtype), atol=1e-6, rtol=0)

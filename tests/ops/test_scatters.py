@@ -156,3 +156,18 @@ def test_sources_of_other_shapes_than_the_index(torch):
                 f = getattr(torch.zeros(2, 2), name)
                 out.append(raised(f, 0, at, torch.ones(src), *args))
     return out
+
+
+def test_products_with_several_zeros_have_one_derivative():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    at = torch.tensor([0, 0, 1, 1])
+    src = torch.tensor([0.0, 2.0, 0.0, 3.0], requires_grad=True)
+    y = x.scatter_reduce(0, at, src, "prod")
+    (g,) = torch.autograd.grad((y**2 + y).sum(), src, create_graph=True)
+    assert torch.autograd.grad((g**2).sum(), src)[0].tolist() == [32, 4, 864, 24]
+    src = torch.tensor([0.0, 0.0, 1.0, 3.0], requires_grad=True)
+    y = x.scatter_reduce(0, at, src, "prod")
+    (g,) = torch.autograd.grad((y**2 + y).sum(), src, create_graph=True)
+    assert g.tolist() == [0, 0, 78, 26]
+    with pytest.raises(RuntimeError, match="Double backward is unsupported for src when >1 zeros"):
+        torch.autograd.grad((g**2).sum(), src)
