@@ -38,10 +38,15 @@ class Pass:
     __slots__ = ("ends", "idle", "reached")
 
     def __init__(self, tops: tuple[Node, ...], entries: list[Node]) -> None:
-        reached: set[Node] = set()
-        for top in tops:
-            reached.update(graph.ancestors(top))
-        self.reached = frozenset(reached.intersection(entries))
+        # No way from here leads out of a plan and back: what its entries need of others are parts
+        # of the graph that lead to fewer histories, or that more results need (`later.py`).
+        inside, reached, stack = set(entries), set(), list(tops)
+        while stack:
+            n = stack.pop()
+            if n in inside and n not in reached:
+                reached.add(n)
+                stack.extend(graph.sources_of(n))
+        self.reached = frozenset(reached)
         self.ends: list[tuple[int, int]] = []
         self.idle = False
 

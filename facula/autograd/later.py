@@ -10,7 +10,7 @@ printed.
 from __future__ import annotations
 
 import math
-from functools import reduce
+from functools import partial, reduce
 from itertools import count
 from operator import or_
 from typing import Any
@@ -104,8 +104,11 @@ def plans_of(
     if any([len(tops) * size > MAX_WALKED for tops, size in groups]):
         return None
     plans: list[Plan] = []
+    if not groups:
+        return ()
+    memory = _Memory(r, live)
     for tops, _ in groups:
-        made = _pieces(r, live, tops) if apart else _together(r, live, tops)
+        made = _pieces(r, memory, tops) if apart else _together(memory, tops)
         if made is None:
             return None
         plans += made
@@ -147,14 +150,39 @@ def _groups(tops: list[tuple[int, Node]]) -> list[tuple[list[tuple[int, Node]], 
     return [(group, sizes[k]) for k, group in found.items()]
 
 
-def _together(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list[Plan] | None:
+class _Memory:
+    """What a frame, as it ends, has done to memory, and which live results have memory.
+
+    gone     the roots that were written since they were computed
+    written  the inputs whose memory is among them
+    places   the memory of live results: where they are among the handles
+    """
+
+    __slots__ = ("gone", "places", "root_of", "written")
+
+    def __init__(self, r: Any, live: tuple[Any, ...]) -> None:
+        self.gone = gone = graph.overwritten(r)
+        self.root_of = partial(graph.root_of, r)
+        self.written = [i for i, (t, _, _) in enumerate(r.inputs) if graph.memory(t) in gone]
+        self.places: dict[Node, int] = {}
+        for i, h in enumerate(r.handles):
+            n = live[i]
+            if n is not None and h._storage is None:
+                self.places[n] = i
+                if n.op is ASSIGN:
+                    self.places[graph.origin(n)] = i
+                elif n.op.view:  # a result that is recorded as a view of what the formulas save
+                    self.places.setdefault(_memory_of(n), i)
+
+
+def _together(memory: _Memory, tops: list[tuple[int, Node]]) -> list[Plan] | None:
     """One plan for these results."""
     tops = sorted(tops, key=lambda top: top[0])
     seen = _reached(tops)
     entries = sorted([n for n in seen if n.op is not INPUT], key=lambda n: n.index)
     sources = sorted([n for n in seen if n.op is INPUT], key=lambda n: n.index)
     by = _needing(tops, seen, entries)
-    p = _plan(r, live, tops, entries, sources, by)
+    p = _plan(memory, tops, entries, sources, by)
     if p is None:
         return None
     everybody = (1 << len(tops)) - 1
@@ -162,7 +190,7 @@ def _together(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> li
     return [p]
 
 
-def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list[Plan] | None:
+def _pieces(r: Any, memory: _Memory, tops: list[tuple[int, Node]]) -> list[Plan] | None:
     """A plan for each part of the graph of these results that leads to the same histories, older
     parts first; or, where one result would keep much of another, that the same results need."""
     seen = _reached(tops)
@@ -179,10 +207,12 @@ def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list
     leads: dict[int, int] = {}
     for n in entries:
         leads[by[n]] = leads.get(by[n], 0) | past[n]
-    for of, sign in ({n: leads[by[n]] for n in entries}, 1), (by, -1):
+    needed = {n: by[n] for n in entries}
+    for of, sign in ({n: leads[by[n]] for n in entries}, 1), (needed, -1):
         parts: dict[int, list[Node]] = {}
         for n in entries:
             parts.setdefault(of[n], []).append(n)
+        given = {i for n in entries for i in graph.sources_of(n) if of.get(i, of[n]) != of[n]}
         plans: list[Plan] = []
         # What a part needs of others are parts with fewer histories, or for more results.
         for bits in sorted(parts, key=lambda bits: sign * bits.bit_count()):
@@ -190,12 +220,10 @@ def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list
             inside = set(part)
             sources = {i for n in part for i in graph.sources_of(n) if i.rg and i not in inside}
             own = [top for top in tops if top[1] in inside]
-            given = {
-                i for n in entries if n not in inside for i in graph.sources_of(n) if i in inside
-            }
-            own += [(-1, n) for n in part if n in given and n not in [top for _, top in own]]
+            shown = {top for _, top in own}
+            own += [(-1, n) for n in part if n in given and n not in shown]
             order = sorted(sources, key=lambda n: (n.op is INPUT, n.index))
-            p = _plan(r, live, own, part, order, by)
+            p = _plan(memory, own, part, order, by)
             if p is None:
                 break
             p.common, p.rank = frozenset(ends), len(plans)
@@ -206,8 +234,7 @@ def _pieces(r: Any, live: tuple[Any, ...], tops: list[tuple[int, Node]]) -> list
 
 
 def _plan(
-    r: Any,
-    live: tuple[Any, ...],
+    memory: _Memory,
     tops: list[tuple[int, Node]],
     entries: list[Node],
     sources: list[Node],
@@ -252,11 +279,10 @@ def _plan(
     p.numbers = [at for n in numbered for at in range(n.scalar_at, n.scalar_at + len(n.stypes))]
     p.loose, p.passes = PASSED_ON.issuperset([n.op.name for n in numbered]), {}
     values = [*saved, *[n for n in watched if n not in saved]]
-    gone = graph.overwritten(r)
-    p.written = [i for i, (t, _, _) in enumerate(r.inputs) if graph.memory(t) in gone]
-    if gone and any([graph.root_of(r, n) in gone for n in values]):
+    p.written = memory.written
+    if memory.gone and any([memory.root_of(n) in memory.gone for n in values]):
         return None
-    _find_memory(r, p, live, values)
+    _find_memory(p, memory.places, values)
     return p
 
 
@@ -290,17 +316,8 @@ def _needing(tops: list[tuple[int, Node]], seen: set[Node], entries: list[Node])
     return by
 
 
-def _find_memory(r: Any, p: Plan, live: tuple[Any, ...], values: list[Node]) -> None:
+def _find_memory(p: Plan, places: dict[Node, int], values: list[Node]) -> None:
     """Fill in whose writes would spoil saved values: only what is live can be written to."""
-    places: dict[Node, int] = {}
-    for i, h in enumerate(r.handles):
-        n = live[i]
-        if n is not None and h._storage is None:
-            places[n] = i
-            if n.op is ASSIGN:
-                places[graph.origin(n)] = i
-            elif n.op.view:  # a result that is recorded as a view of what the formulas save
-                places.setdefault(_memory_of(n), i)
     p.holders, p.lenders, p.tokens = [], [], {}
     found: dict[Node, int] = {}
     roots = [(n, _memory_of(n)) for n in values]
