@@ -7,11 +7,14 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.meta import META
 from facula.ops.arithmetic import need
 from facula.ops.composed import whole
 from facula.ops.contraction import MATMUL_WIDE
-from facula.ops.movement import apart
+from facula.ops.movement import apart, in_layout
+from facula.ops.registry import like_strides
 from facula.ops.table import mixed
+from facula.trace.node import Other
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
 
@@ -97,9 +100,31 @@ def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
         weights = facula.dropout(weights, dropout_p, True)
     out = weights.to(query.dtype).matmul(v)
     masked = attn_mask is not None and attn_mask.node.rg
-    if dropout_p > 0 or masked or query.dim() != 4 or enable_gqa:
+    if dropout_p > 0 or masked or query.dim() != 4:
+        return out
+    if query.node.strides is not None and _lie_alike(query, key, value, attn_mask):
+        out = in_layout(out, like_strides(query.node))
+    if enable_gqa:
         return out
     return whole(out, "ScaledDotProductFlashAttentionForCpu", query, key, value, attn_mask)
+
+
+def _lie_alike(query: Any, key: Any, value: Any, attn_mask: Any) -> bool:
+    """Whether PyTorch lays the result out in memory as the queries are, so that heads that were
+    taken apart by `view` and `transpose` are put together by `transpose` and `view`.
+
+    Its fused kernel does, which is asked for queries, keys and values of one size whose numbers
+    lie next to each other (aten/src/ATen/native/transformers/sdp_utils_cpp.cpp).
+    """
+    nodes = [t.node for t in (query, key, value)]
+    if any([n.op is META or n.op.__class__ is Other for n in nodes]):
+        return False
+    (b, _, _, e), k, v = [n.shape for n in nodes]
+    if not (len(k) == len(v) == 4 and k[0] == v[0] == b and k[1] == v[1] and k[3] == v[3] == e):
+        return False
+    if any([0 in n.shape or (n.strides or (1,))[-1] != 1 for n in nodes]):
+        return False
+    return attn_mask is None or attn_mask.dim() in (2, 4)
 
 
 def softmax_or_zero(scores: Tensor) -> Tensor:
