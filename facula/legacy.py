@@ -5,13 +5,12 @@ Source: https://pytorch.org/docs/stable/tensors.html#tensor-class-reference
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from facula import devices, dtypes
 from facula.ops.table import FUNCTIONS
 from facula.tensor import Tensor
-from facula.tensor_base import Size
+from facula.tensor_base import Size, is_data, is_size, kind_of
 
 KINDS = {
     "FloatTensor": dtypes.float32,
@@ -39,13 +38,13 @@ def make(name: str, dtype: Any, args: tuple[Any, ...], device: Any = None, **nam
                 f"{name}(): takes sizes, or one of size, data and other; got "
                 f"{len(args)} arguments and {[key, *named]}"
             )
-        args = (Size(value) if key == "size" and not _is_size(value) else value,)
+        args = (Size(value) if key == "size" and not is_size(value) else value,)
     if device is not None and devices.device(device).type != "cpu":
         raise RuntimeError(
             f"{name}(): legacy constructor expects device type: cpu but device type: "
             f"{devices.device(device).type} was passed"
         )
-    if len(args) == 1 and not _is_size(args[0]):
+    if len(args) == 1 and not is_size(args[0]):
         data = args[0]
         if type(data).__name__ == "TypedStorage":
             data = data._numbers
@@ -58,16 +57,10 @@ def make(name: str, dtype: Any, args: tuple[Any, ...], device: Any = None, **nam
             return data.as_subclass(Tensor)  # history and all
         if isinstance(data, Size):
             return FUNCTIONS["empty"](data, dtype=dtype)
-        if isinstance(data, str) or not (
-            isinstance(data, Sequence) or hasattr(data, "__array__") or hasattr(data, "__len__")
-        ):
-            raise TypeError(f"{name}(): data must be a sequence (got {type(data).__name__})")
+        if not is_data(data):
+            raise TypeError(f"{name}(): data must be a sequence (got {kind_of(data)})")
         return FUNCTIONS["tensor"](data, dtype=dtype)
     return FUNCTIONS["empty"](args or (0,), dtype=dtype)
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, int) or (hasattr(value, "__index__") and not hasattr(value, "__len__"))
 
 
 class tensortype(type):

@@ -13,7 +13,7 @@ from facula import dtypes, pickling, sharing, storage, unresolved, views
 from facula.autograd import graph, later, nodes
 from facula.meta import META
 from facula.ops import storing, table
-from facula.tensor_base import Size, TensorBase
+from facula.tensor_base import Size, TensorBase, is_data, is_size, kind_of
 from facula.trace import recorder, settling
 from facula.trace.node import INPUT, LEAF, STALE, Node, Other, leaf
 from facula.trace.recorder import TLS, flush
@@ -42,14 +42,14 @@ class Tensor(TensorBase):
                 f"{cls.__name__}(): the legacy constructor takes sizes or data and no "
                 f"{', '.join(kwargs)}; tensor() takes data and options"
             )
-        if len(args) == 1 and not isinstance(args[0], int):
+        if len(args) == 1 and not is_size(args[0]):
             if isinstance(args[0], Tensor):
                 return Tensor.as_subclass(args[0], cls)  # history and all
             if isinstance(args[0], Size):
                 made = METHODS_EMPTY(args[0])
             else:
-                if isinstance(args[0], (float, complex)):
-                    raise TypeError(f"new(): data must be a sequence (got {args[0]!r})")
+                if not is_data(args[0]):
+                    raise TypeError(f"new(): data must be a sequence (got {kind_of(args[0])})")
                 made = tensor(args[0], dtype=dtypes.get_default_dtype())
         else:
             made = METHODS_EMPTY(args or (0,))

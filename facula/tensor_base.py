@@ -8,8 +8,10 @@ have class-level defaults, so that making a tensor is cheap: see trace/README.md
 from __future__ import annotations
 
 import operator
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from facula import devices, unresolved
 from facula.meta import META
@@ -392,3 +394,28 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
         if self.node.device is not None:
             return int(data.address)
         return int(data.__array_interface__["data"][0])
+
+
+def is_size(value: Any) -> bool:
+    """Whether a constructor of old takes a lone argument for a size: what can be an index is one,
+    NumPy's integers too, but not a bool."""
+    if isinstance(value, (bool, TensorBase)):
+        return False
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
+def is_data(value: Any) -> bool:
+    """Whether a constructor of old takes its one argument for data."""
+    return not isinstance(value, (str, np.generic)) and (
+        isinstance(value, Sequence) or hasattr(value, "__array__") or hasattr(value, "__len__")
+    )
+
+
+def kind_of(value: Any) -> str:
+    """The name of a value's type as messages have it."""
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

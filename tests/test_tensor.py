@@ -154,6 +154,18 @@ def test_sizes_join_tuples_only():
             ask()
 
 
+def test_the_legacy_constructors_take_what_can_be_an_index_for_a_size():
+    for n in (3, np.int64(3), np.uint8(3), np.array(3)):
+        made = torch.Tensor(n), torch.FloatTensor(n), torch.zeros(2).new(n), torch.Tensor(n, 2)
+        assert [t.shape for t in made] == [(3,), (3,), (3,), (3, 2)]
+    assert torch.Tensor(np.array([3])).tolist() == [3.0]
+    kinds = {"float": 3.0, "bool": True, "numpy.float32": np.float32(3), "numpy.bool": np.True_}
+    for kind, value in kinds.items():
+        for constructor in (torch.Tensor, torch.FloatTensor):
+            with pytest.raises(TypeError, match=rf"data must be a sequence \(got {kind}\)"):
+                constructor(value)
+
+
 def test_the_legacy_constructors_share_a_tensor_with_its_history():
     class Named(torch.Tensor):
         @staticmethod
