@@ -218,12 +218,14 @@ def test_conditions_are_bool():
 
 
 def test_modules_that_libraries_name():
+    from facula._ops import ops
     from facula._tensor import Tensor
     from facula.cpu.amp import autocast_mode as on_cpu
     from facula.cpu.amp.grad_scaler import GradScaler as OnCpu
     from facula.cuda.amp import autocast_mode
     from facula.cuda.amp.grad_scaler import GradScaler
 
+    assert ops is facula.ops
     assert Tensor is facula.Tensor and facula._tensor.Tensor is Tensor
     assert GradScaler is facula.cuda.amp.GradScaler and OnCpu is facula.cpu.amp.GradScaler
     assert autocast_mode.autocast is facula.cuda.amp.autocast

@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+from facula import profiler
 from facula.errors import honest, refuse
 from facula.profiler import Averages as EventList
-from facula.profiler import profile, record_function
+from facula.profiler import record_function
 
 __all__ = ["EventList", "emit_itt", "emit_nvtx", "profile", "record_function"]
+
+
+class profile(profiler.profile):
+    """Follow what runs inside the block, where `enabled`; the other arguments are PyTorch's."""
+
+    def __init__(self, enabled: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.enabled = enabled
+
+    def __enter__(self) -> Any:
+        return super().__enter__() if self.enabled else None
+
+    def __exit__(self, *exc: object) -> None:
+        if self.enabled:
+            super().__exit__(*exc)
+
+    def table(self, *args: Any, **kwargs: Any) -> str:
+        """The events added up by kernel, as a table."""
+        return self.key_averages().table(*args, **kwargs)
+
+    def __str__(self) -> str:
+        return self.table()
 
 
 class emit_nvtx:

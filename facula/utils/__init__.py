@@ -11,6 +11,7 @@ from typing import Any
 _SUBMODULES = (
     "_contextlib",
     "_pytree",
+    "backcompat",
     "benchmark",
     "checkpoint",
     "collect_env",

@@ -7,5 +7,12 @@ from facula.autograd import profiler
 def test_the_events_of_a_profile_are_of_the_class_that_libraries_name():
     with profiler.profile() as found:
         (torch.ones(4) * 2).sum().item()
-    assert profiler.profile is torch.profiler.profile
+    assert isinstance(found, torch.profiler.profile)
     assert isinstance(found.key_averages(), profiler.EventList)
+    assert found.table(row_limit=5) == found.key_averages().table(row_limit=5) and str(found)
+
+
+def test_a_profile_may_be_off():
+    with profiler.profile(False, use_device=None, record_shapes=True) as found:
+        (torch.ones(4) * 2).sum().item()
+    assert found is None
