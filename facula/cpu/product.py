@@ -53,6 +53,11 @@ class ProductKernel(Kernel):
         ]
         self.panel = p.columns
         self.rows = p.small + (p.big > 0)  # of the largest tile
+        # A last pass over little of k would have no time to fetch what follows: the one before it
+        # does both.
+        short = s.k % p.depth
+        self.more = short if short * 2 < BLOCK else 0
+        self.deep = p.depth + self.more
         self._masked(n)
         narrow = not p.dot and n.shape[-1] < NARROW and self.reach is None and p.depth == s.k
         narrow = narrow and kind == "f32" and s.b_column == 1 and not s.turned
@@ -60,6 +65,9 @@ class ProductKernel(Kernel):
         writer = PeeledWriter if peeled else DotWriter if p.dot else TileWriter
         self.tile = t = writer(self, e, kind, self.width)
         t.k, t.parts = s.k, (s.k > BLOCK or self.reach is not None) and not (p.dot or narrow)
+        last = s.k % BLOCK or BLOCK
+        self.fetching = max(0, s.k - (last if last * 2 >= BLOCK else last + BLOCK))
+        t.fetching = min(BLOCK, s.k - self.fetching) if self.reach is None else BLOCK
         t.fused, t.packed = n.shape[-1] >= NARROW, p.pack_b
         t.steps = [(row, column) for _, row, column in self.steps]
         self._rooms()
@@ -104,15 +112,15 @@ class ProductKernel(Kernel):
             t.ahead = self.rows * size  # what the next tile needs
         if p.pack_a:
             tiles = 1 if p.whole else p.row_tiles
-            self.left_copy = f.scratch(element, tiles * self.rows * p.depth)
+            self.left_copy = f.scratch(element, tiles * self.rows * self.deep)
             t.a_row, t.a_k = size, self.rows * size
             t.ahead = AHEAD
         if p.pack_b:
             panels = p.unit_panels if p.whole else 1
-            self.panel_copy = f.scratch(element, self.panel * p.depth * panels)
+            self.panel_copy = f.scratch(element, self.panel * self.deep * panels)
             t.b_k = self.panel * size
         # With one row nothing but loads is under way, and the processor fetches early by itself.
-        if self.rows > 1 and (not p.pack_b or self.panel * p.depth * size > PANEL):
+        if self.rows > 1 and (not p.pack_b or self.panel * self.deep * size > PANEL):
             # Small tiles are done with a step of k sooner.
             small = self.width * registers(self.width) // (self.rows * min(self.panel, s.n))
             soon = SOON if t.b_k % SAME else SOONER
@@ -171,19 +179,29 @@ class ProductKernel(Kernel):
         if p.depth == s.k:
             self._tiles(a, b, 0, s.k)
             return
-        with f.loop(0, s.k, p.depth, some=True) as loop:
-            count = f.smaller(f.sub(s.k, loop.index), p.depth)
+        with f.loop(0, s.k - self.more, p.depth, some=True) as loop:
+            count = left = f.sub(s.k, loop.index)
+            if self.more or s.k % p.depth:
+                ends = f.let(f"icmp sle i64 {left}, {self.deep}")
+                count = f.let(f"select i1 {ends}, i64 {left}, i64 {p.depth}")
             self._tiles(a, b, loop.index, count)
 
     def _part(self, first: Index, count: Index) -> Index:
-        """Whether a part of k is the first (1), the last (2), or both."""
-        f, s = self.f, self.s
+        """Whether a part of k is the first (1), the last (2) and the one that fetches what follows
+        (4), added up."""
+        s = self.s
         if isinstance(first, int) and isinstance(count, int):
-            return (first == 0) + 2 * (first + count == s.k)
-        begins = f.let(f"icmp eq i64 {first}, 0")
-        ends = f.let(f"icmp eq i64 {f.add(first, count)}, {s.k}")
-        low = f.let(f"zext i1 {begins} to i64")
-        return f.add(low, f.let(f"select i1 {ends}, i64 2, i64 0"))
+            return (first == 0) + 2 * (first + count == s.k) + 4 * (first == self.fetching)
+        return self._flags((first, 0), (self.f.add(first, count), s.k), (first, self.fetching))
+
+    def _flags(self, *pairs: tuple[Index, Index]) -> Index:
+        """A number that has, for each pair, a bit that says whether the two are equal."""
+        f = self.f
+        out: Index = 0
+        for k, (a, b) in enumerate(pairs):
+            same = f.let(f"icmp eq i64 {a}, {b}")
+            out = f.add(out, f.let(f"select i1 {same}, i64 {1 << k}, i64 0"))
+        return out
 
     def _tiles(self, a: str, b: str, first: Index, count: Index) -> None:
         """All tiles and panels of the unit, over a part of k."""
@@ -249,7 +267,7 @@ class ProductKernel(Kernel):
         f, p = self.f, self.p
         if not p.whole:
             return self.panel_copy
-        at = f.mul(f.sub(panel, self.first_panel), self.panel * p.depth * self.size)
+        at = f.mul(f.sub(panel, self.first_panel), self.panel * self.deep * self.size)
         return f.at(self.panel_copy, at)
 
     def _copy_left(self, a: str, k: Index) -> None:
@@ -273,15 +291,15 @@ class ProductKernel(Kernel):
         key = (write, rows)
         if key not in self.copies:
             rooms = {copy_rows: self.rows, copy_panels: self.panel}
-            room = [rooms[write] * self.p.depth] if write in rooms else []
+            room = [rooms[write] * self.deep] if write in rooms else []
             self.copies[key] = write(self, self.s, self.kind, self.width, rows, self.rows, *room)
         name = self.copies[key]
         self.f.do(f"call void @{name}(ptr {source}, ptr {target}, i64 {k}{more})")
 
     def _left(self, tile: Index) -> str:
         """Where the copy of a tile's rows lies."""
-        f, p = self.f, self.p
-        at = f.mul(f.sub(tile, self.first_near), self.rows * p.depth * self.size)
+        f = self.f
+        at = f.mul(f.sub(tile, self.first_near), self.rows * self.deep * self.size)
         return f.at(self.left_copy, at)
 
     def _panel(self, a: str, b: str, j: Index, columns: int, first: Index, count: Index) -> None:
@@ -333,7 +351,7 @@ class ProductKernel(Kernel):
             spot = f.mul(f.sub(i, self.first_tile), p.unit_panels)
             spot = f.add(spot, f.sub(j, self.first_panel))
             room = f.at(room, f.mul(spot, self.rows * self.panel * size))
-        if self.reach is None and (p.depth <= BLOCK or not t.parts):
+        if self.reach is None and (self.deep <= BLOCK or not t.parts):
             t.call(rows, columns, left, b, room, count, self._part(first, count), at, row)
             return
         # Blocks begin where they would without a mask: the sums are the same.
@@ -346,7 +364,8 @@ class ProductKernel(Kernel):
             if self.reach is None:
                 part = self._part(f.add(first, start), some)
             else:
-                part = self._ends(block.index, begin, f.add(start, some), high)
+                end = (f.add(start, some), high)
+                part = self._flags((block.index, begin), end, end)
             t.call(rows, columns, x, y, room, some, part, at, row)
 
     def _reached(self, rows: int, row: Index) -> tuple[Index, Index, Index]:
@@ -357,14 +376,6 @@ class ProductKernel(Kernel):
             return 0, 0, f.smaller(f.add(row, rows + diagonal), s.k)
         low = f.smaller(f.larger(f.sub(row, diagonal), 0), s.k - 1)
         return f.mul(f.div(low, BLOCK), BLOCK), low, s.k
-
-    def _ends(self, block: Index, begin: Index, end: Index, high: Index) -> Index:
-        """Whether a block is the first (1), the last (2), or both."""
-        f = self.f
-        first = f.let(f"icmp eq i64 {block}, {begin}")
-        last = f.let(f"icmp eq i64 {end}, {high}")
-        low = f.let(f"zext i1 {first} to i64")
-        return f.add(low, f.let(f"select i1 {last}, i64 2, i64 0"))
 
     def _fill(self, rows: int, columns: int, at: list[str]) -> None:
         """Write what is known of a tile that a mask hides."""

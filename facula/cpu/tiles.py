@@ -143,9 +143,9 @@ class TileWriter:
     """Writes tile functions for one kernel.
 
     A tile is called with the addresses of its rows of the left operand, of its panel of the right
-    one, of room for its sums, with how much of k to do and whether that is the first (1) and the
-    last part (2) of it, and with an address for each operand and result of the
-    epilogue.
+    one, of room for its sums, with how much of k to do, with whether that is the first part of k
+    (1), the last (2) and the one that fetches what follows (4), and with an address for each
+    operand and result of the epilogue.
     """
 
     lined = False  # whether a tile is told which row its first one is
@@ -157,6 +157,7 @@ class TileWriter:
         self.width = width
         self.k = 0
         self.parts = False  # whether a call does a part of k only, `BLOCK` at most
+        self.fetching = 0  # how much of k the part does that fetches what follows
         # Steps of the operands, in bytes; those of a loose kernel (`loose`) are names.
         self.a_row: Any = 0
         self.a_k: Any = 0
@@ -244,7 +245,7 @@ class TileWriter:
         sums = self._span(f, rows, lanes, offsets, count)
         if self.parts:
             sums = self._total(f, spots, sums)
-            last = f.let("icmp uge i64 %part, 2")
+            last = self._is(f, 2)
             then, more, end = f.label("then"), f.label("more"), f.label("end")
             f.do(f"br i1 {last}, label %{then}, label %{more}")
             f.start(more)
@@ -266,6 +267,10 @@ class TileWriter:
             f.do(f"br label %{end}")
             f.start(end)
 
+    def _is(self, f: Function, what: int) -> str:
+        """Whether this part of k is the first, the last, or the one that fetches."""
+        return f.let(f"icmp ne i64 {f.let(f'and i64 %part, {what}')}, 0")
+
     def _expect(self, f: Function, pointers: dict[int, str], rows: int, columns: int) -> None:
         """Have brought near, while sums are made, what follows them reads and writes in some rows.
         `pointers`: for each operand and result, where the first of these rows begins."""
@@ -278,8 +283,7 @@ class TileWriter:
 
     def _total(self, f: Function, spots: Any, sums: list[Value]) -> list[Value]:
         """The sums added to those of the parts of k before, which are in the room."""
-        first = f.let("and i64 %part, 1")
-        begins = f.let(f"icmp ne i64 {first}, 0")
+        begins = self._is(f, 1)
         before, add, out = f.block, f.label("add"), f.label("sum")
         f.do(f"br i1 {begins}, label %{out}, label %{add}")
         f.start(add)
@@ -303,12 +307,12 @@ class TileWriter:
         sums = [(x.type(kind), x.const(0, kind).name) for _ in range(rows) for x in lanes]
         kinds = enumerate(zip(self.epilogue.kinds, self.steps, strict=True))
         expected = [k for k, (what, (row, step)) in kinds if step == SIZE[what] and row]
-        whole = BLOCK if self.parts else self.k
+        whole = self.fetching if self.parts else self.k
         stretches = max(1, min(rows, whole // STRETCH)) if expected else 1
         at_once = -(-rows // stretches)
-        stretch = -(-whole // (2 * stretches)) * 2
+        stretch = -(-whole // (2 * stretches)) * 2 if stretches > 1 else max(whole, BLOCK)
         across = sum([x.width for x in lanes])
-        last = f.let("icmp uge i64 %part, 2") if self.parts and expected else ""
+        fetching = self._is(f, 4) if self.parts and expected else ""
         unroll = 2 if isinstance(count, int) and count % 2 == 0 and count > 2 else 1
 
         def multiply(p: str, q: str, u: int, acc: list[str]) -> list[str]:
@@ -339,8 +343,8 @@ class TileWriter:
         carried = [*sums, ("ptr", "%a"), ("ptr", "%b"), *[("ptr", f"%x{k}") for k in expected]]
         with f.loop(0, count, stretch, carried, some=True) as part:
             pointers = dict(zip(expected, part.values[n + 2 :], strict=True))
-            if last:
-                with f.when(last):
+            if fetching:
+                with f.when(fetching):
                     self._expect(f, pointers, at_once, across)
             else:
                 self._expect(f, pointers, at_once, across)

@@ -90,6 +90,24 @@ def test_a_left_operand_whose_rows_lie_side_by_side_is_copied(shape, core):
     np.testing.assert_array_equal((left.t() @ right).numpy(), want)
 
 
+@pytest.mark.parametrize("core", [USUAL, ZEN], indirect=True, ids=["usual", "zen"])
+@pytest.mark.parametrize("rest", [1, 64, 95, 96, 191])
+def test_a_last_part_of_k_that_is_short_is_done_with_the_one_before(rest, core):
+    """Copied and read in place, with an update behind it: exact on whole numbers."""
+    m, k, n = 384, 4 * 192 + rest, 300
+    assert plan(Size(1, m, n, k, 1, m, n, 1, 4, 16, 24)).depth == 192
+    torch.manual_seed(8)
+    left, right = torch.randint(-8, 9, (k, m)).float(), torch.randint(-8, 9, (k, n)).float()
+    state, moved = torch.randint(-8, 9, (m, n)).float(), torch.randint(-8, 9, (m, n)).float()
+    want = left.numpy().T.astype(np.float64) @ right.numpy()
+    total = 2 * state.numpy() + want
+    end = moved.numpy() - total
+    state.mul_(2).add_(left.t() @ right)
+    moved -= state
+    np.testing.assert_array_equal(state.numpy(), total)
+    np.testing.assert_array_equal(moved.numpy(), end)
+
+
 @pytest.mark.parametrize("lead", [(), (2,)])
 def test_few_rows_and_a_large_right_operand(lead):
     """Units go over the rows first."""
