@@ -5,12 +5,17 @@ Source: https://pytorch.org/docs/stable/library.html
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+from facula.autograd import Function
 from facula.errors import honest, refuse
+from facula.schemas import infer_schema
+from facula.tensor import Tensor
+from facula.utils._pytree import tree_flatten, tree_unflatten
 
 __all__ = [
     "CustomOpDef",
@@ -19,10 +24,12 @@ __all__ = [
     "define",
     "impl",
     "impl_abstract",
+    "infer_schema",
     "opcheck",
     "register_autograd",
     "register_fake",
     "register_kernel",
+    "register_vmap",
 ]
 _OPERATORS: dict[str, CustomOpDef] = {}
 
@@ -30,11 +37,17 @@ _OPERATORS: dict[str, CustomOpDef] = {}
 class CustomOpDef:
     """An operator: call it, or give it kernels and a derivative."""
 
-    def __init__(self, name: str, fn: Callable[..., Any] | None = None) -> None:
-        self._name, self._fn = name, fn
+    def __init__(
+        self, name: str, fn: Callable[..., Any] | None = None, opaque: bool = False
+    ) -> None:
+        """`opaque`: no gradients go through what the function does, but by a derivative."""
+        self._name, self._fn, self._opaque = name, fn, opaque
+        self._fake: Callable[..., Any] | None = None
+        self._vmap: Callable[..., Any] | None = None
         self._backward: Callable[..., Any] | None = None
         self._setup: Callable[..., Any] | None = None
         self._function: Any = None
+        self._lists = False  # whether the last result was a list
         _OPERATORS[name] = self
 
     @property
@@ -45,16 +58,22 @@ class CustomOpDef:
         fn = self._fn
         if fn is None:
             raise NotImplementedError(f"torch.ops.{self._name.replace('::', '.')}: has no kernel")
-        if self._backward is None:
+        if not self._opaque and self._backward is None:
             return fn(*args, **kwargs)
-        bound = inspect.signature(fn).bind(*args, **kwargs)
+        try:
+            bound = inspect.signature(fn).bind(*args, **kwargs)
+        except TypeError as e:
+            raise RuntimeError(f"{self._name}(): {e}") from None
         bound.apply_defaults()
-        if bound.kwargs:  # can only be given by name: no gradients are asked of them
-            once = _differentiable(fn, self._setup, self._backward, bound.kwargs)
-            return once.apply(*bound.args)
+        inputs = tuple([list(a) if isinstance(a, tuple) else a for a in bound.args])
+        leaves, spec = tree_flatten(inputs, _no_tensors)
+        if self._fake is not None and any([isinstance(t, Tensor) and t.is_meta for t in leaves]):
+            return self._fake(*inputs, **bound.kwargs)
         if self._function is None:
-            self._function = _differentiable(fn, self._setup, self._backward, {})
-        return self._function.apply(*bound.args)
+            self._function = _function_of(self)
+        # What can only be given by name comes without gradients.
+        out = self._function.apply(*leaves, _Call(spec, bound.kwargs))
+        return list(out) if self._lists else out
 
     def register_kernel(self, device_types: Any, func: Any = None, /) -> Any:
         """Use this function on these kinds of devices: for the CPU, in place of the first."""
@@ -68,8 +87,22 @@ class CustomOpDef:
         return enter if func is None else enter(func)
 
     def register_fake(self, abstract_impl: Any = None, /) -> Any:
-        """Accepted, and not used: shapes are those of the results."""
-        return (lambda f: f) if abstract_impl is None else abstract_impl
+        """Use this function where operands have no values (`device='meta'`)."""
+
+        def enter(f: Any) -> Any:
+            self._fake = f
+            return f
+
+        return enter if abstract_impl is None else enter(abstract_impl)
+
+    def register_vmap(self, func: Any = None, /) -> Any:
+        """Use `func(info, in_dims, *args)`, which returns results and their dimensions, in vmap."""
+
+        def enter(f: Any) -> Any:
+            self._vmap, self._function = f, None
+            return f
+
+        return enter if func is None else enter(func)
 
     def register_autograd(self, backward: Any, /, *, setup_context: Any = None) -> None:
         """Differentiate with `backward(ctx, *grads)`, after `setup_context`."""
@@ -79,25 +112,93 @@ class CustomOpDef:
         return self._name.replace("::", ".") + ".default"
 
 
-def _differentiable(fn: Any, setup: Any, backward: Any, named: dict[str, Any]) -> Any:
-    from facula.autograd import Function
+def _no_tensors(tree: Any) -> bool:
+    """Whether an argument is a leaf: anything but a list of tensors, or of gradients of some."""
+    if isinstance(tree, list):
+        return any([not (t is None or isinstance(t, Tensor)) for t in tree])
+    return not isinstance(tree, tuple)
 
-    more = {"keyword_only_inputs": named} if named else {}
+
+class _Call(NamedTuple):
+    """What an operator is called with beside the leaves of its arguments."""
+
+    spec: Any
+    named: dict[str, Any]
+
+
+def _function_of(op: CustomOpDef) -> Any:
+    """The function of autograd that an operator is: its inputs are the leaves of the arguments, and
+    the call."""
 
     def forward(ctx: Any, *inputs: Any) -> Any:
-        output = fn(*inputs, **named)
-        if setup is not None:
-            setup(ctx=ctx, inputs=inputs, output=output, **more)
+        *leaves, call = inputs
+        args = tree_unflatten(leaves, call.spec)
+        output = op._fn(*args, **call.named)  # type: ignore[misc]
+        _check_apart(op, leaves, tree_flatten(output)[0])
+        op._lists = isinstance(output, list)
+        ctx._spec, ctx._lists = call.spec, op._lists
+        if op._setup is not None:
+            more = {"keyword_only_inputs": call.named} if call.named else {}
+            op._setup(ctx=ctx, inputs=args, output=output, **more)
         return output
 
-    return type(
-        "CustomOp",
-        (Function,),
-        {
-            "forward": staticmethod(forward),
-            "backward": staticmethod(backward),
-        },
-    )
+    def backward(ctx: Any, *grads: Any) -> Any:
+        if op._backward is None:
+            raise RuntimeError(
+                f"Trying to backward through {op} but no autograd formula was registered. Please "
+                "use register_autograd to add one."
+            )
+        found = op._backward(ctx, list(grads)) if ctx._lists else op._backward(ctx, *grads)
+        flat, spec = _like_inputs(found, ctx._spec)
+        if spec != ctx._spec:
+            raise RuntimeError(
+                "Expected the return from backward to be of the same structure as the inputs. Got: "
+                f"{spec} (return from backward), {ctx._spec} (inputs) for {op}"
+            )
+        return (*flat, None)
+
+    made = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    if op._vmap is not None:
+        made["vmap"] = staticmethod(functools.partial(_batched, op._vmap))
+    return type(f"GeneratedBackwardFor_{op._name.replace('::', '_')}_default", (Function,), made)
+
+
+def _batched(rule: Any, info: Any, in_dims: Any, *inputs: Any) -> Any:
+    *leaves, call = inputs
+    args = tree_unflatten(leaves, call.spec)
+    return rule(info, tree_unflatten(list(in_dims[:-1]), call.spec), *args, **call.named)
+
+
+def _like_inputs(found: Any, spec: Any) -> tuple[list[Any], Any]:
+    """The leaves of gradients, and their structure; None for a list stands for as many of it, and
+    None at the end may be left out."""
+    found = found if isinstance(found, tuple) else (found,)
+    size = len(spec.children_specs)
+    found = (*found, *[None] * (size - len(found)))
+    if all([g is None for g in found[size:]]):
+        found = tuple(
+            [
+                tree_unflatten([None] * s.num_leaves, s) if g is None and not s.is_leaf() else g
+                for g, s in zip(found[:size], spec.children_specs, strict=True)
+            ]
+        )
+    return tree_flatten(found, _no_tensors)
+
+
+def _check_apart(op: CustomOpDef, inputs: list[Any], outputs: list[Any]) -> None:
+    """RuntimeError for results in the memory of operands or of each other."""
+    before = [t for t in inputs if isinstance(t, Tensor)]
+    for y in outputs:
+        if isinstance(y, Tensor):
+            if any([y is t or y._storage is t._storage is not None for t in before]):
+                raise RuntimeError(
+                    f"{op}: The output of this custom operator (1) must not also be an input to "
+                    "this custom operator and (2) may not alias any inputs to this custom operator "
+                    "or other returns. The most common way to trigger this error is if we have y = "
+                    f"custom_op(x) and y and x are the same Tensor. (a {y.dtype} tensor of shape "
+                    f"{list(y.shape)}) Please instead return a clone of the offending output."
+                )
+            before.append(y)
 
 
 def custom_op(
@@ -116,25 +217,10 @@ def custom_op(
 
     def made(f: Any) -> CustomOpDef:
         if schema is None:
-            _annotated(f)
-        return CustomOpDef(name, f)
+            infer_schema(f, mutates_args=mutates_args)
+        return CustomOpDef(name, f, opaque=True)
 
     return made if fn is None else made(fn)
-
-
-def _annotated(f: Any) -> None:
-    """ValueError for a function of which no schema can be made."""
-    signature = inspect.signature(f)
-    for p in signature.parameters.values():
-        if p.annotation is p.empty:
-            raise ValueError(
-                f"infer_schema(func): Parameter {p.name} must have a type annotation. Got func "
-                f"with signature {signature}"
-            )
-    if signature.return_annotation is signature.empty:
-        raise ValueError(
-            "infer_schema(func): No return type annotation was provided. Please add one."
-        )
 
 
 def triton_op(name: str, fn: Any = None, /, *, mutates_args: Any, schema: str | None = None) -> Any:
@@ -179,7 +265,10 @@ def register_kernel(op: Any, device_types: Any, func: Any = None, /, *, lib: Any
 
 
 def register_fake(op: Any, func: Any = None, /, *, lib: Any = None, **kwargs: Any) -> Any:
-    """Accepted, and not used: shapes are those of the results."""
+    """Give an operator what it does with tensors without values; for one that is not there, nothing
+    is to be done."""
+    if isinstance(op, CustomOpDef) or op in _OPERATORS:
+        return _known(op).register_fake(func)
     return (lambda f: f) if func is None else func
 
 
@@ -192,6 +281,11 @@ def register_autograd(
     """Give an operator its derivative; for one that is not there, nothing is to be done."""
     if isinstance(op, CustomOpDef) or op in _OPERATORS:
         _known(op).register_autograd(backward, setup_context=setup_context)
+
+
+def register_vmap(op: Any, func: Any = None, /, *, lib: Any = None) -> Any:
+    """Give an operator its rule for batches: see `CustomOpDef.register_vmap`."""
+    return _known(op).register_vmap(func)
 
 
 def opcheck(*args: Any, **kwargs: Any) -> NoReturn:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 
 import facula
@@ -105,6 +108,94 @@ def test_a_library_is_implemented_by_the_older_decorator():
         return x + 1
 
     assert facula.ops.mine.f(1) == add(1) == 2
+
+
+def test_an_operator_without_a_derivative_says_so():
+    @library.custom_op("mine::plain", mutates_args=())
+    def plain(x: facula.Tensor) -> facula.Tensor:
+        assert not facula.is_grad_enabled()
+        return x * 2
+
+    x = facula.ones(2, requires_grad=True)
+    y = plain(x)
+    assert y.tolist() == [2, 2] and not plain(x.detach()).requires_grad
+    assert y.grad_fn.name() == "GeneratedBackwardFor_mine_plain_defaultBackward"
+    with pytest.raises(
+        RuntimeError, match=r"backward through mine\.plain\.default but no autograd"
+    ):
+        y.sum().backward()
+    with pytest.raises(RuntimeError, match=r"mine::plain\(\): missing a required argument: 'x'"):
+        plain()
+
+
+def test_an_operator_that_writes():
+    @library.custom_op("mine::add_one", mutates_args={"x"})
+    def add_one(x: facula.Tensor) -> None:
+        x.add_(1)
+
+    x = facula.zeros(2, requires_grad=True)
+    assert add_one(x) is None and x.tolist() == [1, 1]
+    y = x * 1
+    z = y * y
+    add_one(y)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.sum().backward()
+
+
+def test_results_of_an_operator_have_their_own_memory():
+    def same(x: facula.Tensor) -> facula.Tensor:
+        return x
+
+    def view(x: facula.Tensor) -> facula.Tensor:
+        return x.view(-1)
+
+    def twice(x: facula.Tensor) -> tuple[facula.Tensor, facula.Tensor]:
+        y = x + 1
+        return y, y
+
+    for f in (same, view, twice):
+        with pytest.raises(RuntimeError, match="may not alias any inputs"):
+            library.custom_op("mine::aliased", f, mutates_args=())(facula.ones(2))
+
+
+def test_lists_of_tensors_have_gradients():
+    @library.custom_op("mine::scale", mutates_args=())
+    def scale(xs: list[facula.Tensor], shape: Sequence[int], n: int = 2) -> list[facula.Tensor]:
+        return [x * n for x in xs]
+
+    seen = []
+
+    def remember(ctx, inputs, output):
+        seen.append((len(inputs), type(inputs[0]), inputs[1:], ctx.needs_input_grad[:3]))
+        ctx.n = inputs[2]
+
+    def derive(ctx, grads):
+        seen.append([g.tolist() for g in grads])
+        return [g * ctx.n for g in grads], None, None
+
+    scale.register_autograd(derive, setup_context=remember)
+    a, b = facula.ones(2, requires_grad=True), facula.ones(2)
+    first, second = scale((a, b), (4, 5), n=3)
+    first.sum().backward()
+    assert a.grad.tolist() == [3, 3] and second.requires_grad
+    assert seen == [(3, list, ([4, 5], 3), (True, False, False)), [[1, 1], [0, 0]]]
+    scale.register_autograd(lambda ctx, grads: grads[0], setup_context=remember)
+    with pytest.raises(RuntimeError, match="of the same structure as the inputs"):
+        scale([a, b], [4])[0].sum().backward()
+
+
+def test_tensors_without_values_and_batches():
+    @library.custom_op("mine::outside", mutates_args=())
+    def outside(x: facula.Tensor) -> facula.Tensor:
+        return facula.from_numpy(np.sin(x.numpy()))
+
+    library.register_fake("mine::outside", facula.empty_like)
+    assert outside(facula.empty(3, device="meta")).shape == (3,)
+    x = facula.arange(6.0).reshape(2, 3)
+    with pytest.raises(RuntimeError, match="does not have vmap support"):
+        facula.vmap(outside)(x)
+    library.register_vmap("mine::outside", lambda info, dims, x: (outside(x), dims[0]))
+    assert facula.vmap(outside, 1)(x).tolist() == x.sin().mT.tolist()
 
 
 def test_compiled_libraries_are_refused_as_pytorch_refuses_broken_ones():
