@@ -150,7 +150,28 @@ MAX_INDEX: Op = Op("max_pool_index", _index_infer, widened(_max_index))
 
 
 def _max_put(p: Any, s: Any, a: Any, b: Any) -> Any:
-    return _put_back(a.shape[2:], s, _max_index(p, s, a), b)
+    kernel, stride, padding, dilation, out = windows.split(p, 5)
+    meet = any([d * (k - 1) >= t for k, t, d in zip(kernel, stride, dilation)])
+    if any(padding) or meet or a.dtype.kind != "f":
+        return _put_back(a.shape[2:], s, _max_index(p, s, a), b)
+    best = _max_pool(p, s, a)
+    if np.isnan(best).any():
+        return _put_back(a.shape[2:], s, _max_index(p, s, a), b)
+    # Windows that don't meet: each gives its gradient to the first of its elements that is largest.
+    need = windows.reach(kernel, stride, dilation, out)
+    x = windows.padded(a, padding, need, _least(a.dtype))
+    made = np.zeros(x.shape, b.dtype)
+    b = b + 0  # no negative zeros, as in a sum
+    left: Any = None
+    for _, index in windows.taps(kernel, stride, dilation, out):
+        hit = x[index] == best
+        if left is None:
+            left = ~hit
+        else:
+            hit &= left
+            left &= ~hit
+        np.copyto(made[index], b, where=hit)
+    return windows.crop(made, padding, a.shape[2:])
 
 
 # MAX_INDEX and PUT_BACK in one: the gradient b of a maximum, where the maximum of a was found.

@@ -13,6 +13,7 @@ from facula import Tensor
 from facula.ops.composed import whole
 from facula.ops.gates import gated, lstm_state, plain
 from facula.ops.movement import INSTEAD, PERMUTE
+from facula.ops.recurrence import fits, lstm
 from facula.trace import spans
 from facula.trace.recorder import TLS, record
 
@@ -115,7 +116,10 @@ def run_padded(step, x: Tensor, state: tuple, weights, reverse: bool):
     """All steps of ``x`` ``(T, N, in)``: outputs ``(T, N, out)`` and the last state."""
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
     steps, batch = x.shape[:2]
-    rows = linear(x, w_ih, b_ih).flatten(0, 1)
+    rows = linear(x, w_ih, b_ih)
+    if step is lstm_step and w_hr is None and TLS.r.autocast is None and fits(rows, w_hh, *state):
+        return _at_once(rows if b_hh is None else rows + b_hh, state, w_hh, reverse)
+    rows = rows.flatten(0, 1)
     if TLS.r.autocast is None:  # which casts what a linear layer is given, and nothing else here
         if b_hh is not None and step is not gru_step:  # whose reset gate is between the two
             rows, b_hh = rows + b_hh, None
@@ -129,6 +133,12 @@ def run_padded(step, x: Tensor, state: tuple, weights, reverse: bool):
     if reverse:
         outputs.reverse()
     return facula.cat(outputs).unflatten(0, (steps, batch)), state
+
+
+def _at_once(rows: Tensor, state: tuple, w_hh: Tensor, reverse: bool):
+    """All steps of an LSTM as one operation: outputs and the last state."""
+    c, h = lstm(rows.flip(0) if reverse else rows, w_hh, *state)
+    return (h.flip(0) if reverse else h), (h[-1], c[-1])
 
 
 def run_packed(step, x: Tensor, sizes: list[int], state: tuple, weights, reverse: bool):
