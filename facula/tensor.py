@@ -234,11 +234,16 @@ class Tensor(TensorBase):
         inputs: Any = None,
     ) -> None:
         """Add the gradients of this tensor to the `.grad` of the leaves it depends on."""
-        global _backward
-        if _backward is None:
+        global _backward, _follow
+        if _backward is not None:
+            if gradient is retain_graph is inputs is None and create_graph is False:
+                if TLS.dual is None and _follow(TLS.r, self.node):  # the usual call
+                    return
+        else:
             from facula.autograd.calls import backward
+            from facula.autograd.replay import follow
 
-            _backward = backward
+            _backward, _follow = backward, follow
         _backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def detach(self) -> Tensor:
@@ -376,21 +381,23 @@ class Tensor(TensorBase):
     # Values.
     def numpy(self, *, force: bool = False) -> Any:
         """The values as a NumPy array that shares the tensor's memory."""
-        if self.node.op is META:
+        node = self.node
+        if node.op is META:
             raise TypeError(
                 "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the "
                 "tensor to host memory first."
             )
-        if not isinstance(force, bool):
-            raise TypeError(f"numpy(): argument 'force' must be bool, not {type(force).__name__}")
-        if force:
+        if force is not False:
+            if force is not True:
+                name = type(force).__name__
+                raise TypeError(f"numpy(): argument 'force' must be bool, not {name}")
             return self.detach().cpu().resolve_conj().resolve_neg().numpy()
-        if self.node.device is not None:
+        if node.device is not None:
             raise TypeError(
                 f"can't convert {self.node.device} device type tensor to numpy. Use Tensor.cpu() "
                 "to copy the tensor to host memory first."
             )
-        if self.requires_grad and TLS.r.grad:
+        if TLS.r.grad and self.requires_grad:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use "
                 "tensor.detach().numpy() instead."
@@ -562,6 +569,7 @@ class Tensor(TensorBase):
 
 
 _backward: Any = None
+_follow: Any = None
 DEFAULT = Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
 METHODS_EMPTY: Any = None
 tensor: Any = None

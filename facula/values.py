@@ -126,10 +126,12 @@ def lend(owner: Any) -> Any:
     if lent is None or lent.strides != base.strides:  # bfloat16, or nothing in it
         lent = np.lib.stride_tricks.as_strided(base, base.shape, base.strides)
     owner._exported = weakref.ref(lent)
-    if owner.__class__ is storage.Storage:
+    if owner.__class__ is not storage.Storage:
+        if owner._counter is None and owner._token is None:
+            return lent
+    else:
         owner.lent = True
-    aliases = _aliases(owner)
-    for x in (owner, *[ref() for ref in aliases]) if aliases else (owner,):
+    for x in (owner, *[ref() for ref in _aliases(owner)]):
         counted = x if x is None or x._counter is None else x._counter
         if counted is not None and counted._token is not None:
             counted._token.lent = owner._exported

@@ -32,6 +32,7 @@ class Replay:
     leaves    picks those that got a gradient
     before    the nodes of their gradients before (None: there was none)
     after     and after
+    made      the nodes of those that are new
     first     whether none of them had one
     binds     the inputs bound on the way: ('grad', leaf), ('given', place in what was given, node)
               or ('constant', tensor, buffer, node)
@@ -45,8 +46,8 @@ class Replay:
     """
 
     __slots__ = (
-        *("after", "before", "binds", "end", "first", "frees", "graph", "leaves", "numbers"),
-        *("reached", "results", "scalars", "sources", "tensors"),
+        *("after", "before", "binds", "end", "first", "frees", "graph", "leaves", "made"),
+        *("numbers", "reached", "results", "scalars", "sources", "tensors"),
     )
 
     numbers: list[Any]
@@ -54,6 +55,7 @@ class Replay:
     leaves: Pick
     before: list[Any]
     after: list[Node]
+    made: list[Node]
     first: bool
     binds: list[Any]
     scalars: list[Any]
@@ -193,6 +195,12 @@ def follow(r: Any, key: Any, given: tuple[Any, ...] = ()) -> bool:
         if not earlier.graph.isdisjoint(m.graph):
             return False
     # From here on nothing fails.
+    new = recorder._new_tensor
+    made = []
+    for node in m.made:
+        g = new()
+        g.node = node
+        made.append(g)
     bound = []
     for what in m.binds:
         if what[0] == "grad":
@@ -209,25 +217,35 @@ def follow(r: Any, key: Any, given: tuple[Any, ...] = ()) -> bool:
         r.replayed += (m,)
     r.cur = m.end
     r.next = m.end.succ
+    r.handles += made
+    if m.first:
+        for t, g in zip(leaves, made):
+            t._grad = g
+    else:
+        _accumulated(r, m, leaves, made)
     for what in m.binds:
         if what[0] == "given":
             given[what[1]].node = what[2]
         elif what[0] == "constant":
             what[1].node = what[3]
-    add, new = r.add, recorder._new_tensor
+    return True
+
+
+def _accumulated(r: Any, m: Replay, leaves: list[Any], made: list[Any]) -> None:
+    """Give leaves their gradients after a pass: those that were `made`, in a row, where a leaf had
+    none, and the one it had otherwise."""
+    fresh = iter(made)
     for t, before, after in zip(leaves, m.before, m.after):
         if before is None:
-            g = new()
-            t._grad = g
-        else:
-            g = t._grad
-            g._writes += 1
-            if g._token is not None:
-                g._token.stale = True
-                g._token = None
+            t._grad = next(fresh)
+            continue
+        g = t._grad
+        g._writes += 1
+        if g._token is not None:
+            g._token.stale = True
+            g._token = None
         g.node = after
-        add(g)
-    return True
+        r.add(g)
 
 
 def _new(r: Any, g: Any, cur: Node) -> bool:
@@ -333,6 +351,7 @@ def remember(
         owners[id(g)] = i
     m.leaves = pick(leaves)
     m.first = not any(m.before)
+    m.made = [after for before, after in zip(m.before, m.after) if before is None]
     m.binds = []
     places = {id(g): k for k, g in enumerate(given) if g is not None}
     for t, data, gfn in r.inputs[n_inputs:]:

@@ -331,8 +331,7 @@ class CompiledProgram:
         call.objects = id(objects) + ITEMS
         call.ran = False
         try:
-            away = waits is not None and not self.fails
-            if not away or not call.depart(waits, objects, fresh, (self, arena)):
+            if waits is None or self.fails or not call.depart(waits, objects, fresh, (self, arena)):
                 call.run()
             if self.results or self.fails:
                 return self._values(inputs, scalars, fresh, self.memory.arrays)
@@ -348,7 +347,7 @@ class CompiledProgram:
         """The memory for what passes, where the pointers say that it is."""
         memory = self.memory
         arena = memory.arena
-        if memory.total or arena is None:
+        if arena is None or (memory.total and arena is not ARENA.array):
             arena = ARENA.of(memory.total)
             if arena is not memory.arena:
                 memory.settle(arena, self.pointers)

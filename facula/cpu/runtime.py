@@ -126,9 +126,8 @@ class Pool:
 
     def call(self, c: Call, leave: bool = False) -> None:
         """Walk a table of records, or leave that to the workers until `_finish`."""
-        words = c.count * (self.workers + 2)
-        if words > self.room:
-            self._count(words)
+        if c.count * (self.workers + 2) > self.room:
+            self._count(c.count * (self.workers + 2))
         self.begun.value = 0
         try:
             _launch(self.state, c.arguments, c.objects, leave)
@@ -237,7 +236,7 @@ class Sharing:
         (self.together if shared else self.alone).append(seconds)
         if shared:
             self.long = seconds > LONG and min(self.together) > LONG
-        if self.runs & 3 == 3 and self.alone:
+        if self.runs & (31 if self.period == SELDOM else 3) == 3 and self.alone:
             together, alone = _usual(self.together), _usual(self.alone)
             self.better = together <= alone
             # Should the workers be late one day, then the times of shared runs say so.
@@ -345,7 +344,9 @@ class Call:
 
     def depart(self, owner: Any, arrays: Any, written: list[Any], holds: Any) -> bool:
         """Let the workers walk the table while Python goes on; whether they do."""
-        if LISTENER is not None or get_num_threads() == 1 or not self.sharing.wanted():
+        if (_threads or get_num_threads()) == 1 or LISTENER is not None:
+            return False
+        if not self.sharing.wanted():
             return False
         begin = perf_counter()
         away = Away(owner, arrays, written, holds, self.sharing)
@@ -380,7 +381,8 @@ class Away(flight.Flight):
         holds: Any,
         sharing: Sharing,
     ) -> None:
-        super().__init__(owner, arrays, written, holds)
+        self.owner, self.arrays, self.written, self.holds = owner, arrays, written, holds
+        self._used = None
         self.pool: Any = None
         self.sharing = sharing
         self.spent = 0.0  # seconds for which Python was kept

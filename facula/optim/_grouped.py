@@ -12,9 +12,12 @@ from itertools import chain
 from operator import is_, itemgetter
 from typing import Any
 
+import numpy as np
+
+import facula
 from facula import Tensor
 from facula.dtypes import COMPLEX
-from facula.optim.optimizer import PerParameterOptimizer
+from facula.optim.optimizer import PerParameterOptimizer, host_dtype
 from facula.trace.kept import Kept, follow, keep, release
 from facula.trace.node import Other
 from facula.trace.spans import run
@@ -70,34 +73,31 @@ class GroupedOptimizer(PerParameterOptimizer):
         if not params:
             return None
         states: Any = list(map(self.state.get, params))
-        if last.getters and not all(states):
+        if last.width and not all(states):
             self._begin(group, params, states)
         try:  # by loops of Python's own
-            found: list[Any] = []
-            for get in last.getters:
-                found += map(get, states)
+            found = list(chain.from_iterable(map(last.get, states))) if last.width else []
         except (TypeError, KeyError):  # None for a parameter that has no state yet
             return super()._update_group(group)
         if group["differentiable"]:
             return super()._update_group(group)
         if not last.knows(found):
-            if not _TENSOR.issuperset(map(type, found[-len(keys) * len(params) :] if keys else ())):
+            if not _TENSOR.issuperset(map(type, last.values_of(found))):
                 return super()._update_group(group)
             last.meet(found, [self._host(s, "step") for s in states] if self._counted else [])
         tensors = [*params, *[p._grad for p in params]]
         static = (self._apply, len(keys) + 2, group["maximize"], self._settings(group))
-        counts = [a.item() for a in last.hosts] or [0.0]
+        counts = last.counts()
         t = counts[0] + 1.0
         if counts.count(counts[0]) == len(counts):
             numbers = self._numbers(group, t)
             if last.follow(tensors, static, numbers) or self._run(
                 group, params, (*tensors, *last.values), static, numbers
             ):
-                for a in last.hosts:
-                    a[()] = t
+                last.count(t)
             return None
         columns = [params, [p._grad for p in params]]
-        columns += [found[len(params) * i :][: len(params)] for i in range(1, len(keys) + 1)]
+        columns += [found[i :: last.width] for i in range(1, last.width)]
         for count in dict.fromkeys(counts):
             these = [[x for x, n in zip(c, counts) if n == count] for c in columns]
             t = count + 1.0
@@ -111,11 +111,17 @@ class GroupedOptimizer(PerParameterOptimizer):
         """Make the state of the parameters that have none, unless `_update` is to do that."""
         if group["differentiable"] or any([p._grad.is_sparse for p in params]):
             return
+        room = None
         for i, p in enumerate(params):
             if not states[i]:
                 states[i] = self._initial_state(group, p)
                 if states[i]:
                     self.state[p] = states[i]
+                    if self._counted:
+                        if room is None:
+                            room = np.zeros(len(params), host_dtype().np)
+                        # Beside each other, so that they are counted in one go (`_Last.row`).
+                        states[i]["step"] = facula.from_numpy(room[i : i + 1].reshape(()))
 
     def _run(
         self, group: dict[str, Any], params: list[Any], tensors: Any, static: Any, numbers: Any
@@ -132,23 +138,39 @@ class GroupedOptimizer(PerParameterOptimizer):
 class _Last:
     """What the last step of a group found in the state, and how it is found.
 
-    getters  one for each kind of what a parameter's state has, the count of steps first
-    found    all of the first kind, all of the second, ...
-    values   those that are tensors to be updated
+    get      picks from a parameter's state what is looked at, the count of steps first
+    width    how much that is
+    found    all of the first parameter, all of the second, ...
+    values   those that are tensors to be updated: all of the first kind, all of the second, ...
     hosts    the memory of the counts
+    row      the same as one array, where they lie in a row
     kept     the values, while nobody else has looked at them for some steps (trace/kept.py)
     """
 
-    __slots__ = ("counted", "found", "getters", "hosts", "kept", "keys", "seen", "values", "wait")
+    __slots__ = (
+        *("counted", "found", "get", "hosts", "kept", "keys", "row", "seen", "values", "wait"),
+        "width",
+    )
 
     def __init__(self, keys: tuple[str, ...], counted: bool) -> None:
         self.keys, self.counted = keys, counted
-        self.getters = [itemgetter(k) for k in (("step", *keys) if counted else keys)]
+        names = ("step", *keys) if counted else keys
+        self.width = len(names)
+        self.get: Any = None
+        if names:
+            one = itemgetter(names[0])
+            self.get = itemgetter(*names) if names[1:] else lambda state: (one(state),)
         self.found: list[Any] = []
         self.values: list[Any] = []
         self.hosts: list[Any] = []
+        self.row: Any = None
         self.kept: Kept | None = None
         self.seen, self.wait = 0, WAIT
+
+    def values_of(self, found: list[Any]) -> list[Any]:
+        """Those of what was found that are updated, kind by kind."""
+        kinds = range(int(self.counted), self.width)
+        return [x for i in kinds for x in found[i :: self.width]]
 
     def knows(self, found: list[Any]) -> bool:
         """Whether these are the same objects as last time."""
@@ -157,8 +179,23 @@ class _Last:
     def meet(self, found: list[Any], hosts: list[Any]) -> None:
         """Others have been found."""
         self.found, self.hosts = found, hosts
-        self.values = found[len(hosts) :]
+        self.row = _in_a_row(hosts)
+        self.values = self.values_of(found)
         self.kept, self.seen = None, 0
+
+    def counts(self) -> list[float]:
+        """The counts of steps, or one where there are none."""
+        if self.row is not None:
+            return self.row.tolist()  # type: ignore[no-any-return]
+        return [a.item() for a in self.hosts] or [0.0]
+
+    def count(self, t: float) -> None:
+        """Let this be the count of all."""
+        if self.row is not None:
+            self.row.fill(t)
+            return
+        for a in self.hosts:
+            a[()] = t
 
     def follow(self, tensors: list[Any], static: Any, numbers: Any) -> bool:
         """Update what is kept and its parameters, if that is known; else let go of it."""
@@ -184,6 +221,18 @@ class _Last:
 # is twice as many each time that somebody did look.
 WAIT, LONGEST = 3, 1000
 _TENSOR, _FLOAT = {Tensor}, {float}
+
+
+def _in_a_row(hosts: list[Any]) -> Any:
+    """Numbers that lie one after the other in memory as one array of them; else None."""
+    if not hosts:
+        return None
+    first = hosts[0]
+    start, step = first.__array_interface__["data"][0], first.itemsize
+    for i, a in enumerate(hosts):
+        if a.dtype is not first.dtype or a.__array_interface__["data"][0] != start + i * step:
+            return None
+    return np.lib.stride_tricks.as_strided(first, (len(hosts),), (step,))
 
 
 class _OneByOne(Exception):

@@ -32,6 +32,8 @@ from facula.optim._options import (
 from facula.optim._updates import add_ratio, approach, average_square, like
 from facula.optim.optimizer import ParamsT, host_number
 
+_FLOAT = {float}
+
 
 class Adam(GroupedOptimizer):
     """Adam; with `decoupled_weight_decay` it is AdamW.
@@ -107,12 +109,14 @@ class Adam(GroupedOptimizer):
         return is_on(group["weight_decay"]), group["decoupled_weight_decay"]
 
     def _numbers(self, group: dict[str, Any], t: float) -> tuple[Any, ...]:
-        lr, decay = factor(group["lr"]), factor(group["weight_decay"])
-        beta1, beta2 = [factor(beta) for beta in group["betas"]]
+        lr, eps, decay = group["lr"], group["eps"], group["weight_decay"]
+        beta1, beta2 = group["betas"]
+        if not _FLOAT.issuperset(map(type, (lr, eps, decay, beta1, beta2))):
+            lr, eps, decay, beta1, beta2 = map(factor, (lr, eps, decay, beta1, beta2))
         root = (1 - beta2**t) ** 0.5
         shrink = 1 - lr * decay if group["decoupled_weight_decay"] else decay
         step = -(lr * root / (1 - beta1**t))
-        return shrink, 1 - beta1, beta2, 1 - beta2, factor(group["eps"]) * root, step
+        return shrink, 1 - beta1, beta2, 1 - beta2, eps * root, step
 
     @staticmethod
     def _apply(

@@ -50,7 +50,7 @@ def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHand
     return add_hook(_global_post_hooks, hook)
 
 
-def _host_dtype() -> Any:
+def host_dtype() -> Any:
     """The dtype of numbers in the state: float64 if that is the default dtype, else float32."""
     wide = facula.get_default_dtype() == facula.float64
     return facula.float64 if wide else facula.float32
@@ -67,7 +67,7 @@ def refuse_sparse(optimizer: Any, grad: Tensor) -> None:
 
 def host_number(value: float) -> Tensor:
     """A 0-d tensor for `state`, to be used through `Optimizer._host`."""
-    return tensor(float(value), dtype=_host_dtype())
+    return tensor(float(value), dtype=host_dtype())
 
 
 def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -425,7 +425,7 @@ class Optimizer:
         array = self._hosts.get(value)
         if array is None:
             if not isinstance(value, Tensor):
-                value = state[key] = tensor(float(value), dtype=_host_dtype())
+                value = state[key] = tensor(float(value), dtype=host_dtype())
             elif value.requires_grad or value.device.type != "cpu" or value.dim() != 0:
                 value = state[key] = value.detach().cpu().reshape(()).clone()
             array = self._hosts[value] = value.numpy()

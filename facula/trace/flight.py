@@ -17,6 +17,7 @@ from typing import Any
 
 from facula.trace.node import OWNED
 
+FEW = 32  # arrays that are looked through as quickly as native code is asked a question
 CURRENT: Any = None  # the flight that is under way
 LOCK = threading.RLock()  # a signal handler may come to the same place
 COMPILING = threading.RLock()  # whoever compiles, or asks what was compiled, has it
@@ -78,8 +79,9 @@ class Flight:
         base = a
         while type(getattr(base, "base", None)) not in OWNED:
             base = base.base
-        if reading:  # asked first whether it is done: it writes many arrays, and mostly is
-            if not self.done() and id(base) in map(id, self.written):
+        if reading:  # one that writes many arrays is asked first whether it is done: mostly it is
+            few = len(self.written) <= FEW
+            if (few or not self.done()) and id(base) in map(id, self.written):
                 self.land()
             return
         if self._used is None:

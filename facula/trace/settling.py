@@ -215,15 +215,14 @@ def _stand_in(r: Recorder, handles: list[Any]) -> None:
 
 def _hand_over(handles: Any, arrays: Any) -> None:
     """Let tensors have these arrays, which are theirs and laid out as they are to be."""
-    for h, data in zip(handles, arrays, strict=True):
+    for h, data in zip(handles, arrays):
         node = h.node
-        if h._exported is None:
-            h._data = data
-        elif h._exported() is not None and h._data is not None:
-            flight.land()
-            np.copyto(h._data, data)
-        else:
-            h._data = data
+        if h._data is not data:  # else it was written over
+            if h._exported is None or h._exported() is None or h._data is None:
+                h._data = data
+            else:
+                flight.land()
+                np.copyto(h._data, data)
         # A leaf is never what was saved for a backward pass.
         rg = h._leaf_rg or ((node.rg or h._gfn is not None) and not h._saved)
         known = node.leaf

@@ -59,6 +59,7 @@ class Span:
     times    how often each of these is written
     numbers  picks from `numbers` and `constants` those that were recorded; None: all `constants`
     constants  the Python numbers recorded by a call that was given none, or integers by another
+    plain    whether its operands are read, each as it is, and no more (`_follow`)
     results  the nodes of the results
     same     pairs of places where one tensor is two operands
     lent     places of operands whose memory NumPy code holds: the program reads a copy of it
@@ -82,6 +83,7 @@ class Span:
         "lent",
         "made",
         "numbers",
+        "plain",
         "results",
         "same",
         "shape",
@@ -106,6 +108,7 @@ class Span:
     times: list[int]
     numbers: Pick | None
     constants: list[Any]
+    plain: bool
     results: list[Node]
     same: list[tuple[int, int]]
     lent: list[int]
@@ -119,6 +122,10 @@ class Span:
         for name in ("after", "constants", "inputs", "lent", "made", "results", "same", "times"):
             if not getattr(self, name):
                 setattr(self, name, _EMPTY)
+
+
+class _NoTensor(Exception):
+    """An operand has no node."""
 
 
 class Apart:
@@ -157,34 +164,32 @@ def run(
     """
     if OVERRIDES and concerned(tensors, SPAN):
         return f(tensors, static, numbers)
-    try:
-        nodes = [None if t is None else t.node for t in tensors]
-    except AttributeError:  # something is no tensor: the function says what is wrong with it
-        return _refused(f, tensors, static, numbers)
     r = TLS.r
-    key = key_of(r, f, static, len(nodes))
-    out = _known(r, key, nodes, tensors, numbers)
-    if out is _MISS and _refresh(r, tensors):
-        nodes = [None if t is None else t.node for t in tensors]
-        out = _known(r, key, nodes, tensors, numbers)
-    if out is _APART or (
-        out is _MISS and ((r.pieces and comes_back(r)) or _ends(r, key, nodes, tensors))
-    ):
+    key = (f, static, len(tensors)) if r.autocast is None else key_of(r, f, static, len(tensors))
+    try:
+        out = _known(r, key, tensors, numbers)
+        if out is not _MISS and out is not _APART:
+            return out
+        fresh = out is _MISS and _refresh(r, tensors)
+    except _NoTensor:  # the function says what is wrong with it
+        return _refused(f, tensors, static, numbers)
+    if fresh:
+        out = _known(r, key, tensors, numbers)
+    if out is _APART or (out is _MISS and ((r.pieces and comes_back(r)) or _ends(r, key, tensors))):
         flush(r, wait=False)
-        nodes = [None if t is None else t.node for t in tensors]
-        out = _known(r, key, nodes, tensors, numbers)
+        out = _known(r, key, tensors, numbers)
     if out is _MISS or out is _APART:
         return _record(r, f, tensors, static, numbers)
     return out
 
 
-def _ends(r: Any, key: Any, nodes: list[Any], tensors: tuple[Any, ...]) -> bool:
+def _ends(r: Any, key: Any, tensors: tuple[Any, ...]) -> bool:
     """Whether the frame ends before a call that is new there."""
     known = r.cur.spans
     ways = () if known is None else [s for variants in known.values() for s in variants]
     if r.place is None and crossroads(r.cur, ways):
         return True
-    return first_parameter(r, tensors) or _wanders(r, key, nodes)
+    return first_parameter(r, tensors) or _wanders(r, key, _nodes(tensors))
 
 
 def _layouts(key: Any, nodes: list[Any]) -> int:
@@ -247,7 +252,10 @@ def _refresh(r: Any, tensors: tuple[Any, ...]) -> bool:
     for t in tensors:
         if t is None:
             continue
-        op = t.node.op
+        try:
+            op = t.node.op
+        except AttributeError:
+            raise _NoTensor from None
         if op is LEAF or op is INPUT:
             continue
         if t._leaf_rg and r.grad:
@@ -267,24 +275,36 @@ def key_of(r: Any, f: Any, static: Any, count: int) -> Any:
     return f, static, count, *r.autocast.items()
 
 
-def _known(r: Any, key: Any, nodes: list[Any], tensors: Any, numbers: Any) -> Any:
+def _nodes(tensors: Any) -> list[Any]:
+    """The nodes of operands, None for None."""
+    try:
+        return [None if t is None else t.node for t in tensors]
+    except AttributeError:
+        raise _NoTensor from None
+
+
+def _known(r: Any, key: Any, tensors: Any, numbers: Any) -> Any:
     """The results of a stretch that is known at this position; _MISS where none is."""
     known = r.cur.spans
-    if known is not None:
-        try:
-            variants = known.get(key, ())
-        except TypeError:  # settings in a list, which are not remembered
-            return _MISS
-        for s in variants:
-            if s.wants == nodes:
-                if s.__class__ is Apart:
-                    if s.times:
-                        s.times -= 1
-                        return _APART
-                    continue
-                out = _follow(r, s, tensors, numbers)
-                if out is not _MISS:
-                    return out
+    if known is None:
+        return _MISS
+    try:
+        variants = known.get(key)
+    except TypeError:  # settings in a list, which are not remembered
+        return _MISS
+    if not variants:
+        return _MISS
+    nodes = _nodes(tensors)
+    for s in variants:
+        if s.wants == nodes:
+            if s.__class__ is Apart:
+                if s.times:
+                    s.times -= 1
+                    return _APART
+                continue
+            out = _follow(r, s, tensors, numbers)
+            if out is not _MISS:
+                return out
     return _MISS
 
 
@@ -350,22 +370,64 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
     if r.anomaly or (r.gnodes and r.grad) or r.packing is not None:
         return _MISS
     # A tensor with a counter of its own has a storage.
-    lent = []
+    lent: Any = ()
     shared = False
     for t in tensors if s.given is None else s.given(tensors):
         if t._storage is not None or t._exported is not None:
             shared = True
             if is_lent(r, t):
-                lent.append(t)
+                lent = (*lent, t)
             elif not ready(r, t, t.node):
                 return _MISS
-    if lent or s.lent:
-        if len(lent) != len(s.lent) or any([tensors[i] is not t for i, t in zip(s.lent, lent)]):
-            return _MISS
     if s.entries is not None:
         for t in s.entries(tensors):
             if t._leaf_rg:
                 return _MISS
+    if lent or not s.plain:
+        return _follow_any(r, s, tensors, numbers, lent, shared)
+    bound = s.binds(tensors)
+    if s.distinct > 1 and len(set(bound)) < s.distinct:
+        return _MISS  # one tensor as two operands that were two
+    # From here on nothing fails.
+    if s.known:
+        inputs = [(t, t._data, t._gfn) for t in bound]
+    else:
+        inputs = [(t, t._data, None) for t in bound]
+    r.inputs += inputs
+    r.scalars += s.constants
+    r.cur = s.end
+    r.next = s.end.succ
+    if s.stay:
+        for t, node in zip(bound, s.inputs):
+            t.node = node
+    if s.early is not None:
+        ahead.begin(r, s.early)
+    return _made(r, s)
+
+
+def _made(r: Any, s: Span) -> Any:
+    """New tensors for the results of a stretch that was followed."""
+    if s.shape == "one":
+        t = recorder._new_tensor()
+        t.node = s.results[0]
+        r.handles.append(t)
+        return t
+    if s.shape is None:
+        return None
+    results = []
+    for node in s.results:
+        t = recorder._new_tensor()
+        t.node = node
+        r.handles.append(t)
+        results.append(t)
+    return s.shape(results)
+
+
+def _follow_any(r: Any, s: Span, tensors: Any, numbers: Any, lent: Any, shared: bool) -> Any:
+    """`_follow`, for stretches that do more than read operands, each as it is."""
+    if lent or s.lent:
+        if len(lent) != len(s.lent) or any([tensors[i] is not t for i, t in zip(s.lent, lent)]):
+            return _MISS
     if s.writes is not None:
         targets = s.writes(tensors)
         grad = r.grad
@@ -417,15 +479,7 @@ def _follow(r: Any, s: Span, tensors: tuple[Any, ...], numbers: tuple[Any, ...])
         written(targets, s.after, s.times)
     if s.early is not None:
         ahead.begin(r, s.early)
-    if s.shape is None:
-        return None
-    results = []
-    for node in s.results:
-        t = recorder._new_tensor()
-        t.node = node
-        r.add(t)
-        results.append(t)
-    return results[0] if s.shape == "one" else s.shape(results)
+    return _made(r, s)
 
 
 def written(targets: Any, nodes: Any, times: Any) -> None:
@@ -481,6 +535,8 @@ def _record(r: Any, f: Any, tensors: Any, static: Any, numbers: Any) -> Any:
         and _numbers(s, own, r.scalars[n_scalars:])
         and _results(r, s, out, cur)
     ):
+        s.plain = s.writes is s.numbers is None and not (s.lent or s.same or s.made)
+        s.plain = s.plain and None not in s.inputs
         s.share()
         _variants(cur, key).append(s)
         _wandered(r, s, cur, key)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import pytest
 
 import facula as torch
@@ -149,3 +152,46 @@ def test_the_first_momentum_with_dampening():
         p.grad = torch.tensor([1.0, 2.0])
         opt.step()
     assert opt.state[p]["momentum_buffer"].tolist() == [1.0, 2.0]  # whole at first, then half
+
+
+def steps(opt, ps, n):
+    for _ in range(n):
+        opt.zero_grad()
+        sum([(p**2).sum() for p in ps]).backward()
+        opt.step()
+
+
+def test_counts_of_steps_that_lie_in_a_row_are_still_tensors_of_their_own():
+    ps = parameters()
+    opt = torch.optim.Adam(ps)
+    steps(opt, ps, 6)
+    counts = [opt.state[p]["step"] for p in ps]
+    assert opt._last[id(opt.param_groups[0])].row.tolist() == [6.0] * 3
+    assert [(t.dtype, t.shape, t.untyped_storage().nbytes()) for t in counts] == [
+        (torch.float32, (), 4)
+    ] * 3
+    counts[1].fill_(40)
+    steps(opt, ps, 2)
+    assert [t.item() for t in counts] == [8.0, 42.0, 8.0]
+
+
+def test_counts_that_were_loaded_or_replaced_are_counted_one_by_one():
+    ps = parameters()
+    opt = torch.optim.Adam(ps)
+    steps(opt, ps, 4)
+    saved = copy.deepcopy(opt.state_dict())
+    opt.load_state_dict(saved)
+    steps(opt, ps, 3)
+    assert opt._last[id(opt.param_groups[0])].row is None
+    opt.state[ps[0]]["step"] = torch.tensor(7.0)
+    steps(opt, ps, 1)
+    assert [opt.state[p]["step"].item() for p in ps] == [8.0] * 3
+
+
+def test_numbers_in_a_row_only_where_they_are():
+    a = np.arange(4, dtype=np.float32)
+    one = [a[i : i + 1].reshape(()) for i in range(4)]
+    assert _grouped._in_a_row(one[1:]).tolist() == [1.0, 2.0, 3.0]
+    assert _grouped._in_a_row([]) is None
+    assert _grouped._in_a_row([one[0], one[2]]) is None
+    assert _grouped._in_a_row([one[0], a.astype(np.float64)[1:2].reshape(())]) is None
