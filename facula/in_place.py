@@ -50,6 +50,8 @@ def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
         if t._fixed and t.requires_grad:
             forbid(t, f"and is being modified inplace by {name}")
         base = t._viewed if t._base_t is None else t._base_t
+        if base is not None and base._viewed is not None and t._base_t is not None:
+            base = base._viewed  # what a view was one of before `.data =` goes on deciding
         if base is not None and (t.requires_grad or base.requires_grad):
             if base.is_leaf and not base._place:
                 raise RuntimeError(

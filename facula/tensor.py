@@ -299,6 +299,8 @@ class Tensor(TensorBase):
             return
         v = realise(value.detach())
         realise(self)
+        if self._storage is not None and self.requires_grad:
+            views.look_all(self)
         flush()  # what was saved of the old memory is to be tied to this tensor's version
         sharing.move(self, v, self._version, self._gfn)
 

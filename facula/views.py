@@ -158,6 +158,15 @@ def look_last(t: Any) -> None:
             rederive(a)
 
 
+def look_all(t: Any) -> None:
+    """Before t, which requires grad, gets other memory: let its views have their history of it."""
+    for ref in t._storage.aliases:
+        a = ref()
+        if a is not None and a._base_t is t and a.node.op is STALE:
+            if not (a._multi or a._no_grad):
+                rederive(a)
+
+
 def _follow(holder: Any, chain: Any) -> Any:
     for op, params in chain:
         holder = record(op, (holder,), params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from nn.stored import agrees, raised
 
 import facula as torch
 from facula import sharing
@@ -77,3 +78,43 @@ def test_networks_that_follow_another_through_data_are_followed(monkeypatch):
     for _ in range(3):
         step()
     assert not recorded and TLS.r.frame == frame + 3
+
+
+@agrees
+def test_views_whose_data_is_replaced_are_written_to_no_more_than_before(torch):
+    """Nor are views of theirs: what they were views of goes on deciding."""
+    out = []
+    for result in (False, True):
+        for how in ("turned", "without a history", "one of several"):
+            base = torch.ones(2, 2, requires_grad=True)
+            base = base * 2 if result else base
+            with torch.set_grad_enabled(how != "without a history"):
+                view = base.unbind(0)[1] if how == "one of several" else base.mT
+            view.data = torch.ones(3, 3)
+            out += [
+                raised(view.mul_, 2),
+                raised(view[0].mul_, 2),
+                raised(view[0][1:].mul_, 2),
+                raised(view.__setitem__, (0, 0), 5.0),
+                raised(view.detach().mul_, 2),
+            ]
+    return out
+
+
+@agrees
+def test_views_of_what_gets_other_memory_keep_their_gradient(torch):
+    """Also those that have not looked since their base was written."""
+    out = []
+    for view in (lambda x: x.reshape(4), lambda x: x[1]):
+        for asked in (False, True):
+            x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+            v = view(x)
+            with torch.no_grad():
+                x.mul_(2)
+            if asked:
+                out.append(v.grad_fn is None)
+            x.data = torch.ones(2, 2)
+            out += [v.requires_grad, v.is_leaf]
+            (v * v).sum().backward()
+            out += [v, x, x.grad]
+    return out

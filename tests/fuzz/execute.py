@@ -16,6 +16,7 @@ import pickle
 import re
 import sys
 import warnings
+import weakref
 from unittest import mock
 
 import numpy as np
@@ -120,11 +121,14 @@ def run(program: dict, torch, after_step=None) -> dict:
             outcomes.append(list(values) if values else "ok")
             for n in source.partition(" = ")[0].rpartition(": ")[2].split(", "):
                 if is_tensor_name(n) and isinstance(names.get(n), torch.Tensor):
-                    born.setdefault(n, version(names[n]))
+                    if n not in born or born[n][0]() is not names[n]:
+                        born[n] = weakref.ref(names[n]), version(names[n])
         if after_step is not None:
             after_step(names)
     torch.set_grad_enabled(True)
-    final = {n: state(names[n], torch, born.get(n, 0)) for n in names if is_tensor_name(n)}
+    final = {
+        n: state(names[n], torch, born.get(n, (None, 0))[1]) for n in names if is_tensor_name(n)
+    }
     return {"outcomes": outcomes, "final": final, "broken": broken}
 
 
