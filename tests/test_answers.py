@@ -63,7 +63,10 @@ def test_answers_are_those_of_pytorch_without_a_gpu():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: facula.distributed.init_process_group("gloo"), "init_process_group"),
+        (
+            lambda: facula.distributed.init_process_group("gloo", "tcp://a:1", None, 2, 0),
+            "init_process_group",
+        ),
         (lambda: facula.jit.save(None, "f"), "state_dict"),
         (lambda: facula.jit.load("f"), "torch.jit.load"),
         (lambda: facula.onnx.export(None), "torch.onnx.export"),

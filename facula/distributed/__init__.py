@@ -1,8 +1,8 @@
-"""Several processes: not in this release, and it says so.
+"""Several processes: not in this release, and it says so. A group of one can be started.
 
-`is_available()` is False, so programs that ask run in one process. The names that programs use
-without asking, to learn that nothing was started, answer as PyTorch does before
-`init_process_group`.
+`is_available()` is False, so programs that ask run in one process. Those that do not ask, but are
+started as one process, may start a group of it (`alone.py`). Before that the names answer as
+PyTorch's do.
 
 Source: https://pytorch.org/docs/stable/distributed.html
 """
@@ -10,9 +10,11 @@ Source: https://pytorch.org/docs/stable/distributed.html
 from __future__ import annotations
 
 import enum
+import functools
 import importlib
-from typing import Any, NoReturn
+from typing import Any
 
+from facula.distributed import alone
 from facula.errors import honest, refuse
 
 
@@ -30,7 +32,7 @@ class ReduceOp(enum.Enum):
 
 
 class ProcessGroup:
-    """A set of processes: none can be made."""
+    """A set of processes: none can be made but by `init_process_group` and `new_group`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         refuse("torch.distributed.ProcessGroup", "distributed training is not in Facula")
@@ -42,7 +44,22 @@ class group:
     WORLD: Any = None
 
 
-GroupMember = group
+GroupMember = _WORLD = group
+
+
+class _Group(ProcessGroup):
+    """The group of this process."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+
+    def size(self) -> int:
+        """1."""
+        return 1
+
+    def rank(self) -> int:
+        """0."""
+        return 0
 
 
 def is_available() -> bool:
@@ -51,8 +68,8 @@ def is_available() -> bool:
 
 
 def is_initialized() -> bool:
-    """Whether a process group has been started: it can't be."""
-    return False
+    """Whether a process group has been started."""
+    return group.WORLD is not None
 
 
 def is_nccl_available() -> bool:
@@ -83,31 +100,88 @@ def is_torchelastic_launched() -> bool:
     return False
 
 
-def init_process_group(*args: Any, **kwargs: Any) -> NoReturn:
-    """NotImplementedError: distributed training is not in this release."""
-    refuse("torch.distributed.init_process_group", "distributed training is not in Facula")
+def init_process_group(
+    backend: str | None = None,
+    init_method: str | None = None,
+    timeout: Any = None,
+    world_size: int = -1,
+    rank: int = -1,
+    store: Any = None,
+    group_name: str = "",
+    pg_options: Any = None,
+    device_id: Any = None,
+) -> None:
+    """Start the group of one process; NotImplementedError for more (see `alone.py`).
+
+    Raises ValueError where a group is there already, or how many there are is not said.
+    """
+    if group.WORLD is not None:
+        raise ValueError("trying to initialize the default process group twice!")
+    kind = alone.backend_of(backend)
+    alone.check_size(init_method, store, world_size, rank)
+    group.WORLD = _Group(kind)
 
 
-def _needs_group(name: str) -> Any:
-    def call(*args: Any, **kwargs: Any) -> NoReturn:
+def destroy_process_group(group: Any = None) -> None:
+    """End the group, or one that `new_group` made."""
+    if _WORLD.WORLD is None:
+        raise AssertionError("Process group cannot be None")
+    if group is None or group is _WORLD.WORLD:
+        _WORLD.WORLD = None
+
+
+def new_group(
+    ranks: Any = None,
+    timeout: Any = None,
+    backend: str | None = None,
+    pg_options: Any = None,
+    use_local_synchronization: bool = False,
+    group_desc: Any = None,
+    device_id: Any = None,
+) -> Any:
+    """Another group of the same process."""
+    world = _world("new_group")
+    if ranks is not None and list(ranks) != [0]:
+        raise ValueError("the new group's rank should be within the world_size set by the group")
+    return _Group(world.backend if backend is None else alone.backend_of(backend))
+
+
+def get_backend(group: Any = None) -> str:
+    """The backend that was asked for."""
+    kind: str = (_world("get_backend") if group is None else group).backend
+    return kind
+
+
+def _world(name: str) -> Any:
+    """The group, or PyTorch's error."""
+    if group.WORLD is None:
         raise ValueError(
             f"torch.distributed.{name}(): Default process group has not been initialized, please "
             "make sure to call init_process_group."
         )
+    return group.WORLD
 
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = "ValueError: no process group has been started."
+
+def _needs_group(name: str, does: Any) -> Any:
+    """The function `does`, which PyTorch's error of this name stands for where no group is."""
+
+    @functools.wraps(does)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        _world(name)
+        return does(*args, **kwargs)
+
+    call.__module__ = __name__
     return call
 
 
 _NAMES = """
-    all_gather all_gather_into_tensor all_gather_object all_reduce all_to_all barrier
-    broadcast broadcast_object_list destroy_process_group gather get_backend get_rank
-    get_world_size irecv isend monitored_barrier new_group recv reduce reduce_scatter
-    reduce_scatter_tensor scatter send
+    all_gather all_gather_into_tensor all_gather_object all_reduce all_to_all all_to_all_single
+    barrier broadcast broadcast_object_list gather gather_object get_process_group_ranks get_rank
+    get_world_size irecv isend monitored_barrier recv reduce reduce_scatter reduce_scatter_tensor
+    scatter scatter_object_list send
 """
 for _name in _NAMES.split():
-    globals()[_name] = _needs_group(_name)
+    globals()[_name] = _needs_group(_name, getattr(alone, _name))
 _SUBMODULES = ("_composable", "_tensor", "device_mesh", "fsdp", "nn", "optim", "rpc", "tensor")
 _missing = honest(__name__)
 

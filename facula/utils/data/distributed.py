@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import facula
 from facula.errors import honest
 from facula.generator import Generator
 from facula.utils.data.sampler import Sampler
@@ -23,8 +24,8 @@ class DistributedSampler(Sampler[int]):
     the same order. Without `drop_last` some indices come twice, so that all replicas get the same
     number of samples.
 
-    Raises RuntimeError if `num_replicas` or `rank` is left out, since this release has no process
-    group to ask, and ValueError for a rank outside ``[0, num_replicas)``.
+    Raises RuntimeError if `num_replicas` or `rank` is left out and no process group was started
+    that could be asked, and ValueError for a rank outside ``[0, num_replicas)``.
     """
 
     def __init__(
@@ -36,6 +37,10 @@ class DistributedSampler(Sampler[int]):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
+        if facula.distributed.is_initialized():
+            if num_replicas is None:
+                num_replicas = facula.distributed.get_world_size()
+            rank = facula.distributed.get_rank() if rank is None else rank
         if num_replicas is None or rank is None:
             raise RuntimeError(
                 "DistributedSampler requires num_replicas and rank: the distributed package, which "
