@@ -118,7 +118,7 @@ def _input(name: str, t: Any, complex_: bool | None) -> Any:
     if t.dtype.category < dtypes.FLOAT:
         t = pw.cast(t, dtypes.get_default_dtype())
     if complex_ is False and t.dtype.is_complex:
-        raise RuntimeError(f"fft.{name}: expected a real input tensor, but got {t.dtype}")
+        raise RuntimeError(f"{name} expects a real input tensor, but got {t.dtype}")
     return pw.cast(t, t.dtype.to_complex()) if complex_ else t
 
 

@@ -1,4 +1,4 @@
-"""Contractions and pooling of 16-bit floats: in float32, as PyTorch computes them.
+"""Contractions, pooling and scattered sums of 16-bit floats: in float32, as PyTorch computes them.
 
 Their kernels know float32 and float64. A conversion before and one after join what is there to be
 joined: the one before is often made where the operand is, the one after as the result is written.
@@ -22,6 +22,7 @@ WIDENED = (
     *("max_pool", "max_pool_index", "avg_pool", "avg_pool_spread", "pool_take", "pool_put"),
     "max_pool_put",
     *("adaptive_avg_pool", "adaptive_avg_spread", "adaptive_max_index"),
+    "scatter_add",
 )
 
 

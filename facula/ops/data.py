@@ -133,6 +133,7 @@ def tensor(
         except (ValueError, TypeError) as e:
             if d.category == dtypes.INT and _BEYOND in str(e):
                 raise
+            _check_nesting(data, d)
             raise ValueError(
                 f"tensor(): expected numbers nested in sequences of equal lengths, "
                 f"got {type(data).__name__} {str(data)[:60]}"
@@ -207,6 +208,39 @@ def asarray(
     if requires_grad is False and out.requires_grad:
         out = out.detach()
     return finish(out, True) if requires_grad and not out.requires_grad else out
+
+
+def _check_nesting(data: Any, d: Any) -> None:
+    """PyTorch's error for sequences that are not of one length, or not all of one depth."""
+    sizes, x = [], data
+    while isinstance(x, _NESTED) and getattr(x, "ndim", 1):
+        sizes.append(len(x))
+        if not len(x):
+            break
+        x = x[0]
+
+    def check(x: Any, dim: int) -> None:
+        nested = isinstance(x, _NESTED) and getattr(x, "ndim", 1)
+        if dim == len(sizes):
+            if nested:
+                need = "an integer" if d.category == dtypes.INT else "a real number"
+                raise TypeError(f"tensor(): expected {need} as before, got {type(x).__name__} {x}")
+            return
+        if not nested:
+            raise TypeError(
+                f"tensor(): not a sequence: {x!r}, where others have {sizes[dim]} items"
+            )
+        if len(x) != sizes[dim]:
+            raise ValueError(
+                f"tensor(): expected sequence of length {sizes[dim]} at dim {dim} (got {len(x)})"
+            )
+        for y in x:
+            check(y, dim + 1)
+
+    check(data, 0)
+
+
+_NESTED = (list, tuple, np.ndarray, Tensor)
 
 
 def _writable(array: Any, what: str = "NumPy array") -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from facula import dtypes
 from facula.ops.movement import RESHAPE, zeros_node
-from facula.ops.registry import Op, like_strides
+from facula.ops.registry import Op, like_strides, widened
 from facula.trace.recorder import record
 
 
@@ -101,7 +101,9 @@ SCATTER: Op = Op(
     _scatter,
     (lambda g, b, cn, p: record(SCATTER, (g, b, g.new_zeros(cn.shape)), p), None, _source_grad),
 )
-SCATTER_ADD: Op = Op("scatter_add", _like_first, _scatter_add, (lambda g: g, None, _source_grad))
+SCATTER_ADD: Op = Op(
+    "scatter_add", _like_first, widened(_scatter_add), (lambda g: g, None, _source_grad)
+)
 
 
 class _Named(tuple[Any, ...]):
@@ -155,8 +157,27 @@ INDEX: Op = Op(
     "index",
     lambda p, st, a, b: (_index_shape(p, a), a.dtype, None, 0),
     _index,
-    (lambda g, b, an, p: record(INDEX_ADD, (zeros_node(an, g.node.dtype), b, g), p), None),
+    (lambda g, b, an, p: _index_grad(g, b, an, p), None),
 )
+
+
+def _index_grad(g: Any, b: Any, an: Any, p: Any) -> Any:
+    d = g.node.dtype
+    if p.__class__ is Selected and len(an.shape) > 1:
+        return added(zeros_node(an, d), b, g, p)
+    return record(INDEX_ADD, (zeros_node(an, d), b, g), p)
+
+
+def added(base: Any, table: Any, source: Any, p: Any) -> Any:
+    """INDEX_ADD; 16-bit floats are added up in float32 and rounded once, as PyTorch does where
+    `index_add` has slices to add (elements are added one by one, and by `x[index]` all are)."""
+    d = source.node.dtype
+    if d is dtypes.bfloat16 or d is dtypes.float16:
+        from facula.ops.pointwise import cast
+
+        wide = cast(base, dtypes.float32), table, cast(source, dtypes.float32)
+        return cast(record(INDEX_ADD, wide, p), d)
+    return record(INDEX_ADD, (base, table, source), p)
 
 
 def _index_put(p: Any, s: Any, a: Any, b: Any, c: Any) -> Any:

@@ -364,8 +364,11 @@ def _update_slices(
         one = watched(source).reshape(())
         return input + one if prim is ix.INDEX_ADD else record(pw.COPY, (input, one))
     table, p = _one_dim(input, d, index)
-    source = watched(source).reshape(ix._index_shape(p, input.node))
+    given, source = source, watched(source).reshape(ix._index_shape(p, input.node))
     saved_by(input if prim is ix.INDEX_PUT and input.requires_grad else source, table, index)
+    if wrong is RuntimeError:  # the way of slices
+        out = whole(ix.added(input, table, source, p), "IndexAdd", input, given)
+        return in_layout(out, None)
     return in_layout(record(prim, (input, table, source), p), None)
 
 

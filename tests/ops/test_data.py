@@ -103,3 +103,20 @@ def test_a_list_that_holds_itself():
     data.append(data)
     with pytest.raises(TypeError, match="holds itself"):
         torch.tensor(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        ([[1, 2], [3]], ValueError, r"expected sequence of length 2 at dim 1 \(got 1\)"),
+        ([np.ones(2), np.ones(3)], ValueError, r"of length 2 at dim 1 \(got 3\)"),
+        ([[np.ones((3, 3)), np.ones((3, 2))]], ValueError, r"of length 3 at dim 3 \(got 2\)"),
+        ([np.ones((3, 3)), np.ones((3, 0))], ValueError, r"of length 3 at dim 2 \(got 0\)"),
+        ([[1], 2], TypeError, "not a sequence"),
+        ([1, [2]], TypeError, "expected an integer"),
+        ([1.0, [2]], TypeError, "expected a real number"),
+    ],
+)
+def test_sequences_of_several_lengths(data, error, words):
+    with pytest.raises(error, match=words):
+        torch.tensor(data)

@@ -171,3 +171,25 @@ def test_products_with_several_zeros_have_one_derivative():
     assert g.tolist() == [0, 0, 78, 26]
     with pytest.raises(RuntimeError, match="Double backward is unsupported for src when >1 zeros"):
         torch.autograd.grad((g**2).sum(), src)
+
+
+def test_16_bit_sums_are_rounded_once(tier):
+    """Where PyTorch's are: elements of `index_add` and of `x[index]` are added one by one."""
+    index = torch.tensor([0, 1, 0, 1, 0, 0, 1, 0, 1, 0])
+    src = ((torch.arange(20).remainder(7) - 2.3) * 1.37).reshape(10, 2).bfloat16()
+    base = torch.tensor([[100.0, -3.1], [0.3, 55.5]]).bfloat16()
+    at = index[:, None].expand(10, 2)
+
+    def gradient(f):
+        x = base.clone().requires_grad_(True)
+        (f(x) * src).sum().backward()
+        return x.grad.tolist()
+
+    once = [[97.5, 2.671875], [8.25, 59.25]]
+    assert base.scatter_add(0, at, src).tolist() == once
+    assert base.index_add(0, index, src).tolist() == once
+    assert base[:, 0].index_add(0, index, src[:, 0]).tolist() == [98.0, 8.1875]
+    once = [[-2.46875, 5.75], [7.9375, 3.828125]]
+    assert gradient(lambda x: x.index_select(0, index)) == once
+    assert gradient(lambda x: x.gather(0, at)) == once
+    assert gradient(lambda x: x[index]) == [[-2.484375, 5.75], [7.96875, 3.84375]]
