@@ -133,6 +133,27 @@ class Averages:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __getitem__(self, at: Any) -> Any:
+        return self._rows[at]
+
+    def __str__(self) -> str:
+        return self.table()
+
+    @property
+    def self_cpu_time_total(self) -> float:
+        """The time of all kernels and steps in microseconds."""
+        return sum([r.self_cpu_time_total for r in self._rows])
+
+    def total_average(self) -> Any:
+        """One row for all kernels and steps."""
+        from facula.compiler.timing import Kernel, Row
+
+        some = [r for r in self._rows if r.category != "region"]
+        kernels = [r.kernel for r in some]
+        all_bytes, work = sum([k.bytes for k in kernels]), sum([k.operations for k in kernels])
+        total = Kernel("Total", (), 0, all_bytes, work)
+        return Row(total, "", sum([r.calls for r in some]), sum([r.seconds for r in some]))
+
     def table(self, sort_by: str | None = None, row_limit: int = 100, **kwargs: Any) -> str:
         """A table, longest first; `sort_by` may ask for the number of calls (`"count"`)."""
         from facula.compiler import timing

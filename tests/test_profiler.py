@@ -90,3 +90,22 @@ def test_timeline_file(tmp_path):
     events = json.loads(path.read_text())["traceEvents"]
     assert {"matmul+tanh"} <= {e["name"] for e in events}
     assert all(e["ph"] == "X" and e["dur"] >= 0 for e in events)
+
+
+def test_rows_and_events_by_their_names_in_pytorch():
+    with profiler.profile() as p, profiler.record_function("mine"):
+        work()
+    found = p.key_averages()
+    row = max(found, key=lambda r: r.self_cpu_time_total)
+    assert row.count == row.calls and row.key == row.kernel.name != "mine"
+    assert row.cpu_time_total == row.self_cpu_time_total == row.seconds * 1e6
+    assert row.cpu_time == row.cpu_time_total / row.count
+    (mine,) = [r for r in found if r.key == "mine"]
+    assert mine.self_cpu_time_total == 0 < mine.cpu_time_total
+    total = found.total_average()
+    assert total.count == sum([r.count for r in found]) - 1 and total.key == "Total"
+    assert total.self_cpu_time_total == pytest.approx(found.self_cpu_time_total)
+    assert found[0] in list(found) and str(found) == found.table()
+    event = p.events()[0]
+    assert event.name == event.key == event.kernel.name
+    assert event.time_range.elapsed_us() == pytest.approx(event.cpu_time_total)

@@ -26,6 +26,20 @@ class profile(profiler.profile):
         if self.enabled:
             super().__exit__(*exc)
 
+    @property
+    def function_events(self) -> list[Any]:
+        """The events."""
+        return self.events()
+
+    @property
+    def self_cpu_time_total(self) -> float:
+        """The time of all kernels and steps in microseconds."""
+        return self.key_averages().self_cpu_time_total
+
+    def total_average(self) -> Any:
+        """One row for all kernels and steps."""
+        return self.key_averages().total_average()
+
     def table(self, *args: Any, **kwargs: Any) -> str:
         """The events added up by kernel, as a table."""
         return self.key_averages().table(*args, **kwargs)

@@ -30,6 +30,17 @@ class Kernel(NamedTuple):
     operations: int
 
 
+class Interval(NamedTuple):
+    """From when to when, in microseconds."""
+
+    start: float
+    end: float
+
+    def elapsed_us(self) -> float:
+        """How long that is."""
+        return self.end - self.start
+
+
 class Event(NamedTuple):
     """A kernel, an interpreted step or a marked region; times in seconds."""
 
@@ -37,6 +48,27 @@ class Event(NamedTuple):
     category: str
     begin: float
     seconds: float
+
+    @property
+    def name(self) -> str:
+        """The name of what ran."""
+        return self.kernel.name
+
+    @property
+    def key(self) -> str:
+        """The same."""
+        return self.kernel.name
+
+    @property
+    def cpu_time_total(self) -> float:
+        """Its time in microseconds."""
+        return self.seconds * 1e6
+
+    @property
+    def time_range(self) -> Interval:
+        """When it ran, in microseconds."""
+        begin = self.begin * 1e6
+        return Interval(begin, begin + self.seconds * 1e6)
 
 
 def operations(n: Node) -> int:
@@ -144,6 +176,31 @@ class Row(NamedTuple):
     category: str
     calls: int
     seconds: float
+
+    @property
+    def key(self) -> str:
+        """The name of what ran."""
+        return self.kernel.name
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        """How often it ran."""
+        return self.calls
+
+    @property
+    def cpu_time_total(self) -> float:
+        """The time of all calls in microseconds."""
+        return self.seconds * 1e6
+
+    @property
+    def self_cpu_time_total(self) -> float:
+        """The part of it that is no other event's: nothing of a marked region's."""
+        return 0.0 if self.category == "region" else self.seconds * 1e6
+
+    @property
+    def cpu_time(self) -> float:
+        """The time of a call in microseconds."""
+        return self.seconds * 1e6 / self.calls if self.calls else 0.0
 
 
 def rows(events: list[Event]) -> list[Row]:

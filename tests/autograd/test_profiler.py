@@ -16,3 +16,11 @@ def test_a_profile_may_be_off():
     with profiler.profile(False, use_device=None, record_shapes=True) as found:
         (torch.ones(4) * 2).sum().item()
     assert found is None
+
+
+def test_what_the_first_profiler_adds_up():
+    with profiler.profile(True) as found:
+        (torch.ones(4) * 2).sum().item()
+    assert found.function_events == found.events()
+    assert found.self_cpu_time_total == found.key_averages().self_cpu_time_total
+    assert found.total_average().count == len(found.events())
