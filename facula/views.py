@@ -9,6 +9,8 @@ import weakref
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from facula import unresolved
 from facula.autograd.graph import edge_of
 from facula.autograd.nodes import GradNode
@@ -126,6 +128,54 @@ def make_view(t: Any, op: Any, params: Any) -> Any:
     if v.node.op is not LEAF:
         settle_lent(s)
     return v
+
+
+def make_slices(t: Any, op: Any, d: int, cuts: list[Any]) -> list[Any]:
+    """Views of a tensor by the operation `op`, slices, that cut dimension d alone: at an index or
+    by first and count. Where its memory is there, what they have in common is looked up once."""
+    shape = t.node.shape
+    before, after = [tuple([(0, n, 1) for n in part]) for part in (shape[:d], shape[d + 1 :])]
+    many = [(*before, cut if type(cut) is int else (*cut, 1), *after) for cut in cuts]
+    out = [make_view(t, op, params) for params in many[:1]]
+    if len(many) < 3:
+        return out + [make_view(t, op, params) for params in many[1:]]
+    (first,) = out
+    s, data, base = first._storage, t._data, t if t._base_t is None else t._base_t
+    node = t.node.leaf if t.node.op is INPUT else t.node
+    r = TLS.r
+    alike = data.__class__ is np.ndarray and first.node.op is LEAF and node.op is LEAF
+    alike = alike and not r.values and not (r.grad and node.rg)  # else they are recorded
+    if not alike or s.computed or first._base_t is not base or t._own is not None:
+        return out + [make_view(t, op, params) for params in many[1:]]
+    chain, start, kind, seen_at = t._chain, t._offset, first.node, first._seen
+    step = (node.strides or contiguous_strides(shape))[d]
+    others = [
+        (name, getattr(first, name))
+        for name in ("_counter", "_multi", "_no_grad", "_hooked")
+        if getattr(first, name)
+    ]
+    count = None if type(cuts[0]) is int else cuts[0][1]
+    lead = (slice(None),) * d
+    known = len(s.aliases)
+    for cut, params in zip(cuts[1:], many[1:], strict=True):
+        v = recorder._new_tensor()
+        if count is None:
+            v._data = data[(*lead, cut, ...)]
+            v.node, at = kind, cut
+        else:
+            at, size = cut
+            v._data = data[(*lead, slice(at, at + size))]
+            v.node = kind if size == count else _leaf_seen(op, params, node, kind.rg)[0]
+        v._storage, v._base_t, v._seen = s, base, seen_at
+        v._chain = (*chain, (op, params))
+        v._offset = start + at * step
+        for name, value in others:
+            setattr(v, name, value)
+        s.aliases.append(weakref.ref(v))
+        out.append(v)
+    if len(s.aliases) > 64 and known.bit_length() != len(s.aliases).bit_length():
+        s.aliases = [a for a in s.aliases if a() is not None]
+    return out
 
 
 @lru_cache(4096)

@@ -1,4 +1,5 @@
-"""Equations and factorisations of matrices: elimination with the largest pivot, Cholesky's factor.
+"""Equations and factorisations of matrices: elimination with the largest pivot, Cholesky's factor,
+reflections.
 
 Small matrices of a batch are done side by side, each in a lane of its own. Of others one is done at
 a time, with vectors along its rows. Either way a matrix is copied first; what is solved for stands
@@ -25,14 +26,16 @@ LARGEST = {
     "det": 256,
     "inverse": 160,
     "lu_factor": 1 << 20,
+    "qr": 640,
     "slogdet": 256,
     "solve": 256,
 }
-PACKED = ("cholesky", "lu_factor", "slogdet")  # whose results lie one after the other
+PACKED = ("cholesky", "lu_factor", "qr", "slogdet")  # whose results lie one after the other
 LARGEST_TRIANGLE = 4096  # which is solved with in the order of its rows
 LEAST = 4  # matrices that are done side by side
 SMALL = 1024  # elements of those, at most, with what is solved for
 NEAR = 1 << 16  # bytes of a matrix that is copied to the stack, at most
+CLASH = 512  # bytes
 ACROSS = 4  # sums that are made together, for one waits for the other
 
 
@@ -52,6 +55,9 @@ class MatrixKernel(Kernel):
         batch = n.shape[:-1] if name in PACKED else n.shape if name == "det" else n.shape[:-2]
         self.count = count = math.prod(batch)
         self.right = n.shape[-1] if name in ("solve", "inverse") else 0
+        if name == "qr":  # the columns of Q
+            whole = n.params == "complete"
+            self.right = self.rows if whole else min(self.rows, self.columns)
         w = width if kind == "f32" else width // 2
         self.many = count >= LEAST and self.rows * (self.columns + self.right) <= SMALL
         if self.many:
@@ -59,16 +65,19 @@ class MatrixKernel(Kernel):
                 w //= 2
             self.x = self.v = Lanes(f, w)
             self.step, self.unit, self.start = 1, w * self.size, self.columns
-            self.ld = self.columns + self.right
+            self.end = self.columns + self.right
         else:
             while w > 1 and w // 2 >= max(self.columns, self.right):
                 w //= 2
             self.x, self.v = Lanes(f, 1), Lanes(f, w)
             self.step, self.unit = w, self.size
             self.start = -(-self.columns // w) * w
-            self.ld = self.start + -(-self.right // w) * w
+            self.end = self.start + -(-self.right // w) * w
+        self.ld = self.end
+        if not self.many and self.ld * self.size % CLASH == 0:
+            self.ld += w  # else elements of a column push each other out of the first cache
         groups = -(-count // w) if self.many else count
-        work = self.rows * self.rows * self.ld * (w if self.many else 1)
+        work = self.rows * self.rows * self.end * (w if self.many else 1)
         per = max(-(-groups // UNITS), min(groups, CHUNK // work), 1)
         self.units = -(-groups // per)
         room = self.rows * self.ld * self.unit
@@ -79,7 +88,9 @@ class MatrixKernel(Kernel):
         else:
             self.room[("partial", n)] = groups * room
             shared = self.buffer(n, "partial")
-        self.line = f.scratch(element, self.ld) if not self.many else ""
+        self.line = f.scratch(element, self.end) if not self.many else ""
+        short = min(self.rows, self.columns) if name == "qr" else 1
+        self.taus = f.scratch(element, short * self.unit // self.size)
         self.sources = [self._operand(i, batch) for i in n.inputs]
         self.target = self.buffer(n)
         self.group: list[Index] = []  # the matrices that are done together
@@ -115,8 +126,11 @@ class MatrixKernel(Kernel):
         self._fill(0, self.columns, 0, self.rows)
         if self.name == "solve":
             self._fill(self.start, self.right, 1, self.rows)
-        elif self.name == "inverse":
+        elif self.right:
             self._identity()
+        if self.name == "qr":
+            self._reflect()
+            return
         if self.name == "solve" and self.params:
             self._substitute(*self.params)
             self._show(self.start, self.right)
@@ -197,9 +211,10 @@ class MatrixKernel(Kernel):
 
     def _identity(self) -> None:
         f, x = self.f, self.x
-        with f.loop(0, self.rows, some=True) as i:
-            with f.loop(self.start, self.ld, some=True) as c:
-                self._put(x.const(0, self.kind), i.index, c.index)
+        none = x.const(0, self.kind)
+        with f.loop(0, self.rows, some=True) as i, f.loop(self.start, self.end, some=True) as c:
+            self._put(none, i.index, c.index)
+        with f.loop(0, min(self.rows, self.right), some=True) as i:
             self._put(x.const(1, self.kind), i.index, f.add(i.index, self.start))
 
     def _show(self, first: int, count: int) -> None:
@@ -268,14 +283,14 @@ class MatrixKernel(Kernel):
         f, x = self.f, self.x
         if not self.many:
             other = Lanes(f, 1).cast(at, "i64").name
-            with f.loop(0, self.ld, self.step, some=True) as c:
+            with f.loop(0, self.end, self.step, some=True) as c:
                 a, b = self._row(j, c.index), self._row(other, c.index)
                 self.v.store(b, self._at(j, c.index))
                 self.v.store(a, self._at(other, c.index))
             return
         with f.loop(f.add(j, 1), self.rows) as i:
             hit = x.compare("eq", at, self._number(i.index, self.whole))
-            with f.when(x.some(hit)), f.loop(0, self.ld, some=True) as c:
+            with f.when(x.some(hit)), f.loop(0, self.end, some=True) as c:
                 a, b = self._get(j, c.index), self._get(i.index, c.index)
                 self._put(x.select(hit, b, a), j, c.index)
                 self._put(x.select(hit, a, b), i.index, c.index)
@@ -290,7 +305,7 @@ class MatrixKernel(Kernel):
         after = v.compare("gt", positions(v, low, 1), positions(v, j, 0))
         masked = v.select(after, self._row(j, low), v.const(0, self.kind))
         v.store(masked, f.at(self.line, f.mul(low, self.size)))
-        with f.loop(f.add(low, self.step), self.ld, self.step) as c:
+        with f.loop(f.add(low, self.step), self.end, self.step) as c:
             v.store(self._row(j, c.index), f.at(self.line, f.mul(c.index, self.size)))
         return low
 
@@ -298,7 +313,7 @@ class MatrixKernel(Kernel):
         """Subtract a multiple of row j from row i."""
         f, v = self.f, self.v
         minus = self._splat(self.x.neg(factor))
-        with f.loop(low, self.ld, self.step) as c:
+        with f.loop(low, self.end, self.step) as c:
             if self.many:
                 other = self._row(j, c.index)
             else:
@@ -313,7 +328,7 @@ class MatrixKernel(Kernel):
             upper = triangle == "upper"
             i = f.sub(n - 1, turn.index) if upper else turn.index
             d = self._splat(self._get(i, i))
-            with f.loop(self.start, self.ld, self.step, some=True) as c:
+            with f.loop(self.start, self.end, self.step, some=True) as c:
                 low, high = (f.add(i, 1), n) if upper else (0, i)
                 total = self._less(i, c.index, low, high)
                 v.store(v.div(total, d), self._at(i, c.index))
@@ -358,6 +373,86 @@ class MatrixKernel(Kernel):
         self._give(Value(j.values[0], kind), 0)
         self._give(Value(j.values[1], kind), 1)
 
+    # Reflections.
+    def _reflect(self) -> None:
+        """Householder's: of each column what is below the diagonal is made zero, by a reflection
+        that is then done, in the other order, to the columns of one. The signs are LAPACK's."""
+        f, x, kind, m, n = self.f, self.x, self.kind, self.rows, self.columns
+        count = min(m, n)
+        with f.loop(0, count, some=True) as step:
+            j, none, one = step.index, x.const(0, kind), x.const(1, kind)
+            alpha, low = self._get(j, j), f.add(step.index, 1)
+            below, own = self._squares(j, low), x.cast(alpha, "f64")
+            flat = x.compare("eq", below, x.const(0, "f64"))
+            size = x.cast(x.intrinsic("sqrt", fused(x, own, own, below)), kind)
+            sign = x.compare("lt", alpha, none)
+            beta = x.select(flat, alpha, x.select(sign, size, x.neg(size)))
+            safe = x.select(flat, one, beta)
+            tau = x.select(flat, none, x.div(x.sub(beta, alpha), safe))
+            by = x.div(one, x.select(flat, one, x.sub(alpha, beta)))
+            x.store(tau, f.at(self.taus, f.mul(j, self.unit)))
+            with f.loop(low, m) as i:
+                self._put(x.mul(self._get(i.index, j), by), i.index, j)
+            self._put(beta, j, j)
+            self._mirror(j, tau, low, f.add(j, 1), self.columns)
+        with f.loop(0, count, some=True) as turn:
+            last = f.sub(count - 1, turn.index)
+            tau = x.load(f.at(self.taus, f.mul(last, self.unit)), kind)
+            self._mirror(last, tau, f.add(last, 1), self.start, self.end)
+        self._show(self.start, self.right)
+        first, height = m * self.right, m if self.right == m else count
+        with f.loop(0, height, some=True) as i, f.loop(0, n, some=True) as c:
+            inside = f.let(f"icmp sle i64 {i.index}, {c.index}")
+            here = x.splat(Value(inside, "b"))
+            v = x.select(here, self._get(i.index, c.index), x.const(0, kind))
+            self._give(v, f.add(f.mul(i.index, n), f.add(c.index, first)))
+
+    def _squares(self, j: Index, low: Index) -> Value:
+        """The sum of the squares of a column below the diagonal, in float64."""
+        f, x, t = self.f, self.x, self.x.type("f64")
+        with f.loop(low, self.rows, 1, [(t, x.const(0, "f64").name)]) as i:
+            v = x.cast(self._get(i.index, j), "f64")
+            i.next = [fused(x, v, v, Value(i.values[0], "f64")).name]
+        return Value(i.values[0], "f64")
+
+    def _mirror(self, j: Index, tau: Value, low: Index, first: Index, end: int) -> None:
+        """Reflect columns by what lies in column j below its diagonal, and one on it."""
+        f, v, kind = self.f, self.v, self.kind
+        minus = self._splat(self.x.neg(tau))
+        inside = not isinstance(first, int)  # of the matrix itself: after column j
+        begin = first if not inside or self.many else self._from(first)
+        with f.loop(begin, end, self.step) as c:
+            total = self._plus(j, c.index, low)
+            if inside and not self.many:
+                after = v.compare("gt", positions(v, c.index, 1), positions(v, j, 0))
+                total = v.select(after, total, v.const(0, kind))
+            total = v.mul(minus, total)
+            v.store(v.add(self._row(j, c.index), total), self._at(j, c.index))
+            with f.loop(low, self.rows) as i:
+                by = self._splat(self._get(i.index, j))
+                new = fused(v, by, total, self._row(i.index, c.index))
+                v.store(new, self._at(i.index, c.index))
+
+    def _plus(self, j: Index, c: Index, low: Index) -> Value:
+        """Row j from column c on, with the rows below it by the elements of column j."""
+        f, v, t, high = self.f, self.v, self.v.type(self.kind), self.rows
+        middle = f.add(low, f.let(f"and i64 {f.sub(high, low)}, {-ACROSS}"))
+
+        def term(i: Index, total: str) -> str:
+            by = self._splat(self._get(i, j))
+            return fused(v, by, self._row(i, c), Value(total, self.kind)).name
+
+        zero = v.const(0, self.kind).name
+        carried = [(t, self._row(j, c).name), *[(t, zero)] * (ACROSS - 1)]
+        with f.loop(low, middle, ACROSS, carried) as i:
+            i.next = [term(f.add(i.index, m), total) for m, total in enumerate(i.values)]
+        sums = [Value(x, self.kind) for x in i.values]
+        while len(sums) > 1:
+            sums = [v.add(a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]
+        with f.loop(middle, high, 1, [(t, sums[0].name)]) as i:
+            i.next = [term(i.index, i.values[0])]
+        return Value(i.values[0], self.kind)
+
     # Cholesky.
     def _cholesky(self) -> None:
         """The lower factor, whose columns are the rows here; what is on the other side is not
@@ -372,11 +467,11 @@ class MatrixKernel(Kernel):
             info = x.select(first, self._number(f.add(j, 1), kind), info)
             root = x.intrinsic("sqrt", x.select(bad, x.const(1, kind), d))
             by = self._splat(root)
-            with f.loop(self._from(j), self.ld, self.step) as c:
+            with f.loop(self._from(j), self.end, self.step) as c:
                 v.store(v.div(self._row(j, c.index), by), self._at(j, c.index))
             with f.loop(f.add(j, 1), n) as i:
                 minus = self._splat(x.neg(self._get(j, i.index)))
-                with f.loop(self._from(i.index), self.ld, self.step) as c:
+                with f.loop(self._from(i.index), self.end, self.step) as c:
                     old = self._row(i.index, c.index)
                     new = fused(v, minus, self._row(j, c.index), old)
                     v.store(new, self._at(i.index, c.index))

@@ -24,7 +24,7 @@ COMPILE_AFTER = int(os.environ.get("FACULA_COMPILE_AFTER", "-1"))
 # round otherwise and losses show when; those that take long to compile wait until it pays.
 MAX_AFTER, MAX_AFTER_LONG = 3, 30
 LONG = 500_000.0  # microseconds
-MATRICES = frozenset(("cholesky", "det", "inverse", "lu_factor", "slogdet", "solve"))
+MATRICES = frozenset(("cholesky", "det", "inverse", "lu_factor", "qr", "slogdet", "solve"))
 # Microseconds for an element of what NumPy has no function for; others take 1e-3 or so.
 SLOW = {
     "erf": 0.01,
@@ -411,7 +411,7 @@ def _microseconds(
         return once + size * (1e-3 + inputs[0][-1] * (3e-4 if narrow else 2e-5))
     if name in MATRICES:  # NumPy's library is called for each; what it has not is done by columns
         rows = inputs[0][-1]
-        once = 20.0 * rows if name == "lu_factor" else 4.0
+        once = 20.0 * rows if name in ("lu_factor", "qr") else 4.0
         return once + math.prod(inputs[0][:-2]) * (0.15 + rows * (0.05 + rows * rows * 2e-5))
     each = SLOW.get(name, 1e-3) + (NARROW if narrow else 0.0)
     once = 4.0 + max([size, *map(math.prod, inputs)]) * each

@@ -210,6 +210,17 @@ def pinv(
     return record(sp.PINV, (A,), (absolute, relative, bool(hermitian)))
 
 
+def _surely_regular(r: Any, relative: float) -> bool:
+    """Whether the smallest singular value of each triangle is certainly larger than `relative`
+    times its largest one: by the norms of the triangle and of its inverse, which bound them."""
+    if r.size == 0 or (np.diagonal(r, 0, -2, -1) == 0).any():
+        return False
+    inverse = np.linalg.inv(r)
+    with np.errstate(all="ignore"):
+        sizes = np.linalg.norm(r, axis=(-2, -1)) * np.linalg.norm(inverse, axis=(-2, -1))
+        return bool((sizes * relative < 0.9).all())
+
+
 @public
 def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> Any:
     """x that minimises |A x - B|, the residuals, the rank and the singular values of A.
@@ -241,22 +252,29 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
         )
     eps = float(dtypes.finfo(A.dtype).eps)
     relative = eps * max(m, n) if rcond is None else _tolerance(rcond)
-    x = record(sp.PINV, (A,), (0.0, relative if driver != "gels" else eps, False)) @ b
-    values = svdvals(A.detach())
+    x = values = None
     rank = A.new_empty((0,), dtype=dtypes.int64)
-    if driver != "gels":
-        if min(m, n):
-            rank = (values > relative * values.narrow(-1, 0, 1)).sum(-1)
-        else:
-            rank = A.new_zeros(A.node.shape[:-2], dtype=dtypes.int64)
+    if driver != "gels" and type(relative) is float and m >= n and A.node.device is None:
+        q, r = sp.QR(A, "reduced")
+        if _surely_regular(known(r.detach()), relative):
+            x = pm.solve(r, pm.adjoint(q) @ b, "upper")
+            rank = A.new_full(A.node.shape[:-2], n, dtype=dtypes.int64)
+    if x is None:
+        x = record(sp.PINV, (A,), (0.0, relative if driver != "gels" else eps, False)) @ b
+        values = svdvals(A.detach())
+        if driver != "gels":
+            if min(m, n):
+                rank = (values > relative * values.narrow(-1, 0, 1)).sum(-1)
+            else:
+                rank = A.new_zeros(A.node.shape[:-2], dtype=dtypes.int64)
     residuals = pm.real_part(x).reshape(-1).narrow(0, 0, 0).clone()
     full = driver == "gels" or bool((known(rank) == n).all())
     if m > n and driver != "gelsy" and full:
         d = A @ x - b
         residuals = ((d * d.conj_physical()).real if d.dtype.is_complex else d * d).sum(-2)
-        if vector:
-            residuals = residuals.squeeze(-1)
-    singular = values if driver in ("gelsd", "gelss") else values.new_empty((0,))
+    singular = pm.real_part(x).new_empty((0,))
+    if driver in ("gelsd", "gelss"):
+        singular = svdvals(A.detach()) if values is None else values
     return _LSTSQ((x.squeeze(-1) if vector else x, residuals, rank, singular))
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from operator import index
 from typing import Any
 
 import numpy as np
 
 from facula import dtypes
-from facula.ops.shapes import select, slice_dim
+from facula.ops.movement import SLICE
+from facula.ops.shapes import slice_dim
 from facula.ops.table import api
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
+from facula.views import make_slices
 
 
 def _several(parts: list[Any]) -> tuple[Any, ...]:
@@ -28,7 +30,7 @@ def unbind(input: Any, dim: int = 0) -> Any:
     if not shape:
         raise IndexError(f"unbind: Dimension specified as {dim} but tensor has no dimensions")
     d = wrap_dim(dim, len(shape))
-    return _several([select.__wrapped__(input, d, i) for i in range(shape[d])])
+    return _several(make_slices(input, SLICE, d, list(range(shape[d]))))
 
 
 @api
@@ -61,11 +63,8 @@ def split(
                 f"split_with_sizes expects split_sizes to sum exactly to {n} (input "
                 f"tensor's size at dimension {d}), but got split_sizes={parts}"
             )
-    out, at = [], 0
-    for s in parts:
-        out.append(slice_dim(tensor, d, at, s))
-        at += s
-    return _several(out)
+    begins = accumulate(parts, initial=0)
+    return _several(make_slices(tensor, SLICE, d, list(zip(begins, parts, strict=False))))
 
 
 @api

@@ -38,6 +38,10 @@ OPERATIONS = {
     "cholesky": lambda a, s, b: [L.cholesky(s), L.cholesky(s.mT, upper=True)],
     "lu": lambda a, s, b: [*L.lu_factor(a), *L.lu(a), *L.lu_factor(s, pivot=False)],
     "tall and wide": lambda a, s, b: [*L.lu_factor(torch.cat([a, a + 1], -1)), *L.lu(a[..., :1])],
+    "qr": lambda a, s, b: [*L.qr(a), *L.qr(s, "complete"), L.qr(a, "r")[1]],
+    "qr, tall": lambda a, s, b: [*L.qr(torch.cat([a, s], -2)), *L.qr(b, "complete")],
+    "qr, wide": lambda a, s, b: [*L.qr(torch.cat([a, s], -1)), *L.qr(b.mT, "complete")],
+    "qr of few": lambda a, s, b: [*L.qr(a * 0), *L.qr(a * 1e18 if a.dtype.itemsize == 4 else a)],
     "upper": lambda a, s, b: [L.solve_triangular(s, b, upper=True)],
     "lower": lambda a, s, b: [L.solve_triangular(s, b.mT, upper=False, left=False)],
     "unit": lambda a, s, b: [L.solve_triangular(s / 4, b, upper=True, unitriangular=True)],
@@ -59,7 +63,7 @@ def test_as_interpreted(name, dtype):
 def test_one_that_does_not_fit_on_the_stack(dtype):
     def build():
         given = _made((130, 130), dtype)
-        return [x for name in ("inv", "cholesky", "lu") for x in OPERATIONS[name](*given)]
+        return [x for name in ("inv", "cholesky", "lu", "qr") for x in OPERATIONS[name](*given)]
 
     both(build, 5e-3 if dtype is torch.float32 else 1e-9, FACTORS)
 

@@ -85,3 +85,30 @@ def test_what_is_not_finite_is_not_singular():
     assert not torch.linalg.inv(a).isfinite().all()
     x = torch.linalg.solve(torch.eye(2), torch.tensor([float("inf"), 1.0]))
     assert not x.isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (2, 7, 3), (4, 4)], ids=str)
+def test_least_squares_of_full_rank_by_qr(shape, tier, rng):
+    a, b = rng.standard_normal(shape), rng.standard_normal(shape[:-1])
+    A = torch.tensor(a, requires_grad=True)
+    found = torch.linalg.lstsq(A, torch.tensor(b), driver="gelsd")
+    want = np.linalg.pinv(a) @ b[..., None]
+    assert np.allclose(found.solution.tolist(), want[..., 0])
+    assert (found.rank == shape[-1]).all() and found.rank.shape == shape[:-2]
+    assert np.allclose(found.singular_values.tolist(), np.linalg.svd(a, compute_uv=False))
+    if shape[-2] > shape[-1]:
+        left = ((a @ want)[..., 0] - b) ** 2
+        assert found.residuals.shape == (*shape[:-2], 1)
+        assert np.allclose(found.residuals.tolist(), left.sum(-1, keepdims=True))
+    x = torch.linalg.lstsq(A, torch.tensor(b)).solution
+    y = (torch.linalg.pinv(A) @ torch.tensor(b)[..., None])[..., 0]
+    grads = [torch.autograd.grad(t.square().sum(), A)[0].tolist() for t in (x, y)]
+    assert np.allclose(*grads)
+
+
+def test_least_squares_of_a_rank_that_is_not_certain():
+    a = torch.ones(5, 3)
+    found = torch.linalg.lstsq(a, a)
+    assert found.rank == 1 and torch.allclose(found.solution, torch.full((3, 3), 1 / 3))
+    near = torch.eye(3) * torch.tensor([1.0, 1.0, 1e-7])
+    assert torch.linalg.lstsq(near, torch.eye(3)).rank == 2

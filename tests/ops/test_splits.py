@@ -27,6 +27,35 @@ def test_parts_are_views_and_only_unsafe_ones_may_be_written_with_a_history():
     y.unsafe_split(2)[0].mul_(2)
 
 
+@pytest.mark.parametrize("grad", [False, True])
+def test_many_parts_lie_where_single_ones_do(grad):
+    base = torch.arange(48.0).reshape(6, 8)
+    x = base.requires_grad_()[1:].t() if grad else base[1:].t()
+    parts = [*x.unbind(0), *x.unbind(-1), *x.split(3, 1), *x.chunk(5), *x.split([2, 0, 6])]
+    single = [x[i] for i in range(8)] + [x[:, i] for i in range(5)]
+    single += [x[:, :3], x[:, 3:], x[:2], x[2:4], x[4:6], x[6:], x[:2], x[2:2], x[2:]]
+    for a, b in zip(parts, single, strict=True):
+        assert (a.shape, a.stride(), a.storage_offset()) == (
+            b.shape,
+            b.stride(),
+            b.storage_offset(),
+        )
+        assert a.tolist() == b.tolist() and a.requires_grad is grad and a._base is b._base
+    if not grad:
+        parts[3].fill_(-1)
+        assert x[3].tolist() == [-1] * 5 and parts[8][3] == -1 and parts[3]._version == 1
+        base.zero_()
+        assert not any(p.any() for p in parts)
+
+
+def test_parts_with_a_history_of_memory_that_numpy_holds():
+    x = torch.ones(6, 2, requires_grad=True)
+    held = x.detach().numpy()
+    for parts in (x.unbind(0), x.split(2)):
+        (g,) = torch.autograd.grad(parts, x, [torch.ones_like(p) for p in parts])
+        assert g.equal(torch.ones(6, 2)) and held.sum() == 12
+
+
 def test_a_size_that_does_not_divide_is_an_error():
     with pytest.raises(RuntimeError, match="not divisible"):
         torch.zeros(2, 5).hsplit(2)
