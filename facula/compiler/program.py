@@ -43,7 +43,7 @@ _base = attrgetter("base")
 ITEMS = tuple.__basicsize__  # where a tuple's items begin
 PIECE, PIECES = 1 << 16, 16  # characters that a module has at least; modules of a program, about
 LARGE = 1 << 16  # bytes from which on the memory of results is used again
-MOVED = 16 << 20  # bytes of results, at most, that a first run does not write over their inputs
+MOVED = 16 << 20  # bytes of results, at most, that one run does not write over their inputs
 
 
 class Kernel:
@@ -66,7 +66,7 @@ class CompiledProgram:
         self.program = program
         self.loose = loose
         self.used = 0  # when it ran last (facula/compiler/keeping.py)
-        self.began = False  # whether it has run
+        self.moving = True  # whether some of what it updates may lie badly
         self.skip = 0  # the record to begin with: those before were done ahead (trace/ahead.py)
         self.untried = ahead.RUNS  # times that it has to run until it may begin early
         self.hits = self.misses = 0  # frames that ended with it, or otherwise, once it had begun
@@ -410,16 +410,15 @@ class CompiledProgram:
         # Nearly always nobody else has any of them, which is seen without a loop. (Views of a view
         # would count as its base's.)
         alone = _ALONE_IN_TUPLE.issuperset(map(getrefcount, donors))
-        first, self.began = not self.began, True
         bases = [a for a in map(_base, donors) if a is not None]
-        if alone and not first and OWNED.issuperset(map(type, bases)):
+        if alone and not self.moving and OWNED.issuperset(map(type, bases)):
             others = [
                 np.empty(shape, dtype) if pool is None else pool.take()
                 for shape, dtype, _, pool in self.others
             ]
             return list(self.arrange((*donors, *others)))
         del donors, bases
-        moved = self._moved(inputs) if first else ()
+        moved = self._moved(inputs) if self.moving else ()
         fresh = []
         for shape, dtype, donor, pool in self.fresh:
             if donor in moved:  # from now on it begins at a line of the caches
@@ -446,11 +445,23 @@ class CompiledProgram:
         return fresh
 
     def _moved(self, inputs: list[Any]) -> set[int]:
-        """Inputs whose results get memory of their own in a first run, since they lie badly: what a
-        loop updates stays where it is, and parameters begin where NumPy put them."""
-        large = [d for _, _, d, pool in self.fresh if d >= 0 and pool is not None]
-        found = {d for d in large if inputs[d].base is None and astray(inputs[d])}
-        return found if sum([inputs[d].nbytes for d in found]) <= MOVED else set()
+        """Inputs whose results get memory of their own, since they lie badly: what a loop updates
+        stays where it is, and parameters begin where NumPy put them. Of many some in each run, or
+        all would be there twice."""
+        found: set[int] = set()
+        room, self.moving = MOVED, False
+        for _, _, donor, pool in self.fresh:
+            if donor < 0 or pool is None:
+                continue
+            a = inputs[donor]
+            if a.base is not None or a.nbytes > MOVED or not astray(a):
+                continue
+            if a.nbytes <= room:
+                found.add(donor)
+                room -= a.nbytes
+            else:
+                self.moving = True
+        return found
 
     def _run_mixed(
         self, inputs: list[Any], scalars: list[Any], fresh: list[Any], objects: tuple[Any, ...]

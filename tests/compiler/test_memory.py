@@ -1,5 +1,7 @@
 """Where results lie: memory that is written over, and memory that is used again."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -180,6 +182,21 @@ def test_what_a_loop_updates_is_moved_to_a_line_once(monkeypatch):
         seen.append(p.data_ptr())
     np.testing.assert_array_equal(p.numpy(), want)
     assert len(set(seen[1:])) == 1 and seen[-1] % 64 == 0
+
+
+def test_of_many_some_are_moved_in_each_run(monkeypatch):
+    """As many as fit into what a run may move; what is too large alone stays."""
+    inputs = [np.zeros(n, np.float32) for n in (100, 60, 1000, 50, 40, 90)]
+    badly = {id(a) for a in inputs}
+    monkeypatch.setattr(native, "astray", lambda a: id(a) in badly)
+    monkeypatch.setattr(native, "MOVED", 4 * 200)
+    fresh = [((), None, k, object()) for k in range(5)] + [((), None, 5, None)]
+    program = SimpleNamespace(fresh=[*fresh, ((), None, -1, object())], moving=True)
+    runs = []
+    while program.moving:
+        runs.append(native.CompiledProgram._moved(program, inputs))
+        badly -= {id(inputs[k]) for k in runs[-1]}
+    assert runs == [{0, 1, 4}, {3}]
 
 
 @pytest.mark.parametrize("rows, most, moved", [(301, 1000, set()), (302, 1 << 20, {0})])
