@@ -34,7 +34,15 @@ class Tensor(TensorBase):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Legacy constructor: sizes, or data of the default dtype."""
-        kwargs.pop("device", None)
+        where = kwargs.pop("device", None)
+        if where is not None:
+            from facula.devices import device
+
+            if device(where).type != "cpu":
+                raise RuntimeError(
+                    f"{cls.__name__}(): legacy constructor expects device type: cpu but device "
+                    f"type: {device(where).type} was passed"
+                )
         if not args and len(kwargs) == 1 and kwargs.keys() <= {"data", "other", "size"}:
             args = (kwargs.popitem()[1],)
         if kwargs:

@@ -57,7 +57,7 @@ def _allowed(shape: tuple[int, ...]) -> tuple[int, ...]:
                 f"Trying to create tensor with negative dimension {n}: {list(shape)}"
             )
     if math.prod(shape) > _MOST:
-        if max(shape) > _MOST:
+        if max(shape) >= 1 << 63:
             raise TypeError(f"argument 'size' overflows an int64: {list(shape)}")
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
     return shape
@@ -466,6 +466,11 @@ def empty_strided(
         )
     d = (dtype or dtypes.get_default_dtype()).np
     span = sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) + 1
+    if min(steps, default=0) < 0 or span * d.itemsize > _MOST:
+        raise RuntimeError(
+            "empty_strided: Storage size calculation overflowed with "
+            f"sizes={list(shape)} and strides={list(steps)}"
+        )
     buffer = np.zeros(0 if 0 in shape else span, d)
     at = tuple([s * d.itemsize for s in steps])
     return finish(

@@ -213,14 +213,14 @@ def asarray(
 def _check_nesting(data: Any, d: Any) -> None:
     """PyTorch's error for sequences that are not of one length, or not all of one depth."""
     sizes, x = [], data
-    while isinstance(x, _NESTED) and getattr(x, "ndim", 1):
+    while isinstance(x, _NESTED) and getattr(x, "ndim", True):
         sizes.append(len(x))
         if not len(x):
             break
         x = x[0]
 
     def check(x: Any, dim: int) -> None:
-        nested = isinstance(x, _NESTED) and getattr(x, "ndim", 1)
+        nested = isinstance(x, _NESTED) and getattr(x, "ndim", True)
         if dim == len(sizes):
             if nested:
                 need = "an integer" if d.category == dtypes.INT else "a real number"
@@ -292,8 +292,32 @@ def frombuffer(
         raise TypeError(
             f"frombuffer(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}"
         )
-    if not len(buffer) or not count:
-        raise ValueError(f"both buffer length ({len(buffer)}) and count ({count}) must not be 0")
+    try:
+        length = memoryview(buffer).nbytes
+    except TypeError:
+        raise ValueError(
+            f"frombuffer(): object does not implement Python buffer protocol: a "
+            f"{type(buffer).__name__}"
+        ) from None
+    if not length or not count:
+        raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
+    if not 0 <= offset < length:
+        raise ValueError(
+            f"frombuffer(): offset ({offset} bytes) must be non-negative and no greater than "
+            f"buffer length ({length} bytes) minus 1"
+        )
+    if count > 0 and count * dtype.itemsize > length - offset:
+        raise ValueError(
+            f"frombuffer(): requested buffer length ({count} * {dtype.itemsize} bytes) after "
+            f"offset ({offset} bytes) must not be greater than actual buffer length "
+            f"({length} bytes)"
+        )
+    if count < 0 and (length - offset) % dtype.itemsize:
+        raise ValueError(
+            f"frombuffer(): buffer length ({length - offset} bytes) after offset ({offset} bytes) "
+            f"must be a multiple of element size ({dtype.itemsize})"
+        )
+    count = count if count > 0 else -1
     array = _writable(np.frombuffer(buffer, dtype.np, count, offset), "buffer")
     return finish(from_array(array, owned=False), requires_grad)
 

@@ -153,3 +153,16 @@ def test_complex_ends_of_a_real_range(name):
     assert make(0, 1j, 3).is_complex()
     with pytest.raises(RuntimeError, match=f"{name}.*inferred dtype"):
         make(0, 1j, 3, dtype=torch.float32)
+
+
+def test_sizes_and_devices_that_no_memory_has():
+    for make in (
+        lambda: torch.empty_strided([8, 8], [2**61, 1], dtype=torch.float64),
+        lambda: torch.empty_strided([2, 2], [-1, 1]),
+        lambda: torch.empty(2**62, 8),
+    ):
+        with pytest.raises(RuntimeError, match="Storage size calculation overflowed"):
+            make()
+    with pytest.raises(RuntimeError, match="legacy constructor expects device type: cpu"):
+        torch.Tensor(2, device="cuda")
+    assert torch.Tensor(2, device="cpu").shape == (2,)

@@ -120,3 +120,19 @@ def test_a_list_that_holds_itself():
 def test_sequences_of_several_lengths(data, error, words):
     with pytest.raises(error, match=words):
         torch.tensor(data)
+
+
+@pytest.mark.parametrize(
+    ("buffer", "given", "words"),
+    [
+        ([1, 2], {}, "does not implement Python buffer protocol"),
+        (bytearray(4), {"offset": -1}, r"offset \(-1 bytes\) must be non-negative"),
+        (bytearray(4), {"offset": 4}, r"offset \(4 bytes\) must be"),
+        (bytearray(4), {"count": 3}, r"requested buffer length \(3 \* 2 bytes\) after offset"),
+        (bytearray(4), {"offset": 3}, r"must be a multiple of element size \(2\)"),
+        (bytearray(0), {}, "must not be 0"),
+    ],
+)
+def test_buffers_that_do_not_fit(buffer, given, words):
+    with pytest.raises(ValueError, match=words):
+        torch.frombuffer(buffer, dtype=torch.int16, **given)
