@@ -32,7 +32,6 @@ class Cluster:
         self.reads: set[Node] = set()
         self.hidden: Any = None  # what its kernel need not compute (hidden.py)
         self.reach: Any = None  # how far the rows of a product's left operand reach
-        self.distant: frozenset[Node] = frozenset()  # what it stores past the caches (distant.py)
 
     def add(self, n: Node, level: str) -> None:
         self.nodes.append(n)

@@ -6,7 +6,6 @@ from typing import Any
 
 from facula.compiler.bags import Bags
 from facula.compiler.cluster import ALL, COLUMN, FULL, Cluster
-from facula.compiler.distant import distant
 from facula.compiler.gathered import Gathered
 from facula.compiler.grouping import Grouping
 from facula.compiler.hidden import Masks
@@ -72,7 +71,6 @@ class Lowered:
         self.roots = [place(n, g.places) for n in roots]
         self.strides = [n.strides for n in roots]  # that their tensors have
         recompute(g, {p.base for p in self.roots})
-        self.distant = distant(g, roots, self.roots)
         self.masks = Masks(entries, self.roots, g.places, scalars, self.guards)
         while not self._lower_all():
             pass
@@ -113,7 +111,6 @@ class Lowered:
                 self.steps.append((c, None))
                 continue
             c.hidden, c.reach = self.masks.of(c, self.stored), self.masks.reach(c)
-            c.distant = self.distant.intersection(c.nodes) if self.distant else self.distant
             try:
                 self.steps.append((c, self._lower(c)))
             except NotCompiled:
@@ -239,7 +236,6 @@ class Likeness:
                 (c.hidden.diagonal, *[(self.nodes[n], x) for n, x in c.hidden.fills.items()])
             )
         parts.append(c.reach)
-        parts.append(tuple(sorted([self.nodes[n] for n in c.distant])))
         self.key = tuple(parts)
         self.back = list(self.nodes)
         self.back_numbers = list(self.numbers)

@@ -67,12 +67,6 @@ def has_avx512() -> bool:
     return "x86" in TRIPLE and {"+avx512f", "+avx512dq"} <= set(FEATURES.split(","))
 
 
-@lru_cache(1)
-def stores_past() -> bool:
-    """Whether there are stores past the caches, which a fence of their own puts in order."""
-    return "x86" in TRIPLE
-
-
 # Options of LLVM while it writes kernels. Their loops are finished: reducing them again takes a
 # third of the time, and what comes out runs as fast without. LLVM has its options once for a
 # process, and another user of llvmlite may want the usual ones.

@@ -27,8 +27,6 @@ class ProductKernel(Kernel):
 
     def build(self, width: int) -> None:
         """Write the kernel; `width` is that of a vector of float32."""
-        from facula.cpu.jit import stores_past
-
         n = self.cluster.core
         assert n is not None
         kind = kind_of(n)
@@ -72,7 +70,6 @@ class ProductKernel(Kernel):
         t.fetching = min(BLOCK, s.k - self.fetching) if self.reach is None else BLOCK
         t.fused, t.packed = n.shape[-1] >= NARROW, p.pack_b
         t.steps = [(row, column) for _, row, column in self.steps]
-        t.past = t.beyond() if stores_past() else []
         self._rooms()
         self.units = p.units
         with f.loop("%lo", "%hi") as unit:
@@ -93,8 +90,6 @@ class ProductKernel(Kernel):
                 last = f.smaller(f.add(first, p.together), s.count)
                 with f.loop(first, last, some=True) as one:
                     self._product(a, b, one.index)
-        if t.past:
-            f.fence_past()
 
     def _masked(self, n: Node) -> None:
         """What a mask spares: tiles whose results it hides, and where the left operand is zero."""

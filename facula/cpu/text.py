@@ -133,11 +133,6 @@ class Function:
         self.declare("void", "llvm.prefetch.p0", "ptr", "i32", "i32", "i32")
         self.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(write)}, i32 3, i32 1)")
 
-    def fence_past(self) -> None:
-        """Let others see what was stored past the caches before what is stored after this."""
-        self.declare("void", "llvm.x86.sse.sfence")
-        self.do("call void @llvm.x86.sse.sfence()")
-
     @contextmanager
     def loop(
         self, low: Index, high: Index, step: Index = 1, carried: Any = (), some: bool = False

@@ -168,23 +168,7 @@ class TileWriter:
         # Bytes from an element of an operand to one that is fetched early, or 0.
         self.ahead = self.right_ahead = 0
         self.steps: list[tuple[Any, Any]] = []  # of the epilogue, in bytes: row, column
-        # Of what follows, the results that are stored past the caches where they are aligned.
-        self.past: list[int] = []
-        self.aligned: dict[int, str] = {}
         self.known: dict[Any, str] = {}
-
-    def beyond(self) -> list[int]:
-        """Results that may be stored past the caches: whole rows of aligned vectors if the first
-        one is."""
-        e, whole = self.epilogue, self.width * SIZE[self.kind]
-        return [
-            k
-            for k, n in enumerate(e.outs, len(e.keys))
-            if n in e.kernel.cluster.distant
-            and e.kinds[k] == self.kind
-            and self.steps[k][1] == SIZE[self.kind]
-            and self.steps[k][0] % whole == 0
-        ]
 
     def call(
         self,
@@ -257,7 +241,6 @@ class TileWriter:
             for (x, p), v in zip(spots, sums, strict=True):
                 x.store(v, p)
 
-        self.aligned = {k: self._aligned(f, k) for k in self.past}
         count: Index = "%k" if self.parts else self.k
         sums = self._span(f, rows, lanes, offsets, count)
         if self.parts:
@@ -284,12 +267,6 @@ class TileWriter:
             f.do(f"br label %{end}")
             f.start(end)
 
-    def _aligned(self, f: Function, k: int) -> str:
-        """Whether a result that may be stored past the caches begins where a vector may."""
-        address = f.let(f"ptrtoint ptr %x{k} to i64")
-        low = f.let(f"and i64 {address}, {self.width * SIZE[self.kind] - 1}")
-        return f.let(f"icmp eq i64 {low}, 0")
-
     def _is(self, f: Function, what: int) -> str:
         """Whether this part of k is the first, the last, or the one that fetches."""
         return f.let(f"icmp ne i64 {f.let(f'and i64 %part, {what}')}, 0")
@@ -298,7 +275,7 @@ class TileWriter:
         """Have brought near, while sums are made, what follows them reads and writes in some rows.
         `pointers`: for each operand and result, where the first of these rows begins."""
         e = self.epilogue
-        # Results first: what is written over is asked for once, by who may write to it.
+        # Results first: a line that is written over is asked for once, by who may write to it.
         for k, pointer in reversed(pointers.items()):
             row, step = self.steps[k]
             for i in range(rows):
@@ -330,11 +307,7 @@ class TileWriter:
         one = Lanes(f, 1)
         sums = [(x.type(kind), x.const(0, kind).name) for _ in range(rows) for x in lanes]
         kinds = enumerate(zip(self.epilogue.kinds, self.steps, strict=True))
-        expected = [
-            k
-            for k, (what, (row, step)) in kinds
-            if step == SIZE[what] and row and k not in self.past
-        ]
+        expected = [k for k, (what, (row, step)) in kinds if step == SIZE[what] and row]
         whole = self.fetching if self.parts else self.k
         stretches = max(1, min(rows, whole // STRETCH)) if expected else 1
         at_once = -(-rows // stretches)
@@ -412,15 +385,8 @@ class TileWriter:
         for n in kernel.cluster.nodes:
             if n not in memo:
                 memo[n] = kernel.compute(n, x, [operand(n, k) for k in range(len(n.inputs))])
-        for k, n in enumerate(e.outs, len(e.keys)):
-            at = address(k)
-            if k not in self.past or x.width != self.width or isinstance(x, Edge):
-                x.store(memo[n], at)
-                continue
-            with f.when(self.aligned[k]):
-                x.store_past(memo[n], at)
-            with f.when(f.let(f"xor i1 {self.aligned[k]}, true")):
-                x.store(memo[n], at)
+        for k, n in enumerate(e.outs):
+            x.store(memo[n], address(len(e.keys) + k))
 
 
 class DotWriter(TileWriter):

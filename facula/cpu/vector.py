@@ -178,13 +178,6 @@ class Lanes(Builder):
         size = SIZE[a.kind]
         self.f.do(f"store {self.type(raw.kind)} {raw.name}, ptr {pointer}, align {size}")
 
-    def store_past(self, a: Value, pointer: str) -> None:
-        """Whole vectors, at an address that is aligned to them, past the caches: other threads see
-        them after a fence only (`fence_past`)."""
-        raw = self.pack(a)
-        where = f"ptr {pointer}, align {self.width * SIZE[a.kind]}"
-        self.f.do(f"store {self.type(raw.kind)} {raw.name}, {where}, !nontemporal !{{i32 1}}")
-
     def store_strided(self, a: Value, pointer: str, step: int) -> None:
         one = Lanes(self.f, 1)
         for k in range(self.width):
