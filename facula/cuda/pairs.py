@@ -244,7 +244,7 @@ class _Pair:
     """Puts two parts together as a complex number is stored."""
 
     name = "pair"
-    view = False
+    view = rounds = False
     pointwise = True
 
 
