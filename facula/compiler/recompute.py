@@ -94,9 +94,15 @@ def _plans(
     return out if saved > 0 else {}
 
 
-def _plan(g: Grouping, b: Node, c: Cluster, kept: set[Node]) -> tuple[list[Node], set[Node]] | None:
+def _plan(
+    g: Grouping, b: Node, c: Cluster, kept: set[Node], room: int = CHAIN
+) -> tuple[list[Node], set[Node]] | None:
     """The values that a cluster has to compute for b, and what it has to read for that, besides
-    what it reads anyway and what is small."""
+    what it reads anyway and what is small. None where these are a chain of more than `room`: two
+    values that are computed from each other in turns have ways without number to their beginning.
+    """
+    if not room:
+        return None
     size = prod(c.shape)
     nodes: list[Node] = []
     more: set[Node] = set()
@@ -118,7 +124,7 @@ def _plan(g: Grouping, b: Node, c: Cluster, kept: set[Node]) -> tuple[list[Node]
         elif a.op is INPUT or a in kept:
             more.add(a)
         else:
-            inner = _plan(g, a, c, kept) if _cheap(g, a) else None
+            inner = _plan(g, a, c, kept, room - 1) if _cheap(g, a) else None
             if inner is None:
                 return None
             nodes += [n for n in inner[0] if n not in nodes]

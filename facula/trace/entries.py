@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from facula.dtypes import dtype as Dtype
@@ -9,6 +10,7 @@ from facula.dtypes import named
 from facula.trace.entry_checks import MOST_DIMENSIONS, check_entry
 from facula.trace.lines import user_line
 from facula.trace.node import END, INPUT, Node, Other, entry
+from facula.trace.state import PINNED
 from facula.trace.untracked import hide, untrack
 
 if TYPE_CHECKING:
@@ -144,6 +146,8 @@ def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
     """The operands of a new entry; those that its names call leaves become inputs of the frame."""
     inputs: list[Node] = []
     count = len(r.inputs)
+    if not r.pinned:
+        r.pinned = sum([a.nbytes for _, a, _ in r.inputs])
     for i, name in enumerate(names):
         if name.__class__ is not tuple:
             inputs.append(name)
@@ -153,8 +157,11 @@ def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
             node.leaf, node.index, node.rec = of, count, r
             if r.lasting:
                 untrack(node)
+            r.pinned += prod(of.shape) * of.dtype.itemsize
             count += 1
             inputs.append(node)
         else:
             inputs.append(inputs[name[1]])
+    if r.pinned > PINNED:
+        r.limit = r.again = r.pinned = 0
     return tuple(inputs)

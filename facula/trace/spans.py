@@ -27,6 +27,7 @@ from facula.trace.operands import (
 )
 from facula.trace.recorder import TLS, flush
 from facula.trace.resting import begin_work
+from facula.trace.turns import turns
 
 VARIANTS = 16  # stretches remembered for one position, function and settings
 KEYS = 2048  # functions and settings remembered for one position: where frames begin, passes too
@@ -175,7 +176,7 @@ def run(
         return _refused(f, tensors, static, numbers)
     if fresh:
         out = _known(r, key, tensors, numbers)
-    if out is _APART or (out is _MISS and ((r.pieces and comes_back(r)) or _ends(r, key, tensors))):
+    if out is _APART or (out is _MISS and _ends(r, key, tensors)):
         flush(r, wait=False)
         out = _known(r, key, tensors, numbers)
     if out is _MISS or out is _APART:
@@ -185,6 +186,8 @@ def run(
 
 def _ends(r: Any, key: Any, tensors: tuple[Any, ...]) -> bool:
     """Whether the frame ends before a call that is new there."""
+    if (r.pieces and comes_back(r)) or (r.cur.index >= r.limit and turns(r)):
+        return True
     known = r.cur.spans
     ways = () if known is None else [s for variants in known.values() for s in variants]
     if r.place is None and crossroads(r.cur, ways):

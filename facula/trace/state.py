@@ -14,6 +14,9 @@ MAX_TRIE = 400_000  # entries remembered by one recorder before it starts afresh
 # So many frames in a row, each of so many operations most of which were new: from then on a frame
 # ends where the program comes back to the line at which it began, to find pieces that repeat.
 STRAYED, LONG = 5, 2000
+# A frame that nothing reads is looked at (turns.py) once it has so many operations, again each time
+# that it has twice as many, and once so many bytes have become inputs of new operations.
+LOOKED_AT, PINNED = 1000, 1 << 28
 _frames = count()  # the frames of all threads: their nodes meet in one graph
 
 
@@ -26,12 +29,12 @@ class Recorder:
     """What one thread has recorded since its last flush, and all it has seen before."""
 
     __slots__ = (
-        *("__weakref__", "add", "ahead", "anomaly", "asked", "autocast", "begun", "complaint"),
-        *("counters", "cur"),
-        *("frame", "gnodes", "grad", "handles", "head", "held", "inference", "inputs", "last"),
-        *("lasting", "loans", "local", "next", "packing", "parts", "pieces", "place", "read"),
-        *("replayed", "rests", "rooms", "roots", "saved_hooks", "scalars", "size", "sized", "soon"),
-        *("strangers", "strayed", "temps", "thread", "turn", "turned", "unsteady", "values"),
+        *("__weakref__", "add", "again", "ahead", "anomaly", "asked", "autocast", "begun"),
+        *("complaint", "counters", "cur", "frame", "gnodes", "grad", "handles", "head", "held"),
+        *("inference", "inputs", "last", "lasting", "limit", "loans", "local", "next", "packing"),
+        *("parts", "pieces", "pinned", "place", "read", "replayed", "rests", "rooms", "roots"),
+        *("saved_hooks", "scalars", "size", "sized", "soon", "strangers", "strayed", "temps"),
+        *("thread", "turn", "turned", "turns", "unsteady", "values"),
         *("views", "wanderers", "watcher"),
     )
 
@@ -112,6 +115,9 @@ class Recorder:
         self.views = False
         self.sized = self.size
         self.head: Any = None  # the line that began this frame, once asked for
+        self.limit = self.again = LOOKED_AT  # operations after which it may end (turns.py)
+        self.turns: Any = None  # at which positions, once that was looked at
+        self.pinned = 0  # bytes of the inputs of what is new in it
         self.begun = False  # whether a parameter has been met where nothing expected one
         self.frame = self.turn = next(_frames)
         self.turned = 0  # inputs that `graph.turn_of` has looked at

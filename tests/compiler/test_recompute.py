@@ -198,3 +198,15 @@ def test_a_broadcast_operand_keeps_its_steps_where_a_reshaped_value_is_computed_
     assert np.allclose(got, np.repeat((number * w).reshape(1, 3, 5).sum(2), rows, 0))
     got = ((tc + number) * tw).reshape(rows, 3, 5).sum(2).numpy()
     assert np.allclose(got, ((column + number) * w).reshape(rows, 3, 5).sum(2))
+
+
+def test_two_values_that_are_computed_from_each_other_in_turns():
+    """The ways to where they begin double with each turn: 2**60 of them here."""
+    x, v = torch.ones(40, dtype=torch.double), torch.zeros(40, dtype=torch.double)
+    xs, vs = np.ones(40), np.zeros(40)
+    for _ in range(60):
+        v = v - 0.01 * x
+        x = x + 0.01 * v
+        vs = vs - 0.01 * xs
+        xs = xs + 0.01 * vs
+    np.testing.assert_allclose((x.sum() + v).numpy(), xs.sum() + vs, rtol=1e-12)
