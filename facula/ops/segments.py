@@ -21,6 +21,7 @@ _KINDS = {
     "min": ("amin", math.inf),
     "prod": ("prod", 1.0),
 }
+_KINDS |= {"amax": _KINDS["max"], "amin": _KINDS["min"]}
 
 
 @api(names=("_segment_reduce",), method=False)
@@ -36,7 +37,8 @@ def segment_reduce(
     initial: Any = None,
 ) -> Any:
     """Reduce segments along `axis`, the last dimension of `lengths` (or of `offsets`, which say
-    where they begin and, with one more, where the last ends). 'sum', 'mean', 'max', 'min', 'prod'.
+    where they begin and, with one more, where the last ends). 'sum', 'mean', 'max' or 'amax',
+    'min' or 'amin', 'prod'.
 
     Source: https://pytorch.org/docs/stable/generated/torch.segment_reduce.html
     """
