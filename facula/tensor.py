@@ -325,7 +325,7 @@ class Tensor(TensorBase):
         if isinstance(edge, nodes.GradNode):
             edge.retain = weakref.ref(self)
             self._retains = edge
-            self._hooked = self._base_t is not None
+            views.mark_hooked(self)
 
     @property
     def retains_grad(self) -> bool:
@@ -341,7 +341,7 @@ class Tensor(TensorBase):
             views.rederive(self)  # its base may have a history since
         if self._leaf_rg:
             return add_hook(self, "_hooks", hook)
-        self._hooked = self._base_t is not None
+        views.mark_hooked(self)
         return add_hook(self._edge() or nodes.GradNode(), "tensor_hooks", hook)
 
     def _edge(self) -> Any:

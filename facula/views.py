@@ -400,6 +400,17 @@ def fresh(t: Any) -> Any:
     return u
 
 
+def mark_hooked(t: Any) -> None:
+    """Note that t, a view, has hooks, which writes through it and its views are to go past."""
+    if t._base_t is None:
+        return
+    n = len(t._chain)
+    for ref in t._storage.aliases:
+        a = ref()
+        if a is not None and a._base_t is t._base_t and a._chain[:n] == t._chain:
+            a._hooked = True
+
+
 def _leads(base: Any, t: Any) -> bool:
     """Whether the history of t is one of its base, which is a view of the memory itself."""
     n = len(base._chain)

@@ -136,6 +136,28 @@ def test_retained_gradients_follow_writes_in_place(torch):
 
 
 @agrees
+def test_writes_go_past_the_hooks_of_what_was_written_through(torch):
+    """Also where the view that is written to was made before there were hooks."""
+    out = []
+    for read in ("base", "part", "view", "hooked"):
+        for early in (False, True):
+            x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+            base = x.clone()
+            hooked, seen = base.mT, []
+            views = {"base": base, "part": hooked[0], "view": hooked.unflatten(0, [-1, 2])}
+            if early:
+                hooked.retain_grad()
+            else:
+                hooked.register_hook(lambda g, seen=seen: seen.append(g.clone()))
+            views["view"].mul_(3)
+            ({**views, "hooked": hooked}[read] * 2).sum().backward()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                out += [list(seen), hooked.grad, x.grad]
+    return out
+
+
+@agrees
 def test_reading_the_gradient_of_a_result_warns(torch):
     w = torch.ones(2, requires_grad=True)
     y, kept = w * 2, w * 3

@@ -81,3 +81,8 @@ def test_its_gradients_go_where_pytorchs_go(f, names):
     assert _next(out)[: len(names)] == names
     out.sum().item()
     assert _next(out)[: len(names)] == names, "after the program has run"
+
+
+def test_parts_of_complex_numbers():
+    x = facula.ones(2, dtype=facula.complex64, requires_grad=True) * 1
+    assert [t.grad_fn.name() for t in (x.real, x.imag)] == ["SelectBackward0"] * 2
