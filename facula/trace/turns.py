@@ -68,8 +68,6 @@ def _positions(n: Any) -> frozenset[Any]:
 
 def _may_end(r: Any) -> bool:
     """Whether no gradients were recorded in this frame, or most of it is dead."""
-    if r.gnodes:
-        return False
     n = r.cur
     while n.op is not ROOT and not n.rg:
         n = n.parent

@@ -125,6 +125,23 @@ def test_a_model_whose_results_are_dropped_is_followed(training):
     assert total == pytest.approx(model(torch.ones(3, 4)).sum().item(), rel=1e-5)
 
 
+def test_gradients_of_gradients_that_are_dropped():
+    def run():
+        w = torch.ones(4, requires_grad=True)
+        most = 0
+        for _ in range(500):
+            (g,) = torch.autograd.grad((w**3).sum(), w, create_graph=True)
+            g.register_hook(lambda g: g * 3)
+            g.sum().backward()
+            grad, w.grad = w.grad, None
+            most = max(most, len(TLS.r.handles))
+        return most, grad.tolist()
+
+    _, (most, grad) = ended(run)
+    assert most < 1000
+    assert grad == [18.0] * 4
+
+
 @pytest.mark.parametrize("keep", [False, True])
 def test_batches_that_nothing_else_keeps_are_not_collected(monkeypatch, keep):
     for module in (turns, entries):
