@@ -50,6 +50,7 @@ from facula.ops import (
     matrix,
     norms,
     operators,
+    promotion,
     reductions,
     scans,
     scatters,
@@ -205,7 +206,7 @@ def result_type(*operands: Any, **named: Any) -> dtype:
 
         words = ", ".join([*map(describe, operands), *named])
         raise TypeError(f"result_type(): expected two tensors or numbers, got ({words})")
-    return arithmetic.result_type(*operands, *named.values())
+    return promotion.result_type(*operands, *named.values())
 
 
 def set_num_threads(n: int) -> None:

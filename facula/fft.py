@@ -17,9 +17,9 @@ from facula import dtypes
 from facula.errors import honest
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need
 from facula.ops.complexes import REAL_VIEW
 from facula.ops.creations import arange
+from facula.ops.promotion import need
 from facula.ops.registry import Op
 from facula.ops.table import FUNCTIONS, explained, public
 from facula.tensor_base import wrap_dim

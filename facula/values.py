@@ -70,6 +70,15 @@ def present(t: Any) -> Any:
     return t._data
 
 
+def at_hand(t: Any) -> Any:
+    """The values of t as an array to read, if they are there, or follow from what is there by a few
+    exact operations (`trace/aside.py`): of targets that a program shifts, converts or reshapes."""
+    n = t.node
+    if n.rec is TLS.r and n.op is not INPUT and n.op is not STALE:
+        return aside.exact(n.rec, n)
+    return present(t)
+
+
 def own_memory(t: Any) -> Any:
     """Realise t, in memory that is its own and its aliases'; returns who holds that memory.
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from facula import dtypes
 from facula.linalg.primitives import LinAlgError
-from facula.ops.arithmetic import need
 from facula.ops.indices import known
+from facula.ops.promotion import need
 
 
 def matrix(name: str, a: Any, square: bool = True, what: str = "A") -> None:

@@ -12,8 +12,8 @@ from facula.linalg import spectral as sp
 from facula.linalg.checks import matrix, succeeded
 from facula.linalg.factor import _NOT_POSITIVE, _int32, reflected
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need
 from facula.ops.indices import known
+from facula.ops.promotion import need
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields
 from facula.trace.recorder import record

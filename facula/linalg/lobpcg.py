@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.ops.arithmetic import need
+from facula.ops.promotion import need
 from facula.ops.table import FUNCTIONS, api
 
 

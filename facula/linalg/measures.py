@@ -12,9 +12,9 @@ from facula.linalg.factor import eigvalsh, svdvals
 from facula.linalg.solvers import tolerances
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
-from facula.ops.arithmetic import need
 from facula.ops.norms import norm_over
 from facula.ops.norms import vector_norm as _vector_norm
+from facula.ops.promotion import need
 from facula.ops.table import FUNCTIONS, public
 from facula.return_types import fields
 from facula.tensor_base import wrap_dim

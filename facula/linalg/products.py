@@ -10,8 +10,8 @@ from facula.linalg import spectral as sp
 from facula.linalg.checks import matrix, same
 from facula.linalg.solvers import inv
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need
 from facula.ops.einsum import vector_product
+from facula.ops.promotion import need
 from facula.ops.table import FUNCTIONS, public
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record

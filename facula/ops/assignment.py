@@ -20,10 +20,10 @@ from facula.meta import META
 from facula.ops import indexing as ix
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import _NUMBERS, number, tensor_of
 from facula.ops.composed import whole
 from facula.ops.creation import FULL, full_on
 from facula.ops.indices import array_of, list_index, parse, plain_views, saved_by, table_of
+from facula.ops.promotion import NUMBERS, number, tensor_of
 from facula.ops.registry import like_strides
 from facula.ops.shapes import expand
 from facula.ops.table import METHODS, OVERRIDES, api, dispatch, in_place
@@ -43,7 +43,7 @@ def value_like(value: Any, like: Any) -> Any:
     value = number(value)
     if isinstance(value, complex):
         value = real_number(value, like.node.dtype)
-    if not isinstance(value, (Tensor, *_NUMBERS)):
+    if not isinstance(value, (Tensor, *NUMBERS)):
         raise TypeError(
             f"__setitem__: can't assign a {type(value).__name__} to a {like.dtype} tensor"
         )
@@ -60,7 +60,7 @@ def value_like(value: Any, like: Any) -> Any:
 def filler(value: Any, like: Any) -> Any:
     """The value of `masked_fill` and its kin, which has to have a place in the dtype."""
     value = real_number(value, like.node.dtype)
-    if isinstance(value, _NUMBERS):
+    if isinstance(value, NUMBERS):
         dtypes.check_fits(value, like.node.dtype)
     return value_like(value, like)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from facula import dtypes
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need, number, one_tensor, operands, result_type, tensor_of
+from facula.ops.promotion import need, number, one_tensor, operands, result_type, tensor_of
 from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor

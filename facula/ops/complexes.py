@@ -10,8 +10,8 @@ import numpy as np
 from facula import dtypes
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need
 from facula.ops.composed import whole
+from facula.ops.promotion import need
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.trace.node import canonical

@@ -320,7 +320,7 @@ def _batched(name: str, x: Any, n: int) -> Any:
 
 def _run(f: Any, x: Any, w: Any, bias: Any, n: int) -> Any:
     """f(x, w) and the bias; 16-bit floats are rounded once."""
-    from facula.ops.arithmetic import in_float32
+    from facula.ops.promotion import in_float32
 
     if bias is None:
         return whole(f(x, w), "Convolution", x, w)

@@ -14,9 +14,9 @@ import numpy as np
 
 from facula import rejection
 from facula.ops import gamma as gm
-from facula.ops.arithmetic import need
 from facula.ops.drawing import drawn_of, zero_gradients
 from facula.ops.indices import known
+from facula.ops.promotion import need
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import api
 from facula.trace.recorder import record

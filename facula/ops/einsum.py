@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need, result_type
 from facula.ops.composed import whole
 from facula.ops.movement import apart
+from facula.ops.promotion import need, result_type
 from facula.ops.table import api
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim

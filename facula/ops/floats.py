@@ -10,16 +10,9 @@ import numpy as np
 
 from facula import dtypes
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import (
-    _underivable,
-    implemented,
-    need,
-    one_tensor,
-    operands,
-    real_only,
-    tensor_of,
-)
+from facula.ops.arithmetic import _underivable
 from facula.ops.pointwise import _c, _f
+from facula.ops.promotion import implemented, need, one_tensor, operands, real_only, tensor_of
 from facula.ops.registry import Op, broadcast, pointwise, to_bool
 from facula.ops.table import METHODS, api
 from facula.return_types import fields

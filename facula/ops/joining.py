@@ -6,7 +6,7 @@ from typing import Any
 
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need, result_type
+from facula.ops.promotion import need, result_type
 from facula.ops.reductions import every
 from facula.ops.shapes import expand, reshape, sizes, slice_dim, unsqueeze
 from facula.ops.table import FUNCTIONS, api

@@ -9,11 +9,11 @@ import numpy as np
 from facula import devices, dtypes
 from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need
 from facula.ops.assignment import filler
 from facula.ops.composed import whole
 from facula.ops.indices import array_of, getitem, positions
 from facula.ops.movement import in_layout
+from facula.ops.promotion import need
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor
 from facula.trace.recorder import record

@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 from facula import grad_mode
-from facula.ops.arithmetic import in_float32
 from facula.ops.composed import whole
+from facula.ops.promotion import in_float32
 from facula.ops.table import api
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
-from facula.ops.arithmetic import in_float32, need
 from facula.ops.composed import whole
 from facula.ops.movement import in_layout
+from facula.ops.promotion import in_float32, need
 from facula.ops.reductions import _dims, every, safe_power, select
 from facula.ops.registry import broadcast
 from facula.ops.table import api

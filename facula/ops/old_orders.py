@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from facula.ops.arithmetic import _NUMBERS
+from facula.ops.promotion import NUMBERS
 from facula.tensor import Tensor
 
 _Orders = dict[str, tuple[str, ...]]
@@ -32,7 +32,7 @@ _told: list[bool] = []
 def _is(kind: str, x: Any) -> bool:
     if kind == "t":
         return isinstance(x, Tensor)
-    number = isinstance(x, _NUMBERS) or (isinstance(x, Tensor) and x.dim() == 0)
+    number = isinstance(x, NUMBERS) or (isinstance(x, Tensor) and x.dim() == 0)
     return number or (kind == "?" and isinstance(x, Tensor))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from facula import dtypes
 from facula.in_place import check_distinct, check_in_place, check_overlap, replace
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import _NUMBERS
+from facula.ops.promotion import NUMBERS
 from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, PLAIN, concerned, own_value
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, assign, follow1, follow2, record_slow
@@ -70,7 +70,7 @@ def _checked(general: Any) -> Any:
     return method
 
 
-_ACCEPTED = (Tensor, *_NUMBERS, np.generic, np.ndarray)
+_ACCEPTED = (Tensor, *NUMBERS, np.generic, np.ndarray)
 
 
 def _accepted(other: Any) -> bool:

@@ -29,6 +29,7 @@ __all__ = ["MOST", "fits", "lstm"]
 C, H = 4, 5  # where the states are in the result
 NEAR = 16  # entries back, where what another gradient has recorded is found
 MOST = 256  # units; the products of more are worth tiles that fit their batch
+FEW, SMALL = 4, 64  # fewer sequences of more units are worth threads within a step
 
 
 def _s(a: Any) -> Any:
@@ -164,9 +165,11 @@ LSTM: Op = Op("lstm", _infer, _forward, (_rows_grad, _weight_grad, _h_grad, _c_g
 
 def fits(rows: Any, w: Any, h: Any, c: Any) -> bool:
     """Whether a layer's operands are arrays of the host, of one type that this operation is for,
-    with few units."""
-    d = rows.node.dtype
-    if TLS.dual is not None or w.node.shape[-1] > MOST or 0 in rows.node.shape:
+    with few units, and enough sequences for them."""
+    d, units = rows.node.dtype, w.node.shape[-1]
+    if TLS.dual is not None or units > MOST or 0 in rows.node.shape:
+        return False
+    if units > SMALL and rows.node.shape[1] < FEW:
         return False
     return (d is dtypes.float32 or d is dtypes.float64) and all(
         [

@@ -8,11 +8,11 @@ from typing import Any
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
-from facula.ops.arithmetic import need, real_only
 from facula.ops.comparison import truth
 from facula.ops.composed import whole
 from facula.ops.indexing import GATHER, only
 from facula.ops.movement import PERMUTE, RESHAPE, in_layout, shaped
+from facula.ops.promotion import need, real_only
 from facula.ops.shapes import dims_of
 from facula.ops.table import FUNCTIONS, api
 from facula.return_types import fields

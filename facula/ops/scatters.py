@@ -14,11 +14,11 @@ from facula import dtypes
 from facula.in_place import check_distinct, check_overlap
 from facula.ops import indexing as ix
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need
 from facula.ops.assignment import filler
 from facula.ops.composed import whole
 from facula.ops.indices import array_of, known, outside, saved_by, table_of
 from facula.ops.movement import in_layout, shaped, watched
+from facula.ops.promotion import need
 from facula.ops.registry import Op, broadcast, like_strides
 from facula.ops.scatter_reduce import KINDS, reduced, unchanged
 from facula.ops.table import FUNCTIONS, METHODS, api, in_place

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes
-from facula.ops.arithmetic import need
 from facula.ops.composed import whole
+from facula.ops.promotion import need
 from facula.ops.table import FUNCTIONS, api
 from facula.values import from_array, realise
 

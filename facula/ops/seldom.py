@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from facula.ops.arithmetic import need
+from facula.ops.promotion import need
 from facula.ops.table import METHODS, api
 
 _REMOVED = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from facula import dtypes, unresolved
 from facula.ops import movement as mv
-from facula.ops.arithmetic import need
+from facula.ops.promotion import need
 from facula.ops.registry import broadcast
 from facula.ops.table import METHODS, OVERRIDES, api
 from facula.tensor import Tensor

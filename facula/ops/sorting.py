@@ -10,10 +10,10 @@ import numpy as np
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
-from facula.ops.arithmetic import result_type, tensor_of
 from facula.ops.composed import whole
 from facula.ops.indexing import GATHER, only
 from facula.ops.movement import in_layout
+from facula.ops.promotion import result_type, tensor_of
 from facula.ops.reductions import _pick, need_dim
 from facula.ops.registry import Op, like_strides, widened
 from facula.ops.table import FUNCTIONS, api

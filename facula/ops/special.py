@@ -10,8 +10,8 @@ import numpy as np
 from facula import dtypes
 from facula.ops import bessel, gamma, normal, polynomials
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need, one_tensor, operands, result_type, tensor_of
 from facula.ops.movement import in_layout
+from facula.ops.promotion import need, one_tensor, operands, result_type, tensor_of
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.trace.recorder import record

@@ -10,9 +10,9 @@ import numpy as np
 from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
-from facula.ops.arithmetic import need
 from facula.ops.composed import whole
 from facula.ops.indexing import GATHER
+from facula.ops.promotion import need
 from facula.ops.reductions import _dims, amax, amin, mean, std, sum, var
 from facula.ops.registry import Op, widened
 from facula.ops.table import api

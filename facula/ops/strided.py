@@ -7,7 +7,7 @@ from typing import Any
 from facula.in_place import fills, forbidden
 from facula.ops import movement as mv
 from facula.ops import pointwise as pw
-from facula.ops.arithmetic import need
+from facula.ops.promotion import need
 from facula.ops.registry import like_strides
 from facula.ops.shapes import sizes
 from facula.ops.table import FUNCTIONS, api

@@ -7,7 +7,7 @@ from typing import Any
 
 from facula import dtypes
 from facula.in_place import check_in_place, forbidden
-from facula.ops.arithmetic import need
+from facula.ops.promotion import need
 from facula.ops.table import FUNCTIONS, METHODS, api
 from facula.tensor import Tensor
 from facula.warned import warn_once

@@ -27,15 +27,18 @@ EXACT = frozenset(
         *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "logical_not", "signbit"),
         *("isnan", "any", "all", "maximum", "minimum", "clamp_low", "clamp_high", "clamp_min"),
         *("clamp_max", "neg", "abs", "add", "sub", "mul", "div", "add_s", "sub_s", "mul_s"),
-        *("div_s", "rsub_s", "self", "to", "full", "where"),
+        *("div_s", "rsub_s", "self", "to", "full", "where", "argmax", "argmin"),
     ]
 )
 
 
 def read(r: Any, node: Node) -> Any:
     """The value of an entry of the frame, to be read and not kept; None where it is not at hand."""
-    if r.cur.index > SHORT:
-        return None
+    return None if r.cur.index > SHORT else exact(r, node)
+
+
+def exact(r: Any, node: Node) -> Any:
+    """The same, in a frame of any length, for a check that the library makes."""
     steps = node.aside
     if steps is None:
         steps = node.aside = _steps(node)
@@ -43,9 +46,8 @@ def read(r: Any, node: Node) -> Any:
 
 
 def look(r: Any, node: Node) -> Any:
-    """About the value of an entry, in a frame of any length, for a check that the library makes:
-    operations that are not exact may give other bits than the frame's program. None where there
-    are many, or large ones."""
+    """About the value of an entry: operations that are not exact may give other bits than the
+    frame's program. None where there are many, or large ones."""
     steps = _steps(node, LOOK, exact=False)
     return _computed(r, steps) if steps else None
 

@@ -29,7 +29,8 @@ from facula.trace.flight import LOCK
 from facula.trace.node import LEAF, STALE, Node, Pick, pick, stale
 from facula.trace.recorder import TLS
 from facula.trace.settling import relayout
-from facula.trace.spans import VARIANTS, Apart, Span, is_lent, key_of, ready, written
+from facula.trace.spans import VARIANTS, is_lent, key_of, ready, written
+from facula.trace.stretches import Apart, Span
 from facula.writes import sole
 
 _FLOATS = {float}

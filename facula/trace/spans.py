@@ -17,7 +17,7 @@ from typing import Any
 from facula.ops.table import OVERRIDES, PLAIN, SPAN, concerned
 from facula.trace import ahead, flight, recorder
 from facula.trace.lines import comes_back
-from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, Pick, pick
+from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, pick
 from facula.trace.operands import (
     SNAPSHOT_BYTES,
     crossroads,
@@ -27,6 +27,7 @@ from facula.trace.operands import (
 )
 from facula.trace.recorder import TLS, flush
 from facula.trace.resting import begin_work
+from facula.trace.stretches import Apart, Span
 from facula.trace.turns import turns
 
 VARIANTS = 16  # stretches remembered for one position, function and settings
@@ -34,109 +35,16 @@ KEYS = 2048  # functions and settings remembered for one position: where frames 
 # A stretch of so many operations, and of this part of its frame, that was new at so many places is
 # a frame of its own at others (`_wanders`), until one of these has been reached so often that it is
 # worth a program of its own.
-WANDERS, LENGTH, PART, AT_HOME = 8, 32, 4, 1000
+WANDERS, LENGTH, PART = 8, 32, 4
 MAX_WANDERING = 4096
 PURE: set[Any] = set()  # functions whose views are recorded as values
 _MISS, _APART = object(), object()
 _FLOATS = {float}
-_EMPTY: list[Any] = []  # which nobody writes to
 _THERE = (LEAF, INPUT)
-
-
-class Span:
-    """What one call needed and did.
-
-    wants    the node of each operand, None for None
-    given    picks the operands that are not None, where some are
-    entries  picks the operands that are values of the frame, where gradients are recorded
-    binds    picks the operands that become inputs; their nodes are `inputs`
-    made     constants that the function made and that become inputs: (how many inputs come before,
-             node, tensor, buffer)
-    distinct  how many tensors these are: what NumPy code holds is read anew each time
-    known    whether some of these have a history or may get one
-    stay     whether some of them are not written to by the call
-    writes   picks the operands that are written to; their nodes after the call are `after`
-    histories  picks those of them that may have a history: a leaf that requires no grad has none
-    times    how often each of these is written
-    numbers  picks from `numbers` and `constants` those that were recorded; None: all `constants`
-    constants  the Python numbers recorded by a call that was given none, or integers by another
-    plain    whether its operands are read, each as it is, and no more (`_follow`)
-    results  the nodes of the results
-    same     pairs of places where one tensor is two operands
-    lent     places of operands whose memory NumPy code holds: the program reads a copy of it
-    shape    how the results are returned: None, "one" or the class of a tuple
-    end      the last entry
-    early    what a program can do once this is recorded (`ahead.py`)
-    """
-
-    __slots__ = (
-        "after",
-        "binds",
-        "constants",
-        "distinct",
-        "early",
-        "end",
-        "entries",
-        "given",
-        "histories",
-        "inputs",
-        "known",
-        "lent",
-        "made",
-        "numbers",
-        "plain",
-        "results",
-        "same",
-        "shape",
-        "stay",
-        "times",
-        "wants",
-        "writes",
-    )
-
-    wants: list[Node | None]
-    given: Pick | None
-    entries: Pick | None
-    binds: Pick
-    distinct: int
-    inputs: list[Node | None]
-    made: list[tuple[int, Node, Any, Any]]
-    known: bool
-    stay: bool
-    writes: Pick | None
-    histories: Pick
-    after: list[Node]
-    times: list[int]
-    numbers: Pick | None
-    constants: list[Any]
-    plain: bool
-    results: list[Node]
-    same: list[tuple[int, int]]
-    lent: list[int]
-    shape: Any
-    end: Node
-    early: Any
-
-    def share(self) -> None:
-        """Let all stretches have the same empty list: there are many, most of whose lists are
-        empty, and Python's garbage collector looks at each object that it finds."""
-        for name in ("after", "constants", "inputs", "lent", "made", "results", "same", "times"):
-            if not getattr(self, name):
-                setattr(self, name, _EMPTY)
 
 
 class _NoTensor(Exception):
     """An operand has no node."""
-
-
-class Apart:
-    """That a frame ends before a call whose operands have these nodes, so many times still."""
-
-    __slots__ = ("end", "times", "wants")
-
-    def __init__(self, wants: list[Node | None]) -> None:
-        self.wants, self.times = wants, AT_HOME
-        self.end = None  # it is no stretch
 
 
 def pure(f: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:

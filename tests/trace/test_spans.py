@@ -9,7 +9,7 @@ import pytest
 
 import facula as torch
 from facula.optim import _grouped
-from facula.trace import spans
+from facula.trace import spans, stretches
 from facula.trace.recorder import TLS, Recorder, flush
 
 
@@ -461,7 +461,7 @@ def test_an_update_after_ever_new_sizes_becomes_a_frame_of_its_own(nothing_known
 
 
 def test_a_size_that_comes_often_gets_a_program_with_its_update(nothing_known, monkeypatch):
-    monkeypatch.setattr(spans, "AT_HOME", 12)
+    monkeypatch.setattr(stretches, "AT_HOME", 12)
     recorded, _ = steps_of_sizes([*range(2, 22), *[9, 30] * 20])
     late = recorded[22:]
     assert sum(late) == 1  # of size 30, once; 9 was met before updates were set apart

@@ -8,10 +8,10 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.meta import META
-from facula.ops.arithmetic import need
 from facula.ops.composed import whole
 from facula.ops.contraction import MATMUL_WIDE
 from facula.ops.movement import apart, in_layout
+from facula.ops.promotion import need
 from facula.ops.registry import like_strides
 from facula.ops.table import mixed
 from facula.trace.node import Other

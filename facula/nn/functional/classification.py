@@ -16,7 +16,7 @@ from facula.ops.movement import RESHAPE, watched
 from facula.ops.table import mixed
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
-from facula.values import from_array, present
+from facula.values import at_hand, from_array, present
 
 from ._common import (
     check_reduction,
@@ -163,7 +163,7 @@ def _check_range(target: Tensor, classes: int, ignore_index: int) -> tuple[bool,
 
     IndexError for one that is no class.
     """
-    values = present(target)
+    values = at_hand(target)
     if values is None:
         return False, False
     if outside(values, classes):
@@ -348,7 +348,7 @@ def multi_margin_loss(
             f"inconsistent weight size: {dims(weight.shape)} for input of size: {dims(input.shape)}"
         )
     x, index = upcast(rows), target.reshape(n)
-    values = present(target)
+    values = at_hand(target)
     if values is not None and ((values < 0) | (values >= classes)).any():
         raise RuntimeError(f"multi_margin_loss: target out of range, there are {classes} classes")
     match = _matches(index, classes, 1, 2)

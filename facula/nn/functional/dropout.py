@@ -9,7 +9,7 @@ import warnings
 
 import facula
 from facula import Tensor
-from facula.ops.arithmetic import need
+from facula.ops.promotion import need
 from facula.ops.table import explained
 
 from ._common import in_place, require_bools

@@ -8,11 +8,11 @@ from typing import Any
 import facula
 from facula import Tensor
 from facula.ops import table
-from facula.ops.arithmetic import need
 from facula.ops.composed import whole
 from facula.ops.contraction import MATMUL_WIDE
 from facula.ops.movement import PERMUTE, shaped, view_strides
 from facula.ops.pointwise import cast
+from facula.ops.promotion import need
 from facula.ops.table import OVERRIDES, mixed
 from facula.trace.node import contiguous_strides
 from facula.trace.recorder import TLS, record

@@ -10,7 +10,7 @@ import facula
 from facula import Tensor
 from facula.errors import honest
 from facula.nn.functional._common import require_bools
-from facula.ops.arithmetic import need
+from facula.ops.promotion import need
 from facula.ops.table import explained
 
 __all__ = [
