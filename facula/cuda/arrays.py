@@ -116,6 +116,11 @@ class DeviceArray:
         """How many elements it has."""
         return math.prod(self.shape)
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes these take, as they would lie side by side."""
+        return self.size * self.dtype.itemsize
+
     def look(self, op: Any, params: Any) -> DeviceArray:
         """The array seen through a view operation."""
         seen = Node(None, self.shape, self.dtype, self.strides_)

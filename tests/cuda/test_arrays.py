@@ -45,3 +45,8 @@ def test_a_tensor_is_given_another_size(device: Any) -> None:
     a = torch.arange(6.0).to("cuda")
     a.resize_(8)
     assert a.is_cuda and a.cpu()[:6].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_bytes_of_a_view_are_those_of_its_elements(device: Any) -> None:
+    x = torch.ones(4, 6, device=device)
+    assert (x._data.nbytes, x.t()[:3]._data.nbytes) == (96, 48)
