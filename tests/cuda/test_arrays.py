@@ -48,5 +48,8 @@ def test_a_tensor_is_given_another_size(device: Any) -> None:
 
 
 def test_bytes_of_a_view_are_those_of_its_elements(device: Any) -> None:
-    x = torch.ones(4, 6, device="cuda")
-    assert (x._data.nbytes, x.t()[:3]._data.nbytes) == (96, 48)
+    x = torch.ones(4, 6).to("cuda")
+    rows = x.t()[:3]
+    torch.synchronize()
+    assert rows.tolist() == [[1.0] * 4] * 3
+    assert (x._data.nbytes, rows._data.nbytes) == (96, 48)
