@@ -64,5 +64,5 @@ for episode in range(8):
     loss = torch.stack(policy_losses).sum() + torch.stack(value_losses).sum() - 0.01 * bonus
     loss.backward()
     optimizer.step()
-    print(episode, len(rewards), sum(rewards), loss.item())
+    print(episode, len(rewards), round(sum(rewards), 6) + 0.0, loss.item())
 print(kl_divergence(Normal(torch.zeros(2), 1.0), Normal(torch.ones(2), 2.0)).tolist())
