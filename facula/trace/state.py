@@ -16,7 +16,7 @@ MAX_TRIE = 400_000  # entries remembered by one recorder before it starts afresh
 STRAYED, LONG = 5, 2000
 # A frame that nothing reads is looked at (turns.py) once it has so many operations, again each time
 # that it has twice as many, and once so many bytes have become inputs of new operations.
-LOOKED_AT, PINNED = 1000, 1 << 28
+LOOKED_AT, PINNED = 2000, 1 << 28
 _frames = count()  # the frames of all threads: their nodes meet in one graph
 
 
