@@ -42,9 +42,8 @@ class Value:
 class Builder:
     """Operations that are made of others, alike on every device."""
 
-    rounds = (
-        True  # whether numbers that meet narrow floats are rounded, as operations say (`rounds`)
-    )
+    # Whether numbers that meet narrow floats are rounded, as operations say (`Op.rounds`).
+    rounds = True
 
     if TYPE_CHECKING:  # what each builder writes
 

@@ -9,6 +9,7 @@ beside it in the same rows, so that exchanges of rows and subtractions go over b
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from facula.compiler.cluster import kind_of
@@ -335,15 +336,21 @@ class MatrixKernel(Kernel):
 
     def _less(self, i: Index, c: Index, low: Index, high: Index) -> Value:
         """Elements of row i from column c on, less the rows between by their factors."""
-        f, v, t = self.f, self.v, self.v.type(self.kind)
-        zero = v.const(0, self.kind).name
-        middle = f.add(low, f.let(f"and i64 {f.sub(high, low)}, {-ACROSS}"))
 
         def term(k: Index, total: str) -> str:
             minus = self._splat(self.x.neg(self._get(i, k)))
-            return fused(v, minus, self._row(k, c), Value(total, self.kind)).name
+            return fused(self.v, minus, self._row(k, c), Value(total, self.kind)).name
 
-        carried = [(t, self._row(i, c).name), *[(t, zero)] * (ACROSS - 1)]
+        return self._summed(self._row(i, c), low, high, term)
+
+    def _summed(
+        self, first: Value, low: Index, high: Index, term: Callable[[Index, str], str]
+    ) -> Value:
+        """`first` with a term for each index between, several sums at a time."""
+        f, v, t = self.f, self.v, self.v.type(self.kind)
+        zero = v.const(0, self.kind).name
+        middle = f.add(low, f.let(f"and i64 {f.sub(high, low)}, {-ACROSS}"))
+        carried = [(t, first.name), *[(t, zero)] * (ACROSS - 1)]
         with f.loop(low, middle, ACROSS, carried) as k:
             k.next = [term(f.add(k.index, m), total) for m, total in enumerate(k.values)]
         sums = [Value(x, self.kind) for x in k.values]
@@ -435,23 +442,12 @@ class MatrixKernel(Kernel):
 
     def _plus(self, j: Index, c: Index, low: Index) -> Value:
         """Row j from column c on, with the rows below it by the elements of column j."""
-        f, v, t, high = self.f, self.v, self.v.type(self.kind), self.rows
-        middle = f.add(low, f.let(f"and i64 {f.sub(high, low)}, {-ACROSS}"))
 
         def term(i: Index, total: str) -> str:
             by = self._splat(self._get(i, j))
-            return fused(v, by, self._row(i, c), Value(total, self.kind)).name
+            return fused(self.v, by, self._row(i, c), Value(total, self.kind)).name
 
-        zero = v.const(0, self.kind).name
-        carried = [(t, self._row(j, c).name), *[(t, zero)] * (ACROSS - 1)]
-        with f.loop(low, middle, ACROSS, carried) as i:
-            i.next = [term(f.add(i.index, m), total) for m, total in enumerate(i.values)]
-        sums = [Value(x, self.kind) for x in i.values]
-        while len(sums) > 1:
-            sums = [v.add(a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]
-        with f.loop(middle, high, 1, [(t, sums[0].name)]) as i:
-            i.next = [term(i.index, i.values[0])]
-        return Value(i.values[0], self.kind)
+        return self._summed(self._row(j, c), low, self.rows, term)
 
     # Cholesky.
     def _cholesky(self) -> None:

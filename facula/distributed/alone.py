@@ -100,6 +100,11 @@ def _only(name: str, tensors: Any) -> Any:
     return tensors[0]
 
 
+def _sent(obj: Any) -> Any:
+    """An object as another process would get it."""
+    return pickle.loads(pickle.dumps(obj))
+
+
 def get_rank(group: Any = None) -> int:
     """0."""
     return 0
@@ -243,7 +248,7 @@ def gather_object(
 ) -> None:
     """Put a copy of an object into a list."""
     _root("gather", dst if group_dst is None else group_dst)
-    object_gather_list[0] = pickle.loads(pickle.dumps(obj))
+    object_gather_list[0] = _sent(obj)
 
 
 def scatter_object_list(
@@ -255,12 +260,12 @@ def scatter_object_list(
 ) -> None:
     """Put a copy of the one object of a list into another list."""
     _root("scatter", src if group_src is None else group_src)
-    scatter_object_output_list[0] = pickle.loads(pickle.dumps(scatter_object_input_list[0]))
+    scatter_object_output_list[0] = _sent(scatter_object_input_list[0])
 
 
 def all_gather_object(object_list: Any, obj: Any, group: Any = None) -> None:
     """Put a copy of an object into a list."""
-    object_list[0] = pickle.loads(pickle.dumps(obj))
+    object_list[0] = _sent(obj)
 
 
 def broadcast_object_list(

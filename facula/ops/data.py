@@ -210,6 +210,9 @@ def asarray(
     return finish(out, True) if requires_grad and not out.requires_grad else out
 
 
+_NESTED = (list, tuple, np.ndarray, Tensor)
+
+
 def _check_nesting(data: Any, d: Any) -> None:
     """PyTorch's error for sequences that are not of one length, or not all of one depth."""
     sizes, x = [], data
@@ -238,9 +241,6 @@ def _check_nesting(data: Any, d: Any) -> None:
             check(y, dim + 1)
 
     check(data, 0)
-
-
-_NESTED = (list, tuple, np.ndarray, Tensor)
 
 
 def _writable(array: Any, what: str = "NumPy array") -> Any:

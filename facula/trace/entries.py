@@ -146,7 +146,7 @@ def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
     """The operands of a new entry; those that its names call leaves become inputs of the frame."""
     inputs: list[Node] = []
     count = len(r.inputs)
-    if not r.pinned:
+    if r.pinned is None:
         r.pinned = sum([a.nbytes for _, a, _ in r.inputs])
     for i, name in enumerate(names):
         if name.__class__ is not tuple:
@@ -162,6 +162,6 @@ def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
             inputs.append(node)
         else:
             inputs.append(inputs[name[1]])
-    if r.pinned > PINNED:
+    if r.pinned > PINNED:  # the frame is looked at, and again when as many have come
         r.limit = r.again = r.pinned = 0
     return tuple(inputs)

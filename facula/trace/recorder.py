@@ -18,7 +18,6 @@ from typing import Any
 
 from facula.trace import ahead, flight, neighbours
 from facula.trace.entries import apart, append, known_entry, meet, new_entry
-from facula.trace.lines import comes_back
 from facula.trace.node import (
     ASSIGN,
     END,
@@ -45,7 +44,7 @@ from facula.trace.settling import (
     spread,
 )
 from facula.trace.state import TLS, Recorder
-from facula.trace.turns import turns
+from facula.trace.turns import comes_round
 
 MAX_PENDING = 100_000  # operations recorded before a flush is forced
 _new_tensor: Any = None  # set by facula.tensor, which imports this module
@@ -207,10 +206,13 @@ def record_slow(
     stypes = tuple([type(s) for s in scalars]) if scalars else ()
     if cur.index >= MAX_PENDING:
         flush(r)
-    elif cur.index >= r.limit and cur.succ is END and turns(r):
-        flush(r, wait=False)
-        return record(op, ts, params, scalars)
-    elif cur.succ is END and cur.op is not ROOT and not r.pieces and _PLAIN.issuperset(stypes):
+    elif (
+        cur.succ is END
+        and cur.op is not ROOT
+        and not r.pieces
+        and cur.index < r.limit
+        and _PLAIN.issuperset(stypes)
+    ):
         # Nothing has ever followed, and all are values of this frame: a program that is new.
         grad = r.grad
         names: Any = []
@@ -258,7 +260,7 @@ def record_slow(
             ts = meet(op, ts)
             names = tuple([t.node for t in ts])
             break
-    if (r.pieces and comes_back(r)) or (r.cur.index >= r.limit and turns(r)):
+    if comes_round(r):
         flush(r, wait=False)
         return record(op, ts, params, scalars)
     grad = r.grad

@@ -16,7 +16,6 @@ from typing import Any
 
 from facula.ops.table import OVERRIDES, PLAIN, SPAN, concerned
 from facula.trace import ahead, flight, recorder
-from facula.trace.lines import comes_back
 from facula.trace.node import INPUT, LEAF, ROOT, STALE, Node, pick
 from facula.trace.operands import (
     SNAPSHOT_BYTES,
@@ -28,7 +27,7 @@ from facula.trace.operands import (
 from facula.trace.recorder import TLS, flush
 from facula.trace.resting import begin_work
 from facula.trace.stretches import Apart, Span
-from facula.trace.turns import turns
+from facula.trace.turns import comes_round
 
 VARIANTS = 16  # stretches remembered for one position, function and settings
 KEYS = 2048  # functions and settings remembered for one position: where frames begin, passes too
@@ -94,7 +93,7 @@ def run(
 
 def _ends(r: Any, key: Any, tensors: tuple[Any, ...]) -> bool:
     """Whether the frame ends before a call that is new there."""
-    if (r.pieces and comes_back(r)) or (r.cur.index >= r.limit and turns(r)):
+    if comes_round(r):
         return True
     known = r.cur.spans
     ways = () if known is None else [s for variants in known.values() for s in variants]

@@ -117,7 +117,7 @@ class Recorder:
         self.head: Any = None  # the line that began this frame, once asked for
         self.limit = self.again = LOOKED_AT  # operations after which it may end (turns.py)
         self.turns: Any = None  # at which positions, once that was looked at
-        self.pinned = 0  # bytes of the inputs of what is new in it
+        self.pinned: int | None = None  # bytes of its inputs, once one is new; see `entries`
         self.begun = False  # whether a parameter has been met where nothing expected one
         self.frame = self.turn = next(_frames)
         self.turned = 0  # inputs that `graph.turn_of` has looked at

@@ -16,7 +16,7 @@ from __future__ import annotations
 from sys import getrefcount
 from typing import Any
 
-from facula.trace.lines import user_line
+from facula.trace.lines import comes_back, user_line
 from facula.trace.node import INPUT, ROOT
 from facula.trace.settling import BASE
 from facula.trace.state import LOOKED_AT, PINNED
@@ -26,8 +26,14 @@ from facula.trace.state import LOOKED_AT, PINNED
 RECENT, MOSTLY = 4, 4
 
 
-def turns(r: Any) -> bool:
-    """Whether the frame ends before a new operation; asked once `cur.index` has reached `limit`."""
+def comes_round(r: Any) -> bool:
+    """Whether the frame ends before a new operation, as the program is where it was before: its
+    frames are long and never repeat (`comes_back`), or this one is and nothing reads it."""
+    return (r.pieces and comes_back(r)) or (r.cur.index >= r.limit and _turns(r))
+
+
+def _turns(r: Any) -> bool:
+    """The latter; asked once `cur.index` has reached `limit`."""
     if r.place is not None:  # within a function of the library, or a backward pass
         return False
     cur = r.cur
@@ -83,4 +89,4 @@ def _may_end(r: Any) -> bool:
     return MOSTLY * len(seen) < r.cur.index
 
 
-__all__ = ["turns"]
+__all__ = ["comes_round"]
