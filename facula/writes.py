@@ -47,6 +47,7 @@ from facula.values import realise
 from facula.views import forbid, rederive, retain_again, root_of, settle_alias, turned
 
 SHORT = 32  # entries of a frame that may end where an element is written
+LARGE, PART = 1 << 14, 16  # elements that are a large storage; a small part of it: one of so many
 
 
 def write(t: Any, value: Any) -> None:
@@ -83,7 +84,7 @@ def write(t: Any, value: Any) -> None:
     if sole(t, s):
         write(t, value)
         return
-    if not (t.node.shape or has or differentiable) and _write_element(t, s, value):
+    if not (has or differentiable) and _is_small(t, s) and _write_small(t, s, value):
         return
     base = t._base_t
     if differentiable and (t._fixed if base is None else t._multi or t._no_grad or base._fixed):
@@ -141,10 +142,21 @@ def short(r: Any) -> bool:
     return r.cur.index < SHORT and not r.gnodes and without_gradients(r)
 
 
-def _write_element(t: Any, s: Storage, value: Any) -> bool:
-    """Write one element of realised memory at once, in a short frame; whether that was done.
+def _is_small(t: Any, s: Storage) -> bool:
+    """Whether a tensor is one element, or so small a part of a large storage that a copy of all
+    the rest would take longer than computing what is written."""
+    shape = t.node.shape
+    if not shape:
+        return True
+    whole = math.prod(s.node.shape)
+    return whole >= LARGE and PART * math.prod(shape) <= whole
 
-    A table that is updated while it is read would be read through what was recorded otherwise.
+
+def _write_small(t: Any, s: Storage, value: Any) -> bool:
+    """Write a small part of realised memory at once, in a short frame; whether that was done.
+
+    A table that is updated while it is read would be read through what was recorded otherwise,
+    and all of it would be copied where a row of it changes.
     """
     if s.node.op is not LEAF or TLS.dual or not short(TLS.r):
         return False

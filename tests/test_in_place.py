@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from nn.stored import agrees, raised
 
@@ -84,3 +85,24 @@ def test_gradients_of_writes_to_expanded_tensors():
         y.masked_fill_(torch.tensor([True, False, False]), 0.0)
     y.sum().backward()
     assert y.tolist() == [[0, 4, 6]] * 2 and x.grad.tolist() == [0, 4, 4]
+
+
+def test_a_small_part_of_a_large_tensor_is_written_at_once():
+    z = torch.zeros(256, 128)
+    torch.synchronize()
+    row, turned, where = z[3:5], z.t(), z.data_ptr()
+    z[5] += 1.0
+    row.add_(2)
+    turned[7].mul_(3).add_(1)
+    z[6].copy_(z[5] * 2)
+    want = np.zeros((256, 128), np.float32)
+    want[5], want[3:5] = 1, 2
+    want[:, 7] = want[:, 7] * 3 + 1
+    want[6] = want[5] * 2
+    assert z.data_ptr() == where
+    for t, w in ((z, want), (row, want[3:5]), (turned, want.T)):
+        np.testing.assert_array_equal(t.numpy(), w)
+    a = z[9]
+    before = a * 2
+    a -= 1
+    assert before.sum() == 2 and z[9].tolist() == [*[-1.0] * 7, 0.0, *[-1.0] * 120]

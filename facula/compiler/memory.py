@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from facula.compiler.assembly import ASSEMBLE
 from facula.compiler.cluster import FULL
 from facula.compiler.grouping import same_element
 from facula.compiler.layout import Place
@@ -139,9 +140,17 @@ class Memory:
         i, n, p = use
         if i != step:
             return i < step
-        if n is c.core or c.level[n] != FULL:
+        if c.level[n] != FULL or (n is c.core and not self._base(n, p)):
             return False
         return p.shape == b.shape and same_element(p)
+
+    def _base(self, n: Node, p: Place) -> bool:
+        """Whether values are put together over what lies at a place, which no part of them reads:
+        its kernel then leaves what is there already."""
+        if n.op is not ASSEMBLE or len(n.inputs) < len(n.params):
+            return False
+        base, *parts = self.low.grouping.operands(n)
+        return p is base and not any([x.base is p.base for x in parts])
 
     def _arena(self) -> None:
         """Offsets: the smallest gap that is large enough among what is free by then."""

@@ -6,6 +6,7 @@ that names, for each, its buffer (or number), where it begins there, and its pla
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -23,8 +24,11 @@ Pattern = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], str]
 class PartsKernel(Kernel):
     """Copies parts of one pattern."""
 
-    def build(self, pattern: Pattern, parts: list[tuple[Any, int, int]], width: int) -> None:
-        """Write the kernel; a part is (what the descriptor names, offset there, offset here)."""
+    def build(
+        self, pattern: Pattern, parts: list[tuple[Any, int, int]], width: int, base: bool = False
+    ) -> None:
+        """Write the kernel; a part is (what the descriptor names, offset there, offset here).
+        `base`: of one part, which is there already where the result is written over it."""
         n = self.cluster.core
         assert n is not None
         f = self.f
@@ -66,12 +70,16 @@ class PartsKernel(Kernel):
                 else:
                     source = f.let(f"load ptr, ptr {f.at('%P', f.mul(name, 8))}")
                     source = f.at(source, f.let(f"load i64, ptr {f.at(entry, 8)}"))
+                unless: Any = contextlib.nullcontext()
+                if base and not how:
+                    unless = f.when(f.let(f"icmp ne ptr {source}, {target}"))
 
                 def put(x: Lanes, p: list[str], steps: list[int], number: Any = number) -> None:
                     v = load(x, p[0], steps[0], kind) if number is None else x.splat(number)
                     store(x, v, p[1], steps[1])
 
-                walk(f, list(sizes), [source, target], tables, width, put, bounds)
+                with unless:
+                    walk(f, list(sizes), [source, target], tables, width, put, bounds)
 
 
 class Parts:
@@ -96,7 +104,7 @@ class Parts:
         stages = [list(zip(n.inputs[based:], regions, strict=True))]
         if based:
             stages.insert(0, [(n.inputs[0], whole)])
-        for stage in stages:
+        for at, stage in enumerate(stages):
             groups: dict[Pattern, list[tuple[Any, int, int]]] = {}
             for node, (shape, strides, offset) in stage:
                 p = places[node]
@@ -104,7 +112,7 @@ class Parts:
                 groups.setdefault(pattern, []).append((what, p.offset, offset))
             for pattern, parts in groups.items():
                 kernel = PartsKernel(*args)
-                kernel.build(pattern, parts, width)
+                kernel.build(pattern, parts, width, based and at == 0)
                 out.append(kernel)
         return out
 

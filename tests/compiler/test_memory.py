@@ -218,3 +218,37 @@ def test_no_more_is_moved_than_is_worth_it(rows, most, moved, monkeypatch):
         p.mul_(0.5).sub_(most)
         torch.synchronize()
     assert found == [moved]
+
+
+def test_a_part_is_written_where_the_rest_lies():
+    z, y = torch.arange(24.0).reshape(6, 4).clone(), torch.ones(3, 4)
+    for k in range(4):
+        torch.synchronize()
+        where = address(z)
+        z[:3] = y * k
+        torch.synchronize()
+        assert address(z) == where
+        assert z[:3].tolist() == [[float(k)] * 4] * 3
+        assert z[3:].tolist() == [[c + r for c in range(4)] for r in (12, 16, 20)]
+
+
+def test_a_part_that_reads_the_rest_is_written_elsewhere():
+    z = torch.arange(24.0).reshape(6, 4).clone()
+    want = np.arange(24.0).reshape(6, 4)
+    for _ in range(4):
+        z[:3], want[:3] = z[3:] * z[:3], want[3:] * want[:3]
+        torch.synchronize()
+        assert z.tolist() == want.tolist()
+        z[1:4], want[1:4] = z[2:5].clone(), want[2:5].copy()
+
+
+def test_what_others_hold_is_not_written_over():
+    z, y = torch.arange(24.0).reshape(6, 4), torch.ones(3, 4)
+    for k in range(4):
+        before = z.clone()
+        want = before.tolist()
+        more = z + 1
+        z[:3] = y * k
+        assert before.tolist() == want
+        np.testing.assert_array_equal(more.numpy(), before.numpy() + 1)
+        assert z[:3].tolist() == [[float(k)] * 4] * 3
