@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from facula.errors import NoDeviceError
+from facula.errors import NoDeviceError, refuse
 
 _TYPES = ("cpu", "cuda", "meta", "mps", "xpu")
 
@@ -133,6 +133,8 @@ def moved(t: Any, where: device) -> Any:
         from facula.meta import NoData
 
         raise NoData(OP)
+    if str(t.layout) != "torch.strided":
+        refuse(f"a tensor of layout {t.layout} on {where}", "sparse tensors are on the CPU only")
     from facula.cuda.transfer import move
 
     return move(t, where)

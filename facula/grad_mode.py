@@ -145,6 +145,9 @@ class set_grad_enabled(_DecoratorContextManager):
         self.before = TLS.r.grad
         self.__enter__()
 
+    def __repr__(self) -> str:
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
+
     def clone(self) -> set_grad_enabled:
         """The same switch again."""
         return set_grad_enabled(self.mode)

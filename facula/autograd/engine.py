@@ -13,7 +13,7 @@ import numpy as np
 
 from facula.autograd import frames
 from facula.autograd.graph import Saved, edges_of, expanded, overwritten, spoilt
-from facula.autograd.hook_calls import after_node, before_node, given_to, of_tensor
+from facula.autograd.hook_calls import after_added, after_node, before_node, given_to, of_tensor
 from facula.autograd.later import Ended, Later
 from facula.autograd.nodes import AccumulateGrad, GradNode
 from facula.autograd.parts import join
@@ -493,13 +493,7 @@ def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
         else:
             old.add_(g)
     if t._post_hooks:
-        rouse(TLS.r)
-        for hook in list(t._post_hooks.values()):
-            if hook(t) is not None:
-                raise RuntimeError(
-                    "backward(): Tensor post accumulate grad hooks should return None. (of a leaf "
-                    f"of shape {list(t.shape)})"
-                )
+        after_added(t)
     if n.post_hooks:
         rouse(TLS.r)
         for hook in list(n.post_hooks.values()):

@@ -80,6 +80,26 @@ def after_node(n: GradNode, grads: list[Any], given: tuple[Any, ...]) -> list[An
     return grads
 
 
+def after_added(t: Any) -> None:
+    """Calls the hooks of a leaf whose gradient is added up. They may return nothing, or the leaf.
+
+    Source: https://pytorch.org/docs/stable/generated/torch.Tensor.register_post_accumulate_grad_hook.html
+    """
+    rouse(TLS.r)
+    for hook in list(t._post_hooks.values()):
+        given = hook(t)
+        if given is None or given is t:  # as `lambda p: p.add_(p.grad)` gives
+            continue
+        if not hasattr(given, "node"):
+            raise TypeError(
+                f"expected Variable, but hook '{_name(hook)}' returned '{type(given).__name__}'"
+            )
+        raise RuntimeError(
+            "backward(): Tensor post accumulate grad hooks should return None. (of a leaf of "
+            f"shape {list(t.shape)})"
+        )
+
+
 def _name(hook: Any) -> str:
     name: str = getattr(hook, "__name__", type(hook).__name__)
     return name
@@ -116,4 +136,4 @@ def _checked(hook: Any, g: Any, new: Any) -> Any:
     return new
 
 
-__all__ = ["after_node", "before_node", "given_to", "of_tensor", "unwritten"]
+__all__ = ["after_added", "after_node", "before_node", "given_to", "of_tensor", "unwritten"]

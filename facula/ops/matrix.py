@@ -292,10 +292,13 @@ def vdot(input: Any, other: Any) -> Any:
 @api
 def inner(input: Any, other: Any) -> Any:
     """Sums of products over the last dimension of both; a product with a scalar tensor."""
-    _same("inner", input, other)
+    for t in (input, other):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"inner(): expected Tensor arguments, got {type(t).__name__}")
     a, b = input.node.shape, other.node.shape
     if not a or not b:
         return input * other
+    _same("inner", input, other)
     if a[-1] != b[-1]:
         raise RuntimeError(
             f"inner() the last dimension must match on both input tensors but got shapes {list(a)} "

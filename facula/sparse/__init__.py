@@ -12,7 +12,7 @@ import numpy as np
 import facula
 from facula.errors import honest
 from facula.sparse.operations import index_select
-from facula.sparse.tensor import SparseTensor, make, sparse_coo_tensor
+from facula.sparse.tensor import SparseTensor, make, on_cpu, sparse_coo_tensor
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
 from facula.values import from_array
@@ -59,6 +59,7 @@ def to_sparse(input: Any, sparse_dim: int | None = None, **kwargs: Any) -> Any:
             f"sparse_dim argument must be in >0 when self.dim()>0, and at most {input.dim()}, but "
             f"got {n}"
         )
+    on_cpu("to_sparse", None, input)
     there = input.detach() != 0
     if n < input.dim():
         there = there.reshape((*input.shape[:n], -1)).any(-1)
@@ -142,6 +143,7 @@ def spdiags(diagonals: Any, offsets: Any, shape: Any, layout: Any = None) -> Any
     """A sparse matrix with rows of `diagonals` along its diagonals, placed as in SciPy."""
     if layout not in (None, facula.sparse_coo):
         raise NotImplementedError(f"spdiags: layout {layout} is not in Facula")
+    on_cpu("sparse.spdiags", None, diagonals, offsets)
     diagonals = diagonals.reshape(1, -1) if diagonals.dim() == 1 else diagonals
     ks = np.atleast_1d(offsets.numpy())
     if len(set(ks.tolist())) != len(ks):

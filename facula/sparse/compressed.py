@@ -18,7 +18,7 @@ from facula.errors import refuse
 from facula.ops.movement import PERMUTE
 from facula.ops.table import PLAIN
 from facula.printing import _with_suffixes
-from facula.sparse.tensor import SparseTensor, _indented, _plain, make, no_edge
+from facula.sparse.tensor import SparseTensor, _indented, _plain, make, no_edge, on_cpu
 from facula.tensor import Tensor
 from facula.trace.node import Node, Other
 from facula.trace.recorder import record
@@ -343,7 +343,7 @@ def sparse_csr_tensor(
     check_invariants: bool | None = None,
 ) -> Any:
     """A matrix of where each row begins, and of the columns and values of its elements."""
-    facula.empty(0, device=device)
+    on_cpu("sparse_csr_tensor", device, crow_indices, col_indices, values)
     return _make("sparse_csr", crow_indices, col_indices, values, size, dtype, requires_grad)
 
 
@@ -360,7 +360,7 @@ def sparse_csc_tensor(
     check_invariants: bool | None = None,
 ) -> Any:
     """A matrix of where each column begins, and of the rows and values of its elements."""
-    facula.empty(0, device=device)
+    on_cpu("sparse_csc_tensor", device, ccol_indices, row_indices, values)
     return _make("sparse_csc", ccol_indices, row_indices, values, size, dtype, requires_grad)
 
 
@@ -378,6 +378,7 @@ def sparse_compressed_tensor(
     check_invariants: bool | None = None,
 ) -> Any:
     """A matrix in CSR or CSC, as `layout` says."""
+    on_cpu("sparse_compressed_tensor", device, compressed_indices, plain_indices, values)
     if layout is None:
         raise RuntimeError("sparse_compressed_tensor(): expected a sparse compressed layout")
     kind = str(layout).removeprefix("torch.")

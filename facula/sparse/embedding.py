@@ -8,7 +8,7 @@ import numpy as np
 
 from facula.ops.indices import outside
 from facula.ops.registry import Op
-from facula.sparse.tensor import make
+from facula.sparse.tensor import make, on_cpu
 from facula.trace.recorder import record
 from facula.values import from_array, realise
 
@@ -31,6 +31,7 @@ ROWS: Op = Op(
 
 def rows(weight: Any, index: Any, padding_idx: int) -> Any:
     """weight[index] for a vector of indices; the row `padding_idx` gets no gradient."""
+    on_cpu("embedding(sparse=True)", None, weight, index)
     n = weight.shape[0]
     a = realise(index.detach())._data
     if outside(a, n):

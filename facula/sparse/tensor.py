@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import facula
-from facula import dtypes
+from facula import devices, dtypes
 from facula.errors import refuse
 from facula.ops.composed import whole
 from facula.ops.table import PLAIN
@@ -342,6 +342,13 @@ def _indented(text: str, by: int) -> str:
     return text.replace("\n", "\n" + " " * by)
 
 
+def on_cpu(name: str, device: Any, *tensors: Any) -> None:
+    """NotImplementedError for sparse tensors that are asked for elsewhere than on the CPU."""
+    for where in (devices.check(device), *[t.device for t in tensors if isinstance(t, Tensor)]):
+        if where is not devices.CPU:
+            refuse(f"{name} on {where}", "sparse tensors are on the CPU only")
+
+
 def make(positions: Any, values: Any, size: Any, coalesced: bool = False) -> SparseTensor:
     """A sparse tensor of positions (an int64 array) and values (a tensor)."""
     t: Any = object.__new__(SparseTensor)
@@ -369,11 +376,12 @@ def sparse_coo_tensor(
     Without `size` it is as large as the positions ask for.
     Source: https://pytorch.org/docs/stable/generated/torch.sparse_coo_tensor.html
     """
+    on_cpu("sparse_coo_tensor", device, indices, values)
     if values is None and size is None and indices is not None:
         size, indices = indices, None
     if indices is None:
         size = tuple(size)
-        values = facula.zeros(0, dtype=dtype, device=device)
+        values = facula.zeros(0, dtype=dtype)
         made = make(np.zeros((len(size), 0), np.int64), values, size, True)
         return made.requires_grad_() if requires_grad else made
     at = indices if isinstance(indices, Tensor) else facula.as_tensor(indices)

@@ -109,3 +109,18 @@ def test_the_order_of_hooks_where_a_gradient_is_added():
     w.register_hook(lambda _: seen.append("gradient"))
     w.sum().backward()
     assert seen == ["gradient", "before the node", "tensor", "node"]
+
+
+def test_a_hook_after_a_gradient_is_added_returns_nothing_or_the_leaf():
+    w = torch.zeros(2, requires_grad=True)
+    w.register_post_accumulate_grad_hook(lambda w: w.add_(w.grad, alpha=-1))
+    (w * 3).sum().backward()
+    assert w.tolist() == [-3, -3]
+    for given, error, says in (
+        (3, TypeError, "hook '<lambda>' returned 'int'"),
+        (torch.ones(2), RuntimeError, "hooks should return None"),
+    ):
+        w = torch.zeros(2, requires_grad=True)
+        w.register_post_accumulate_grad_hook(lambda w, given=given: given)
+        with pytest.raises(error, match=says):
+            w.sum().backward()

@@ -111,3 +111,22 @@ def test_events_and_streams(device: Any) -> None:
 def test_another_device_is_refused(device: Any) -> None:
     with pytest.raises((RuntimeError, NotImplementedError), match="cuda:7"):
         torch.zeros(2, device="cuda:7")
+
+
+def test_sparse_tensors_stay_on_the_cpu(device: Any) -> None:
+    i, v = torch.tensor([[0, 1], [1, 0]]), torch.ones(2)
+    s = torch.sparse_coo_tensor(i, v, (2, 2))
+    rows = torch.tensor([0, 1, 2])
+    for f in (
+        lambda: s.to("cuda"),
+        lambda: s.to_sparse_csr().cuda(),
+        lambda: torch.eye(2).cuda().to_sparse(),
+        lambda: torch.sparse_coo_tensor(i, v, (2, 2), device="cuda"),
+        lambda: torch.sparse_coo_tensor(i, v.cuda(), (2, 2)),
+        lambda: torch.sparse_coo_tensor((2, 2), device="cuda"),
+        lambda: torch.sparse_csr_tensor(rows, i[1], v.cuda(), (2, 2)),
+        lambda: torch.sparse_csc_tensor(rows, i[1], v, (2, 2), device="cuda"),
+        lambda: torch.nn.Embedding(4, 2, sparse=True).cuda()(i.cuda()),
+    ):
+        with pytest.raises(NotImplementedError, match="sparse tensors are on the CPU only"):
+            f()

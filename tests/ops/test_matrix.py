@@ -23,6 +23,9 @@ def test_inner_products(rng):
     assert torch.vdot(torch.tensor([1j]), torch.tensor([1j])).item() == 1
     with pytest.raises(RuntimeError, match="last dimension"):
         torch.inner(torch.ones(2), torch.ones(3))
+    assert torch.inner(torch.ones(2), torch.tensor(2)).tolist() == [2.0, 2.0]
+    with pytest.raises(RuntimeError, match="same dtype"):
+        torch.inner(torch.ones(2), torch.ones(2, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("n", [0, 3])
