@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from facula.meta import META
 from facula.sharing import with_bits
 from facula.trace import recorder
-from facula.trace.node import Node
+from facula.trace.node import Node, laid
 from facula.unresolved import bits_of
 from facula.values import from_array, values
 
@@ -29,7 +28,7 @@ def reduced(t: Any, kind: Any) -> Any:
         if not a.flags.c_contiguous:  # all that lies between, as it lies
             strides = a.strides
             span = a.itemsize + sum([(m - 1) * s for m, s in zip(a.shape, strides, strict=True)])
-            a = as_strided(a, (span // a.itemsize,), (a.itemsize,))
+            a = laid(a, (span // a.itemsize,), (a.itemsize,))
         bits = bits_of(t)
         for bit, undo in zip(bits, (np.conj, np.negative), strict=True):
             a = undo(a) if bit else a
@@ -49,7 +48,7 @@ def _rebuild(
     bits: tuple[bool, bool] = (False, False),
 ) -> Any:
     a = np.frombuffer(bytearray(raw), dtype.np)
-    a = a.reshape(shape) if strides is None else as_strided(a, shape, strides)
+    a = a.reshape(shape) if strides is None else laid(a, shape, strides)
     t = from_array(a)
     return _finished(cls, with_bits(t, *bits).detach() if any(bits) else t, rg)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from facula import dtypes, storage, unresolved, views
 from facula.trace import aside, flight, recorder
-from facula.trace.node import INPUT, LEAF, STALE, leaf
+from facula.trace.node import INPUT, LEAF, STALE, laid, leaf
 from facula.trace.operands import foreign
 from facula.trace.recorder import TLS, flush
 
@@ -133,7 +133,7 @@ def lend(owner: Any) -> Any:
     # An array whose own base is no array: NumPy's views of views would skip any other.
     lent = np.asarray(base.data) if base.dtype.isbuiltin == 1 else None
     if lent is None or lent.strides != base.strides:  # bfloat16, or nothing in it
-        lent = np.lib.stride_tricks.as_strided(base, base.shape, base.strides)
+        lent = laid(base, base.shape, base.strides)
     owner._exported = weakref.ref(lent)
     if owner.__class__ is not storage.Storage:
         if owner._counter is None and owner._token is None:
@@ -160,7 +160,7 @@ def lent_view(t: Any) -> Any:
     for op, params in t._chain:
         seen = base if op.computes else op.body(params, (), base)
         if base.flags.writeable and not seen.flags.writeable:  # PyTorch's broadcasts are
-            seen = np.lib.stride_tricks.as_strided(base, seen.shape, seen.strides)
+            seen = laid(base, seen.shape, seen.strides)
         base = seen
     return base
 

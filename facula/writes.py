@@ -37,6 +37,7 @@ from facula.trace.node import (
     canonical,
     contiguous_strides,
     copied,
+    laid,
     leaf,
     stale,
 )
@@ -328,10 +329,10 @@ def _make_flat(s: Storage, aliases: list[Any], size: int) -> None:
     if size > span:
         flat = np.zeros(size, dtype.np)
         steps = tuple([st * flat.itemsize for st in strides])
-        np.lib.stride_tricks.as_strided(flat, shape, steps)[...] = s._data
+        laid(flat, shape, steps)[...] = s._data
         s._data = flat
     else:
-        s._data = np.lib.stride_tricks.as_strided(s._data, (span,), (s._data.itemsize,))
+        s._data = laid(s._data, (span,), (s._data.itemsize,))
     s.node = leaf(s._data.shape, dtype)
     first = (AS_STRIDED, (shape, strides, 0))
     for group in {a._own for a in aliases if a._own is not None and a._own is not DETACHED}:

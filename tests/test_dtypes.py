@@ -1,5 +1,7 @@
 """Which Python numbers a dtype has a place for."""
 
+import math
+
 import numpy as np
 import pytest
 from nn.stored import agrees, raised
@@ -65,3 +67,36 @@ def test_whole_numbers_beyond_64_bits(number):
     assert raised(facula.tensor, number) == "ValueError"
     assert facula.tensor([number], dtype=facula.float32).item() == pytest.approx(number)
     assert facula.tensor(2**64 - 1, dtype=facula.uint64).item() == 2**64 - 1
+
+
+H, F32 = facula.ones(3, dtype=facula.float16), facula.ones(3)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: H**1e6,
+        lambda: H.pow(-1e6),
+        lambda: H.clone().pow_(10**6),
+        lambda: facula.linspace(0, 1e6, 3, dtype=facula.float16),
+        lambda: facula.logspace(1e6, 0, 3, dtype=facula.float16),
+        lambda: facula.nn.functional.pad(H, (1, 1), value=1e6),
+        lambda: facula.nn.functional.hardshrink(H, 1e6),
+        lambda: facula.rsub(H, 1.0, alpha=1e6),
+        lambda: F32.sub(F32, alpha=1e39),
+        lambda: H.index_add(0, facula.tensor([0]), H[:1], alpha=1e6),
+        lambda: F32.index_add(0, facula.tensor([0]), F32[:1], alpha=2j),
+        lambda: H.scatter(0, facula.tensor([0]), 1e6),
+        lambda: F32.lerp(F32, 1e39),
+        lambda: H.addcmul(H, H, value=1e39),
+        lambda: F32.addcdiv(F32, F32, value=1e39),
+    ],
+)
+def test_numbers_that_a_dtype_has_no_place_for(call):
+    with pytest.raises(RuntimeError, match=r"without overflow|is complex"):
+        call()
+
+
+def test_numbers_that_only_the_type_computed_in_has_a_place_for():
+    assert H.addcmul(H, H, value=1e6).tolist() == [math.inf] * 3
+    assert (H * 1e6).tolist() == [math.inf] * 3

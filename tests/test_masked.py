@@ -53,3 +53,14 @@ def test_integers_and_masks_that_do_not_fit():
         torch.masked.sum(X, mask=MASK[None])
     with pytest.raises(ValueError, match="fully masked"):
         torch.masked.median(torch.ones(2, dtype=torch.int64), 0, mask=MASK[1, :2])
+
+
+def test_dimensions():
+    assert torch.masked.prod(X, []).tolist() == X.tolist()  # unlike the sum, as in PyTorch
+    assert torch.masked.sum(X, []).tolist() == X.sum().item()
+    for dim in (None, (), (0, 1), 0):
+        assert torch.masked.cumsum(X, dim).tolist() == X.cumsum(0).tolist()
+        assert torch.masked.softmax(X, dim).tolist() == X.softmax(0).tolist()
+        assert torch.masked.median(X, dim).tolist() == X.median(0).values.tolist()
+    with pytest.raises(RuntimeError, match="duplicate value"):
+        torch.masked.sum(X, (0, 0))

@@ -15,7 +15,7 @@ import numpy as np
 from facula.compiler.cluster import kind_of
 from facula.compiler.layout import Place, _diagonal, _slice
 from facula.interpreter.program import PASSES, source
-from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
+from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides, laid
 
 SCATTERS = ("slice_scatter", "diagonal_scatter", "as_strided_scatter")
 Region = tuple[tuple[int, ...], tuple[int, ...], int]  # shape, strides, offset in the result
@@ -38,7 +38,7 @@ class Assemble:
         flat = out.reshape(-1)
         for a, (size, strides, offset) in zip(arrays[based:], parts, strict=True):
             steps = tuple([x * out.itemsize for x in strides])
-            np.lib.stride_tricks.as_strided(flat[offset:], size, steps)[...] = a
+            laid(flat[offset:], size, steps)[...] = a
         return out
 
 

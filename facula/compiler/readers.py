@@ -15,7 +15,7 @@ from facula.compiler.lower import Lowered
 from facula.compiler.memory import Memory
 from facula.compiler.order import with_order
 from facula.dtypes import convert
-from facula.trace.node import INPUT, Node, contiguous_strides
+from facula.trace.node import INPUT, Node, contiguous_strides, laid
 
 _constants: dict[Any, weakref.ref[Any]] = {}
 MAX_CONSTANTS = 4096
@@ -118,4 +118,4 @@ def memory_under(a: Any) -> Any:
     if a.flags.c_contiguous:
         return a.reshape(-1)
     span = 1 + sum([(n - 1) * (s // a.itemsize) for n, s in zip(a.shape, a.strides, strict=True)])
-    return np.lib.stride_tricks.as_strided(a, (span,), (a.itemsize,))
+    return laid(a, (span,), (a.itemsize,))

@@ -72,8 +72,13 @@ def _dims(t: Any, dim: Any) -> list[int]:
         return []
     out = [wrap_dim(d, rank) for d in given]
     if len(set(out)) != len(out):
-        raise ValueError(f"masked: duplicate value in dim={dim}")
+        raise RuntimeError(f"masked: duplicate value in dim={dim}")
     return out
+
+
+def _dim(t: Any, dim: Any) -> int:
+    """The one dimension that is gone along: of several the first, as in PyTorch."""
+    return dim if isinstance(dim, int) else _dims(t, dim)[0]
 
 
 def _wide(t: Any, dtype: Any) -> Any:
@@ -101,19 +106,21 @@ def prod(
 ) -> Any:
     """The product."""
     t = _masked("prod", _wide(input, dtype), mask)
+    if isinstance(dim, (tuple, list)) and not dim:
+        return t.clone()  # as in PyTorch, unlike in the other reductions
     for d in sorted(_dims(t, dim), reverse=True):
         t = t.prod(d, keepdim)
     return t
 
 
-def cumsum(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
+def cumsum(input: Any, dim: Any, *, dtype: Any = None, mask: Any = None) -> Any:
     """Running sums."""
-    return _masked("cumsum", input, mask).cumsum(dim, dtype=dtype or input.dtype)
+    return _masked("cumsum", input, mask).cumsum(_dim(input, dim), dtype=dtype or input.dtype)
 
 
-def cumprod(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
+def cumprod(input: Any, dim: Any, *, dtype: Any = None, mask: Any = None) -> Any:
     """Running products."""
-    return _masked("cumprod", input, mask).cumprod(dim, dtype=dtype or input.dtype)
+    return _masked("cumprod", input, mask).cumprod(_dim(input, dim), dtype=dtype or input.dtype)
 
 
 def amax(
@@ -167,12 +174,12 @@ def mean(
 
 
 def median(
-    input: Any, dim: int = -1, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
+    input: Any, dim: Any = -1, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Any:
     """The median; NaN where nothing takes part, ValueError for integers there."""
     t = _as(input, dtype)
     real = t if t.dtype.category >= dtypes.FLOAT else t.to(dtypes.float32)
-    out = _masked("median", real, mask).nanmedian(dim, keepdim).values
+    out = _masked("median", real, mask).nanmedian(_dim(t, dim), keepdim).values
     if real is not t:
         if bool(out.isnan().any()):
             raise ValueError(
@@ -273,19 +280,19 @@ def std(
     ).sqrt()
 
 
-def softmax(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
+def softmax(input: Any, dim: Any, *, dtype: Any = None, mask: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along a dimension; 0 for what the mask excludes."""
-    return _masked("softmax", _as(input, dtype), mask).softmax(dim)
+    return _masked("softmax", _as(input, dtype), mask).softmax(_dim(input, dim))
 
 
-def log_softmax(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
+def log_softmax(input: Any, dim: Any, *, dtype: Any = None, mask: Any = None) -> Any:
     """The logarithm of softmax."""
-    return _masked("log_softmax", _as(input, dtype), mask).log_softmax(dim)
+    return _masked("log_softmax", _as(input, dtype), mask).log_softmax(_dim(input, dim))
 
 
-def softmin(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
+def softmin(input: Any, dim: Any, *, dtype: Any = None, mask: Any = None) -> Any:
     """softmax of the negated input."""
-    return (-_masked("softmin", _as(input, dtype), mask)).softmax(dim)
+    return (-_masked("softmin", _as(input, dtype), mask)).softmax(_dim(input, dim))
 
 
 __all__ = [

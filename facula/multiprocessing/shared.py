@@ -20,6 +20,7 @@ from facula.nn.parameter import Parameter
 from facula.ops.table import METHODS
 from facula.sharing import with_bits
 from facula.tensor import Tensor
+from facula.trace.node import laid
 from facula.trace.recorder import flush
 from facula.unresolved import bits_of, place
 from facula.values import from_array, in_use, move_memory, own_memory
@@ -78,7 +79,7 @@ def _over(arena: Arena, dtype: Any, shape: Any, strides: Any, offset: int) -> An
     """An array over shared pages; strides and offset are in bytes."""
     count = (len(arena.buffer) - offset) // dtype.itemsize if 0 not in shape else 0
     flat = np.frombuffer(arena.buffer, np.uint8, count * dtype.itemsize, offset).view(dtype)
-    return np.lib.stride_tricks.as_strided(flat, shape, strides)
+    return laid(flat, shape, strides)
 
 
 def _reduce(t: Tensor) -> Any:

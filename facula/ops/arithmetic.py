@@ -78,23 +78,33 @@ _div = _binary("div", pw.DIV, pw.DIV_S, pw.RDIV_S, real=True, exact=True)
 _pow = _binary("pow", pw.POW, pw.POW_S, pw.RPOW_S)
 
 
+def check_factor(name: str, argument: str, x: Any, d: Any, *operands: Any) -> None:
+    """RuntimeError for a factor of another kind than the result's dtype d."""
+    if isinstance(x, bool):
+        if d is not dtypes.bool:
+            raise RuntimeError(
+                f"{name}: Boolean {argument} only supported for Boolean results, got {d}"
+            )
+        return
+    if isinstance(x, complex) and not d.is_complex:
+        kinds, kind = "non-complex", "complex"
+    elif isinstance(x, float) and d.category < dtypes.FLOAT:
+        kinds, kind = "integral", "floating point"
+    else:
+        return
+    raise RuntimeError(
+        f"{name}: For {kinds} input tensors, argument {argument} must not be a {kind} number; "
+        f"the operands are {' and '.join([describe(t) for t in operands])}"
+    )
+
+
 def _scaled(name: str, a: Any, b: Any, alpha: Any) -> Any:
     """alpha * b, for adding to a."""
     if alpha == 1 and type(alpha) is int:
         return b
     d = result_type(a, b)
-    if isinstance(alpha, bool) and d is not dtypes.bool:
-        raise RuntimeError(f"{name}: Boolean alpha only supported for Boolean results, got {d}")
-    if isinstance(alpha, complex) and not d.is_complex:
-        raise RuntimeError(
-            f"{name}: For non-complex input tensors, argument alpha must not be a complex number; "
-            f"the operands are {describe(a)} and {describe(b)}"
-        )
-    if isinstance(alpha, float) and d.category < dtypes.FLOAT:
-        raise RuntimeError(
-            f"{name}: For integral input tensors, argument alpha must not be a floating point "
-            f"number; the operands are {describe(a)} and {describe(b)}"
-        )
+    check_factor(name, "alpha", alpha, d, a, b)
+    dtypes.check_fits(alpha, d)
     if d is dtypes.bool:
         return b if alpha else b & False
     return _times(pw.cast(b, d), alpha) if isinstance(b, Tensor) else b * alpha
@@ -265,6 +275,9 @@ def pow(input: Any, exponent: Any) -> Any:
             return input | (not exponent)
     elif isinstance(input, Tensor) and result_type(input, exponent) is dtypes.bool:
         raise NotImplementedError('"pow" not implemented for torch.bool')
+    if isinstance(exponent, (int, float)) and isinstance(input, Tensor):
+        if input.dtype in (dtypes.float16, dtypes.bfloat16):
+            dtypes.check_fits(exponent, input.dtype)
     return _pow(input, exponent)
 
 
@@ -478,11 +491,15 @@ def signbit(input: Any) -> Any:
 
 
 def _real_setting(name: str, argument: str, x: Any, input: Any) -> None:
-    """RuntimeError for a complex number given with real tensors."""
-    if isinstance(x, complex) and not input.dtype.is_complex:
+    """RuntimeError for a number that the type in which the input is computed has no place for."""
+    d = input.dtype
+    if isinstance(x, complex) and not d.is_complex:
         raise RuntimeError(
-            f"{name}: {argument} {x} cannot be converted to type {input.dtype} without overflow"
+            f"{name}: {argument} {x} cannot be converted to type {d} without overflow"
         )
+    if not isinstance(x, Tensor):
+        narrow = d is dtypes.float16 or d is dtypes.bfloat16
+        dtypes.check_fits(x, dtypes.float32 if narrow else d)
 
 
 @api(inplace=True)

@@ -17,8 +17,10 @@ from facula.ops.creation import FULL, full_on
 from facula.ops.movement import in_layout, strides_in, strides_like
 from facula.ops.shapes import sizes
 from facula.ops.table import api
+from facula.quiet import quietly
 from facula.tensor import Tensor
 from facula.trace.entry_checks import MOST_DIMENSIONS
+from facula.trace.node import laid
 from facula.trace.recorder import record
 from facula.values import from_array
 
@@ -352,6 +354,8 @@ def _ends(name: str, start: Any, end: Any, steps: Any, dtype: Any) -> tuple[Any,
             f"{name}(): inferred dtype {dtypes.result_default(start, end)} can't be safely cast "
             f"to passed dtype {dtype}"
         )
+    for x in (start, end):
+        dtypes.check_fits(x, dtype)
     return start, end, dtype
 
 
@@ -442,7 +446,7 @@ def logspace(
     if d.category == dtypes.INT:  # the ends are taken in the result's type
         start, end = int(start), int(end)
     exponents = np.linspace(start, end, steps, dtype=wide)
-    a = np.power(np.asarray(base, wide), exponents)
+    a = quietly(np.power, np.asarray(base, wide), exponents)
     return finish(from_array(dtypes.convert(a, d.np)), requires_grad, device)
 
 
@@ -473,9 +477,7 @@ def empty_strided(
         )
     buffer = np.zeros(0 if 0 in shape else span, d)
     at = tuple([s * d.itemsize for s in steps])
-    return finish(
-        from_array(np.lib.stride_tricks.as_strided(buffer, shape, at)), requires_grad, device
-    )
+    return finish(from_array(laid(buffer, shape, at)), requires_grad, device)
 
 
 @api(function=False)

@@ -19,7 +19,7 @@ from facula.ops.strided import as_strided
 from facula.ops.table import METHODS, api
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
-from facula.trace.node import canonical, contiguous_strides
+from facula.trace.node import canonical, contiguous_strides, laid
 from facula.trace.recorder import TLS, flush, record
 from facula.values import from_array, realise
 from facula.views import make_view
@@ -39,7 +39,7 @@ def _windows(p: Any, s: Any, a: Any) -> Any:
     d, size, step = p
     shape = (*a.shape[:d], (a.shape[d] - size) // step + 1, *a.shape[d + 1 :], size)
     strides = (*a.strides[:d], a.strides[d] * step, *a.strides[d + 1 :], a.strides[d])
-    return np.lib.stride_tricks.as_strided(a, shape, strides)
+    return laid(a, shape, strides)
 
 
 def _unfold_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:
@@ -209,7 +209,7 @@ def _resized(
     data = np.zeros(n, self.node.dtype.np)
     data[: min(n, held.size)] = (held if device is None else held.download()).reshape(-1)[:n]
     at = tuple([n * data.itemsize for n in steps])
-    made = from_array(np.lib.stride_tricks.as_strided(data, new, at))
+    made = from_array(laid(data, new, at))
     return set_(self, made if device is None else made.to(device))
 
 

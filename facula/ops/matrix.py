@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from facula import dtypes
+from facula.ops.arithmetic import check_factor
 from facula.ops.contraction import MATMUL, MATMUL_WIDE
 from facula.ops.movement import SELF, shaped, strides_of, view_strides
 from facula.ops.pointwise import cast
@@ -211,7 +212,7 @@ def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any, d: Any) -> Any:
     if d is not p.node.dtype and input.node.dtype is d:
         wide = p.node.dtype
         return cast(_plus(name, cast(input, wide), p, beta, alpha, wide), d)
-    if name != "addr" and input.node.dtype is not d:
+    if input.node.dtype is not d:
         raise RuntimeError(
             f"{name}: input and the product must have the same dtype, but got {input.dtype} and {d}"
         )
@@ -228,6 +229,7 @@ def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any, d: Any) -> Any:
             raise RuntimeError(
                 f"{name}: {argument} {x} cannot be converted to type {d} without overflow"
             )
+        dtypes.check_fits(x, d)
     beta, alpha = _number(beta, d), _number(alpha, d)
     if alpha != 1:
         p = p * alpha
@@ -246,6 +248,8 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) ->
 @api(inplace=True)
 def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * input + alpha * mat @ vec."""
+    dtypes.check_fits(beta, mat.node.dtype)
+    dtypes.check_fits(alpha, mat.node.dtype)
     p = _mv(_before_rounding(mat), mat, vec)
     return _plus("addmv", input, p, beta, alpha, mat.node.dtype)
 
@@ -279,8 +283,11 @@ def outer(input: Any, vec2: Any) -> Any:
 @api(inplace=True)
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * input + alpha * the outer product of two vectors."""
-    p = outer.__wrapped__(vec1, vec2)
-    return _plus("addr", input, p, beta, alpha, p.node.dtype)
+    d = dtypes.promote_types(dtypes.promote_types(vec1.node.dtype, vec2.node.dtype), input.dtype)
+    for argument, x in (("beta", beta), ("alpha", alpha)):
+        check_factor("addr", argument, x, d, input, vec1, vec2)
+    p = outer.__wrapped__(cast(vec1, d), cast(vec2, d))
+    return _plus("addr", cast(input, d), p, beta, alpha, d)
 
 
 @api

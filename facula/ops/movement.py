@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from facula.ops.registry import Op, cloned_strides, like_strides
-from facula.trace.node import canonical, contiguous_strides
+from facula.trace.node import canonical, contiguous_strides, laid
 from facula.trace.recorder import TLS, record
 
 
@@ -208,7 +208,6 @@ def _diagonal_infer(p: Any, st: Any, a: Any) -> Any:
 
 def _diagonal_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:
     out = np.array(a)
-    view = np.lib.stride_tricks.as_strided  # np.diagonal is read-only, so build the writable view
     k, i, j = p
     if b.size:
         start = out[
@@ -222,7 +221,8 @@ def _diagonal_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:
             )
         ]
         rest = [d for d in range(a.ndim) if d not in (i, j)]
-        view(start, b.shape, (*[out.strides[d] for d in rest], out.strides[i] + out.strides[j]))[
+        # np.diagonal is read-only, so build the writable view
+        laid(start, b.shape, (*[out.strides[d] for d in rest], out.strides[i] + out.strides[j]))[
             ...
         ] = b
     return out
@@ -263,7 +263,7 @@ def _as_strided_body(p: Any, s: Any, a: Any) -> Any:
     shape, strides, offset = p[:3]
     flat = np.ascontiguousarray(a).reshape(-1)[offset:]
     step = a.itemsize
-    return np.lib.stride_tricks.as_strided(flat, shape, tuple([x * step for x in strides]))
+    return laid(flat, shape, tuple([x * step for x in strides]))
 
 
 def _as_strided_scatter(p: Any, s: Any, a: Any, b: Any) -> Any:

@@ -10,7 +10,15 @@ from facula import dtypes
 from facula.in_place import check_distinct, check_in_place, check_overlap, replace
 from facula.ops import pointwise as pw
 from facula.ops.promotion import NUMBERS
-from facula.ops.table import FUNCTIONS, METHODS, OVERRIDES, PLAIN, concerned, own_value
+from facula.ops.table import (
+    FUNCTIONS,
+    METHODS,
+    OVERRIDES,
+    PLAIN,
+    concerned,
+    own_value,
+    usual_exponent,
+)
 from facula.tensor import Tensor
 from facula.trace.recorder import TLS, assign, follow1, follow2, record_slow
 from facula.values import from_array
@@ -21,7 +29,7 @@ _new = object.__new__
 # Operators. The first test of each is the follower's: the expected operation on the same nodes.
 def _operator(prim: Any, scalar: Any, general: Any) -> Any:
     name = general.__name__
-    power = scalar is pw.POW_S  # that of an integer may not be negative
+    power = scalar is pw.POW_S  # that of an integer may not be negative, nor too large for float16
 
     def method(self: Any, other: Any) -> Any:
         r = TLS.r
@@ -41,7 +49,7 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
                 t = follow2(r, e, self, other)
                 if t is not None:
                     return t
-        elif e.op is scalar and e.b is kind and not (power and kind is int and other < 0):
+        elif e.op is scalar and e.b is kind and (not power or usual_exponent(other)):
             t = follow1(r, e, self, other)
             if t is not None:
                 return t
@@ -49,7 +57,7 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
             if kind in PLAIN:  # no promotion: straight on
                 if other.node.dtype is self.node.dtype:
                     return record_slow(r, prim, (self, other), (), ())
-            elif kind is float:
+            elif kind is float and (not power or usual_exponent(other)):
                 return record_slow(r, scalar, (self,), (), (other,))
         return _plainly(general, self, other)
 

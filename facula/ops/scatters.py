@@ -131,6 +131,7 @@ def scatter(
     if isinstance(source, Tensor):
         _same_dtype("scatter", input, source)
     else:
+        dtypes.check_fits(source, input.node.dtype)
         source = FUNCTIONS["full"](index.node.shape, source, dtype=input.dtype, device=input.device)
     if reduce is not None and reduce not in ("add", "multiply"):
         raise RuntimeError(
@@ -246,6 +247,9 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     if input.node.dtype.category < dtypes.FLOAT:
         # PyTorch cuts off a fraction here, where `add` refuses it.
         alpha = bool(alpha) if input.node.dtype is dtypes.bool else int(alpha)
+    if isinstance(alpha, complex) and not input.node.dtype.is_complex:
+        raise RuntimeError(f"index_add_(): alpha {alpha} is complex, the tensor {input.dtype}")
+    dtypes.check_fits(alpha, input.node.dtype)
     if alpha != 1:
         source = source * alpha
     # PyTorch takes two ways, which fail differently.

@@ -13,7 +13,7 @@ from facula.ops import reduce as rd
 from facula.ops.composed import whole
 from facula.ops.indexing import GATHER
 from facula.ops.promotion import need
-from facula.ops.reductions import _dims, amax, amin, mean, std, sum, var
+from facula.ops.reductions import _dims, _empty, amax, amin, every, mean, std, sum, var
 from facula.ops.registry import Op, widened
 from facula.ops.table import api
 from facula.return_types import fields
@@ -463,4 +463,6 @@ def hash_tensor(input: Any, dim: Any = (), *, keepdim: bool = False, mode: int =
     """The exclusive or of the elements' 64-bit patterns over some dimensions."""
     if mode != 0:
         raise RuntimeError(f"hash_tensor: mode must be 0 (xor), got {mode}")
-    return record(HASH, (input,), (_dims(input, dim), keepdim))
+    dims = _dims(input, dim)
+    _empty("hash_tensor", input, dims, every(dim))
+    return record(HASH, (input,), (dims, keepdim))

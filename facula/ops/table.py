@@ -251,9 +251,14 @@ def _seen(t: Any, args: tuple[Any, ...]) -> Any:
 _ABSENT = object()
 
 
+def usual_exponent(x: Any) -> bool:
+    """Whether an exponent fits all dtypes that have an expected power; others are looked at."""
+    return type(x) is complex or (0 if type(x) is int else -65504) <= x <= 65504
+
+
 def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Callable[..., Any]:
     name = call.__name__
-    power = name == "pow"  # that of an integer may not be negative
+    power = name == "pow"  # that of an integer may not be negative, nor too large for float16
 
     def quick(a: Any = _ABSENT, b: Any = _ABSENT, *rest: Any, **kwargs: Any) -> Any:
         plain = not rest and not kwargs and type(a) in PLAIN
@@ -270,7 +275,7 @@ def _quick(call: Callable[..., Any], prim: Any, scalar: Any, rank: int) -> Calla
                     t = follow1(r, e, a)
                     if t is not None:
                         return t
-            elif e.op is scalar and e.b is type(b) and not (power and type(b) is int and b < 0):
+            elif e.op is scalar and e.b is type(b) and (not power or usual_exponent(b)):
                 t = follow1(r, e, a, b)
                 if t is not None:
                     return t

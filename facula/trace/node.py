@@ -316,7 +316,7 @@ def copied(a: Any) -> Any:
         return a.copy(order="K")
     once = a[tuple([slice(None) if s else slice(1) for s in a.strides])].copy(order="K")
     strides = [own if s else 0 for own, s in zip(once.strides, a.strides, strict=True)]
-    return np.lib.stride_tricks.as_strided(once, a.shape, strides)
+    return laid(once, a.shape, tuple(strides))
 
 
 def strided(a: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Any:
@@ -327,6 +327,15 @@ def strided(a: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: in
     if 0 in shape:  # where it begins may be behind the end
         return np.empty(shape, a.dtype)
     return np.ndarray(shape, a.dtype, a, offset, strides)
+
+
+def laid(a: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    """A look at the memory of any array, strides in bytes: `as_strided`, which asks for a dtype
+    by a name that NumPy lacks for float8_e5m2."""
+    view = np.lib.stride_tricks.as_strided
+    if a.itemsize == 1 and a.dtype.kind == "f":
+        return view(a.view(np.uint8), shape, strides).view(a.dtype)
+    return view(a, shape, strides)
 
 
 def canonical(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...] | None:

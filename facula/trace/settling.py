@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facula.trace import flight
-from facula.trace.node import INPUT, LEAF, OWNED, STALE, Node, copied, is_constant, leaf, strided
+from facula.trace.node import (
+    INPUT,
+    LEAF,
+    OWNED,
+    STALE,
+    Node,
+    copied,
+    is_constant,
+    laid,
+    leaf,
+    strided,
+)
 from facula.trace.resting import resting
 
 if TYPE_CHECKING:
@@ -298,7 +309,7 @@ def relayout(data: Any, strides: tuple[int, ...]) -> Any:
     if all([n == 1 or s == t for n, s, t in steps]):
         if data.flags.c_contiguous:
             return strided(data, data.shape, want)
-        return np.lib.stride_tricks.as_strided(data, data.shape, want)
+        return laid(data, data.shape, want)
     flight.land()
     span = 1 + sum([(n - 1) * s for n, s in zip(data.shape, strides, strict=True)])
     out = strided(np.empty(span, data.dtype), data.shape, want)

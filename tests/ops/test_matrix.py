@@ -110,3 +110,31 @@ def test_gradients_of_16_bit_products(dtype):
     for t, want in ((x, g @ w.double()), (w, g.t() @ x.double()), (b, g.sum(0))):
         assert t.grad.dtype is dtype
         assert torch.allclose(t.grad.double(), want.detach(), rtol=1e-2, atol=0.5)
+
+
+def test_outer_products_are_added_in_the_common_dtype():
+    flags, m = torch.ones(2, dtype=torch.bool), torch.ones(2, 2)
+    assert torch.addr(m.byte(), flags, flags).tolist() == [[2, 2], [2, 2]]  # not 1 | 1
+    assert torch.addr(m, flags, flags).tolist() == [[2, 2], [2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "beta", "alpha", "match"),
+    [
+        (torch.float32, True, 1, "Boolean beta"),
+        (torch.int64, 1, True, "Boolean alpha"),
+        (torch.int64, 2.0, 1, "beta must not be a floating point"),
+        (torch.bool, 1, 0.5, "alpha must not be a floating point"),
+        (torch.float16, 1e6, 1, "without overflow"),
+    ],
+)
+def test_factors_of_an_outer_product_are_of_its_kind(dtype, beta, alpha, match):
+    m, v = torch.ones(2, 2, dtype=dtype), torch.ones(2, dtype=dtype)
+    with pytest.raises(RuntimeError, match=match):
+        torch.addr(m, v, v, beta=beta, alpha=alpha)
+
+
+def test_factors_that_the_dtype_has_no_place_for():
+    m = torch.ones(2, 2, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="without overflow"):
+        torch.addmm(m, m, m, beta=1e6)

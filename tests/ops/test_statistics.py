@@ -80,3 +80,11 @@ def test_nan_is_left_out():
 def test_derivatives():
     check_gradients(lambda x: x.quantile(0.4), [3.0, 1.0, 2.0, 5.0])
     check_gradients(lambda x: torch.std_mean(x), [3.0, 1.0, 2.5])
+
+
+def test_hashes_of_nothing():
+    assert torch.hash_tensor(torch.empty(2, 0), dim=0).tolist() == []
+    with pytest.raises(IndexError, match="Expected reduction dim 1"):
+        torch.hash_tensor(torch.empty(2, 0), dim=1)
+    with pytest.raises(RuntimeError, match="to be specified"):
+        torch.hash_tensor(torch.empty(2, 0))

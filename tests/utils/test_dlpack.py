@@ -30,7 +30,9 @@ def test_objects_and_copies():
     assert dlpack.DLDeviceType(t.__dlpack_device__()[0]) is dlpack.DLDeviceType.kDLCPU
 
 
-@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "bool", "uint16", "complex64"])
+@pytest.mark.parametrize(
+    "name", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "bool", "uint16", "complex64"]
+)
 def test_every_dtype_travels(name):
     x = torch.arange(6).reshape(2, 3).to(getattr(torch, name)).t()
     for make in (

@@ -10,6 +10,7 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.dtypes import check_fits
 from facula.ops.composed import whole
 from facula.ops.movement import in_layout
 from facula.ops.registry import Op, like_strides
@@ -552,6 +553,7 @@ def _logsigmoid_of(tensors: Any, static: Any, numbers: Any) -> Tensor:
 def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """``input`` where its magnitude is greater than ``lambd``, else 0."""
     require_float(input, "hardshrink_cpu")
+    check_fits(lambd, input.dtype)
     kept = input.masked_fill((input >= -lambd) & (input <= lambd), 0)
     kept = in_layout(kept, like_strides(input.node))
     return output(whole(kept, "Hardshrink", input), out)

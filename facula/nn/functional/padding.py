@@ -6,6 +6,7 @@ from typing import Any
 
 import facula
 from facula import Tensor
+from facula.dtypes import check_fits
 from facula.ops.composed import whole
 from facula.ops.table import mixed
 from facula.trace.spans import pure, run
@@ -35,7 +36,9 @@ def _pad(tensors: Any, static: Any, numbers: Any) -> Tensor:
                 "Padding length should be less than or equal to two times the input dimension "
                 f"but got padding length {len(amounts)} and input of dimension {input.dim()}"
             )
-        out = constant_pad(input, amounts, 0 if value is None else value)
+        value = 0 if value is None else value
+        check_fits(value, input.dtype)
+        out = constant_pad(input, amounts, value)
         return out.clone() if out is input else out
     if mode not in _BORDERS:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
