@@ -28,22 +28,14 @@ __all__ = [
 ]
 
 
-def _overrides(value: Any) -> bool:
-    cls = type(value)
-    if cls is Tensor or not hasattr(cls, "__torch_function__"):
-        return False
-    own = getattr(cls.__torch_function__, "__func__", cls.__torch_function__)
-    return own is not Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
-
-
 def has_torch_function(relevant_args: Any) -> bool:
     """Whether one of the arguments has a `__torch_function__` other than Tensor's."""
-    return any([_overrides(a) for a in relevant_args])
+    return any([table.has_handler(type(a)) for a in relevant_args])
 
 
 def has_torch_function_unary(arg: Any) -> bool:
     """The same for one argument."""
-    return _overrides(arg)
+    return table.has_handler(type(arg))
 
 
 def has_torch_function_variadic(*args: Any) -> bool:
@@ -55,12 +47,10 @@ def handle_torch_function(
     public_api: Callable[..., Any], relevant_args: Any, *args: Any, **kwargs: Any
 ) -> Any:
     """Call the `__torch_function__` of the arguments that have one."""
-    types = tuple(dict.fromkeys([type(a) for a in relevant_args if _overrides(a)]))
-    for cls in sorted(types, key=lambda c: -len(c.__mro__)):
-        done = cls.__torch_function__(public_api, types, args, kwargs)
-        if done is not NotImplemented:
-            return done
-    raise TypeError(f"no implementation found for '{public_api.__name__}' on types {list(types)}")
+    found = [a for a in relevant_args if not isinstance(a, (tuple, list))]
+    name = f"{getattr(public_api, '__module__', 'torch')}.{public_api.__name__}"
+    refusal = f"no implementation found for '{name}' on types that implement __torch_function__"
+    return table.ask(public_api, table.overloaded(found), args, kwargs, refusal)
 
 
 def is_tensor_like(inp: Any) -> bool:

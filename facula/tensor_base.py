@@ -190,7 +190,6 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
     # An input of a transform: whether it may be written to, though it is a leaf (func/tracking.py).
     _place: Any = None
     _backward_hooks: Any = None
-    names: Any = None
     node: Any
 
     if TYPE_CHECKING:  # the methods of the table in ops/ are attached when the package is imported

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import facula as torch
+from facula.ops import table
 from facula.overrides import BaseTorchFunctionMode, TorchFunctionMode
 
 
@@ -228,3 +229,46 @@ def test_gradients_are_asked_of_the_subclass():
         grad = 5
 
     assert Answering(torch.ones(2)).grad == 5
+
+
+def test_handlers_are_asked_in_order_and_may_be_methods_of_objects():
+    seen = []
+
+    class Base:
+        def __init__(self, value):
+            self.value = value
+
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            seen.append([t.__name__ for t in types])
+            return NotImplemented
+
+    class Derived(Base):
+        pass
+
+    class Alone:
+        def __init__(self, value):
+            self.value = value
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            return NotImplemented if func is torch.sub else (self.value, func.__name__, len(args))
+
+    for pair in ((Base(0), Derived(0)), (Derived(0), Base(0))):
+        with pytest.raises(TypeError, match="Multiple dispatch failed for 'torch.add'"):
+            torch.add(*pair)
+    assert seen == [["Derived", "Base"]] * 4  # each handler once: that of Base is Derived's too
+    table._warn_of_a_method.cache_clear()
+    with pytest.warns(UserWarning, match="as a plain method is deprecated"):
+        assert torch.add(Alone(3), Alone(4)) == (3, "add", 2)
+    assert torch.nn.functional.relu(Alone(5)) == (5, "relu", 1)
+    del seen[:]
+    with pytest.raises(TypeError, match="'torch.sub'.*Alone.*Derived"):
+        torch.sub(Alone(0), Derived(0))
+    assert seen == [["Alone", "Derived"]]
+
+    def public(*args):
+        return torch.overrides.handle_torch_function(public, args, *args)
+
+    with pytest.raises(TypeError, match="public' on types that implement __torch_function__"):
+        public(Base(0))
+    assert not torch.overrides.has_torch_function((torch.nn.Parameter(torch.ones(1)), 3))

@@ -100,7 +100,7 @@ def _random(name: str, draw: Any) -> None:
         if not size and "size" not in kw:
             raise TypeError(f'{name}() missing 1 required positional argument: "size"')
         shape = checked_shape(size, kw.pop("size", None))
-        if kw.keys() - {"out", "names"}:
+        if kw.keys() - {"out"}:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kw))}'")
         where = devices.check(device)
         if where is devices.META:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from inspect import CO_VARARGS
 from typing import Any
 
@@ -441,18 +442,57 @@ def concerned(args: Any, name: str = "") -> bool:
     return False
 
 
+def overloaded(values: Iterable[Any]) -> list[Any]:
+    """The first of each type that has a `__torch_function__`, in the order in which they are asked:
+    as they come, but one of a subclass before those of its bases."""
+    found: list[Any] = []
+    for v in values:
+        for t in v if isinstance(v, (tuple, list)) else (v,):
+            cls = type(t)
+            if cls in PLAIN or not has_handler(cls) or cls in map(type, found):
+                continue
+            at = [i for i, o in enumerate(found) if issubclass(cls, type(o))]
+            found.insert(at[0] if at else len(found), t)
+    return found
+
+
 def overriding(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     """The types of the arguments, and of those in lists, that have a `__torch_function__`."""
-    types: list[Any] = []
-    for a in (*args, *kwargs.values()):
-        for t in a if isinstance(a, (tuple, list)) else (a,):
-            cls = type(t)
-            if cls not in types and cls not in PLAIN and _overrides(cls):
-                types.append(cls)
-    return types
+    return [type(t) for t in overloaded((*args, *kwargs.values()))]
 
 
-def _overrides(cls: type) -> bool:
+def ask(
+    f: Any, found: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any], refusal: str
+) -> Any:
+    """What the first of the handlers of the `overloaded` gives that knows `f`; TypeError if none.
+
+    A handler is looked up in the object: it may be a method of it, though PyTorch warns of that.
+    """
+    types = tuple([type(t) for t in found])
+    for t in found:
+        handler = t.__torch_function__
+        if getattr(handler, "__self__", None) is t:
+            _warn_of_a_method()
+        done = handler(f, types, args, kwargs)
+        if done is not NotImplemented:
+            return done
+    raise TypeError(f"{refusal}: {list(types)}")
+
+
+@functools.cache
+def _warn_of_a_method() -> None:  # once, as PyTorch does
+    warnings.warn(
+        "Defining your `__torch_function__` as a plain method is deprecated and will be an error "
+        "in future, please define it as a classmethod.",
+        stacklevel=5,
+    )
+
+
+FAILED = "Multiple dispatch failed for '{}'; all __torch_function__ handlers returned NotImplemented"
+
+
+def has_handler(cls: type) -> bool:
+    """Whether it has a `__torch_function__` that is to be asked."""
     function = getattr(cls, "__torch_function__", None)
     if function is None or function is untouched:
         return False
@@ -483,16 +523,9 @@ def _offer(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         done = mode(f, args, kwargs)
         if done is not NotImplemented:
             return done
-    types = overriding(args, kwargs)
-    for cls in sorted(types, key=lambda c: -len(c.__mro__)):
-        done = cls.__torch_function__(f, tuple(types), args, kwargs)
-        if done is not NotImplemented:
-            return done
-    if not types and TLS.r.autocast is not None:
+    found = overloaded((*args, *kwargs.values()))
+    if found:
+        return ask(f, found, args, kwargs, FAILED.format("torch." + f.__name__))
+    if TLS.r.autocast is not None:
         return MIXED(f, args, kwargs)
-    if types:
-        raise TypeError(
-            f"Multiple dispatch failed for '{f.__name__}'; all __torch_function__ "
-            "handlers returned NotImplemented"
-        )
     return NotImplemented

@@ -141,3 +141,9 @@ def test_several_samples_are_dense():
 def test_bernoulli_into_any_dtype(dtype):
     out = torch.zeros(2, dtype=getattr(torch, dtype))
     assert torch.bernoulli(torch.tensor([0.0, 1.0]), out=out) is out and out.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["rand", "randn"])
+def test_dimensions_have_no_names(name):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'names'"):
+        getattr(torch, name)(2, 3, names=("N", "C"))

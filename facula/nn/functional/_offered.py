@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from facula.ops.table import CLASSES, FUNCTIONS, OVERRIDES, overriding
+from facula.ops.table import CLASSES, FAILED, FUNCTIONS, OVERRIDES, ask, overloaded
 
 from ._common import no_tensor
 
@@ -82,19 +82,13 @@ def _concerned(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 
 def _offer(call: Any, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    types = overriding(args, kwargs)
-    if not types:
+    found = overloaded((*args, *kwargs.values()))
+    if not found:
         return NotImplemented
     if f.__name__ not in AS_GIVEN:
         args, kwargs = _by_name(f, args, kwargs)
-    for cls in sorted(types, key=lambda c: -len(c.__mro__)):
-        done = cls.__torch_function__(call, tuple(types), args, kwargs)
-        if done is not NotImplemented:
-            return done
-    raise TypeError(
-        f"Multiple dispatch failed for 'torch.nn.functional.{f.__name__}'; all "
-        "__torch_function__ handlers returned NotImplemented"
-    )
+    name = f"torch.nn.functional.{f.__name__}"
+    return ask(call, found, args, kwargs, FAILED.format(name))
 
 
 def _by_name(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
