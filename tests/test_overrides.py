@@ -254,7 +254,7 @@ def test_handlers_are_asked_in_order_and_may_be_methods_of_objects():
             return NotImplemented if func is torch.sub else (self.value, func.__name__, len(args))
 
     for pair in ((Base(0), Derived(0)), (Derived(0), Base(0))):
-        with pytest.raises(TypeError, match="Multiple dispatch failed for 'torch.add'"):
+        with pytest.raises(TypeError, match=r"failed for 'torch\.add'"):
             torch.add(*pair)
     assert seen == [["Derived", "Base"]] * 4  # each handler once: that of Base is Derived's too
     table._warn_of_a_method.cache_clear()
@@ -262,7 +262,7 @@ def test_handlers_are_asked_in_order_and_may_be_methods_of_objects():
         assert torch.add(Alone(3), Alone(4)) == (3, "add", 2)
     assert torch.nn.functional.relu(Alone(5)) == (5, "relu", 1)
     del seen[:]
-    with pytest.raises(TypeError, match="'torch.sub'.*Alone.*Derived"):
+    with pytest.raises(TypeError, match=r"'torch\.sub'.*Alone.*Derived"):
         torch.sub(Alone(0), Derived(0))
     assert seen == [["Alone", "Derived"]]
 

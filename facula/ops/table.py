@@ -488,7 +488,9 @@ def _warn_of_a_method() -> None:  # once, as PyTorch does
     )
 
 
-FAILED = "Multiple dispatch failed for '{}'; all __torch_function__ handlers returned NotImplemented"
+FAILED = (
+    "Multiple dispatch failed for '{}'; all __torch_function__ handlers returned NotImplemented"
+)
 
 
 def has_handler(cls: type) -> bool:
