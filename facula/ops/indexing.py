@@ -132,6 +132,13 @@ class Selected(_Named):
     backward = "IndexSelectBackward0"
 
 
+class Distinct(_Named):
+    """That of an index that names no element twice: its gradient is put there, not added."""
+
+    __slots__ = ()
+    backward = "PackPaddedSequenceBackward0"
+
+
 # Advanced indexing. Parameter: for every dimension of the base None (a full slice) or the number
 # of the index tensor that picks along it; index tensors come stacked, one 1-d table each, already
 # broadcast and normalised to be non-negative.
@@ -163,9 +170,27 @@ INDEX: Op = Op(
 
 def _index_grad(g: Any, b: Any, an: Any, p: Any) -> Any:
     d = g.node.dtype
+    if p.__class__ is Distinct:
+        return record(INDEX_PUT, (zeros_node(an, d), b, g), p)
     if p.__class__ is Selected and len(an.shape) > 1:
         return added(zeros_node(an, d), b, g, p)
     return record(INDEX_ADD, (zeros_node(an, d), b, g), p)
+
+
+def distinct_rows(t: Any, table: Any) -> Any:
+    """The rows of a tensor that a table (1, n) names, none of them twice."""
+    p = (0, *[None] * (len(t.node.shape) - 1)), table.node.shape[1:]
+    return record(INDEX, (t, table), Distinct(p))
+
+
+def spread_rows(t: Any, table: Any, rows: int) -> Any:
+    """The reverse: so many rows, zeros but for those that a table (1, n) names."""
+    from facula.ops.creation import FULL, full_on
+
+    n, shape = t.node, (rows, *t.node.shape[1:])
+    zeros = record(FULL, (), full_on(shape, n.dtype, n.device), (0,))
+    p = (0, *[None] * (len(shape) - 1)), table.node.shape[1:]
+    return record(INDEX_PUT, (zeros, table, t), Distinct(p))
 
 
 def added(base: Any, table: Any, source: Any, p: Any) -> Any:

@@ -24,7 +24,7 @@ from facula.trace import recorder
 from facula.trace.node import Other
 from facula.trace.recorder import TLS, record
 
-__all__ = ["MOST", "fits", "lstm"]
+__all__ = ["MOST", "arrays", "fits", "lstm"]
 
 C, H = 4, 5  # where the states are in the result
 NEAR = 16  # entries back, where what another gradient has recorded is found
@@ -163,19 +163,32 @@ def _c_grad(g: Any, a: Any, b: Any, c: Any, d: Any, o: Any) -> Any:
 LSTM: Op = Op("lstm", _infer, _forward, (_rows_grad, _weight_grad, _h_grad, _c_grad, None))
 
 
-def fits(rows: Any, w: Any, h: Any, c: Any) -> bool:
-    """Whether a layer's operands are arrays of the host, of one type that this operation is for,
-    with few units, and enough sequences for them."""
-    d, units = rows.node.dtype, w.node.shape[-1]
-    if TLS.dual is not None or units > MOST or 0 in rows.node.shape:
-        return False
-    if units > SMALL and rows.node.shape[1] < FEW:
-        return False
-    return (d is dtypes.float32 or d is dtypes.float64) and all(
-        [
-            t.node.dtype is d and t.node.device is None and t.node.op.__class__ is not Other
-            for t in (rows, w, h, c)
-        ]
+def fits(batch: int, w: Any, *others: Any) -> bool:
+    """Whether a layer's states' weight and its other operands are arrays of the host, of one type
+    that this operation is for, with few units, and enough sequences for them."""
+    units = w.node.shape[-1]
+    return units <= MOST and (units <= SMALL or batch >= FEW) and arrays(w, *others)
+
+
+def arrays(*operands: Any) -> bool:
+    """Whether operands, of which any may be None, are arrays of the host with elements, of one type
+    that this operation is for."""
+    d = operands[0].node.dtype
+    return (
+        TLS.dual is None
+        and (d is dtypes.float32 or d is dtypes.float64)
+        and all(
+            [
+                t is None
+                or (
+                    t.node.dtype is d
+                    and t.node.device is None
+                    and t.node.op.__class__ is not Other
+                    and 0 not in t.node.shape
+                )
+                for t in operands
+            ]
+        )
     )
 
 

@@ -66,16 +66,17 @@ def test_the_gradient_of_the_rows_is_recorded_once():
 
 def test_what_it_is_for(monkeypatch):
     ts = operands()
-    assert fits(*ts)
-    assert not fits(*[t.half() for t in ts])
-    assert not fits(*ts[:3], ts[3].float())
+    assert fits(3, ts[1], *ts)
+    half = [t.half() for t in ts]
+    assert not fits(3, half[1], *half)
+    assert not fits(3, ts[1], ts[3].float())
     seen = []
-    torch.func.vmap(lambda t: [t, seen.append(fits(t, *ts[1:]))][0])(torch.stack(ts[:1]))
+    torch.func.vmap(lambda t: [t, seen.append(fits(3, ts[1], t))][0])(torch.stack(ts[:1]))
     assert seen == [False]
     with torch.autograd.forward_ad.dual_level():
-        assert not fits(*ts)
+        assert not fits(3, ts[1], *ts)
     monkeypatch.setattr(recurrence, "MOST", 1)
-    assert not fits(*ts)
+    assert not fits(3, ts[1], *ts)
 
 
 def test_forward_derivatives():

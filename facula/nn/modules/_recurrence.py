@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import facula
 from facula import Tensor
 from facula.ops.composed import whole
 from facula.ops.gates import gated, lstm_state, plain
+from facula.ops.indexing import distinct_rows, spread_rows
 from facula.ops.movement import INSTEAD, PERMUTE
-from facula.ops.recurrence import fits, lstm
+from facula.ops.recurrence import arrays, fits, lstm
 from facula.trace import spans
 from facula.trace.recorder import TLS, record
 
@@ -79,11 +82,33 @@ STEPS = {
 def run(tensors: tuple, static: tuple) -> tuple:
     """The outputs of the last layer and the last states of all, as one step of the trace.
 
-    `tensors`: the input, the first states ``(layers * directions, N, out)``, and five weights
-    for each layer and direction, None for what it lacks. `static`: the kind of network, the number
-    of directions, and the sizes of the steps if packed.
+    `tensors`: the input, the first states ``(layers * directions, N, out)``, five weights
+    for each layer and direction, None for what it lacks, and the tables of `places` if there are
+    any. `static`: the kind of network, the number of directions, and the sizes of the steps if
+    packed, or how many they are if there are tables.
     """
     return spans.run(_layers, tensors, static)
+
+
+def places(tensors: tuple, mode: str, directions: int, sizes: list[int]) -> tuple:
+    """Where the elements of packed sequences lie in padded ones ``(T, N)``, each of which ends
+    with the padding: tables of one row, of all elements, of the last of each sequence, and of all
+    where each sequence is turned. Nothing where a layer takes its steps one by one.
+
+    They are operands: lengths that never come again are no part of the program.
+    """
+    if mode != "LSTM" or TLS.r.autocast is not None or not arrays(*tensors):
+        return ()
+    many, batch = np.array(sizes), sizes[0]
+    if many.sum() != tensors[0].shape[0] or (many[1:] > many[:-1]).any():
+        return ()  # which raises
+    reached = np.arange(batch) < many[:, None]
+    lengths = reached.sum(0)
+    t, i = np.nonzero(reached)
+    tables = [t * batch + i, (lengths - 1) * batch + np.arange(batch)]
+    if directions == 2:
+        tables.append((lengths[i] - 1 - t) * batch + i)
+    return tuple([facula.from_numpy(table[None]) for table in tables])
 
 
 @spans.pure
@@ -92,7 +117,11 @@ def _layers(tensors: tuple, static: tuple, numbers: Any) -> tuple:
     step, _ = STEPS[mode]
     # Values: views of a tensor that is there already would be operands unknown to the caller.
     x, *states = [record(INSTEAD, (t, t)) for t in tensors[: 3 if mode == "LSTM" else 2]]
+    tables: tuple = ()
     all_weights = tensors[1 + len(states) :]
+    if type(sizes) is int:
+        tables = all_weights[-1 - directions :]
+        all_weights = all_weights[: -1 - directions]
     last = []
     for layer in range(0, len(all_weights) // 5, directions):
         outputs = []
@@ -100,7 +129,10 @@ def _layers(tensors: tuple, static: tuple, numbers: Any) -> tuple:
             weights = all_weights[5 * k : 5 * k + 5]
             state = tuple([s[k] for s in states])
             reverse = k > layer
-            if sizes is None:
+            if tables:
+                where = tables[2 if reverse else 0], tables[1]
+                out, state = _packed_at_once(x, sizes, state, weights, *where)
+            elif sizes is None:
                 out, state = run_padded(step, x, state, weights, reverse)
             else:
                 out, state = run_packed(step, x, list(sizes), state, weights, reverse)
@@ -117,7 +149,8 @@ def run_padded(step, x: Tensor, state: tuple, weights, reverse: bool):
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
     steps, batch = x.shape[:2]
     rows = linear(x, w_ih, b_ih)
-    if step is lstm_step and w_hr is None and TLS.r.autocast is None and fits(rows, w_hh, *state):
+    plainly = step is lstm_step and w_hr is None and TLS.r.autocast is None
+    if plainly and fits(batch, w_hh, rows, *state):
         return _at_once(rows if b_hh is None else rows + b_hh, state, w_hh, reverse)
     rows = rows.flatten(0, 1)
     if TLS.r.autocast is None:  # which casts what a linear layer is given, and nothing else here
@@ -139,6 +172,17 @@ def _at_once(rows: Tensor, state: tuple, w_hh: Tensor, reverse: bool):
     """All steps of an LSTM as one operation: outputs and the last state."""
     c, h = lstm(rows.flip(0) if reverse else rows, w_hh, *state)
     return (h.flip(0) if reverse else h), (h[-1], c[-1])
+
+
+def _packed_at_once(x: Tensor, steps: int, state: tuple, weights, all_: Tensor, ends: Tensor):
+    """The same of packed sequences, by tables of `places`: outputs and the last state."""
+    w_ih, w_hh, b_ih, b_hh, _ = weights
+    rows = linear(x, w_ih, b_ih)
+    rows = rows if b_hh is None else rows + b_hh
+    batch = ends.node.shape[1]
+    rows = spread_rows(rows, all_, steps * batch).unflatten(0, (steps, batch))
+    c, h = [t.flatten(0, 1) for t in lstm(rows, w_hh, *state)]
+    return distinct_rows(h, all_), (distinct_rows(h, ends), distinct_rows(c, ends))
 
 
 def run_packed(step, x: Tensor, sizes: list[int], state: tuple, weights, reverse: bool):

@@ -17,7 +17,7 @@ from .. import functional as F
 from .. import init
 from ..parameter import Parameter
 from ..utils.rnn import PackedSequence
-from ._recurrence import STEPS, gru_step, lstm_step, run
+from ._recurrence import STEPS, gru_step, lstm_step, places, run
 from .module import Module
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
@@ -266,7 +266,11 @@ class RNNBase(Module):
 
     def _run(self, x: Tensor, sizes: list[int] | None, states: tuple, weights: list):
         directions = 2 if self.bidirectional else 1
-        static = (self.mode, directions, None if sizes is None else tuple(sizes))
+        tables: tuple = ()
+        if sizes is not None and not self.proj_size:
+            operands = (x, *states, *[w for ws in weights for w in ws])
+            tables = places(operands, self.mode, directions, sizes)
+        static = (self.mode, directions, sizes and (len(sizes) if tables else tuple(sizes)))
         # Dropout between the layers draws numbers, so that each layer is a call of its own.
         apart = self.dropout and self.training and self.num_layers > 1
         step = directions if apart else len(weights)
@@ -276,7 +280,7 @@ class RNNBase(Module):
                 x = F.dropout(x, self.dropout, True)
             given = [w for ws in weights[k : k + step] for w in ws]
             firsts = [s[k : k + step] for s in states] if apart else states
-            x, *state = run((x, *firsts, *given), static)
+            x, *state = run((x, *firsts, *given, *tables), static)
             last.append(state)
         if not apart:
             return x, tuple(last[0])

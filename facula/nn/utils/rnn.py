@@ -6,10 +6,13 @@ from collections import namedtuple
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 import facula
 from facula import Tensor
 from facula.errors import honest
 from facula.nn.functional._common import require_bools
+from facula.ops.indexing import distinct_rows
 from facula.ops.promotion import need
 from facula.ops.table import explained
 
@@ -161,20 +164,24 @@ def pack_padded_sequence(
                 "'lengths' argument should be a 1D CPU int64 tensor, but got 2D cpu Long tensor"
             )
         lengths = [int(n) for n in lengths]
-    sorted_indices = None
+    sorted_indices = unsorted_indices = None
+    steps, batch = (1, 0) if batch_first else (0, 1)  # which dimensions these are
+    order = list(range(len(lengths)))
     if not enforce_sorted:
-        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+        order.sort(key=lambda i: -lengths[i])
         lengths = [lengths[i] for i in order]
         sorted_indices = facula.tensor(order, dtype=facula.int64, device=input.device)
-        input = input.index_select(0 if batch_first else 1, sorted_indices)
-    if batch_first:
-        input = input.transpose(0, 1)
+        back = np.argsort(np.array(order, np.int64))
+        unsorted_indices = facula.tensor(back, device=input.device)
+        if len(order) != input.shape[batch]:  # some are left out, or it raises
+            input = input.index_select(batch, sorted_indices)
+            order.sort()
     if input.numel() == 0:
         raise RuntimeError("Cannot pack empty tensors.")
-    if len(lengths) != input.shape[1]:
+    if len(lengths) != input.shape[batch]:
         raise RuntimeError(
             f"Expected `len(lengths)` to be equal to batch_size, but got {len(lengths)} "
-            f"(batch_size={input.shape[1]})"
+            f"(batch_size={input.shape[batch]})"
         )
     if lengths[-1] <= 0:
         raise RuntimeError(
@@ -187,22 +194,24 @@ def pack_padded_sequence(
             "You can pass `enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to "
             "sidestep this requirement if you do not need ONNX exportability."
         )
-    if lengths[0] > input.shape[0]:
+    if lengths[0] > input.shape[steps]:
         raise RuntimeError(
             f"pack_padded_sequence: a sequence has length {lengths[0]}, but the input has only "
-            f"{input.shape[0]} steps"
+            f"{input.shape[steps]} steps"
         )
-    sizes, parts, start = [], [], 0
-    # Steps that the same sequences reach are one slice.
-    for i in range(len(lengths) - 1, -1, -1):
-        stop = lengths[i]
-        if stop > start:
-            block = input[start:stop, : i + 1]
-            parts.append(block.reshape([-1, *input.shape[2:]]))
-            sizes += [i + 1] * (stop - start)
-            start = stop
-    batch_sizes = facula.tensor(sizes, dtype=facula.int64)
-    return PackedSequence(facula.cat(parts), batch_sizes, sorted_indices, None)
+    sizes, t, i = _packed(lengths)
+    places = np.array(order)[i]
+    where = places * input.shape[1] + t if batch_first else t * input.shape[1] + places
+    rows = input.reshape([-1, *input.shape[2:]])
+    data = distinct_rows(rows, facula.tensor(where[None], device=input.device))
+    return PackedSequence(data, facula.tensor(sizes), sorted_indices, unsorted_indices)
+
+
+def _packed(lengths: Any) -> tuple[Any, Any, Any]:
+    """Of sequences of decreasing lengths: how many reach each step, and for each element of what
+    they are packed to its step, and whose it is."""
+    reached = np.array(lengths) > np.arange(lengths[0])[:, None]
+    return reached.sum(1), *np.nonzero(reached)
 
 
 def pad_packed_sequence(
@@ -219,8 +228,8 @@ def pad_packed_sequence(
         total_length: ``T``, if it is to be more than the longest sequence has.
     """
     require_bools("pad_packed_sequence", batch_first=batch_first)
-    data, sizes = sequence.data, sequence.batch_sizes.tolist()
-    steps = len(sizes)
+    data, sizes = sequence.data, np.array(sequence.batch_sizes.tolist())
+    steps, batch = len(sizes), int(sizes[0])
     if total_length is not None:
         if total_length < steps:
             raise ValueError(
@@ -228,22 +237,29 @@ def pad_packed_sequence(
                 f"input, but got total_length={total_length} and max sequence length being {steps}"
             )
         steps = total_length
-    batch = sizes[0]
     rest = list(data.shape[1:])
     # The place of every element in the padded tensor, seen as (steps * batch, ...).
-    index = [t * batch + i for t, size in enumerate(sizes) for i in range(size)]
-    padded = data.new_full([steps * batch, *rest], padding_value)
-    padded = padded.index_copy(0, facula.tensor(index, device=data.device), data)
-    padded = padded.reshape([steps, batch, *rest])
-    lengths = [sum(size > i for size in sizes) for i in range(batch)]
-    lengths = facula.tensor(lengths, dtype=facula.int64)
-    if batch_first:
-        padded = padded.transpose(0, 1)
+    reached = np.arange(batch) < sizes[:, None]
+    t, i = np.nonzero(reached)
+    lengths = reached.sum(0)
     back = sequence.unsorted_indices
+    turned = batch_first
+    if back is not None:
+        order = np.array(back.tolist())
+        lengths = lengths[order]
+        if sorted(order) == list(range(batch)):
+            i = np.argsort(order)[i]
+            turned, back = False, None
+    first = batch_first and not turned
+    where = i * steps + t if first else t * batch + i
+    padded = data.new_full([steps * batch, *rest], padding_value)
+    padded = padded.index_copy(0, facula.tensor(where, device=data.device), data)
+    padded = padded.reshape([batch, steps, *rest] if first else [steps, batch, *rest])
+    if turned:
+        padded = padded.transpose(0, 1)
     if back is not None:
         padded = padded.index_select(0 if batch_first else 1, back)
-        lengths = lengths[back.cpu()]
-    return padded, lengths
+    return padded, facula.tensor(lengths)
 
 
 @explained
