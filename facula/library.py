@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from facula.autograd import Function
 from facula.errors import honest, refuse
+from facula.ops import table
 from facula.schemas import infer_schema
 from facula.tensor import Tensor
 from facula.utils._pytree import tree_flatten, tree_unflatten
@@ -56,6 +57,10 @@ class CustomOpDef:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fn = self._fn
+        if table.MODES:
+            done = table.as_a_whole(self, args, kwargs, cast=False)
+            if done is not NotImplemented:
+                return done
         if fn is None:
             raise NotImplementedError(f"torch.ops.{self._name.replace('::', '.')}: has no kernel")
         if not self._opaque and self._backward is None:
@@ -334,9 +339,9 @@ class _Aten:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        operator = _AtenOperator(name)
-        # Libraries take private names for keys of tables; what they are is asked when called.
-        if not name.startswith("_") and operator.function() is None:
+        operator = AtenOperator(name)
+        # Such names are taken for keys of tables; what they are is asked when they are called.
+        if not name.startswith(("_", "native_")) and operator.function() is None:
             raise AttributeError(
                 f"torch.ops.aten.{name} is not in Facula (see docs/compatibility.md)", name=name
             )
@@ -347,17 +352,17 @@ class _Aten:
 _ATEN = _Aten()
 
 
-class _AtenOperator:
+class AtenOperator:
     """One name of `torch.ops.aten`, and one overload of it: they compute the same."""
 
     def __init__(self, name: str, overload: str = "") -> None:
-        self._name, self._overload, self._call = name, overload, None
+        self._name, self.overload, self._call = name, overload, None
 
     def __getattr__(self, overload: str) -> Any:
-        if overload.startswith("_") or self._overload:
+        if overload.startswith("_") or self.overload:
             # Not {self!r}: a copy that is being made has no name yet.
             raise AttributeError(f"an OpOverload has no attribute {overload!r}", name=overload)
-        found = _AtenOperator(self._name, overload)
+        found = AtenOperator(self._name, overload)
         setattr(self, overload, found)
         return found
 
@@ -383,7 +388,12 @@ class _AtenOperator:
         return self._call(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<OpOverload(op='aten.{self._name}', overload='{self._overload}')>"
+        if self.overload:
+            return f"<OpOverload(op='aten.{self._name}', overload='{self.overload}')>"
+        return f"<OpOverloadPacket(op='aten.{self._name}')>"
+
+    def __str__(self) -> str:
+        return f"aten.{self._name}.{self.overload}".rstrip(".")
 
 
 def _slice(self: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:

@@ -125,8 +125,9 @@ class TorchFunctionMode:
     """A block in which this thread's calls of operations go through `__torch_function__`.
 
     Blocks can stand in each other, the inner one is asked first. What a handler calls goes to the
-    next outer block, or is computed. Operations are the functions of `torch` and the methods of
-    tensors; a function of `nn.functional` is seen as the operations that it calls.
+    next outer block, or is computed. Operations are the functions of `torch`, the methods of
+    tensors and most functions of `nn.functional`; the others of these are seen as the operations
+    that they call.
     """
 
     def __init__(self) -> None:
@@ -148,6 +149,7 @@ class TorchFunctionMode:
             with table.below(offer):
                 return self.__torch_function__(f, types, args, kwargs)
 
+        offer.sees_wholes = True  # type: ignore[attr-defined]
         self.__dict__.setdefault("_entered", []).append(offer)
         table.enter_mode(offer)
         return self

@@ -257,7 +257,7 @@ class Function:
                 alone = o._storage is None or o._fixed
                 n = o.node
                 if alone and n.rec is r and n.op is not INPUT and n.device is None:
-                    o.node = _joined(o, part).node
+                    o.node = with_history(o, part).node
                 else:
                     realise(o)
                     o._leaf_rg = False
@@ -298,7 +298,7 @@ def _cut(o: Any, args: tuple[Any, ...], ctx: Context) -> Any:
 _NOTHING = np.zeros((), np.float32)
 
 
-def _joined(t: Any, node: GradNode) -> Any:
+def with_history(t: Any, node: GradNode) -> Any:
     """The value of t with the history of a node."""
     u = object.__new__(Tensor)
     u._data, u._gfn = _NOTHING, node

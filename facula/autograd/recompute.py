@@ -62,7 +62,7 @@ def _boundary(r: Any, starts: list[Any], first: int) -> tuple[list[Any], int]:
     inside: set[Any] = set()
     stack = list(starts)
     while stack:
-        n = stack.pop()
+        n = r.gnodes.get(n := stack.pop(), n)
         if n is None or n in inside or n in edges:
             continue
         if isinstance(n, AccumulateGrad):
@@ -75,6 +75,8 @@ def _boundary(r: Any, starts: list[Any], first: int) -> tuple[list[Any], int]:
                 stack.extend(edges_of(n))
         elif n.op is INPUT:
             stack.append(_input_edge(r, n))
+        elif n.op.name == "join":  # the history of its second operand, as it is
+            stack.append(n.b)
         else:
             inside.add(n)
             sources = (n.b,) if n.op is ASSIGN else n.inputs

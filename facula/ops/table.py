@@ -110,8 +110,8 @@ def explained(f: Callable[..., Any], cast: bool = False) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if cast and OVERRIDES and TLS.r.autocast is not None:
-            done = MIXED(call, args, kwargs)
+        if OVERRIDES and (cast or MODES):
+            done = as_a_whole(call, args, kwargs, cast)
             if done is not NotImplemented:
                 return done
         args, kwargs = check(args, kwargs)
@@ -122,6 +122,17 @@ def explained(f: Callable[..., Any], cast: bool = False) -> Callable[..., Any]:
             raise
 
     return call
+
+
+def as_a_whole(call: Any, args: Any, kwargs: Any, cast: bool = True) -> Any:
+    """Offer a call of a function of `nn.functional` to the modes that programs have entered, which
+    see it instead of what it is made of; with `cast`, then to autocast."""
+    for mode in reversed(MODES):
+        if getattr(mode, "sees_wholes", False):
+            done = mode(call, args, kwargs)
+            if done is not NotImplemented:
+                return done
+    return MIXED(call, args, kwargs) if cast and TLS.r.autocast is not None else NotImplemented
 
 
 def mixed(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,22 +6,28 @@ Source: https://pytorch.org/docs/stable/checkpoint.html
 from __future__ import annotations
 
 import contextlib
-import enum
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import facula
 from facula.autograd.recompute import CheckpointError, run
-from facula.errors import honest, refuse
+from facula.errors import honest
 from facula.trace.node import STALE
 from facula.trace.recorder import TLS
+from facula.utils.selective import (
+    CheckpointPolicy,
+    SelectiveCheckpointContext,
+    create_selective_checkpoint_contexts,
+)
 
 __all__ = [
     "CheckpointError",
     "CheckpointPolicy",
+    "SelectiveCheckpointContext",
     "checkpoint",
     "checkpoint_sequential",
+    "create_selective_checkpoint_contexts",
     "detach_variable",
     "get_device_states",
     "noop_context_fn",
@@ -196,22 +202,6 @@ def checkpoint_sequential(
             part(start, end), input, use_reentrant=use_reentrant, preserve_rng_state=preserve
         )
     return part(end, len(functions))(input)
-
-
-class CheckpointPolicy(enum.Enum):
-    """What a policy of `create_selective_checkpoint_contexts` may answer for an operation."""
-
-    MUST_SAVE = 0
-    PREFER_SAVE = 1
-    MUST_RECOMPUTE = 2
-    PREFER_RECOMPUTE = 3
-    MUST_CPU_OFFLOAD = 4
-    PREFER_CPU_OFFLOAD = 5
-
-
-def create_selective_checkpoint_contexts(*args: Any, **kwargs: Any) -> Any:
-    """Not here: what is kept is decided for whole functions."""
-    refuse("create_selective_checkpoint_contexts", "a checkpoint keeps nothing of its function")
 
 
 __getattr__ = honest(__name__)

@@ -15,7 +15,7 @@ from facula.ops.pointwise import cast
 from facula.ops.promotion import need
 from facula.ops.table import OVERRIDES, mixed
 from facula.trace.node import contiguous_strides
-from facula.trace.recorder import TLS, record
+from facula.trace.recorder import record
 from facula.trace.spans import pure, run
 
 from ._common import is_low, output
@@ -31,8 +31,9 @@ def linear(
         weight: ``(out, in)``, or ``(in)`` for one output without a dimension of its own.
         bias: ``(out)``.
     """
-    if OVERRIDES and TLS.r.autocast is not None:
-        done = table.MIXED(linear, (input, weight, bias), {"out": out})
+    if OVERRIDES:
+        named = {} if out is None else {"out": out}
+        done = table.as_a_whole(linear, (input, weight, bias), named)
         if done is not NotImplemented:
             return done
     result = run(_linear, (input, weight, bias))
