@@ -49,8 +49,10 @@ class enable_grad(no_grad):
 class inference_mode(_DecoratorContextManager):
     """As no_grad; results carry no history, and may not be written to outside.
 
-    Which tensors were made inside is seen when a frame or the block ends: those that operations
-    gave, and that share no memory and were not written to since. Of others nothing is said.
+    Which tensors were made inside is seen at the latest when a frame or the block ends, and before
+    one is written to or gets views: of those that share no memory and were never written to, what
+    is among the results of the frame since the block began. That they are saved for a backward
+    pass is no error, as it is in PyTorch: here a write of them would be seen.
     """
 
     def __new__(cls, mode: Any = True) -> Any:
@@ -71,17 +73,16 @@ class inference_mode(_DecoratorContextManager):
         r = TLS.r
         self.before = r.grad, r.inference
         if not self.mode:
-            self.outer = r.watcher.__self__ if r.inference else None
+            self.outer = r.inference or None
             if self.outer is not None:
-                self.outer._mark(r)
+                self.outer.mark(r)
                 r.watcher, r.inference = self.outer.watcher, False
             set_grad(True)  # also within no_grad
         else:
             _switch_off()
             if not r.inference:
                 self.first, self.watcher = len(r.handles), r.watcher
-                r.watcher = self._watch
-            r.inference = True
+                r.watcher, r.inference = self._watch, self
 
     def __exit__(self, *exc: object) -> None:
         r = TLS.r
@@ -90,21 +91,23 @@ class inference_mode(_DecoratorContextManager):
             self.outer.first, r.watcher = len(r.handles), self.outer._watch
         if r.inference and not self.before[1]:
             r.watcher = self.watcher
-            self._mark(r)
+            self.mark(r)
         r.inference = self.before[1]
 
     def _watch(self, r: Any) -> None:
-        self._mark(r)
+        self.mark(r)
         self.first = 0  # of the next frame
         if self.watcher is not None:
             self.watcher(r)
 
-    def _mark(self, r: Any) -> None:
+    def mark(self, r: Any) -> None:
+        """Note which tensors were made inside up to now."""
         t: Any
         for t in r.handles[self.first :]:
             alone = type(t) in PLAIN and t._storage is None and t._counter is None
             if alone and not (t._writes or t._leaf_rg):
                 t._inference = True
+        self.first = len(r.handles)
 
 
 class set_multithreading_enabled(_DecoratorContextManager):
@@ -173,4 +176,4 @@ def is_grad_enabled() -> bool:
 
 def is_inference_mode_enabled() -> bool:
     """Whether inference mode is on."""
-    return TLS.r.inference
+    return TLS.r.inference is not False

@@ -24,13 +24,12 @@ from facula.warned import warn
 from facula.writes import write
 
 
-def _check_inference(t: Any, name: str) -> None:
-    if not TLS.r.inference:
-        raise RuntimeError(
-            f"{name}: Inplace update to inference tensor outside InferenceMode is not allowed. You "
-            "can make a clone to get a normal tensor before doing inplace update. (a "
-            f"{t.dtype} tensor of shape {list(t.shape)})"
-        )
+def _refuse_inference(t: Any, name: str) -> None:
+    raise RuntimeError(
+        f"{name}: Inplace update to inference tensor outside InferenceMode is not allowed. You "
+        "can make a clone to get a normal tensor before doing inplace update. (a "
+        f"{t.dtype} tensor of shape {list(t.shape)})"
+    )
 
 
 def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
@@ -38,9 +37,16 @@ def check_in_place(t: Any, name: str, distinct: bool = True) -> None:
 
     `distinct`: whether elements that share memory are forbidden.
     """
-    if t._inference or (t._base_t is not None and t._base_t._inference):
-        _check_inference(t, name)
-    if TLS.r.grad:
+    r = TLS.r
+    if r.inference:
+        r.inference.mark(r)
+    elif (
+        t._inference
+        or (t._base_t is not None and t._base_t._inference)
+        or (t._own is not None and t._storage._inference)
+    ):
+        _refuse_inference(t, name)
+    if r.grad:
         if t._place is False or (t._leaf_rg and not t._place):
             raise RuntimeError(
                 f"{name}: a leaf Variable that requires grad is being used in an "

@@ -63,6 +63,7 @@ class Storage:
     chain: tuple[Any, ...] = ()
     computed = False  # whether there was a view that shows other elements than are in memory
     lent = False  # whether NumPy code has held the memory
+    _inference = False
 
     def __init__(self, t: Any) -> None:
         node = t.node
@@ -76,6 +77,8 @@ class Storage:
         self._exported = t._exported
         if t._exported is not None:
             self.lent = True
+        if t._inference:
+            self._inference = True
         self._token = t._token
         self._version = t._writes
         self.aliases: list[Any] = [weakref.ref(t)]
@@ -151,6 +154,9 @@ def storage_of(t: Any) -> Storage:
     """The tensor's storage, made when it is first asked for."""
     s = t._storage
     if s is None:
+        r = TLS.r
+        if r.inference:
+            r.inference.mark(r)
         s = t._storage = Storage(t)
         t._chain = ()
         if s.node.op is not LEAF:

@@ -16,6 +16,7 @@ import numpy as np
 from facula import devices, unresolved
 from facula.meta import META
 from facula.trace.node import contiguous_strides, is_contiguous
+from facula.trace.state import TLS
 from facula.values import own_memory
 
 
@@ -355,15 +356,22 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
         return unresolved.bits_of(self)[1]
 
     def is_inference(self) -> bool:
-        """Whether the tensor is known to be made in inference mode."""
-        return self._inference
+        """Whether the tensor was made in inference mode, or is a view of one that was."""
+        r = TLS.r
+        if r.inference:
+            r.inference.mark(r)
+        base = self._base_t
+        if self._inference or (base is not None and base._inference):
+            return True
+        return self._own is not None and self._storage._inference
 
     def _is_view(self) -> bool:
         return self._base is not None
 
     @property
     def _base(self) -> Any:
-        return self._viewed if self._base_t is None else self._base_t
+        base = self._viewed if self._base_t is None else self._base_t
+        return None if base is not None and base._inference else base
 
     def is_set_to(self, tensor: Any) -> bool:
         """Whether both see the same elements of the same memory in the same order."""

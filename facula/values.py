@@ -185,6 +185,8 @@ def from_array(a: Any, owned: bool = True) -> Any:
             strides = tuple([s // a.itemsize for s in a.strides])
     t.node = leaf(a.shape, d, strides)
     t._data = a
+    if TLS.r.inference:
+        t._inference = True
     if not owned:
         owner = a
         while type(owner.base) is np.ndarray:

@@ -99,3 +99,22 @@ def test_the_setting_of_threads_is_kept():
 
     a.set_multithreading_enabled(True)
     assert inside() is False and a.is_multithreading_enabled()
+
+
+def test_what_is_made_inside_says_so_at_once():
+    given = torch.ones(3)
+    with torch.inference_mode():
+        a = torch.zeros(3)
+        b = given * 2.0
+        assert torch.is_inference(a) and b.is_inference()
+        assert torch.tensor([1.0, 2.0]).is_inference()
+        b.add_(1)
+        view, apart = b.view(3, 1), b.detach()
+        assert b.is_inference() and view.is_inference() and apart.is_inference()
+        given.mul_(2)
+        assert not given.is_inference() and not given.view(-1).is_inference()
+    assert b.is_inference() and view.is_inference() and apart.is_inference()
+    with pytest.raises(RuntimeError, match="inference tensor outside InferenceMode"):
+        apart.add_(1)
+    assert not b[1:]._is_view()
+    assert not (b + 1).is_inference()

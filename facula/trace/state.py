@@ -43,7 +43,7 @@ class Recorder:
         # Where the thread finds it (neighbours.py).
         self.local: dict[str, Any] = TLS.__dict__ if local is None else local
         self.grad = True
-        self.inference = False
+        self.inference: Any = False  # or the block of inference mode
         self.anomaly = False
         self.autocast: Any = None  # dtypes of products by kind of device (amp/policy.py)
         self.packing: Any = None  # what is done with values saved for backward (autograd/saved.py)
