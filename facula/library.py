@@ -5,17 +5,21 @@ Source: https://pytorch.org/docs/stable/library.html
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, NoReturn
 
+from facula.amp.autocast_mode import is_autocast_available
 from facula.autograd import Function
+from facula.dtypes import float64
 from facula.errors import honest, refuse
 from facula.ops import table
 from facula.schemas import infer_schema
 from facula.tensor import Tensor
+from facula.trace.recorder import TLS
 from facula.utils._pytree import tree_flatten, tree_unflatten
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "impl_abstract",
     "infer_schema",
     "opcheck",
+    "register_autocast",
     "register_autograd",
     "register_fake",
     "register_kernel",
@@ -39,11 +44,17 @@ class CustomOpDef:
     """An operator: call it, or give it kernels and a derivative."""
 
     def __init__(
-        self, name: str, fn: Callable[..., Any] | None = None, opaque: bool = False
+        self,
+        name: str,
+        fn: Callable[..., Any] | None = None,
+        opaque: bool = False,
+        mutates_args: Any = "unknown",
     ) -> None:
         """`opaque`: no gradients go through what the function does, but by a derivative."""
         self._name, self._fn, self._opaque = name, fn, opaque
-        self._fake: Callable[..., Any] | None = None
+        self.mutates_args = mutates_args
+        self.fake: Callable[..., Any] | None = None
+        self._casts: dict[str, Any] = {}  # by kinds of devices: the dtype under autocast
         self._vmap: Callable[..., Any] | None = None
         self._backward: Callable[..., Any] | None = None
         self._setup: Callable[..., Any] | None = None
@@ -61,6 +72,8 @@ class CustomOpDef:
             done = table.as_a_whole(self, args, kwargs, cast=False)
             if done is not NotImplemented:
                 return done
+        if self._casts and TLS.r.autocast is not None:
+            args, kwargs = self._cast(args, kwargs)
         if fn is None:
             raise NotImplementedError(f"torch.ops.{self._name.replace('::', '.')}: has no kernel")
         if not self._opaque and self._backward is None:
@@ -72,13 +85,46 @@ class CustomOpDef:
         bound.apply_defaults()
         inputs = tuple([list(a) if isinstance(a, tuple) else a for a in bound.args])
         leaves, spec = tree_flatten(inputs, _no_tensors)
-        if self._fake is not None and any([isinstance(t, Tensor) and t.is_meta for t in leaves]):
-            return self._fake(*inputs, **bound.kwargs)
+        if self.fake is not None and any([isinstance(t, Tensor) and t.is_meta for t in leaves]):
+            return self.fake(*inputs, **bound.kwargs)
         if self._function is None:
             self._function = _function_of(self)
         # What can only be given by name comes without gradients.
         out = self._function.apply(*leaves, _Call(spec, bound.kwargs))
         return list(out) if self._lists else out
+
+    def _cast(self, args: Any, kwargs: Any) -> Any:
+        """The arguments as autocast has them."""
+        leaves, spec = tree_flatten((args, kwargs))
+        for kind, low in self._casts.items():
+            if kind in TLS.r.autocast:
+                leaves = [
+                    t.to(low)
+                    if isinstance(t, Tensor)
+                    and t.is_floating_point()
+                    and t.device.type == kind
+                    and t.dtype is not float64
+                    else t
+                    for t in leaves
+                ]
+        return tree_unflatten(leaves, spec)
+
+    def register_autocast(self, device_type: str, cast_inputs: Any) -> None:
+        """Call it with floating-point tensors of this kind of device cast to a dtype where autocast
+        is on for them. ValueError where there is none for this kind."""
+        if not isinstance(device_type, str):
+            raise ValueError(
+                f"Expected `device_type` of type `str`, got: `{type(device_type).__name__}`"
+            )
+        if not is_autocast_available(device_type):
+            raise ValueError(f"Device type '{device_type}' does not support autocast.")
+        self._casts.setdefault(device_type, cast_inputs)
+
+    def parameters(self, args: Any, kwargs: Any) -> dict[str, Any]:
+        """The arguments of a call by the names of the kernel's parameters."""
+        if self._fn is None:
+            raise NotImplementedError(f"{self}: has no kernel")
+        return dict(inspect.signature(self._fn).bind(*args, **kwargs).arguments)
 
     def register_kernel(self, device_types: Any, func: Any = None, /) -> Any:
         """Use this function on these kinds of devices: for the CPU, in place of the first."""
@@ -95,7 +141,7 @@ class CustomOpDef:
         """Use this function where operands have no values (`device='meta'`)."""
 
         def enter(f: Any) -> Any:
-            self._fake = f
+            self.fake = f
             return f
 
         return enter if abstract_impl is None else enter(abstract_impl)
@@ -223,7 +269,7 @@ def custom_op(
     def made(f: Any) -> CustomOpDef:
         if schema is None:
             infer_schema(f, mutates_args=mutates_args)
-        return CustomOpDef(name, f, opaque=True)
+        return CustomOpDef(name, f, opaque=True, mutates_args=mutates_args)
 
     return made if fn is None else made(fn)
 
@@ -293,9 +339,16 @@ def register_vmap(op: Any, func: Any = None, /, *, lib: Any = None) -> Any:
     return _known(op).register_vmap(func)
 
 
-def opcheck(*args: Any, **kwargs: Any) -> NoReturn:
-    """NotImplementedError: operators are not checked."""
-    raise NotImplementedError("torch.library.opcheck is not in Facula (see docs/compatibility.md)")
+def register_autocast(op: Any, device_type: str, cast_inputs: Any, /, *, lib: Any = None) -> None:
+    """Give an operator a dtype for autocast: see `CustomOpDef.register_autocast`."""
+    _known(op).register_autocast(device_type, cast_inputs)
+
+
+def opcheck(op: Any, args: Any, kwargs: Any = None, **settings: Any) -> dict[str, Any]:
+    """Check an operator on sample arguments: see `operator_checks.opcheck`."""
+    from facula.operator_checks import opcheck as check
+
+    return check(op, args, kwargs, **settings)
 
 
 class Library:
@@ -316,6 +369,17 @@ class Library:
         if key in ("", "CPU", "CompositeImplicitAutograd", "CompositeExplicitAutograd"):
             name = op_name if isinstance(op_name, str) else op_name._name
             _known(name if "::" in name else f"{self.ns}::{name}").register_kernel(None, fn)
+
+
+@contextlib.contextmanager
+def _scoped_library(*args: Any, **kwargs: Any) -> Iterator[Library]:
+    """A `Library` whose operators are gone at the end of the block."""
+    before = dict(_OPERATORS)
+    try:
+        yield Library(*args, **kwargs)
+    finally:
+        for name in [n for n in _OPERATORS if n not in before]:
+            del _OPERATORS[name]
 
 
 class _Namespace:

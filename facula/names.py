@@ -6,9 +6,9 @@ _SUBMODULES = """
     _C _custom_ops __config__ __future__ _dynamo _functorch _guards _higher_order_ops _inductor
     _jit_internal _ops _subclasses _tensor _tensor_str _utils accelerator amp ao array_api autograd
     backends compiler cpu cuda distributed distributions export fft func functional futures fx
-    hub jit library linalg masked mps mtia multiprocessing nn notebook onnx ops optim overrides
-    profiler quantization quasirandom random return_types serialization signal sparse special
-    storage testing torch_version types utils version xpu
+    hub jit library linalg masked monitor mps mtia multiprocessing nn notebook onnx ops optim
+    overrides profiler quantization quasirandom random return_types serialization signal sparse
+    special storage testing torch_version types utils version xpu
 """
 SUBMODULES = frozenset(_SUBMODULES.split())
 

@@ -323,3 +323,27 @@ def test_modules_that_libraries_name():
     assert on_cpu.autocast is facula.cpu.amp.autocast
     assert facula.backends.quantized.engine in facula.backends.quantized.supported_engines
     assert facula.utils.deterministic.fill_uninitialized_memory is True
+
+
+def test_operators_under_autocast():
+    @library.custom_op("mine::cube", mutates_args=())
+    def cube(x: facula.Tensor, n: facula.Tensor) -> facula.Tensor:
+        return x * x * x
+
+    library.register_autocast("mine::cube", "cpu", facula.bfloat16)
+    x, n = facula.rand(3), facula.ones(3, dtype=facula.int64)
+    with facula.autocast("cpu", facula.bfloat16):
+        assert cube(x, n).dtype is facula.bfloat16
+        assert cube(x.double(), n).dtype is facula.float64
+    assert cube(x, n).dtype is facula.float32
+    with pytest.raises(ValueError, match="'meta' does not support autocast"):
+        cube.register_autocast("meta", facula.bfloat16)
+
+
+def test_a_library_for_a_block():
+    with library._scoped_library("block", "FRAGMENT") as lib:
+        lib.define("twice(Tensor x) -> Tensor")
+        lib.impl("twice", lambda x: x * 2, "CPU")
+        assert facula.ops.block.twice(facula.ones(1)).tolist() == [2]
+    with pytest.raises(AttributeError, match="block"):
+        facula.ops.block.twice(facula.ones(1))

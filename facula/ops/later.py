@@ -30,6 +30,8 @@ MODULES = {
         hinge_embedding_loss instance_norm kl_div lstm_cell margin_ranking_loss
         max_pool1d_with_indices native_channel_shuffle norm_except_dim poisson_nll_loss range
         resize_as_ rnn_relu_cell rnn_tanh_cell rrelu_ selu_ threshold_ triplet_margin_loss""",
+    "facula.ops.fake_quantize": """fake_quantize_per_channel_affine
+        fake_quantize_per_tensor_affine""",
     "facula.ops.seldom": "eig lstsq solve symeig",
     "facula.ops.draws": "_sample_dirichlet _standard_gamma binomial poisson",
     "facula.ops.special": """digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma""",
