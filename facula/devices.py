@@ -10,7 +10,7 @@ _TYPES = ("cpu", "cuda", "meta", "mps", "xpu")
 
 
 class device:
-    """A device: `device('cpu')`, `device('cuda', 0)`, `device('cuda:0')`.
+    """A device: `device('cpu')`, `device('cuda', 0)`, `device('cuda:0')`, `device(device='cpu')`.
 
     Source: https://pytorch.org/docs/stable/tensor_attributes.html#torch-device
     """
@@ -20,7 +20,12 @@ class device:
     type: str
     index: int | None
 
-    def __init__(self, type: Any, index: int | None = None) -> None:
+    def __init__(self, type: Any = None, index: int | None = None, **other: Any) -> None:
+        if other:  # the argument's second name, which stands alone
+            name = next((n for n in other if n != "device"), None)
+            if name is not None or type is not None or index is not None:
+                raise TypeError(f"device() got an unexpected keyword argument '{name or 'device'}'")
+            type = other["device"]
         if isinstance(type, device):
             self.type, self.index = type.type, type.index
             return

@@ -42,8 +42,10 @@ def test_shards_are_named_and_refused():
     from facula.distributed import fsdp
     from facula.distributed._composable.fsdp import FSDPModule
     from facula.distributed._tensor.experimental import implicit_replication
+    from facula.distributed.fsdp.fully_sharded_data_parallel import FullyShardedDataParallel
 
     assert FSDPModule is fsdp.FSDPModule
+    assert FullyShardedDataParallel is fsdp.FullyShardedDataParallel
     for make in (fsdp.FSDPModule, fsdp.FullyShardedDataParallel, fsdp.fully_shard):
         with pytest.raises(NotImplementedError, match=rf"fsdp\.{make.__name__}"):
             make()

@@ -56,7 +56,9 @@ def scaled_dot_product_attention(
         key: ``(..., S, E)``.
         value: ``(..., S, Ev)``.
         attn_mask: broadcast to ``(..., L, S)``: bool (True takes part) or added to the scores.
-            A query that may look at nothing gets zeros.
+            A query that may look at nothing gets zeros. Beside ``is_causal`` it may stand where
+            queries, keys and values have four dimensions, without dropout; elsewhere it raises
+            RuntimeError.
         dropout_p: the probability with which a weight is dropped.
         is_causal: whether position ``i`` looks only at positions up to ``i``.
         scale: by default ``1 / sqrt(E)``.
@@ -74,6 +76,8 @@ def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
     query, key, value, attn_mask = tensors
     dropout_p, is_causal, scale, enable_gqa = static
     _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
+    if is_causal and attn_mask is not None:
+        _check_two_masks(query, key, value, attn_mask, dropout_p)
     q, k, v = query, apart(key), value  # PyTorch scales the keys too, and saves what comes of it
     if enable_gqa and q.dim() > 2:
         k = _repeat_heads(k, q.shape[-3])
@@ -90,7 +94,7 @@ def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
         # Recorded as a number, so that the compiler knows what is hidden (compiler/hidden.py).
         nothing = facula.full((), float("-inf"), dtype=scores.dtype, device=q.device)
         scores = facula.where(seen, scores, nothing)
-    elif attn_mask is not None:
+    if attn_mask is not None:
         if attn_mask.dtype is facula.bool:
             scores = scores.masked_fill(attn_mask.logical_not(), float("-inf"))
         else:
@@ -166,11 +170,6 @@ def _check_attention(query, key, value, attn_mask, is_causal, enable_gqa) -> Non
                 f"attn_mask.dtype: {_dtype_name(attn_mask)} and  query.dtype: "
                 f"{_dtype_name(query)} instead."
             )
-        if is_causal:
-            raise RuntimeError(
-                "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
-                "is_causal=True"
-            )
     if enable_gqa and query.dim() > 2:
         for name, t in (("key", key), ("value", value)):
             if query.shape[-3] % t.shape[-3]:
@@ -178,6 +177,16 @@ def _check_attention(query, key, value, attn_mask, is_causal, enable_gqa) -> Non
                     f"Number of heads in {name} and query must divide evenly for grouped query "
                     f"attention, got {t.shape[-3]} and {query.shape[-3]}"
                 )
+
+
+def _check_two_masks(query, key, value, attn_mask, dropout_p) -> None:
+    """A mask of one's own beside the causal one: PyTorch's fused kernel for CPUs takes both."""
+    heads = query.dim() == key.dim() == value.dim() == 4 and query.shape[-1] == value.shape[-1]
+    if dropout_p > 0 or not heads or attn_mask.dim() not in (2, 4) or attn_mask.requires_grad:
+        raise RuntimeError(
+            "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
+            "is_causal=True"
+        )
 
 
 # ---- many heads

@@ -97,3 +97,41 @@ def test_heads_are_put_together_by_view():
     z = F.scaled_dot_product_attention(*[t.contiguous() for t in (q, k, v)]).transpose(1, 2)
     (h,) = torch.autograd.grad(z.reshape(2, 5, 12).square().sum(), x)
     assert y.equal(z.reshape(2, 5, 12)) and torch.allclose(g, h, rtol=1e-6, atol=1e-6)
+
+
+# Sums of results and of the gradients of queries in PyTorch 2.13 on the CPU.
+@pytest.mark.parametrize(
+    "mask, value, gradient",
+    [
+        (
+            lambda: torch.arange(5.0).sub(3) * torch.tensor([1.0, -0.5]).view(2, 1, 1, 1),
+            -6.372364,
+            19.35594,
+        ),
+        (
+            lambda: torch.tensor([[True, False, True, True, False]]).expand(3, 5),
+            -6.499706,
+            8.921987,
+        ),
+    ],
+)
+def test_a_mask_beside_the_causal_one(mask, value, gradient):
+    torch.manual_seed(0)
+    q = torch.randn(2, 2, 3, 4, requires_grad=True)
+    k, v = torch.randn(2, 2, 5, 4), torch.randn(2, 2, 5, 4)
+    for _ in range(3):  # interpreted, then compiled
+        q.grad = None
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask(), is_causal=True)
+        (y * torch.arange(4)).sum().backward()
+        assert y.sum().item() == pytest.approx(value, rel=1e-5)
+        assert q.grad.abs().sum().item() == pytest.approx(gradient, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "shape, mask, dropout",
+    [((2, 3, 4), (3, 3), 0.0), ((1, 2, 3, 4), (2, 3, 3), 0.0), ((1, 2, 3, 4), (3, 3), 0.5)],
+)
+def test_two_masks_are_refused_where_pytorchs_fused_kernel_is_not_asked(shape, mask, dropout):
+    x = torch.ones(shape)
+    with pytest.raises(RuntimeError, match="Explicit attn_mask should not be set"):
+        F.scaled_dot_product_attention(x, x, x, torch.zeros(mask), dropout, is_causal=True)
