@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from facula import dtypes, storage, unresolved, views
-from facula.trace import aside, flight, recorder
-from facula.trace.node import INPUT, LEAF, STALE, laid, leaf
+from facula.trace import aside, bounds, flight, recorder
+from facula.trace.node import INPUT, LEAF, STALE, Other, laid, leaf
 from facula.trace.operands import foreign
 from facula.trace.recorder import TLS, flush
 
@@ -70,13 +70,27 @@ def present(t: Any) -> Any:
     return t._data
 
 
-def at_hand(t: Any) -> Any:
-    """The values of t as an array to read, if they are there, or follow from what is there by a few
-    exact operations (`trace/aside.py`): of targets that a program shifts, converts or reshapes."""
+def to_check(t: Any, low: Any, high: Any) -> Any:
+    """The values of t, for a check at the call that all lie between two numbers (both included).
+
+    None where the operations that compute them keep them there (`trace/bounds.py`), and where
+    nobody can look: on another device, in a batch of `vmap`. What follows from what is there by a
+    few exact operations is computed beside the frame (`trace/aside.py`); else the frame ends.
+    """
     n = t.node
     if n.rec is TLS.r and n.op is not INPUT and n.op is not STALE:
-        return aside.exact(n.rec, n)
-    return present(t)
+        there = aside.exact(n.rec, n)
+        if there is None and lookable(t):
+            a, b = bounds.of(n.rec, n)
+            if not (low <= a and b <= high):
+                there = realise(t)._data
+        return there
+    return realise(t)._data if lookable(t) else None
+
+
+def lookable(t: Any) -> bool:
+    """Whether the values of t can be looked at now: they are of the CPU, and one array."""
+    return t.node.device is None and t.node.op.__class__ is not Other
 
 
 def own_memory(t: Any) -> Any:

@@ -12,6 +12,7 @@ from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.composed import whole
 from facula.ops.indexing import GATHER
+from facula.ops.indices import known
 from facula.ops.promotion import need
 from facula.ops.reductions import _dims, _empty, amax, amin, every, mean, std, sum, var
 from facula.ops.registry import Op, widened
@@ -216,6 +217,12 @@ def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0) -> Any:
         raise RuntimeError(f"histc: bins must be > 0, but got {bins}")
     if max < min:
         raise RuntimeError(f"histc: max must be larger than min, got min={min} and max={max}")
+    low, high = float(min), float(max)
+    if low == high and input.numel():
+        there = known(input)
+        low, high = float(there.min()), float(there.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RuntimeError(f"torch.histc: range of [{low:g}, {high:g}] is not finite")
     return record(HISTC, (input,), (bins, float(min), float(max)))
 
 

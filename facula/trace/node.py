@@ -35,6 +35,7 @@ class Node:
         "b",
         "device",
         "dtype",
+        "ends",
         "index",
         "inputs",
         "leaf",
@@ -78,6 +79,7 @@ class Node:
         self.b: Any = None
         self.alts: dict[Any, Any] | None = None  # the entries that have followed, if several have
         self.aside: Any = None  # how its value is computed beside the frame (aside.py)
+        self.ends: Any = None  # between which numbers its values lie (bounds.py)
         self.leaf: Any = None  # what an input is bound to; the last leaf in an entry's place
         self.programs: dict[Any, Any] | None = None  # run when a frame ended here, by live results
         self.replays: dict[Any, Any] | None = None  # backward passes known to begin here
@@ -134,7 +136,7 @@ def entry(
     e.op, e.shape, e.dtype, e.strides, e.offset = op, shape, dtype, strides, offset
     e.inputs, e.names, e.params, e.stypes = inputs, names, params, stypes
     e.rg = False
-    e.a = e.b = e.device = e.alts = e.aside = e.leaf = e.programs = e.replays = None
+    e.a = e.b = e.device = e.alts = e.aside = e.ends = e.leaf = e.programs = e.replays = None
     e.spans = e.steps = e.where = e.parent = e.rec = None
     e.index, e.scalar_at = -1, 0
     e.succ = e.after = END

@@ -35,6 +35,10 @@ def test_quantile_out_of_range():
 def test_histograms_count_the_right_edge():
     x = torch.tensor([0.0, 1.0, 1.5, 2.0, 3.0])
     assert torch.histc(x, 2, 0, 2).tolist() == [1, 3]
+    for wrong in ((x / 0,), (x * float("nan"),), (x, 4, 0, float("inf"))):
+        with pytest.raises(RuntimeError, match="is not finite"):
+            torch.histc(*wrong)
+    assert torch.histc(x * float("nan"), 2, 0, 1).tolist() == [0, 0]
     hist, edges = torch.histogram(x, torch.tensor([0.0, 1.0, 2.0]), weight=torch.ones(5) * 2)
     assert (hist.tolist(), edges.tolist()) == ([2, 6], [0, 1, 2])
     points = torch.tensor([[0.0, 0.0], [1.0, 1.0]])

@@ -16,7 +16,7 @@ from facula.ops.movement import RESHAPE, watched
 from facula.ops.table import mixed
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
-from facula.values import at_hand, from_array, present
+from facula.values import from_array, lookable, present, to_check
 
 from ._common import (
     check_reduction,
@@ -159,13 +159,14 @@ def _matches(target: Tensor, classes: int, dim: int, ndim: int) -> Tensor:
 
 
 def _check_range(target: Tensor, classes: int, ignore_index: int) -> tuple[bool, bool]:
-    """Whether the targets are there to be looked at, and whether none of them is ignored.
+    """Whether the targets are known to be classes, and whether none of them is ignored.
 
     IndexError for one that is no class.
     """
-    values = at_hand(target)
+    values = to_check(target, 0, classes - 1)
     if values is None:
-        return False, False
+        checked = lookable(target)
+        return checked, checked and not 0 <= ignore_index < classes
     if outside(values, classes):
         bad = values[(values != ignore_index) & ((values < 0) | (values >= classes))]
         if bad.size:
@@ -348,7 +349,7 @@ def multi_margin_loss(
             f"inconsistent weight size: {dims(weight.shape)} for input of size: {dims(input.shape)}"
         )
     x, index = upcast(rows), target.reshape(n)
-    values = at_hand(target)
+    values = to_check(target, 0, classes - 1)
     if values is not None and ((values < 0) | (values >= classes)).any():
         raise RuntimeError(f"multi_margin_loss: target out of range, there are {classes} classes")
     match = _matches(index, classes, 1, 2)

@@ -17,7 +17,7 @@ from facula.ops.registry import Op, like_strides
 from facula.ops.table import mixed
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
-from facula.values import at_hand
+from facula.values import to_check
 
 from ._common import (
     check_reduction,
@@ -269,7 +269,8 @@ def binary_cross_entropy(
             f"Found dtype {scalar_type(target.dtype)} but expected {scalar_type(input.dtype)}"
         )
     require_float(input, "binary_cross_entropy")
-    for name, values in (("input", at_hand(input)), ("target", at_hand(target))):
+    for name, t in (("input", input), ("target", target)):
+        values = to_check(t, 0, 1)
         if values is not None and not ((values >= 0) & (values <= 1)).all():
             raise RuntimeError(f"all elements of {name} should be between 0 and 1")
     return run(_bce, (input, target, weight), reduction)
@@ -384,7 +385,7 @@ def gaussian_nll_loss(
             raise ValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(reduction + " is not valid")
-    values = at_hand(var)
+    values = to_check(var, 0, math.inf)
     if values is not None and (values < 0).any():
         raise ValueError("var has negative entry/entries")
     if isinstance(target, (int, float)):
