@@ -80,12 +80,19 @@ def to_check(t: Any, low: Any, high: Any) -> Any:
     n = t.node
     if n.rec is TLS.r and n.op is not INPUT and n.op is not STALE:
         there = aside.exact(n.rec, n)
-        if there is None and lookable(t):
-            a, b = bounds.of(n.rec, n)
-            if not (low <= a and b <= high):
-                there = realise(t)._data
+        if there is None and lookable(t) and not within(t, low, high):
+            there = realise(t)._data
         return there
     return realise(t)._data if lookable(t) else None
+
+
+def within(t: Any, low: Any, high: Any) -> bool:
+    """Whether t is pending, and what computes it keeps it between two numbers (both included)."""
+    n = t.node
+    if n.rec is not TLS.r or n.op is INPUT or n.op is STALE:
+        return False
+    a, b = bounds.of(n.rec, n)
+    return bool(low <= a and b <= high)
 
 
 def lookable(t: Any) -> bool:

@@ -101,7 +101,7 @@ def test_values_lie_between_their_bounds(seed):
 
 W = torch.linspace(-1, 1, 12).reshape(4, 3)
 X = torch.linspace(-2, 3, 20).reshape(5, 4)
-# Losses of pending values: whether they look at them, and of which the error is.
+# Losses and choices of pending values: whether they look at them, and of which the error is.
 LOSSES = [
     (lambda p: F.cross_entropy(p, p.argmax(1)), False, None),
     (lambda p: F.nll_loss(p.log_softmax(1), (p[:, 0] > 0).long()), False, None),
@@ -110,6 +110,9 @@ LOSSES = [
     (lambda p: F.binary_cross_entropy(p.sigmoid(), (p > 0).float()), False, None),
     (lambda p: F.binary_cross_entropy(p.clamp(0.1, 0.9), p.softmax(0)), False, None),
     (lambda p: F.gaussian_nll_loss(p, p, p.exp()), False, None),
+    (lambda p: p.gather(1, p.argmax(1, keepdim=True)).sum(), False, None),
+    (lambda p: p.scatter_add(1, p.sort(1).indices, p).sum(), False, None),
+    (lambda p: p.gather(1, (p * 0 + 3).long()), True, RuntimeError),
     (lambda p: F.cross_entropy(p, (p[:, 0] * 0 + 2.5).long()), True, None),
     (lambda p: F.cross_entropy(p, (p[:, 0] * 0 - 100).long()), True, None),
     (lambda p: F.cross_entropy(p, (p[:, 0] * 0 + 3).long()), True, IndexError),
@@ -121,8 +124,11 @@ LOSSES = [
 ]
 
 
+IGNORED = 11  # all its targets are: NaN, as in PyTorch
+
+
 @pytest.mark.parametrize("k", range(len(LOSSES)))
-def test_losses_look_at_pending_values_only_where_they_have_to(k):
+def test_pending_values_are_looked_at_only_where_they_have_to_be(k):
     f, looks, error = LOSSES[k]
     for _ in range(3):
         torch.synchronize()
@@ -132,7 +138,7 @@ def test_losses_look_at_pending_values_only_where_they_have_to(k):
         if error is None:
             loss = f(p)
             assert (TLS.r.frame != frame) is looks
-            assert k == 8 or math.isfinite(loss.item())  # all targets ignored: NaN, as in PyTorch
+            assert k == IGNORED or math.isfinite(loss.item())
         else:
             with pytest.raises(error):
                 f(p)
