@@ -25,7 +25,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
-from fuzz import conjugates, execute, isolated, programs, rare, usual, wide  # noqa: E402
+from fuzz import conjugates, execute, isolated, programs, rare, turns, usual, wide  # noqa: E402
 
 
 class TooLong(BaseException):
@@ -262,11 +262,12 @@ def main() -> None:
     p.add_argument("--usual", action="store_true", help="with those of usual.py")
     p.add_argument("--rare", action="store_true", help="with those of rare.py too")
     p.add_argument("--conjugates", action="store_true", help="those of conjugates.py alone")
+    p.add_argument("--turns", action="store_true", help="the loops of turns.py")
     args = p.parse_args()
     warnings.simplefilter("ignore")
     importlib.import_module("facula")  # once, for all children
     oracle = Oracle(args.oracle)
-    makers = {"conjugates": conjugates, "rare": rare, "usual": usual, "wide": wide}
+    makers = {"conjugates": conjugates, "rare": rare, "turns": turns, "usual": usual, "wide": wide}
     make = next((m for n, m in makers.items() if getattr(args, n)), programs).make
     failed, skipped, kinds, done = 0, Counter(), Counter(), 0
     end = args.seed + args.count

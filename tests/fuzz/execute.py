@@ -262,7 +262,7 @@ def writes_amiss(program: dict, torch) -> str | None:
             shapes = [t.shape for t in given]
             try:
                 out = func(*args, **kwargs)
-            except (RuntimeError, IndexError):
+            except (RuntimeError, IndexError, TypeError):
                 if shapes != [t.shape for t in given]:
                     found.append(RESIZED)
                 if before is not None and not same(before, args[0].detach()):

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fuzz import compare, execute, found, graphs, programs, usual, wide
+from fuzz import compare, execute, found, graphs, programs, turns, usual, wide
 
 import facula as torch
 
@@ -51,9 +51,10 @@ def test_what_once_differed_does_what_it_does_in_pytorch(name, tier):
 
 
 @QUIET
-def test_fresh_programs_do_the_same_in_both_tiers(seed, monkeypatch):
+@pytest.mark.parametrize("maker", [programs, turns])
+def test_fresh_programs_do_the_same_in_both_tiers(maker, seed, monkeypatch):
     for s in range(seed, seed + 20):
-        program = programs.make(s)
+        program = maker.make(s)
         reports = []
         for after in (1 << 30, 0):
             monkeypatch.setattr(graphs.interpreter, "COMPILE_AFTER", after)
@@ -140,6 +141,7 @@ def test_the_makers_are_determined_by_the_seed():
     assert programs.make(5) == programs.make(5)
     assert wide.make(5) == wide.make(5)
     assert usual.make(5) == usual.make(5)
+    assert turns.make(5) == turns.make(5)
     assert graphs.make(5) == graphs.make(5)
 
 
