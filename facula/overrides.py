@@ -6,6 +6,7 @@ Source: https://pytorch.org/docs/stable/torch.overrides.html
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = [
     "TorchFunctionMode",
     "get_ignored_functions",
     "get_overridable_functions",
+    "get_testing_overrides",
     "handle_torch_function",
     "has_torch_function",
     "is_tensor_like",
@@ -64,7 +66,8 @@ def _spaces() -> list[tuple[str, Any, dict[str, Callable[..., Any]]]]:
     from facula.nn import functional
 
     functions = {n: getattr(facula, n) for n in list(table.FUNCTIONS) if n[0] != "_"}
-    methods = {n: getattr(Tensor, n) for n in list(table.METHODS) if hasattr(Tensor, n)}
+    found = {n: getattr(Tensor, n) for n in list(table.METHODS) if hasattr(Tensor, n)}
+    methods = {n: f if callable(f) else f.__get__ for n, f in found.items()}
     names = [n for n in functional.__all__ if n[0] != "_"]
     return [
         ("torch", facula, functions),
@@ -78,11 +81,30 @@ def get_overridable_functions() -> dict[Any, list[Callable[..., Any]]]:
     return {space: list(found.values()) for _, space, found in _spaces()}
 
 
+def get_testing_overrides() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """For each function that `__torch_function__` sees, one with its parameters that returns -1.
+
+    Tests of a class with a `__torch_function__` call them in the functions' place.
+    """
+
+    def dummy(f: Callable[..., Any]) -> Callable[..., Any]:
+        def answer(*args: Any, **kwargs: Any) -> int:
+            signature.bind(*args, **kwargs)
+            return -1
+
+        prop = getattr(f, "__name__", "") == "__get__"  # looks up a property
+        signature = inspect.signature((lambda self: -1) if prop else f)
+        answer.__signature__ = signature  # type: ignore[attr-defined]
+        return answer
+
+    return {f: dummy(f) for found in get_overridable_functions().values() for f in found}
+
+
 def resolve_name(f: Any) -> str | None:
     """Where a function is found (`torch.Tensor.add`), or None."""
     for name, _, found in _spaces():
         for n, g in found.items():
-            if g is f:
+            if g == f:
                 return f"{name}.{n}"
     return None
 

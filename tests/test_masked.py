@@ -64,3 +64,8 @@ def test_dimensions():
         assert torch.masked.median(X, dim).tolist() == X.median(0).values.tolist()
     with pytest.raises(RuntimeError, match="duplicate value"):
         torch.masked.sum(X, (0, 0))
+
+
+def test_the_functions_stand_in_a_module_of_their_own():
+    for name in torch.masked.__all__:
+        assert getattr(torch.masked._ops, name) is getattr(torch.masked, name)

@@ -272,3 +272,14 @@ def test_handlers_are_asked_in_order_and_may_be_methods_of_objects():
     with pytest.raises(TypeError, match="public' on types that implement __torch_function__"):
         public(Base(0))
     assert not torch.overrides.has_torch_function((torch.nn.Parameter(torch.ones(1)), 3))
+
+
+def test_each_function_that_can_be_overridden_has_one_to_test_with():
+    from facula import overrides
+
+    found = overrides.get_testing_overrides()
+    assert set(found) == {f for fs in overrides.get_overridable_functions().values() for f in fs}
+    assert found[torch.add](1, 2) == -1 and found[torch.Tensor.T.__get__](1) == -1
+    with pytest.raises(TypeError, match="missing a required argument: 'other'"):
+        found[torch.add](1)
+    assert overrides.resolve_name(torch.Tensor.T.__get__) == "torch.Tensor.T"

@@ -71,11 +71,16 @@ def _unpack(s: Saved, node: GradNode, create_graph: bool) -> Any:
         return t
     if isinstance(s.edge, AccumulateGrad) and s.packed is None:
         return s.edge.variable
+    return with_history(t, s.edge)
+
+
+def with_history(t: Any, edge: Any) -> Any:
+    """A tensor of the same memory whose gradient goes where this edge leads."""
     u = recorder._new_tensor()
     u._data, u._exported = t._data, t._exported
     n = t.node
     u.node = leaf(n.shape, n.dtype, n.strides, True, n.device)
-    u._gfn = s.edge
+    u._gfn = edge
     return u
 
 

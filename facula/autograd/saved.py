@@ -46,9 +46,9 @@ def packer(pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> Callable
         try:
             for node in dict.fromkeys(nodes.values()):
                 if isinstance(node, GradNode):
-                    for s in node.saved.values():
+                    for letter, s in node.saved.items():
                         if s.packed is None and s.tensor is not None:
-                            _pack(s, pack, unpack)
+                            _pack(s, node if letter == "o" else s.edge, pack, unpack)
                         # What becomes of a value whose hook has it is the hook's business.
                         s.token, s.root, s.stale = None, None, False
             flush(r)  # a copy that a hook made is one of what the memory holds now
@@ -58,19 +58,24 @@ def packer(pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> Callable
     return run
 
 
-def _pack(s: Saved, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
-    """Keep what a hook makes of a saved value in its place."""
-    t = _shown(s)
+def _pack(s: Saved, edge: Any, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
+    """Keep what a hook makes of a saved value, whose gradient goes to `edge`, in its place."""
+    t = _shown(s, edge)
     with grad_mode.no_grad():
         s.packed = unwritten(pack, t), unpack
     s.tensor = None
 
 
-def _shown(s: Saved) -> Any:
-    """The tensor that a hook gets: the leaf itself, or the saved value on its own."""
-    if isinstance(s.edge, AccumulateGrad):
-        return s.edge.variable
-    return s.tensor.detach()
+def _shown(s: Saved, edge: Any) -> Any:
+    """The tensor that a hook gets: the leaf itself, or the saved value with its history."""
+    if isinstance(edge, AccumulateGrad):
+        return edge.variable
+    t = s.tensor.detach()
+    if edge is None:
+        return t
+    from facula.autograd.engine import with_history
+
+    return with_history(realise(t), edge)
 
 
 class SavedTensor:
@@ -83,6 +88,7 @@ class SavedTensor:
         if node is None:
             raise RuntimeError("Trying to create a SavedTensor object from Python is forbidden")
         self._node, self._saved = node, node.saved[letter]
+        self._edge = node if letter == "o" else self._saved.edge
 
     def register_hooks(
         self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]
@@ -101,7 +107,7 @@ class SavedTensor:
                 "autograd.grad()."
             )
         flush(TLS.r)
-        _pack(s, pack_hook, unpack_hook)
+        _pack(s, self._edge, pack_hook, unpack_hook)
         s.token, s.root, s.stale = None, None, False
 
 

@@ -23,8 +23,11 @@ from facula.ops.registry import Op, broadcast
 from facula.trace.recorder import record
 
 
-class LinAlgError(RuntimeError):
+class _LinAlgError(RuntimeError):
     """A matrix for which the operation is not defined: singular, or not positive definite."""
+
+
+LinAlgError = _LinAlgError  # the name that PyTorch's class has for itself
 
 
 def adjoint(t: Any) -> Any:

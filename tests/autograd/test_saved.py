@@ -311,3 +311,31 @@ def test_a_block_of_hooks_that_a_hook_begins_ends_with_the_pass():
     y.sum().backward()
     a.exp().sum().backward()
     assert not log and a.grad.tolist() == (2 * a.exp()).tolist()
+
+
+def test_hooks_see_a_value_with_its_history():
+    """The names are PyTorch's: the node that made the value; none for a leaf and a constant."""
+    seen = []
+
+    def pack(t):
+        seen.append((type(t.grad_fn).__name__, t.requires_grad, t.is_leaf))
+        return t
+
+    a = facula.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    with facula.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        b = a.exp()
+        c = (b * a).sin() * facula.tensor(2.0)
+    b.grad_fn._raw_saved_result  # a name alone calls no hook
+    assert seen == [
+        ("ExpBackward0", True, False),
+        ("NoneType", True, True),
+        ("ExpBackward0", True, False),
+        ("MulBackward0", True, False),
+        ("NoneType", False, True),
+    ]
+    (g,) = facula.autograd.grad(c.sum(), a)
+    x = a.detach()
+    facula.testing.assert_close(g, 2 * (x.exp() * x).cos() * (x.exp() * x + x.exp()))
+    d = a.exp()
+    d.grad_fn._raw_saved_result.register_hooks(pack, lambda t: t)
+    assert seen[-1] == ("ExpBackward0", True, False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,10 @@ def test_cofactors_of_matrices_singular_or_not(apart, rng):
     t = torch.tensor(a, requires_grad=True)
     torch.linalg.det(t).backward()
     np.testing.assert_allclose(t.grad.numpy(), want, atol=1e-12)
+
+
+def test_the_error_has_the_name_of_pytorchs():
+    error = torch.linalg.LinAlgError
+    assert error.__name__ == "_LinAlgError" and issubclass(error, RuntimeError)
+    copied = pickle.loads(pickle.dumps(error("singular")))
+    assert type(copied) is error and copied.args == ("singular",)

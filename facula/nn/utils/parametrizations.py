@@ -256,7 +256,10 @@ def orthogonal(
         square = weight.shape[-2] == weight.shape[-1]
         orthogonal_map = "matrix_exp" if square or weight.is_complex() else "householder"
     if orthogonal_map not in _ORTHOGONAL_MAPS:
-        raise ValueError(f"orthogonal_map must be one of {_ORTHOGONAL_MAPS}. Got: {orthogonal_map}")
+        raise ValueError(
+            f"orthogonal_map has to be one of {', '.join(map(repr, _ORTHOGONAL_MAPS))}. "
+            f"Got: {orthogonal_map}"
+        )
     if orthogonal_map == "householder" and weight.is_complex():
         raise ValueError("The householder parametrization does not support complex tensors.")
     function = _Orthogonal(weight, orthogonal_map, use_trivialization)

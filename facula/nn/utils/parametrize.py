@@ -53,15 +53,33 @@ def _register(module: Module, name: str, tensor: Tensor) -> None:
         module.register_buffer(name, tensor)
 
 
-def _check_same(what: str, before: Tensor, after) -> None:
+def _check_same(before: Tensor, after: object) -> None:
+    """Refuse what a parametrisation gives unless it is like the tensor."""
     if not isinstance(after, Tensor):
         raise ValueError(f"A parametrization must return a tensor. Got {type(after).__name__}.")
     for attribute in ("dtype", "shape"):
         old, new = getattr(before, attribute), getattr(after, attribute)
         if old != new:
             raise ValueError(
-                f"{what} may not change the {attribute} of the tensor, unless `unsafe` flag is "
-                f"enabled.\nunparametrized {attribute}: {old}\nparametrized {attribute}: {new}"
+                f"Registering a parametrization may not change the {attribute} of the tensor, "
+                f"unless `unsafe` flag is enabled.\nunparametrized {attribute}: {old}\n"
+                f"parametrized {attribute}: {new}"
+            )
+
+
+def _check_inverse(name: str, before: Tensor, back: object) -> None:
+    """Refuse what a `right_inverse` gives unless it is like the tensor."""
+    if not isinstance(back, Tensor):
+        raise ValueError(
+            f"parametrization.right_inverse must return a tensor. Got: {type(back).__name__}"
+        )
+    for attribute in ("dtype", "shape"):
+        old, new = getattr(before, attribute), getattr(back, attribute)
+        if old != new:
+            raise ValueError(
+                f"The tensor returned by parametrization.right_inverse must have the same "
+                f"{attribute} as module.{name}, unless the `unsafe` flag is enabled.\n"
+                f"module.{name}.{attribute}: {old}\nreturned {attribute}: {new}"
             )
 
 
@@ -116,7 +134,7 @@ class ParametrizationList(ModuleList):
                     part = Parameter(part, original.requires_grad)
                 _register(self, f"original{i}", part)
         if not unsafe:
-            _check_same("Registering a parametrization", kept, self())
+            _check_same(kept, self())
 
     def _originals(self) -> list[Tensor]:
         if self.is_tensor:
@@ -213,11 +231,11 @@ def register_parametrization(
         if not unsafe:
             before = getattr(module, tensor_name)
             after = parametrization(before)
-            _check_same("Registering a parametrization", before, after)
+            _check_same(before, after)
             if hasattr(parametrization, "right_inverse"):
                 with contextlib.suppress(NotImplementedError):
                     back = parametrization.right_inverse(after)
-                    _check_same("parametrization.right_inverse", before, back)
+                    _check_inverse(tensor_name, before, back)
         functions.append(parametrization)
         functions.unsafe |= unsafe
     elif tensor_name in module._buffers or tensor_name in module._parameters:

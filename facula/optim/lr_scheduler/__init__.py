@@ -13,7 +13,7 @@ Source: https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
 """
 
 from facula.errors import honest, honest_parts
-from facula.optim.lr_scheduler.base import LRScheduler, _LRScheduler
+from facula.optim.lr_scheduler.base import EPOCH_DEPRECATION_WARNING, LRScheduler, _LRScheduler
 from facula.optim.lr_scheduler.composed import ChainedScheduler, SequentialLR
 from facula.optim.lr_scheduler.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from facula.optim.lr_scheduler.cycles import CyclicLR, OneCycleLR
@@ -35,6 +35,7 @@ __all__ = [
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
     "CyclicLR",
+    "EPOCH_DEPRECATION_WARNING",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",

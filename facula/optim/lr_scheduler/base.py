@@ -19,7 +19,7 @@ from typing import Any
 from facula import Tensor
 from facula.optim.optimizer import Optimizer
 
-EPOCH_WARNING = (
+EPOCH_DEPRECATION_WARNING = (
     "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where "
     "possible: call `scheduler.step()` once an epoch. With an epoch, the rates are computed from "
     "the initial ones where the schedule has a formula for that."
@@ -144,7 +144,7 @@ class LRScheduler:
             self._check_order()
         self._step_count += 1
         if epoch is not None:
-            warnings.warn(EPOCH_WARNING, UserWarning, stacklevel=2)
+            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         self._update_lr(epoch)
 
     def _check_order(self) -> None:

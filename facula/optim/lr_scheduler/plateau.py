@@ -10,7 +10,7 @@ import warnings
 from typing import Any
 
 from facula.optim.lr_scheduler.base import (
-    EPOCH_WARNING,
+    EPOCH_DEPRECATION_WARNING,
     LRScheduler,
     need_optimizer,
     rates_of,
@@ -90,7 +90,7 @@ class ReduceLROnPlateau(LRScheduler):
         if epoch is None:
             epoch = self.last_epoch + 1
         else:
-            warnings.warn(EPOCH_WARNING, UserWarning, stacklevel=2)
+            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         self.last_epoch = epoch
         if self._is_better(value, self.best):
             self.best = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import pytest
 from nn.stored import agrees, message, submodule
 
 import facula
@@ -126,3 +127,19 @@ def test_a_second_one_is_tried_back_on_its_own_result():
     parametrize.register_parametrization(m, "weight", _symmetric(facula))
     parametrize.register_parametrization(m, "weight", Unit())
     assert abs(m.weight.norm().item() - 1) < 1e-5
+
+
+def test_a_right_inverse_that_does_not_fit_is_named():
+    parametrize = facula.nn.utils.parametrize
+    m = facula.nn.Linear(3, 3)
+    parametrize.register_parametrization(m, "weight", facula.nn.Identity())
+    for back, why in (
+        (lambda x: (x, x), r"parametrization\.right_inverse must return a tensor\. Got: tuple"),
+        (lambda x: x.double(), r"right_inverse must have the same dtype as module\.weight"),
+        (lambda x: x[:-1], r"right_inverse must have the same shape as module\.weight"),
+    ):
+        wrong = facula.nn.Identity()
+        wrong.right_inverse = back
+        with pytest.raises(ValueError, match=why):
+            parametrize.register_parametrization(m, "weight", wrong)
+    assert len(m.parametrizations.weight) == 1

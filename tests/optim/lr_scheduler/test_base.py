@@ -168,3 +168,10 @@ def test_several_schedules_act_on_one_rate():
         first.step()
         second.step()
     assert opt.param_groups[0]["lr"] == pytest.approx(0.2)
+
+
+def test_the_warning_of_an_epoch_has_a_name():
+    scheduler = lr_scheduler.StepLR(optimizer(), 2)
+    with pytest.warns(UserWarning) as seen:
+        scheduler.step(1)
+    assert lr_scheduler.EPOCH_DEPRECATION_WARNING in [str(w.message) for w in seen]
