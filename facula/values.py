@@ -150,7 +150,7 @@ def lend(owner: Any) -> Any:
     base = owner._data
     lent = None if owner._exported is None else owner._exported()
     if lent is not None:
-        return lent if lent.shape == base.shape and lent.strides == base.strides else base
+        return lent if _same_array(lent, base) else base
     # An array whose own base is no array: NumPy's views of views would skip any other.
     lent = np.asarray(base.data) if base.dtype.isbuiltin == 1 else None
     if lent is None or lent.strides != base.strides:  # bfloat16, or nothing in it
@@ -166,6 +166,14 @@ def lend(owner: Any) -> Any:
         if counted is not None and counted._token is not None:
             counted._token.lent = owner._exported
     return lent
+
+
+def _same_array(a: Any, b: Any) -> bool:
+    """Whether two arrays show the same elements of one memory, as values of one dtype."""
+    x, y = a.__array_interface__, b.__array_interface__
+    return x["data"][0] == y["data"][0] and bool(
+        a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype
+    )
 
 
 def lent_view(t: Any) -> Any:

@@ -89,3 +89,18 @@ def test_memory_is_in_use_by_a_frame_that_reads_it_through_views_too():
     assert y.tolist() == [4] * 4
     assert z.tolist() == [2] * 4
     assert not in_use(a) and not in_use(c)
+
+
+@agrees
+def test_arrays_that_show_a_part_of_what_others_show(torch):
+    """Of the same shape and strides, but another dtype or place: `numpy()` gives the tensor's."""
+    out = []
+    z = np.array([[1 + 2j, 3 + 4j], [5 + 6j, 7 + 8j]])
+    f = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
+    r = np.array([(1, 2.5), (3, 4.5)], dtype=[("a", "<f8"), ("b", "<f8")])
+    overlapping = np.lib.stride_tricks.as_strided(f[1:], (3,), (4,))
+    for a in (z.real, z.imag, z.T.imag, f.view(np.int32), r["a"], r["b"], overlapping, f[1:]):
+        t = torch.from_numpy(a)
+        t[0] += 1
+        out += [t, t.numpy().tolist(), str(t.numpy().dtype), (t + 1).numpy().tolist()]
+    return [*out, str(z.tolist()), f.tolist()]

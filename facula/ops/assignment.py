@@ -31,27 +31,38 @@ from facula.storage import version_of
 from facula.tensor import Tensor
 from facula.trace.node import LEAF, STALE, Marker, Other, leaf
 from facula.trace.recorder import TLS, flush, record
-from facula.values import from_array, own_memory, realise
+from facula.values import own_memory, realise
 from facula.views import fresh, settle_alias
 from facula.writes import alone, bump, sharing, short, sole, write
 
 
+def assigned(value: Any, like: Any) -> Any:
+    """A value that is no tensor as the Python number that is to be written into `like`.
+
+    TypeError for what is no number to PyTorch: arrays, lists, and of NumPy's numbers all that are
+    neither integers nor of Python's own classes (a float64 is a float).
+    """
+    d = like.node.dtype
+    if isinstance(value, np.integer):
+        value = value.item()
+    elif not isinstance(value, NUMBERS):
+        kind = type(value)
+        name = f"{kind.__module__}.{kind.__name__}".removeprefix("builtins.")
+        raise TypeError(
+            f"__setitem__: can't assign a {name} to a {like.type()} of shape {list(like.shape)}"
+        )
+    if isinstance(value, int):
+        dtypes.check_long(value)
+    value = real_number(value, d)
+    dtypes.check_fits(value, d, 1)
+    return value
+
+
 def value_like(value: Any, like: Any) -> Any:
     """What is to be written into `like`, as a tensor of its dtype and device."""
-    if isinstance(value, np.ndarray):
-        value = from_array(value)
-    value = number(value)
-    if isinstance(value, complex):
-        value = real_number(value, like.node.dtype)
-    if not isinstance(value, (Tensor, *NUMBERS)):
-        raise TypeError(
-            f"__setitem__: can't assign a {type(value).__name__} to a {like.dtype} tensor"
-        )
+    t = value
     if not isinstance(value, Tensor):
-        if isinstance(value, int):
-            dtypes.check_long(value)
-        dtypes.check_fits(value, like.node.dtype, 1)
-    t = tensor_of(value, like.node.dtype)
+        t = tensor_of(assigned(value, like), like.node.dtype)
     if t.node.device is not like.node.device:
         t = devices.moved(t, like.device)
     return t if t.node.dtype is like.node.dtype else pw.cast(t, like.node.dtype)
@@ -59,7 +70,7 @@ def value_like(value: Any, like: Any) -> Any:
 
 def filler(value: Any, like: Any) -> Any:
     """The value of `masked_fill` and its kin, which has to have a place in the dtype."""
-    value = real_number(value, like.node.dtype)
+    value = real_number(number(value), like.node.dtype)
     if isinstance(value, NUMBERS):
         dtypes.check_fits(value, like.node.dtype)
     return value_like(value, like)
@@ -72,6 +83,8 @@ def real_number(value: Any, d: Any) -> Any:
     if isinstance(value, Tensor) and value.node.dtype.is_complex and not value.node.shape:
         value = value.item()
     if isinstance(value, complex):
+        if d is dtypes.bool:
+            return bool(value)
         if value.imag:
             raise RuntimeError(f"value {value} cannot be converted to type {d} without overflow")
         return value.real
@@ -150,7 +163,10 @@ def _set_part(t: Any, index: Any, value: Any) -> bool:
         if v.shape and n.op is not LEAF and v.op is not LEAF:
             return False  # part of a step
     elif n.dtype is dtypes.float32 or n.dtype is dtypes.float64:
-        if value.__class__ not in (int, float) or not (abs(value) < 3e38 or value != value):
+        if value.__class__ is int:
+            if abs(value) >= 1 << 63:
+                return False
+        elif value.__class__ is not float or not (abs(value) < 3e38 or value != value):
             return False
     elif n.dtype is not dtypes.int64 or value.__class__ is not int or abs(value) >= 1 << 63:
         return False
@@ -207,6 +223,12 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         return
     if _set_part(self, index, value):
         return
+    if not isinstance(value, Tensor):
+        value = assigned(value, self)
+    if index is False:
+        return
+    if index is True:  # alone it is a dimension; among others an index
+        index = None
     if isinstance(index, list):
         index = list_index(index)
     if _fill_masked(self, index, value):

@@ -130,6 +130,11 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
             used += len(i.node.shape)
         elif isinstance(i, np.ndarray) and i.dtype == bool:
             used += i.ndim
+        elif isinstance(i, np.generic) and not isinstance(i, (np.integer, str, bytes)):
+            raise IndexError(
+                f"an index is an integer, a slice, an ellipsis, None or a tensor of integers or "
+                f"bools; got {type(i).__name__} {i} for {describe(t)}"
+            )
         else:
             used += 1
     if used > rank:
@@ -185,6 +190,7 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
             and i.node.dtype is not dtypes.uint8
         ):
             n, k = t.node.shape[d], int(i)
+            dtypes.check_long(k)
             if not -n <= k < n:
                 if after or cut or any([p != (0, m, 1) for p, m in zip(params, t.node.shape)]):
                     forbidden((t,), True)  # a view was made for what comes before it
@@ -195,8 +201,8 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
             d += 1
             continue
         a = array_of(i) if isinstance(i, Tensor) else np.asarray(i)
-        if a.dtype.kind == "f" and a.size == 0 and not isinstance(i, Tensor):
-            a = a.astype(np.int64)
+        if a.dtype.kind == "f" and isinstance(i, (list, tuple, np.ndarray)):
+            a = a.astype(np.int64)  # data for a tensor of integers, which rounds towards zero
         if a.dtype == np.uint8 and a.ndim and isinstance(i, Tensor):
             warn(
                 "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool "
@@ -222,8 +228,8 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
             continue
         elif a.dtype.kind in "iu":
             parts = [a]
-        elif isinstance(i, str):
-            raise TypeError(f"__getitem__(): an index is no str {i!r}; the tensor is {describe(t)}")
+        elif isinstance(i, (str, bytes)):
+            raise TypeError(f"__getitem__(): {i!r} is no index; the tensor is {describe(t)}")
         else:
             fail(f"tensors used as indices must be long, int, byte or bool tensors, got {a.dtype}")
         for part in parts:
@@ -449,12 +455,17 @@ def _picked_strides(n: Any, p: Any) -> Any:
 
 
 def list_index(index: list[Any]) -> Any:
-    # A list that holds anything but numbers is a tuple of indices.
+    # A list of fewer than 32 items that holds anything but numbers is a tuple of indices.
     if _INTS.issuperset(map(type, index)):
         return np.array(index, np.int64)
-    if any(isinstance(i, (slice, type(None), type(Ellipsis), Tensor, list, tuple)) for i in index):
-        return tuple(index)
+    if any([isinstance(i, _NO_NUMBERS) for i in index]):
+        if len(index) < 32:
+            return tuple(index)
+        index = [i.numpy() if isinstance(i, Tensor) else i for i in index]
     return np.asarray(index) if index else np.zeros(0, np.int64)
+
+
+_NO_NUMBERS = (slice, type(None), type(Ellipsis), Tensor, list, tuple, np.ndarray)
 
 
 getitem.__name__ = "__getitem__"  # as it is called in `__torch_function__`

@@ -275,3 +275,37 @@ def test_masks_and_indices_in_the_memory_written(torch):
         i = torch.arange(12).reshape(3, 4)
         out.append([raised(call, b, i), b, i])
     return out
+
+
+VALUES = (
+    np.float64(2.5), np.float32(2.5), np.float16(1.5), np.int8(3), np.int64(3), np.uint64(3),
+    np.bool_(True), np.complex64(2), np.complex128(2), np.complex128(2 + 1j), 2 + 0j, 1 + 2j,
+    np.array(2.0), np.array([2.0]), np.ones(3), np.array(3), [1, 2, 3], [], (1, 2, 3), "a", None,
+    2**70, 2**63, -(2**63), -(2**63) - 1, range(3), np.str_("a"), np.longdouble(2), True, float,
+)  # fmt: skip
+
+
+@agrees
+def test_which_values_may_be_assigned(torch):
+    """Numbers of Python's own classes and NumPy's integers, nothing else that is no tensor."""
+    indices = (0, slice(None), torch.tensor([True, False, True]), False)
+    out = []
+    for index in indices:
+        for value in VALUES:
+            for name in ("float64", "int64", "bool"):
+                x = torch.zeros(3, dtype=getattr(torch, name))
+                out.append(f"{raised(x.__setitem__, index, value)} {x.tolist()}")
+    return out
+
+
+@agrees
+def test_a_lone_flag_is_a_dimension(torch):
+    """Of a tensor's copies into it, which may convert; among other indices it is an index."""
+    out = []
+    shapes = ((), (3,), (1, 3), (2,), (2, 3), (0,), (1, 1, 1, 3))
+    for index in (True, False, (True,), (True, 0), (True, slice(None)), torch.tensor(True)):
+        for shape in shapes:
+            x = torch.zeros(3, dtype=torch.float64)
+            for value in (torch.ones(shape), torch.ones(shape, dtype=torch.float64)):
+                out.append([raised(x.__setitem__, index, value), x.tolist()])
+    return out

@@ -143,3 +143,29 @@ def test_which_error_of_a_forbidden_view_comes_first(torch):
         for index in (unlike, torch.tensor([9]), "a", (0, 0, 0)):
             out.append(raised(view.__getitem__, index))
     return out
+
+
+@agrees
+def test_what_may_be_an_index(torch):
+    """Sequences and arrays of floats are rounded towards zero; of NumPy's numbers only integers
+    are indices; a list of fewer than 32 items that are no numbers is a tuple."""
+    picks = (
+        np.bool_(True), np.float32(1), np.float64(1), np.array(True), np.array([True, False]),
+        np.array(1), np.array(1.7), np.array([1.0]), np.array([0, 1]), 1.0, "a", b"a",
+        np.str_("a"), np.complex64(1), (0, np.bool_(True)), (0, np.array(True)), [np.int64(0)],
+        [0, 1.0], [1.5], [[0, 1], [1, 0]], ([0, 1], [1, 0]), range(2), [], (), ([],), ((),),
+        2**70, np.uint64(1), [True, False], (0, [True, False, True]), [None], [...], (None, True),
+        [torch.tensor(0), torch.tensor(1)], [np.array([0]), np.array([1])], [[0, 1]] * 32,
+        [[0, 1]] * 31, [torch.tensor(0)] * 40, [[1.0, 0.0]] * 2, [np.array([0, 1])] * 40,
+        (0, np.array([1.7])), (slice(None), [0.0, 2.0]), 1.5, [[0.5]], [[]], [[], []],
+        (slice(None), []), np.zeros(0), np.zeros((0, 2)),
+    )  # fmt: skip
+    out = []
+    for pick in picks:
+        x = torch.arange(6.0).reshape(2, 3)
+        try:
+            out.append(x[pick].tolist())
+        except Exception as error:
+            out.append(type(error).__name__)
+        out.append([raised(x.__setitem__, pick, 7), x.tolist()])
+    return out
