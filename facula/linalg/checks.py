@@ -26,14 +26,30 @@ def matrix(name: str, a: Any, square: bool = True, what: str = "A") -> None:
         )
 
 
+# PyTorch's functions of `linalg` ask for floating-point numbers, and some of these for 32 bits. In
+# all others it is the kernel that lacks a dtype, which is an error of another type.
+_KERNEL_ASKS = {
+    *("linalg.eigh", "linalg.eigvalsh", "linalg.lu", "linalg.lu_factor", "linalg.lu_factor_ex"),
+}
+_ASKS_FOR_32_BITS = {
+    *("linalg.inv", "linalg.inv_ex", "linalg.matrix_rank", "linalg.pinv", "linalg.slogdet"),
+    *("linalg.tensorinv", "torch.linalg.lstsq"),
+}
+
+
 def floating(name: str, a: Any) -> None:
     """float32, float64 or complex."""
-    if a.dtype.category < dtypes.FLOAT:
-        raise RuntimeError(
-            f"{name}: Expected a floating point or complex tensor as input. Got {a.dtype}"
-        )
-    if a.dtype in (dtypes.float16, dtypes.bfloat16):
-        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {a.dtype}")
+    d = a.dtype
+    if d.category < dtypes.FLOAT:
+        if "linalg." in name and name not in _KERNEL_ASKS:
+            raise RuntimeError(
+                f"{name}: Expected a floating point or complex tensor as input. Got {d}"
+            )
+        raise NotImplementedError(f"{name}: not implemented for {d}")
+    if d in (dtypes.float16, dtypes.bfloat16):
+        if name in _ASKS_FOR_32_BITS:
+            raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {d}")
+        raise NotImplementedError(f"{name}: not implemented for {d}")
 
 
 def same(name: str, a: Any, b: Any) -> None:

@@ -288,7 +288,7 @@ def _permutation(p: Any, s: Any, a: Any) -> Any:
         order = list(range(m))
         for j, at in enumerate(swaps[0].tolist()):
             order[j], order[at] = order[at], order[j]
-        rows = np.array([order])
+        rows = np.array([order], np.int64)  # also where there is no row
     else:
         rows = np.tile(np.arange(m), (count, 1))
         for j in range(swaps.shape[1]):

@@ -99,6 +99,10 @@ _OTHERWISE = {
     ("dist", "p"): "Number",
     ("histc", "min"): "Number",
     ("histc", "max"): "Number",
+    ("std", "dim"): "dimensions | bool",
+    ("var", "dim"): "dimensions | bool",
+    ("std_mean", "dim"): "dimensions | bool",
+    ("var_mean", "dim"): "dimensions | bool",
     ("std", "correction"): "Number",
     ("var", "correction"): "Number",
     # What PyTorch looks at as a value, or for its truth.

@@ -174,6 +174,8 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
             if isinstance(bound, complex) and not input.dtype.is_complex:
                 raise RuntimeError(f"clamp: bound {bound} cannot be converted to type double")
         raise NotImplementedError("clamp is not supported for complex types")
+    if d is dtypes.bool and isinstance(min, Tensor) and isinstance(max, Tensor):
+        raise NotImplementedError(f'"clamp_cpu" not implemented for {d}')
     t = pw.cast(input, d)
     if isinstance(min, Tensor) and isinstance(max, Tensor) and min.requires_grad:
         min = record(pw.WHERE, (min < max, min, min.detach()))  # elsewhere it gets no gradient

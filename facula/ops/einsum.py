@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from facula import dtypes
 from facula.ops import pointwise as pw
 from facula.ops.composed import whole
 from facula.ops.movement import apart
@@ -306,5 +307,7 @@ def vector_product(name: str, a: Any, b: Any, dim: int) -> Any:
         )
     if a.dtype is not b.dtype:
         raise RuntimeError(f"{name}: expected operands of one dtype, got {a.dtype} and {b.dtype}")
+    if a.dtype is dtypes.bool:
+        raise NotImplementedError(f"{name}: not implemented for {a.dtype}")
     out = a.roll(-1, d) * b.roll(-2, d) - a.roll(-2, d) * b.roll(-1, d)
     return whole(out, "LinalgCross", a, b)

@@ -238,6 +238,8 @@ def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: in
         raise RuntimeError(
             f"torch.gradient only supports edge_order=1 and edge_order=2, got {edge_order}"
         )
+    if input.dtype in (dtypes.bool, dtypes.uint8):
+        raise RuntimeError(f"torch.gradient does not support {input.dtype} input")
     rank = len(input.node.shape)
     dims = dims_of(dim, rank)
     steps: list[Any] = [1.0] * len(dims)

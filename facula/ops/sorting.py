@@ -302,7 +302,7 @@ def isin(
 ) -> Any:
     """Whether each element is among the test elements."""
     d = result_type(elements, test_elements)
-    if d.is_complex:
+    if d.is_complex or d is dtypes.bool:
         raise RuntimeError(f"isin: unsupported input type {d}")
     a, b = pw.cast(tensor_of(elements, d), d), pw.cast(tensor_of(test_elements, d), d)
     found = record(ISIN, (a, b))

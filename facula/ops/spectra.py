@@ -139,6 +139,10 @@ def stft(
     """
     hop, win = _steps("stft", n_fft, hop_length, win_length)
     rank = len(input.node.shape)
+    if input.dtype.category < dtypes.FLOAT:
+        raise RuntimeError(
+            f"stft: expected a tensor of floating point or complex values, got {input.dtype}"
+        )
     if rank not in (1, 2):
         raise RuntimeError(f"stft: expected a 1D or 2D tensor, but got {rank}D")
     is_complex = input.dtype.is_complex or (window is not None and window.dtype.is_complex)

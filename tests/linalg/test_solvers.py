@@ -112,3 +112,9 @@ def test_least_squares_of_a_rank_that_is_not_certain():
     assert found.rank == 1 and torch.allclose(found.solution, torch.full((3, 3), 1 / 3))
     near = torch.eye(3) * torch.tensor([1.0, 1.0, 1e-7])
     assert torch.linalg.lstsq(near, torch.eye(3)).rank == 2
+
+
+def test_solving_by_factors_of_nothing():
+    pivots = torch.zeros(0, dtype=torch.int32)
+    x = torch.linalg.lu_solve(torch.zeros(0, 0), pivots, torch.zeros(0, 2))
+    assert x.shape == (0, 2) and x.tolist() == []

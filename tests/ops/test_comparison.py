@@ -63,3 +63,10 @@ def test_chosen_elements_keep_their_bits(shape, dtype):
         got, want = pointwise._chosen((), (), x, y, z), np.where(x, y, z)
         assert got.dtype == want.dtype and got.shape == want.shape
         assert got.tobytes() == want.tobytes()
+
+
+def test_bools_are_limited_by_numbers_or_one_bound_alone():
+    x = torch.tensor([True, False])
+    assert x.clamp(min=x).dtype is torch.bool
+    with pytest.raises(NotImplementedError, match=r"torch\.bool"):
+        x.clamp(x, x)

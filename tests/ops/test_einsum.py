@@ -70,3 +70,10 @@ def test_dimensions_of_one_are_dropped_without_a_change_of_dtype():
     y.zero_()
     assert y.dtype is torch.int64
     assert x.tolist() == [[1], [1]]
+
+
+def test_there_is_no_vector_product_of_bools():
+    x = torch.ones(2, 3, dtype=torch.bool)
+    for cross in (torch.linalg.cross, lambda a, b: torch.cross(a, b, dim=1)):
+        with pytest.raises(NotImplementedError, match=r"torch\.bool"):
+            cross(x, x)

@@ -60,3 +60,9 @@ def test_sums_of_negative_zeros_begin_with_zero(tier):
     for t in (x.cumsum(0), x.cumsum(1), x.logcumsumexp(1), x.sum(0)):
         assert not t.signbit().any()
     assert x.cumprod(1)[0].signbit().tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8])
+def test_what_cannot_be_negative_has_no_differences(dtype):
+    with pytest.raises(RuntimeError, match=r"torch\.gradient does not support"):
+        torch.gradient(torch.ones(3, dtype=dtype))

@@ -138,3 +138,8 @@ def test_unique_counted_or_sorted(shape, most, dtype, rng):
     assert x.unique().tolist() == want[0].tolist()
     assert x.unique(return_counts=True)[1].tolist() == want[2].tolist()
     assert x.unique(return_inverse=True)[1].tolist() == inverse.tolist()
+
+
+def test_bools_are_not_searched_for():
+    with pytest.raises(RuntimeError, match="isin"):
+        torch.isin(torch.tensor([True]), torch.tensor([False]))

@@ -75,3 +75,9 @@ def test_what_does_not_fit():
 def test_top_level_windows():
     assert torch.hann_window(4).tolist() == pytest.approx([0, 0.5, 1, 0.5])
     assert torch.hamming_window(3, False, 0.5, 0.5).tolist() == pytest.approx([0, 1, 0], abs=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64])
+def test_signals_of_whole_numbers_are_refused(dtype):
+    with pytest.raises(RuntimeError, match="floating point or complex"):
+        torch.stft(torch.ones(9, dtype=dtype), 4, return_complex=True)

@@ -92,3 +92,12 @@ def test_hashes_of_nothing():
         torch.hash_tensor(torch.empty(2, 0), dim=1)
     with pytest.raises(RuntimeError, match="to be specified"):
         torch.hash_tensor(torch.empty(2, 0))
+
+
+@pytest.mark.parametrize("name", ["std", "var", "std_mean", "var_mean"])
+def test_the_second_argument_may_say_whether_it_is_unbiased(name):
+    x = torch.tensor([1.0, 2.0, 4.0])
+    wanted = getattr(torch, name)(x, dim=0, unbiased=False)
+    torch.testing.assert_close(getattr(torch, name)(x, False), wanted)
+    with pytest.raises(RuntimeError, match="floating point"):
+        getattr(torch, name)(x.long(), True)

@@ -10,7 +10,7 @@ import facula
 from facula import Tensor
 from facula.ops.bags import bag_sums
 from facula.ops.indices import known, outside
-from facula.ops.movement import shaped
+from facula.ops.movement import in_layout, shaped
 from facula.ops.scatters import _check_index, rows_at
 from facula.ops.table import explained
 from facula.trace.spans import pure, run
@@ -345,4 +345,5 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 def _one_hot(tensors: Any, static: Any, numbers: Any) -> Tensor:
     (tensor,) = tensors
     classes = facula.arange(static, device=tensor.device)
-    return (shaped(tensor, (*tensor.shape, 1)) == classes).to(facula.int64)
+    hot = (shaped(tensor, (*tensor.shape, 1)) == classes).to(facula.int64)
+    return in_layout(hot, None)

@@ -12,6 +12,7 @@ import facula
 from facula import Tensor
 from facula.ops.composed import whole
 from facula.ops.indexing import GATHER
+from facula.ops.movement import in_layout, is_channels_last
 from facula.ops.table import mixed
 from facula.trace.recorder import record
 from facula.trace.spans import pure, run
@@ -98,7 +99,7 @@ def _interpolate(tensors: Any, static: Any, numbers: Any) -> Tensor:
         )
     is_byte = input.dtype is facula.uint8
     if not is_byte:
-        require_float(input, f"upsample_{mode.replace('-', '_')}{len(spatial)}d")
+        require_float(input, f"upsample_{mode.replace('-', '_')}{len(spatial)}d", False)
     if mode in ("nearest", "nearest-exact"):
         return _apart(_nearest(input, size, factors, exact=mode == "nearest-exact"), input)
     if mode == "area":
@@ -108,18 +109,20 @@ def _interpolate(tensors: Any, static: Any, numbers: Any) -> Tensor:
         for i in (1, 0):  # PyTorch goes along the rows first, and rounds in between
             given = 2 + i, size[i], factors[i], mode, bool(align_corners), antialias
             x = _resize_bytes(x, *given)
-        return x.to(facula.uint8)
+        return _apart(x.to(facula.uint8), input)
     x = input.to(facula.float32) if is_byte else upcast(input)
     for i, (n, factor) in enumerate(zip(size, factors, strict=True)):
         x = _resize_dim(x, 2 + i, n, factor, mode, bool(align_corners), antialias)
     if is_byte:
-        return x.round().clamp(0, 255).to(facula.uint8)
+        return _apart(x.round().clamp(0, 255).to(facula.uint8), input)
     return _apart(x.to(input.dtype), input)
 
 
 def _apart(out: Tensor, input: Tensor) -> Tensor:
-    """The result; a copy of the input where that has the size asked for."""
-    return out.clone() if out is input else out
+    """The result, row by row; a copy of the input where that has the size asked for."""
+    if out is input:
+        out = input.clone()
+    return out if is_channels_last(out.node) else in_layout(out, None)
 
 
 def _output_size(spatial: list[int], size, scale_factor):

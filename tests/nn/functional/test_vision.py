@@ -24,6 +24,21 @@ def test_interpolating_to_the_same_size_is_a_copy(mode):
     assert x.sum().item() == 0
 
 
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(4, 4), (3, 5)])
+@pytest.mark.parametrize("dtype", [facula.uint8, facula.float32])
+def test_what_is_resized_lies_row_by_row(mode, size, dtype):
+    for x in (facula.zeros(1, 2, 4, 4, dtype=dtype), facula.zeros(1, 2, 4, 4, dtype=dtype).mT):
+        y = facula.nn.functional.interpolate(x, size=size, mode=mode)
+        assert y.dtype is dtype and y.is_contiguous()
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+def test_complex_numbers_are_not_resized(mode):
+    with pytest.raises(NotImplementedError, match="upsample"):
+        facula.nn.functional.interpolate(facula.zeros(1, 1, 2, 2) * 1j, scale_factor=2, mode=mode)
+
+
 @agrees
 def test_bytes_are_resized_by_weights_of_16_bits(torch):
     """Digit by digit as in PyTorch: along the rows first, rounded in between."""
