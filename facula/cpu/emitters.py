@@ -22,9 +22,7 @@ from facula.cpu.matrices import LARGEST, Matrices
 from facula.cpu.parts import Parts
 from facula.cpu.pooling_back import POOLING, Pooling
 from facula.cpu.ranking import Ranks
-from facula.cpu.recurrent import Backward as LayerBackward
-from facula.cpu.recurrent import Forward as LayerForward
-from facula.cpu.recurrent import Recurrence
+from facula.cpu.recurrent import RECURRENCES
 from facula.cpu.scans import Scans
 from facula.cpu.searching import Search
 from facula.cpu.selecting import Select, Sort
@@ -66,8 +64,7 @@ EMITTERS: dict[str, Emitter] = {
     **dict.fromkeys(("cumsum", "cumprod", "cummax_index", "cummin_index"), Scans()),
     "ctc_alpha": Alignment(Forward),
     "ctc_alpha_back": Alignment(Backward),
-    "lstm": Recurrence(LayerForward),
-    "lstm_back": Recurrence(LayerBackward),
+    **RECURRENCES,
     **dict.fromkeys(("fft_r2c", "fft_c2c", "fft_c2r"), Fourier()),
     "topk_index": Select(),
     "argsort": Sort(),
@@ -80,4 +77,4 @@ EMITTERS: dict[str, Emitter] = {
 }
 
 # Their kernels may read an element twice, so no result is written over what they read.
-REVISITING = ("conv", "conv_input", "lstm", "lstm_back", "max_pool_put", *LARGEST)
+REVISITING = ("conv", "conv_input", "max_pool_put", *RECURRENCES, *LARGEST)

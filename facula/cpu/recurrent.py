@@ -1,4 +1,4 @@
-"""All steps of an LSTM's layer, and their gradient: see `facula/ops/recurrence.py`.
+"""All steps of a recurrent layer, and their gradient: see `facula/ops/recurrence.py`.
 
 A unit is a few sequences, which go through all steps without waiting for others; their states lie
 on the stack. How many steps and sequences there are, and how far apart they lie, is read from the
@@ -15,7 +15,7 @@ from facula.cpu.domain import load
 from facula.cpu.kernels import Kernel, fused
 from facula.cpu.text import Index, NotCompiled
 from facula.cpu.vector import SIZE, Lanes, Value
-from facula.ops.recurrence import MOST, C, H
+from facula.ops.recurrence import CELLS, MOST, OPS
 from facula.trace.node import Node
 
 Put = Callable[[Lanes, int, Index, Value], None]
@@ -26,7 +26,10 @@ _texts: dict[Any, str] = {}
 
 
 class _Layer(Kernel):
-    """What both have in common."""
+    """What all have in common."""
+
+    mode: str
+    forward: bool
 
     def build(self, width: int) -> None:
         """Write the kernel; `width` is that of a vector of float32."""
@@ -38,7 +41,8 @@ class _Layer(Kernel):
         self.kind, self.size = kind, SIZE[kind]
         self.width = width if kind == "f32" else max(1, width // 2)
         self.together = 4 if width == 16 else 2  # sequences of a unit: what fits the registers
-        _, steps, batch, units = (n if n.op.name == "lstm" else n.inputs[1]).shape
+        self.cell = CELLS[self.mode]
+        _, steps, batch, units = (n if self.forward else n.inputs[1]).shape
         self.n: int = units
         each = self.together if batch >= self.together else 1
         self.units = -(-batch // each)
@@ -159,115 +163,260 @@ class _Layer(Kernel):
                 put(x, r, at, Value(name, self.kind))
 
 
-class Forward(_Layer):
-    """`lstm`: the rows, the weight, the first states h and c, the weight transposed and dense."""
+class _Forward(_Layer):
+    """The rows, the weight, the first h, the fourth operand, the weight transposed and dense."""
+
+    forward = True
 
     def reserve(self) -> None:
-        self.state, self.last, self.gates = self.rows(), self.rows(), self.rows(4)
+        self.last, self.gates = self.rows(), self.rows(self.cell.gates)
+
+    def begin(self, x: Lanes, given: str, at: Index) -> Value:
+        """What the product of the state is added to: the bias."""
+        return self.read(x, 3, self.far(3), at)
+
+    def step(self, x: Lanes, z: list[Value], rows: str, own: Index, j: Index) -> tuple[Value, ...]:
+        """The result's values for the units from j on, from their products and the row given: its
+        h begins `own` elements behind the first."""
+        raise NotImplementedError
 
     def sequences(self, first: Index, count: int) -> None:
-        f, n = self.f, self.n
+        f, n, gates = self.f, self.n, self.cell.gates
         self.copy(2, first, count, self.last)
-        self.copy(3, first, count, self.state)
         with f.loop(0, self.steps, some=True) as t:
             given = [self.far(0, t.index, f.add(first, r)) for r in range(count)]
 
             def put(x: Lanes, r: int, at: Index, v: Value) -> None:
-                x.store(v, self.near(self.gates, r * 4 * n, at))
+                x.store(v, self.near(self.gates, r * gates * n, at))
 
             def begin(x: Lanes, r: int, at: Index) -> Value:
-                return self.read(x, 0, given[r], at)
+                return self.begin(x, given[r], at)
 
-            self.multiply(self.last, 1, 4, 4, count, put, begin)
+            self.multiply(self.last, 1, 4, gates, count, put, begin)
             here = f.at(f.at(self.out, f.mul(t.index, self.line)), f.mul(first, n * self.size))
             with f.times(count) as row:
                 own = f.mul(row, n)
+                rows = self.far(0, t.index, f.add(first, row))
                 for x, j, _ in self.pieces():
-                    gates = self.near(self.gates, f.mul(own, 4), j)
-                    z = [x.load(self.near(gates, k * n), self.kind) for k in range(4)]
-                    i, u, o = [x.function("sigmoid", z[k]) for k in (0, 1, 3)]
-                    g = x.function("tanh", z[2])
-                    at = self.near(self.state, own, j)
-                    c = fused(x, u, x.load(at, self.kind), x.mul(i, g))
-                    h = x.mul(o, x.function("tanh", c))
-                    x.store(c, at)
-                    x.store(h, self.near(self.last, own, j))
+                    at = self.near(self.gates, f.mul(own, gates), j)
+                    z = [x.load(self.near(at, k * n), self.kind) for k in range(gates)]
+                    h = self.near(self.last, own, j)
+                    values = self.step(x, z, rows, own, j)
+                    x.store(values[-1], h)
                     to = self.near(here, own, j)
-                    for v in (i, u, g, o, c, h):
+                    for v in values:
                         x.store(v, to)
                         to = f.at(to, self.plane)
 
 
-class Backward(_Layer):
-    """`lstm_back`: the gradient, the result, the weight and the first c."""
+class LSTMForward(_Forward):
+    """`lstm`; the fourth operand is the first c."""
+
+    mode = "LSTM"
 
     def reserve(self) -> None:
-        self.by_h, self.by_c, self.first = self.rows(), self.rows(), self.rows()
-        self.gates = self.rows(4)
+        super().reserve()
+        self.state = self.rows()
 
     def sequences(self, first: Index, count: int) -> None:
-        f, n, one = self.f, self.n, self.cluster.core
-        assert one is not None
-        whole = one.params != ("cell",)
+        self.copy(3, first, count, self.state)
+        super().sequences(first, count)
+
+    def begin(self, x: Lanes, given: str, at: Index) -> Value:
+        return self.read(x, 0, given, at)
+
+    def step(self, x: Lanes, z: list[Value], rows: str, own: Index, j: Index) -> tuple[Value, ...]:
+        i, u, o = [x.function("sigmoid", z[k]) for k in (0, 1, 3)]
+        g = x.function("tanh", z[2])
+        at = self.near(self.state, own, j)
+        c = fused(x, u, x.load(at, self.kind), x.mul(i, g))
+        x.store(c, at)
+        return i, u, g, o, c, x.mul(o, x.function("tanh", c))
+
+
+class GRUForward(_Forward):
+    """`gru`; the fourth operand is the bias."""
+
+    mode = "GRU"
+
+    def step(self, x: Lanes, z: list[Value], rows: str, own: Index, j: Index) -> tuple[Value, ...]:
+        given = [self.read(x, 0, rows, self.f.add(j, k * self.n)) for k in range(3)]
+        r, u = [x.function("sigmoid", x.add(given[k], z[k])) for k in (0, 1)]
+        g = x.function("tanh", fused(x, r, z[2], given[2]))
+        h = x.load(self.near(self.last, own, j), self.kind)
+        return r, u, g, z[2], fused(x, x.sub(h, g), u, g)
+
+
+class TanhForward(_Forward):
+    """`rnn_tanh`; the fourth operand is the bias."""
+
+    mode = "RNN_TANH"
+
+    def step(self, x: Lanes, z: list[Value], rows: str, own: Index, j: Index) -> tuple[Value, ...]:
+        return (x.function("tanh", x.add(z[0], self.read(x, 0, rows, j))),)
+
+
+class ReluForward(_Forward):
+    """`rnn_relu`; the fourth operand is the bias."""
+
+    mode = "RNN_RELU"
+
+    def step(self, x: Lanes, z: list[Value], rows: str, own: Index, j: Index) -> tuple[Value, ...]:
+        a, zero = x.add(z[0], self.read(x, 0, rows, j)), x.const(0, self.kind)
+        return (x.select(x.compare("lt", a, zero), zero, a),)
+
+
+class _Backward(_Layer):
+    """The gradient of the states, the result, the weight, and the first of the first states."""
+
+    forward = False
+
+    def reserve(self) -> None:
+        self.by = [self.rows() for _ in range(self.cell.states)]  # gradients of the states
+        self.first = self.rows()
+        self.gates = self.rows(self.cell.gates)
+
+    def step(
+        self, x: Lanes, up: list[Value], out: list[Value], before: Value
+    ) -> tuple[list[Value], list[Value], list[Value]]:
+        """From the gradients of the states, a step's result and the state before: the gradients of
+        what the product is made of, those that become the result, and those of the states before
+        but for the product."""
+        raise NotImplementedError
+
+    def sequences(self, first: Index, count: int) -> None:
+        f, n, cell = self.f, self.n, self.cell
         for x, j, _ in self.pieces():
             for r in range(count):
-                for rows in (self.by_h, self.by_c):
+                for rows in self.by:
                     x.store(x.const(0, self.kind), self.near(rows, r * n, j))
         self.copy(3, first, count, self.first)
         with f.loop(0, self.steps, some=True) as back:
             t = f.sub(f.sub(self.steps, 1), back.index)
             later = f.let(f"icmp sgt i64 {t}, 0")
-            earlier = self.far(1, C, f.sub(t, 1), first)
+            earlier = self.far(1, cell.planes - cell.states, f.sub(t, 1), first)
             earlier = f.let(f"select i1 {later}, ptr {earlier}, ptr {self.first}")
             with f.times(count) as row:
                 before = f.at(earlier, f.mul(row, n * self.size))
-                self._gates(t, f.add(first, row), row, before, whole)
+                self._gates(t, f.add(first, row), row, before)
+            by_h = self.by[-1]
 
             def put(x: Lanes, r: int, at: Index, v: Value) -> None:
-                x.store(v, self.near(self.by_h, r * n, at))
+                x.store(v, self.near(by_h, r * n, at))
 
-            self.multiply(self.gates, 4, 2, 1, count, put, lambda x, r, at: x.const(0, self.kind))
-        if not whole:
-            with f.times(count) as row:
-                own = f.mul(row, n)
-                to = self.near(self.out, f.mul(first, n), own)
-                for x, j, _ in self.pieces():
-                    x.store(x.load(self.near(self.by_c, own, j), self.kind), self.near(to, j))
+            def begin(x: Lanes, r: int, at: Index) -> Value:
+                return x.load(self.near(by_h, r * n, at), self.kind)
 
-    def _gates(self, t: Index, sequence: Index, r: Index, earlier: str, whole: bool) -> None:
-        """The gradients of a step's gates, of one sequence."""
-        f, n = self.f, self.n
-        given = [self.far(0, k, t, sequence) for k in (C, H)]
-        rows = [self.far(1, k, t, sequence) for k in range(C + 1)]
-        to = self.near(self.out, f.mul(f.add(f.mul(t, self.batch), sequence), 4 * n))
-        for x, j, _ in self.pieces():
-            one = x.const(1, self.kind)
-
-            def past(v: Value, s: Value, x: Lanes = x, one: Value = one) -> Value:
-                return x.mul(v, x.mul(s, x.sub(one, s)))
-
-            i, u, g, o, c = [self.read(x, 1, row, j) for row in rows]
-            by_h, by_c = [self.near(a, f.mul(r, n), j) for a in (self.by_h, self.by_c)]
-            up = x.add(self.read(x, 0, given[1], j), x.load(by_h, self.kind))
-            a = x.function("tanh", c)
-            through = fused(x, x.mul(up, o), fused(x, x.neg(a), a, one), x.load(by_c, self.kind))
-            through = x.add(through, self.read(x, 0, given[0], j))
-            before = x.load(self.near(earlier, j), self.kind)
-            found = (
-                past(x.mul(through, g), i),
-                past(x.mul(through, before), u),
-                x.mul(x.mul(through, i), fused(x, x.neg(g), g, one)),
-                past(x.mul(up, a), o),
-            )
-            x.store(x.mul(through, u), by_c)
-            for k, v in enumerate(found):
-                x.store(v, self.near(self.gates, f.mul(r, 4 * n), f.add(j, k * n)))
-                if whole:
+            self.multiply(self.gates, cell.gates, 2, 1, count, put, begin)
+        with f.times(count) as row:
+            to = self.row(self.steps, f.add(first, row))
+            for x, j, _ in self.pieces():
+                for k, rows in enumerate(self.by):
+                    v = x.load(self.near(rows, f.mul(row, n), j), self.kind)
                     x.store(v, self.near(to, f.add(j, k * n)))
+
+    def row(self, t: Index, sequence: Index) -> str:
+        """Where a step's result begins."""
+        f = self.f
+        return self.near(
+            self.out, f.mul(f.add(f.mul(t, self.batch), sequence), self.cell.wide * self.n)
+        )
+
+    def _gates(self, t: Index, sequence: Index, r: Index, earlier: str) -> None:
+        """The gradients of a step's gates, of one sequence."""
+        f, n, cell = self.f, self.n, self.cell
+        given = [self.far(0, k, t, sequence) for k in range(cell.states)]
+        rows = [self.far(1, k, t, sequence) for k in range(cell.planes)]
+        to = self.row(t, sequence)
+        for x, j, _ in self.pieces():
+            by = [self.near(a, f.mul(r, n), j) for a in self.by]
+            up = [
+                x.add(self.read(x, 0, g, j), x.load(a, self.kind))
+                for g, a in zip(given, by, strict=True)
+            ]
+            out = [self.read(x, 1, row, j) for row in rows]
+            gates, found, left = self.step(x, up, out, x.load(self.near(earlier, j), self.kind))
+            for v, at in zip(left, by, strict=True):
+                x.store(v, at)
+            for k, v in enumerate(gates):
+                x.store(v, self.near(self.gates, f.mul(r, cell.gates * n), f.add(j, k * n)))
+            for k, v in enumerate(found):
+                x.store(v, self.near(to, f.add(j, k * n)))
+
+    def past(self, x: Lanes, v: Value, s: Value) -> Value:
+        """The gradient before a sigmoid whose result is s."""
+        return x.mul(v, x.mul(s, x.sub(x.const(1, self.kind), s)))
+
+    def below(self, x: Lanes, v: Value, a: Value) -> Value:
+        """The gradient before a hyperbolic tangent whose result is a."""
+        return x.mul(v, fused(x, x.neg(a), a, x.const(1, self.kind)))
+
+
+class LSTMBackward(_Backward):
+    """`lstm_back`."""
+
+    mode = "LSTM"
+
+    def step(
+        self, x: Lanes, up: list[Value], out: list[Value], before: Value
+    ) -> tuple[list[Value], list[Value], list[Value]]:
+        i, u, g, o, c, _ = out
+        by_c, by_h = up
+        a = x.function("tanh", c)
+        by_c = x.add(by_c, self.below(x, x.mul(by_h, o), a))
+        found = [
+            self.past(x, x.mul(by_c, g), i),
+            self.past(x, x.mul(by_c, before), u),
+            self.below(x, x.mul(by_c, i), g),
+            self.past(x, x.mul(by_h, a), o),
+        ]
+        return found, found, [x.mul(by_c, u), x.const(0, self.kind)]
+
+
+class GRUBackward(_Backward):
+    """`gru_back`."""
+
+    mode = "GRU"
+
+    def step(
+        self, x: Lanes, up: list[Value], out: list[Value], before: Value
+    ) -> tuple[list[Value], list[Value], list[Value]]:
+        r, u, g, q, _ = out
+        (by_h,) = up
+        by_g = self.below(x, x.mul(by_h, x.sub(x.const(1, self.kind), u)), g)
+        by_q = x.mul(by_g, r)
+        by_r = self.past(x, x.mul(by_g, q), r)
+        by_u = self.past(x, x.mul(by_h, x.sub(before, g)), u)
+        return [by_r, by_u, by_q], [by_q, by_r, by_u, by_g], [x.mul(by_h, u)]
+
+
+class TanhBackward(_Backward):
+    """`rnn_tanh_back`."""
+
+    mode = "RNN_TANH"
+
+    def step(
+        self, x: Lanes, up: list[Value], out: list[Value], before: Value
+    ) -> tuple[list[Value], list[Value], list[Value]]:
+        found = [self.below(x, up[0], out[0])]
+        return found, found, [x.const(0, self.kind)]
+
+
+class ReluBackward(_Backward):
+    """`rnn_relu_back`."""
+
+    mode = "RNN_RELU"
+
+    def step(
+        self, x: Lanes, up: list[Value], out: list[Value], before: Value
+    ) -> tuple[list[Value], list[Value], list[Value]]:
+        zero = x.const(0, self.kind)
+        found = [x.select(x.compare("le", out[0], zero), zero, up[0])]
+        return found, found, [zero]
 
 
 class Recurrence:
-    """The emitter of both."""
+    """The emitter of all."""
 
     joins = False
     relocates = True
@@ -284,8 +433,15 @@ class Recurrence:
         """One kernel. NotCompiled where a weight or a result has gaps between its elements."""
         kernel = self.kernel(*args)
         n = args[0].core
-        dense = (4,) if n.op.name == "lstm" else (1, 2)
+        dense = (4,) if self.kernel.forward else (1, 2)
         if any([args[1][n.inputs[k]].strides[-1] not in (0, 1) for k in dense]):
             raise NotCompiled("a weight whose rows have gaps")
         kernel.build(width)
         return [kernel]
+
+
+KERNELS: tuple[type[_Layer], ...] = (
+    *(LSTMForward, LSTMBackward, GRUForward, GRUBackward),
+    *(TanhForward, TanhBackward, ReluForward, ReluBackward),
+)
+RECURRENCES = {OPS[k.mode][0 if k.forward else 1].name: Recurrence(k) for k in KERNELS}

@@ -37,7 +37,7 @@ SLOW = {
     "sigmoid": 0.014,
     "gated": 0.017,
     "lstm_state": 0.034,
-    **dict.fromkeys(("lstm", "lstm_back"), 0.015),
+    **dict.fromkeys(("lstm", "lstm_back", "gru", "gru_back", "rnn_tanh", "rnn_relu"), 0.015),
     **dict.fromkeys(("gate_back", "value_back", "forget_back", "keep_back"), 0.017),
     "max_pool_put": 0.018,
     "argsort": 0.04,

@@ -183,14 +183,14 @@ def distinct_rows(t: Any, table: Any) -> Any:
     return record(INDEX, (t, table), Distinct(p))
 
 
-def spread_rows(t: Any, table: Any, rows: int) -> Any:
-    """The reverse: so many rows, zeros but for those that a table (1, n) names."""
+def spread_rows(t: Any, table: Any, rows: int, fill: float = 0.0) -> Any:
+    """The reverse: so many rows, those that a table (1, n) names, and others filled."""
     from facula.ops.creation import FULL, full_on
 
     n, shape = t.node, (rows, *t.node.shape[1:])
-    zeros = record(FULL, (), full_on(shape, n.dtype, n.device), (0,))
+    filled = record(FULL, (), full_on(shape, n.dtype, n.device), (fill,))
     p = (0, *[None] * (len(shape) - 1)), table.node.shape[1:]
-    return record(INDEX_PUT, (zeros, table, t), Distinct(p))
+    return record(INDEX_PUT, (filled, table, t), Distinct(p))
 
 
 def added(base: Any, table: Any, source: Any, p: Any) -> Any:

@@ -16,7 +16,7 @@ from facula.ops.composed import whole
 from facula.ops.gates import gated, lstm_state, plain
 from facula.ops.indexing import distinct_rows, spread_rows
 from facula.ops.movement import INSTEAD, PERMUTE
-from facula.ops.recurrence import arrays, fits, lstm
+from facula.ops.recurrence import arrays, fits, layer
 from facula.trace import spans
 from facula.trace.recorder import TLS, record
 
@@ -97,7 +97,7 @@ def places(tensors: tuple, mode: str, directions: int, sizes: list[int]) -> tupl
 
     They are operands: lengths that never come again are no part of the program.
     """
-    if mode != "LSTM" or TLS.r.autocast is not None or not arrays(*tensors):
+    if TLS.r.autocast is not None or not arrays(*tensors):
         return ()
     many, batch = np.array(sizes), sizes[0]
     if many.sum() != tensors[0].shape[0] or (many[1:] > many[:-1]).any():
@@ -114,7 +114,6 @@ def places(tensors: tuple, mode: str, directions: int, sizes: list[int]) -> tupl
 @spans.pure
 def _layers(tensors: tuple, static: tuple, numbers: Any) -> tuple:
     mode, directions, sizes = static
-    step, _ = STEPS[mode]
     # Values: views of a tensor that is there already would be operands unknown to the caller.
     x, *states = [record(INSTEAD, (t, t)) for t in tensors[: 3 if mode == "LSTM" else 2]]
     tables: tuple = ()
@@ -123,38 +122,43 @@ def _layers(tensors: tuple, static: tuple, numbers: Any) -> tuple:
         tables = all_weights[-1 - directions :]
         all_weights = all_weights[: -1 - directions]
     last = []
-    for layer in range(0, len(all_weights) // 5, directions):
+    for first in range(0, len(all_weights) // 5, directions):
         outputs = []
-        for k in range(layer, layer + directions):
+        for k in range(first, first + directions):
             weights = all_weights[5 * k : 5 * k + 5]
             state = tuple([s[k] for s in states])
-            reverse = k > layer
+            reverse = k > first
             if tables:
                 where = tables[2 if reverse else 0], tables[1]
-                out, state = _packed_at_once(x, sizes, state, weights, *where)
+                out, state = _packed_at_once(mode, x, sizes, state, weights, *where)
             elif sizes is None:
-                out, state = run_padded(step, x, state, weights, reverse)
+                out, state = run_padded(mode, x, state, weights, reverse)
             else:
-                out, state = run_packed(step, x, list(sizes), state, weights, reverse)
+                out, state = run_packed(STEPS[mode][0], x, list(sizes), state, weights, reverse)
             outputs.append(out)
             last.append(state)
         x = outputs[0] if directions == 1 else facula.cat(outputs, -1)
-    if mode == "LSTM" and directions == 1 and x.node.dtype is facula.float32:
-        x = whole(x, "MkldnnRnnLayer")  # which keeps its result; made of steps it does not
-    return x, *[facula.stack(parts) for parts in zip(*last, strict=True)]
+    if directions == 1:
+        name = "Stack" if sizes is None else "Cat"
+        if mode == "LSTM" and sizes is None and x.node.dtype is facula.float32:
+            name = "MkldnnRnnLayer"  # which keeps its result; made of steps it does not
+        x = whole(x, name)
+    return x, *[whole(facula.stack(parts), "Stack") for parts in zip(*last, strict=True)]
 
 
-def run_padded(step, x: Tensor, state: tuple, weights, reverse: bool):
+def run_padded(mode: str, x: Tensor, state: tuple, weights, reverse: bool):
     """All steps of ``x`` ``(T, N, in)``: outputs ``(T, N, out)`` and the last state."""
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
     steps, batch = x.shape[:2]
     rows = linear(x, w_ih, b_ih)
-    plainly = step is lstm_step and w_hr is None and TLS.r.autocast is None
-    if plainly and fits(batch, w_hh, rows, *state):
-        return _at_once(rows if b_hh is None else rows + b_hh, state, w_hh, reverse)
+    if w_hr is None and TLS.r.autocast is None and fits(batch, w_hh, b_hh, rows, *state):
+        rows, other = _operands(mode, rows, w_hh, b_hh, state)
+        states = layer(mode, rows.flip(0) if reverse else rows, w_hh, state[0], other)[::-1]
+        return (states[0].flip(0) if reverse else states[0]), tuple([s[-1] for s in states])
+    step, _ = STEPS[mode]
     rows = rows.flatten(0, 1)
     if TLS.r.autocast is None:  # which casts what a linear layer is given, and nothing else here
-        if b_hh is not None and step is not gru_step:  # whose reset gate is between the two
+        if b_hh is not None and mode != "GRU":  # whose reset gate is between the two
             rows, b_hh = rows + b_hh, None
         w_hh = Turned(record(PERMUTE, (w_hh,), (1, 0)))
     outputs = []
@@ -168,21 +172,26 @@ def run_padded(step, x: Tensor, state: tuple, weights, reverse: bool):
     return facula.cat(outputs).unflatten(0, (steps, batch)), state
 
 
-def _at_once(rows: Tensor, state: tuple, w_hh: Tensor, reverse: bool):
-    """All steps of an LSTM as one operation: outputs and the last state."""
-    c, h = lstm(rows.flip(0) if reverse else rows, w_hh, *state)
-    return (h.flip(0) if reverse else h), (h[-1], c[-1])
+def _operands(mode: str, rows: Tensor, w_hh: Tensor, b_hh: Tensor | None, state: tuple) -> tuple:
+    """The rows, and the fourth operand of `layer`: an LSTM's c, whose biases are added up in the
+    rows, else the bias of the states' product."""
+    if mode == "LSTM":
+        return rows if b_hh is None else rows + b_hh, state[1]
+    return rows, w_hh.new_zeros(w_hh.node.shape[0]) if b_hh is None else b_hh
 
 
-def _packed_at_once(x: Tensor, steps: int, state: tuple, weights, all_: Tensor, ends: Tensor):
+def _packed_at_once(
+    mode: str, x: Tensor, steps: int, state: tuple, weights, all_: Tensor, ends: Tensor
+):
     """The same of packed sequences, by tables of `places`: outputs and the last state."""
     w_ih, w_hh, b_ih, b_hh, _ = weights
-    rows = linear(x, w_ih, b_ih)
-    rows = rows if b_hh is None else rows + b_hh
+    rows, other = _operands(mode, linear(x, w_ih, b_ih), w_hh, b_hh, state)
     batch = ends.node.shape[1]
-    rows = spread_rows(rows, all_, steps * batch).unflatten(0, (steps, batch))
-    c, h = [t.flatten(0, 1) for t in lstm(rows, w_hh, *state)]
-    return distinct_rows(h, all_), (distinct_rows(h, ends), distinct_rows(c, ends))
+    # After its end a sequence goes on, with nothing that is read. Where states may grow, to zeros.
+    fill = -np.inf if mode == "RNN_RELU" else 0.0
+    rows = spread_rows(rows, all_, steps * batch, fill).unflatten(0, (steps, batch))
+    states = [t.flatten(0, 1) for t in layer(mode, rows, w_hh, state[0], other)[::-1]]
+    return distinct_rows(states[0], all_), tuple([distinct_rows(s, ends) for s in states])
 
 
 def run_packed(step, x: Tensor, sizes: list[int], state: tuple, weights, reverse: bool):

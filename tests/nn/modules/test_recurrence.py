@@ -45,8 +45,9 @@ def test_packed_is_each_alone(kind, layers, two, first):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
-def test_lengths_are_no_part_of_the_program():
-    net = torch.nn.LSTM(3, 4, bidirectional=True)
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_lengths_are_no_part_of_the_program(kind):
+    net = getattr(torch.nn, kind)(3, 4, bidirectional=True)
     seen = []
     for lengths in ([4, 2, 3], [4, 4, 1], [1, 4, 4]):
         data, *rest = pack_padded_sequence(torch.randn(4, 3, 3), lengths, enforce_sorted=False)
@@ -57,8 +58,9 @@ def test_lengths_are_no_part_of_the_program():
     assert len(set(seen)) == 1
 
 
-def test_second_derivatives_of_packed():
-    net = torch.nn.LSTM(2, 2, bidirectional=True, dtype=torch.float64)
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_second_derivatives_of_packed(kind):
+    net = getattr(torch.nn, kind)(2, 2, bidirectional=True, dtype=torch.float64)
 
     def f(x):
         return net(pack_padded_sequence(x, [3, 2]))[0].data
@@ -72,3 +74,38 @@ def test_sizes_that_do_not_fit_the_data():
     packed = torch.nn.utils.rnn.PackedSequence(torch.randn(5, 3), torch.tensor([3, 3]))
     with pytest.raises(RuntimeError):
         torch.nn.LSTM(3, 4)(packed)
+
+
+@pytest.mark.usefixtures("tier")
+def test_what_grows_after_the_end_of_a_sequence_does_no_harm():
+    net = torch.nn.RNN(1, 1, nonlinearity="relu", bidirectional=True)
+    with torch.no_grad():
+        for name, p in net.named_parameters():
+            p.fill_({"weight_hh": 1e15, "weight_ih": 1.0}.get(name[:9], 0.0))
+    x = torch.ones(6, 2, 1)
+    x[:, 0] = -1  # whose states are 0
+    _, last = net(pack_padded_sequence(x, [6, 1]))
+    _, alone = net(x[:1, 1:])
+    np.testing.assert_array_equal(last[:, 1].detach(), alone[:, 0].detach())
+    given = [net.weight_hh_l0, net.bias_hh_l0, net.bias_hh_l0_reverse]
+    for g in torch.autograd.grad(last[:, 1].sum(), given):
+        assert g.isfinite().all()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "kind,two", [("LSTM", False), ("GRU", False), ("RNN", False), ("GRU", True)]
+)
+def test_names_of_graph_nodes(kind, two, packed):
+    net = getattr(torch.nn, kind)(3, 4, bidirectional=two)
+    x = torch.randn(4, 2, 3)
+    out, last = net(pack_padded_sequence(x, [4, 2]) if packed else x)
+    want = "Cat" if packed or two else "MkldnnRnnLayer" if kind == "LSTM" else "Stack"
+    out = out.data if packed else out
+    assert out.grad_fn.name() == want + "Backward0"
+    for state in last if kind == "LSTM" else (last,):
+        assert state.grad_fn.name() == "StackBackward0"
+    if want != "MkldnnRnnLayer":  # which keeps its result
+        with torch.no_grad():
+            out.zero_()
+        out.sum().backward()
