@@ -75,9 +75,11 @@ NARROW = 4e-3  # what an element of a 16-bit float takes more
 WINDOWS = {"conv": 1e-3, "conv_weight": 2e-3, "conv_input": 3e-3}
 # Programs of the same operations in so many sizes (a batch, and what is left of an epoch) are
 # compiled for their sizes. Once more are met, kernels take sizes as arguments, until a program has
-# been run so often that its sizes are worth kernels.
+# been run so often that its sizes are worth kernels: once these would have saved (`SAVED` of what
+# interpreting takes) what compiling them takes, and after `SETTLED` runs at the latest.
 FEW = 2
 SETTLED = 2_000
+SAVED = 0.1
 MAX_KNOWN = 20_000
 _known: set[int] = set()  # kinds of operations in programs that were compiled
 _met: set[int] = set()  # and in programs that were met at all
@@ -158,6 +160,7 @@ class Program:
         "quiet",
         "roots",
         "runs",
+        "settles",
         "size",
         "steps",
         "unwritten",
@@ -204,6 +207,7 @@ class Program:
         self.watched: list[int] = []  # the live handles that have one
         self.plans: Any = ()  # how its graph is kept until somebody asks (autograd/later.py)
         self.after = 0
+        self.settles = SETTLED  # runs after which its sizes are worth kernels of their own
         self.work: Any = None  # what its shapes say, once asked
         self.family: Family | None = None
         self.born = 0  # in which generation of it
@@ -231,7 +235,7 @@ class Program:
             return self
         if lead.family is not None:
             lead.family.ran(lead.born)
-        settled = lead.runs > SETTLED
+        settled = lead.runs > lead.settles
         for c in self.compiled:
             if not c.guarded or c.matches(r.scalars):
                 if settled and c.loose:
@@ -242,6 +246,7 @@ class Program:
             if lead.asked < 0:
                 lead.work = Work(self.entries, [n for n, _ in lead.roots])
                 lead.before = _familiar(lead)
+                lead.settles = _settles(lead.work)
             lead.after = _worthwhile(lead.work, lead.family) - lead.before
             lead.asked = len(_known)
         if lead.runs <= (lead.after if COMPILE_AFTER < 0 else COMPILE_AFTER):
@@ -534,6 +539,12 @@ def _worthwhile(work: Work, family: Family | None = None) -> int:
     if not _known:
         compiling += 50_000.0  # LLVM has to be started for it, and may serve others
     return max(1, min(10_000, int(compiling / (0.8 * once))))
+
+
+def _settles(work: Work) -> int:
+    """Runs of a program after which its sizes are worth kernels of their own."""
+    compiling = 20_000.0 + 5_000.0 * len(work.kinds) + 60.0 * work.count
+    return min(SETTLED, int(compiling / (SAVED * work.once)))
 
 
 @resting

@@ -118,13 +118,21 @@ def test_sizes_that_change_all_the_time_have_kernels_that_take_them(monkeypatch)
             form(x)
         forms.append(form(x))
     assert forms == [False] * program.FEW + [True] * (8 - program.FEW)
-    monkeypatch.setattr(program, "SETTLED", program.MAX_AFTER_LONG + 1)
+    chosen[-1].program.lead.settles = program.MAX_AFTER_LONG + 1
     assert form(x) is False  # this one has been run so often that its size is worth kernels
     assert form(x) is False
     y = torch.ones(70_100)
     torch.synchronize()
     other = (y * 2 + 1).sinh()  # other operations are another family
     assert program._worthwhile(work(other)) <= program.MAX_AFTER
+
+
+def test_sizes_of_much_work_are_worth_kernels_after_few_runs():
+    def runs(*sizes):
+        return program._settles(work(torch.ones(sizes[0], 64) @ torch.ones(64, sizes[1])))
+
+    assert runs(8, 8) == program.SETTLED
+    assert runs(1 << 12, 1 << 12) < program.MAX_AFTER_LONG < runs(1 << 9, 1 << 9) < 1000
 
 
 @pytest.mark.parametrize("size", [8, 50_000])
