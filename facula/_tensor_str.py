@@ -27,14 +27,36 @@ class _Options:
 PRINT_OPTS = _Options()
 
 
+def _elements(t: Any) -> Any:
+    """What is printed, as NumPy's: floats that it has not got, widened."""
+    own = t.detach()
+    wide = own.dtype.itemsize < 4 and own.is_floating_point()
+    return (own.float() if wide else own).cpu().numpy()
+
+
+class _Formatter:
+    """The one width and notation that the elements of a real tensor are printed in."""
+
+    def __init__(self, tensor: Any) -> None:
+        self._format = printing._Formatter(_elements(tensor).reshape(-1))
+        self.floating_dtype = tensor.dtype.is_floating_point
+        self.int_mode, self.sci_mode = self._format.int_mode, self._format.sci
+        self.max_width = self._format.width
+
+    def width(self) -> int:
+        """How many characters an element takes."""
+        return self.max_width
+
+    def format(self, value: Any) -> str:
+        """An element (a number) as it is printed."""
+        return self._format(value)
+
+
 def _tensor_str(self: Any, indent: int) -> str:
     """A tensor's elements in brackets, lines after the first indented."""
     if self.numel() == 0:
         return "[]"
-    own = self.detach()
-    return printing.data_str(
-        (own.float() if own.dtype.itemsize < 4 and own.is_floating_point() else own).numpy(), indent
-    )
+    return printing.data_str(_elements(self), indent)
 
 
 __getattr__ = honest(__name__)

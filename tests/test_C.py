@@ -39,6 +39,8 @@ def test_names_for_annotations_and_questions():
     assert _C._TensorMeta is type(torch.Tensor)
     with pytest.raises(NotImplementedError, match="PyTorchFileReader"):
         torch.PyTorchFileReader("file")
+    with pytest.raises(NotImplementedError, match="ScriptMethod"):
+        _C.ScriptMethod()
     assert torch.TensorType is _C.TensorType and repr(torch.TensorType.get()) == "Tensor"
 
 

@@ -67,5 +67,5 @@ def test_dimensions():
 
 
 def test_the_functions_stand_in_a_module_of_their_own():
-    for name in torch.masked.__all__:
+    for name in torch.masked._ops.__all__:
         assert getattr(torch.masked._ops, name) is getattr(torch.masked, name)

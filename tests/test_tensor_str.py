@@ -3,7 +3,7 @@
 import pytest
 
 import facula as torch
-from facula._tensor_str import PRINT_OPTS, _tensor_str
+from facula._tensor_str import PRINT_OPTS, _Formatter, _tensor_str
 
 
 def test_elements_without_what_stands_around_them():
@@ -13,6 +13,21 @@ def test_elements_without_what_stands_around_them():
     assert _tensor_str(torch.tensor([[1, 2], [3, 40]]), 4) == "[[ 1,  2],\n     [ 3, 40]]"
     assert _tensor_str(torch.tensor(1.5, dtype=torch.bfloat16, requires_grad=True), 0) == "1.5000"
     assert _tensor_str(torch.ones(0), 0) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("elements", "value", "text", "width"),
+    [
+        ([1.0, 2.0], 2.0, "2.", 2),
+        ([0.12345, 10.0], 0.12345, " 0.1235", 7),
+        ([1e-5, 1.0], 1e-5, "1.0000e-05", 10),
+        ([1, 100], 7, "  7", 3),
+        ([1.0, float("nan")], float("nan"), "nan", 2),
+    ],
+)
+def test_the_notation_of_all_elements_for_one(elements, value, text, width):
+    found = _Formatter(torch.tensor(elements))
+    assert (found.format(value), found.width(), found.max_width) == (text, width, width)
 
 
 def test_options_are_read_and_set():

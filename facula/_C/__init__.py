@@ -54,6 +54,10 @@ class Value(_Script):
     """A result of an operation in a program."""
 
 
+class ScriptMethod(_Script):
+    """A method of a module in TorchScript."""
+
+
 class ScriptObject(_Script):
     """An object of a class of TorchScript."""
 

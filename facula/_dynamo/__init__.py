@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
-from facula._dynamo import eval_frame, exc, utils
+from facula._dynamo import config, eval_frame, exc, utils
 from facula.compiler import (
     allow_in_graph,
     assume_constant_result,
@@ -20,6 +19,7 @@ __all__ = [
     "OptimizedModule",
     "allow_in_graph",
     "assume_constant_result",
+    "config",
     "disable",
     "eval_frame",
     "exc",
@@ -27,7 +27,6 @@ __all__ = [
     "reset",
     "utils",
 ]
-config = SimpleNamespace(suppress_errors=False, cache_size_limit=8, verbose=False)
 
 
 def mark_dynamic(t: Any, index: Any, **kwargs: Any) -> None:
