@@ -186,7 +186,8 @@ class TensorBase(_Dictionary, metaclass=TensorMeta):
     _hooks: Any = None
     _post_hooks: Any = None
     _retains: Any = None  # the graph node that hands this tensor its gradient
-    _hooked = False  # a view that hooks were registered on, or a view of one
+    # A view whose history is not its base's (hooks, `as_strided` beyond it), or a view of one.
+    _hooked = False
     _inference = False
     # An input of a transform: whether it may be written to, though it is a leaf (func/tracking.py).
     _place: Any = None

@@ -19,6 +19,7 @@ from facula.autograd.nodes import AccumulateGrad, GradNode
 from facula.autograd.parts import join
 from facula.batches import ACTIVE, all_lowered
 from facula.ops.movement import SLICE
+from facula.storage import version_of
 from facula.trace import recorder
 from facula.trace.node import INPUT, LEAF, Other, contiguous_strides, leaf
 from facula.trace.operands import elsewhere, prepare
@@ -475,7 +476,10 @@ _ADDING = threading.RLock()  # threads may add to the gradient of one leaf
 
 def _accumulate(n: AccumulateGrad, g: Any, create_graph: bool) -> None:
     t = n.variable
-    if not t._leaf_rg:
+    base = t._base_t
+    # A view may not have looked yet at what its memory has got from a write elsewhere.
+    moved = base is not None and base.requires_grad and t._seen != version_of(t)
+    if moved or not t._leaf_rg:
         if not t.requires_grad:
             return
         raise RuntimeError(

@@ -11,6 +11,7 @@ from facula.interpreter.program import ACTIVATIONS
 # Primitives whose own name, in capitals, is not PyTorch's.
 _NAMES = {
     **{n + "_s": n.capitalize() + "Backward0" for n in ("add", "sub", "mul", "div", "pow")},
+    "beyond": "AsStridedBackward0",
     "clamp_high": "ClampBackward0",
     "clamp_low": "ClampBackward0",
     "clamp_max": "ClampBackward1",
@@ -68,7 +69,7 @@ def kept(node: Any) -> list[Any]:
     if name == "whole":  # integers are no operands of the graph
         operands = zip(edges[1:], node.entry.inputs[1:], strict=True)
         return [e for e, n in operands if n.dtype.category >= FLOAT]
-    if name in ("where", "triangle", "lerp", "softmax", "std", "var"):
+    if name in ("where", "triangle", "lerp", "norm", "softmax", "std", "var"):
         return edges[1:]
     if name in _OF_FIRST:
         return [_past(edges[0], "watch")]
@@ -84,7 +85,7 @@ def kept(node: Any) -> list[Any]:
 
 
 # What takes a gradient is their first operand; the others say where.
-_OF_FIRST = ("index", "gather")
+_OF_FIRST = ("beyond", "gather", "index")
 
 
 def _past(edge: Any, name: str) -> Any:

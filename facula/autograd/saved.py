@@ -136,7 +136,7 @@ def _letter(node: GradNode, name: str) -> str:
         return "a" if name == "condition" else ""
     if name in _ONLY and not op.startswith(_ONLY[name]):
         return ""
-    if op in ACTIVATIONS or op in ("std", "var"):  # what they are of is their second operand
+    if op in (*ACTIVATIONS, "norm", "std", "var"):  # what they are of is their second operand
         return {"self": "b", "result": "o"}.get(name, "")
     if op in ("index", "gather") and name == "other":
         return ""

@@ -183,8 +183,8 @@ def _dims_first(op: Any, ts: Any, on: Any, params: Any, scalars: Any, size: int)
 RULES.update(
     dict.fromkeys(
         (
-            *("all", "amax", "amin", "any", "argmax", "argmin", "prod", "softmax", "std", "sum"),
-            "var",
+            *("all", "amax", "amin", "any", "argmax", "argmin", "norm", "prod", "softmax", "std"),
+            *("sum", "var"),
             *("hash_tensor", "kth_index", "median_index", "mode_index", "nanmedian_index"),
             *("argsort", "cummax_index", "cummin_index", "cumprod", "cumsum", "logcumsumexp"),
             "topk_index",

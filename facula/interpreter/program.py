@@ -94,7 +94,8 @@ ACTIVATIONS = ("celu", "elu", "gelu", "hardswish", "log_sigmoid", "mish", "silu"
 PASSES = frozenset(
     (
         *("self", "detach", "alias", "copy_slices", "whole", "tied", "watch", "underivable"),
-        *("binary_cross_entropy", "instead", "join", "lerp", "softmax", "std", "var"),
+        *("binary_cross_entropy", "instead", "join", "lerp", "norm", "softmax", "std"),
+        "var",
         *ACTIVATIONS,
     )
 )

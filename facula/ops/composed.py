@@ -88,7 +88,11 @@ SAVED: dict[str, str | tuple[str, ...]] = {
 # PyTorch's name and, after a space, which of these it saves (one string, which is compared fast).
 # Gradients depend on all inputs, so that there is a second derivative even where it is zero; but
 # for what is linear in each operand they depend on what their own formulas do.
-_LINEAR = (*[f"{n} " for n, s in SAVED.items() if s.__class__ is tuple], "IndexPut ", "Put ")
+_LINEAR = (
+    *[f"{n} " for n, s in SAVED.items() if s.__class__ is tuple],
+    *("Cummax ", "Cummin ", "IndexAdd ", "IndexPut ", "Kthvalue ", "MaskedSelect ", "Nansum "),
+    "Put ",
+)
 WHOLE: Op = Op(
     "whole",
     lambda p, st, a, *rest: (a.shape, a.dtype, a.strides, 0),

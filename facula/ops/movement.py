@@ -255,12 +255,12 @@ def _writable_diagonal(p: Any, a: Any) -> Any:
 
 
 def _as_strided_infer(p: Any, st: Any, a: Any) -> Any:
-    shape, strides, offset = p[:3]
+    shape, strides, offset = p
     return shape, a.dtype, canonical(shape, strides), offset
 
 
 def _as_strided_body(p: Any, s: Any, a: Any) -> Any:
-    shape, strides, offset = p[:3]
+    shape, strides, offset = p
     flat = np.ascontiguousarray(a).reshape(-1)[offset:]
     step = a.itemsize
     return laid(flat, shape, tuple([x * step for x in strides]))
@@ -285,19 +285,11 @@ def _as_strided_add(p: Any, s: Any, g: Any) -> Any:
 def _as_strided_grad(g: Any, an: Any, p: Any) -> Any:
     if 0 in p[0]:  # nothing is added up, and so nothing depends on g
         return zeros_node(an, g.node.dtype)
-    out = record(AS_STRIDED_ADD, (g,), (p[:3], an.shape))
-    if len(p) == 3:
-        return out
-    from facula.values import from_array
-
-    known = np.zeros(an.shape, bool)
-    _as_strided_body(p[3], (), known)[...] = True
-    return out.where(from_array(known), out.new_zeros(()))
+    return record(AS_STRIDED_ADD, (g,), (p, an.shape))
 
 
 # The operand is the whole storage, contiguous: the tensor layer sees to that. Parameters: sizes,
-# strides, offset; and the same three of the view that was asked, where that is not all of the
-# memory: what lies beyond it has no gradient.
+# strides, offset.
 AS_STRIDED: Op = Op(
     "as_strided",
     _as_strided_infer,

@@ -11,7 +11,7 @@ from facula.ops import reduce as rd
 from facula.ops.composed import whole
 from facula.ops.movement import in_layout
 from facula.ops.promotion import in_float32, need
-from facula.ops.reductions import _dims, every, safe_power, select
+from facula.ops.reductions import _dims, every, select
 from facula.ops.registry import broadcast
 from facula.ops.table import api
 from facula.tensor_base import wrap_dim
@@ -21,20 +21,25 @@ from facula.trace.spans import pure, run
 
 def norm_over(t: Any, p: float, dims: tuple[int, ...], keep: bool) -> Any:
     """The p-norm of a floating-point tensor over normalised dimensions."""
+    if not t.requires_grad:
+        return _value(t, p, dims, keep)
+    return record(rd.NORM, (_value(t.detach(), p, dims, keep), t), (dims, keep, p))
+
+
+def _value(t: Any, p: float, dims: tuple[int, ...], keep: bool) -> Any:
     if p == 2:
         sq = (t * t.conj_physical()).real if t.dtype.is_complex else t * t
-        return safe_power(record(rd.SUM, (sq,), (dims, keep)), 0.5)
+        return record(rd.SUM, (sq,), (dims, keep)).sqrt()
     a = t.abs()
     if p == math.inf:
         return record(rd.AMAX, (a,), (dims, keep))
     if p == -math.inf:
         return record(rd.AMIN, (a,), (dims, keep))
     if p == 0:
-        count = (a != 0).to(a.dtype)
-        return record(rd.SUM, (record(pw.COPY, (a, count)),), (dims, keep))
+        return record(rd.SUM, ((a != 0).to(a.dtype),), (dims, keep))
     if p == 1:
         return record(rd.SUM, (a,), (dims, keep))
-    return safe_power(record(rd.SUM, (safe_power(a, p),), (dims, keep)), 1 / p)
+    return record(rd.SUM, (a.pow(p),), (dims, keep)).pow(1 / p)
 
 
 def vector_norm(

@@ -236,16 +236,39 @@ def _std_grad(g: Any, b: Any, o: Any, p: Any) -> Any:
     return _var_grad(_choose(o == 0, g.new_zeros(()), g / (o * 2)), b, p)
 
 
-# A variance, and its root, after the value: as the softmax. Parameters: the dimensions, keepdim,
-# and what the sum of squares was divided by.
-VAR, STD = [
+def _norm_grad(g: Any, b: Any, o: Any, p: Any) -> Any:
+    dims, _, order = p
+    g, o = unreduce(g, b.node, p), unreduce(o, b.node, p)
+    none = g.new_zeros(())
+    if order == 0:
+        return (g * none).to(b.node.dtype)
+    if order == 1:
+        return b.sgn() * g
+    if order == 2:  # where the norm is 0, so is the derivative, but the second one is NaN
+        return g * _choose(o == 0, b.new_zeros(()), b / o)
+    size = b.abs()
+    if math.isinf(order):
+        most = (size == o) | (size != size)
+        shared = unreduce(record(SUM, (most.to(g.node.dtype),), (dims, True)), b.node, (dims, True))
+        return b.sgn() * _choose(most, g / shared, none)
+    if order < 1:
+        part = b.sgn() * _choose(size == 0, none, size.pow(order - 1))
+        return part * g * o.pow(1 - order)
+    part = b.sgn() * size.pow(order - 1) if order < 2 else b * size.pow(order - 2)
+    apart = _choose(o == 0, o.new_ones(()), o)  # products with tangents are 0 there, not NaN
+    return part * _choose(o == 0, none, g / apart.pow(order - 1))
+
+
+# A variance, its root, and a norm, after the value: as the softmax. Parameters: the dimensions,
+# keepdim, and what the sum of squares was divided by, or the norm's order.
+VAR, STD, NORM = [
     Op(
         name,
         lambda p, st, a, b: (a.shape, a.dtype, a.strides, 0),
         lambda p, s, a, b: a,
         (None, formula),
     )
-    for name, formula in (("var", _var_grad), ("std", _std_grad))
+    for name, formula in (("var", _var_grad), ("std", _std_grad), ("norm", _norm_grad))
 ]
 # Sorting gives indices; values are gathered with them, which has the derivative.
 ARGSORT: Op = Op(

@@ -63,7 +63,10 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     dims = _dims(t, dim)
     n = math.prod([t.node.shape[d] for d in dims])
     s = record(rd.SUM, (t,), (dims, keepdim, True))
-    return record(pw.OVER, (s,), (), (n,)) if n else record(pw.SCALE, (s,), (), (math.nan,))
+    if n:
+        return record(pw.OVER, (s,), (), (n,))
+    # Divided is what is spread over the elements, so that of none even a second derivative is 0.
+    return s + (complex(math.nan, math.nan) if t.node.dtype.is_complex else math.nan)
 
 
 @api(steady=True)
@@ -130,16 +133,6 @@ def _variance(
 def select(c: Any, a: Any, b: Any) -> Any:
     """One of two tensors for each element."""
     return record(pw.WHERE, (c, a, b))
-
-
-def safe_power(t: Any, p: float) -> Any:
-    """t ** p of non-negative numbers, with derivative zero at zero."""
-    if not t.requires_grad:
-        return t.sqrt() if p == 0.5 else t.pow(p)
-    zero = t == 0
-    rest = select(zero, t.new_ones(()), t)
-    at_zero = t.new_full((), 0.0 if p > 0 else math.inf)
-    return select(zero, at_zero, rest.sqrt() if p == 0.5 else rest.pow(p))
 
 
 @api(steady=True)

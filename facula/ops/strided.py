@@ -93,7 +93,9 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
     shape, strides = sizes((size,)), sizes((stride,))
     # What is looked at is a part of the input, else of what it is a view of, else of the memory.
     base: Any = input
+    inside = True
     if len(shape) == len(strides) and not _holds(input, shape, strides, offset):
+        inside = False
         base = None if input._base_t is None else _alike(input._base_t, input)
         if base is None or not _holds(base, shape, strides, offset):
             inner = input._storage is not None and input._chain
@@ -111,13 +113,10 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
     params: Any = (shape, strides, offset - start)
     n = input.node
     known = n.shape, n.strides or contiguous_strides(n.shape), input._offset - start
-    if group_of(base) is not group_of(input) or (input.requires_grad and not base.requires_grad):
-        v = _beyond(input, base, (params, known, base.node.shape))
-    elif base is input or not (TLS.r.grad and input.requires_grad):
+    if inside or not (input.requires_grad or group_of(base) is not group_of(input)):
         v = make_view(base, mv.AS_STRIDED, params)
     else:
-        v = make_view(base, mv.AS_STRIDED, (*params, known))
-        v._chain = (*v._chain[:-1], (mv.AS_STRIDED, params))  # a history made anew is the base's
+        v = _beyond(input, base, (params, known, base.node.shape))
     if v._base_t is not None:
         v._base_t = input if input._base_t is None else input._base_t
     v._offset = offset
@@ -126,10 +125,13 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
 
 
 def _beyond(input: Any, base: Any, how: Any) -> Any:
-    """A view of memory that has no history, around an input that has, or may get, one."""
+    """A view of memory around an input that has, or may get, a history, which is the view's: what
+    lies beyond the input has no gradient."""
     v = make_view(base, mv.AS_STRIDED, how[0])
     if group_of(base) is not group_of(input):
         v._own = Beyond(v._chain, how)
+    else:
+        v._hooked = True  # a write through it goes into the history of the base
     if TLS.r.grad and input.requires_grad:
         v.node = record(mv.BEYOND, (input, v), how).node
         TLS.r.add(v)

@@ -341,9 +341,9 @@ CHOOSING = {
     *("max", "maximum", "min", "minimum"),
 }
 # What is moved in a second run, and whether up or down: results, values saved for backward passes,
-# operands of what cancels; the sign of a chosen zero.
+# operands of what cancels; what cancels to rounding is 0; the sign of a chosen zero.
 NUDGES = [(up, what) for what in ("results", "saved", "operands") for up in (True, False)]
-NUDGES.append((True, "zeros"))
+NUDGES += [(True, "cancelled"), (True, "zeros")]
 
 
 def run_nudged(program: dict, torch, up: bool, what: str) -> dict:
@@ -367,6 +367,9 @@ def run_nudged(program: dict, torch, up: bool, what: str) -> dict:
             with contextlib.suppress(RuntimeError):  # a batch's is no tensor of its own
                 if what == "results" and name in ROUNDED and real(out):
                     out.data.copy_(moved(out))
+                elif what == "cancelled" and func.__name__ in CANCELLING and real(out):
+                    bound = torch.finfo(out.dtype).eps * max(1.0, args[0].detach().abs().max())
+                    out.data.copy_(out.where(out.detach().abs() > bound, 0))
                 elif what == "zeros" and name in CHOOSING:
                     first = out[0] if isinstance(out, tuple) else out
                     if real(first):

@@ -463,6 +463,41 @@ v3 = torch.zeros([0, 3, 2], dtype=torch.float32).mT
 v4 = v0 @ v3
 v0.requires_grad_()
 v5 = v0 @ v1""",
+    "the second derivative of a norm of zeros, and what it is multiplied by": """
+v0 = torch.tensor([[1.0, -2.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64).requires_grad_()
+v1 = torch.dist(v0, v0)
+v2 = some(torch.autograd.grad(v1, [v0], create_graph=True)[0], v0)
+v3 = some(torch.autograd.grad((v2 * 3).sum(), [v0])[0], v0)
+v4 = v0.norm(2, 1)
+v5 = some(torch.autograd.grad(v4.sum(), [v0], create_graph=True)[0], v0)
+v6 = some(torch.autograd.grad((v5 * v5).sum(), [v0])[0], v0)
+v7 = v0.norm(1.5, 1)
+v8 = some(torch.autograd.grad(v7.sum(), [v0], create_graph=True)[0], v0)
+v9 = some(torch.autograd.grad((v8 * v8).sum(), [v0])[0], v0)
+v10 = v0.norm(3, 1)
+v11 = some(torch.autograd.grad(v10.sum(), [v0], create_graph=True)[0], v0)
+v12 = some(torch.autograd.grad((v11 * v11).sum(), [v0])[0], v0)""",
+    "what a mean of nothing hands on to the second derivative is 0": """
+v0 = torch.zeros([0, 2], dtype=torch.float64).requires_grad_()
+v1 = torch.nn.functional.huber_loss(v0, v0.detach())
+v2 = v1.expand([])
+v3 = some(torch.autograd.grad((v2 * v2).sum(), [v0], create_graph=True)[0], v0)
+v4 = some(torch.autograd.grad(v3.sum(), [v2])[0], v2)
+v5 = v0.mean(0)
+v6 = v5 * 1
+v7 = some(torch.autograd.grad((v6 * v6).sum(), [v0], create_graph=True)[0], v0)
+v8 = some(torch.autograd.grad(v7.sum(), [v6])[0], v6)""",
+    "gradients of what only picks and adds depend on nothing": """
+v0 = torch.tensor([[1.0, -2.0], [3.0, 0.5]], dtype=torch.float64).requires_grad_()
+v1 = torch.tensor([1, 0])
+v2 = torch.autograd.grad((v0 * 2).index_add_(0, v1, v0.detach()).sum(), [v0], create_graph=True)[0]
+v3 = torch.autograd.grad((v0 * 2).index_add(0, v1, v0).sum(), [v0], create_graph=True)[0]
+v4 = torch.autograd.grad(v0.kthvalue(1, 0)[0].sum(), [v0], create_graph=True)[0]
+v5 = torch.autograd.grad(v0.cummax(0)[0].sum(), [v0], create_graph=True)[0]
+v6 = torch.autograd.grad(v0.cummin(0)[0].sum(), [v0], create_graph=True)[0]
+v7 = torch.autograd.grad(v0.masked_select(v0 > 0).sum(), [v0], create_graph=True)[0]
+v8 = torch.autograd.grad(v0.nansum(0).sum(), [v0], create_graph=True)[0]
+v9 = torch.autograd.grad(v0.nanmean(0).sum(), [v0], create_graph=True)[0]""",
     **found_views.FOUND,
     **found_wide.FOUND,
 }

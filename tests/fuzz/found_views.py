@@ -280,4 +280,33 @@ out(v5.requires_grad)
 v4.detach_()
 torch.set_grad_enabled(True)
 v6 = v5 * 2""",
+    "as_strided around a view with a history: what it depends on, and writes through it": """
+v0 = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], dtype=torch.float64).requires_grad_()
+v1 = v0 * 2
+v2 = v1.t()[0]
+v3 = v2.as_strided([2], [1])
+v4 = some(torch.autograd.grad(v3.sum(), [v2], retain_graph=True)[0], v2)
+v5 = some(torch.autograd.grad(v3.sum(), [v1], retain_graph=True)[0], v1)
+v6 = some(torch.autograd.grad(v3.sum(), [v0], retain_graph=True)[0], v0)
+v3.mul_(3)
+v7 = some(torch.autograd.grad(v1.sum(), [v0], retain_graph=True)[0], v0)
+v3[:1].mul_(3)
+v8 = some(torch.autograd.grad(v1.sum(), [v0], retain_graph=True)[0], v0)
+v9 = some(torch.autograd.grad(v3.sum(), [v0], retain_graph=True)[0], v0)
+v1.mul_(2)
+v10 = some(torch.autograd.grad(v3.sum(), [v0], retain_graph=True)[0], v0)""",
+    "a leaf that is a view, whose memory got a history by a write that it has not looked at": """
+v0 = torch.tensor([[-0.48], [1.73]], dtype=torch.float64).t()
+v1 = v0.permute([1, 0])
+v0.t_()
+v0.requires_grad_()
+v1[:] = v0
+v3 = v1.reciprocal()
+(v3 * v3).sum().backward(retain_graph=True)
+v4 = torch.tensor([1.0, 2.0])
+v5 = v4[2:]
+v6 = v4[0]
+v6.requires_grad_()
+v5.masked_fill_(torch.zeros([0], dtype=torch.bool), v6)
+v5.backward(torch.zeros([0]))""",
 }
