@@ -50,6 +50,14 @@ class dtype:
     def __reduce__(self) -> Any:
         return _by_name, (self._name,)
 
+    @property
+    def abbr(self) -> str:
+        """A short name: `f32`, `bf16`, `i64`, `b8`."""
+        if self._name == "bool":
+            return "b8"
+        short = self._name.replace("float", "f").replace("complex", "c").replace("_", "")
+        return short.replace("uint", "u").replace("int", "i")
+
     def to_complex(self) -> dtype:
         """The complex type of this precision."""
         if self.category == COMPLEX:
@@ -76,6 +84,11 @@ class named(dtype):
     def np(self) -> Any:  # type: ignore[override]
         """Whatever makes or converts a tensor comes here."""
         raise NotImplementedError(f"{self!r}: tensors of this type are not in Facula")
+
+    @property
+    def abbr(self) -> str:
+        """A short name: `c32`; quantised types have none."""
+        return "c32" if self.is_complex else self._name
 
     def to_real(self) -> dtype:
         """The real type of this precision."""

@@ -64,7 +64,10 @@ def _spaces() -> list[tuple[str, Any, dict[str, Callable[..., Any]]]]:
     """The namespaces of what can be overridden: name, object, public functions in it."""
     import facula
     from facula.nn import functional
+    from facula.ops import later
 
+    for name in later.HOME:
+        later.load(name)
     functions = {n: getattr(facula, n) for n in list(table.FUNCTIONS) if n[0] != "_"}
     found = {n: getattr(Tensor, n) for n in list(table.METHODS) if hasattr(Tensor, n)}
     methods = {n: f if callable(f) else f.__get__ for n, f in found.items()}

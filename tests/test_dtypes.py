@@ -100,3 +100,9 @@ def test_numbers_that_a_dtype_has_no_place_for(call):
 def test_numbers_that_only_the_type_computed_in_has_a_place_for():
     assert H.addcmul(H, H, value=1e6).tolist() == [math.inf] * 3
     assert (H * 1e6).tolist() == [math.inf] * 3
+
+
+def test_short_names():
+    names = ("uint8", "int64", "bfloat16", "float32", "complex128", "float8_e4m3fn", "bool")
+    short = [getattr(facula, name).abbr for name in (*names, "complex32", "quint4x2")]
+    assert short == ["u8", "i64", "bf16", "f32", "c128", "f8e4m3fn", "b8", "c32", "quint4x2"]
