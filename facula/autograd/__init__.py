@@ -6,6 +6,7 @@ from typing import Any
 
 from facula.autograd.gradcheck import gradcheck, gradgradcheck
 from facula.trace.recorder import TLS
+from facula.warned import warn
 
 # name -> module: loaded when first used, because the engine and the tensors need each other.
 _WHERE = {
@@ -54,6 +55,10 @@ class detect_anomaly:
 
     def __init__(self, check_nan: bool = True) -> None:
         self.check = check_nan
+        warn(
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should "
+            "only be enabled for debugging."
+        )
 
     def __enter__(self) -> None:
         self.before = TLS.r.anomaly

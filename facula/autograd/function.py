@@ -205,6 +205,11 @@ class Function:
             except RuntimeError:
                 bump(t)  # forward has written to it all the same
                 raise
+            if not any([t is a for a in args]):
+                warn(
+                    "ctx.mark_dirty() received a tensor that was not an input. Only input Tensors "
+                    "that have been mutated should be passed to ctx.mark_dirty()."
+                )
         outs = list(out) if isinstance(out, (tuple, list)) else [out]
         if len(outs) > 1 and any([t._base_t is not None for t in ctx._dirty]):
             for t in ctx._dirty:

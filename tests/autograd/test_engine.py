@@ -287,7 +287,9 @@ def test_a_long_graph_is_walked_and_freed_without_recursion():
 
 def test_anomaly_mode_names_the_line_of_the_forward_operation():
     x = torch.tensor([0.0, 1.0], requires_grad=True)
-    with torch.autograd.detect_anomaly():
+    with pytest.warns(UserWarning, match="Anomaly Detection has been enabled"):
+        anomalies = torch.autograd.detect_anomaly()
+    with anomalies:
         y = x.sqrt()  # this line
         z = (y * torch.tensor([0.0, 1.0])).sum()
         with pytest.raises(RuntimeError, match=r"SqrtBackward0.*nan values") as caught:

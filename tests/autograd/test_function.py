@@ -481,3 +481,21 @@ def test_the_old_name_of_saved_tensors():
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     Old.apply(x).sum().backward()
     assert x.grad.tolist() == [2, 4]
+
+
+def test_only_inputs_are_marked_as_written_to():
+    class Sum(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a, b):
+            out = (3 * a).add_(b)
+            ctx.mark_dirty(out)
+            return out
+
+        @staticmethod
+        def backward(ctx, g):
+            return 3 * g, g
+
+    a, b = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    with pytest.warns(UserWarning, match="mark_dirty.. received a tensor that was not an input"):
+        Sum.apply(a, b).sum().backward()
+    assert a.grad.tolist() == [3.0, 3.0] and b.grad.tolist() == [1.0, 1.0]
