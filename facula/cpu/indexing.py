@@ -7,7 +7,9 @@ program computed itself is checked here, and the status word tells of an index o
 
 A scatter is split by ranges of its result: a unit makes its range of the base, then goes through
 all indices in order and writes those that are its own. So duplicates come in order, and no two
-threads write to one place.
+threads write to one place. Where each element has an index of its own, and there is a long enough
+dimension along which nothing is picked, the ranges are of that one: a unit then looks at its own
+indices alone.
 """
 
 from __future__ import annotations
@@ -17,16 +19,17 @@ from typing import Any
 
 from facula.compiler.cluster import kind_of, wide
 from facula.compiler.layout import Place
-from facula.cpu.domain import DomainKernel, load, store, walk
+from facula.cpu.domain import Body, DomainKernel, load, store, walk
 from facula.cpu.folds import Fold
 from facula.cpu.kernels import CHUNK, Kernel, merged, strides_in
-from facula.cpu.text import Index, NotCompiled
+from facula.cpu.text import Function, Index, NotCompiled
 from facula.cpu.vector import NARROW, SIZE, Lanes, Value
 from facula.trace.node import INPUT, Node, contiguous_strides
 
 RANGES = 16  # ranges of a result at most, where each index moves a row
 NARROWEST = 8  # elements of a row that is summed up, at least: lanes go along it
 FEW = 4  # where each index moves an element: every range looks at all indices
+COLUMNS = 64  # elements of a range along a dimension that nothing is picked from, at least
 
 
 class Pick:
@@ -282,6 +285,14 @@ class ScatterKernel(Kernel):
         ranges = max(1, min(-(-most // outer), work, shape[split]))
         per = -(-shape[split] // ranges)
         ranges = -(-shape[split] // per)
+        cut = None
+        if ranges > 1 and not rows and not (n.op.name == "scatter_reduce" and how == "mean"):
+            cut = next((k for k in after if domain[k] >= 2 * COLUMNS), None)
+        if cut is not None:
+            across = shape[dims[cut]]  # type: ignore[index]
+            ranges = max(1, min(RANGES, work, across // COLUMNS))
+            per = -(-across // ranges // 16) * 16
+            ranges = -(-across // per)
         together = max(1, min(outer, (CHUNK // 4) * outer // max(1, math.prod(domain))))
         blocks = -(-outer // together) if ranges == 1 else outer
         together = together if ranges == 1 else 1
@@ -295,7 +306,11 @@ class ScatterKernel(Kernel):
         with f.loop("%lo", "%hi") as unit:
             low: Index = 0
             high: Index = shape[split]
-            if ranges > 1:
+            part: tuple[Index, Index] | None = None
+            if cut is not None:
+                left = f.mul(f.rem(unit.index, ranges), per)
+                part = left, f.smaller(f.add(left, per), across)
+            elif ranges > 1:
                 low = f.mul(f.rem(unit.index, ranges), per)
                 high = f.smaller(f.add(low, per), shape[split])
             first = f.mul(f.div(unit.index, ranges), together)
@@ -308,7 +323,7 @@ class ScatterKernel(Kernel):
                     rest = f.div(rest, m)
                 coordinates.reverse()
                 to = f.at(out, f.mul(block.index, shape[split] * inner * self.size))
-                fill(to, coordinates, split, low, high)
+                fill(to, coordinates, *((dims[cut], *part) if part else (split, low, high)))
                 src, at = from_, [p for p, _ in starts]
                 inside: list[str] = []
                 for k in before:
@@ -334,6 +349,8 @@ class ScatterKernel(Kernel):
                     low,
                     high,
                     rows,
+                    cut,
+                    part,
                 )
                 ok = inside[0] if inside else "true"
                 for more in inside[1:]:
@@ -410,8 +427,10 @@ class ScatterKernel(Kernel):
         else:
             source = f.at(self.buffer(base.base), base.offset * size)
 
-        def fill(to: str, coordinates: list[Index], split: int, low: Index, high: Index) -> None:
-            shape, strides = list(base.shape[split:]), list(base.strides[split:])
+        def fill(to: str, coordinates: list[Index], d: int, low: Index, high: Index) -> None:
+            """All that has these coordinates, of dimension `d` from low to high."""
+            first = len(coordinates)
+            shape, strides = list(base.shape[first:]), list(base.strides[first:])
             tables = [list(contiguous_strides(tuple(shape)))]
             pointers = [to]
             if number is None:
@@ -420,18 +439,18 @@ class ScatterKernel(Kernel):
                     at = f.at(at, f.mul(c, s * size))
                 pointers.append(at)
                 tables.append(strides)
-            sizes, tables = merged(shape, tables)
-            bounds = None
-            if shape[0] > 1:
-                m = sizes[0] // shape[0]
-                bounds = (f.mul(low, m), f.mul(high, m))
             tables = [[s * size for s in t] for t in tables]
+            before = d - first
 
             def body(x: Lanes, p: list[str], steps: list[int]) -> None:
                 v = x.splat(number) if number else load(x, p[1], steps[1], self.kind)
                 store(x, v, p[0], steps[0])
 
-            walk(f, sizes, pointers, tables, self.width, body, bounds)
+            def ranged(_: Lanes, p: list[str], steps: list[int]) -> None:
+                inner = [t[before:] for t in tables]
+                _part(f, shape[before:], p, inner, self.width, body, (low, high))
+
+            walk(f, shape[:before], pointers, [t[:before] for t in tables], 1, ranged)
 
         return fill
 
@@ -450,8 +469,11 @@ class ScatterKernel(Kernel):
         low: Index,
         high: Index,
         rows: bool,
+        cut: int | None,
+        part: tuple[Index, Index] | None,
     ) -> None:
-        """Go through the indices in order; move what they name."""
+        """Go through the indices in order; move what they name. Of dimension `cut` of the domain
+        only a part, if there is one."""
         f, size = self.f, self.size
 
         def tables(ks: list[int]) -> list[list[int]]:
@@ -487,6 +509,11 @@ class ScatterKernel(Kernel):
             good = f.let(f"xor i1 {bad}, true")
             return f.let(f"and i1 {ok}, {good}") if ok else good, q
 
+        if cut is not None:
+            assert part is not None
+            at_cut = after.index(cut)
+            picked, after = picked + after[:at_cut], after[at_cut:]
+            part = part[0], f.smaller(part[1], domain[cut])
         outer_sizes, outer_tables = merged([domain[k] for k in picked], tables(picked))
         inner_sizes, inner_tables = merged([domain[k] for k in after], tables(after))
 
@@ -503,9 +530,29 @@ class ScatterKernel(Kernel):
                 with f.when(ok):
                     move(x, [r[0], q], steps)
 
-            walk(f, inner_sizes, p, inner_tables, 1, element)
+            if part is None:
+                walk(f, inner_sizes, p, inner_tables, 1, element)
+            else:
+                _part(f, [domain[k] for k in after], p, tables(after), 1, element, part)
 
         walk(f, outer_sizes, [src, *at, to], outer_tables, 1, one_index)
+
+
+def _part(
+    f: Function,
+    sizes: list[int],
+    pointers: list[str],
+    tables: list[list[int]],
+    width: int,
+    body: Body,
+    part: tuple[Index, Index],
+) -> None:
+    """`walk` over part of the outermost dimension, all that can be joined being joined."""
+    first = sizes[0]
+    sizes, tables = merged(sizes, tables)
+    m = sizes[0] // first if first > 1 else 1
+    bounds = (f.mul(part[0], m), f.mul(part[1], m)) if first > 1 else None
+    walk(f, sizes, pointers, tables, width, body, bounds)
 
 
 class Gather:

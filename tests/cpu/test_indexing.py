@@ -172,6 +172,39 @@ def test_scattering_with_a_reduction(dtype, kind, own):
     both(build)
 
 
+WIDE = [
+    # shape, dimension, of how many indices along each dimension
+    ((90, 300), 0, (100, 300)),
+    ((90, 300), 0, (100, 131)),
+    ((40, 3, 200), 0, (70, 2, 190)),
+    ((40, 200, 3), 0, (70, 200, 3)),
+    ((2, 30, 400), 1, (2, 60, 399)),
+    ((1, 30, 1, 400, 1), 1, (1, 60, 1, 400, 1)),
+]
+
+
+@pytest.mark.parametrize(("shape", "d", "many"), WIDE)
+def test_scattering_along_a_dimension_beside_which_there_is_a_long_one(shape, d, many):
+    """The threads share the long one."""
+
+    def build():
+        rng, out = random.Random(4), []
+        for dtype in (torch.float32, torch.int64, torch.bool):
+            t, src = tensor(rng, shape, dtype), tensor(rng, many, dtype)
+            i = index(many, shape[d])
+            torch.synchronize()
+            out += [
+                t.scatter_add(d, i, src),
+                torch.zeros(shape, dtype=dtype).scatter_add(d, i, src),
+            ]
+            if dtype != torch.bool:
+                for kind in ("amax", "mean", "prod"):
+                    out.append(t.scatter_reduce(d, i, src, kind, include_self=kind == "amax"))
+        return out
+
+    both(build)
+
+
 def test_one_thread_and_two_give_the_same_bits(monkeypatch):
     from facula.cpu.runtime import get_num_threads, set_num_threads
     from facula.interpreter import program
@@ -180,13 +213,15 @@ def test_one_thread_and_two_give_the_same_bits(monkeypatch):
     torch.manual_seed(0)
     g, i, src = torch.zeros(50, 40), index((3000,), 50), torch.randn(3000, 40)
     flat, j = torch.randn(20000), index((50000,), 20000)
-    add = torch.randn(50000)
+    add, k = torch.randn(50000), index((3000, 40), 50)
+    wide, w, much = torch.zeros(50, 300), index((200, 300), 50), torch.randn(200, 300)
     before, results = get_num_threads(), []
     try:
         for n in (1, 2):
             set_num_threads(n)
             a = g.index_put((i,), src, True).tolist()
-            results.append((a, flat.scatter_add(0, j, add).tolist()))
+            b, c = g.scatter_add(0, k, src).tolist(), wide.scatter_add(0, w, much).tolist()
+            results.append((a, b, c, flat.scatter_add(0, j, add).tolist()))
     finally:
         set_num_threads(before)
     assert results[0] == results[1]
