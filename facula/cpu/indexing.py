@@ -28,7 +28,8 @@ from facula.trace.node import INPUT, Node, contiguous_strides
 
 RANGES = 16  # ranges of a result at most, where each index moves a row
 NARROWEST = 8  # elements of a row that is summed up, at least: lanes go along it
-FEW = 4  # where each index moves an element: every range looks at all indices
+FEW = 4  # where each index moves an element, of results so many times larger than the indices:
+LARGE = 16  # whether an index is of the range is what no processor foresees
 COLUMNS = 64  # elements of a range along a dimension that nothing is picked from, at least
 
 
@@ -280,13 +281,15 @@ class ScatterKernel(Kernel):
         inner = math.prod(shape[split + 1 :])
         moved = math.prod([domain[k] for k in after])
         rows = all([p.steps[k] == 0 or domain[k] == 1 for p in picks for k in after])
-        most = RANGES if rows and moved >= 16 else FEW
+        most = RANGES
+        if not rows or moved < 16:
+            most = FEW if math.prod(shape) >= LARGE * math.prod(domain) else 1
         work = max(1, (math.prod(domain) + math.prod(shape)) // (CHUNK // 4))
         ranges = max(1, min(-(-most // outer), work, shape[split]))
         per = -(-shape[split] // ranges)
         ranges = -(-shape[split] // per)
         cut = None
-        if ranges > 1 and not rows and not (n.op.name == "scatter_reduce" and how == "mean"):
+        if not rows and outer < RANGES and not (n.op.name == "scatter_reduce" and how == "mean"):
             cut = next((k for k in after if domain[k] >= 2 * COLUMNS), None)
         if cut is not None:
             across = shape[dims[cut]]  # type: ignore[index]
