@@ -103,6 +103,29 @@ def _from_front(a: Any, n: int) -> Any:
     return a
 
 
+def _picks(t: Any, index: Any) -> list[Any] | None:
+    """What `parse` returns beside t itself, for integer tensors and slices that take everything;
+    None where it is something else, or out of bounds."""
+    shape = t.node.shape
+    if index.__class__ is not tuple or len(index) > len(shape) or t._multi or t._no_grad:
+        return None
+    advanced: list[Any] = [None] * len(shape)
+    for d, i in enumerate(index):
+        if i.__class__ is slice:
+            if i.start is None and i.stop is None and i.step is None:
+                continue
+            return None
+        if not isinstance(i, Tensor) or not i.node.shape or i.node.dtype.category != dtypes.INT:
+            return None
+        if i.node.op.__class__ is Other or i.node.op is META or i.node.dtype is dtypes.uint8:
+            return None
+        counted = _from_front(array_of(i), shape[d])
+        if counted is None:
+            return None
+        advanced[d] = counted
+    return None if all([a is None for a in advanced]) else advanced
+
+
 def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any, list[Any] | None]:
     """The basic part of an index as a view, and the tensors of the advanced part (or None).
 
@@ -118,6 +141,9 @@ def parse(t: Any, index: Any, check: Any = None, late: Any = None) -> tuple[Any,
         forbidden((t,), True)
         raise IndexError(message)
 
+    known = _picks(t, index)
+    if known is not None:
+        return t, known
     wary = t._base_t is not None and (t._multi or t._no_grad)
 
     items = list(index) if isinstance(index, tuple) else [index]
@@ -305,13 +331,17 @@ def table_of(advanced: list[Any], shape: tuple[int, ...]) -> tuple[Any, Any]:
         where = tuple([None if a is None else 0 for a in advanced])
         return from_array(arrays[0].reshape(1, -1).copy()), (where, arrays[0].shape)
     try:
-        common = np.broadcast_shapes(*[a.shape for a in arrays])
+        shapes = {a.shape for a in arrays}
+        common = shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
     except ValueError:
         raise IndexError(
             "shape mismatch: indexing tensors could not be broadcast together with "
             f"shapes {', '.join([str(list(a.shape)) for a in arrays])}"
         ) from None
-    table = np.stack([np.broadcast_to(a, common).reshape(-1) for a in arrays])
+    table = np.empty((len(arrays), *common), np.int64)
+    for row, a in zip(table, arrays, strict=True):
+        row[...] = a
+    table = table.reshape(len(arrays), -1)
     places, k = [], 0
     for a in advanced:
         places.append(None if a is None else k)
