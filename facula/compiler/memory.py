@@ -21,6 +21,7 @@ from facula.compiler.cluster import FULL
 from facula.compiler.grouping import same_element
 from facula.compiler.layout import Place
 from facula.compiler.lower import NOT_MEMORY, Lowered
+from facula.cpu.emitters import SCATTERED
 from facula.trace.node import ASSIGN, INPUT, OWNED, Node, empty
 
 ALIGN = 64
@@ -145,9 +146,9 @@ class Memory:
         return p.shape == b.shape and same_element(p)
 
     def _base(self, n: Node, p: Place) -> bool:
-        """Whether values are put together over what lies at a place, which no part of them reads:
-        its kernel then leaves what is there already."""
-        if n.op is not ASSEMBLE or len(n.inputs) < len(n.params):
+        """Whether values are put together, or written where indices say, over what lies at a place
+        that nothing else of theirs reads: its kernel then leaves what is there already."""
+        if n.op.name not in SCATTERED and (n.op is not ASSEMBLE or len(n.inputs) < len(n.params)):
             return False
         base, *parts = self.low.grouping.operands(n)
         return p is base and not any([x.base is p.base for x in parts])

@@ -47,6 +47,8 @@ class Emitter(Protocol):
         """The kernels of a cluster; `args` are those of `Kernel`, `width` is in float32 lanes."""
 
 
+# What a base becomes where indices say.
+SCATTERED = ("scatter", "scatter_add", "scatter_reduce", "index_put", "index_put_accumulate")
 EMITTERS: dict[str, Emitter] = {
     "matmul": AnyProduct(),
     "assemble": Parts(),
@@ -58,7 +60,7 @@ EMITTERS: dict[str, Emitter] = {
     **dict.fromkeys(("gather", "index"), Gather()),
     **dict.fromkeys(("bag", "bag_sums", "bag_weighted"), Bags()),
     **dict.fromkeys(
-        ("scatter", "scatter_add", "scatter_reduce", "index_put", "index_put_accumulate"),
+        SCATTERED,
         Scatter(),
     ),
     **dict.fromkeys(("cumsum", "cumprod", "cummax_index", "cummin_index"), Scans()),

@@ -15,6 +15,7 @@ indices alone.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 from facula.compiler.cluster import kind_of, wide
@@ -301,7 +302,9 @@ class ScatterKernel(Kernel):
         together = together if ranges == 1 else 1
         self.units = blocks * ranges
         starts = [(f.at(self.buffer(p.base), p.offset * SIZE[p.kind]), p) for p in picks]
-        fill = self._base(base)
+        fill, apart = self._base(base), ""
+        if base.base not in self.constants:  # not written over it, as it may be (memory.py)
+            apart = f.let(f"icmp ne ptr {self.buffer(base.base)}, {out}")
         counts = ""
         if n.op.name == "scatter_reduce" and n.params[1] == "mean":
             self.room[("partial", n)] = 4 * math.prod(shape)
@@ -326,7 +329,8 @@ class ScatterKernel(Kernel):
                     rest = f.div(rest, m)
                 coordinates.reverse()
                 to = f.at(out, f.mul(block.index, shape[split] * inner * self.size))
-                fill(to, coordinates, *((dims[cut], *part) if part else (split, low, high)))
+                with f.when(apart) if apart else nullcontext():
+                    fill(to, coordinates, *((dims[cut], *part) if part else (split, low, high)))
                 src, at = from_, [p for p, _ in starts]
                 inside: list[str] = []
                 for k in before:

@@ -252,3 +252,62 @@ def test_what_others_hold_is_not_written_over():
         assert before.tolist() == want
         np.testing.assert_array_equal(more.numpy(), before.numpy() + 1)
         assert z[:3].tolist() == [[float(k)] * 4] * 3
+
+
+def _put(z, i, v):
+    z[i] = v
+
+
+def _put_one_each(z, i, v):
+    z[i, i] = v[:, 0]
+
+
+INDEXED = {
+    "index_put": _put,
+    "of two dimensions": _put_one_each,
+    "accumulate": lambda z, i, v: z.index_put_((i,), v, accumulate=True),
+    "index_add": lambda z, i, v: z.index_add_(0, i, v),
+    "index_copy": lambda z, i, v: z.index_copy_(0, i, v),
+    "scatter": lambda z, i, v: z.scatter_(1, i[:, None], v),
+    "scatter_add": lambda z, i, v: z.scatter_add_(0, i[:, None].expand(3, 300), v),
+    "mean": lambda z, i, v: z.scatter_reduce_(0, i[:, None].expand(3, 300), v, "mean"),
+    "without what is there": lambda z, i, v: z.scatter_reduce_(
+        0, i[:, None].expand(3, 300), v, "amax", include_self=False
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_what_indices_name_is_written_where_the_rest_lies(name, monkeypatch):
+    i, v = torch.tensor([1, 5, 4]), torch.arange(900.0).reshape(3, 300)
+    z = torch.arange(1800.0).reshape(6, 300).clone()
+    want = z.clone()
+    torch.synchronize()
+    where = address(z)
+    for k in range(4):
+        INDEXED[name](z, i, v * (k + 1))
+        torch.synchronize()
+        assert address(z) == where
+    monkeypatch.setattr(program, "COMPILE_AFTER", 1 << 30)
+    for k in range(4):
+        INDEXED[name](want, i, (v * (k + 1) + 0).clone())
+        torch.synchronize()
+    assert torch.equal(z, want)
+
+
+def test_what_indices_name_and_others_read_is_written_elsewhere():
+    i, j = torch.tensor([1, 0, 3]), torch.tensor([0, 1, 1])
+    z, want = torch.arange(20.0).reshape(4, 5).clone(), np.arange(20.0).reshape(4, 5)
+    for k in range(4):
+        z[i], want[[1, 0, 3]] = z[j], want[[0, 1, 1]].copy()
+        torch.synchronize()
+        assert z.tolist() == want.tolist()
+        z.index_add_(0, i, z[1:].clone())
+        np.add.at(want, [1, 0, 3], want[1:].copy())
+        torch.synchronize()
+        assert z.tolist() == want.tolist()
+        held, before = z.clone(), want.copy()
+        z[i], want[[1, 0, 3]] = float(k), float(k)
+        torch.synchronize()
+        assert (z.tolist(), held.tolist()) == (want.tolist(), before.tolist())
+        z, want = z + torch.arange(20.0).reshape(4, 5), want + np.arange(20.0).reshape(4, 5)
