@@ -14,6 +14,7 @@ from facula.ops import pointwise as pw
 from facula.ops.indices import known
 from facula.ops.registry import Op, broadcast
 from facula.ops.table import public
+from facula.ops.underived import underived
 from facula.return_types import fields
 from facula.trace.recorder import record
 
@@ -266,7 +267,8 @@ def ldl_factor_ex(A: Any, *, hermitian: bool = False, check_errors: bool = False
     info = _int32(info)
     if check_errors:
         succeeded("linalg.ldl_factor_ex", info, "D[{0},{0}] is zero")
-    return _LDL_EX((packed.tril(), _int32(pivots), info))
+    packed = underived("linalg_ldl_factor_ex", packed.tril(), A)
+    return _LDL_EX((packed, _int32(pivots), info))
 
 
 @public

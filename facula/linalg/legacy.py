@@ -15,6 +15,7 @@ from facula.ops import pointwise as pw
 from facula.ops.indices import known
 from facula.ops.promotion import need
 from facula.ops.table import FUNCTIONS, api
+from facula.ops.underived import underived
 from facula.return_types import fields
 from facula.trace.recorder import record
 
@@ -121,7 +122,7 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True) -> Any:
 def geqrf(input: Any) -> Any:
     """Householder's reflections of the QR factorisation, and R above them."""
     matrix("geqrf", input, False, "input")
-    return _GEQRF(sp.GEQRF(input))
+    return _GEQRF([underived("geqrf", t, input) for t in sp.GEQRF(input)])
 
 
 @api

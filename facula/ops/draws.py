@@ -19,6 +19,7 @@ from facula.ops.indices import known
 from facula.ops.promotion import need
 from facula.ops.registry import Op, pointwise
 from facula.ops.table import api
+from facula.ops.underived import underived
 from facula.trace.recorder import record
 
 
@@ -155,4 +156,5 @@ def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
             f"binomial: Expected count and prob of one floating-point dtype, got {count.dtype} "
             f"and {prob.dtype}"
         )
-    return drawn_of(generator, rejection.binomial, count, prob)
+    drawn = drawn_of(generator, rejection.binomial, count, prob)
+    return underived("binomial", drawn, count, prob)

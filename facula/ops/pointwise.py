@@ -477,7 +477,13 @@ DIV_TRUNC: Op = pointwise("div_trunc", lambda p, s, a, b: np.trunc(a / b), _zero
 DIV_TRUNC.watches = ("b", "ab")
 
 
+# Those for which PyTorch has a rule, which says so.
+_REFUSED = ("_unique2", "geqrf", "unique_consecutive", "unique_dim")
+
+
 def _underivable(g: Any, p: Any) -> Any:
+    if p in _REFUSED:
+        raise NotImplementedError(f"the derivative for '{p}' is not implemented.")
     raise RuntimeError(f"derivative for {p} is not implemented")
 
 

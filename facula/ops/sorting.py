@@ -17,6 +17,7 @@ from facula.ops.promotion import result_type, tensor_of
 from facula.ops.reductions import _pick, need_dim
 from facula.ops.registry import Op, like_strides, widened
 from facula.ops.table import FUNCTIONS, api
+from facula.ops.underived import underived
 from facula.return_types import fields
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
@@ -320,6 +321,12 @@ def _results(parts: list[Any], inverse: bool, counts: bool) -> Any:
     return ts[0] if len(ts) == 1 else ts
 
 
+def _without_gradient(name: str, of: Any, found: Any) -> Any:
+    if isinstance(found, tuple):
+        return underived(name, found[0], of), *found[1:]
+    return underived(name, found, of)
+
+
 def _values(t: Any) -> tuple[Any, Any]:
     """The values now, in a type that NumPy can sort, and the type to return to."""
     a = realise(t.detach())._data
@@ -335,10 +342,12 @@ def unique(
     dim: Any = None,
 ) -> Any:
     """The distinct values (or slices of a dimension) in ascending order."""
+    name = "_unique2" if dim is None else "unique_dim"
     if input.node.device is not None:
         from facula.cuda import distinct
 
-        return distinct.unique(input, return_inverse, return_counts, dim)
+        found = distinct.unique(input, return_inverse, return_counts, dim)
+        return _without_gradient(name, input, found)
     a, kind = _values(input)
     if dim is not None:
         dim = wrap_dim(dim, a.ndim)
@@ -354,7 +363,7 @@ def unique(
     if return_inverse:
         inverse = inverse.reshape(-1) if dim is not None else inverse.reshape(a.shape)
     parts = [values.astype(kind), inverse, counts]
-    return _results(parts, return_inverse, return_counts)
+    return _without_gradient(name, input, _results(parts, return_inverse, return_counts))
 
 
 def _distinct(a: Any, inverse: bool, counts: bool, dim: int | None) -> tuple[Any, Any, Any]:
@@ -419,7 +428,8 @@ def unique_consecutive(
     if input.node.device is not None:
         from facula.cuda import distinct
 
-        return distinct.unique_consecutive(input, return_inverse, return_counts, dim)
+        found = distinct.unique_consecutive(input, return_inverse, return_counts, dim)
+        return _without_gradient("unique_consecutive", input, found)
     a, kind = _values(input)
     if dim is None:
         flat, d = a.reshape(-1), 0
@@ -443,4 +453,5 @@ def unique_consecutive(
     values = np.moveaxis(rows[starts], 0, d).astype(kind)
     if inverse is not None and dim is None:
         inverse = inverse.reshape(a.shape)
-    return _results([values, inverse, counts], return_inverse, return_counts)
+    found = _results([values, inverse, counts], return_inverse, return_counts)
+    return _without_gradient("unique_consecutive", input, found)

@@ -17,6 +17,7 @@ from facula.ops.promotion import need
 from facula.ops.reductions import _dims, _empty, amax, amin, every, mean, std, sum, var
 from facula.ops.registry import Op, widened
 from facula.ops.table import api
+from facula.ops.underived import underived
 from facula.return_types import fields
 from facula.tensor import Tensor
 from facula.tensor_base import wrap_dim
@@ -307,7 +308,8 @@ def histogram(
         if range is not None and len(range) != 2:
             raise RuntimeError(f"histogram: range should have 2 elements, got {len(range)}")
         e = _edges(a, bins, range, a.dtype)
-    return _HISTOGRAM((_count("histogram", a, [e], w, density), from_array(e)))
+    found = _count("histogram", a, [e], w, density), from_array(e)
+    return _HISTOGRAM([underived("histogram", t, input, weight) for t in found])
 
 
 @api(method=False)
@@ -337,8 +339,12 @@ def histogramdd(
         else:
             limits = None if range is None else range[2 * i : 2 * i + 2]
             edges.append(_edges(a[:, i], b, limits, a.dtype))
+    found = _count("histogramdd", a, edges, w, density)
     return _HISTOGRAMDD(
-        (_count("histogramdd", a, edges, w, density), tuple([from_array(e) for e in edges]))
+        (
+            underived("histogramdd", found, input, weight),
+            tuple([underived("histogramdd", from_array(e), input, weight) for e in edges]),
+        )
     )
 
 
@@ -365,12 +371,13 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     if away:
         from facula.cuda import distinct
 
-        return distinct.bincount(a, weights, minlength)
+        return underived("bincount", distinct.bincount(a, weights, minlength), weights)
     if weights is None:
         return from_array(np.bincount(a, minlength=minlength).astype(np.int64))
     w = realise(weights.detach())._data
     out = np.bincount(a, w.astype(np.float64), minlength)
-    return from_array(out.astype(np.float32 if w.dtype == np.float32 else np.float64))
+    found = from_array(out.astype(np.float32 if w.dtype == np.float32 else np.float64))
+    return underived("bincount", found, weights)
 
 
 # Covariance.
