@@ -422,7 +422,8 @@ class Tensor(TensorBase):
         return a.copy() if copy else a
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        return from_array(np.asarray(array))
+        a = np.asarray(array)
+        return from_array(a.astype(np.uint8) if a.dtype == bool else a)  # as in PyTorch
 
     def __delitem__(self, index: Any) -> None:
         raise TypeError("Tensor does not support deleting items")

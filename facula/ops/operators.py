@@ -66,9 +66,12 @@ def _operator(prim: Any, scalar: Any, general: Any) -> Any:
 
 def _plainly(general: Any, self: Any, other: Any) -> Any:
     """An operator as the function that does the same."""
-    if not _accepted(other):
-        return NotImplemented
-    return general(self, from_array(other) if isinstance(other, np.ndarray) else other)
+    if isinstance(other, np.ndarray) and general is _EQ and other.dtype.kind in "biufc":
+        other = from_array(other)  # the one operator that takes arrays for tensors
+    return general(self, other) if _accepted(other) else NotImplemented
+
+
+_EQ = FUNCTIONS["eq"]
 
 
 def _checked(general: Any) -> Any:
@@ -78,19 +81,22 @@ def _checked(general: Any) -> Any:
     return method
 
 
-_ACCEPTED = (Tensor, *NUMBERS, np.generic, np.ndarray)
+_ACCEPTED = (Tensor, *NUMBERS, np.generic)
 
 
 def _accepted(other: Any) -> bool:
-    """Whether the operator's function takes it: a number, an array, or what answers for itself."""
+    """Whether the operator's function takes it: a number, or what answers for itself.
+
+    A NumPy array is left to NumPy, as in PyTorch: after `t + a` it computes with the tensor's
+    values, by its own rules of dtypes, and `__array_wrap__` makes a tensor of the result; to
+    `a + t` there is no answer.
+    """
     return isinstance(other, _ACCEPTED) or hasattr(other, "__torch_function__")
 
 
 def _reflected(general: Any) -> Any:
     def method(self: Any, other: Any) -> Any:
-        if not _accepted(other):
-            return NotImplemented
-        return general(from_array(other) if isinstance(other, np.ndarray) else other, self)
+        return general(other, self) if _accepted(other) else NotImplemented
 
     return method
 
@@ -124,7 +130,7 @@ def _augmented(binary: Any, name: str) -> Any:
 
 def _over(self: Any, other: Any) -> Any:
     """other / self, which PyTorch computes with the reciprocal."""
-    if not isinstance(other, _ACCEPTED):
+    if not isinstance(other, (*_ACCEPTED, np.ndarray)):
         return FUNCTIONS["div"](other, self) if _accepted(other) else NotImplemented
     return self.reciprocal() * other
 

@@ -106,6 +106,8 @@ def operands(name: str, a: Any, b: Any, real: bool = False) -> tuple[Any, Any, A
             raise TypeError(
                 f"{name}(): expected tensors or numbers, got {describe(a)} and {describe(b)}"
             )
+    # To PyTorch NumPy's bool is a float.
+    a, b = [float(x) if isinstance(x, np.bool_) else x for x in (a, b)]
     d = result_type(a, b)
     if real and d.category < dtypes.FLOAT:
         d = dtypes.get_default_dtype()
