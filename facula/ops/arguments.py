@@ -113,6 +113,8 @@ _OTHERWISE = {
     ("grid_sample", "padding_mode"): "",
     ("multi_margin_loss", "p"): "",
     ("meshgrid", "indexing"): "",
+    ("searchsorted", "input"): "",
+    ("bucketize", "input"): "",
 }
 _TRUTHS = {"inplace", "recompute_scale_factor", "reduction", "size_average"}
 # Functions in which PyTorch asks for an attribute before it looks at types.

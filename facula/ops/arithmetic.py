@@ -11,7 +11,7 @@ from facula import dtypes
 from facula.errors import describe
 from facula.ops import pointwise as pw
 from facula.ops.composed import whole
-from facula.ops.movement import instead
+from facula.ops.movement import in_layout, instead
 from facula.ops.promotion import (
     common,
     implemented,
@@ -278,7 +278,8 @@ def pow(input: Any, exponent: Any) -> Any:
     if isinstance(exponent, (int, float)) and isinstance(input, Tensor):
         if input.dtype in (dtypes.float16, dtypes.bfloat16):
             dtypes.check_fits(exponent, input.dtype)
-    return _pow(input, exponent)
+    out = _pow(input, exponent)
+    return out if isinstance(input, Tensor) else in_layout(out, None)
 
 
 @api(names=("arctan2",), inplace=True)

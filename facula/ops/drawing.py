@@ -540,6 +540,8 @@ def multinomial(
 @api(method=False)
 def dropout(input: Any, p: float, train: bool) -> Any:
     """Elements set to zero with probability p, the others scaled by 1 / (1 - p)."""
+    if isinstance(p, Tensor):
+        p = p.item()
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     category = input.node.dtype.category

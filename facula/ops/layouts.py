@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -188,7 +189,12 @@ def _resized(
     if tuple(self.node.shape) == new and not restride:
         return self
     steps = strides or contiguous_strides(new)
-    n = int(np.prod(new, dtype=np.int64))
+    n = math.prod(new)
+    if max(n * self.node.dtype.itemsize, *steps, 0) >= 1 << 63:
+        raise RuntimeError(
+            f"resize_: the storage or a stride overflows, a {self.node.dtype} tensor of shape "
+            f"{list(self.node.shape)} to {list(new)}"
+        )
     realise(self)
     s = self._storage
     held, device = self._data if s is None else s._data, self.node.device

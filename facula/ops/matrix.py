@@ -191,14 +191,21 @@ def _by_batches(a: Any, b: Any) -> bool:
     )
 
 
+def _answers(other: Any) -> bool:
+    """Whether `@` is for the tensor to compute: what is no tensor may have an answer of its own."""
+    return isinstance(other, Tensor) or hasattr(other, "__torch_function__")
+
+
 def _matmul(self: Any, other: Any) -> Any:
-    if not isinstance(other, Tensor) and not hasattr(other, "__torch_function__"):
-        return NotImplemented
-    return FUNCTIONS["matmul"](self, other)
+    return FUNCTIONS["matmul"](self, other) if _answers(other) else NotImplemented
+
+
+def _rmatmul(self: Any, other: Any) -> Any:
+    return FUNCTIONS["matmul"](other, self) if _answers(other) else NotImplemented
 
 
 METHODS["__matmul__"] = _matmul
-METHODS["__rmatmul__"] = lambda self, other: FUNCTIONS["matmul"](other, self)
+METHODS["__rmatmul__"] = _rmatmul
 
 
 def _number(x: Any, d: Any) -> Any:

@@ -12,6 +12,7 @@ from facula.ops import pointwise as pw
 from facula.ops import reduce as rd
 from facula.ops.composed import whole
 from facula.ops.indexing import GATHER, only
+from facula.ops.indices import known, outside
 from facula.ops.movement import in_layout
 from facula.ops.promotion import result_type, tensor_of
 from facula.ops.reductions import _pick, need_dim
@@ -268,6 +269,8 @@ def searchsorted(
                 "searchsorted(): boundary and sorter must have the same size, sorter int64, but "
                 f"got {list(a)} and {sorter.dtype} {list(sorter.node.shape)}"
             )
+        if outside(known(sorter).reshape(-1), a[-1]):
+            raise RuntimeError(f"searchsorted(): sorter index out of range for {a[-1]} boundaries")
         sorted_sequence = record(GATHER, (sorted_sequence, sorter), len(a) - 1)
     d = result_type(sorted_sequence, values)
     way = "right" if right or side == "right" else "left"

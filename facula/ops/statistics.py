@@ -234,6 +234,8 @@ def _edges(x: Any, bins: int, limits: Any, d: Any) -> Any:
             raise RuntimeError(f"histogram: max should not be less than min, got {limits}")
     else:
         low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 1.0)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RuntimeError(f"histogram: the range [{low:g}, {high:g}] is not finite")
     if low == high:
         low, high = low - 0.5, high + 0.5
     return np.linspace(low, high, bins + 1).astype(d)
@@ -274,8 +276,13 @@ def _count(name: str, a: Any, edges: list[Any], weight: Any, density: bool) -> A
     return from_array(out.astype(a.dtype))
 
 
-def _check_bins(name: str, input: Any, bins: list[Any]) -> None:
+def _check_bins(name: str, input: Any, bins: list[Any], weight: Any) -> None:
     """RuntimeError or NotImplementedError for bins, or a dtype, of which nothing is counted."""
+    if weight is not None and weight.dtype is not input.dtype:
+        raise RuntimeError(
+            f"{name}: input tensor and weight tensor should have the same dtype, but got input "
+            f"{input.dtype} and weight {weight.dtype}"
+        )
     for i, b in enumerate(bins):
         if isinstance(b, Tensor):
             if len(b.node.shape) != 1:
@@ -288,6 +295,10 @@ def _check_bins(name: str, input: Any, bins: list[Any]) -> None:
                     f"{name}: input tensor and bins tensors should have the same dtype, but got "
                     f"input with dtype {input.dtype} and bins for dimension {i} with {b.dtype}"
                 )
+            if b.numel() < 2:
+                raise RuntimeError(
+                    f"{name}: bins must be > 0, but got {b.numel()} edges for dimension {i}"
+                )
         elif b <= 0:
             raise RuntimeError(f"{name}: bins must be > 0, but got {b} for dimension {i}")
     if input.dtype not in (dtypes.float32, dtypes.float64):
@@ -299,7 +310,7 @@ def histogram(
     input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False
 ) -> Any:
     """Counts (or weights, or a density) in bins, and the bins' edges; computed at once."""
-    _check_bins("histogram", input, [bins])
+    _check_bins("histogram", input, [bins], weight)
     a = realise(input.detach())._data.reshape(-1, 1)
     w = None if weight is None else realise(weight.detach())._data
     if isinstance(bins, Tensor):
@@ -331,7 +342,7 @@ def histogramdd(
             f"histogramdd: The size of bins must be equal to the innermost dimension of the "
             f"input, got {len(given)} and {k}"
         )
-    _check_bins("histogramdd", input, given)
+    _check_bins("histogramdd", input, given, weight)
     edges = []
     for i, b in enumerate(given):
         if isinstance(b, Tensor):

@@ -55,11 +55,10 @@ def make_tensor(
     elif dtype.category < 2:
         out = facula.randint(math.floor(low), math.ceil(high), sizes, device=device).to(dtype)
     elif dtype.is_complex:
-        real = dtype.to_real()
-        parts = [facula.empty(sizes, dtype=real).uniform_(low, high) for _ in range(2)]
-        out = facula.complex(*parts)
+        parts = facula.empty((*sizes, 2), dtype=dtype.to_real())
+        out = facula.view_as_complex(_uniform(parts, low, high))
     else:
-        out = facula.empty(sizes, dtype=dtype).uniform_(low, high)
+        out = _uniform(facula.empty(sizes, dtype=dtype), low, high)
     if noncontiguous and shape:
         out = out[..., ::2]
     if exclude_zero:
@@ -68,6 +67,15 @@ def make_tensor(
     if memory_format is not None:
         out = out.clone(memory_format=memory_format)
     return out.requires_grad_() if requires_grad else out
+
+
+def _uniform(out: Any, low: float, high: float) -> Any:
+    """Fill with uniform numbers, also between bounds further apart than a number can be."""
+    largest = facula.finfo(out.dtype).max
+    low, high = max(low, -largest), min(high, largest)
+    if high - low > largest:
+        return out.uniform_(low / 2, high / 2).mul_(2)
+    return out.uniform_(low, high)
 
 
 def _bounds(dtype: Any) -> tuple[float, float]:

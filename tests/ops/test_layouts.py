@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
-from nn.stored import agrees
+from nn.stored import agrees, raised
 
 import facula as torch
 
@@ -123,3 +123,23 @@ def test_resize_to_a_memory_format():
         x.resize_(2, 2, memory_format=torch.preserve_format)
     with pytest.raises(RuntimeError, match="size calculation overflowed"):
         x.resize_(2, 4, 2**29, 2**29)
+
+
+@agrees
+def test_powers_of_numbers_and_one_hot_rows_lie_row_by_row(torch):
+    x = torch.arange(12.0).reshape(3, 4).t()
+    made = (2**x, 2.0**x, torch.pow(2, x), torch.nn.functional.one_hot(x.long(), 12), x**2)
+    return [made[0], *[list(t.stride()) for t in made]]
+
+
+@agrees
+def test_sizes_that_no_memory_has(torch):
+    sizes = (
+        [2, 4, 2**29, 2**29],
+        [8, 8, 2**29, 2**29],
+        [0, 4, 2**61],
+        [2**70],
+        [-1, 2],
+        [0, 2**40],
+    )
+    return [raised(torch.empty((), dtype=torch.float64).resize_, size) for size in sizes]

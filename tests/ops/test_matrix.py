@@ -138,3 +138,20 @@ def test_factors_that_the_dtype_has_no_place_for():
     m = torch.ones(2, 2, dtype=torch.uint8)
     with pytest.raises(RuntimeError, match="without overflow"):
         torch.addmm(m, m, m, beta=1e6)
+
+
+def test_what_is_no_tensor_answers_itself():
+    class Stranger:
+        def __matmul__(self, other):
+            return "left"
+
+        def __rmatmul__(self, other):
+            return "right"
+
+    x = torch.ones(2, 2)
+    assert (Stranger() @ x, x @ Stranger()) == ("left", "right")
+    for wrong in (3, None, [1.0, 2.0]):
+        with pytest.raises(TypeError):
+            wrong @ x
+        with pytest.raises(TypeError):
+            x @ wrong

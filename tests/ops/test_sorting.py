@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from nn.stored import agrees
 from ops.numeric import check_gradients
 
 import facula as torch
@@ -143,3 +144,27 @@ def test_unique_counted_or_sorted(shape, most, dtype, rng):
 def test_bools_are_not_searched_for():
     with pytest.raises(RuntimeError, match="isin"):
         torch.isin(torch.tensor([True]), torch.tensor([False]))
+
+
+@agrees
+def test_what_is_searched_for(torch):
+    a, rows = torch.tensor([1, 2, 3]), torch.tensor([[1, 2, 3], [4, 5, 6]])
+    calls = (
+        lambda: torch.searchsorted(a, 2),
+        lambda: torch.searchsorted(a, 2.5, right=True),
+        lambda: torch.searchsorted(rows, 1),
+        lambda: torch.searchsorted(torch.tensor(1), 2),
+        lambda: torch.bucketize(2, a),
+        lambda: torch.searchsorted(a, True),
+        lambda: torch.searchsorted(a.flip(0), 2, sorter=torch.tensor([2, 1, 0])),
+        lambda: torch.searchsorted(a, torch.tensor([2]), sorter=torch.tensor([2, 1, 3])),
+        lambda: torch.searchsorted(a, torch.tensor([2]), sorter=torch.tensor([2, 1, -1])),
+        lambda: torch.searchsorted(a, torch.tensor([2]), right=True, side="left"),
+    )
+    out = []
+    for call in calls:
+        try:
+            out.append(call())
+        except Exception as error:
+            out.append(type(error).__name__)
+    return out

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from nn.stored import agrees, raised
 from ops.numeric import check_gradients
 
 import facula as torch
@@ -101,3 +102,21 @@ def test_the_second_argument_may_say_whether_it_is_unbiased(name):
     torch.testing.assert_close(getattr(torch, name)(x, False), wanted)
     with pytest.raises(RuntimeError, match="floating point"):
         getattr(torch, name)(x.long(), True)
+
+
+@agrees
+def test_what_no_histogram_is_of(torch):
+    inf, nan = float("inf"), float("nan")
+    x, wide = torch.tensor([1.0, 2.0, 2.0]), torch.tensor([1.0, 2.0], dtype=torch.float64)
+    h = torch.histogram
+    calls = (
+        lambda: h(x, 0), lambda: h(x, -1), lambda: h(x.int(), 2), lambda: h(x, wide),
+        lambda: h(x, 2, weight=x.double()), lambda: h(x, 2, weight=x[:2]), lambda: h(x, x[:1]),
+        lambda: h(x, x[:0]), lambda: h(x, x[None]), lambda: h(x, 2, range=(1.0, 0.0)),
+        lambda: h(x, 2, range=(nan, 1.0)), lambda: h(x, 2, range=(0.0, inf)),
+        lambda: h(x * inf, 2), lambda: h(x * nan, 2), lambda: torch.histogramdd(x, [2]),
+        lambda: torch.histogramdd(x[:, None], [0]), lambda: torch.histogramdd(x[:, None], [x[:1]]),
+        lambda: torch.histogramdd(x[:, None], [2], weight=x.double()),
+    )  # fmt: skip
+    good = (h(x, 2), h(x, 2, weight=x), h(x, x[:2] + 0.5), h(x[:0], 3), h(x[0], 3))
+    return [raised(call) for call in calls], [list(g) for g in good]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from nn.stored import agrees, message, submodule
 
 
@@ -89,3 +91,15 @@ def test_make_tensor(torch):
         message(make, 3, dtype=torch.float32, device="cpu", low=2, high=1)[0],
         message(make, 3, dtype=torch.int64, device="cpu", requires_grad=True)[0],
     ]
+
+
+@agrees
+def test_make_tensor_of_all_that_a_dtype_holds(torch):
+    make = torch.testing.make_tensor
+    out = []
+    for name in ("float16", "float32", "float64", "complex64", "complex128"):
+        dtype = getattr(torch, name)
+        most = torch.finfo(dtype).max
+        for low, high in ((-most, most), (-1e9, 1e9), (-math.inf, math.inf), (0, most), (None, 2)):
+            out.append(make((2, 3), dtype=dtype, device="cpu", low=low, high=high))
+    return out
