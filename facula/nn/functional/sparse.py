@@ -15,6 +15,7 @@ from facula.ops.scatters import _check_index, rows_at
 from facula.ops.table import explained
 from facula.trace.spans import pure, run
 from facula.values import from_array, present, values
+from facula.warned import warn
 
 from ._common import no_tensor, require_bools, type_name, upcast
 
@@ -161,6 +162,13 @@ def embedding_bag(
         per_sample_weights: a factor for each index, with ``mode="sum"`` only.
         padding_idx: indices that do not count.
     """
+    if weight.dtype is facula.int64 and input.is_floating_point():  # the order of old programs
+        warn(
+            "Argument order of nn.functional.embedding_bag was changed. Usage "
+            "`embedding_bag(weight, input, ...)` is deprecated, and should now be "
+            "`embedding_bag(input, weight, ...)`."
+        )
+        input, weight = weight, input
     if per_sample_weights is not None and input.size() != per_sample_weights.size():
         raise ValueError(
             f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, "

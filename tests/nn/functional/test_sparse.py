@@ -29,3 +29,10 @@ def test_a_row_that_never_learns_is_one_of_the_table():
             F.embedding_bag(index, rows, padding_idx=wrong)
         with pytest.raises(AssertionError, match="within num_embeddings"):
             F.embedding(index, rows, padding_idx=wrong)
+
+
+def test_the_order_of_old_programs_is_warned_of():
+    weight, input = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[0, 1], [1, 1]])
+    with pytest.warns(UserWarning, match="Argument order of nn.functional.embedding_bag was"):
+        found = F.embedding_bag(weight, input, mode="sum")
+    assert found.tolist() == [[4.0, 6.0], [6.0, 8.0]]
