@@ -13,6 +13,7 @@ from facula.linalg import spectral as sp
 from facula.linalg.checks import floating, matrix, same, succeeded
 from facula.linalg.factor import svdvals
 from facula.ops.indices import known
+from facula.ops.movement import RESHAPE
 from facula.ops.registry import broadcast
 from facula.ops.table import public
 from facula.return_types import fields
@@ -62,7 +63,7 @@ def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -
 def _solved(name: str, a: Any, b: Any, left: bool) -> Any:
     n = a.node.shape[-1]
     vector = _is_vector(a, b)
-    y = b.unsqueeze(-1) if vector else b
+    y = record(RESHAPE, (b,), (*b.node.shape, 1)) if vector else b
     if vector and not left:
         raise RuntimeError(
             f"{name}: Vector broadcasting of the left hand side is not supported for left=False, "
@@ -77,7 +78,7 @@ def _solved(name: str, a: Any, b: Any, left: bool) -> Any:
         x = pm.solve(a.transpose(-2, -1), y.transpose(-2, -1))
         return x.transpose(-2, -1).contiguous()
     x = pm.solve(a, y)
-    return x.squeeze(-1) if vector else x
+    return record(RESHAPE, (x,), x.node.shape[:-1]) if vector else x
 
 
 @public

@@ -67,7 +67,7 @@ def cast(t: Any, d: Any) -> Any:
 
 
 CAST: Op = pointwise("to", lambda p, s, a: a, lambda g, an: cast(g, an.dtype))
-CAST.infer, CAST.body, CAST.pointwise = _cast_infer, _cast_body, False
+CAST.infer, CAST.body, CAST.pointwise, CAST.alike = _cast_infer, _cast_body, False, False
 
 # Arithmetic.
 ADD: Op = pointwise("add", lambda p, s, a, b: a + b, lambda g: g, lambda g: g)

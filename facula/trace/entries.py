@@ -9,12 +9,16 @@ from facula.dtypes import dtype as Dtype
 from facula.dtypes import named
 from facula.trace.entry_checks import MOST_DIMENSIONS, check_entry
 from facula.trace.lines import user_line
-from facula.trace.node import END, INPUT, Node, Other, entry
+from facula.trace.node import END, INPUT, Node, Other
 from facula.trace.state import PINNED
 from facula.trace.untracked import hide, untrack
 
 if TYPE_CHECKING:
     from facula.trace.state import Recorder
+
+
+_REAL = frozenset((int, float, bool))
+_bare = Node.__new__
 
 
 def known_entry(cur: Node, op: Any, names: Any, params: Any, stypes: Any) -> Any:
@@ -26,80 +30,99 @@ def known_entry(cur: Node, op: Any, names: Any, params: Any, stypes: Any) -> Any
 
 
 def append(r: Recorder, e: Node) -> None:
-    """Hang a new entry under the current one. Most have one follower, so a table comes later."""
+    """Hang a new entry under the current one."""
     cur = r.cur
     e.parent = cur
     e.index = cur.index + 1
     e.rec = r
     if cur.succ is not END:
-        for other in (e,) if cur.alts is not None else (cur.succ, e):
-            if cur.alts is None:
-                cur.alts = {}
-            cur.alts[other.op, other.names, other.params, other.stypes] = other
+        _branch(cur, e)
     r.size += 1
     if r.lasting:
         hide(e)
 
 
+def _branch(cur: Node, e: Node) -> None:
+    """Find `e` among what follows an entry. Most have one follower, so a table comes later."""
+    if cur.alts is None:
+        first = cur.succ
+        cur.alts = {(first.op, first.names, first.params, first.stypes): first}
+    cur.alts[e.op, e.names, e.params, e.stypes] = e
+
+
 def new_entry(
     r: Recorder,
     op: Any,
-    ts: tuple[Any, ...],
+    nodes: tuple[Node, ...],
+    inputs: tuple[Node, ...],
     params: Any,
     scalars: tuple[Any, ...],
     stypes: tuple[type, ...],
     names: tuple[Any, ...],
-    plain: bool,
+    rg: bool,
 ) -> Node:
     """The entry of an operation that has not followed the current one before, appended.
 
-    `plain`: the names are nodes (see `recorder._entry`).
+    `nodes`: of the operands, `inputs`: the same bound to the frame, `rg`: whether gradients are
+    recorded and one of them requires its. Calls are few here, and what is set is set in one go: of
+    a program that never repeats this is most of the recording.
     """
-    nodes = names if plain else tuple([t.node for t in ts])
-    inputs = names if plain else _inputs(r, names)
-    first: Any = nodes[0] if nodes else None
-    if (
-        op.alike
-        and len(nodes) == 2
-        and first.strides is None is nodes[1].strides
-        and first.shape == nodes[1].shape
-    ):
-        shape, dtype, strides, offset = first.shape, nodes[1].dtype, None, 0
-    else:
-        shape, dtype, strides, offset = op.infer(params, stypes, *nodes)
-    e = entry(op, shape, dtype, strides, offset, inputs, names, params, stypes)
-    if (
-        scalars
-        or dtype.__class__ is not Dtype
-        or shape is None
-        or len(shape) > MOST_DIMENSIONS
-        or (nodes and op.pointwise and nodes[-1].dtype.is_complex)
-    ):
-        check_entry(e, scalars, nodes)
-        if dtype.__class__ is named:
-            dtype.np  # noqa: B018 (raises: there are no tensors of this type)
-    if r.grad and op.differentiable and dtype is not None and dtype.category >= 2:
-        for n in inputs:
-            if n.rg:
-                e.rg = True
-                break
-    if inputs:
+    e: Any = _bare(Node)
+    e.op, e.inputs, e.names, e.params, e.stypes = op, inputs, names, params, stypes
+    e.a = e.b = device = None
+    count = len(inputs)
+    if count:
+        first = nodes[0]
         e.a = inputs[0]
-        if len(inputs) > 1:
+        if count > 1:
             e.b = inputs[1]
         elif scalars:  # what the arithmetic methods compare with the type of their number
             e.b = stypes[0]
         for n in inputs:
             if n.device is not None:
-                e.device = n.device
+                device = n.device
     elif len(params) == 3:
-        e.device = params[2]
-    if e.device is not None:
+        device = params[2]
+    if (
+        op.alike
+        and first.strides is None
+        and (
+            count == 1
+            or (count == 2 and nodes[1].strides is None and nodes[1].shape == first.shape)
+        )
+    ):
+        shape, dtype, strides, offset = first.shape, nodes[-1].dtype, None, 0
+        odd = dtype.is_complex
+    else:
+        shape, dtype, strides, offset = op.infer(params, stypes, *nodes)
+        odd = (
+            dtype.__class__ is not Dtype
+            or shape is None
+            or len(shape) > MOST_DIMENSIONS
+            or (count and op.pointwise and nodes[-1].dtype.is_complex)
+        )
+    e.shape, e.dtype, e.strides, e.offset = shape, dtype, strides, offset
+    if odd or (scalars and not _REAL.issuperset(stypes)):
+        check_entry(e, scalars, nodes)
+        if dtype.__class__ is named:
+            dtype.np  # noqa: B018 (raises: there are no tensors of this type)
+    e.rg = rg and op.differentiable and dtype is not None and dtype.category >= 2
+    e.device = device
+    if device is not None:
         check_kernel(e)
     e.scalar_at = len(r.scalars)
     # Asked by `record`, or for it, through `record_slow`, and mostly `_entry`.
     e.where = r.place or user_line(4)
-    append(r, e)
+    e.alts = e.aside = e.ends = e.leaf = e.programs = e.replays = e.spans = e.steps = None
+    e.succ = e.after = END
+    cur = e.parent = r.cur  # from here as `append` does
+    e.index = cur.index + 1
+    e.rec = r
+    if cur.succ is not END:
+        _branch(cur, e)
+    r.size += 1
+    if r.lasting:
+        hide(e)
     return e
 
 
@@ -142,7 +165,7 @@ def check_kernel(e: Node) -> None:
         raise no_kernel(e)
 
 
-def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
+def bind(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
     """The operands of a new entry; those that its names call leaves become inputs of the frame."""
     inputs: list[Node] = []
     count = len(r.inputs)
@@ -156,7 +179,7 @@ def _inputs(r: Recorder, names: tuple[Any, ...]) -> tuple[Node, ...]:
             node = Node(INPUT, of.shape, of.dtype, of.strides, rg=of.rg, device=of.device)
             node.leaf, node.index, node.rec = of, count, r
             if r.lasting:
-                untrack(node)
+                untrack(id(node))
             r.pinned += prod(of.shape) * of.dtype.itemsize
             count += 1
             inputs.append(node)

@@ -116,33 +116,6 @@ class Node:
         return f"<{self.op} {self.dtype} {list(self.shape)}{' grad' if self.rg else ''}>"
 
 
-_bare = Node.__new__
-
-
-def entry(
-    op: Any,
-    shape: tuple[int, ...],
-    dtype: Any,
-    strides: tuple[int, ...] | None,
-    offset: int,
-    inputs: tuple[Node, ...],
-    names: tuple[Any, ...],
-    params: Any,
-    stypes: tuple[type, ...],
-) -> Node:
-    """A node for a recorded operation, as `Node` makes it but in one go: of a program that never
-    repeats, making these is most of the recording."""
-    e: Any = _bare(Node)
-    e.op, e.shape, e.dtype, e.strides, e.offset = op, shape, dtype, strides, offset
-    e.inputs, e.names, e.params, e.stypes = inputs, names, params, stypes
-    e.rg = False
-    e.a = e.b = e.device = e.alts = e.aside = e.ends = e.leaf = e.programs = e.replays = None
-    e.spans = e.steps = e.where = e.parent = e.rec = None
-    e.index, e.scalar_at = -1, 0
-    e.succ = e.after = END
-    return e  # type: ignore[no-any-return]
-
-
 class Marker:
     """An `op` that is no operation."""
 

@@ -17,7 +17,7 @@ from sys import getrefcount
 from typing import Any
 
 from facula.trace import ahead, flight, neighbours
-from facula.trace.entries import apart, append, known_entry, meet, new_entry
+from facula.trace.entries import apart, append, bind, known_entry, meet, new_entry
 from facula.trace.node import (
     ASSIGN,
     END,
@@ -203,31 +203,37 @@ def record_slow(
     r: Recorder, op: Any, ts: tuple[Any, ...], params: Any, scalars: tuple[Any, ...]
 ) -> Any:
     cur = r.cur
-    stypes = tuple([type(s) for s in scalars]) if scalars else ()
+    stypes: tuple[type, ...] = ()
+    if scalars:
+        stypes = (type(scalars[0]),) if len(scalars) == 1 else tuple([type(s) for s in scalars])
     if cur.index >= MAX_PENDING:
         flush(r)
     elif (
         cur.succ is END
-        and cur.op is not ROOT
+        and 0 <= cur.index < r.limit
         and not r.pieces
-        and cur.index < r.limit
-        and _PLAIN.issuperset(stypes)
+        and (not scalars or _PLAIN.issuperset(stypes))
     ):
         # Nothing has ever followed, and all are values of this frame: a program that is new.
         grad = r.grad
+        rg = False
         names: Any = []
         for t in ts:
             node = t.node
             if node.rec is not r or node.device is not None:
                 break
-            if grad and (t._base_t is not None or (t._leaf_rg and node.op is not INPUT)):
-                break
+            if grad:
+                if t._base_t is not None or (t._leaf_rg and node.op is not INPUT):
+                    break
+                if node.rg:
+                    rg = True
             names.append(node)
         else:
-            e: Any = new_entry(r, op, ts, params, scalars, stypes, tuple(names), True)
-            cur.succ = e
-            r.scalars += scalars
-            r.cur = e
+            names = tuple(names)
+            e: Any = new_entry(r, op, names, names, params, scalars, stypes, names, rg)
+            cur.succ = r.cur = e
+            if scalars:
+                r.scalars += scalars
             r.next = END
             out = _new_tensor()
             out.node = e
@@ -325,7 +331,10 @@ def _entry(
         if cur.alts is not None and r.place is None and crossroads(cur, cur.alts):
             flush(r, wait=False)
             return record(op, ts, params, scalars)
-        e = new_entry(r, op, ts, params, scalars, stypes, names, plain)
+        nodes = names if plain else tuple([t.node for t in ts])
+        inputs = names if plain else bind(r, names)
+        rg = r.grad and any([n.rg for n in inputs])
+        e = new_entry(r, op, nodes, inputs, params, scalars, stypes, names, rg)
     bound: dict[Node, Any] = {}
     if not plain:
         for t, node in zip(ts, e.inputs, strict=True):

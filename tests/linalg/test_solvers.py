@@ -20,6 +20,21 @@ def test_solve_of_vectors_matrices_and_from_the_right(rng):
     check_gradients(torch.linalg.inv, a[0])
 
 
+def test_solve_of_a_vector_that_lies_apart():
+    a = torch.tensor([[2.0, 1.0], [0.0, 4.0]], requires_grad=True)
+    b = torch.tensor([3.0, 9.0, 8.0, 9.0], requires_grad=True)
+    x = torch.linalg.solve(a, b[::2])
+    assert x.tolist() == [0.5, 2.0]
+    assert not x._is_view()
+    (x * torch.tensor([1.0, 3.0])).sum().backward()
+    assert a.grad.tolist() == [[-0.25, -1.0], [-0.3125, -1.25]]
+    assert b.grad.tolist() == [0.5, 0.0, 0.625, 0.0]
+    x = torch.linalg.solve(a, b[::2])
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        x.sum().backward()
+
+
 @pytest.mark.parametrize("upper", [True, False])
 @pytest.mark.parametrize("left", [True, False])
 @pytest.mark.parametrize("unit", [True, False])

@@ -5,7 +5,7 @@ import pytest
 from nn.stored import agrees, raised
 
 import facula as torch
-from facula.ops.indices import positions
+from facula.ops.indices import known, positions
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,14 @@ def test_positions(shape, dtype, rng):
 
 def test_what_is_no_number_is_not_zero():
     assert [x.tolist() for x in positions(np.array([[0.0, -0.0], [np.nan, 2]]))] == [[1, 1], [0, 1]]
+
+
+def test_looking_at_values_makes_no_view():
+    x = torch.tensor([1.0, 2.0], requires_grad=True) * 2
+    assert known(x).tolist() == [2, 4]
+    assert x._storage is None
+    assert x.requires_grad
+    assert known(torch.empty(3, 2, device="meta")).size == 0
 
 
 def test_what_is_wrong_with_a_tensor_comes_before_its_index_tensors():

@@ -6,7 +6,7 @@ import pytest
 
 import facula as torch
 from facula.trace.entries import apart
-from facula.trace.node import leaf
+from facula.trace.node import END, Node, leaf
 from facula.trace.recorder import TLS
 
 
@@ -23,6 +23,33 @@ def test_the_same_operations_make_entries_once():
     assert step(x, 3.0) == 12
     assert step(torch.tensor([1.0, 1.0, 1.0]), 4.0) == 15
     assert TLS.r.size == size
+
+
+def test_an_entry_has_all_that_a_node_has():
+    torch.synchronize()
+    made = (torch.ones(5, 2) * 2.0).exp().node
+    plain = Node(made.op, (5, 2), torch.float32)
+    own = {"a", "index", "inputs", "names", "parent", "rec", "scalar_at", "where"}
+    for name in set(Node.__slots__) - own:
+        assert getattr(made, name) == getattr(plain, name), name
+    assert made.a is made.inputs[0] is made.parent and made.names == made.inputs
+    assert made.succ is made.after is END and made.rec is TLS.r and made.line[0] == __file__
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int64, torch.complex64])
+def test_what_is_like_its_operands_is_what_the_rule_of_the_operation_says(dtype):
+    x = torch.ones(3, 4, dtype=dtype)
+    several = [x, x.clone(), x.t(), torch.ones(4, dtype=dtype), torch.ones((), dtype=dtype)]
+    for a in several:
+        for made in (-a, a * 2, a * True, a.to(torch.float64), a != a):
+            n = made.node
+            inferred = n.op.infer(n.params, n.stypes, *n.inputs)
+            assert (n.shape, n.dtype, n.strides, n.offset) == inferred, n
+    for a in several:
+        for b in several:
+            n = torch.mul(a, b if a.ndim == b.ndim == 1 or a.shape[-1:] == b.shape[-1:] else a).node
+            inferred = n.op.infer(n.params, n.stypes, *n.inputs)
+            assert (n.shape, n.dtype, n.strides, n.offset) == inferred, n
 
 
 def test_another_shape_dtype_or_kind_of_number_is_another_entry():
