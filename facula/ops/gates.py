@@ -82,11 +82,14 @@ LSTM_STATE: Op = pointwise(
 
 
 def plain(gates: Any, state: Any) -> bool:
-    """Whether an LSTM's gates and state are arrays of one type that these operations are for."""
-    d = gates.node.dtype
-    if d is not state.node.dtype or (d is not dtypes.float32 and d is not dtypes.float64):
+    """Whether an LSTM's gates and state are arrays of the host, of one type that these operations
+    are for."""
+    a, b = gates.node, state.node
+    if a.dtype is not b.dtype or (a.dtype is not dtypes.float32 and a.dtype is not dtypes.float64):
         return False
-    return gates.node.op.__class__ is not Other and state.node.op.__class__ is not Other
+    if a.device is not None:  # which has no kernels for them
+        return False
+    return a.op.__class__ is not Other and b.op.__class__ is not Other
 
 
 def lstm_state(i: Any, f: Any, g: Any, c: Any) -> Any:

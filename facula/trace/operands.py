@@ -62,8 +62,9 @@ def uninitialised(r: Recorder) -> bool:
 
 def unsteady(r: Recorder) -> bool:
     """Whether the first parameter of a frame, which is met at this line, has come after several
-    others of the operations before it."""
-    if r.cur.op is ROOT or not without_gradients(r):
+    others of the operations before it. Not within what the library records at once, which would
+    not be remembered."""
+    if r.cur.op is ROOT or r.place is not None or not without_gradients(r):
         return False
     found = r.unsteady.setdefault(user_line(3), set())
     if len(found) <= OFTEN:

@@ -59,6 +59,37 @@ def test_a_network_trains_as_on_the_cpu(device: Any, optimizer: str) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-9)
 
 
+def _recurrent(where: str, kind: str, layers: int, two: bool, lengths: Any) -> list[Any]:
+    """Outputs, states and gradients in steps on sequences of other lengths each time."""
+    torch.manual_seed(0)
+    net = getattr(nn, kind)(3, 4, layers, bidirectional=two).double().to(where)
+    found: list[Any] = []
+    for longest in (5, 3):
+        x = torch.randn(longest, 3, 3, dtype=torch.float64).to(where).requires_grad_()
+        given: Any = x
+        if lengths:
+            many = [min(n, longest) for n in lengths]
+            given = nn.utils.rnn.pack_padded_sequence(x, many, enforce_sorted=False)
+        out, last = net(given)
+        states = last if kind == "LSTM" else (last,)
+        out = nn.utils.rnn.pad_packed_sequence(out)[0] if lengths else out
+        loss = (out**2).sum() + sum(s.sin().sum() for s in states)
+        found += [out, *states, *torch.autograd.grad(loss, [x, *net.parameters()])]
+    assert all([t.device.type == where for t in found])
+    return [t.detach().cpu() for t in found]
+
+
+@pytest.mark.parametrize("lengths", [None, [2, 5, 1]])
+@pytest.mark.parametrize("layers,two", [(1, False), (2, True)])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_recurrent_networks_are_as_on_the_cpu(
+    device: Any, kind: str, layers: int, two: bool, lengths: Any
+) -> None:
+    got, want = [_recurrent(where, kind, layers, two, lengths) for where in ("cuda", "cpu")]
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
 def test_what_repeats_is_replayed(emulated: Any) -> None:
     _two_layers("cuda", 10)
     launches, replays = emulated.launches, emulated.replays

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import facula as torch
-from facula.trace import operands
+from facula.trace import operands, spans
 from facula.trace.recorder import TLS
 
 
@@ -73,6 +73,24 @@ def test_what_is_other_each_time_before_the_first_parameter_is_a_frame_of_its_ow
         grown.append(TLS.r.size - before)
     assert grown[0] > 100
     assert grown[-1] < 20
+
+
+def test_a_frame_does_not_end_within_a_function_of_the_library():
+    w = torch.ones(3, 3, requires_grad=True)
+
+    def both(tensors, static, numbers):
+        x, w = tensors
+        return torch.nn.functional.linear(x * 2, w).sum()
+
+    frames, batches = [], [torch.ones(n, 3) for n in range(1, 16)]
+    torch.synchronize()
+    for x in batches:
+        before = TLS.r.frame
+        spans.run(both, (x, w)).backward()
+        w.grad.sum().item()
+        w.grad = None
+        frames.append(TLS.r.frame - before)
+    assert frames == [1] * 15
 
 
 @pytest.mark.parametrize("how", ["operator", "function"])
