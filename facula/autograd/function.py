@@ -204,6 +204,8 @@ class Function:
                 check_in_place(t, cls.__name__)
             except RuntimeError:
                 bump(t)  # forward has written to it all the same
+                if not t._leaf_rg:
+                    t._grad = None  # it was that of another value
                 raise
             if not any([t is a for a in args]):
                 warn(

@@ -8,7 +8,7 @@ from typing import Any
 from facula import dtypes
 from facula.ops.arithmetic import check_factor
 from facula.ops.contraction import MATMUL, MATMUL_WIDE
-from facula.ops.movement import SELF, shaped, strides_of, view_strides
+from facula.ops.movement import SELF, TIED, shaped, strides_of, view_strides
 from facula.ops.pointwise import cast
 from facula.ops.registry import broadcast
 from facula.ops.table import FUNCTIONS, METHODS, api
@@ -240,8 +240,9 @@ def _plus(name: str, input: Any, p: Any, beta: Any, alpha: Any, d: Any) -> Any:
     beta, alpha = _number(beta, d), _number(alpha, d)
     if alpha != 1:
         p = p * alpha
-    if beta == 0:
-        return p
+    if beta == 0:  # what the input holds is not looked at, and its gradient is 0
+        n = input.node
+        return record(TIED, (p, input), (n.shape, n.dtype)) if n.rg and TLS.r.grad else p
     return p + (input if beta == 1 else input * beta)
 
 

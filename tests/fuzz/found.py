@@ -498,6 +498,29 @@ v6 = torch.autograd.grad(v0.cummin(0)[0].sum(), [v0], create_graph=True)[0]
 v7 = torch.autograd.grad(v0.masked_select(v0 > 0).sum(), [v0], create_graph=True)[0]
 v8 = torch.autograd.grad(v0.nansum(0).sum(), [v0], create_graph=True)[0]
 v9 = torch.autograd.grad(v0.nanmean(0).sum(), [v0], create_graph=True)[0]""",
+    "a function that may not write to a view has written, and its gradient is gone": """
+v0 = torch.tensor([[-0.26, 1.99], [1.09, -1.72]], dtype=torch.float64).requires_grad_()
+v1 = v0.narrow(-1, 0, 2)
+v1.grad = torch.ones(2, 2, dtype=torch.float64)
+double_(v1)
+v2 = (v0 * 1).unbind(0)[0]
+v2.grad = torch.ones(2, dtype=torch.float64)
+double_(v2)
+v0.grad = torch.ones(2, 2, dtype=torch.float64)
+double_(v0)""",
+    "a product that is added to nothing of an operand: its gradient is 0": """
+v0 = torch.tensor([[1.0, 2.0], [3.0, float('nan')]], dtype=torch.float64).requires_grad_()
+v1 = torch.tensor([[[2.0, 1.0], [0.5, 3.0]]], dtype=torch.float64)
+v2 = torch.addmm(v0, v1[0], v1[0], beta=0)
+v3 = some(torch.autograd.grad(v2.sum(), [v0])[0], v0)
+v4 = torch.addmv(v0[0], v1[0], v1[0, 0], beta=0)
+v5 = some(torch.autograd.grad(v4.sum(), [v0])[0], v0)
+v6 = torch.baddbmm(v0, v1, v1, beta=0)
+v7 = some(torch.autograd.grad(v6.sum(), [v0])[0], v0)
+v8 = torch.addbmm(v0, v1, v1, beta=0)
+v9 = some(torch.autograd.grad(v8.sum(), [v0])[0], v0)
+v10 = (v0 * 2).addr_(v1[0, 0], v1[0, 1], beta=0)
+v11 = some(torch.autograd.grad(v10.sum(), [v0])[0], v0)""",
     **found_views.FOUND,
     **found_wide.FOUND,
 }
