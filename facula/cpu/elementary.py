@@ -245,7 +245,23 @@ def _log_of(scale: float, name: str) -> Callable[[Lanes, Value], Value]:
     return f
 
 
-log2 = _log_of(LOG2E, "log2")
+def log2(x: Lanes, a: Value) -> Value:
+    """The binary logarithm, as `log`; exact for powers of two."""
+    if a.kind == "f64":
+        return x.library("log2", a)
+    e, _, m = _split(x, a, denormal=True)
+    f = x.sub(m, x.const(1.0, "f32"))
+    z = x.mul(f, f)
+    p = x.mul(x.mul(polynomial(x, f, LOG32), f), z)
+    p = x.fma(z, x.const(-0.5, "f32"), p)  # log(m) = f + p, and log2(e) in two parts
+    p = x.fma(p, x.const(LOG2E, "f32"), x.mul(f, x.const(1.92596298909109e-08, "f32")))
+    scale = x.const(1.4426950216293335, "f32")
+    u = x.fma(f, scale, p)
+    lost = x.add(x.fma(f, scale, x.neg(u)), p)
+    r = x.add(e, u)  # where a little is left of both, what was rounded off counts
+    return _log_ends(x, a, x.add(r, x.add(x.sub(u, x.sub(r, e)), lost)))
+
+
 log10 = _log_of(1 / math.log(10), "log10")
 
 
