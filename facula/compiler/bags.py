@@ -17,7 +17,7 @@ import numpy as np
 
 from facula.compiler.cluster import kind_of, wide
 from facula.compiler.layout import VIEWS, Place, place
-from facula.cpu.indexing import NARROWEST
+from facula.cpu.gathering import NARROWEST
 from facula.interpreter.program import PASSES
 from facula.trace.node import ASSIGN, INPUT, Node, contiguous_strides
 

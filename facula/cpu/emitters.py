@@ -16,7 +16,8 @@ from facula.cpu.convolution import Convolution
 from facula.cpu.convolution_weight import ConvolutionWeight
 from facula.cpu.folds import Folds
 from facula.cpu.fourier import Fourier
-from facula.cpu.indexing import Bags, Gather, Scatter
+from facula.cpu.gathering import Bags, Gather
+from facula.cpu.indexing import Scatter
 from facula.cpu.integers import AnyProduct
 from facula.cpu.matrices import LARGEST, Matrices
 from facula.cpu.parts import Parts
