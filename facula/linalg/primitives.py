@@ -9,8 +9,9 @@ results for forward and reverse mode algorithmic differentiation" (2008); M. See
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,18 @@ class _LinAlgError(RuntimeError):
 
 
 LinAlgError = _LinAlgError  # the name that PyTorch's class has for itself
+
+
+@contextlib.contextmanager
+def converging(name: str, a: Any) -> Iterator[None]:
+    """Makes NumPy's error of an algorithm that did not come to an end PyTorch's."""
+    try:
+        yield
+    except np.linalg.LinAlgError as error:
+        raise LinAlgError(
+            f"linalg.{name}: {error}, of a {a.dtype} input of shape {list(a.shape)}: it is "
+            "ill-conditioned, or has values that are not finite"
+        ) from None
 
 
 def adjoint(t: Any) -> Any:
@@ -98,7 +111,8 @@ class Packed:
                 one = np.eye(shape[0]) if square else np.zeros(shape)
                 parts.append(np.broadcast_to(one, (*batch, *shape)))
         else:
-            parts = self.body(p, a)
+            with converging(self.op.name, a):
+                parts = self.body(p, a)
         flat = [
             np.asarray(x).reshape((*batch, _size(shape)))
             for x, shape in zip(parts, shapes, strict=True)
@@ -130,16 +144,26 @@ def _each(f: Callable[[Any], Any], a: Any) -> Any:
 # Cholesky: the lower factor, and the order of the first minor that is not positive (or 0). The
 # parameter says whether the matrix is read in its upper triangle; the gradient is that of a whole
 # one either way.
+def _factor(a: Any) -> Any:
+    """NumPy's factor; its error also where that was not completed for a value that is no number."""
+    out = np.linalg.cholesky(a)
+    if not (np.diagonal(out, 0, -2, -1).real > 0).all():
+        raise np.linalg.LinAlgError("Matrix is not positive definite")
+    return out
+
+
 def _minor(m: Any) -> tuple[Any, int]:
     try:
-        return np.linalg.cholesky(m), 0
+        return _factor(m), 0
     except np.linalg.LinAlgError:
         pass
     n = len(m)
     out = np.zeros_like(m)
     for k in range(n):
         left = m[k, k] - out[k, :k] @ np.conj(out[k, :k])
-        if not left.real > 0:
+        if not left.real > 0:  # what comes after stays as it was
+            out[k:, k:] = np.tril(m[k:, k:])
+            out[k, k] = left.real
             return out, k + 1
         out[k, k] = np.sqrt(left.real)
         out[k + 1 :, k] = (m[k + 1 :, k] - out[k + 1 :, :k] @ np.conj(out[k, :k])) / out[k, k]
@@ -153,11 +177,11 @@ def _in_blocks(a: Any) -> Any:
     """The lower factor. NumPy's library is slow at large ones and fast at products."""
     n = a.shape[-1]
     if n < LARGE:
-        return np.linalg.cholesky(a)
+        return _factor(a)
     out, a = np.zeros_like(a), a.copy()
     for k in range(0, n, BLOCK):
         e = min(k + BLOCK, n)
-        own = out[..., k:e, k:e] = np.linalg.cholesky(a[..., k:e, k:e])
+        own = out[..., k:e, k:e] = _factor(a[..., k:e, k:e])
         if e < n:
             below = a[..., e:, k:e] @ np.conj(np.swapaxes(np.linalg.inv(own), -1, -2))
             out[..., e:, k:e] = below

@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from facula.linalg.primitives import Packed, _over, adjoint, diagonal_matrix, real_part, solve
+from facula.linalg.primitives import (
+    Packed,
+    _over,
+    adjoint,
+    converging,
+    diagonal_matrix,
+    real_part,
+    solve,
+)
 from facula.ops import pointwise as pw
 from facula.ops.joining import cat
 from facula.ops.registry import Op
@@ -196,12 +204,14 @@ def _pinv(p: Any, s: Any, a: Any, *tolerances: Any) -> Any:
     hermitian = p[2]
     if a.size == 0:
         return np.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
+    with converging("pinv", a):
+        found = np.linalg.eigh(a, "L") if hermitian else np.linalg.svd(a, full_matrices=False)
     if hermitian:
-        w, v = np.linalg.eigh(a, "L")
+        w, v = found
         size, left, right = np.abs(w), v, np.conj(np.swapaxes(v, -1, -2))
         inverse = w
     else:
-        u, size, vh = np.linalg.svd(a, full_matrices=False)
+        u, size, vh = found
         left, right = np.conj(np.swapaxes(vh, -1, -2)), np.conj(np.swapaxes(u, -1, -2))
         inverse = size
     absolute, relative = np.asarray(p[0])[..., None], np.asarray(p[1])[..., None]

@@ -121,8 +121,6 @@ def einsum(*args: Any) -> Any:
     Also einsum(a, [0, 1], b, [1, 2], [0, 2]); '...' stands for dimensions that broadcast.
     Source: https://pytorch.org/docs/stable/generated/torch.einsum.html
     """
-    if not args:
-        raise ValueError("einsum(): must specify the equation string and at least one operand")
     if len(args) > 2 and type(args[0]) is str:  # of one operand the result may be a view
         return run(_several, args[1:], args[0])
     return _einsum(args)
@@ -134,8 +132,10 @@ def _several(tensors: Any, equation: Any, numbers: Any) -> Any:
 
 
 def _einsum(args: Any) -> Any:
-    ts, subs, out = _parse(args)
-    if len(ts) != len(subs) or not ts:
+    ts, subs, out = _parse(args) if args else ([], [], None)
+    if not ts:
+        raise ValueError("einsum(): must specify the equation string and at least one operand")
+    if len(ts) != len(subs):
         raise RuntimeError(
             f"einsum(): {len(subs)} subscripts in the equation do not match the {len(ts)} operands"
         )

@@ -54,3 +54,37 @@ def test_the_error_has_the_name_of_pytorchs():
     assert error.__name__ == "_LinAlgError" and issubclass(error, RuntimeError)
     copied = pickle.loads(pickle.dumps(error("singular")))
     assert type(copied) is error and copied.args == ("singular",)
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+@pytest.mark.parametrize("name", ["eigh", "eigvalsh", "svd", "svdvals", "pinv", "matrix_rank"])
+def test_what_does_not_converge_raises_a_runtime_error(name, batch):
+    """Of PyTorch's type: NumPy's is a ValueError."""
+    a = (torch.ones(3, 3) + torch.eye(3)).repeat(*batch, 1, 1)
+    a[..., 2, 2] = float("nan")
+
+    def read():
+        made = getattr(torch.linalg, name)(a)
+        return [t.tolist() for t in (made if isinstance(made, tuple) else (made,))]
+
+    with pytest.raises(torch.linalg.LinAlgError, match="not finite"):
+        read()
+
+
+INCOMPLETE = [
+    ((0, 0), 1), ((1, 1), 2), ((2, 2), 3), ((2, 0), 3), ((2, 1), 3), ((0, 2), 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place, info", INCOMPLETE)
+@pytest.mark.parametrize("n", [3, 250])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_no_factor_of_what_has_no_number(place, info, n, dtype):
+    a = torch.eye(n, dtype=getattr(torch, dtype))
+    a[place] = float("nan")
+    factor, found = torch.linalg.cholesky_ex(torch.stack([a, torch.eye(n, dtype=a.dtype)]))
+    assert found.tolist() == [info, 0]
+    assert bool(factor[0].isnan().any()) == bool(info)
+    if info:
+        with pytest.raises(torch.linalg.LinAlgError, match=f"leading minor of order {info}"):
+            torch.linalg.cholesky(a)

@@ -77,3 +77,9 @@ def test_there_is_no_vector_product_of_bools():
     for cross in (torch.linalg.cross, lambda a, b: torch.cross(a, b, dim=1)):
         with pytest.raises(NotImplementedError, match=r"torch\.bool"):
             cross(x, x)
+
+
+@pytest.mark.parametrize("args", [(), ("",), ("i",), ("i", []), ("", [])])
+def test_sums_of_nothing(args):
+    with pytest.raises(ValueError, match="at least one operand"):
+        torch.einsum(*args)
