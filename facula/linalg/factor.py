@@ -177,6 +177,11 @@ def householder_product(A: Any, tau: Any) -> Any:
             f"linalg.householder_product: input.shape[-1] must be greater than or equal to "
             f"tau.shape[-1], got {list(A.node.shape)} and {list(tau.node.shape)}"
         )
+    if tau.node.shape[:-1] != A.node.shape[:-2]:
+        raise RuntimeError(
+            f"linalg.householder_product: batch dimensions of tau must be input's, got "
+            f"{list(A.node.shape)} and {list(tau.node.shape)}"
+        )
     start = record(pw.COPY, (A, A.new_ones((m, n)).tril().triu()))
     return reflected(A, tau, start, range(tau.node.shape[-1] - 1, -1, -1))
 

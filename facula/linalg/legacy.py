@@ -146,6 +146,12 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
             f"torch.ormqr: input.shape[-2] must be equal to other.shape[{-2 if left else -1}], got "
             f"{input.node.shape[-2]} and {m}"
         )
+    batch = input.node.shape[:-2]
+    if tau.node.shape[:-1] != batch or other.node.shape[:-2] != batch:
+        raise RuntimeError(
+            f"torch.ormqr: batch dimensions of tau and other must be input's, got "
+            f"{[list(t.node.shape) for t in (input, tau, other)]}"
+        )
     matrix("torch.ormqr", input, False, "input")
     first = range(k)
     if left:  # Q other or Q^H other

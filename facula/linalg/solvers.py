@@ -235,6 +235,11 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
         )
     if not B.node.shape:
         raise RuntimeError("torch.linalg.lstsq: other must have at least 1 dimension, got []")
+    if len(A.node.shape) - len(B.node.shape) not in (0, 1):
+        raise RuntimeError(
+            f"torch.linalg.lstsq: input must have as many dimensions as other, or one more, got "
+            f"{list(A.node.shape)} and {list(B.node.shape)}"
+        )
     matrix("torch.linalg.lstsq", A, False)
     same("torch.linalg.lstsq", A, B)
     driver = driver or "gelsy"

@@ -11,7 +11,7 @@ from facula.ops import reduce as rd
 from facula.ops.composed import whole
 from facula.ops.movement import in_layout
 from facula.ops.promotion import in_float32, need
-from facula.ops.reductions import _dims, every, select
+from facula.ops.reductions import _dims, select
 from facula.ops.registry import broadcast
 from facula.ops.table import api
 from facula.tensor_base import wrap_dim
@@ -65,12 +65,10 @@ def vector_norm(
     p = float(ord)
     if 0 in [t.node.shape[d] for d in dims]:
         if p < 0 or p == math.inf:
-            if every(dim) or p < 0:
-                raise RuntimeError(
-                    f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because "
-                    f"the operation does not have an identity; shape {list(t.node.shape)}"
-                )
-            raise IndexError(f"linalg.vector_norm: dimensions {list(dims)} have size 0")
+            raise RuntimeError(
+                f"linalg.vector_norm cannot compute the {ord} norm of dimensions {list(dims)} that "
+                f"are empty, because it does not have an identity; shape {list(t.node.shape)}"
+            )
         return record(rd.SUM, (t.abs(),), (dims, keepdim))
     return run(_normed, (t,), (p, dims, keepdim))
 
@@ -89,6 +87,11 @@ def norm(
     if p == "nuc":
         from facula.linalg import matrix_norm
 
+        if dim is None and len(input.node.shape) != 2:
+            raise RuntimeError(
+                f"norm(): 'nuc' is of two dimensions, but got none and a tensor of shape "
+                f"{list(input.node.shape)}"
+            )
         return matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"norm(): only 'fro' and 'nuc' are named norms, got '{p}'")

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from nn.stored import agrees, raised
 from ops.numeric import check_gradients
 
 import facula as torch
@@ -68,3 +69,20 @@ def test_logdet():
     check_gradients(torch.logdet, a)
     assert math.isnan(torch.tensor(a[::-1].copy()).logdet().item())
     np.testing.assert_allclose(torch.tensor(a).inverse().numpy(), np.linalg.inv(a))
+
+
+@agrees
+def test_batches_that_do_not_fit(torch):
+    f, t = torch.linalg, torch.ones
+    return [
+        raised(torch.ormqr, t(2, 3, 3), t(2, 3), t(3, 2)),
+        raised(torch.ormqr, t(2, 3, 3), t(3), t(2, 3, 2)),
+        raised(torch.ormqr, t(2, 3, 3), t(2, 3), t(2, 3, 2)),
+        raised(f.householder_product, t(2, 3, 3), t(3)),
+        raised(f.householder_product, t(2, 3, 3), t(2, 3)),
+        raised(f.lstsq, t(2, 3, 3), t(3)),
+        raised(f.lstsq, t(2, 1, 3, 3), t(3, 3)),
+        raised(f.lstsq, t(3, 3), t(1, 3, 3)),
+        raised(f.lstsq, t(3, 3), t(3)),
+        raised(f.lstsq, t(2, 3, 3), t(2, 3)),
+    ]

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from nn.stored import agrees, raised
 from ops.numeric import check_gradients
 
 import facula as torch
@@ -35,3 +36,18 @@ def test_distances():
     assert torch.renorm(a, 2, 0, 1.0)[1].norm().item() == pytest.approx(1)
     with pytest.raises(RuntimeError, match="same number of columns"):
         torch.cdist(a, torch.ones(1, 3))
+
+
+@agrees
+def test_norms_over_dimensions_of_nothing(torch):
+    out = []
+    for shape in ((0, 3), (3, 0), (0,), (2, 0, 3)):
+        for order in (0, 1, 2, -1, float("inf"), -float("inf")):
+            for dim in (None, 0, -1):
+                for f in (torch.norm, torch.linalg.vector_norm):
+                    try:
+                        out.append(list(f(torch.ones(shape), order, dim).shape))
+                    except Exception as error:
+                        out.append(type(error).__name__)
+    shapes = ((2, 3, 4), (3,), (3, 4))
+    return [*out, [raised(torch.norm, torch.ones(shape), "nuc") for shape in shapes]]
