@@ -204,6 +204,7 @@ def _pinv(p: Any, s: Any, a: Any, *tolerances: Any) -> Any:
     hermitian = p[2]
     if a.size == 0:
         return np.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
+    found: Any
     with converging("pinv", a):
         found = np.linalg.eigh(a, "L") if hermitian else np.linalg.svd(a, full_matrices=False)
     if hermitian:
