@@ -63,6 +63,7 @@ from facula.ops import (
 from facula.ops import later as _later
 from facula.ops.table import FUNCTIONS as _FUNCTIONS
 from facula.ops.table import METHODS as _METHODS
+from facula.ops.table import asking as _asking
 from facula.tensor import Tensor
 from facula.tensor_base import Size
 from facula.torch_version import TorchVersion as _TorchVersion
@@ -73,8 +74,11 @@ __version__ = _TorchVersion(_text)
 
 
 for _name, _method in _METHODS.items():
+    _METHODS[_name] = _asking(_name, _method)
+    if _FUNCTIONS.get(_name) is _method:
+        _FUNCTIONS[_name] = _METHODS[_name]
     if not hasattr(Tensor, _name) or _name.startswith("__"):
-        setattr(Tensor, _name, _method)
+        setattr(Tensor, _name, _METHODS[_name])
 globals().update(_FUNCTIONS)
 
 
@@ -83,7 +87,7 @@ def _attach() -> None:
     known = {name for c in Tensor.__mro__ for name, x in vars(c).items() if type(x) is not _Later}
     for name, method in _METHODS.items():
         if name not in known:
-            setattr(Tensor, name, method)
+            setattr(Tensor, name, _asking(name, method))
     for name, function in _FUNCTIONS.items():
         globals().setdefault(name, function)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 
 import pytest
@@ -284,3 +285,60 @@ def test_each_function_that_can_be_overridden_has_one_to_test_with():
     with pytest.raises(TypeError, match="missing a required argument: 'other'"):
         found[torch.add](1)
     assert overrides.resolve_name(torch.Tensor.T.__get__) == "torch.Tensor.T"
+
+
+IN_PLACE = {
+    "zero_": (),
+    "fill_": (2.0,),
+    "normal_": (),
+    "uniform_": (),
+    "random_": (3,),
+    "bernoulli_": (),
+    "exponential_": (),
+    "t_": (),
+    "unsqueeze_": (0,),
+    "resize_": (4,),
+    "as_strided_": ((2,), (1,)),
+    "index_copy_": (0, torch.tensor([0]), torch.ones(1, 2)),
+    "index_put_": ((torch.tensor([0]),), torch.tensor(1.0)),
+    "copy_": (torch.ones(2, 2),),
+    "abs_": (),
+    "polygamma_": (1,),
+    "add_": (1,),
+}
+AUGMENTED = {"iadd": "add_", "imul": "mul_", "itruediv": "div_", "ifloordiv": "floor_divide_"}
+
+
+def test_a_subclass_is_asked_by_methods_that_write_to_it():
+    seen = []
+
+    class Asked(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            seen.append(func)
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    try:
+        for name, args in IN_PLACE.items():
+            x = torch.ones(2, 2).as_subclass(Asked)
+            seen.clear()
+            assert getattr(x, name)(*args) is x, name
+            assert seen == [getattr(torch.Tensor, name)] and seen[0].__name__ == name
+        for name, method in AUGMENTED.items():
+            x = y = torch.ones(2, 2).as_subclass(Asked)
+            seen.clear()
+            x = getattr(operator, name)(x, 2)
+            assert x is y and seen == [getattr(torch.Tensor, method)], name
+        assert y.as_subclass(torch.Tensor).tolist() == [[0.0, 0.0], [0.0, 0.0]]  # 1 // 2
+    finally:
+        table.OVERRIDES[:] = [o for o in table.OVERRIDES if o is not Asked]
+
+
+def test_modes_see_what_writes():
+    with (log := Log()):
+        x = torch.ones(2, 2)
+        x.zero_()
+        x.normal_()
+        x += 1
+        x.copy_(x.clone())
+    assert log.seen == ["ones", "zero_", "normal_", "add_", "clone", "copy_"]

@@ -392,6 +392,7 @@ def _copied(self: Any, src: Any) -> Any:
 
 
 METHODS["copy_"] = METHODS.pop("copy")
+METHODS["copy_"].__name__ = METHODS["copy_"].__qualname__ = "copy_"  # as it is offered
 
 
 def _fill(self: Any, value: Any) -> Any:

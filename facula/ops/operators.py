@@ -16,6 +16,7 @@ from facula.ops.table import (
     OVERRIDES,
     PLAIN,
     concerned,
+    dispatch,
     own_value,
     usual_exponent,
 )
@@ -101,8 +102,16 @@ def _reflected(general: Any) -> Any:
     return method
 
 
+# The methods that write what an operator gives, where they have another name.
+_WRITING = {"truediv": "div", "floordiv": "floor_divide", "mod": "remainder"}
+
+
 def _augmented(binary: Any, name: str) -> Any:
     def method(self: Any, other: Any) -> Any:
+        if OVERRIDES and name in METHODS:
+            done = dispatch(METHODS[name], (self, other), {})
+            if done is not NotImplemented:
+                return done
         check_in_place(self, name, False)
         value = binary(own_value(self, (other,)) if TLS.r.grad else self, other)
         if value is NotImplemented:
@@ -179,7 +188,7 @@ for _n, _p, _s in (
     METHODS[f"__{_n}__"] = _m
     # A sum or product with a number is the same primitive from either side.
     METHODS[f"__r{_n}__"] = _m if _n in ("add", "mul") else _reflected(_g)
-    METHODS[f"__i{_n}__"] = _augmented(_m, f"{_n}_")
+    METHODS[f"__i{_n}__"] = _augmented(_m, f"{_WRITING.get(_n, _n)}_")
 for _n in ("eq", "ne", "lt", "le", "gt", "ge"):
     METHODS[f"__{_n}__"] = _operator(getattr(pw, _n.upper()), pw.COMPARE_S[_n], _tf(_n))
 METHODS["__rtruediv__"] = _over

@@ -258,16 +258,13 @@ def polygamma(n: int, input: Any) -> Any:
     return record(POLYGAMMA, (_real("polygamma", input),), int(n))
 
 
-@api(function=False, inplace=True)
-def polygamma_of(self: Any, n: int) -> Any:
+def _polygamma_of(self: Any, n: int) -> Any:
     """The n-th derivative of digamma."""
     return polygamma.__wrapped__(n, self)
 
 
-METHODS["polygamma"], METHODS["polygamma_"] = (
-    METHODS.pop("polygamma_of"),
-    METHODS.pop("polygamma_of_"),
-)
+_polygamma_of.__name__ = "polygamma"
+api(_polygamma_of, function=False, inplace=True)
 
 
 @api(names=("special_multigammaln",), inplace=True)

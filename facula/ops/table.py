@@ -243,6 +243,7 @@ def _outward(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f.__doc__
     call.__wrapped__ = f  # type: ignore[attr-defined]
+    call.asks = True  # type: ignore[attr-defined]
     return call
 
 
@@ -357,6 +358,27 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Any]:
     call.__name__ = call.__qualname__ = name
     call.__module__ = "facula"
     call.__doc__ = f"In-place form of `{name[:-1]}`."
+    call.asks = True  # type: ignore[attr-defined]
+    return call
+
+
+def asking(name: str, method: Any) -> Any:
+    """A method that writes to its tensor and is written out by hand: modes and subclasses are
+    asked first, as by the methods that are made here."""
+    if name[-1] != "_" or name[:2] == "__" or name == "set_" or hasattr(method, "asks"):
+        return method  # nobody is offered `set_` in PyTorch
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if OVERRIDES:
+            done = dispatch(call, (self, *args), kwargs)
+            if done is not NotImplemented:
+                return done
+        return method(self, *args, **kwargs)
+
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = "facula"  # where pickle finds it, if it is a function too
+    call.asks = True  # type: ignore[attr-defined]
     return call
 
 
