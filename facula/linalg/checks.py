@@ -30,6 +30,7 @@ def matrix(name: str, a: Any, square: bool = True, what: str = "A") -> None:
 # all others it is the kernel that lacks a dtype, which is an error of another type.
 _KERNEL_ASKS = {
     *("linalg.eigh", "linalg.eigvalsh", "linalg.lu", "linalg.lu_factor", "linalg.lu_factor_ex"),
+    *("linalg.householder_product", "linalg.solve_triangular"),
 }
 _ASKS_FOR_32_BITS = {
     *("linalg.inv", "linalg.inv_ex", "linalg.matrix_rank", "linalg.pinv", "linalg.slogdet"),

@@ -176,6 +176,11 @@ def scatter_reduce(
     wrap_dim(dim, len(input.node.shape))
     _same_dtype("scatter_reduce", input, src)
     d = _gather_check("scatter_reduce", input, dim, index, src)
+    kind = input.dtype
+    if (reduce in ("amax", "amin") and kind.is_complex) or (
+        reduce == "mean" and kind is dtypes.bool
+    ):
+        raise NotImplementedError(f"scatter_reduce(): {reduce} is not implemented for {kind}")
     return reduced(input, d, index, src, reduce, include_self)
 
 
@@ -190,6 +195,8 @@ def index_reduce(
         )
     d = _check_slices("index_reduce_", input, dim, index, source)
     _check_index("index_reduce", index, input.node.shape[d] if input.node.shape else 1)
+    if input.dtype.is_complex or input.dtype is dtypes.bool:
+        raise NotImplementedError(f"index_reduce(): not implemented for {input.dtype}")
     if not input.node.shape:
         return reduced(input, 0, index.reshape(-1), source.reshape(-1), reduce, include_self)
     at = index.reshape([-1 if k == d else 1 for k in range(len(input.node.shape))])

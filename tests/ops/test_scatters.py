@@ -193,3 +193,18 @@ def test_16_bit_sums_are_rounded_once(tier):
     assert gradient(lambda x: x.index_select(0, index)) == once
     assert gradient(lambda x: x.gather(0, at)) == once
     assert gradient(lambda x: x[index]) == [[-2.484375, 5.75], [7.96875, 3.84375]]
+
+
+@pytest.mark.parametrize(
+    ("name", "reduce", "dtype"),
+    [
+        *[("scatter_reduce", kind, torch.complex64) for kind in ("amax", "amin")],
+        ("scatter_reduce", "mean", torch.bool),
+        *[("index_reduce", k, torch.complex64) for k in ("prod", "mean", "amax", "amin")],
+        *[("index_reduce", k, torch.bool) for k in ("prod", "mean", "amax", "amin")],
+    ],
+)
+def test_what_has_no_such_reduction(name, reduce, dtype):
+    x = torch.ones(3, dtype=dtype)
+    with pytest.raises(NotImplementedError, match=name):
+        getattr(x, name)(0, torch.tensor([0, 1, 1]), x, reduce)
