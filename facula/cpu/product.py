@@ -180,8 +180,9 @@ class ProductKernel(Kernel):
             self._tiles(a, b, 0, s.k)
             return
         with f.loop(0, s.k - self.more, p.depth, some=True) as loop:
-            count = left = f.sub(s.k, loop.index)
+            count: Index = p.depth
             if self.more or s.k % p.depth:
+                left = f.sub(s.k, loop.index)
                 ends = f.let(f"icmp sle i64 {left}, {self.deep}")
                 count = f.let(f"select i1 {ends}, i64 {left}, i64 {p.depth}")
             self._tiles(a, b, loop.index, count)

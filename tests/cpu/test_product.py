@@ -90,8 +90,20 @@ def test_a_left_operand_whose_rows_lie_side_by_side_is_copied(shape, core):
     np.testing.assert_array_equal((left.t() @ right).numpy(), want)
 
 
+@pytest.mark.parametrize("core", [USUAL], indirect=True, ids=["usual"])
+@pytest.mark.parametrize(("shape", "depth"), [((96, 2304, 4096), 768)])
+def test_parts_of_k_that_are_all_of_one_length(shape, depth, core):
+    """Each is copied to room for one of them, and goes in once."""
+    m, k, n = shape
+    assert plan(Size(1, m, n, k, k, 1, 1, k, 4, 16, 24)).depth == depth and k % depth == 0
+    torch.manual_seed(6)
+    left, right = torch.randint(-8, 9, (m, k)).float(), torch.randint(-8, 9, (n, k)).float()
+    want = left.numpy() @ right.numpy().T
+    np.testing.assert_array_equal((left @ right.t()).numpy(), want)
+
+
 @pytest.mark.parametrize("core", [USUAL, ZEN], indirect=True, ids=["usual", "zen"])
-@pytest.mark.parametrize("rest", [1, 64, 95, 96, 191])
+@pytest.mark.parametrize("rest", [0, 1, 64, 95, 96, 191])
 def test_a_last_part_of_k_that_is_short_is_done_with_the_one_before(rest, core):
     """Copied and read in place, with an update behind it: exact on whole numbers."""
     m, k, n = 384, 4 * 192 + rest, 300
