@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facula import printing
-from facula.errors import honest
+from facula.errors import honest, refuse
 
 __all__ = ["PRINT_OPTS"]
 
@@ -57,6 +57,13 @@ def _tensor_str(self: Any, indent: int) -> str:
     if self.numel() == 0:
         return "[]"
     return printing.data_str(_elements(self), indent)
+
+
+def _str(self: Any, *, tensor_contents: str | None = None) -> str:
+    """What `repr` says of a tensor, whatever a program has put in place of its `__repr__`."""
+    if tensor_contents is not None:
+        refuse("torch._tensor_str._str", "tensor_contents is not taken")
+    return printing.text_of(self)
 
 
 __getattr__ = honest(__name__)

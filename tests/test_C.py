@@ -51,6 +51,10 @@ def test_who_is_calling():
     assert _C._is_alias_of(x, x[1:]) and not _C._is_alias_of(x, x.clone())
 
 
+def test_the_kind_of_the_default_device():
+    assert _C._get_default_device() == torch.get_default_device().type
+
+
 def test_batches_are_known():
     seen = []
 

@@ -3,7 +3,7 @@
 import pytest
 
 import facula as torch
-from facula._tensor_str import PRINT_OPTS, _Formatter, _tensor_str
+from facula._tensor_str import PRINT_OPTS, _Formatter, _str, _tensor_str
 
 
 def test_elements_without_what_stands_around_them():
@@ -28,6 +28,13 @@ def test_elements_without_what_stands_around_them():
 def test_the_notation_of_all_elements_for_one(elements, value, text, width):
     found = _Formatter(torch.tensor(elements))
     assert (found.format(value), found.width(), found.max_width) == (text, width, width)
+
+
+def test_a_tensor_as_it_is_printed(monkeypatch):
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    monkeypatch.setattr(torch.Tensor, "__repr__", lambda self, **kwargs: "another")
+    assert repr(x) == "another" and _str(x) == "tensor([1., 2.], requires_grad=True)"
+    assert _str(x * 2) == "tensor([2., 4.], grad_fn=<MulBackward0>)"
 
 
 def test_options_are_read_and_set():

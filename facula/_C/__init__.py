@@ -9,6 +9,7 @@ from typing import Any
 
 from facula.errors import honest, refuse
 from facula.ops import table
+from facula.switches import get_default_device
 from facula.tensor import Tensor
 from facula.tensor_base import Size, TensorBase
 
@@ -133,6 +134,11 @@ def _are_functorch_transforms_active() -> bool:
 def _is_alias_of(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are views of one memory."""
     return a.untyped_storage()._cdata == b.untyped_storage()._cdata
+
+
+def _get_default_device() -> str:
+    """The kind of device that new tensors are on."""
+    return get_default_device().type
 
 
 def _cuda_isCurrentStreamCapturing() -> bool:

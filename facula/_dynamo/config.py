@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
 suppress_errors = False
 verbose = False
 disable = False
@@ -19,3 +24,21 @@ inline_inbuilt_nn_modules = True
 optimize_ddp = True
 compiled_autograd = False
 error_on_recompile = False
+
+
+@contextlib.contextmanager
+def patch(
+    given: str | dict[str, Any] | None = None, value: Any = None, /, **more: Any
+) -> Iterator[None]:
+    """A block, or a decorator, in which a setting (a name and a value), or several, are others."""
+    settings = vars(sys.modules[__name__])
+    new = {**({given: value} if isinstance(given, str) else given or {}), **more}
+    unknown = [name for name in new if name not in settings]
+    if unknown:
+        raise AttributeError(f"torch._dynamo.config.{unknown[0]} does not exist")
+    old = {name: settings[name] for name in new}
+    settings.update(new)
+    try:
+        yield
+    finally:
+        settings.update(old)

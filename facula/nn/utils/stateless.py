@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from facula import Tensor
@@ -33,7 +34,7 @@ def functional_call(
         args = ()
     elif not isinstance(args, tuple):
         args = (args,)
-    with _reparametrized(module, parameters_and_buffers, tie_weights, strict):
+    with _reparametrize_module(module, parameters_and_buffers, tie_weights, strict):
         return module(*args, **(kwargs or {}))
 
 
@@ -78,7 +79,10 @@ def _check_names(module, given: dict[str, Tensor]) -> None:
 
 
 @contextlib.contextmanager
-def _reparametrized(module, given: dict[str, Tensor], tie_weights: bool, strict: bool):
+def _reparametrize_module(
+    module: Module, given: dict[str, Tensor], tie_weights: bool = False, strict: bool = False
+) -> Iterator[None]:
+    """A block in which the module has the given tensors in place of its own of these names."""
     for value in given.values():
         if not isinstance(value, Tensor):
             raise TypeError(f"{value} is not an instance of torch.Tensor")

@@ -37,3 +37,13 @@ def test_tied_and_strict(torch):
         message(call, m, {"c": two}, torch.zeros(1), strict=True)[0],
         m.a,
     ]
+
+
+@agrees
+def test_a_block_with_other_tensors(torch):
+    m = torch.nn.Linear(1, 1, bias=False)
+    own, w = m.weight, torch.tensor([[3.0]], requires_grad=True)
+    with submodule(torch, "nn.utils.stateless")._reparametrize_module(m, {"weight": w}):
+        y = m(torch.ones(1))
+    y.backward()
+    return [y, w.grad, own.grad is None, m.weight is own]

@@ -18,7 +18,9 @@ from facula import Tensor
 __all__ = ["collate", "default_collate", "default_collate_fn_map", "default_convert"]
 
 np_str_obj_array_pattern = re.compile(r"[SaUO]")  # by which libraries know arrays of text
-_EXPECTED = "batch must contain tensors, numpy arrays, numbers, dicts or lists"
+default_collate_err_msg_format = (
+    "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
+)
 
 
 def _is_namedtuple(value: object) -> bool:
@@ -108,7 +110,7 @@ def collate(batch: Any, *, collate_fn_map: Collators | None = None) -> Any:
                 )
         columns = [column(values) for values in zip(*batch)]
         return columns if isinstance(first, tuple) else _like(first, columns)
-    raise TypeError(f"default_collate: {_EXPECTED}; found {kind}")
+    raise TypeError(default_collate_err_msg_format.format(kind))
 
 
 def collate_tensor_fn(batch: Any, *, collate_fn_map: Collators | None = None) -> Tensor:
@@ -119,7 +121,7 @@ def collate_tensor_fn(batch: Any, *, collate_fn_map: Collators | None = None) ->
 def collate_numpy_array_fn(batch: Any, *, collate_fn_map: Collators | None = None) -> Tensor:
     """Arrays of one shape, stacked; TypeError for arrays of text or objects."""
     if batch[0].dtype.kind in "SUO":
-        raise TypeError(f"default_collate: {_EXPECTED}; found {batch[0].dtype}")
+        raise TypeError(default_collate_err_msg_format.format(batch[0].dtype))
     return facula.stack([facula.as_tensor(array) for array in batch])  # type: ignore[attr-defined]
 
 
