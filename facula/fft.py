@@ -21,6 +21,7 @@ from facula.ops.complexes import REAL_VIEW
 from facula.ops.creations import arange
 from facula.ops.promotion import need
 from facula.ops.registry import Op
+from facula.ops.storing import store
 from facula.ops.table import FUNCTIONS, explained, public
 from facula.tensor_base import wrap_dim
 from facula.trace.recorder import record
@@ -271,13 +272,25 @@ ihfft, ihfft2, ihfftn = _from_real("ihfft", False)
 def _frequencies(n: int, d: float, count: int, shift: bool, kwargs: Any) -> Any:
     if n < 0:
         raise RuntimeError(f"fftfreq: n must be non-negative, got {n}")
-    dtype = kwargs.get("dtype") or dtypes.get_default_dtype()
-    k = arange(count, **{**kwargs, "dtype": dtype, "requires_grad": False})
+    rest = {name: value for name, value in kwargs.items() if name != "out"}
+    out, dtype = kwargs.get("out"), kwargs.get("dtype")
+    if out is not None:
+        if dtype not in (None, out.dtype):
+            raise RuntimeError(f"fftfreq: dtype is {dtype}, but the out tensor's is {out.dtype}")
+        dtype = out.dtype
+        rest["device"] = out.device
+    dtype = dtype or dtypes.get_default_dtype()
+    if dtype.category < dtypes.FLOAT:
+        raise RuntimeError(f"fftfreq requires a floating point or complex dtype, but got {dtype}")
+    if dtype.is_complex:
+        raise NotImplementedError(f"fftfreq(): not implemented for {dtype}")
+    k = arange(count, **{**rest, "dtype": dtype, "requires_grad": False})
     if shift:
         k = FUNCTIONS["where"](k < (n + 1) // 2, k, k - n)
-    return (k * (1.0 / (n * d) if n * d else math.inf)).requires_grad_(
-        kwargs.get("requires_grad", False)
-    )
+    k = k * (1.0 / (n * d) if n * d else math.inf)
+    if out is not None:
+        k = store("fftfreq", out, k)
+    return k.requires_grad_(kwargs.get("requires_grad", False))
 
 
 @explained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nn.stored import agrees, raised
 from ops.numeric import check_gradients
 
 import facula as torch
@@ -73,3 +74,19 @@ def test_what_does_not_fit():
         torch.fft.fft(torch.ones(()))
     with pytest.raises(RuntimeError, match="unique"):
         torch.fft.fftn(torch.ones(2, 2), dim=(0, -2))
+
+
+@agrees
+def test_frequencies_into_a_tensor_that_is_there(torch):
+    out = []
+    for f, size in ((torch.fft.fftfreq, 9), (torch.fft.rfftfreq, 5)):
+        for name in ("float32", "float64", "int64", "complex64"):
+            for given in (None, torch.float64):
+                there = torch.zeros(size, dtype=getattr(torch, name))
+                kwargs = {} if given is None else {"dtype": given}
+                out.append([raised(f, 9, 0.5, out=there, **kwargs), str(there.dtype)])
+                if there.is_floating_point():
+                    out.append(there)
+        out.append([raised(f, 4, dtype=dtype) for dtype in (torch.int64, torch.complex64)])
+        out.append(f(9, 2.0, out=torch.empty(0)))
+    return out
