@@ -63,8 +63,12 @@ def unpack(t: Any, shapes: list[tuple[int, ...]]) -> list[Any]:
     out, at = [], 0
     for shape in shapes:
         n = _size(shape)
-        p = (*[(0, m, 1) for m in batch], (at, n, 1))
-        out.append(record(mv.RESHAPE, (record(mv.SLICE, (t,), p),), (*batch, *shape)))
+        part = t
+        if len(shapes) > 1:
+            part = record(mv.SLICE, (t,), (*[(0, m, 1) for m in batch], (at, n, 1)))
+        if len(shape) != 1:
+            part = record(mv.RESHAPE, (part,), (*batch, *shape))
+        out.append(part)
         at += n
     return out
 
@@ -121,7 +125,7 @@ class Packed:
 
     def __call__(self, a: Any, p: Any = ()) -> list[Any]:
         # PyTorch's formulas take the results alone, but for one.
-        t = a if self.op.name == "slogdet" else mv.apart(a)
+        t = a if self.op.name == "slogdet" or not a.requires_grad else mv.apart(a)
         parts = unpack(record(self.op, (t,), p), self.shapes(p, a.node.shape[-2:]))
         if len(a.node.shape) == 2 or len(parts) == 1:
             return parts

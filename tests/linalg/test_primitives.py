@@ -88,3 +88,43 @@ def test_no_factor_of_what_has_no_number(place, info, n, dtype):
     if info:
         with pytest.raises(torch.linalg.LinAlgError, match=f"leading minor of order {info}"):
             torch.linalg.cholesky(a)
+
+
+_UNIT = [[1.0, 0.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "grad"),
+    [
+        ("eigh", [[1.2309698, 0.2309698], [0.2309698, 0.7690301]]),
+        ("eigvalsh", _UNIT),
+        ("svdvals", _UNIT),
+        ("cholesky", [[0.2435920, 0.2199228], [0.2199228, 0.2672612]]),
+        ("qr", [[0.6260985, -1.3416404], [-3.4882660, 0.4472136]]),
+    ],
+)
+def test_an_operand_may_be_modified_before_the_backward_pass_and_a_result_not(name, grad):
+    def computed(change):
+        a = torch.tensor([[2.0, 1.0], [1.0, 4.0]], requires_grad=True)
+        x = a * 1
+        got = getattr(torch.linalg, name)(x)
+        parts = (got,) if isinstance(got, torch.Tensor) else tuple(got)
+        change(x, parts[0])
+        sum([t.sum() for t in parts]).backward()
+        return a.grad
+
+    want = torch.tensor(grad)
+    torch.testing.assert_close(computed(lambda x, part: None), want, atol=1e-5, rtol=0)
+    torch.testing.assert_close(computed(lambda x, part: x.mul_(2)), want, atol=1e-5, rtol=0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        computed(lambda x, part: part.mul_(2))
+
+
+def test_a_view_of_what_requires_a_gradient_by_now_is_an_operand():
+    base, a = torch.zeros(2, 2), torch.tensor([[2.0, 1.0], [1.0, 4.0]], requires_grad=True)
+    view = base[:]
+    base.add_(a)
+    values = torch.linalg.svdvals(view)
+    view.mul_(2)
+    values.sum().backward()
+    torch.testing.assert_close(a.grad, torch.tensor(_UNIT), atol=1e-5, rtol=0)
