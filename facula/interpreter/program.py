@@ -14,7 +14,7 @@ from facula.dtypes import INT
 from facula.interpreter.parts import add_part, parts_of
 from facula.quiet import quietly
 from facula.trace.flight import COMPILING, land
-from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, Pick, pick
+from facula.trace.node import ASSIGN, INPUT, LEAF, MODE, ROOT, STALE, Node, Pick, pick, placed
 from facula.trace.resting import resting
 
 # After how many interpreted occurrences a program is compiled; -1: as `_worthwhile` says, from
@@ -290,6 +290,9 @@ class Program:
             values[out] = body(params, scalars[at:end], *[values[a] for a in args])
             for f in frees:
                 values[f] = None
+        for _, slot in self.roots:
+            if slot >= len(inputs) and values[slot].base is None:
+                values[slot] = placed(values[slot])
         return values
 
 
@@ -582,5 +585,5 @@ def evaluate(node: Node, inputs: list[Any], scalars: list[Any]) -> Any:
     entries = [n for n in _needed([node]) if n.op is not MODE and n.op is not ROOT]
     slots, steps, size = _plan(entries, [node], len(values))
     program = Program.__new__(Program)
-    program.steps, program.size, program.outputs = steps, size, []
+    program.steps, program.size, program.outputs, program.roots = steps, size, [], []
     return program.run(values, list(scalars))[slots[node]].copy()

@@ -13,6 +13,7 @@ from facula import devices, dtypes, meta
 from facula.ops.creations import finish
 from facula.ops.table import FUNCTIONS, api
 from facula.tensor import Tensor
+from facula.trace.node import placed
 from facula.values import from_array
 from facula.warned import warn
 
@@ -98,7 +99,7 @@ def tensor(
         d = dtype or own
         if d.category == dtypes.INT and isinstance(data, np.generic):
             _check_range(np.array(data), data, d)
-        a = dtypes.convert(np.array(data), d.np)
+        a = dtypes.convert(np.asarray(data), d.np)
     else:
         if hasattr(data, "untyped"):  # a storage
             from facula.memory import seen_as
@@ -140,7 +141,7 @@ def tensor(
             ) from None
         if a.dtype.kind == "c" and d.category != dtypes.COMPLEX:
             raise TypeError(f"must be real number, not complex, for a {d} tensor")
-    made = from_array(np.ascontiguousarray(a).reshape(a.shape))
+    made = from_array(placed(np.ascontiguousarray(a).reshape(a.shape)))
     return finish(made, requires_grad, device)
 
 

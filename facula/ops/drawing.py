@@ -20,7 +20,7 @@ from facula.ops.registry import like_strides
 from facula.ops.table import FUNCTIONS, METHODS, api, explained
 from facula.sampling import fit, running_sums
 from facula.tensor import Tensor
-from facula.trace.node import Other
+from facula.trace.node import Other, placed
 from facula.trace.recorder import record
 from facula.trace.settling import relayout
 from facula.values import from_array, realise
@@ -139,7 +139,7 @@ def _random(name: str, draw: Any) -> None:
 
 def _laid_out(a: Any, strides: Any) -> Any:
     """An array as a tensor with the strides that it was drawn in."""
-    return from_array(relayout(np.asarray(a), strides) if strides else np.asarray(a))
+    return from_array(relayout(np.asarray(a), strides) if strides else placed(np.asarray(a)))
 
 
 _random("rand", lambda g, shape, d, st: g.uniform(shape, d, 0.0, 1.0, strides=st))

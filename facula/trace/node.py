@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 LINE = 64  # bytes of a line of the caches
+LARGE = 1 << 16  # bytes from which on it matters where an array begins
 
 if TYPE_CHECKING:
     from facula.dtypes import dtype as Dtype
@@ -283,6 +284,16 @@ def empty(shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None = 
 def astray(a: Any) -> bool:
     """Whether an array does not begin at a line of the caches."""
     return a.__array_interface__["data"][0] % LINE != 0
+
+
+def placed(a: Any) -> Any:
+    """A new array as it is, or where it is large a copy that begins at a line of the caches:
+    kernels that read it, a parameter for long, would find each vector in two lines."""
+    if a.nbytes < LARGE or not a.flags.c_contiguous or not astray(a):
+        return a
+    out = empty(a.shape, a.dtype)
+    out[...] = a
+    return out
 
 
 def copied(a: Any) -> Any:

@@ -136,3 +136,20 @@ def test_sequences_of_several_lengths(data, error, words):
 def test_buffers_that_do_not_fit(buffer, given, words):
     with pytest.raises(ValueError, match=words):
         torch.frombuffer(buffer, dtype=torch.int16, **given)
+
+
+def test_large_tensors_begin_at_a_line_of_the_caches():
+    def lines(x):
+        torch.synchronize()
+        return x.data_ptr() % 64
+
+    a = np.arange(40_000.0).reshape(200, 200)
+    layer = torch.nn.Linear(200, 201)
+    x = torch.tensor(a)
+    kept = [x, torch.tensor(a, dtype=torch.float32), torch.randn(200, 200), layer.weight, x + 1]
+    for _ in range(3):  # not by chance
+        assert [lines(t) for t in kept] == [0] * 5
+        kept = [t.clone() for t in kept]
+    np.testing.assert_array_equal(x.numpy(), a)
+    a[0, 0] = 7
+    assert x[0, 0].item() == 0  # a copy
