@@ -11,6 +11,7 @@ from facula.linalg import primitives as pm
 from facula.linalg import spectral as sp
 from facula.linalg.checks import matrix, same, succeeded
 from facula.ops import pointwise as pw
+from facula.ops.composed import whole
 from facula.ops.indices import known
 from facula.ops.registry import Op, broadcast
 from facula.ops.table import public
@@ -183,7 +184,8 @@ def householder_product(A: Any, tau: Any) -> Any:
             f"{list(A.node.shape)} and {list(tau.node.shape)}"
         )
     start = record(pw.COPY, (A, A.new_ones((m, n)).tril().triu()))
-    return reflected(A, tau, start, range(tau.node.shape[-1] - 1, -1, -1))
+    out = reflected(A, tau, start, range(tau.node.shape[-1] - 1, -1, -1))
+    return whole(out, "LinalgHouseholderProduct", A, tau)
 
 
 def reflected(A: Any, tau: Any, other: Any, order: Any, conjugate: bool = False) -> Any:

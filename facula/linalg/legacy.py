@@ -12,6 +12,7 @@ from facula.linalg import spectral as sp
 from facula.linalg.checks import matrix, succeeded
 from facula.linalg.factor import _NOT_POSITIVE, _int32, reflected
 from facula.ops import pointwise as pw
+from facula.ops.composed import whole
 from facula.ops.indices import known
 from facula.ops.promotion import need
 from facula.ops.table import FUNCTIONS, api
@@ -88,7 +89,8 @@ def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:
     half = L.triu() if upper else L.tril()
     factor = L + (half - L).detach()  # the other triangle is not read, but gets its gradient
     low = pm.adjoint(factor) if upper else factor
-    return pm.solve_adjoint(low, pm.solve(low, input, "lower"), "lower")
+    x = pm.solve_adjoint(low, pm.solve(low, input, "lower"), "lower")
+    return whole(x, "CholeskySolve", input, L)
 
 
 @api
@@ -178,6 +180,7 @@ def triangular_solve(
         )
     else:
         x = la.solve_triangular(A, input, upper=upper, unitriangular=unitriangular)
+    x = whole(x, "TriangularSolve", input, A)
     return _TRIANGULAR((x, A.expand((*x.node.shape[:-2], *A.node.shape[-2:])).clone()))
 
 

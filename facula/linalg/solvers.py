@@ -12,6 +12,7 @@ from facula.linalg import primitives as pm
 from facula.linalg import spectral as sp
 from facula.linalg.checks import floating, matrix, same, succeeded
 from facula.linalg.factor import svdvals
+from facula.ops.composed import whole
 from facula.ops.indices import known
 from facula.ops.movement import RESHAPE
 from facula.ops.registry import broadcast
@@ -128,9 +129,11 @@ def solve_triangular(
     if unitriangular:
         t = t + pm.eye_like(A, n)
     if left:
-        return pm.solve(t, B, "upper" if upper else "lower")
-    t, other = t.transpose(-2, -1), B.transpose(-2, -1)
-    return pm.solve(t, other, "lower" if upper else "upper").transpose(-2, -1)
+        x = pm.solve(t, B, "upper" if upper else "lower")
+    else:
+        t, other = t.transpose(-2, -1), B.transpose(-2, -1)
+        x = pm.solve(t, other, "lower" if upper else "upper").transpose(-2, -1)
+    return whole(x, "LinalgSolveTriangular", A, B)
 
 
 @public
@@ -157,8 +160,10 @@ def lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool =
     low, up = pm.split_lu(LU)
     p = pm.permutation(pivots, n).to(LU.dtype)
     if not left:  # x A = B is A^H x^H = B^H
-        return pm.adjoint(_by_factors(p, low, up, pm.adjoint(B), not adjoint))
-    return _by_factors(p, low, up, B, adjoint)
+        x = pm.adjoint(_by_factors(p, low, up, pm.adjoint(B), not adjoint))
+    else:
+        x = _by_factors(p, low, up, B, adjoint)
+    return whole(x, "LinalgLuSolve", LU, pivots, B)
 
 
 def _by_factors(p: Any, low: Any, up: Any, b: Any, adjoint: bool) -> Any:

@@ -24,6 +24,7 @@ SAVED: dict[str, str | tuple[str, ...]] = {
     "BinaryCrossEntropyWithLogits": "0123",
     "Cdist": "01o",
     "Celu_": "o",
+    "CholeskySolve": "01o",
     "Complex": ("0", "1"),
     "Convolution": "01",
     "CtcLoss": "01",
@@ -45,6 +46,9 @@ SAVED: dict[str, str | tuple[str, ...]] = {
     "LeakyRelu": "0",
     "LeakyRelu_": "o",
     "LinalgCross": ("1", "0"),
+    "LinalgHouseholderProduct": "01o",
+    "LinalgLuSolve": "01o",
+    "LinalgSolveTriangular": "0o",
     "LinalgVectorNorm": "0o",
     "LogSoftmax": "o",
     "Logsumexp": "0o",
@@ -81,6 +85,7 @@ SAVED: dict[str, str | tuple[str, ...]] = {
     "Softplus": "0",
     "Softshrink": "0",
     "Threshold": "0",
+    "TriangularSolve": "01o",
     "Trilinear": ("12", "02", "01"),
 }
 

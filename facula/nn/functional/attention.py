@@ -78,7 +78,7 @@ def _attention(tensors: Any, static: Any, numbers: Any) -> Tensor:
     _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
     if is_causal and attn_mask is not None:
         _check_two_masks(query, key, value, attn_mask, dropout_p)
-    q, k, v = query, apart(key), value  # PyTorch scales the keys too, and saves what comes of it
+    q, k, v = apart(query), apart(key), value  # PyTorch saves them scaled
     if enable_gqa and q.dim() > 2:
         k = _repeat_heads(k, q.shape[-3])
         v = _repeat_heads(v, q.shape[-3])
