@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from facula.tensor import Tensor
 from facula.trace.node import Other
 from facula.trace.recorder import TLS, record
 from facula.values import realise
+
+if TYPE_CHECKING:
+    from facula.types import Number
 from facula.views import make_view
 
 _NARROW = (dtypes.bfloat16, dtypes.float16)
@@ -536,7 +539,7 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
 
 
 @api(inplace=True)
-def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Number = 1) -> Any:
     """input + value * tensor1 * tensor2."""
     _real_setting("addcmul", "value", value, input)
     category = result_type(input, tensor1, tensor2).category
@@ -557,7 +560,7 @@ def _factor(a: Any, value: Any, b: Any) -> Any:
 
 
 @api(inplace=True)
-def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Number = 1) -> Any:
     """input + value * tensor1 / tensor2."""
     if result_type(tensor1, tensor2).category < dtypes.FLOAT:
         raise RuntimeError("Integer division with addcdiv is no longer supported")

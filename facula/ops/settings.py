@@ -28,7 +28,7 @@ _SURE: dict[str, tuple[type, ...]] = {
     "Number": (float, int, complex, bool),
     "tensors": (list, tuple),
 }
-_SURE |= dict.fromkeys(("alpha", "beta"), _SURE["Number"])
+_SURE |= dict.fromkeys(("alpha", "beta", "fill_value"), _SURE["Number"])
 # How what is like a Python value becomes one: NumPy's numbers, integers in tensors.
 _PLAIN: dict[str, Callable[[Any], Any]] = {"int": index, "float": float, "bool": bool}
 _MOST = 64  # calls of different types that are known of one function
@@ -96,6 +96,11 @@ class Settings:
             error = unfit(self.function, self.name, argument, x, args, kwargs)
             if error is not None:
                 raise error
+            if getattr(x, "requires_grad", False):  # what is a number to the operation has none
+                raise TypeError(
+                    f"{self.name}(): argument '{argument}' must be a number, not a tensor that "
+                    f"requires grad; use {argument}.detach() if its gradient is not wanted"
+                )
             kind = self.function.__annotations__.get(argument, "Any").partition(" ")[0]
             return _PLAIN[kind](x) if kind in _PLAIN and _converted(x, kind) else x
 
@@ -105,5 +110,5 @@ class Settings:
 
 
 def _converted(x: Any, kind: str) -> bool:
-    """Whether a setting is to be a Python value; a tensor for a float may have a history."""
+    """Whether a setting is to be a Python value."""
     return isinstance(x, (np.number, np.bool_)) or (kind == "int" and hasattr(x, "node"))
