@@ -234,11 +234,15 @@ def _write_shared(t: Any, s: Storage, value: Any, differentiable: bool) -> None:
 def sole(t: Any, s: Storage) -> bool:
     """Whether t was all that is left of a realised storage, which then is t's own again.
 
-    A parameter is made over a tensor's memory, and that tensor is usually dropped at once.
+    A parameter is made over a tensor's memory, and that tensor is usually dropped at once; so is
+    what `t.data` was set to. Then its version counter, if nobody else has it, is t's own again too.
     """
     if s.node.op is not LEAF or s._gfn is not None or t._gfn is not None:
         return False
-    if t._counter is not None or t._base_t is not None:
+    counter = t._counter
+    if t._base_t is not None:
+        return False
+    if counter is not None and getrefcount(counter) > BASE:
         return False
     if t._own is not None and t._own.gfn is not None:
         return False
@@ -256,6 +260,8 @@ def sole(t: Any, s: Storage) -> bool:
     t._chain = ()
     t._own = None
     t._exported, t._token, t._writes = s._exported, s._token, s._version
+    if counter is not None:
+        t._counter, t._token, t._writes = None, counter._token, counter.n
     return True
 
 

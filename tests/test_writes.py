@@ -294,3 +294,38 @@ def test_an_empty_tensor_is_refused_as_before():
     t = torch.empty(2, requires_grad=True)
     assert t.is_leaf and t.requires_grad
     assert torch.empty(2, 0).shape == (2, 0) and torch.empty((), dtype=torch.bool).item() is False
+
+
+def test_a_parameter_whose_data_was_replaced_is_its_own_again():
+    """Or each stretch that reads it is recorded anew."""
+    layer = torch.nn.Linear(3, 2)
+    before = [p._version for p in layer.parameters()]
+    for p in layer.parameters():
+        p.data = p.data.clone()
+    layer(torch.ones(1, 3)).sum().backward()
+    assert all(p._storage is None and p._counter is None for p in layer.parameters())
+    assert [p._version for p in layer.parameters()] == before
+    assert layer.bias.grad.tolist() == [1, 1]
+
+
+def test_versions_that_are_shared_with_a_view_of_the_old_memory_stay_so():
+    x = torch.ones(3)
+    x.data = torch.full((3,), 2.0)
+    view = x.view(-1)
+    x.data = torch.full((3,), 3.0)
+    view.add_(1)
+    assert x._version == 1
+    torch.nn.functional.relu(x)
+    x.mul_(2)
+    assert x._version == view._version == 2
+    assert x.tolist() == [6, 6, 6] and view.tolist() == [3, 3, 3]
+
+
+def test_what_was_saved_before_data_was_replaced_is_watched():
+    p = torch.nn.Parameter(torch.ones(3))
+    p.data = torch.full((3,), 2.0)
+    loss = torch.nn.functional.linear(p, torch.ones(1, 3)).sum() + (p * p).sum()
+    with torch.no_grad():
+        p.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
