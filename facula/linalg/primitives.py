@@ -165,9 +165,7 @@ def _minor(m: Any) -> tuple[Any, int]:
     out = np.zeros_like(m)
     for k in range(n):
         left = m[k, k] - out[k, :k] @ np.conj(out[k, :k])
-        if not left.real > 0:  # what comes after stays as it was
-            out[k:, k:] = np.tril(m[k:, k:])
-            out[k, k] = left.real
+        if not left.real > 0:
             return out, k + 1
         out[k, k] = np.sqrt(left.real)
         out[k + 1 :, k] = (m[k + 1 :, k] - out[k + 1 :, :k] @ np.conj(out[k, :k])) / out[k, k]

@@ -339,8 +339,8 @@ def table_of(advanced: list[Any], shape: tuple[int, ...]) -> tuple[Any, Any]:
             f"shapes {', '.join([str(list(a.shape)) for a in arrays])}"
         ) from None
     table = np.empty((len(arrays), *common), np.int64)
-    for row, a in zip(table, arrays, strict=True):
-        row[...] = a
+    for k, a in enumerate(arrays):
+        table[k] = a
     table = table.reshape(len(arrays), -1)
     places, k = [], 0
     for a in advanced:

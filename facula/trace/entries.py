@@ -108,13 +108,13 @@ def new_entry(
             dtype.np  # noqa: B018 (raises: there are no tensors of this type)
     e.rg = rg and op.differentiable and dtype is not None and dtype.category >= 2
     e.device = device
-    if device is not None:
-        check_kernel(e)
     e.scalar_at = len(r.scalars)
     # Asked by `record`, or for it, through `record_slow`, and mostly `_entry`.
     e.where = r.place or user_line(4)
     e.alts = e.aside = e.ends = e.leaf = e.programs = e.replays = e.spans = e.steps = None
     e.succ = e.after = END
+    if device is not None:
+        check_kernel(e)
     cur = e.parent = r.cur  # from here as `append` does
     e.index = cur.index + 1
     e.rec = r

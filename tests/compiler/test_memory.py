@@ -172,6 +172,7 @@ def test_large_results_begin_at_a_line_of_the_caches():
 
 def test_what_a_loop_updates_is_moved_to_a_line_once(monkeypatch):
     monkeypatch.setattr(native, "astray", lambda a: True)
+    monkeypatch.setattr(program, "placed", lambda a: a)  # results too lie as NumPy has them
     p = torch.randn(300, 200)
     torch.synchronize()
     seen, want = [], p.clone().numpy()
@@ -202,6 +203,7 @@ def test_of_many_some_are_moved_in_each_run(monkeypatch):
 @pytest.mark.parametrize("rows, most, moved", [(301, 1000, set()), (302, 1 << 20, {0})])
 def test_no_more_is_moved_than_is_worth_it(rows, most, moved, monkeypatch):
     monkeypatch.setattr(native, "astray", lambda a: True)
+    monkeypatch.setattr(program, "placed", lambda a: a)  # results too lie as NumPy has them
     monkeypatch.setattr(native, "MOVED", most)
     found, ask = [], native.CompiledProgram._moved
 
