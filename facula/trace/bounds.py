@@ -21,37 +21,11 @@ STEPS = 24  # operations that are looked at
 # Operations whose values are some of those of their operands.
 CHOICES = frozenset(["self", "detach", "amax", "amin", "cat", "stack", "pool_max"])
 # Those whose extremes are where their operands' extremes are, whatever the others are.
-CORNERS = frozenset(
-    [
-        *(
-            "add",
-            "sub",
-            "mul",
-            "add_s",
-            "sub_s",
-            "mul_s",
-            "div_s",
-            "rsub_s",
-            "scale",
-            "over",
-            "neg",
-        ),
-        *("to", "where", "maximum", "minimum", "clamp_min", "clamp_max", "clamp_low", "clamp_high"),
-        *(
-            "exp",
-            "expm1",
-            "log",
-            "log1p",
-            "sqrt",
-            "relu",
-            "floor",
-            "ceil",
-            "round",
-            "trunc",
-            "sign",
-        ),
-    ]
-)
+CORNERS = {
+    *("add", "sub", "mul", "add_s", "sub_s", "mul_s", "div_s", "rsub_s", "scale", "over", "neg"),
+    *("to", "where", "maximum", "minimum", "clamp_min", "clamp_max", "clamp_low", "clamp_high"),
+    *("exp", "expm1", "log", "log1p", "sqrt", "relu", "floor", "ceil", "round", "trunc", "sign"),
+}
 # Those whose values lie between two numbers whatever their operands are.
 ALWAYS = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "erf": (-1.0, 1.0)}
 _EXACT = 2**31  # whole numbers up to this are computed without overflow
@@ -160,6 +134,3 @@ def _whole(node: Node) -> tuple[Any, Any]:
     if d.kind in "iu":
         return int(np.iinfo(d).min), int(np.iinfo(d).max)
     return -math.inf, math.inf
-
-
-__all__ = ["of"]

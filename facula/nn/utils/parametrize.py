@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import facula
@@ -53,18 +53,24 @@ def _register(module: Module, name: str, tensor: Tensor) -> None:
         module.register_buffer(name, tensor)
 
 
+def _unlike(before: Tensor, after: Tensor) -> Iterator[tuple[str, object, object]]:
+    """What two tensors differ in of dtype and shape, and both values."""
+    for attribute in ("dtype", "shape"):
+        old, new = getattr(before, attribute), getattr(after, attribute)
+        if old != new:
+            yield attribute, old, new
+
+
 def _check_same(before: Tensor, after: object) -> None:
     """Refuse what a parametrisation gives unless it is like the tensor."""
     if not isinstance(after, Tensor):
         raise ValueError(f"A parametrization must return a tensor. Got {type(after).__name__}.")
-    for attribute in ("dtype", "shape"):
-        old, new = getattr(before, attribute), getattr(after, attribute)
-        if old != new:
-            raise ValueError(
-                f"Registering a parametrization may not change the {attribute} of the tensor, "
-                f"unless `unsafe` flag is enabled.\nunparametrized {attribute}: {old}\n"
-                f"parametrized {attribute}: {new}"
-            )
+    for attribute, old, new in _unlike(before, after):
+        raise ValueError(
+            f"Registering a parametrization may not change the {attribute} of the tensor, "
+            f"unless `unsafe` flag is enabled.\nunparametrized {attribute}: {old}\n"
+            f"parametrized {attribute}: {new}"
+        )
 
 
 def _check_inverse(name: str, before: Tensor, back: object) -> None:
@@ -73,14 +79,12 @@ def _check_inverse(name: str, before: Tensor, back: object) -> None:
         raise ValueError(
             f"parametrization.right_inverse must return a tensor. Got: {type(back).__name__}"
         )
-    for attribute in ("dtype", "shape"):
-        old, new = getattr(before, attribute), getattr(back, attribute)
-        if old != new:
-            raise ValueError(
-                f"The tensor returned by parametrization.right_inverse must have the same "
-                f"{attribute} as module.{name}, unless the `unsafe` flag is enabled.\n"
-                f"module.{name}.{attribute}: {old}\nreturned {attribute}: {new}"
-            )
+    for attribute, old, new in _unlike(before, back):
+        raise ValueError(
+            f"The tensor returned by parametrization.right_inverse must have the same "
+            f"{attribute} as module.{name}, unless the `unsafe` flag is enabled.\n"
+            f"module.{name}.{attribute}: {old}\nreturned {attribute}: {new}"
+        )
 
 
 class ParametrizationList(ModuleList):
